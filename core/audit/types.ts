@@ -1,0 +1,150 @@
+import type { KeyName, TokenId } from '../key.ts';
+
+/** `namespace/name@instance`: one VirtualKey in one proxy. Its epochs follow each other. */
+export type StreamId = string & { readonly brand: 'StreamId' };
+
+/** One record of a stream as it is chained, spooled, shipped and stored. Buffers are raw bytes. */
+export interface Entry {
+  readonly stream: StreamId;
+  /** 1, 2, 3…: a new one each process start. */
+  readonly epoch: number;
+  /** 0, 1, 2… within the epoch. */
+  readonly seq: number;
+  /** MAC of the entry before; 32 zero bytes at seq 0. */
+  readonly previousMac: Buffer;
+  readonly mac: Buffer;
+  /** 16 random bytes. */
+  readonly salt: Buffer;
+  /** RFC 8785 JSON of the body, the exact bytes that were committed to. */
+  readonly body: Buffer;
+}
+
+/** Money as a decimal string of nano-USD. */
+export type NanoText = string;
+
+export interface CallBody {
+  readonly v: 1;
+  readonly type: 'call';
+  readonly time: string;
+  readonly requestId: string;
+  readonly key: KeyName;
+  readonly path: readonly KeyName[];
+  readonly run?: string;
+  readonly owner: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  /** W3C trace id of the caller. */
+  readonly trace?: string;
+  readonly tokenId: TokenId;
+  readonly endpoint: string;
+  readonly dialect: string;
+  readonly stream: boolean;
+  /** As the caller wrote it. */
+  readonly model?: string;
+  readonly servedModel?: string;
+  /** `ok`, a refusal code, `client_disconnected`, or `provider_rejected` for an error that the provider's caller made. */
+  readonly code: string;
+  /** The key on the path whose limit refused the call. */
+  readonly limitedBy?: string;
+  /** HTTP status sent to the caller; 499 where it had gone. */
+  readonly status: number;
+  readonly usage?: EntryUsage;
+  /** True where the bound was charged because the outcome is unknown. */
+  readonly estimated: boolean;
+  readonly costNanoUsd: NanoText;
+  readonly paidFrom: readonly PaidFrom[];
+  readonly attempts: readonly Attempt[];
+  readonly priceBook?: string;
+  readonly policy: string;
+  readonly latencyMs: number;
+  readonly ttftMs?: number;
+  readonly requestSha256?: string;
+  readonly responseSha256?: string;
+}
+
+export interface EntryUsage {
+  readonly input: number;
+  readonly cachedInput: number;
+  readonly cacheWrite: number;
+  readonly output: number;
+  readonly reasoning: number;
+}
+
+export interface PaidFrom {
+  readonly grant: string;
+  readonly costNanoUsd: NanoText;
+  /** Present on the one grant that counted the request. */
+  readonly requests?: 1;
+  /** Tokens charged to the per-minute rate. */
+  readonly tokens?: number;
+}
+
+export interface Attempt {
+  readonly pool: string;
+  readonly credential: string;
+  /** HTTP status, or absent where none came. */
+  readonly status?: number;
+  readonly costNanoUsd: NanoText;
+}
+
+export interface EpochOpenBody {
+  readonly v: 1;
+  readonly type: 'epoch_open';
+  readonly time: string;
+  readonly key: KeyName;
+  readonly instance: string;
+  /** Hexadecimal; salt of the key derivation. */
+  readonly nonce: string;
+  readonly bootId: string;
+}
+
+/** First entry of an epoch whose predecessor did not close: the one settlement across epochs. */
+export interface EpochRecoveredBody {
+  readonly v: 1;
+  readonly type: 'epoch_recovered';
+  readonly time: string;
+  readonly key: KeyName;
+  readonly recoveredEpoch: number;
+  /** Last entry of that epoch in the spool; -1 where none was found. */
+  readonly lastSeq: number;
+  /** True: same boot and a whole tail, so what was not charged is given back; else it burns. */
+  readonly whole: boolean;
+  /** Calls that were open: each charged at its bound. */
+  readonly charges: readonly { readonly requestId: string; readonly paidFrom: readonly PaidFrom[] }[];
+}
+
+/** Unspent money given back; nothing of these grants may be spent after. */
+export interface ReleaseBody {
+  readonly v: 1;
+  readonly type: 'release';
+  readonly time: string;
+  readonly key: KeyName;
+  readonly grants: readonly string[];
+}
+
+export interface HeartbeatBody {
+  readonly v: 1;
+  readonly type: 'heartbeat';
+  readonly time: string;
+  readonly key: KeyName;
+}
+
+/** Last entry of an epoch; releases every grant that is left. */
+export interface EpochCloseBody {
+  readonly v: 1;
+  readonly type: 'epoch_close';
+  readonly time: string;
+  readonly key: KeyName;
+}
+
+/** The operator's own stream. */
+export interface OperatorBody {
+  readonly v: 1;
+  readonly type: 'key_created' | 'key_rotated' | 'key_revoked' | 'policy_changed' | 'pool_changed' | 'credited' | 'epoch_abandoned';
+  readonly time: string;
+  readonly object: string;
+  readonly actor?: string;
+  readonly detail: Readonly<Record<string, string>>;
+}
+
+export type ProxyBody = CallBody | EpochOpenBody | EpochRecoveredBody | ReleaseBody | HeartbeatBody | EpochCloseBody;
+export type EntryBody = ProxyBody | OperatorBody;

@@ -1,0 +1,33 @@
+import type { NanoUsd } from '../money.ts';
+
+/** What one call needs before it may leave. */
+export interface Need {
+  /** The smallest reservation with which the call makes sense; equals boundNano where the caller fixed its output limit. */
+  readonly atLeastNano: NanoUsd;
+  /** The upper bound of the call's cost; 0 for what costs nothing. */
+  readonly boundNano: NanoUsd;
+  /** 1 where the call counts towards request quotas and rates. */
+  readonly requests: 0 | 1;
+  /** Estimated tokens for tokens-per-minute; 0 where the key has no such rate. */
+  readonly tokens: number;
+}
+
+/** Held for one attempt until it settles. Lives in memory and in the spool's open record. */
+export interface Reservation {
+  readonly parts: readonly { readonly grant: string; readonly nano: NanoUsd }[];
+  /** The grant that counted the request and its tokens; absent where nothing was counted. */
+  readonly counted?: { readonly grant: string; readonly requests: 0 | 1; readonly tokens: number };
+  /** Sum of parts. */
+  readonly amountNano: NanoUsd;
+}
+
+/** What the wallet lacks: asked of the ledger as it stands. */
+export interface Shortage {
+  readonly kind: 'shortage';
+  readonly atLeastNano: NanoUsd;
+  readonly boundNano: NanoUsd;
+  readonly wantNano: NanoUsd;
+  readonly atLeastRequests: 0 | 1;
+  readonly wantRequests: number;
+  readonly tokens: number;
+}

@@ -1,0 +1,77 @@
+/**
+ * The one table of refusals. `status` is chosen so that no official SDK retries what is final
+ * (they retry 408, 409, 429 and 5xx on status alone, and obey `x-should-retry`).
+ */
+const table = {
+  invalid_key: { status: 401, retryable: false },
+  key_expired: { status: 401, retryable: false },
+  key_revoked: { status: 401, retryable: false },
+  model_denied: { status: 403, retryable: false },
+  endpoint_denied: { status: 403, retryable: false },
+  not_found: { status: 404, retryable: false },
+  invalid_request: { status: 400, retryable: false },
+  too_large: { status: 413, retryable: false },
+  request_too_expensive: { status: 403, retryable: false },
+  budget_exhausted: { status: 402, retryable: false },
+  quota_exhausted: { status: 402, retryable: false },
+  model_unpriced: { status: 403, retryable: false },
+  unmeterable_request: { status: 403, retryable: false },
+  budget_reserved: { status: 429, retryable: true },
+  rate_limited: { status: 429, retryable: true },
+  provider_limited: { status: 429, retryable: true },
+  provider_unauthorized: { status: 502, retryable: false },
+  provider_error: { status: 502, retryable: true },
+  provider_timeout: { status: 504, retryable: true },
+  grant_unavailable: { status: 503, retryable: true },
+  policy_stale: { status: 503, retryable: true },
+  audit_unavailable: { status: 503, retryable: true },
+  internal_error: { status: 500, retryable: true },
+} as const;
+
+/** A stable code of the agent-side HTTP contract; also a metric label and the `code` of an audit entry. */
+export type RefusalCode = keyof typeof table;
+
+/** HTTP status and retry advice of each code; `docs/errors.md` is checked against it. */
+export const refusalTable: Readonly<Record<RefusalCode, { readonly status: number; readonly retryable: boolean }>> = table;
+
+/** An expected "no": a value that stages return, turned into HTTP by `respond` alone. */
+export interface Refusal {
+  readonly kind: 'refusal';
+  readonly code: RefusalCode;
+  /** What, which object, what to do. Shown to the caller; carries no secret. */
+  readonly message: string;
+  /** Whole seconds, at least 1; sent as `Retry-After`. */
+  readonly retryAfterSeconds?: number;
+  /** Overrides the table's advice, for a wait that is too long to be worth a retry. */
+  readonly retryable?: boolean;
+  /** The provider's own error body, kept for `provider_limited`; always JSON text. */
+  readonly providerBody?: string;
+}
+
+/** Builds a refusal. */
+export function refuse(code: RefusalCode, message: string, more: Partial<Omit<Refusal, 'kind' | 'code' | 'message'>> = {}): Refusal {
+  return { kind: 'refusal', code, message, ...more };
+}
+
+/** Tells a refusal from any other stage result. */
+export function isRefusal(value: unknown): value is Refusal {
+  return typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'refusal';
+}
+
+/** A problem in what a person wrote (manifest, flag): reported with all others at once, never thrown one by one. */
+export interface Problem {
+  /** File or object, e.g. `team.yaml` or `VirtualKey agents/bot`. */
+  readonly where: string;
+  /** 1-based; absent where the source has no lines. */
+  readonly line?: number;
+  /** JSON path within the document, e.g. `spec.limits[0].usd`. */
+  readonly path?: string;
+  /** What is wrong and what is allowed. */
+  readonly message: string;
+}
+
+/** One line for people: `team.yaml:12: spec.limits[0].usd: "5,00" is not a decimal; write "5.00"`. */
+export function formatProblem(problem: Problem): string {
+  const place = problem.line === undefined ? problem.where : `${problem.where}:${problem.line}`;
+  return problem.path === undefined ? `${place}: ${problem.message}` : `${place}: ${problem.path}: ${problem.message}`;
+}

@@ -1,0 +1,148 @@
+import type { KeyName } from '../key.ts';
+import type { NanoUsd, PicoUsdPerToken } from '../money.ts';
+
+/** Where a manifest came from, for messages. */
+export interface Origin {
+  readonly file: string;
+  /** 1-based line of the document's start. */
+  readonly line: number;
+}
+
+/** `namespace/name` of a ProviderPool. */
+export type PoolName = string & { readonly brand: 'PoolName' };
+
+export const providerKinds = [
+  'OpenAI',
+  'Anthropic',
+  'Gemini',
+  'AzureOpenAI',
+  'Vertex',
+  'Bedrock',
+  'Mistral',
+  'OpenRouter',
+  'OpenAICompatible',
+] as const;
+export type ProviderKind = (typeof providerKinds)[number];
+
+export const windowKinds = ['Total', 'Hour', 'Day', 'Week', 'Month'] as const;
+export type WindowKind = (typeof windowKinds)[number];
+
+/** Labels that must all be present; empty selects every namespace. */
+export interface NamespaceSelector {
+  readonly matchLabels: Readonly<Record<string, string>>;
+}
+
+export interface ProviderPool {
+  readonly kind: 'ProviderPool';
+  readonly name: PoolName;
+  readonly origin: Origin;
+  readonly provider: ProviderKind;
+  /** Absent: the provider's default. An absolute http(s) URL without user, query or fragment, no trailing slash. */
+  readonly endpoint?: string;
+  readonly keys: readonly PoolKey[];
+  readonly consumers: readonly PoolConsumer[];
+  readonly models: readonly PoolModel[];
+}
+
+export interface PoolKey {
+  readonly name: string;
+  /** In the pool's own namespace. */
+  readonly secretRef: { readonly name: string; readonly key: string };
+  /** Default: a scope of its own, the key's name. */
+  readonly quotaScope: string;
+}
+
+export interface PoolConsumer {
+  readonly namespaceSelector: NamespaceSelector;
+  /** Keys admitted by this entry must have this key as ancestor (or be it). */
+  readonly under?: KeyName;
+}
+
+/** An addition to, or override of, the built-in price book. */
+export interface PoolModel {
+  readonly name: string;
+  /** What the provider calls it; default: `name`. */
+  readonly upstreamName: string;
+  readonly maxOutputTokens?: number;
+  readonly price?: PoolModelPrice;
+}
+
+export interface PoolModelPrice {
+  readonly input: PicoUsdPerToken;
+  readonly output: PicoUsdPerToken;
+  readonly cachedInput?: PicoUsdPerToken;
+  readonly cacheWrite?: PicoUsdPerToken;
+  readonly reasoning?: PicoUsdPerToken;
+}
+
+export interface VirtualKey {
+  readonly kind: 'VirtualKey';
+  readonly name: KeyName;
+  readonly origin: Origin;
+  readonly spec: VirtualKeySpec;
+}
+
+export interface VirtualKeySpec {
+  readonly owner: Readonly<Record<string, string>>;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly parentRef?: KeyName;
+  readonly children?: { readonly namespaceSelector: NamespaceSelector };
+  /** Default true. */
+  readonly issueToken: boolean;
+  /** In order of preference; absent inherits, required at a root. */
+  readonly pools?: readonly PoolName[];
+  readonly models: {
+    /** Exact names or patterns where `*` matches any run of characters; absent = all that the pools price. */
+    readonly allow?: readonly string[];
+    readonly deny: readonly string[];
+    readonly aliases: Readonly<Record<string, string>>;
+  };
+  /** Route templates; absent = all that can be metered. */
+  readonly endpoints?: { readonly allow: readonly string[] };
+  readonly limits: readonly Limit[];
+  readonly rate: { readonly requestsPerMinute?: number; readonly tokensPerMinute?: number };
+  readonly perRequest: { readonly usdNano?: NanoUsd; readonly outputTokens?: number };
+  /** Milliseconds since the epoch. */
+  readonly expiresAtMs?: number;
+  /** From creation. */
+  readonly ttlMs?: number;
+  readonly suspended: boolean;
+  readonly run?: { readonly scope: 'Pod' | 'Job'; readonly usdNano?: NanoUsd; readonly ttlMs?: number };
+  readonly delegation?: { readonly maxDepth: number; readonly maxChildren: number };
+  readonly delivery: readonly ('Sidecar' | 'Gateway')[];
+  readonly rotation?: { readonly everyMs: number; readonly overlapMs: number };
+  readonly secretName?: string;
+}
+
+/** One item a window; at least one of usd and requests. */
+export interface Limit {
+  readonly window: WindowKind;
+  readonly usdNano?: NanoUsd;
+  readonly requests?: number;
+  /** IANA zone; default Etc/UTC. Meaningless for Total and Hour of whole-hour zones, still kept. */
+  readonly timeZone: string;
+}
+
+export interface Namespace {
+  readonly kind: 'Namespace';
+  readonly name: string;
+  readonly origin: Origin;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** A plain Secret given among the manifests. Values are credentials: never logged, never in a Problem. */
+export interface PlainSecret {
+  readonly kind: 'Secret';
+  /** `namespace/name`. */
+  readonly name: string;
+  readonly origin: Origin;
+  readonly data: Readonly<Record<string, string>>;
+}
+
+/** Everything read, each object once. */
+export interface Manifests {
+  readonly virtualKeys: readonly VirtualKey[];
+  readonly pools: readonly ProviderPool[];
+  readonly namespaces: readonly Namespace[];
+  readonly secrets: readonly PlainSecret[];
+}

@@ -1,0 +1,127 @@
+import type { StreamId } from '../../core/audit/types.ts';
+import type { KeyName, TokenId } from '../../core/key.ts';
+
+/**
+ * The operator's one durable state. `transaction` is serialisable and durable when it returns: what it wrote survives
+ * a power cut. It runs `work` to its end or leaves no trace; `work` must not await anything but the store.
+ * SQLite now, PostgreSQL later, one conformance suite.
+ */
+export interface Store {
+  transaction<T>(work: (tx: Tx) => T): T;
+  close(): void;
+}
+
+/** One transaction's view, split by who uses it. */
+export interface Tx {
+  readonly keys: KeyRows;
+  readonly streams: StreamRows;
+  readonly ledger: LedgerRows;
+  /** Random, made with the store; part of every grant id. */
+  readonly incarnation: string;
+  /** The clock for window ids: never goes back, whatever the machine's clock does. Milliseconds since the epoch. */
+  now(): number;
+}
+
+/** What outlives manifests: when a key was first seen, its tokens, sub-agent keys. */
+export interface KeyRows {
+  /** First seen in this life: a re-created key starts a new life (ttl, tokens), but keeps its accounts. */
+  createdAt(key: KeyName): number | null;
+  putCreatedAt(key: KeyName, atMs: number): void;
+  forget(key: KeyName): void;
+  tokens(key: KeyName): readonly TokenRow[];
+  putToken(row: TokenRow): void;
+  dropToken(id: TokenId): void;
+  children(): readonly ChildRow[];
+  putChild(row: ChildRow): void;
+  dropChild(key: KeyName): void;
+}
+export interface TokenRow {
+  readonly id: TokenId;
+  readonly key: KeyName;
+  readonly hint: string;
+  readonly createdAtMs: number;
+  readonly validUntilMs?: number;
+}
+/** A sub-agent key. `spec` is the ChildSpec as JSON. */
+export interface ChildRow {
+  readonly key: KeyName;
+  readonly parent: KeyName;
+  readonly spec: string;
+  readonly createdAtMs: number;
+  readonly expiresAtMs?: number;
+}
+
+/** Epochs and entries, exactly once. */
+export interface StreamRows {
+  epoch(stream: StreamId, epoch: number): EpochRow | null;
+  /** Newest epoch of a stream. */
+  lastEpoch(stream: StreamId): EpochRow | null;
+  putEpoch(row: EpochRow): void;
+  entry(stream: StreamId, epoch: number, seq: number): EntryRow | null;
+  addEntry(row: EntryRow): void;
+  /** All entries in storing order, for tail, verify and reports; `after` is a position from a row, 0 from the start. */
+  entries(after: number, most: number): readonly (EntryRow & { readonly position: number })[];
+  epochs(): readonly EpochRow[];
+}
+export interface EpochRow {
+  readonly stream: StreamId;
+  readonly key: KeyName;
+  readonly instance: string;
+  readonly epoch: number;
+  /** Hexadecimal. */
+  readonly nonce: string;
+  readonly state: 'open' | 'closed' | 'recovered' | 'abandoned' | 'quarantined';
+  /** Highest contiguous seq stored; -1 where none. */
+  readonly lastSeq: number;
+  /** MAC of that entry, 64 hexadecimal digits. */
+  readonly lastMac: string;
+  /** Ratchet key after that entry, sealed under the root key; hexadecimal. */
+  readonly sealedKey: string;
+}
+export interface EntryRow {
+  readonly stream: StreamId;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly key: KeyName;
+  readonly type: string;
+  readonly previousMac: Buffer;
+  readonly mac: Buffer;
+  readonly salt: Buffer;
+  readonly body: Buffer;
+}
+
+/** Accounts and grants. The rules are in core/budget; this only keeps rows. */
+export interface LedgerRows {
+  account(id: string): AccountRow | null;
+  putAccount(row: AccountRow): void;
+  /** Newest account of each window of a key, for views. */
+  accountsOf(key: KeyName): readonly AccountRow[];
+  grant(id: string): GrantRow | null;
+  grantByAsk(askId: string): GrantRow | null;
+  putGrant(row: GrantRow): void;
+  /** Grants that still hold something, by stream and epoch. */
+  openGrants(stream: StreamId, epoch: number): readonly GrantRow[];
+  /** Grants that still hold something of this account, for recall. */
+  holders(accountId: string): readonly GrantRow[];
+  /** Drops closed Minute accounts and settled grants that ended before this time. */
+  prune(beforeMs: number): void;
+}
+/** `id` = `key|window|start` as core/budget names it; `state` is core/budget's account as JSON. */
+export interface AccountRow {
+  readonly id: string;
+  readonly key: KeyName;
+  readonly window: string;
+  readonly startMs: number;
+  readonly state: string;
+}
+/** `state` is core/budget's grant as JSON. */
+export interface GrantRow {
+  readonly id: string;
+  readonly askId: string;
+  readonly key: KeyName;
+  readonly stream: StreamId;
+  readonly epoch: number;
+  readonly open: boolean;
+  readonly accounts: readonly string[];
+  readonly state: string;
+}

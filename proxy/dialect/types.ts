@@ -1,0 +1,86 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Refusal } from '../../core/errors.ts';
+import type { Demand } from '../../core/price/demand.ts';
+import type { Usage } from '../../core/price/types.ts';
+import type { JsonBody } from './json.ts';
+
+export type DialectId =
+  | 'openai.chat'
+  | 'openai.responses'
+  | 'openai.embeddings'
+  | 'anthropic.messages'
+  | 'anthropic.count_tokens'
+  | 'gemini.generateContent'
+  | 'gemini.countTokens'
+  | 'gemini.embedContent';
+
+/** The family that decides how errors and model lists look. */
+export type Family = 'openai' | 'anthropic' | 'gemini';
+
+/** All that the line acts on, read once from an unambiguous body. */
+export interface Facts {
+  /** As the caller wrote it. */
+  readonly model: string;
+  readonly stream: boolean;
+  /** The caller's own output limit; absent: none given. */
+  readonly maxOutputTokens?: number;
+  readonly demand: Demand;
+  /** OpenAI chat streams: did the caller itself ask for the usage chunk? True elsewhere. */
+  readonly wantsUsage: boolean;
+  /** Keeps a conversation on one credential; absent: none could be found. */
+  readonly affinity?: string;
+}
+
+/** What the line may change in a body; everything else stays byte for byte. */
+export interface Changes {
+  readonly model?: string;
+  readonly maxOutputTokens?: number;
+  readonly includeUsage?: boolean;
+}
+
+/** One wire dialect: facts of a request, usage of a response. Pure, but for the meters, which keep state of one response. */
+export interface Dialect {
+  readonly id: DialectId;
+  readonly family: Family;
+  /** False for what providers do not bill and quotas do not count (`count_tokens`). */
+  readonly billed: boolean;
+  /** True where a limit on output makes sense; false for embeddings and counting. */
+  readonly generates: boolean;
+  /** `action` is what the route captured from the path: the model (Gemini) and whether it streams. */
+  read(body: JsonBody, action: RouteAction, headers: IncomingHttpHeaders): Facts | Refusal;
+  /** The bytes for the provider. The same buffer where nothing changes. */
+  rewrite(body: JsonBody, changes: Changes): Buffer;
+  /** Reads a response that is not a stream, whole; usage null where it names none. */
+  readUsage(body: Buffer): Reading;
+  /** Reads a stream as it passes. `hideUsage` drops the usage-only chunk that we asked for. */
+  meterStream(hideUsage: boolean): StreamMeter;
+}
+
+export interface RouteAction {
+  /** From the path; Gemini only. */
+  readonly model?: string;
+  /** From the path; Gemini only. */
+  readonly stream?: boolean;
+}
+
+export interface Reading {
+  readonly usage: Usage | null;
+  /** As the provider names it; absent where it does not. */
+  readonly servedModel?: string;
+}
+
+/** Follows one streamed response. Never buffers more than one unfinished event. */
+export interface StreamMeter {
+  /** The bytes to forward now, in order; possibly none. Chunks may split anywhere, also inside UTF-8 and CRLF. */
+  push(chunk: Buffer): readonly Buffer[];
+  /** At the end of the stream: bytes still held. */
+  flush(): readonly Buffer[];
+  /** `preamble` until the first event with content: pings and `created` events do not count, an error event does (as `error`). */
+  readonly phase: 'preamble' | 'content' | 'error';
+  /** JSON text of the first error event; set with phase `error`, or later in a stream that failed midway. */
+  readonly errorBody: string | undefined;
+  /** True once the provider's own end of the stream was seen (`[DONE]`, `message_stop`, `response.completed`, a finish reason with usage). */
+  readonly complete: boolean;
+  /** What is known of usage so far; the last one counts. */
+  reading(): Reading;
+}

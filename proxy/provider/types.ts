@@ -1,0 +1,42 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { ProviderKind } from '../../core/manifest/types.ts';
+import type { Overhead } from '../../core/price/demand.ts';
+import type { DialectId } from '../dialect/types.ts';
+
+/** One provider as data: base URL, authentication, paths, error classes, fixed token overhead. */
+export interface Provider {
+  readonly kind: ProviderKind;
+  /** Dialects that it speaks natively, with the path of each. `{model}` is replaced, percent-encoded. */
+  readonly paths: Readonly<Partial<Record<DialectId, ProviderPath>>>;
+  /** Header that carries the credential, and what stands before it. */
+  readonly authentication: { readonly header: string; readonly prefix: string };
+  readonly overhead: Overhead;
+  /** What an answer that is not 2xx (or an error event before content) means for the credential. Pure. */
+  classify(answer: {
+    readonly status: number;
+    readonly headers: IncomingHttpHeaders;
+    readonly body: string;
+    readonly nowMs: number;
+  }): Verdict;
+}
+
+export interface ProviderPath {
+  readonly json: string;
+  /** Where streaming has a path of its own (Gemini). */
+  readonly stream?: string;
+}
+
+/**
+ * What to do about a failed attempt.
+ * - `cooldown`: the quota scope (or only this model in it) is limited until `untilMs`; another scope may serve.
+ * - `disabled`: no money or month's limit reached in this scope; until `untilMs` where the provider tells.
+ * - `unauthorized`: this credential is refused; set aside.
+ * - `overloaded`: the vendor as a whole; rotating would amplify, the answer goes to the caller.
+ * - `caller`: the caller's own mistake, or anything else that passes through as it is.
+ */
+export type Verdict =
+  | { readonly kind: 'cooldown'; readonly untilMs: number; readonly model: boolean; readonly code: string }
+  | { readonly kind: 'disabled'; readonly untilMs?: number; readonly code: string }
+  | { readonly kind: 'unauthorized'; readonly code: string }
+  | { readonly kind: 'overloaded'; readonly retryAfterMs?: number; readonly code: string }
+  | { readonly kind: 'caller'; readonly code: string };
