@@ -74,6 +74,8 @@ export interface GrantAsk {
   readonly head: number;
   /** Idempotency key: the same ask sent twice gives the same grant. */
   readonly askId: string;
+  /** What the proxy has free for this call already, so not part of the figures below; decides only how a denial is worded. */
+  readonly heldNano?: NanoUsd;
   /** Less than this is useless: refuse instead. */
   readonly atLeastNano: NanoUsd;
   /** The bound of the call that asks; at least this much where the remainder allows. */

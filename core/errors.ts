@@ -44,6 +44,8 @@ export interface Refusal {
   readonly retryAfterSeconds?: number;
   /** Overrides the table's advice, for a wait that is too long to be worth a retry. */
   readonly retryable?: boolean;
+  /** The account whose limit refused the call, e.g. `agents/bot Day`; copied into the entry. */
+  readonly limitedBy?: string;
   /** The provider's own error body, kept for `provider_limited`; always JSON text. */
   readonly providerBody?: string;
 }

@@ -139,7 +139,15 @@ export interface EpochCloseBody {
 /** The operator's own stream. */
 export interface OperatorBody {
   readonly v: 1;
-  readonly type: 'key_created' | 'key_rotated' | 'key_revoked' | 'policy_changed' | 'pool_changed' | 'credited' | 'epoch_abandoned';
+  readonly type:
+    | 'key_created'
+    | 'key_rotated'
+    | 'key_revoked'
+    | 'policy_changed'
+    | 'pool_changed'
+    | 'credited'
+    | 'epoch_abandoned'
+    | 'stream_quarantined';
   readonly time: string;
   readonly object: string;
   readonly actor?: string;

@@ -21,9 +21,11 @@ export interface Reservation {
   readonly amountNano: NanoUsd;
 }
 
-/** What the wallet lacks: asked of the ledger as it stands. */
+/** What the wallet lacks beyond what it has free: asked of the ledger as it stands. */
 export interface Shortage {
   readonly kind: 'shortage';
+  /** Free in the wallet already, so not part of atLeast, bound and want. */
+  readonly heldNano?: NanoUsd;
   readonly atLeastNano: NanoUsd;
   readonly boundNano: NanoUsd;
   readonly wantNano: NanoUsd;

@@ -107,7 +107,8 @@ export interface VirtualKeySpec {
   /** From creation. */
   readonly ttlMs?: number;
   readonly suspended: boolean;
-  readonly run?: { readonly scope: 'Pod' | 'Job'; readonly usdNano?: NanoUsd; readonly ttlMs?: number };
+  /** Scope absent: the Job where one owns the Pod, else the Pod. */
+  readonly run?: { readonly scope?: 'Pod' | 'Job'; readonly usdNano?: NanoUsd; readonly ttlMs?: number };
   readonly delegation?: { readonly maxDepth: number; readonly maxChildren: number };
   readonly delivery: readonly ('Sidecar' | 'Gateway')[];
   readonly rotation?: { readonly everyMs: number; readonly overlapMs: number };

@@ -71,5 +71,6 @@ export type ModelMatch =
 export interface BookEntry {
   readonly id: string;
   readonly match: ModelMatch;
-  readonly price: ModelPrice;
+  /** null: recognised but billed by something other than tokens; it still matches, so that no broader entry below can price it. */
+  readonly price: ModelPrice | null;
 }

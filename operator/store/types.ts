@@ -8,6 +8,7 @@ import type { KeyName, TokenId } from '../../core/key.ts';
  */
 export interface Store {
   transaction<T>(work: (tx: Tx) => T): T;
+  /** May be called again. */
   close(): void;
 }
 
@@ -27,6 +28,9 @@ export interface KeyRows {
   /** First seen in this life: a re-created key starts a new life (ttl, tokens), but keeps its accounts. */
   createdAt(key: KeyName): number | null;
   putCreatedAt(key: KeyName, atMs: number): void;
+  /** Every key that has a life now, so that those whose manifest went away meanwhile can be told. */
+  names(): readonly KeyName[];
+  /** Ends a life: drops createdAt and all tokens. */
   forget(key: KeyName): void;
   tokens(key: KeyName): readonly TokenRow[];
   putToken(row: TokenRow): void;
@@ -96,14 +100,18 @@ export interface LedgerRows {
   putAccount(row: AccountRow): void;
   /** Newest account of each window of a key, for views. */
   accountsOf(key: KeyName): readonly AccountRow[];
+  /** The account of a key and window that started last. */
+  newestAccount(key: KeyName, window: string): AccountRow | null;
   grant(id: string): GrantRow | null;
   grantByAsk(askId: string): GrantRow | null;
   putGrant(row: GrantRow): void;
   /** Grants that still hold something, by stream and epoch. */
   openGrants(stream: StreamId, epoch: number): readonly GrantRow[];
+  /** The earliest epoch of a stream with a grant that still holds something; null where there is none. */
+  earliestOpenEpoch(stream: StreamId): number | null;
   /** Grants that still hold something of this account, for recall. */
   holders(accountId: string): readonly GrantRow[];
-  /** Drops closed Minute accounts and settled grants that ended before this time. */
+  /** Drops grants that closed before this time, and Minute accounts that began before it but for each key's newest. */
   prune(beforeMs: number): void;
 }
 /** `id` = `key|window|start` as core/budget names it; `state` is core/budget's account as JSON. */

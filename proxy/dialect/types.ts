@@ -35,6 +35,8 @@ export interface Facts {
 export interface Changes {
   readonly model?: string;
   readonly maxOutputTokens?: number;
+  /** OpenAI chat, where the caller gave no limit: the field that the provider knows. Default `max_completion_tokens`. */
+  readonly outputField?: 'max_completion_tokens' | 'max_tokens';
   readonly includeUsage?: boolean;
 }
 
@@ -67,10 +69,16 @@ export interface Reading {
   readonly usage: Usage | null;
   /** As the provider names it; absent where it does not. */
   readonly servedModel?: string;
+  /** JSON text of an error that came with a 2xx status in place of an answer (OpenRouter). */
+  readonly errorBody?: string;
 }
+
+export type Framing = 'sse' | 'array';
 
 /** Follows one streamed response. Never buffers more than one unfinished event. */
 export interface StreamMeter {
+  /** How the stream is cut into events: Gemini without `alt=sse` is one JSON array. Known after the first byte; until then `sse`. */
+  readonly framing: Framing;
   /** The bytes to forward now, in order; possibly none. Chunks may split anywhere, also inside UTF-8 and CRLF. */
   push(chunk: Buffer): readonly Buffer[];
   /** At the end of the stream: bytes still held. */

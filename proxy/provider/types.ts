@@ -11,6 +11,8 @@ export interface Provider {
   /** Header that carries the credential, and what stands before it. */
   readonly authentication: { readonly header: string; readonly prefix: string };
   readonly overhead: Overhead;
+  /** The output limit's name in OpenAI chat, where it is not `max_completion_tokens`. */
+  readonly outputField?: 'max_tokens';
   /** What an answer that is not 2xx (or an error event before content) means for the credential. Pure. */
   classify(answer: {
     readonly status: number;

@@ -1,0 +1,93 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Pinned, startPinned } from './process.ts';
+
+/** One thing to measure. */
+export interface Target {
+  readonly name: string;
+  start(upstreamUrl: string): Promise<Running>;
+}
+
+export interface Running {
+  readonly url: string;
+  readonly key: string;
+  /** Absent: the upstream itself. */
+  readonly process?: Pinned;
+  stop(): Promise<void>;
+}
+
+const node = process.execPath;
+const here = import.meta.dirname;
+
+export const direct: Target = {
+  name: 'direct',
+  start: (upstreamUrl) => Promise.resolve({ url: upstreamUrl, key: 'sk-bench', stop: () => Promise.resolve() }),
+};
+
+export const relay: Target = {
+  name: 'relay',
+  async start(upstreamUrl) {
+    const running = await startPinned(0, [node, join(here, 'relay.ts'), upstreamUrl]);
+    return { url: `http://127.0.0.1:${running.firstLine.match(/(\d+)\D*$/)?.[1]}`, key: 'any', process: running, stop: running.stop };
+  },
+};
+
+/** Policy, budget (a month and a day), quota and audit all on. */
+export function manifest(upstreamUrl: string): string {
+  return `apiVersion: keyforge.dev/v1alpha1
+kind: ProviderPool
+metadata: {name: openai, namespace: keyforge-system}
+spec:
+  provider: OpenAI
+  endpoint: ${upstreamUrl}
+  keys: [{name: bench, secretRef: {name: openai, key: bench}}]
+  consumers: [{namespaceSelector: {}}]
+---
+apiVersion: keyforge.dev/v1alpha1
+kind: VirtualKey
+metadata: {name: bench, namespace: agents}
+spec:
+  owner: {team: bench}
+  pools: [{name: openai, namespace: keyforge-system}]
+  models: {allow: ["gpt-5.4-mini"]}
+  limits:
+  - {window: Month, usd: "900000.00", requests: 900000000}
+  - {window: Day, usd: "900000.00"}
+`;
+}
+
+export const keyforge: Target = {
+  name: 'keyforge',
+  async start(upstreamUrl) {
+    const dir = mkdtempSync(join(tmpdir(), 'keyforge-bench-'));
+    writeFileSync(join(dir, 'bench.yaml'), manifest(upstreamUrl));
+    const listen = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--metrics-listen', '127.0.0.1:0'];
+    const command = [
+      node,
+      ...flags,
+      join(here, '../cli/keyforge.ts'),
+      'up',
+      '-f',
+      join(dir, 'bench.yaml'),
+      '--data',
+      join(dir, 'data'),
+      ...listen,
+      '--json',
+    ];
+    const running = await startPinned(0, command, { KEYFORGE_SECRET_OPENAI_BENCH: 'sk-bench' });
+    const ready = JSON.parse(running.firstLine) as { proxy: string; keys: { key: string }[] };
+    return {
+      url: ready.proxy,
+      key: ready.keys[0]?.key ?? '',
+      process: running,
+      async stop() {
+        await running.stop();
+        rmSync(dir, { recursive: true, force: true });
+      },
+    };
+  },
+};
+
+/** As `npm run keyforge` sets them. */
+const flags: readonly string[] = [];

@@ -1,0 +1,189 @@
+import { delimiter } from 'node:path';
+import { parseArgs } from 'node:util';
+
+/** Where to listen. Port 0: any free one. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What `keyforge up` was asked for. */
+export interface UpOptions {
+  readonly manifests: readonly string[];
+  readonly listen: Address;
+  readonly adminListen: Address;
+  readonly metricsListen: Address;
+  readonly dataDir: string;
+  readonly json: boolean;
+  readonly logLevel: string;
+  /** `KEYFORGE_SECRET_*`. */
+  readonly secrets: Readonly<Record<string, string>>;
+}
+
+/** What `keyforge keys` was asked for. */
+export interface KeysOptions {
+  readonly action: 'list' | 'revoke' | 'rotate';
+  /** `NAMESPACE/NAME`; always set but for `list`. */
+  readonly key?: string;
+  readonly dataDir: string;
+  /** Absent: as `keyforge up` left it in the data folder. */
+  readonly adminUrl?: string;
+  /** A duration such as `24h`, as written; the operator reads it. */
+  readonly overlap?: string;
+  readonly json: boolean;
+}
+
+/** Every mistake in flags and environment. */
+export interface Misuse {
+  readonly problems: readonly string[];
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+
+/** Flags of `keyforge up`, each with its `KEYFORGE_*` equivalent; a flag wins. */
+export function readUpOptions(args: readonly string[], environment: Environment = process.env): UpOptions | Misuse {
+  const read = reader(args, environment, {
+    file: { type: 'string', short: 'f', multiple: true },
+    listen: { type: 'string' },
+    'admin-listen': { type: 'string' },
+    'metrics-listen': { type: 'string' },
+    data: { type: 'string' },
+    json: { type: 'boolean' },
+    'log-level': { type: 'string' },
+  });
+  // `-f *.yaml`: the shell leaves all but the first as positionals.
+  const manifests = [...read.texts('file'), ...read.positionals];
+  if (manifests.length === 0) read.problem('no manifests: name a file or folder with -f PATH (or KEYFORGE_FILE)');
+  const json = read.flag('json');
+  const options: UpOptions = {
+    manifests,
+    listen: read.address('listen', '127.0.0.1:8787'),
+    adminListen: read.address('admin-listen', '127.0.0.1:8788'),
+    metricsListen: read.address('metrics-listen', '127.0.0.1:9464'),
+    dataDir: read.text('data') ?? '.keyforge',
+    json,
+    logLevel: read.text('log-level') ?? (json ? 'info' : 'warn'),
+    secrets: secretsOf(environment),
+  };
+  if (!levels.includes(options.logLevel)) read.problem(`--log-level: ${options.logLevel} is none of ${levels.join(', ')}`);
+  if (!isLoopback(options.adminListen.host)) {
+    read.problem(
+      `--admin-listen: ${options.adminListen.host} is not loopback, and who reaches the admin API rules every key; use 127.0.0.1`,
+    );
+  }
+  return read.problems.length > 0 ? { problems: read.problems } : options;
+}
+
+const actions = ['list', 'revoke', 'rotate'] as const;
+
+/** Flags of `keyforge keys`, each with its `KEYFORGE_*` equivalent; a flag wins. */
+export function readKeysOptions(args: readonly string[], environment: Environment = process.env): KeysOptions | Misuse {
+  const read = reader(args, environment, {
+    data: { type: 'string' },
+    admin: { type: 'string' },
+    overlap: { type: 'string' },
+    json: { type: 'boolean' },
+  });
+  const [first, key, ...rest] = read.positionals;
+  const action = actions.find((known) => known === first);
+  if (action === undefined) read.problem(`say what to do: ${actions.join(', ')}`);
+  if (action === 'list' && key !== undefined) read.problem(`list takes no key; ${key} is one word too many`);
+  if (action !== undefined && action !== 'list' && !/^[^/]+\/[^/]+$/.test(key ?? ''))
+    read.problem(`${action} needs a key as NAMESPACE/NAME`);
+  if (rest.length > 0) read.problem(`too many words: ${rest.join(' ')}`);
+  const overlap = read.text('overlap');
+  if (overlap !== undefined && action !== 'rotate') read.problem('--overlap is for rotate');
+  const adminUrl = read.text('admin');
+  if (adminUrl !== undefined && !/^https?:\/\//.test(adminUrl))
+    read.problem(`--admin: ${adminUrl} is no URL such as http://127.0.0.1:8788`);
+  if (read.problems.length > 0 || action === undefined) return { problems: read.problems };
+  return {
+    action,
+    dataDir: read.text('data') ?? '.keyforge',
+    json: read.flag('json'),
+    ...(key !== undefined && { key }),
+    ...(adminUrl !== undefined && { adminUrl }),
+    ...(overlap !== undefined && { overlap }),
+  };
+}
+
+interface Reader {
+  readonly positionals: readonly string[];
+  readonly problems: readonly string[];
+  problem(message: string): void;
+  text(name: string): string | undefined;
+  texts(name: string): readonly string[];
+  flag(name: string): boolean;
+  address(name: string, standard: string): Address;
+}
+
+type Flags = Readonly<Record<string, { readonly type: 'string' | 'boolean'; readonly short?: string; readonly multiple?: boolean }>>;
+
+function reader(args: readonly string[], environment: Environment, options: Flags): Reader {
+  const problems: string[] = [];
+  const problem = (message: string): void => void problems.push(message);
+  const parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: false, tokens: true });
+  for (const token of parsed.tokens) {
+    if (token.kind !== 'option') continue;
+    const option = options[token.name];
+    if (option === undefined) problem(`unknown flag ${token.rawName}`);
+    else if (option.type === 'string' && (token.value === undefined || token.value === '')) problem(`${token.rawName} needs a value`);
+    else if (option.type === 'boolean' && token.value !== undefined) problem(`${token.rawName} takes no value`);
+  }
+  const variable = (name: string): string => `KEYFORGE_${name.toUpperCase().replaceAll('-', '_')}`;
+  const given = (name: string): string | undefined => environment[variable(name)] || undefined;
+
+  function text(name: string): string | undefined {
+    const value = parsed.values[name];
+    return typeof value === 'string' && value !== '' ? value : given(name);
+  }
+
+  function flag(name: string): boolean {
+    if (parsed.values[name] !== undefined) return true;
+    const value = given(name);
+    if (value === undefined || value === 'true' || value === 'false') return value === 'true';
+    problem(`${variable(name)}: write true or false`);
+    return false;
+  }
+
+  return {
+    positionals: parsed.positionals,
+    problems,
+    problem,
+    text,
+    flag,
+    texts(name) {
+      const values = parsed.values[name];
+      const list = Array.isArray(values) ? values.filter((value) => typeof value === 'string' && value !== '') : [];
+      return list.length > 0 ? (list as string[]) : (given(name)?.split(delimiter) ?? []);
+    },
+    address(name, standard) {
+      const value = text(name) ?? standard;
+      const address = parseAddress(value);
+      if (address === null) problem(`--${name}: ${value} is no address; write HOST:PORT such as ${standard}`);
+      return address ?? { host: '', port: 0 };
+    },
+  };
+}
+
+function parseAddress(text: string): Address | null {
+  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+)):(\d{1,5})$/i.exec(text);
+  const port = Number(match?.[3]);
+  const host = match?.[1] ?? match?.[2];
+  return host === undefined || port > 65_535 ? null : { host, port };
+}
+
+function isLoopback(host: string): boolean {
+  // An address that could not be read was reported already.
+  return host === '' || host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
+}
+
+function secretsOf(environment: Environment): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(environment).flatMap(([name, value]) =>
+      value !== undefined && name.startsWith('KEYFORGE_SECRET_') ? [[name, value]] : [],
+    ),
+  );
+}

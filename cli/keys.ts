@@ -1,0 +1,133 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { KeyListing, LimitListing, RotatedKey } from '../operator/broker/key-desk.ts';
+import { type KeysOptions, readKeysOptions } from './config.ts';
+
+export const keysUsage = `keyforge keys list [--json]
+keyforge keys revoke NAMESPACE/NAME
+keyforge keys rotate NAMESPACE/NAME [--overlap 24h]
+             [--data DIR] [--admin http://127.0.0.1:8788]
+
+Asks the KeyForge that runs on a data folder (default .keyforge).
+
+  list    every key with its state, what it spent and what it has left
+  revoke  kills the key's tokens and its sub-agent keys now, for good: also over restarts. Only rotate, or deleting its
+          manifest and creating it again, brings the key back. Its accounts stay as they are.
+  rotate  a new token now, in DIR/tokens/NAMESPACE/NAME. The old one works for --overlap more; without it for the
+          manifest's spec.rotation.overlap, else not at all.
+
+Exit code: 0 done, 1 failed, 2 wrong usage.
+`;
+
+/** What a command is given of its process. */
+export interface KeysStreams {
+  readonly stdout: { write(text: string): unknown };
+  readonly stderr: { write(text: string): unknown };
+}
+
+/** A failure with a message for people. */
+class KeysFailed extends Error {
+  override readonly name = 'KeysFailed';
+}
+
+/** `keyforge keys`: resolves to the exit code. */
+export async function runKeys(args: readonly string[], io: KeysStreams): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
+    io.stdout.write(keysUsage);
+    return 0;
+  }
+  const options = readKeysOptions(args);
+  if ('problems' in options) {
+    for (const problem of options.problems) io.stderr.write(`keyforge keys: ${problem}\n`);
+    return 2;
+  }
+  try {
+    io.stdout.write(await perform(options));
+    return 0;
+  } catch (error) {
+    if (!(error instanceof KeysFailed)) throw error;
+    io.stderr.write(`keyforge keys: ${error.message}\n`);
+    return 1;
+  }
+}
+
+async function perform(options: KeysOptions): Promise<string> {
+  const { action, key = '', overlap, json, dataDir } = options;
+  switch (action) {
+    case 'list': {
+      const { keys } = (await ask(options, 'GET', '/v1/keys')) as { readonly keys: readonly KeyListing[] };
+      return json ? `${JSON.stringify({ keys })}\n` : table(keys);
+    }
+    case 'revoke': {
+      const reply = await ask(options, 'POST', `/v1/keys/${pathOf(key)}/revoke`);
+      return json ? `${JSON.stringify(reply)}\n` : `${key} is revoked; \`keyforge keys rotate ${key}\` brings it back with a new token\n`;
+    }
+    case 'rotate': {
+      const query = overlap === undefined ? '' : `?overlap=${encodeURIComponent(overlap)}`;
+      const reply = (await ask(options, 'POST', `/v1/keys/${pathOf(key)}/rotate${query}`)) as RotatedKey;
+      if (json) return `${JSON.stringify(reply)}\n`;
+      const previous = reply.previousValidUntil === undefined ? 'is dead' : `works until ${reply.previousValidUntil}`;
+      return `${key} has the new token ${reply.hint}, in ${join(dataDir, 'tokens', key)}; the one before it ${previous}\n`;
+    }
+  }
+}
+
+function pathOf(key: string): string {
+  return key.split('/').map(encodeURIComponent).join('/');
+}
+
+async function ask({ dataDir, adminUrl }: KeysOptions, method: 'GET' | 'POST', path: string): Promise<unknown> {
+  const notRunning = `no KeyForge runs on ${dataDir}: start one with \`keyforge up -f PATH --data ${dataDir}\`, or give its folder with --data`;
+  const base = adminUrl ?? readLine(join(dataDir, 'admin.url'));
+  const token = readLine(join(dataDir, 'admin.token'));
+  if (base === null || token === null) throw new KeysFailed(notRunning);
+  const target = new URL(path, base);
+  const response = await fetch(target, {
+    method,
+    headers: { authorization: `Bearer ${token}` },
+    redirect: 'error',
+    signal: AbortSignal.timeout(10_000),
+  }).catch(() => {
+    throw new KeysFailed(adminUrl === undefined ? notRunning : `nothing answers at ${adminUrl}; is \`keyforge up\` running there?`);
+  });
+  const body: unknown = await response.json().catch(() => null);
+  if (response.ok) return body;
+  const message = (body as { readonly error?: { readonly message?: string } } | null)?.error?.message;
+  throw new KeysFailed(message ?? `${target.origin} answered ${response.status}, which is not how KeyForge answers`);
+}
+
+function readLine(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8').trim();
+  } catch {
+    return null;
+  }
+}
+
+function table(keys: readonly KeyListing[]): string {
+  if (keys.length === 0) return 'no keys\n';
+  const head = ['KEY', 'STATE', 'HINT', 'SPENT', 'REMAINING', 'LIMITS', 'EXPIRES'];
+  const rows = keys.map((key) => [
+    `${key.namespace}/${key.name}`,
+    key.state,
+    key.hint ?? '-',
+    `$${key.spentUsd}`,
+    key.remainingUsd === undefined ? 'uncapped' : `$${key.remainingUsd}`,
+    key.limits.map((limit) => limitText(limit, `${key.namespace}/${key.name}`)).join(', ') || '-',
+    key.expiresAt ?? '-',
+  ]);
+  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
+  return `${[head, ...rows].map(line).join('\n')}\n`;
+}
+
+function limitText({ key, window, capUsd, spentUsd, requestsCap, requestsUsed }: LimitListing, of: string): string {
+  const owner = key === of ? '' : `${key} `;
+  const money = capUsd === undefined ? [] : [`$${spentUsd}/$${capUsd}`];
+  const requests = requestsCap === undefined ? [] : [`${requestsUsed}/${requestsCap} requests`];
+  return `${owner}${window} ${[...money, ...requests].join(' ')}`;
+}

@@ -1,0 +1,49 @@
+import type { CallBody } from '../../core/audit/types.ts';
+import { formatUsd } from '../../core/money.ts';
+import { openRecords } from '../records.ts';
+
+const everyMs = 200;
+
+/** One line a call: when, model, tokens, dollars; what went wrong where it did. */
+export function callLine(call: CallBody, remainingUsd: string | undefined): string {
+  const time = call.time.slice(11, 19);
+  const model = call.servedModel ?? call.model ?? call.endpoint;
+  const { input = 0, cachedInput = 0, cacheWrite = 0, output = 0 } = call.usage ?? {};
+  const tokens = call.usage === undefined ? 'no tokens' : `${input + cachedInput + cacheWrite} tokens in, ${output} out`;
+  const cost = `$${formatUsd(Number(call.costNanoUsd))}`;
+  const left = remainingUsd === undefined ? '' : `, $${remainingUsd} left`;
+  return `${time}  ${model}  ${tokens}  ${cost}${left}${call.code === 'ok' ? '' : `  (${call.status} ${call.code})`}`;
+}
+
+/** Calls back with a line for each call recorded from now on; returns how to stop. */
+export function followCalls(
+  dataDir: string,
+  remaining: () => Promise<string | undefined>,
+  print: (line: string) => void,
+): () => Promise<void> {
+  const records = openRecords(dataDir);
+  records.next();
+  let stopped = false;
+
+  async function look(): Promise<void> {
+    const calls = records.next();
+    if (calls.length === 0) return;
+    const left = await remaining();
+    for (const call of calls) print(callLine(call, left));
+  }
+
+  async function loop(): Promise<void> {
+    while (!stopped) {
+      await look();
+      await new Promise((resolve) => setTimeout(resolve, everyMs));
+    }
+    await look();
+    records.close();
+  }
+
+  const done = loop();
+  return () => {
+    stopped = true;
+    return done;
+  };
+}

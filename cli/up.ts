@@ -1,0 +1,125 @@
+import { join, resolve } from 'node:path';
+import { type Logger, pino } from 'pino';
+import { loggerOptions } from '../operator/config.ts';
+import { readUpOptions, type UpOptions } from './config.ts';
+import { crashText } from './crash.ts';
+import { type Standalone, startStandalone } from './standalone.ts';
+import { StandaloneFailed } from './standalone-failed.ts';
+
+/** What a command is given of its process. */
+export interface UpStreams {
+  readonly stdout: { write(text: string): unknown };
+  readonly stderr: { write(text: string): unknown };
+  /** Aborted at the first SIGTERM or SIGINT. */
+  readonly stop: AbortSignal;
+}
+
+export const upUsage = `keyforge up -f PATH… [--listen 127.0.0.1:8787] [--admin-listen 127.0.0.1:8788]
+            [--metrics-listen 127.0.0.1:9464] [--data DIR] [--json] [--log-level LEVEL]
+
+Runs KeyForge in one process: policy, budgets, records and the proxy that agents call.
+
+  -f, --file PATH        a manifest file or a folder of them; may be repeated. Files are watched: an edit takes effect
+                         in under a second, and one with mistakes changes nothing.
+  --listen ADDR          where agents call (default 127.0.0.1:8787)
+  --admin-listen ADDR    where \`keyforge keys\` calls; loopback only (default 127.0.0.1:8788)
+  --metrics-listen ADDR  /metrics, /healthz, /readyz (default 127.0.0.1:9464)
+  --data DIR             keys, budgets and records; private to this user (default .keyforge)
+  --json                 first line of stdout: {"ready":true,"proxy","admin","metrics","keys":[{"namespace","name","key"}]}
+  --log-level LEVEL      trace debug info warn error fatal silent (default warn, with --json info); logs go to stderr
+
+Each flag can be given as KEYFORGE_FILE (paths joined by ":"), KEYFORGE_LISTEN and so on; the flag wins.
+A credential that a ProviderPool names is looked up among the manifests, then as KEYFORGE_SECRET_<NAME>_<KEY>.
+SIGTERM or SIGINT lets calls in flight finish; a second one ends at once.
+Exit code: 0 done, 1 failed, 2 wrong usage or manifests.
+`;
+
+/** `keyforge up`: resolves to the exit code once it was told to stop, or could not go on. */
+export async function runUp(args: readonly string[], io: UpStreams): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
+    io.stdout.write(upUsage);
+    return 0;
+  }
+  const options = readUpOptions(args);
+  if ('problems' in options) {
+    for (const problem of options.problems) io.stderr.write(`keyforge up: ${problem}\n`);
+    return 2;
+  }
+  const logger = pino(loggerOptions(options.logLevel), pino.destination({ dest: 2, sync: true }));
+  try {
+    const standalone = await startStandalone({ ...options, watch: 'files', logger });
+    return await serveUntilStopped(standalone, { options, io, logger });
+  } catch (error) {
+    if (!(error instanceof StandaloneFailed)) throw error;
+    for (const line of error.message.split('\n')) io.stderr.write(`keyforge up: ${line}\n`);
+    return 1;
+  }
+}
+
+interface Up {
+  readonly options: UpOptions;
+  readonly io: UpStreams;
+  readonly logger: Logger;
+}
+
+async function serveUntilStopped(standalone: Standalone, { options, io, logger }: Up): Promise<number> {
+  io.stdout.write(options.json ? readyLine(standalone) : welcome(standalone, options.dataDir));
+  standalone.onReload((problems) => {
+    if (options.json) logReload(logger, problems);
+    else tellReload(io, problems);
+  });
+  const outcome = await Promise.race([stopped(io.stop), standalone.failure]);
+  if (outcome instanceof Error) io.stderr.write(`keyforge up: the operator ended: ${crashText(outcome)}\n`);
+  else if (!options.json) io.stderr.write('keyforge up: calls in flight may finish; a second signal ends at once\n');
+  await standalone.close();
+  return outcome instanceof Error ? 1 : 0;
+}
+
+function stopped(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+function logReload(logger: Logger, problems: readonly string[]): void {
+  if (problems.length === 0) logger.info('manifests were read again');
+  else logger.error({ problems }, 'the edit has mistakes; the last good manifests keep serving');
+}
+
+function tellReload({ stdout, stderr }: UpStreams, problems: readonly string[]): void {
+  if (problems.length === 0) stdout.write('manifests were read again\n');
+  else
+    stderr.write(`the edit has mistakes; the last good manifests keep serving:\n${problems.map((problem) => `  ${problem}\n`).join('')}`);
+}
+
+/** The contract with scripts: one line, tokens included. */
+function readyLine({ proxyUrl, adminUrl, metricsUrl, keys }: Standalone): string {
+  return `${JSON.stringify({ ready: true, proxy: proxyUrl, admin: adminUrl, metrics: metricsUrl, keys })}\n`;
+}
+
+function welcome({ proxyUrl, adminUrl, metricsUrl, keys }: Standalone, dataDir: string): string {
+  const tokenFile = (key: { readonly namespace: string; readonly name: string }) => join(dataDir, 'tokens', key.namespace, key.name);
+  const width = Math.max(0, ...keys.map(({ namespace, name }) => namespace.length + name.length + 1));
+  const lines = [
+    'KeyForge is ready',
+    `  proxy    ${proxyUrl}`,
+    `  admin    ${adminUrl}  (keyforge keys list --data ${dataDir})`,
+    `  metrics  ${metricsUrl}/metrics`,
+    '',
+    keys.length === 0 ? 'no key has a token' : 'keys, each with its token in a file',
+    ...keys.map((key) => `  ${`${key.namespace}/${key.name}`.padEnd(width)}  vk_…${key.key.slice(-4)}  ${tokenFile(key)}`),
+  ];
+  const [first] = keys;
+  if (first !== undefined) lines.push('', 'try', ...trial(proxyUrl, resolve(tokenFile(first))));
+  return `${lines.join('\n')}\n`;
+}
+
+function trial(proxyUrl: string, tokenFile: string): readonly string[] {
+  return [
+    `  export OPENAI_BASE_URL=${proxyUrl}/v1 OPENAI_API_KEY=$(cat '${tokenFile}')`,
+    `  export ANTHROPIC_BASE_URL=${proxyUrl} ANTHROPIC_API_KEY=$(cat '${tokenFile}')`,
+    `  export GOOGLE_GEMINI_BASE_URL=${proxyUrl} GEMINI_API_KEY=$(cat '${tokenFile}')`,
+    '  curl "$OPENAI_BASE_URL/models" -H "Authorization: Bearer $OPENAI_API_KEY"',
+  ];
+}

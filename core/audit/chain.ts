@@ -1,0 +1,72 @@
+import { canonicalize } from './canonical.ts';
+import { commit, createSealer, firstPreviousMac, ratchet, saltBytes } from './entry.ts';
+import type { Entry, EntryBody, StreamId } from './types.ts';
+
+/** Where a chain starts, or goes on: `head` and `lastMac` are of the entry that `key` was ratcheted past. */
+export interface ChainStart {
+  readonly stream: StreamId;
+  readonly epoch: number;
+  /** Owned by the chain from now on, which wipes it. */
+  readonly key: Buffer;
+  /** Default: -1, an epoch without entries. */
+  readonly head?: number;
+  readonly lastMac?: Buffer;
+}
+
+/** The writing end of one epoch. */
+export interface Chain {
+  /**
+   * Makes the next entry. `store` gets it before the chain moves: where it throws, nothing has happened and the
+   * same place in the chain is filled by the next call.
+   */
+  append(body: EntryBody, random: (size: number) => Uint8Array, store?: (entry: Entry) => void): Entry;
+  /** Seq of the last entry; -1 where none. */
+  head(): number;
+  lastMac(): Buffer;
+  /** The ratchet key past the last entry, for whoever seals it away; never logged. */
+  key(): Buffer;
+  /** Forgets the key: nothing can be appended after. */
+  wipe(): void;
+}
+
+/** A chain whose past cannot be re-forged from its memory: each entry's key is overwritten once used (best effort: the collector may have copied it). */
+export function createChain(start: ChainStart): Chain {
+  const { stream, epoch } = start;
+  const seal = createSealer(stream, epoch);
+  let key = start.key;
+  let head = start.head ?? -1;
+  let lastMac = start.lastMac ?? firstPreviousMac;
+
+  return {
+    append(body, random, store) {
+      const text = canonicalize(body);
+      const salted = Buffer.allocUnsafe(saltBytes + Buffer.byteLength(text));
+      salted.set(random(saltBytes));
+      salted.write(text, saltBytes);
+      const seq = head + 1;
+      const mac = seal(key, seq, lastMac, commit(salted));
+      const entry: Entry = {
+        stream,
+        epoch,
+        seq,
+        previousMac: lastMac,
+        mac,
+        salt: salted.subarray(0, saltBytes),
+        body: salted.subarray(saltBytes),
+      };
+      store?.(entry);
+      const used = key;
+      key = ratchet(used);
+      used.fill(0);
+      head = seq;
+      lastMac = mac;
+      return entry;
+    },
+    head: () => head,
+    lastMac: () => lastMac,
+    key: () => key,
+    wipe() {
+      key.fill(0);
+    },
+  };
+}

@@ -1,0 +1,72 @@
+import type { KeyName } from '../key.ts';
+import { addMoney, type NanoUsd } from '../money.ts';
+
+/** What is counted: money, requests, and tokens of the per-minute rate. */
+export interface Amounts {
+  readonly nano: NanoUsd;
+  readonly requests: number;
+  readonly tokens: number;
+}
+export type Dimension = keyof Amounts;
+
+export const nothing: Amounts = { nano: 0, requests: 0, tokens: 0 };
+
+/**
+ * What one key has spent and promised in one window. A grant counts as outstanding with its whole amount until it closes;
+ * what was settled of it in the meantime stands on the grant, so that settling an entry touches no account.
+ * I1: settled + burned + outstanding ≤ max(cap, what was committed when the cap was lowered), but for debt from a breach of I3.
+ */
+export interface Account {
+  readonly settled: Amounts;
+  /** Of abandoned epochs: perhaps spent, never given back by itself. */
+  readonly burned: Amounts;
+  readonly outstanding: Amounts;
+  /** Proxies and escrows with open grants here. */
+  readonly holders: number;
+  /** On a Minute account with a token rate: the rate at the last grant, by which debt shrinks each minute. */
+  readonly tokensPerMinute?: number;
+}
+
+/** Where an account belongs; its id is `key|window|start`, the start in ISO 8601. */
+export interface AccountName {
+  readonly key: KeyName;
+  readonly window: string;
+  readonly startMs: number;
+}
+
+export function accountId({ key, window, startMs }: AccountName): string {
+  return `${key}|${window}|${new Date(startMs).toISOString()}`;
+}
+
+export function accountName(id: string): AccountName {
+  const [key = '', window = '', start = ''] = id.split('|');
+  return { key: key as KeyName, window, startMs: Date.parse(start) };
+}
+
+/** Sum, each dimension; throws MoneyOverflow. */
+export function plus(a: Amounts, b: Amounts): Amounts {
+  return { nano: addMoney(a.nano, b.nano), requests: a.requests + b.requests, tokens: a.tokens + b.tokens };
+}
+
+export function minus(a: Amounts, b: Amounts): Amounts {
+  return { nano: addMoney(a.nano, -b.nano), requests: a.requests - b.requests, tokens: a.tokens - b.tokens };
+}
+
+export function isNothing(amounts: Amounts): boolean {
+  return amounts.nano === 0 && amounts.requests === 0 && amounts.tokens === 0;
+}
+
+/** Settled, burned and outstanding together. */
+export function committed(account: Account): Amounts {
+  return plus(plus(account.settled, account.burned), account.outstanding);
+}
+
+/** A new account. Tokens used beyond the rate in an earlier minute, less the rate of each minute since, are charged to it at once. */
+export function openAccount(startMs: number, earlier: { readonly startMs: number; readonly account: Account } | null): Account {
+  const fresh: Account = { settled: nothing, burned: nothing, outstanding: nothing, holders: 0 };
+  const rate = earlier?.account.tokensPerMinute;
+  if (earlier === null || rate === undefined || earlier.startMs >= startMs) return fresh;
+  const minutes = Math.round((startMs - earlier.startMs) / 60_000);
+  const debt = Math.max(0, committed(earlier.account).tokens - rate * minutes);
+  return { ...fresh, settled: { ...nothing, tokens: debt }, tokensPerMinute: rate };
+}

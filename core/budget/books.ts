@@ -1,0 +1,46 @@
+import type { StreamId } from '../audit/types.ts';
+import type { KeyName } from '../key.ts';
+import type { NanoUsd } from '../money.ts';
+import type { Account, Amounts } from './account.ts';
+
+/** A grant as the ledger holds it. */
+export interface BookedGrant {
+  readonly id: string;
+  /** Idempotency key, unique over all streams. */
+  readonly askId: string;
+  readonly key: KeyName;
+  readonly stream: StreamId;
+  readonly epoch: number;
+  /** Every account that it was taken from. */
+  readonly accounts: readonly string[];
+  /** Requests and tokens absent: not limited. On an escrow the money shrinks as the child's grants take from it. */
+  readonly amount: { readonly nano: NanoUsd; readonly requests?: number; readonly tokens?: number };
+  /** By entries; within the amount. What went beyond stands on the accounts. */
+  readonly settled: Amounts;
+  /** What was left when its epoch was abandoned, less what late entries and credits took of it. */
+  readonly burned: Amounts;
+  /** Still holds its part of every account. */
+  readonly open: boolean;
+  /** Earliest window end on the path. */
+  readonly endMs?: number;
+  /** The escrow that funds it. */
+  readonly escrow?: string;
+  /** Set on an escrow: the child that it is for. */
+  readonly escrowFor?: KeyName;
+  /** Charged by an epoch_recovered already; that happens once. */
+  readonly recovered?: true;
+}
+
+/** What the bank reads and writes, all within one transaction. An account or grant that is put is what the next read returns. */
+export interface Books {
+  account(id: string): Account | null;
+  /** The account of a key and window kind that started last. */
+  newest(key: KeyName, window: string): { readonly startMs: number; readonly account: Account } | null;
+  putAccount(id: string, account: Account): void;
+  grant(id: string): BookedGrant | null;
+  putGrant(grant: BookedGrant): void;
+  /** Open grants of one epoch of a stream. */
+  openGrants(stream: StreamId, epoch: number): readonly BookedGrant[];
+  /** Open grants that were taken from this account. */
+  holders(accountId: string): readonly BookedGrant[];
+}

@@ -1,0 +1,30 @@
+import type { Account } from './account.ts';
+import { accountName } from './account.ts';
+import type { BookedGrant, Books } from './books.ts';
+
+/** Books in two maps, for tests of the bank. */
+export function fakeBooks(): Books & {
+  readonly accounts: ReadonlyMap<string, Account>;
+  readonly grants: ReadonlyMap<string, BookedGrant>;
+} {
+  const accounts = new Map<string, Account>();
+  const grants = new Map<string, BookedGrant>();
+  const open = (): readonly BookedGrant[] => [...grants.values()].filter((grant) => grant.open);
+  return {
+    accounts,
+    grants,
+    account: (id) => accounts.get(id) ?? null,
+    newest: (key, window) => {
+      const found = [...accounts]
+        .map(([id, account]) => ({ ...accountName(id), account }))
+        .filter((row) => row.key === key && row.window === window)
+        .sort((a, b) => b.startMs - a.startMs);
+      return found[0] ?? null;
+    },
+    putAccount: (id, account) => void accounts.set(id, account),
+    grant: (id) => grants.get(id) ?? null,
+    putGrant: (grant) => void grants.set(grant.id, grant),
+    openGrants: (stream, epoch) => open().filter((grant) => grant.stream === stream && grant.epoch === epoch),
+    holders: (id) => open().filter((grant) => grant.accounts.includes(id)),
+  };
+}

@@ -1,0 +1,168 @@
+import { nearest } from './nearest.ts';
+
+/** Steps from a document's root to a value. */
+export type Path = readonly (string | number)[];
+
+/** Where a value stands in its document, and where its problems go. */
+export interface Place {
+  readonly path: Path;
+  /** The field as messages name it: `usd`, `limits[0]`. */
+  readonly label: string;
+  at(step: string | number): Place;
+  /** Records a problem; returns undefined so that a reader can return it. */
+  report(message: string): undefined;
+}
+
+/** Reads one value: undefined means that a problem was reported. */
+export type Read<T> = (value: unknown, at: Place) => T | undefined;
+
+type Shape = Readonly<Record<string, Read<unknown>>>;
+
+/** What `object` gives: each field that was present and good. */
+export type Fields<S extends Shape> = {
+  readonly [K in keyof S]?: S[K] extends Read<infer T> ? T : never;
+};
+
+/** The place of a document's root. */
+export function rootPlace(report: (path: Path, message: string) => void, path: Path = []): Place {
+  return {
+    path,
+    label: labelOf(path),
+    at: (step) => rootPlace(report, [...path, step]),
+    report(message) {
+      report(path, message);
+      return undefined;
+    },
+  };
+}
+
+function labelOf(path: Path): string {
+  const start = path.findLastIndex((step) => typeof step === 'string');
+  return start < 0 ? 'the document' : formatPath(path.slice(start));
+}
+
+/** `spec.limits[0].usd`; names that are not plain words are quoted in brackets. */
+export function formatPath(path: Path): string {
+  let text = '';
+  for (const step of path) {
+    if (typeof step === 'number') text += `[${step}]`;
+    else if (!/^[\w-]+$/.test(step)) text += `[${quote(step)}]`;
+    else text += text === '' ? step : `.${step}`;
+  }
+  return text;
+}
+
+/** A person's own text in a message: escaped and cut short. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
+}
+
+function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
+// A field left empty is never taken for an absent one: whoever wrote `limits:` meant to limit something.
+function readPresent<T>(read: Read<T>, value: unknown, at: Place): T | undefined {
+  if (value === null && read !== ignored) return at.report(`${at.label} is empty; give it a value or remove it`);
+  return read(value, at);
+}
+
+/** A field that is allowed and not looked at. */
+export function ignored(): undefined {
+  return undefined;
+}
+
+function reportUnknown(name: string, allowed: readonly string[], at: Place): void {
+  // Of `{key:value}` YAML makes a name, and the value may be a credential: neither is repeated.
+  if (name.includes(':')) {
+    at.report(`${at.label} has a field without a space after its colon; write "name: value"`);
+    return;
+  }
+  const near = nearest(name, allowed);
+  const advice = near === null ? `allowed: ${allowed.join(', ')}` : `did you mean "${near}"?`;
+  at.at(name).report(`unknown field ${quote(name)}; ${advice}`);
+}
+
+/** A mapping of known fields; every unknown one is a problem that names the nearest. */
+export function object<S extends Shape>(shape: S, required: readonly (keyof S & string)[] = []): Read<Fields<S>> {
+  const names = Object.keys(shape);
+  const allowed = names.filter((name) => shape[name] !== ignored);
+  return (value, at) => {
+    if (!isMapping(value)) return at.report(`${at.label} must be a mapping with the fields ${allowed.join(', ')}`);
+    const read: Record<string, unknown> = {};
+    for (const [name, item] of Object.entries(value)) {
+      const reader = Object.hasOwn(shape, name) ? shape[name] : undefined;
+      if (reader === undefined) {
+        reportUnknown(name, allowed, at);
+        continue;
+      }
+      const good = readPresent(reader, item, at.at(name));
+      if (good !== undefined) read[name] = good;
+    }
+    for (const name of required) {
+      if (!Object.hasOwn(value, name)) at.at(name).report(`${name} is required`);
+    }
+    return read as Fields<S>;
+  };
+}
+
+/** A sequence; good items are kept in order. */
+export function list<T>(item: Read<T>): Read<readonly T[]> {
+  return (value, at) => {
+    if (!Array.isArray(value)) return at.report(`${at.label} must be a list`);
+    return value.map((entry: unknown, index) => readPresent(item, entry, at.at(index))).filter((entry) => entry !== undefined);
+  };
+}
+
+/** A sequence of at least one item, no two with the same identity. */
+export function distinctList<T>(item: Read<T>, identity: (item: T) => string): Read<readonly T[]> {
+  return (value, at) => {
+    const seen = new Set<string>();
+    const items = list<T>((entry, place) => {
+      const good = item(entry, place);
+      if (good === undefined) return undefined;
+      const id = identity(good);
+      if (seen.has(id)) return place.report(`${place.label} repeats ${quote(id)}; keep one`);
+      seen.add(id);
+      return good;
+    })(value, at);
+    if (Array.isArray(value) && value.length === 0) return at.report(`${at.label} must have at least one item`);
+    return items;
+  };
+}
+
+/** A mapping from free names to values of one kind. */
+export function record<T>(item: Read<T>): Read<Readonly<Record<string, T>>> {
+  return (value, at) => {
+    if (!isMapping(value)) return at.report(`${at.label} must be a mapping`);
+    const entries = Object.entries(value).map(([name, entry]) => [name, readPresent(item, entry, at.at(name))] as const);
+    // fromEntries defines own properties, so that a name like __proto__ is data and nothing else.
+    return Object.fromEntries(entries.filter((entry): entry is readonly [string, T] => entry[1] !== undefined));
+  };
+}
+
+/** Any Unicode string; other scalars are refused with the advice to quote them. */
+export function text(value: unknown, at: Place): string | undefined {
+  if (typeof value === 'string')
+    return value.isWellFormed() ? value : at.report(`${at.label} has half a surrogate pair; write whole characters`);
+  const advice = typeof value === 'object' ? '' : '; quote it';
+  return at.report(`${at.label} must be a string${advice}`);
+}
+
+/** `true` or `false`. */
+export function flag(value: unknown, at: Place): boolean | undefined {
+  return typeof value === 'boolean' ? value : at.report(`${at.label} must be true or false`);
+}
+
+/** One of a closed set of words. */
+export function oneOf<T extends string>(allowed: readonly T[]): Read<T> {
+  return (value, at) => {
+    const found = allowed.find((word) => word === value);
+    if (found !== undefined) return found;
+    const near = typeof value === 'string' ? nearest(value, allowed) : null;
+    const given = typeof value === 'string' ? ` ${quote(value)} is not one of` : ' must be one of';
+    return at.report(`${at.label}${given} ${allowed.join(', ')}${near === null ? '' : `; did you mean "${near}"?`}`);
+  };
+}

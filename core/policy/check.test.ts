@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { KeyName } from '../key.ts';
+import { checkEndpoint, checkKey } from './check.ts';
+import type { KeyDocument } from './documents.ts';
+
+const plain: KeyDocument = {
+  key: 'agents/bot' as KeyName,
+  path: ['platform/team' as KeyName],
+  owner: {},
+  labels: {},
+  pools: [],
+  models: { allow: [], deny: [], aliases: {} },
+  perRequest: {},
+  counted: false,
+  digest: 'sha256:0',
+};
+
+describe('checkKey', () => {
+  it('lets a key pass that is neither suspended nor expired', () => {
+    assert.equal(checkKey(plain, 5), null);
+    assert.equal(checkKey({ ...plain, expiresAtMs: 6 }, 5), null);
+  });
+
+  it('refuses from the very millisecond of expiry', () => {
+    const refusal = checkKey({ ...plain, expiresAtMs: 0 }, 0);
+    assert.equal(refusal?.code, 'key_expired');
+    assert.equal(refusal?.message, 'key agents/bot expired at 1970-01-01T00:00:00.000Z; ask its owner for a new one');
+  });
+
+  it('refuses a suspended key first, and says whose suspension it is', () => {
+    const refusal = checkKey({ ...plain, expiresAtMs: 0, suspendedBy: 'platform/team' as KeyName }, 5);
+    assert.equal(refusal?.code, 'key_revoked');
+    assert.equal(
+      refusal?.message,
+      'key agents/bot is suspended through its ancestor platform/team; its owner can set spec.suspended to false',
+    );
+    const own = checkKey({ ...plain, suspendedBy: plain.key }, 5);
+    assert.equal(own?.message, 'key agents/bot is suspended; its owner can set spec.suspended to false');
+  });
+});
+
+describe('checkEndpoint', () => {
+  it('allows all where nothing is said, else exactly what is listed', () => {
+    assert.equal(checkEndpoint(plain, '/v1/responses'), null);
+    const listed = { ...plain, endpoints: ['/v1/messages', '/v1/embeddings'] };
+    assert.equal(checkEndpoint(listed, '/v1/messages'), null);
+    const refusal = checkEndpoint(listed, '/v1/messages/count_tokens');
+    assert.equal(refusal?.code, 'endpoint_denied');
+    assert.equal(refusal?.message, 'key agents/bot may not call /v1/messages/count_tokens; allowed: /v1/messages, /v1/embeddings');
+    assert.equal(checkEndpoint({ ...plain, endpoints: [] }, '/v1/x')?.message, 'key agents/bot may not call /v1/x; none is allowed');
+  });
+});

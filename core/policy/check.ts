@@ -1,0 +1,23 @@
+import { type Refusal, refuse } from '../errors.ts';
+import type { KeyDocument } from './documents.ts';
+
+/** Whether the key may be used at all at this time; null: yes. Suspension comes before expiry. */
+export function checkKey(document: KeyDocument, nowMs: number): Refusal | null {
+  const { key, suspendedBy, expiresAtMs } = document;
+  if (suspendedBy !== undefined) {
+    const by = suspendedBy === key ? '' : ` through its ancestor ${suspendedBy}`;
+    return refuse('key_revoked', `key ${key} is suspended${by}; its owner can set spec.suspended to false`);
+  }
+  if (expiresAtMs !== undefined && nowMs >= expiresAtMs) {
+    return refuse('key_expired', `key ${key} expired at ${new Date(expiresAtMs).toISOString()}; ask its owner for a new one`);
+  }
+  return null;
+}
+
+/** Whether the key may call a route, named by its template; null: yes. */
+export function checkEndpoint(document: KeyDocument, endpoint: string): Refusal | null {
+  const { key, endpoints } = document;
+  if (endpoints === undefined || endpoints.includes(endpoint)) return null;
+  const allowed = endpoints.length === 0 ? 'none is allowed' : `allowed: ${endpoints.join(', ')}`;
+  return refuse('endpoint_denied', `key ${key} may not call ${endpoint}; ${allowed}`);
+}

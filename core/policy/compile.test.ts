@@ -1,0 +1,373 @@
+import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
+import { describe, it } from 'node:test';
+import { formatProblem } from '../errors.ts';
+import { type KeyName, keyName } from '../key.ts';
+import type { Namespace, PoolConsumer, PoolName, ProviderPool, VirtualKey, VirtualKeySpec } from '../manifest/types.ts';
+import { type ChildKey, type CompileInput, compile } from './compile.ts';
+import type { KeyDocument } from './documents.ts';
+
+const origin = { file: 'm.yaml', line: 1 };
+const openai = 'keyforge-system/openai' as PoolName;
+const anthropic = 'keyforge-system/anthropic' as PoolName;
+const everyone: readonly PoolConsumer[] = [{ namespaceSelector: { matchLabels: {} } }];
+
+function vk(name: string, spec: Partial<VirtualKeySpec> = {}): VirtualKey {
+  const models = { deny: [], aliases: {} };
+  const defaults: VirtualKeySpec = {
+    owner: {},
+    labels: {},
+    issueToken: true,
+    models,
+    limits: [],
+    rate: {},
+    perRequest: {},
+    suspended: false,
+    delivery: ['Sidecar'],
+  };
+  return { kind: 'VirtualKey', name: name as KeyName, origin, spec: { ...defaults, ...spec } };
+}
+
+function pool(name: PoolName, consumers: readonly PoolConsumer[] = everyone, more: Partial<ProviderPool> = {}): ProviderPool {
+  const keys = [{ name: 'a', secretRef: { name: 's', key: 'k' }, quotaScope: 'org' }];
+  return { kind: 'ProviderPool', name, origin, provider: 'OpenAI', keys, consumers, models: [], ...more };
+}
+
+function namespace(name: string, labels: Readonly<Record<string, string>>): Namespace {
+  return { kind: 'Namespace', name, origin, labels };
+}
+
+interface World {
+  readonly keys: readonly VirtualKey[];
+  readonly pools?: readonly ProviderPool[];
+  readonly namespaces?: readonly Namespace[];
+  readonly children?: readonly ChildKey[];
+  readonly createdAtMs?: CompileInput['createdAtMs'];
+}
+
+function run({ keys, pools = [pool(openai), pool(anthropic)], namespaces = [], children = [], createdAtMs = () => 1000 }: World) {
+  const { compiled, problems } = compile({
+    manifests: { virtualKeys: keys, pools, namespaces, secrets: [] },
+    createdAtMs,
+    children,
+    book: () => [],
+    digest: (text) => `sha256:${hash('sha256', text)}`,
+  });
+  return { compiled, problems: problems.map((problem) => formatProblem(problem).replace('m.yaml:1: ', '')) };
+}
+
+function documentOf(world: World, name: string): KeyDocument {
+  const { compiled, problems } = run(world);
+  assert.deepEqual(problems, []);
+  const found = compiled.keys.find(({ key }) => key === name);
+  assert.ok(found, `no document for ${name}`);
+  return found;
+}
+
+const team = vk('platform/team', { issueToken: false, pools: [openai, anthropic], children: { namespaceSelector: { matchLabels: {} } } });
+const teamRef = { parentRef: 'platform/team' as KeyName };
+
+describe('the tree', () => {
+  it('refuses an unknown parent and names the nearest', () => {
+    const { problems } = run({
+      keys: [team, vk('agents/bot', { parentRef: 'platform/teams' as KeyName }), vk('agents/x', { parentRef: 'a/b' as KeyName })],
+    });
+    assert.deepEqual(problems, [
+      'spec.parentRef: VirtualKey agents/bot names the parent platform/teams, which does not exist; did you mean platform/team?',
+      'spec.parentRef: VirtualKey agents/x names the parent a/b, which does not exist; create that VirtualKey or remove parentRef',
+    ]);
+  });
+
+  it('refuses a cycle, told once, also where other keys hang below it', () => {
+    const keys = [
+      ['c', 'a'],
+      ['a', 'b'],
+      ['b', 'c'],
+      ['d', 'a'],
+    ].map(([name, parent]) => vk(`n/${name}`, { parentRef: `n/${parent}` as KeyName }));
+    assert.deepEqual(run({ keys }).problems, [
+      'spec.parentRef: VirtualKey n/a is its own ancestor: n/a → n/b → n/c → n/a; cut one parentRef',
+    ]);
+    assert.equal(run({ keys: [vk('n/a', { parentRef: 'n/a' as KeyName })] }).problems.length, 1);
+  });
+
+  it('takes children from its own namespace only, unless it says otherwise', () => {
+    const closed = vk('platform/org', { pools: [openai] });
+    const ofOrg = { parentRef: closed.name };
+    assert.deepEqual(run({ keys: [closed, vk('platform/a', ofOrg), vk('agents/b', ofOrg)] }).problems, [
+      'spec.parentRef: VirtualKey agents/b may not name the parent platform/org, which takes no children from namespace agents; set spec.children there, for example to {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: agents}}}',
+    ]);
+    const labelled = vk('platform/org', { pools: [openai], children: { namespaceSelector: { matchLabels: { tier: 'agents' } } } });
+    assert.deepEqual(run({ keys: [labelled, vk('agents/b', ofOrg)], namespaces: [namespace('agents', { tier: 'agents' })] }).problems, []);
+    // A selector replaces the default: its own namespace is not taken for granted any more.
+    assert.equal(run({ keys: [labelled, vk('platform/a', ofOrg)] }).problems.length, 1);
+  });
+
+  it('plans accounts for every node, and gives documents to those with a token', () => {
+    const { compiled } = run({
+      keys: [team, vk('agents/bot', { ...teamRef, limits: [{ window: 'Day', usdNano: 5, timeZone: 'Etc/UTC' }] })],
+    });
+    assert.deepEqual(
+      compiled.keys.map(({ key, path }) => [key, path]),
+      [['agents/bot', ['platform/team']]],
+    );
+    assert.deepEqual(compiled.plans, [
+      { key: 'platform/team', path: ['platform/team'], nodes: [{ key: 'platform/team', limits: [], rate: {} }] },
+      {
+        key: 'agents/bot',
+        path: ['platform/team', 'agents/bot'],
+        nodes: [
+          { key: 'platform/team', limits: [], rate: {} },
+          { key: 'agents/bot', limits: [{ window: 'Day', usdNano: 5, timeZone: 'Etc/UTC' }], rate: {} },
+        ],
+      },
+    ]);
+  });
+});
+
+describe('pools and their consent', () => {
+  it('refuses unknown pools, and roots without any', () => {
+    assert.deepEqual(
+      run({ keys: [vk('n/a', { pools: ['keyforge-system/opnai' as PoolName] }), vk('n/b'), vk('n/c', { pools: ['x/y' as PoolName] })] })
+        .problems,
+      [
+        'spec.pools: VirtualKey n/a names the pool keyforge-system/opnai, which does not exist; did you mean keyforge-system/openai?',
+        'spec.pools: VirtualKey n/b has no parent to inherit pools from; name at least one in spec.pools',
+        'spec.pools: VirtualKey n/c names the pool x/y, which does not exist; known: keyforge-system/openai, keyforge-system/anthropic',
+      ],
+    );
+  });
+
+  it('admits nobody unless said, and tells what to add', () => {
+    assert.deepEqual(run({ keys: [vk('agents/bot', { pools: [openai] })], pools: [pool(openai, [])] }).problems, [
+      "spec.pools: VirtualKey agents/bot uses the pool keyforge-system/openai, which does not admit it; add to the pool's spec.consumers: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: agents}}}",
+    ]);
+  });
+
+  it('looks at the labels of Namespace manifests, and at the name of every namespace', () => {
+    const keys = [vk('agents/bot', { pools: [openai] })];
+    const admitted = (matchLabels: Readonly<Record<string, string>>, namespaces: readonly Namespace[] = []) =>
+      run({ keys, pools: [pool(openai, [{ namespaceSelector: { matchLabels } }])], namespaces }).problems.length === 0;
+    assert.equal(admitted({}), true);
+    assert.equal(admitted({ 'kubernetes.io/metadata.name': 'agents' }), true);
+    assert.equal(admitted({ 'kubernetes.io/metadata.name': 'agents' }, [namespace('agents', {})]), true);
+    assert.equal(admitted({ a: 'b' }), false);
+    assert.equal(admitted({ a: 'b' }, [namespace('agents', { a: 'b' })]), true);
+    assert.equal(admitted({ a: 'b', c: 'd' }, [namespace('agents', { a: 'b' })]), false);
+    assert.equal(admitted({ 'kubernetes.io/metadata.name': 'x' }, [namespace('agents', { 'kubernetes.io/metadata.name': 'x' })]), false);
+    assert.equal(admitted({ constructor: 'x' }, [namespace('agents', {})]), false);
+  });
+
+  it('lets no key escape the team that a pool is meant for', () => {
+    const pools = [pool(openai, [{ namespaceSelector: { matchLabels: {} }, under: team.name }]), pool(anthropic)];
+    const held = vk('platform/team', { ...team.spec, issueToken: true });
+    assert.deepEqual(
+      run({ keys: [held, vk('agents/bot', teamRef)], pools }).compiled.keys.map(({ pools: open }) => open),
+      [
+        [openai, anthropic],
+        [openai, anthropic],
+      ],
+    );
+    assert.deepEqual(run({ keys: [team, vk('agents/loner', { pools: [openai] })], pools }).problems, [
+      "spec.pools: VirtualKey agents/loner uses the pool keyforge-system/openai, which admits namespace agents only under platform/team; set parentRef so that the key descends from there, or add to the pool's spec.consumers: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: agents}}}",
+    ]);
+  });
+
+  it('leaves inherited pools out that do not admit the key, and refuses when none is left', () => {
+    const closedOne = [pool(openai, []), pool(anthropic)];
+    assert.deepEqual(documentOf({ keys: [team, vk('agents/bot', teamRef)], pools: closedOne }, 'agents/bot').pools, [anthropic]);
+    const { problems } = run({ keys: [team, vk('agents/bot', teamRef)], pools: [pool(openai, []), pool(anthropic, [])] });
+    assert.equal(problems.length, 2);
+  });
+
+  it('keeps the order of the nearest node and what every list on the path names', () => {
+    const keys = [
+      team,
+      vk('agents/a', { ...teamRef, pools: [anthropic, openai] }),
+      vk('agents/b', { parentRef: 'agents/a' as KeyName, pools: [openai] }),
+    ];
+    assert.deepEqual(documentOf({ keys }, 'agents/a').pools, [anthropic, openai]);
+    assert.deepEqual(documentOf({ keys }, 'agents/b').pools, [openai]);
+    const narrow = vk('platform/team', { ...team.spec, pools: [anthropic] });
+    assert.deepEqual(run({ keys: [narrow, vk('agents/bot', { ...teamRef, pools: [openai] })] }).problems, [
+      'spec.pools: VirtualKey agents/bot is left without a pool: no pool is named by every list on its path; name one that its ancestors name too',
+    ]);
+  });
+
+  it('fills in the default endpoint, and refuses a pool that has none', () => {
+    const keys = [vk('n/a', { pools: [openai] })];
+    assert.equal(run({ keys }).compiled.pools[0]?.endpoint, 'https://api.openai.com');
+    assert.deepEqual(run({ keys, pools: [pool(openai, everyone, { provider: 'OpenAICompatible' })] }).problems, [
+      'spec.endpoint: ProviderPool keyforge-system/openai needs an endpoint: OpenAICompatible has no default',
+    ]);
+  });
+
+  it('carries no reference to credentials into pool documents', () => {
+    assert.deepEqual(run({ keys: [] }).compiled.pools[0]?.keys, [{ name: 'a', quotaScope: 'org' }]);
+  });
+});
+
+describe('the effective policy', () => {
+  it('narrows every field along the path', () => {
+    const parent = vk('n/org', {
+      pools: [openai],
+      owner: { team: 'ml', region: 'eu' },
+      labels: { a: '1' },
+      models: { allow: ['gpt-*'], deny: ['gpt-4*'], aliases: { fast: 'gpt-5-nano', slow: 'gpt-5' } },
+      endpoints: { allow: ['/a', '/b'] },
+      limits: [{ window: 'Month', usdNano: 70, timeZone: 'Etc/UTC' }],
+      perRequest: { usdNano: 9, outputTokens: 100 },
+      ttlMs: 500,
+      delegation: { maxDepth: 2, maxChildren: 3 },
+    });
+    const child = vk('n/bot', {
+      parentRef: parent.name,
+      owner: { team: 'nlp' },
+      models: { allow: ['gpt-5*'], deny: ['gpt-4*', 'x'], aliases: { fast: 'gpt-5-mini' } },
+      endpoints: { allow: ['/b', '/c'] },
+      limits: [{ window: 'Day', usdNano: 90, requests: 5, timeZone: 'Etc/UTC' }],
+      perRequest: { usdNano: 99 },
+      expiresAtMs: 2000,
+      delegation: { maxDepth: 9, maxChildren: 1 },
+    });
+    const { digest, ...document } = documentOf({ keys: [parent, child] }, 'n/bot');
+    assert.match(digest, /^sha256:[0-9a-f]{64}$/);
+    assert.deepEqual(document, {
+      key: 'n/bot',
+      path: ['n/org'],
+      owner: { team: 'nlp', region: 'eu' },
+      labels: { a: '1' },
+      pools: [openai],
+      models: { allow: [['gpt-*'], ['gpt-5*']], deny: ['gpt-4*', 'x'], aliases: { fast: 'gpt-5-mini', slow: 'gpt-5' } },
+      endpoints: ['/b'],
+      perRequest: { usdNano: 9, outputTokens: 100 },
+      smallestCapNano: 70,
+      counted: true,
+      expiresAtMs: 1500,
+      delegation: { maxDepth: 2, maxChildren: 1 },
+    });
+  });
+
+  it('says nothing where nothing was said', () => {
+    const { digest: _, ...document } = documentOf({ keys: [vk('n/a', { pools: [openai] })] }, 'n/a');
+    assert.deepEqual(document, {
+      key: 'n/a',
+      path: [],
+      owner: {},
+      labels: {},
+      pools: [openai],
+      models: { allow: [], deny: [], aliases: {} },
+      perRequest: {},
+      counted: false,
+    });
+  });
+
+  it('counts requests for a quota or a rate anywhere on the path', () => {
+    for (const spec of [{ rate: { tokensPerMinute: 5 } }, { limits: [{ window: 'Day', requests: 5, timeZone: 'Etc/UTC' }] }] as const) {
+      const keys = [vk('n/p', { pools: [openai], ...spec }), vk('n/a', { parentRef: 'n/p' as KeyName })];
+      assert.equal(documentOf({ keys }, 'n/a').counted, true);
+    }
+  });
+
+  it('names the nearest suspended node, and leaves a ttl out until the key was seen', () => {
+    const keys = [
+      vk('n/a', { pools: [openai], suspended: true }),
+      vk('n/b', { parentRef: 'n/a' as KeyName, suspended: true }),
+      vk('n/c', { parentRef: 'n/b' as KeyName, ttlMs: 5 }),
+    ];
+    const document = documentOf({ keys, createdAtMs: () => undefined }, 'n/c');
+    assert.equal(document.suspendedBy, 'n/b');
+    assert.equal(document.expiresAtMs, undefined);
+  });
+
+  it('has the same digest for the same policy, and another for another', () => {
+    const digestOf = (spec: Partial<VirtualKeySpec>) => documentOf({ keys: [vk('n/a', { pools: [openai], ...spec })] }, 'n/a').digest;
+    assert.equal(digestOf({ labels: { a: '1', b: '2' } }), digestOf({ labels: { b: '2', a: '1' } }));
+    assert.notEqual(digestOf({ labels: { a: '1' } }), digestOf({ labels: { a: '2' } }));
+  });
+});
+
+describe('sub-agent keys', () => {
+  const agent = vk('n/agent', {
+    pools: [openai],
+    labels: { a: '1' },
+    models: { allow: ['gpt-*'], deny: [], aliases: {} },
+    delegation: { maxDepth: 2, maxChildren: 10 },
+    ttlMs: 1_000_000,
+  });
+  const child = (name: string, parent: string, spec: ChildKey['spec'] = {}): ChildKey => ({
+    key: keyName('n', name),
+    parent: keyName('n', parent),
+    spec,
+    createdAtMs: 5000,
+    ...(spec.ttlMs !== undefined && { expiresAtMs: 5000 + spec.ttlMs }),
+  });
+
+  it('are nodes below their parent with an escrowed Total', () => {
+    const spec = {
+      usdNano: 7,
+      requests: 3,
+      ttlMs: 60,
+      models: ['gpt-5*'],
+      endpoints: ['/a'],
+      outputTokens: 8,
+      delegation: { maxDepth: 9, maxChildren: 2 },
+    };
+    const { compiled, problems } = run({ keys: [agent], children: [child('sub', 'agent', spec)] });
+    assert.deepEqual(problems, []);
+    const { digest: _, ...document } = compiled.keys[1] ?? assert.fail('no document');
+    assert.deepEqual(document, {
+      key: 'n/sub',
+      path: ['n/agent'],
+      owner: {},
+      labels: { a: '1' },
+      pools: [openai],
+      models: { allow: [['gpt-*'], ['gpt-5*']], deny: [], aliases: {} },
+      endpoints: ['/a'],
+      perRequest: { outputTokens: 8 },
+      smallestCapNano: 7,
+      counted: true,
+      expiresAtMs: 5060,
+      delegation: { maxDepth: 1, maxChildren: 2 },
+    });
+    assert.deepEqual(compiled.plans[1]?.nodes[1], {
+      key: 'n/sub',
+      limits: [{ window: 'Total', usdNano: 7, requests: 3, timeZone: 'Etc/UTC' }],
+      rate: {},
+      escrowNano: 7,
+    });
+  });
+
+  it('may delegate one level less each, and not at all where the parent may not', () => {
+    const children = [child('one', 'agent'), child('two', 'one', { delegation: { maxDepth: 5, maxChildren: 5 } })];
+    assert.deepEqual(documentOf({ keys: [agent], children }, 'n/one').delegation, { maxDepth: 1, maxChildren: 10 });
+    assert.equal(documentOf({ keys: [agent], children }, 'n/two').delegation, undefined);
+    const plain = vk('n/agent', { pools: [openai] });
+    assert.equal(documentOf({ keys: [plain], children }, 'n/two').delegation, undefined);
+  });
+
+  it('are gone with their parent, without a problem', () => {
+    const { compiled, problems } = run({ keys: [], children: [child('one', 'agent'), child('two', 'one')] });
+    assert.deepEqual([compiled.keys, compiled.plans, problems], [[], [], []]);
+  });
+
+  it('stop working when their parent loses its token', () => {
+    const mute = vk('n/agent', { ...agent.spec, issueToken: false });
+    assert.deepEqual(run({ keys: [mute], children: [child('one', 'agent')] }).compiled.keys, []);
+  });
+
+  it('give way to a manifest of the same name, and are no parents for manifests', () => {
+    const { compiled } = run({ keys: [agent, vk('n/one', { pools: [openai] })], children: [child('one', 'agent')] });
+    assert.deepEqual(
+      compiled.keys.map(({ key, path }) => [key, path.length]),
+      [
+        ['n/agent', 0],
+        ['n/one', 0],
+      ],
+    );
+    assert.equal(
+      run({ keys: [agent, vk('n/x', { parentRef: 'n/one' as KeyName })], children: [child('one', 'agent')] }).problems.length,
+      1,
+    );
+  });
+});

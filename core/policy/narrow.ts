@@ -1,0 +1,75 @@
+import type { PoolName } from '../manifest/types.ts';
+import type { KeyDocument } from './documents.ts';
+import type { TreeNode, TreePath } from './tree.ts';
+
+type Delegation = KeyDocument['delegation'];
+
+function least(values: readonly (number | undefined)[]): number | undefined {
+  const given = values.filter((value) => value !== undefined);
+  return given.length === 0 ? undefined : Math.min(...given);
+}
+
+function expiryOf({ spec, createdAtMs }: TreeNode): number | undefined {
+  const ttlEnd = spec.ttlMs === undefined || createdAtMs === undefined ? undefined : createdAtMs + spec.ttlMs;
+  return least([spec.expiresAtMs, ttlEnd]);
+}
+
+function delegationOf(path: TreePath): Delegation {
+  let left: Delegation;
+  for (const { origin, spec } of path) {
+    const own = spec.delegation;
+    const isSubAgent = origin === undefined;
+    if (isSubAgent && left === undefined) return undefined;
+    if (own === undefined && left === undefined) continue;
+    const inherited = left?.maxDepth === undefined ? Number.POSITIVE_INFINITY : left.maxDepth - (isSubAgent ? 1 : 0);
+    const maxDepth = Math.min(inherited, own?.maxDepth ?? Number.POSITIVE_INFINITY);
+    if (maxDepth < 1) return undefined;
+    left = { maxDepth, maxChildren: Math.min(left?.maxChildren ?? Number.POSITIVE_INFINITY, own?.maxChildren ?? Number.POSITIVE_INFINITY) };
+  }
+  return left;
+}
+
+function endpointsOf(path: TreePath): readonly string[] | undefined {
+  const lists = path.flatMap(({ spec }) => (spec.endpoints === undefined ? [] : [spec.endpoints.allow]));
+  return lists.at(-1)?.filter((endpoint) => lists.every((list) => list.includes(endpoint)));
+}
+
+/** The fields of `value` that are there: exact optional properties from values that may be undefined. */
+function present<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
+}
+
+/**
+ * The effective policy of a path's last node: allowed = intersection, denied = union, numbers = minimum; owner,
+ * labels and aliases by name, the nearest node's winning. A field wider than an ancestor's has no effect.
+ */
+export function narrow(path: TreePath, node: TreeNode, pools: readonly PoolName[]): Omit<KeyDocument, 'digest'> {
+  const specs = path.map(({ spec }) => spec);
+  const capped = specs.flatMap(({ limits }) => limits.map(({ usdNano }) => usdNano));
+  return {
+    key: node.key,
+    path: path.slice(0, -1).map(({ key }) => key),
+    owner: Object.assign({}, ...specs.map(({ owner }) => owner)),
+    labels: Object.assign({}, ...specs.map(({ labels }) => labels)),
+    pools,
+    models: {
+      allow: specs.flatMap(({ models }) => (models.allow === undefined ? [] : [models.allow])),
+      deny: [...new Set(specs.flatMap(({ models }) => models.deny))],
+      aliases: Object.assign({}, ...specs.map(({ models }) => models.aliases)),
+    },
+    perRequest: present({
+      usdNano: least(specs.map(({ perRequest }) => perRequest.usdNano)),
+      outputTokens: least(specs.map(({ perRequest }) => perRequest.outputTokens)),
+    }),
+    counted: specs.some(({ limits, rate }) => limits.some(({ requests }) => requests !== undefined) || Object.keys(rate).length > 0),
+    ...present({
+      endpoints: endpointsOf(path),
+      smallestCapNano: least(capped),
+      expiresAtMs: least(path.map(expiryOf)),
+      suspendedBy: path.findLast(({ spec }) => spec.suspended)?.key,
+      delegation: delegationOf(path),
+    }),
+  };
+}

@@ -1,0 +1,145 @@
+import { type Refusal, refuse } from '../errors.ts';
+import { quote } from '../manifest/reader.ts';
+import type { PoolName, ProviderKind } from '../manifest/types.ts';
+import { findModel, modelNames } from '../price/book.ts';
+import type { ModelPrice } from '../price/types.ts';
+import type { KeyDocument, PoolDocument } from './documents.ts';
+import { rulesOf } from './rules.ts';
+
+type Pools = ReadonlyMap<PoolName, PoolDocument>;
+
+/** One way to serve a request, allowed by policy. */
+export interface Candidate {
+  readonly pool: PoolDocument;
+  /** The public name, after the alias and without a pool's prefix. */
+  readonly model: string;
+  readonly upstreamModel: string;
+  /** Null: allowed by name, but no price is known. */
+  readonly price: ModelPrice | null;
+}
+
+/** Readings of a model's name, best first; the first with a pool that speaks the dialect serves. */
+type Readings = readonly (readonly Candidate[])[];
+
+const longestName = 256;
+const mostRemembered = 512;
+const remembered = new WeakMap<Pools, WeakMap<KeyDocument, Map<string, Readings>>>();
+
+/**
+ * The pools and upstream models that may serve `model`, in order of preference: alias first (applied once), then the
+ * exact name in pool order, then `<pool>/<model>`. Where models are allowed by name, one that no pool prices is a
+ * candidate without a price. None: `model_denied`. Pure; results are remembered by identity of document and pools.
+ */
+export function routeModel(
+  document: KeyDocument,
+  pools: Pools,
+  model: string,
+  speaks: (pool: PoolDocument) => boolean,
+): readonly Candidate[] | Refusal {
+  const readings = recall(document, pools, model);
+  for (const candidates of readings) {
+    if (candidates.every(({ pool }) => speaks(pool))) return candidates;
+    const speaking = candidates.filter(({ pool }) => speaks(pool));
+    if (speaking.length > 0) return speaking;
+  }
+  return readings.length === 0 ? denied(document, pools, model, speaks) : unspoken(document, model, readings);
+}
+
+function recall(document: KeyDocument, pools: Pools, model: string): Readings {
+  if (model.length > longestName) return [];
+  const byDocument = remembered.get(pools) ?? new WeakMap<KeyDocument, Map<string, Readings>>();
+  const byModel = byDocument.get(document) ?? new Map<string, Readings>();
+  const known = byModel.get(model);
+  if (known !== undefined) return known;
+  const readings = read(document, pools, model);
+  if (byModel.size >= mostRemembered) byModel.clear(); // callers choose names: bound what they make us keep
+  remembered.set(pools, byDocument.set(document, byModel.set(model, readings)));
+  return readings;
+}
+
+function read(document: KeyDocument, pools: Pools, requested: string): Readings {
+  if (rulesOf(document).denies(requested)) return [];
+  const model = aliased(document, requested);
+  const own = poolsOf(document, pools);
+  const prefixed = own.flatMap((pool) => withoutPrefix(pool, model).map((name) => ({ pool, name })));
+  const exact = own.map((pool) => ({ pool, name: model }));
+  // Price books know some models by a part of the name: that weighs less than a prefix which names a pool.
+  const isNamed = ({ pool }: { readonly pool: PoolDocument }) => prefixed.length === 0 || modelNames(pool).includes(model);
+  const readings = [exact.filter(isNamed), prefixed, exact.filter((attempt) => !isNamed(attempt))]
+    .map((attempts) => attempts.flatMap(({ pool, name }) => priced(document, pool, name)))
+    .filter((candidates) => candidates.length > 0);
+  if (readings.length > 0 || document.models.allow.length === 0) return readings;
+  return [prefixed, exact]
+    .filter((attempts) => attempts.every(({ pool, name }) => findModel(pool, name) === null)) // priced somewhere, hence denied there
+    .map((attempts) => attempts.flatMap(({ pool, name }) => unpriced(document, pool, name)))
+    .filter((candidates) => candidates.length > 0)
+    .slice(0, 1);
+}
+
+function aliased(document: KeyDocument, model: string): string {
+  const { aliases } = document.models;
+  return (Object.hasOwn(aliases, model) ? aliases[model] : undefined) ?? model;
+}
+
+function poolsOf(document: KeyDocument, pools: Pools): readonly PoolDocument[] {
+  return document.pools.flatMap((name) => pools.get(name) ?? []);
+}
+
+function withoutPrefix({ pool }: PoolDocument, model: string): readonly string[] {
+  const prefixes = [`${pool}/`, `${pool.slice(pool.indexOf('/') + 1)}/`];
+  return prefixes.filter((prefix) => model.startsWith(prefix) && model.length > prefix.length).map((prefix) => model.slice(prefix.length));
+}
+
+function priced(document: KeyDocument, pool: PoolDocument, model: string): readonly Candidate[] {
+  const found = findModel(pool, model);
+  if (found === null || !permits(document, model, found.upstreamName)) return [];
+  return [{ pool, model, upstreamModel: found.upstreamName, price: found.price }];
+}
+
+function unpriced(document: KeyDocument, pool: PoolDocument, model: string): readonly Candidate[] {
+  const upstreamModel = pool.models.find(({ name }) => name === model)?.upstreamName ?? model;
+  return permits(document, model, upstreamModel) ? [{ pool, model, upstreamModel, price: null }] : [];
+}
+
+// What the provider is asked for counts too: a pool's own name for a model is no way around its denial.
+function permits(document: KeyDocument, model: string, upstreamModel: string): boolean {
+  const rules = rulesOf(document);
+  return rules.allows(model) && !rules.denies(model) && !rules.denies(upstreamModel);
+}
+
+function denied(document: KeyDocument, pools: Pools, model: string, speaks: (pool: PoolDocument) => boolean): Refusal {
+  const names = listModels(document, pools, speaks).map(({ id }) => id);
+  const more = names.length > 10 ? ` and ${names.length - 10} more` : '';
+  const advice = names.length === 0 ? 'none that its pools price is allowed here' : `allowed: ${names.slice(0, 10).join(', ')}${more}`;
+  return refuse('model_denied', `key ${document.key} may not use the model ${quote(model)}; ${advice}`);
+}
+
+function unspoken(document: KeyDocument, model: string, readings: Readings): Refusal {
+  const providers = [...new Set(readings.flat().map(({ pool }) => pool.provider))].join(' or ');
+  const message = `key ${document.key} may use the model ${quote(model)}, but not at this endpoint; call it at one that ${providers} serves`;
+  return refuse('model_denied', message);
+}
+
+/** The concrete names that this key may call, aliases first, each once, from the first pool that speaks and serves it. */
+export function listModels(
+  document: KeyDocument,
+  pools: Pools,
+  speaks: (pool: PoolDocument) => boolean = () => true,
+): readonly { readonly id: string; readonly pool: PoolName; readonly provider: ProviderKind }[] {
+  const listed = new Map<string, PoolDocument>();
+  for (const alias of Object.keys(document.models.aliases)) {
+    const pool = recall(document, pools, alias)
+      .flat()
+      .find((reached) => speaks(reached.pool))?.pool;
+    if (pool !== undefined) listed.set(alias, pool);
+  }
+  for (const pool of poolsOf(document, pools).filter(speaks)) {
+    const upstream = new Map(pool.models.map(({ name, upstreamName }) => [name, upstreamName]));
+    for (const name of modelNames(pool)) {
+      // An alias hides a model of its name, also where the alias leads nowhere.
+      if (listed.has(name) || Object.hasOwn(document.models.aliases, name)) continue;
+      if (permits(document, name, upstream.get(name) ?? name)) listed.set(name, pool);
+    }
+  }
+  return [...listed].map(([id, { pool, provider }]) => ({ id, pool, provider }));
+}

@@ -1,0 +1,41 @@
+import type { ModelMatch } from './types.ts';
+
+/** Tells whether an entry recognises a model name, which must be given in lower case. */
+export type Matcher = (lowerCased: string) => boolean;
+
+/**
+ * Compiles a match once: names compare without regard to case, and regular expressions see the lower-cased name
+ * (the rules of genai-prices, so that its data means here what it means there).
+ */
+export function compileMatch(match: ModelMatch): Matcher {
+  if ('or' in match) {
+    const parts = match.or.map(compileMatch);
+    return (name) => parts.some((part) => part(name));
+  }
+  if ('and' in match) {
+    const parts = match.and.map(compileMatch);
+    return (name) => parts.every((part) => part(name));
+  }
+  if ('regex' in match) {
+    const pattern = new RegExp(match.regex);
+    return (name) => pattern.test(name);
+  }
+  return compileText(match);
+}
+
+function compileText(match: Exclude<ModelMatch, { or: unknown } | { and: unknown } | { regex: unknown }>): Matcher {
+  if ('equals' in match) {
+    const text = match.equals.toLowerCase();
+    return (name) => name === text;
+  }
+  if ('startsWith' in match) {
+    const text = match.startsWith.toLowerCase();
+    return (name) => name.startsWith(text);
+  }
+  if ('endsWith' in match) {
+    const text = match.endsWith.toLowerCase();
+    return (name) => name.endsWith(text);
+  }
+  const text = match.contains.toLowerCase();
+  return (name) => name.includes(text);
+}

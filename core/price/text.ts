@@ -1,0 +1,102 @@
+// Normalisation sorts combining marks in quadratic time and can grow text elevenfold: slices keep both small.
+const sliceLength = 256;
+
+function endsInsidePair(text: string, end: number): boolean {
+  const last = text.charCodeAt(end - 1);
+  return last >= 0xd800 && last < 0xdc00;
+}
+
+/**
+ * UTF-8 bytes after NFKC, or a little more: composition across the edge of a slice is missed, and composing never
+ * makes text longer.
+ */
+function compatibilityBytes(text: string): number {
+  let bytes = 0;
+  for (let start = 0; start < text.length; ) {
+    let end = Math.min(start + sliceLength, text.length);
+    if (end < text.length && endsInsidePair(text, end)) end -= 1;
+    const slice = text.slice(start, end);
+    const plain = Buffer.byteLength(slice);
+    bytes += plain === slice.length ? plain : Buffer.byteLength(slice.normalize('NFKC'));
+    start = end;
+  }
+  return bytes;
+}
+
+/**
+ * Most tokens that a text can be: byte-level tokenizers never give more tokens than UTF-8 bytes, and those that
+ * normalise first never more than the bytes after NFKC. A lone surrogate is three bytes.
+ */
+export function stringBound(text: string): number {
+  const bytes = Buffer.byteLength(text);
+  return bytes === text.length ? bytes : Math.max(bytes, compatibilityBytes(text));
+}
+
+/** What `valueBound` found. */
+export interface ValueBound {
+  /** Most tokens that the value can be when it is written out as JSON; beyond any money where a number is too large to tell. */
+  readonly tokens: number;
+  /** Members of all objects: fewer than the text had, where it had duplicates. */
+  readonly keys: number;
+}
+
+const perContainer = 2; // [] or {}
+const perElement = 2; // ", "
+const perMember = 4; // ": " and ", "
+const longestDouble = 309; // digits of 1.8e308 where a parser with big integers writes it out
+
+/** True for a short text whose every character is one byte in JSON: most keys, and cheaper to find out than to write. */
+function isShortAndPlain(text: string): boolean {
+  if (text.length > 32) return false;
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i);
+    if (code < 0x20 || code > 0x7e || code === 0x22 || code === 0x5c) return false;
+  }
+  return true;
+}
+
+/** A string as JSON writes it, quotes and escapes included: tool schemas reach the model in that form. */
+function quotedBound(text: string): number {
+  if (isShortAndPlain(text)) return text.length + 2;
+  return stringBound(JSON.stringify(text));
+}
+
+/** A number as any parser might write it back: "1" may become "1.0". */
+function numberBound(value: number): number {
+  if (!Number.isFinite(value)) return Number.MAX_SAFE_INTEGER;
+  return (Math.abs(value) > Number.MAX_SAFE_INTEGER ? longestDouble : `${value}`.length) + 2;
+}
+
+function scalarBound(value: unknown): number {
+  if (typeof value === 'string') return quotedBound(value);
+  return typeof value === 'number' ? numberBound(value) : 5;
+}
+
+/**
+ * Bounds a parsed JSON value by what it takes to write it out, punctuation included, with every string bounded by
+ * `stringBound`: a schema of nothing but brackets costs tokens too. Iterative, so that no nesting overflows the stack.
+ */
+export function valueBound(value: unknown): ValueBound {
+  let tokens = 0;
+  let keys = 0;
+  const open: unknown[] = [value];
+  while (open.length > 0) {
+    const next = open.pop();
+    if (typeof next !== 'object' || next === null) {
+      tokens += scalarBound(next);
+      continue;
+    }
+    tokens += perContainer;
+    if (Array.isArray(next)) {
+      tokens += next.length * perElement;
+      for (const element of next) open.push(element);
+      continue;
+    }
+    for (const key of Object.keys(next)) {
+      keys += 1;
+      tokens += quotedBound(key) + perMember;
+      open.push((next as Record<string, unknown>)[key]);
+    }
+  }
+  return { tokens, keys };
+}

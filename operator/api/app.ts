@@ -1,0 +1,101 @@
+import { randomUUID } from 'node:crypto';
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import type { Logger } from 'pino';
+import { type KeyName, keyName } from '../../core/key.ts';
+import { duration } from '../../core/manifest/quantity.ts';
+import { rootPlace } from '../../core/manifest/reader.ts';
+import type { KeyDesk, RotateRefusal } from '../broker/key-desk.ts';
+import { apiError, requireLoopbackHost, requireToken } from './guard.ts';
+
+export interface AdminApiDeps {
+  readonly desk: KeyDesk;
+  /** Who has it may do everything here. */
+  readonly token: string;
+  readonly logger: Logger;
+}
+
+/** Recorded as the one who acted: there is one admin token, so nobody can be told apart. */
+const actor = 'admin';
+
+/** The admin API: keys as they stand, revocation, rotation. Tokens never pass it; their holders read them from their files. */
+export function createAdminApi({ desk, token, logger }: AdminApiDeps): Express {
+  const app = express();
+  app.disable('x-powered-by').disable('etag');
+  app.use(requireLoopbackHost);
+  app.get('/healthz', (_, response) => void response.json({ ok: true }));
+  app.use(requireToken(token));
+
+  app.get('/v1/keys', (_, response) => void response.json({ keys: desk.list() }));
+
+  app.get('/v1/keys/:namespace/:name/account', (request, response) => {
+    const account = desk.account(named(request.params));
+    if (account === null) response.status(404).json(unknownKey(named(request.params)));
+    else response.json(account);
+  });
+
+  app.post('/v1/keys/:namespace/:name/revoke', (request, response) => {
+    const key = named(request.params);
+    if (desk.revoke(key, actor)) response.json({ key, state: 'revoked' });
+    else response.status(404).json(unknownKey(key));
+  });
+
+  app.post('/v1/keys/:namespace/:name/rotate', (request, response) => {
+    const key = named(request.params);
+    const overlapMs = readOverlap(request.query['overlap']);
+    if (overlapMs === null) {
+      response.status(400).json(apiError('invalid_request', 'overlap must be a duration such as 0s, 15m or 24h'));
+      return;
+    }
+    const rotated = desk.rotate(key, overlapMs, actor);
+    if (typeof rotated !== 'string') response.json({ key, ...rotated });
+    else response.status(rotated === 'unknown' ? 404 : 409).json(rotateError(key, rotated));
+  });
+
+  app.use(notFound);
+  app.use(failure(logger));
+  return app;
+}
+
+function named({ namespace, name }: { readonly namespace: string; readonly name: string }): KeyName {
+  return keyName(namespace, name);
+}
+
+/** Undefined: not given; null: not a duration. */
+function readOverlap(given: unknown): number | undefined | null {
+  if (given === undefined) return undefined;
+  return (
+    duration(
+      given,
+      rootPlace(() => {}),
+    ) ?? null
+  );
+}
+
+function unknownKey(key: KeyName) {
+  return apiError('not_found', `no key ${key}; GET /v1/keys lists them`);
+}
+
+function rotateError(key: KeyName, refusal: RotateRefusal) {
+  switch (refusal) {
+    case 'unknown':
+      return unknownKey(key);
+    case 'sub-agent':
+      return apiError('conflict', `key ${key} is a sub-agent key: revoke it, and let its parent mint another`);
+    case 'no-token':
+      return apiError('conflict', `key ${key} has issueToken: false, so there is no token to rotate`);
+  }
+}
+
+const notFound: RequestHandler = (_, response) => void response.status(404).json(apiError('not_found', 'no such route'));
+
+function failure(logger: Logger): ErrorRequestHandler {
+  return (error: unknown, _, response, next) => {
+    if (response.headersSent) return next(error);
+    // What express itself refuses (a bad percent-encoding) carries a 4xx status.
+    if ((error as { status?: unknown }).status === 400)
+      return void response.status(400).json(apiError('invalid_request', 'the path cannot be read'));
+    const errorId = randomUUID();
+    logger.error({ err: error, errorId }, 'an admin request failed');
+    response.status(500).json(apiError('internal_error', `KeyForge failed (error ${errorId}); its log says more`));
+  };
+}

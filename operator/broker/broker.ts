@@ -1,0 +1,116 @@
+import type { Logger } from 'pino';
+import type { StreamId } from '../../core/audit/types.ts';
+import type { ControlPort, Push } from '../../core/control.ts';
+import type { Problem } from '../../core/errors.ts';
+import type { KeyName } from '../../core/key.ts';
+import { openEpoch } from '../collector/epoch.ts';
+import { type CollectorDeps, ingest } from '../collector/ingest.ts';
+import { recordOwn } from '../collector/own.ts';
+import { settleEntry } from '../ledger/settle.ts';
+import { view } from '../ledger/view.ts';
+import type { Tx } from '../store/types.ts';
+import { createBatch } from './batch.ts';
+import { createFunding } from './funding.ts';
+import { createKeyDesk, type KeyDesk } from './key-desk.ts';
+import type { Record } from './lives.ts';
+import { createMinting } from './minting.ts';
+import type { Policy } from './policy.ts';
+import { createRegistry, type RegistryDeps } from './registry.ts';
+import { createUpkeep } from './upkeep.ts';
+
+/** The operator as a proxy sees it, and what the operator's own process does with it. */
+export interface Broker extends ControlPort {
+  readonly desk: KeyDesk;
+  /** Problems: nothing changed, the last good state keeps serving. */
+  adopt(policy: Policy): readonly Problem[];
+  /** Stops timers; calls that come later fail. The store is its owner's to close. */
+  close(): void;
+}
+
+export interface BrokerDeps extends Pick<RegistryDeps, 'store' | 'files' | 'book' | 'random'> {
+  /** 32 bytes. */
+  readonly rootKey: Buffer;
+  /** Name of this operator in its own audit stream. */
+  readonly instance: string;
+  readonly logger: Logger;
+}
+
+/** The broker over a store. Nothing is served until a policy was adopted. */
+export function createBroker(deps: BrokerDeps): Broker {
+  const { store, logger, random, rootKey, instance } = deps;
+  const watchers = new Set<(push: Push) => void>();
+  const push = (message: Push): void => {
+    for (const listener of [...watchers]) listener(message);
+  };
+  const record: Record = (tx, event) =>
+    recordOwn(tx, { v: 1, time: new Date(tx.now()).toISOString(), ...event }, { rootKey, instance, random });
+  const collector: CollectorDeps = { rootKey, instance, random, settle: noted(logger) };
+  const registry = createRegistry({
+    ...deps,
+    record,
+    onChange({ snapshot }) {
+      push(snapshot);
+      upkeep.schedule();
+    },
+  });
+  const batch = createBatch(store);
+  const funding = createFunding({ batch, live: registry.live, push });
+  const upkeep = createUpkeep({ store, registry, record, random, released: funding.released, logger });
+
+  function planOf(key: KeyName) {
+    const plan = registry.live()?.plans.get(key);
+    if (plan === undefined) throw new Error(`no key ${key} is declared`);
+    return plan;
+  }
+
+  return {
+    desk: createKeyDesk({ registry, record, random, released: funding.released }),
+    adopt(policy) {
+      const problems = registry.adopt(policy);
+      // A raised cap or a deleted sub-agent key is money that waiting asks may have.
+      funding.released();
+      return problems;
+    },
+    open: (ask) =>
+      batch.run((tx) => {
+        // A deleted key may still close what it left open, so that its money comes back.
+        const isKnown = registry.live()?.documents.has(ask.key) === true || hasStream(tx, ask.key, ask.instance);
+        if (!isKnown) throw new Error(`no key ${ask.key} is served`);
+        return openEpoch(tx, ask, collector);
+      }),
+    async ship(ask) {
+      const reply = await batch.run((tx) => ingest(tx, ask, collector));
+      if (ask.entries.some(({ body }) => givesBack.test(body))) funding.released();
+      return reply;
+    },
+    grant: funding.grant,
+    account: (key) => batch.run((tx) => view(tx, planOf(key))),
+    ...createMinting({ registry, funding, record, random }),
+    watch(listener) {
+      watchers.add(listener);
+      const live = registry.live();
+      if (live !== null) listener(live.snapshot);
+      return () => void watchers.delete(listener);
+    },
+    close() {
+      upkeep.close();
+      watchers.clear();
+    },
+  };
+}
+
+/** Entries after which an account may have more than before; a false alarm costs one more look. */
+const givesBack = /"type":"(release|epoch_close|epoch_recovered)"/;
+
+function hasStream(tx: Tx, key: KeyName, instance: string): boolean {
+  return tx.streams.lastEpoch(`${key}@${instance}` as StreamId) !== null;
+}
+
+/** The ledger's settlement, with what it noticed told in the log. */
+function noted(logger: Logger): CollectorDeps['settle'] {
+  return (tx, entry, body) => {
+    const notes = settleEntry(tx, entry, body);
+    for (const note of notes) logger.error({ ...note, ...entry }, `ledger: ${note.message}`);
+    return notes;
+  };
+}

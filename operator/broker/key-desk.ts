@@ -1,0 +1,160 @@
+import type { AccountView } from '../../core/control.ts';
+import type { KeyName } from '../../core/key.ts';
+import { formatUsd, type NanoUsd } from '../../core/money.ts';
+import type { KeyDocument } from '../../core/policy/documents.ts';
+import { spent, view } from '../ledger/view.ts';
+import type { Tx } from '../store/types.ts';
+import { endChild, type Record } from './lives.ts';
+import type { Change, Live, Registry } from './registry.ts';
+import { type Random, revokeTokens, rotateToken } from './tokens.ts';
+
+/** One key as people see it. Money in decimal dollars. */
+export interface KeyListing {
+  readonly namespace: string;
+  readonly name: string;
+  /** Set on a sub-agent key. */
+  readonly parent?: KeyName;
+  /** Absent where there is no token now. */
+  readonly hint?: string;
+  /** `budget`: issues no token, only holds a budget for others. */
+  readonly state: 'active' | 'suspended' | 'expired' | 'revoked' | 'budget';
+  /** Over the key's whole life. */
+  readonly spentUsd: string;
+  /** Left in the tightest window on the path, whatever proxies hold of it; absent: nothing caps the key. */
+  readonly remainingUsd?: string;
+  readonly limits: readonly LimitListing[];
+  readonly expiresAt?: string;
+}
+
+/** One window of one node of the key's path that limits something, root first. */
+export interface LimitListing {
+  readonly key: KeyName;
+  readonly window: string;
+  readonly capUsd?: string;
+  readonly spentUsd: string;
+  readonly requestsCap?: number;
+  readonly requestsUsed: number;
+  readonly endsAt?: string;
+}
+
+/** A rotation that was made. The token itself is in its file, for its holder alone. */
+export interface RotatedKey {
+  readonly hint: string;
+  /** Until when the token before it still works; absent: it is dead. */
+  readonly previousValidUntil?: string;
+}
+
+/** Why a key could not be rotated. */
+export type RotateRefusal = 'unknown' | 'sub-agent' | 'no-token';
+
+/** What an administrator does with keys. */
+export interface KeyDesk {
+  list(): readonly KeyListing[];
+  /** Null where there is no such key. */
+  account(key: KeyName): AccountView | null;
+  /** Kills its tokens and its sub-agent keys now and for good: only `rotate`, or deleting and re-creating the manifest, brings it back. False where there is no such key. */
+  revoke(key: KeyName, actor: string): boolean;
+  /** A new token now; `overlapMs` undefined takes the manifest's `rotation.overlap`, else 0. */
+  rotate(key: KeyName, overlapMs: number | undefined, actor: string): RotatedKey | RotateRefusal;
+}
+
+export interface KeyDeskDeps {
+  readonly registry: Registry;
+  readonly record: Record;
+  readonly random: Random;
+  /** Called where money may have come back. */
+  readonly released: () => void;
+}
+
+/** The desk over the registry. */
+export function createKeyDesk({ registry, record, random, released }: KeyDeskDeps): KeyDesk {
+  function revoke(tx: Tx, live: Live, key: KeyName, actor: string): Change<boolean> {
+    const child = live.children.find((row) => row.key === key);
+    if (child === undefined && !live.specs.has(key)) return { changed: false, value: false };
+    for (const row of live.children) if (row.parent === key || row === child) endChild(tx, row, `revoked with ${key}`, record);
+    if (child === undefined && revokeTokens(tx.keys, key, tx.now())) {
+      record(tx, { type: 'key_revoked', object: `VirtualKey ${key}`, actor, detail: { reason: 'revoked' } });
+    }
+    return { changed: true, value: true, minted: new Map() };
+  }
+
+  function rotate(
+    tx: Tx,
+    live: Live,
+    key: KeyName,
+    how: { readonly overlapMs: number | undefined; readonly actor: string },
+  ): Change<RotatedKey | RotateRefusal> {
+    const spec = live.specs.get(key);
+    if (spec === undefined) return { changed: false, value: live.documents.has(key) ? 'sub-agent' : 'unknown' };
+    if (!spec.issueToken) return { changed: false, value: 'no-token' };
+    const overlapMs = how.overlapMs ?? spec.rotation?.overlapMs ?? 0;
+    const { current = null } = live.tokens.get(key) ?? {};
+    const token = rotateToken(tx.keys, key, tx.now(), { overlapMs, random });
+    record(tx, { type: 'key_rotated', object: `VirtualKey ${key}`, actor: how.actor, detail: { overlapMs: String(overlapMs) } });
+    const value: RotatedKey = {
+      hint: tx.keys.tokens(key).find(({ validUntilMs }) => validUntilMs === undefined)?.hint ?? '',
+      ...(current !== null && overlapMs > 0 && { previousValidUntil: new Date(tx.now() + overlapMs).toISOString() }),
+    };
+    return { changed: true, value, minted: new Map([[key, token]]) };
+  }
+
+  return {
+    list: () => registry.change((tx, live) => ({ changed: false, value: [...live.plans.keys()].map((key) => listingOf(tx, live, key)) })),
+    account: (key) =>
+      registry.change((tx, live) => {
+        const plan = live.plans.get(key);
+        return { changed: false, value: plan === undefined ? null : view(tx, plan) };
+      }),
+    revoke(key, actor) {
+      const found = registry.change((tx, live) => revoke(tx, live, key, actor));
+      if (found) released();
+      return found;
+    },
+    rotate: (key, overlapMs, actor) => registry.change((tx, live) => rotate(tx, live, key, { overlapMs, actor })),
+  };
+}
+
+function listingOf(tx: Tx, live: Live, key: KeyName): KeyListing {
+  const plan = live.plans.get(key);
+  const accounts = plan === undefined ? [] : view(tx, plan).accounts;
+  const limits = accounts.filter(({ capNanoUsd, requestsCap }) => capNanoUsd !== undefined || requestsCap !== undefined);
+  const left = limits.flatMap(({ capNanoUsd, spentNanoUsd, burnedNanoUsd }) =>
+    capNanoUsd === undefined ? [] : [Number(capNanoUsd) - Number(spentNanoUsd) - Number(burnedNanoUsd)],
+  );
+  const parent = live.children.find((row) => row.key === key)?.parent;
+  const hint = live.tokens.get(key)?.current?.hint;
+  const expiresAtMs = live.documents.get(key)?.expiresAtMs;
+  const [namespace = '', name = ''] = key.split('/');
+  return {
+    namespace,
+    name,
+    ...(parent !== undefined && { parent }),
+    ...(hint !== undefined && { hint }),
+    state: stateOf(live, key, tx.now()),
+    spentUsd: formatUsd(spent(tx, key)),
+    ...(left.length > 0 && { remainingUsd: formatUsd(Math.max(0, Math.min(...left))) }),
+    limits: limits.map(limitListing),
+    ...(expiresAtMs !== undefined && { expiresAt: new Date(expiresAtMs).toISOString() }),
+  };
+}
+
+function stateOf({ documents, tokens }: Live, key: KeyName, nowMs: number): KeyListing['state'] {
+  const document: KeyDocument | undefined = documents.get(key);
+  if (document === undefined) return 'budget';
+  if (tokens.get(key)?.revoked === true) return 'revoked';
+  if (document.suspendedBy !== undefined) return 'suspended';
+  return document.expiresAtMs !== undefined && document.expiresAtMs <= nowMs ? 'expired' : 'active';
+}
+
+function limitListing(account: AccountView['accounts'][number]): LimitListing {
+  const usd = (nano: string): string => formatUsd(Number(nano) satisfies NanoUsd);
+  return {
+    key: account.key,
+    window: account.window,
+    ...(account.capNanoUsd !== undefined && { capUsd: usd(account.capNanoUsd) }),
+    spentUsd: usd(account.spentNanoUsd),
+    ...(account.requestsCap !== undefined && { requestsCap: account.requestsCap }),
+    requestsUsed: account.requestsUsed,
+    ...(account.windowEnd !== undefined && { endsAt: account.windowEnd }),
+  };
+}

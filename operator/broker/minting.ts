@@ -1,0 +1,89 @@
+import type { ChildSpec, ChildView, MintReply } from '../../core/control.ts';
+import { isRefusal } from '../../core/errors.ts';
+import { type KeyName, tokenHint } from '../../core/key.ts';
+import { checkKey } from '../../core/policy/check.ts';
+import { mintEscrow } from '../ledger/escrow.ts';
+import { recallTargets, spent } from '../ledger/view.ts';
+import type { ChildRow, Tx } from '../store/types.ts';
+import { newChild } from './children.ts';
+import type { Attempt, Funding } from './funding.ts';
+import { endChild, type Record } from './lives.ts';
+import type { Change, Live, Registry } from './registry.ts';
+import { addToken, type Random } from './tokens.ts';
+
+/** Sub-agent keys, as the control port offers them. */
+export interface Minting {
+  mint(parent: KeyName, spec: ChildSpec): Promise<MintReply>;
+  children(parent: KeyName): Promise<readonly ChildView[]>;
+  unmint(parent: KeyName, child: KeyName): Promise<boolean>;
+}
+
+export interface MintingDeps {
+  readonly registry: Registry;
+  readonly funding: Pick<Funding, 'persist' | 'released'>;
+  readonly record: Record;
+  readonly random: Random;
+}
+
+/** Minting over the registry: a new key is pushed to every proxy before its token is returned. */
+export function createMinting({ registry, funding, record, random }: MintingDeps): Minting {
+  function attempt(tx: Tx, live: Live, parent: KeyName, spec: ChildSpec): Change<Attempt<MintReply>> {
+    const document = live.documents.get(parent);
+    const plan = live.plans.get(parent);
+    if (document === undefined || plan === undefined) return denied({ code: 'key_revoked', message: `key ${parent} was deleted` });
+    const refusal = checkKey(document, tx.now());
+    if (refusal !== null) return denied(refusal);
+    const taken = new Set([...live.specs.keys(), ...tx.keys.names(), ...tx.keys.children().map(({ key }) => key)]);
+    const { documents, children } = live;
+    const row = newChild({ parent: document, spec, documents, taken, children, nowMs: tx.now(), random });
+    if (isRefusal(row)) return denied(row);
+    const escrow = spec.usdNano === undefined ? {} : mintEscrow(tx, plan, row.key, spec.usdNano);
+    if ('denial' in escrow) {
+      return denied(escrow.denial, escrow.denial.code === 'budget_reserved' ? recallTargets(tx, plan) : []);
+    }
+    const ends = [row.expiresAtMs, escrow.expiresAtMs].filter((end) => end !== undefined);
+    const child: ChildRow = { ...row, ...(ends.length > 0 && { expiresAtMs: Math.min(...ends) }) };
+    tx.keys.putChild(child);
+    const token = addToken(tx.keys, child.key, tx.now(), random);
+    record(tx, { type: 'key_created', object: `VirtualKey ${child.key}`, detail: { by: 'agent', parent, spec: child.spec } });
+    return { changed: true, value: { answer: { token, child: viewOf(tx, child, tokenHint(token)) }, recall: [] } };
+  }
+
+  return {
+    mint: (parent, spec) => funding.persist(async () => registry.change((tx, live) => attempt(tx, live, parent, spec))),
+    async children(parent) {
+      return registry.change((tx, live) => {
+        const own = live.children.filter((row) => row.parent === parent);
+        return { changed: false, value: own.map((row) => viewOf(tx, row, live.tokens.get(row.key)?.current?.hint ?? '')) };
+      });
+    },
+    async unmint(parent, child) {
+      const found = registry.change((tx, live) => {
+        const row = live.children.find(({ key }) => key === child);
+        if (row === undefined || row.parent !== parent) return { changed: false, value: false };
+        endChild(tx, row, 'deleted by its parent', record);
+        return { changed: true, value: true };
+      });
+      if (found) funding.released();
+      return found;
+    },
+  };
+}
+
+function denied(
+  { code, message }: Extract<MintReply, { denial: unknown }>['denial'],
+  recall: readonly KeyName[] = [],
+): Change<Attempt<MintReply>> {
+  return { changed: false, value: { answer: { denial: { code, message } }, recall } };
+}
+
+function viewOf(tx: Tx, { key, spec, expiresAtMs }: ChildRow, keyHint: string): ChildView {
+  const { usdNano } = JSON.parse(spec) as ChildSpec;
+  return {
+    key,
+    keyHint,
+    ...(expiresAtMs !== undefined && { expiresAt: new Date(expiresAtMs).toISOString() }),
+    ...(usdNano !== undefined && { capNanoUsd: String(usdNano) }),
+    spentNanoUsd: String(spent(tx, key)),
+  };
+}

@@ -1,0 +1,31 @@
+import type { Snapshot } from '../../core/control.ts';
+import type { Problem } from '../../core/errors.ts';
+import { parseManifests } from '../../core/manifest/parse.ts';
+import type { Manifests } from '../../core/manifest/types.ts';
+import { loadPaths } from '../files/load.ts';
+import { findCredentials } from './credentials.ts';
+
+/** What people declared, and the credential values that it names. */
+export interface Policy {
+  readonly manifests: Manifests;
+  readonly credentials: Snapshot['credentials'];
+  /** Credentials that were not found. A policy with any is not adopted; they are told with what else is wrong. */
+  readonly missing: readonly Problem[];
+}
+
+/** Where a policy is read from. */
+export interface PolicySource {
+  readonly paths: readonly string[];
+  /** `KEYFORGE_SECRET_*`: credential values that are not among the manifests. */
+  readonly secrets: Readonly<Record<string, string>>;
+  /** What a path that does not exist means: a mistake at start, a deletion while files are watched. */
+  readonly missing: 'problem' | 'gone';
+}
+
+/** Reads manifests and credentials. Problems non-empty: some manifests could not be read, and nothing may be made of the rest. */
+export async function readPolicy(source: PolicySource): Promise<{ readonly policy: Policy; readonly problems: readonly Problem[] }> {
+  const loaded = await loadPaths(source.paths, source.missing);
+  const { manifests, problems } = parseManifests(loaded.documents);
+  const { credentials, problems: missing } = findCredentials(manifests, source.secrets);
+  return { policy: { manifests, credentials, missing }, problems: [...loaded.problems, ...problems] };
+}

@@ -1,0 +1,119 @@
+import type { Logger } from 'pino';
+import type { KeyName } from '../../core/key.ts';
+import type { Store, Tx } from '../store/types.ts';
+import type { Record } from './lives.ts';
+import type { Live, Registry } from './registry.ts';
+import { type Random, rotateToken } from './tokens.ts';
+
+const dayMs = 86_400_000;
+/** The longest sleep, so that a jump of the machine's clock is noticed within it. */
+const lookMs = 60_000;
+/** Late entries of pruned grants could not be settled any more. */
+const keepSettledMs = 30 * dayMs;
+
+/** What is due by the clock: the end of sub-agent keys, rotations, each day new prices and pruning. */
+export interface Upkeep {
+  /** Looks anew at what is due next; to be called after each change. */
+  schedule(): void;
+  /** Does what is due now. */
+  run(): void;
+  close(): void;
+}
+
+export interface UpkeepDeps {
+  readonly store: Store;
+  readonly registry: Registry;
+  readonly record: Record;
+  readonly random: Random;
+  /** Called where money may have come back. */
+  readonly released: () => void;
+  readonly logger: Logger;
+}
+
+/** The clockwork; its timer does not keep the process alive. */
+export function createUpkeep({ store, registry, record, random, released, logger }: UpkeepDeps): Upkeep {
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+  let dailyMs = now();
+
+  function now(): number {
+    return store.transaction((tx) => tx.now());
+  }
+
+  function sleep(forMs: number): void {
+    clearTimeout(timer);
+    if (closed) return;
+    timer = setTimeout(() => {
+      // A full disk, most likely, where it fails: what is due stays due and is tried again after the longest sleep.
+      if (runSafely()) schedule();
+      else sleep(lookMs);
+    }, forMs);
+    timer.unref();
+  }
+
+  function schedule(): void {
+    const live = registry.live();
+    if (live !== null) sleep(Math.max(0, Math.min(dueAt(live) - now(), lookMs)));
+  }
+
+  function runSafely(): boolean {
+    try {
+      run();
+      return true;
+    } catch (error) {
+      logger.error({ err: error }, 'upkeep failed; it is tried again in a minute');
+      return false;
+    }
+  }
+
+  function run(): void {
+    const isNewDay = now() - dailyMs >= dayMs;
+    const ended = registry.change((tx, live) => {
+      const minted = rotateDue(tx, live);
+      const value = live.children.some(({ expiresAtMs = Number.POSITIVE_INFINITY }) => expiresAtMs <= tx.now());
+      return { value, changed: value || isNewDay || minted.size > 0, ...(minted.size > 0 && { minted }) };
+    });
+    if (ended) released();
+    if (!isNewDay) return;
+    store.transaction((tx) => tx.ledger.prune(tx.now() - keepSettledMs));
+    dailyMs = now();
+  }
+
+  function rotateDue(tx: Tx, live: Live): ReadonlyMap<KeyName, string> {
+    const due = rotationsOf(live).filter(({ dueMs }) => dueMs <= tx.now());
+    return new Map(
+      due.map(({ key, overlapMs }) => {
+        record(tx, { type: 'key_rotated', object: `VirtualKey ${key}`, detail: { reason: 'spec.rotation' } });
+        return [key, rotateToken(tx.keys, key, tx.now(), { overlapMs, random })];
+      }),
+    );
+  }
+
+  return {
+    schedule,
+    run,
+    close() {
+      closed = true;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function dueAt(live: Live): number {
+  const ends = live.children.map(({ expiresAtMs = Number.POSITIVE_INFINITY }) => expiresAtMs);
+  return Math.min(...ends, ...rotationsOf(live).map(({ dueMs }) => dueMs));
+}
+
+interface Due {
+  readonly key: KeyName;
+  readonly dueMs: number;
+  readonly overlapMs: number;
+}
+
+function rotationsOf({ specs, tokens }: Live): readonly Due[] {
+  return [...specs].flatMap(([key, { rotation }]): readonly Due[] => {
+    const current = tokens.get(key)?.current ?? null;
+    if (rotation === undefined || current === null) return [];
+    return [{ key, dueMs: current.createdAtMs + rotation.everyMs, overlapMs: rotation.overlapMs }];
+  });
+}

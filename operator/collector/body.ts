@@ -1,0 +1,101 @@
+import { canonicalize } from '../../core/audit/canonical.ts';
+import type { ProxyBody } from '../../core/audit/types.ts';
+import type { EpochRow } from '../store/types.ts';
+
+/** What a body must agree with. */
+export type BodyPlace = Pick<EpochRow, 'key' | 'instance' | 'epoch' | 'nonce'> & { readonly seq: number };
+
+type Members = Readonly<Record<string, unknown>>;
+type Check = (body: Members, place: BodyPlace) => string | null;
+
+const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;
+const moneyPattern = /^(0|[1-9]\d{0,15})$/;
+
+/**
+ * Reads a body from the bytes that were committed to; a text where it is not one. Checked is all that money, place and
+ * attribution depend on, and that the bytes have one reading: canonical, so no member occurs twice.
+ */
+export function parseBody(bytes: Buffer, place: BodyPlace): ProxyBody | { readonly problem: string } {
+  const text = bytes.toString();
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+    if (canonicalize(body) !== text) return { problem: 'its body is not canonical JSON' };
+  } catch {
+    return { problem: 'its body is not JSON' };
+  }
+  if (!isObject(body)) return { problem: 'its body is no object' };
+  const problem = checkCommon(body, place) ?? checkType(body, place);
+  return problem === null ? (body as unknown as ProxyBody) : { problem };
+}
+
+function checkCommon(body: Members, { key, seq }: BodyPlace): string | null {
+  if (body['v'] !== 1) return 'its body has another version';
+  if (body['key'] !== key) return `it is about ${String(body['key'])} in the stream of ${key}`;
+  if (!matches(body['time'], timePattern)) return 'its time is not RFC 3339 in UTC';
+  const opens = body['type'] === 'epoch_open' || body['type'] === 'epoch_recovered';
+  return opens === (seq === 0) ? null : 'an epoch begins with epoch_open or epoch_recovered, and has neither later';
+}
+
+function checkType(body: Members, place: BodyPlace): string | null {
+  const check = typeof body['type'] === 'string' && Object.hasOwn(checks, body['type']) ? checks[body['type']] : undefined;
+  return check === undefined ? `it has the unknown type ${String(body['type'])}` : check(body, place);
+}
+
+const checks: Readonly<Record<string, Check>> = {
+  call: (body) => {
+    if (!isText(body['requestId']) || !isText(body['code'])) return 'the call has no requestId or no code';
+    if (!Array.isArray(body['path']) || !body['path'].every(isText)) return 'the call has no path';
+    if (!isMoney(body['costNanoUsd'])) return 'the cost is no amount';
+    return checkPaidFrom(body['paidFrom'], body['costNanoUsd']);
+  },
+  epoch_open: (body, { nonce, instance }) =>
+    body['nonce'] === nonce && body['instance'] === instance ? null : 'it opens another epoch or another instance',
+  epoch_recovered: (body, { epoch }) => {
+    const { recoveredEpoch, lastSeq, whole, charges } = body as { [name: string]: unknown };
+    if (!isWhole(recoveredEpoch, 1) || recoveredEpoch >= epoch) return 'it recovers an epoch that is not before it';
+    if (!isWhole(lastSeq, -1) || typeof whole !== 'boolean' || !Array.isArray(charges)) return 'it does not say what it recovers';
+    for (const charge of charges) {
+      if (!isObject(charge) || !isText(charge['requestId'])) return 'a charge names no request';
+      const problem = checkPaidFrom(charge['paidFrom']);
+      if (problem !== null) return problem;
+    }
+    return null;
+  },
+  release: (body) => (Array.isArray(body['grants']) && body['grants'].every(isText) ? null : 'it names no grants'),
+  heartbeat: () => null,
+  epoch_close: () => null,
+};
+
+/** `sum`: what the payments must come to, so that spend shown is the sum of entries. */
+function checkPaidFrom(paidFrom: unknown, sum?: string): string | null {
+  if (!Array.isArray(paidFrom)) return 'it does not say what paid';
+  let paid = 0;
+  for (const part of paidFrom as readonly unknown[]) {
+    if (!isObject(part) || !isText(part['grant']) || !isMoney(part['costNanoUsd'])) return 'a payment is no amount of a grant';
+    if (part['requests'] !== undefined && part['requests'] !== 1) return 'a payment counts another number of requests than 1';
+    if (part['tokens'] !== undefined && !isWhole(part['tokens'], 0)) return 'a payment has no whole number of tokens';
+    paid += Number(part['costNanoUsd']);
+  }
+  return sum === undefined || paid === Number(sum) ? null : `it cost ${sum} nano-USD and its payments come to ${paid}`;
+}
+
+function isObject(value: unknown): value is Members {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== '';
+}
+
+function isWhole(value: unknown, least: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= least;
+}
+
+function matches(value: unknown, pattern: RegExp): value is string {
+  return typeof value === 'string' && pattern.test(value);
+}
+
+function isMoney(value: unknown): value is string {
+  return matches(value, moneyPattern) && Number.isSafeInteger(Number(value));
+}

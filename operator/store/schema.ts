@@ -1,0 +1,42 @@
+/** Version of the tables; a store of a later version is refused. */
+export const schemaVersion = 1;
+
+/**
+ * All tables. `grant_accounts` has a row for each account of each open grant and for nothing else: it finds holders.
+ * The position of an entry is its rowid: storing order.
+ */
+export const schema = `
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, created_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tokens (
+  id TEXT PRIMARY KEY, key TEXT NOT NULL, hint TEXT NOT NULL, created_ms INTEGER NOT NULL, valid_until_ms INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS tokens_by_key ON tokens (key, created_ms);
+CREATE TABLE IF NOT EXISTS children (
+  key TEXT PRIMARY KEY, parent TEXT NOT NULL, spec TEXT NOT NULL, created_ms INTEGER NOT NULL, expires_ms INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS epochs (
+  stream TEXT NOT NULL, epoch INTEGER NOT NULL, key TEXT NOT NULL, instance TEXT NOT NULL, nonce TEXT NOT NULL, state TEXT NOT NULL,
+  last_seq INTEGER NOT NULL, last_mac TEXT NOT NULL, sealed_key TEXT NOT NULL, PRIMARY KEY (stream, epoch)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entries (
+  position INTEGER PRIMARY KEY, stream TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, key TEXT NOT NULL, type TEXT NOT NULL,
+  previous_mac BLOB NOT NULL, mac BLOB NOT NULL, salt BLOB NOT NULL, body BLOB NOT NULL, UNIQUE (stream, epoch, seq)
+) STRICT;
+
+CREATE TABLE IF NOT EXISTS accounts (
+  id TEXT PRIMARY KEY, key TEXT NOT NULL, window TEXT NOT NULL, start_ms INTEGER NOT NULL, state TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS accounts_by_key ON accounts (key, window, start_ms);
+CREATE TABLE IF NOT EXISTS grants (
+  id TEXT PRIMARY KEY, ask_id TEXT NOT NULL UNIQUE, key TEXT NOT NULL, stream TEXT NOT NULL, epoch INTEGER NOT NULL,
+  open INTEGER NOT NULL, accounts TEXT NOT NULL, state TEXT NOT NULL, closed_ms INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS grants_open ON grants (stream, epoch) WHERE open = 1;
+CREATE INDEX IF NOT EXISTS grants_closed ON grants (closed_ms) WHERE open = 0;
+CREATE TABLE IF NOT EXISTS grant_accounts (
+  account TEXT NOT NULL, grant_id TEXT NOT NULL REFERENCES grants (id) ON DELETE CASCADE, PRIMARY KEY (account, grant_id)
+) STRICT, WITHOUT ROWID;
+`;

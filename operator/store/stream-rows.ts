@@ -1,0 +1,81 @@
+import type { DatabaseSync } from 'node:sqlite';
+import type { StreamId } from '../../core/audit/types.ts';
+import type { KeyName } from '../../core/key.ts';
+import type { EntryRow, EpochRow, StreamRows } from './types.ts';
+
+interface EpochColumns {
+  readonly stream: StreamId;
+  readonly epoch: number;
+  readonly key: KeyName;
+  readonly instance: string;
+  readonly nonce: string;
+  readonly state: EpochRow['state'];
+  readonly last_seq: number;
+  readonly last_mac: string;
+  readonly sealed_key: string;
+}
+
+interface EntryColumns {
+  readonly position: number;
+  readonly stream: StreamId;
+  readonly epoch: number;
+  readonly seq: number;
+  readonly key: KeyName;
+  readonly type: string;
+  readonly previous_mac: Uint8Array;
+  readonly mac: Uint8Array;
+  readonly salt: Uint8Array;
+  readonly body: Uint8Array;
+}
+
+/** Epochs and entries in SQLite. */
+export function streamRows(db: DatabaseSync): StreamRows {
+  const epoch = db.prepare('SELECT * FROM epochs WHERE stream = ? AND epoch = ?');
+  const lastEpoch = db.prepare('SELECT * FROM epochs WHERE stream = ? ORDER BY epoch DESC LIMIT 1');
+  const putEpoch = db.prepare(
+    'INSERT INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET key = excluded.key, instance = excluded.instance, nonce = excluded.nonce, state = excluded.state, last_seq = excluded.last_seq, last_mac = excluded.last_mac, sealed_key = excluded.sealed_key',
+  );
+  const epochs = db.prepare('SELECT * FROM epochs ORDER BY stream, epoch');
+  const entry = db.prepare('SELECT * FROM entries WHERE stream = ? AND epoch = ? AND seq = ?');
+  const addEntry = db.prepare(
+    'INSERT INTO entries (stream, epoch, seq, key, type, previous_mac, mac, salt, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+  );
+  const entries = db.prepare('SELECT * FROM entries WHERE position > ? ORDER BY position LIMIT ?');
+  return {
+    epoch: (stream, number) => epochRow(epoch.get(stream, number)),
+    lastEpoch: (stream) => epochRow(lastEpoch.get(stream)),
+    putEpoch: (row) =>
+      void putEpoch.run(...[row.stream, row.epoch, row.key, row.instance, row.nonce, row.state, row.lastSeq, row.lastMac, row.sealedKey]),
+    entry: (stream, number, seq) => {
+      const columns = entry.get(stream, number, seq) as unknown as EntryColumns | undefined;
+      if (columns === undefined) return null;
+      const { position: _, ...row } = entryRow(columns);
+      return row;
+    },
+    addEntry: (row) =>
+      void addEntry.run(...[row.stream, row.epoch, row.seq, row.key, row.type], ...[row.previousMac, row.mac, row.salt, row.body]),
+    entries: (after, most) => (entries.all(after, most) as unknown as EntryColumns[]).map(entryRow),
+    epochs: () => epochs.all().flatMap((columns) => epochRow(columns) ?? []),
+  };
+}
+
+function epochRow(found: unknown): EpochRow | null {
+  if (found === undefined) return null;
+  const { last_seq, last_mac, sealed_key, ...rest } = found as EpochColumns;
+  return { ...rest, lastSeq: last_seq, lastMac: last_mac, sealedKey: sealed_key };
+}
+
+function entryRow(columns: EntryColumns): EntryRow & { readonly position: number } {
+  const { position, stream, epoch, seq, key, type } = columns;
+  const bytes = {
+    previousMac: buffer(columns.previous_mac),
+    mac: buffer(columns.mac),
+    salt: buffer(columns.salt),
+    body: buffer(columns.body),
+  };
+  return { position, stream, epoch, seq, key, type, ...bytes };
+}
+
+function buffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}

@@ -1,0 +1,45 @@
+import { hash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { asString, type JsonObject } from './fields.ts';
+
+// Sent by Claude Code, Codex and opencode with every call of one session.
+const sessionHeaders = ['x-claude-code-session-id', 'session-id', 'session_id', 'thread-id', 'x-session-affinity'] as const;
+const longestOpening = 1024;
+
+/** What ties the calls of one conversation together: a name the client gave it, else a digest of how it opens. Undefined where there is neither. */
+export function affinityOf(
+  headers: IncomingHttpHeaders,
+  body: JsonObject,
+  fields: readonly string[],
+  opening: () => string,
+): string | undefined {
+  const cacheKey = asString(body['prompt_cache_key']);
+  if (cacheKey !== null && cacheKey !== '') return digest('cache', cacheKey);
+  for (const name of sessionHeaders) {
+    const value = headers[name];
+    if (typeof value === 'string' && value !== '') return digest('session', value);
+  }
+  for (const name of fields) {
+    const value = body[name];
+    if (typeof value === 'string' && value !== '') return digest(name, value);
+  }
+  const text = opening();
+  return text === '' ? undefined : digest('opening', text);
+}
+
+/** Text by which a conversation is known: the same in each of its turns, and short. */
+export function openingText(...parts: readonly unknown[]): string {
+  return parts.map((part) => firstText(part, 6)).join('\n');
+}
+
+function firstText(value: unknown, depth: number): string {
+  if (typeof value === 'string') return value.slice(0, longestOpening);
+  if (typeof value !== 'object' || value === null || depth === 0) return '';
+  if (Array.isArray(value)) return firstText(value[0], depth - 1);
+  const { content, parts, text } = value as JsonObject;
+  return firstText(content ?? parts ?? text, depth - 1);
+}
+
+function digest(kind: string, text: string): string {
+  return hash('sha256', `${kind}\n${text}`, 'base64url').slice(0, 22);
+}

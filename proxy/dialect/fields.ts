@@ -1,0 +1,85 @@
+import { type Refusal, refuse } from '../../core/errors.ts';
+import type { JsonBody } from './json.ts';
+
+/** A JSON object as it was parsed. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/** The value as an object, or null where it is anything else. */
+export function asObject(value: unknown): JsonObject | null {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : null;
+}
+
+/** The elements of an array; nothing where it is none. */
+export function asArray(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+/** The value as a string, or null where it is anything else. */
+export function asString(value: unknown): string | null {
+  return typeof value === 'string' ? value : null;
+}
+
+const mostTokens = 2 ** 31 - 1;
+const longestModel = 256;
+
+/** The refusal of a field that is not what it must be. */
+export function badField(name: string, mustBe: string): Refusal {
+  return refuse('invalid_request', `The field ${name} must be ${mustBe}.`);
+}
+
+/** A member that is a positive integer; undefined where it is absent or null. */
+export function readCount(object: JsonObject, name: string, most: number = mostTokens): number | undefined | Refusal {
+  const value = object[name];
+  if (value === undefined || value === null) return undefined;
+  if (typeof value !== 'number' || !Number.isInteger(value) || value < 1) return badField(name, 'a positive integer');
+  return value > most ? badField(name, `at most ${most}`) : value;
+}
+
+/** `stream`: false where it is absent or null. */
+export function readStream(object: JsonObject): boolean | Refusal {
+  const value = object['stream'];
+  if (value === undefined || value === null) return false;
+  return typeof value === 'boolean' ? value : badField('stream', 'true or false');
+}
+
+/** `model`: a string that names one model. */
+export function readModel(object: JsonObject): string | Refusal {
+  const value = object['model'];
+  if (typeof value !== 'string' || value.length === 0) return badField('model', 'a model’s name');
+  return value.length > longestModel ? badField('model', `at most ${longestModel} characters long`) : value;
+}
+
+// Letters outside ASCII that readers which ignore case take for ASCII ones (Unicode simple folding).
+const foldedLetters = /[\u017f\u212a]/g;
+
+function folded(key: string): string {
+  return key.replace(foldedLetters, (letter) => (letter === '\u017f' ? 's' : 'k')).toLowerCase();
+}
+
+/**
+ * Refuses a key that only differs by case from one that governs the call: some servers (Go’s encoding/json) read
+ * `Model` as `model`, so that policy and provider would see different values.
+ */
+export function refuseLookalikes(body: JsonBody, governing: ReadonlySet<string>): Refusal | null {
+  for (const key of body.members.keys()) {
+    if (governing.has(key)) continue;
+    const plain = folded(key);
+    if (plain !== key && governing.has(plain))
+      return refuse('invalid_request', `The field "${key.slice(0, 64)}" could be read as "${plain}"; write it exactly so.`);
+  }
+  return null;
+}
+
+/** Refuses what would let the request choose a model beside `model`, which policy could not see. */
+export function refuseOtherModels(object: JsonObject, names: readonly string[]): Refusal | null {
+  for (const name of names) {
+    const value = object[name];
+    if (value !== undefined && value !== null) {
+      return refuse(
+        'model_denied',
+        `The field ${name} could choose another model than \`model\` names; leave it out and let \`model\` decide.`,
+      );
+    }
+  }
+  return null;
+}

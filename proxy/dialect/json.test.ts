@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { type JsonBody, readBody } from './json.ts';
+import { type Edit, spliceBody } from './splice.ts';
+
+function read(text: string | Buffer): JsonBody {
+  const body = readBody(Buffer.from(text as string));
+  if ('problem' in body) throw new Error(body.problem);
+  return body;
+}
+
+function problemOf(text: string | Buffer): string {
+  const body = readBody(Buffer.from(text as string));
+  return 'problem' in body ? body.problem : 'none';
+}
+
+test('a body is read with the byte range of each top-level value', () => {
+  const body = read('\n{ "model" : "gpt-5" ,"é":[1, {"a":2}] , "n": 1\t}\r\n');
+  assert.deepEqual(body.value, { model: 'gpt-5', é: [1, { a: 2 }], n: 1 });
+  const texts = [...body.members].map(([key, { start, end }]) => [key, body.bytes.toString('utf8', start, end)]);
+  assert.deepEqual(texts, [
+    ['model', '"gpt-5"'],
+    ['é', '[1, {"a":2}]'],
+    ['n', '1'],
+  ]);
+});
+
+test('a key that occurs twice is refused at any depth', () => {
+  for (const text of [
+    '{"model":"a","model":"b"}',
+    '{"a":{"x":1,"x":1}}',
+    '{"a":[[{"x":[1],"y":2,"x":{}}]]}',
+    '{"a":{"x":1,"\\u0078":2}}',
+    '{"__proto__":1,"__proto__":2}',
+    '{"a":{"1":1,"1":2}}',
+  ]) {
+    assert.match(problemOf(text), /same key twice/, text);
+  }
+});
+
+test('the same key in different objects, and colons and quotes within strings, are no duplicates', () => {
+  const value = { a: { x: 1 }, b: { x: 1 }, 'c:': ':::\\":"', d: '{"a":1,"a":2}', e: '\\', f: '\\\\"' };
+  assert.deepEqual(read(JSON.stringify(value)).value, value);
+});
+
+test('a governing key written with escapes is refused, whatever it spells', () => {
+  assert.match(problemOf('{"mod\\u0065l":"a"}'), /escapes/);
+  assert.match(problemOf('{"a\\"b":1}'), /escapes/);
+  assert.deepEqual(read('{"a":{"mod\\u0065l":1}}').value, { a: { model: 1 } });
+});
+
+test('what is no JSON object in UTF-8 is refused', () => {
+  for (const text of [
+    '',
+    ' ',
+    '[]',
+    '"x"',
+    '1',
+    'null',
+    '{',
+    '{"a":1',
+    '{"a":1}}',
+    '{"a":1} x',
+    '{"a":01}',
+    "{'a':1}",
+    '{"a":"\n"}',
+    '{"a":1,}',
+    '{"a',
+    '"',
+  ])
+    assert.notEqual(problemOf(text), 'none', JSON.stringify(text));
+  assert.match(problemOf(Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from('{}')])), /not valid JSON/);
+  assert.match(problemOf(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])), /UTF-8/);
+  assert.match(problemOf(Buffer.from('{"a":1}', 'utf16le')), /not valid JSON/);
+});
+
+test('a body may be nested 128 levels deep and no deeper', () => {
+  const nested = (levels: number): string => `{"a":${'['.repeat(levels - 1)}${']'.repeat(levels - 1)}}`;
+  assert.equal(problemOf(nested(128)), 'none');
+  assert.match(problemOf(nested(129)), /deeper/);
+  assert.match(problemOf(`{"a":${'['.repeat(200_000)}`), /deeper/);
+});
+
+test('keys of the object prototype are plain data', () => {
+  const body = read('{"__proto__":{"model":"x"},"constructor":1,"hasOwnProperty":2}');
+  assert.equal(body.value['model'], undefined);
+  assert.equal(Object.getPrototypeOf(body.value), Object.prototype);
+  assert.equal(body.members.size, 3);
+});
+
+test('any object that JSON.stringify writes is read as it was', () => {
+  fc.assert(
+    fc.property(fc.dictionary(plainKey, fc.jsonValue({ maxDepth: 5 })), fc.constantFrom(undefined, 1, '\t'), (value, indent) => {
+      const clean = JSON.parse(JSON.stringify(value)) as Record<string, unknown>;
+      const body = read(JSON.stringify(clean, null, indent));
+      assert.deepEqual(body.value, clean);
+      assert.deepEqual([...body.members.keys()].sort(), Object.keys(clean).sort());
+    }),
+    { numRuns: 200 },
+  );
+});
+
+const plainKey = fc.string({ unit: 'grapheme' }).filter((key) => key !== '__proto__' && JSON.stringify(key) === `"${key}"`);
+
+test('an edit changes the member that it names and no other byte', () => {
+  const body = read('{"model": "a", "stream_options" :{ }, "x":[1,  2]}');
+  const edited = (edits: readonly Edit[]): string => spliceBody(body, edits).toString();
+  assert.equal(spliceBody(body, []), body.bytes);
+  assert.equal(edited([{ path: ['model'], value: 'b"' }]), '{"model": "b\\"", "stream_options" :{ }, "x":[1,  2]}');
+  assert.equal(edited([{ path: ['n'], value: 2 }]), '{"n":2,"model": "a", "stream_options" :{ }, "x":[1,  2]}');
+  assert.equal(edited([{ path: ['stream_options', 'u'], value: true }]), '{"model": "a", "stream_options" :{"u":true }, "x":[1,  2]}');
+  assert.equal(spliceBody(read('{}'), [{ path: ['a', 'b'], value: 1 }]).toString(), '{"a":{"b":1}}');
+  assert.equal(spliceBody(read('{"a":null}'), [{ path: ['a', 'b'], value: 1 }]).toString(), '{"a":{"b":1}}');
+  assert.equal(spliceBody(read('{"a":{"b": 1, "c":"}"}}'), [{ path: ['a', 'b'], value: 7 }]).toString(), '{"a":{"b": 7, "c":"}"}}');
+});
+
+test('edits of any object give that object with the change, and splice in any number at once', () => {
+  const name = fc.constantFrom('model', 'max_tokens', 'n', 'x');
+  const inner = fc.dictionary(fc.oneof(name, plainKey), fc.jsonValue({ maxDepth: 2 }));
+  fc.assert(
+    fc.property(
+      fc.dictionary(fc.oneof(name, plainKey), fc.jsonValue({ maxDepth: 3 })),
+      fc.option(inner, { nil: undefined }),
+      name,
+      fc.oneof(fc.string(), fc.integer(), fc.boolean()),
+      fc.integer(),
+      (value, nested, key, top, deep) => {
+        const clean = JSON.parse(JSON.stringify(nested === undefined ? value : { ...value, config: nested })) as Record<string, unknown>;
+        if (nested === undefined) delete clean['config'];
+        const body = read(JSON.stringify(clean));
+        const out = spliceBody(body, [
+          { path: [key], value: top },
+          { path: ['config', key], value: deep },
+        ]);
+        const expected = { ...clean, [key]: top, config: { ...(clean['config'] as object | undefined), [key]: deep } };
+        assert.deepEqual(JSON.parse(out.toString()), expected);
+        assert.deepEqual(read(out).value, expected);
+      },
+    ),
+    { numRuns: 200 },
+  );
+});

@@ -1,0 +1,90 @@
+import { isUtf8 } from 'node:buffer';
+import { stringBound } from '../../core/price/text.ts';
+import { notText, type Tally } from './tally.ts';
+
+/**
+ * Bytes of encoded audio behind one token, with a wide margin: providers bill up to 32 tokens a second, MP3 has at
+ * least 1,000 bytes a second and PCM at 8 kHz 8,000.
+ */
+const bytesPerAudioToken = 8;
+const lowestSampleRate = 8000;
+
+/** Counts inline media, given as base64 with its MIME type, as what it costs in place of the text it looks like. */
+export function countInline(tally: Tally, mimeType: string, payload: string): void {
+  const type = mimeType.toLowerCase();
+  if (type.startsWith('image/')) countImagePayload(tally, payload);
+  else if (type.startsWith('audio/')) countAudio(tally, payload);
+  else if (type.startsWith('text/')) countTextFile(tally, payload);
+  else {
+    // Compressed documents and video: their bytes bound nothing.
+    notText(tally, payload);
+    tally.wholeContext = true;
+  }
+}
+
+/** One image, given as base64. */
+export function countImagePayload(tally: Tally, payload: string): void {
+  notText(tally, payload);
+  tally.images += 1;
+}
+
+/** One image by URL: a data URL is no text; any other URL is fetched by the provider. */
+export function countImageUrl(tally: Tally, url: string): void {
+  if (url.startsWith('data:')) notText(tally, url);
+  tally.images += 1;
+}
+
+/** A file given as a data URL or as plain base64, whose type is then unknown. */
+export function countFileData(tally: Tally, data: string): void {
+  const match = /^data:([^;,]{1,128})(?:;[^,]{0,128})?;base64,/.exec(data);
+  if (match === null) {
+    notText(tally, data);
+    tally.wholeContext = true;
+    return;
+  }
+  countInline(tally, match[1] ?? '', data.slice(match[0].length));
+}
+
+/** Inline audio: bounded by its bytes where the coding has a least rate, else by the model's context. */
+export function countAudio(tally: Tally, payload: string): void {
+  notText(tally, payload);
+  tally.audioInput = true;
+  if (hasLeastRate(payload)) tally.mediaTokens += Math.ceil((payload.length * 3) / 4 / bytesPerAudioToken);
+  else tally.wholeContext = true;
+}
+
+function countTextFile(tally: Tally, payload: string): void {
+  notText(tally, payload);
+  const bytes = Buffer.from(payload, 'base64');
+  if (isUtf8(bytes)) tally.mediaTokens += stringBound(bytes.toString('utf8'));
+  else tally.wholeContext = true;
+}
+
+/** True for MP3 and for PCM in a plain WAV header. Read from the bytes: what the caller says of them could be anything. */
+function hasLeastRate(payload: string): boolean {
+  const head = decodedAt(payload, 0, 48);
+  if (head.toString('latin1', 0, 3) === 'ID3' && head.length >= 10) {
+    // The tag's size is four times seven bits; another coding could hide behind it.
+    const size = head.subarray(6, 10).reduce((sum, byte) => sum * 128 + (byte & 0x7f), 0);
+    return isMp3Frame(decodedAt(payload, 10 + size, 4));
+  }
+  return isMp3Frame(head) || isPlainWav(head);
+}
+
+function decodedAt(payload: string, offset: number, length: number): Buffer {
+  const group = Math.floor(offset / 3);
+  const skip = offset - group * 3;
+  return Buffer.from(payload.slice(group * 4, group * 4 + Math.ceil((skip + length) / 3) * 4), 'base64').subarray(skip, skip + length);
+}
+
+/** Frame sync, layer III, and a bit rate from the table: free-format frames have none. */
+function isMp3Frame(bytes: Buffer): boolean {
+  const [first = 0, second = 0, third = 0] = bytes;
+  return first === 0xff && (second & 0xe0) === 0xe0 && (second & 0x06) === 0x02 && third >> 4 > 0 && third >> 4 < 15;
+}
+
+function isPlainWav(head: Buffer): boolean {
+  if (head.length < 36 || head.toString('latin1', 0, 4) !== 'RIFF' || head.toString('latin1', 8, 16) !== 'WAVEfmt ') return false;
+  const uncompressed = head.readUInt16LE(20) === 1 || head.readUInt16LE(20) === 3;
+  return uncompressed && head.readUInt32LE(24) >= lowestSampleRate && head.readUInt16LE(32) >= 1;
+}

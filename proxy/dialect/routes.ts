@@ -1,0 +1,133 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { type Refusal, refuse } from '../../core/errors.ts';
+import { anthropicCountTokens, anthropicMessages } from './anthropic-messages.ts';
+import { geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini.ts';
+import { openaiChat } from './openai-chat.ts';
+import { openaiEmbeddings } from './openai-embeddings.ts';
+import { openaiResponses } from './openai-responses.ts';
+import type { Dialect, Family, RouteAction } from './types.ts';
+
+/** A call that goes to a provider. */
+export interface CallRoute {
+  readonly kind: 'call';
+  /** Route template, as policies name it. */
+  readonly endpoint: string;
+  readonly dialect: Dialect;
+  readonly family: Family;
+  readonly action: RouteAction;
+  /** The query as it came: empty, or from its `?` on. */
+  readonly search: string;
+}
+
+/** What KeyForge answers by itself. */
+export type OwnRoute =
+  | { readonly kind: 'own'; readonly family: Family; readonly own: 'models' | 'self' | 'children' | 'mint' }
+  /** `child`: a sub-agent key’s short name, or `namespace/name`. */
+  | { readonly kind: 'own'; readonly family: Family; readonly own: 'unmint'; readonly child: string };
+
+export type Route = CallRoute | OwnRoute;
+
+interface Target {
+  readonly endpoint: string;
+  readonly dialect: Dialect;
+  readonly action: RouteAction;
+}
+
+const messages: Target = { endpoint: '/v1/messages', dialect: anthropicMessages, action: {} };
+
+/** POST by exact path. */
+const posts: ReadonlyMap<string, Target> = new Map([
+  ['/v1/chat/completions', { endpoint: '/v1/chat/completions', dialect: openaiChat, action: {} }],
+  ['/v1/responses', { endpoint: '/v1/responses', dialect: openaiResponses, action: {} }],
+  ['/v1/embeddings', { endpoint: '/v1/embeddings', dialect: openaiEmbeddings, action: {} }],
+  ['/v1/messages', messages],
+  ['/messages', messages],
+  ['/v1/messages/count_tokens', { endpoint: '/v1/messages/count_tokens', dialect: anthropicCountTokens, action: {} }],
+]);
+
+/** POST to a Gemini model, by what follows the last colon. One template each, whichever version the path names. */
+const geminiActions: ReadonlyMap<string, Target> = new Map([
+  ['generateContent', gemini('generateContent', geminiGenerate, { stream: false })],
+  ['streamGenerateContent', gemini('streamGenerateContent', geminiGenerate, { stream: true })],
+  ['countTokens', gemini('countTokens', geminiCountTokens, { stream: false })],
+  ['embedContent', gemini('embedContent', geminiEmbed, { stream: false })],
+]);
+
+function gemini(name: string, dialect: Dialect, action: RouteAction): Target {
+  return { endpoint: `/v1beta/models/{model}:${name}`, dialect, action };
+}
+
+/** Every template that a policy’s `endpoints` may name. */
+export const endpointTemplates: readonly string[] = [
+  ...new Set([...posts.values(), ...geminiActions.values()].map(({ endpoint }) => endpoint)),
+];
+
+const geminiPrefixes = ['/v1beta/models/', '/v1/models/'] as const;
+const keysPath = '/keyforge/v1/keys';
+const longestPath = 1024;
+
+/** Finds the route of a request by its method and request target, or refuses it: nothing unknown is ever forwarded. */
+export function matchRoute(method: string, target: string, headers: IncomingHttpHeaders): Route | Refusal {
+  const query = target.indexOf('?');
+  const path = query < 0 ? target : target.slice(0, query);
+  const search = query < 0 ? '' : target.slice(query);
+  const route = path.length > longestPath ? null : (callRoute(method, path, search) ?? ownRoute(method, path, headers));
+  return (
+    route ?? refuse('not_found', `There is no route ${method.slice(0, 16)} ${path.slice(0, 100)}; docs/providers.md lists those there are.`)
+  );
+}
+
+/** The family in which a caller expects an error before its route is known, or a list of models: by path, then by its headers. */
+export function callerFamily(path: string, headers: IncomingHttpHeaders): Family {
+  if (path.startsWith('/v1beta/')) return 'gemini';
+  if (path.startsWith('/v1/messages') || path.startsWith('/messages') || headers['anthropic-version'] !== undefined) return 'anthropic';
+  return headers['x-goog-api-key'] !== undefined ? 'gemini' : 'openai';
+}
+
+function callRoute(method: string, path: string, search: string): CallRoute | null {
+  if (method !== 'POST') return null;
+  const found = posts.get(path) ?? geminiTarget(path);
+  return found === null ? null : { kind: 'call', ...found, family: found.dialect.family, search };
+}
+
+function geminiTarget(path: string): Target | null {
+  const prefix = geminiPrefixes.find((start) => path.startsWith(start));
+  if (prefix === undefined) return null;
+  const colon = path.lastIndexOf(':');
+  const target = geminiActions.get(path.slice(colon + 1));
+  const model = colon < prefix.length ? null : decodedName(path.slice(prefix.length, colon));
+  return target === undefined || model === null ? null : { ...target, action: { ...target.action, model } };
+}
+
+const safeName = /^[A-Za-z0-9][A-Za-z0-9._@:/-]{0,255}$/;
+
+/** A name from a path, percent-decoded once; null where it could mean another path to anyone who reads it again. */
+function decodedName(encoded: string): string | null {
+  let name: string;
+  try {
+    name = decodeURIComponent(encoded);
+  } catch {
+    return null;
+  }
+  const safe =
+    safeName.test(name) &&
+    !name.includes('..') &&
+    !name.includes('//') &&
+    !name.includes('/./') &&
+    !name.endsWith('/') &&
+    !name.endsWith('/.');
+  return safe ? name : null;
+}
+
+function ownRoute(method: string, path: string, headers: IncomingHttpHeaders): OwnRoute | null {
+  const own = { kind: 'own', family: callerFamily(path, headers) } as const;
+  if (method === 'GET') {
+    if (path === '/v1/models' || path === '/v1beta/models') return { ...own, own: 'models' };
+    if (path === '/keyforge/v1/self') return { ...own, own: 'self' };
+    return path === keysPath ? { ...own, own: 'children' } : null;
+  }
+  if (method === 'POST' && path === keysPath) return { ...own, own: 'mint' };
+  if (method !== 'DELETE' || !path.startsWith(`${keysPath}/`)) return null;
+  const child = decodedName(path.slice(keysPath.length + 1));
+  return child === null ? null : { ...own, own: 'unmint', child };
+}

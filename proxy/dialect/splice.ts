@@ -1,0 +1,57 @@
+import { type JsonBody, type Members, membersAt } from './json.ts';
+
+/** One scalar to set: a top-level member, or a member of a top-level object. */
+export interface Edit {
+  readonly path: readonly [member: string] | readonly [object: string, member: string];
+  readonly value: string | number | boolean;
+}
+
+interface Splice {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+/** The body with these members set; every other byte stays as it was. The same buffer where there is no edit. Paths must differ. */
+export function spliceBody(body: JsonBody, edits: readonly Edit[]): Buffer {
+  if (edits.length === 0) return body.bytes;
+  const splices: Splice[] = [];
+  const inserts: string[] = [];
+  for (const edit of edits) {
+    const splice = spliceOf(body, edit);
+    if (typeof splice === 'string') inserts.push(splice);
+    else splices.push(splice);
+  }
+  if (inserts.length > 0) {
+    const first = body.bytes.indexOf('{') + 1;
+    splices.push({ start: first, end: first, text: joined(inserts, body.members) });
+  }
+  splices.sort((a, b) => a.start - b.start);
+  const pieces: Buffer[] = [];
+  let at = 0;
+  for (const { start, end, text } of splices) {
+    pieces.push(body.bytes.subarray(at, start), Buffer.from(text));
+    at = end;
+  }
+  pieces.push(body.bytes.subarray(at));
+  return Buffer.concat(pieces);
+}
+
+/** A replacement within the body, or the text of a member to add at its front. */
+function spliceOf(body: JsonBody, { path, value }: Edit): Splice | string {
+  const [outer, inner] = path;
+  const range = body.members.get(outer);
+  const text = JSON.stringify(value);
+  const whole = inner === undefined ? text : `{${JSON.stringify(inner)}:${text}}`;
+  if (range === undefined) return `${JSON.stringify(outer)}:${whole}`;
+  if (inner === undefined || body.value[outer] === null) return { ...range, text: whole };
+  const members = membersAt(body, range);
+  if (typeof members === 'string') throw new Error(`${outer} was read but cannot be edited: ${members}`);
+  const within = members.get(inner);
+  if (within !== undefined) return { ...within, text };
+  return { start: range.start + 1, end: range.start + 1, text: joined([`${JSON.stringify(inner)}:${text}`], members) };
+}
+
+function joined(inserts: readonly string[], present: Members): string {
+  return inserts.join(',') + (present.size > 0 ? ',' : '');
+}

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { elementEnds } from './json-array.ts';
+import { eventData, type FindEnd, memberFinder, splitEvents, sseEnds } from './sse.ts';
+
+function eventsOf(chunks: readonly Buffer[], findEnd: FindEnd = sseEnds()): { readonly events: readonly string[]; readonly out: string } {
+  const events: string[] = [];
+  const splitter = splitEvents(findEnd, (event) => {
+    events.push(event.toString());
+    return 'keep';
+  });
+  const out = [...chunks.flatMap((chunk) => splitter.push(chunk)), ...splitter.flush()];
+  return { events, out: Buffer.concat(out).toString() };
+}
+
+function cut(text: string, at: readonly number[]): readonly Buffer[] {
+  const bytes = Buffer.from(text);
+  const edges = [0, ...at.map((edge) => edge % (bytes.length + 1)).sort((a, b) => a - b), bytes.length];
+  return edges.slice(1).map((edge, index) => bytes.subarray(edges[index], edge));
+}
+
+test('events end at an empty line, whatever ends its lines', () => {
+  for (const end of ['\n', '\r\n', '\r']) {
+    const text = `data: a${end}${end}: ping${end}${end}event: x${end}data: b${end}data: c${end}${end}`;
+    const { events } = eventsOf([Buffer.from(text)]);
+    assert.deepEqual(events, [`data: a${end}${end}`, `: ping${end}${end}`, `event: x${end}data: b${end}data: c${end}${end}`]);
+  }
+});
+
+test('the same events come however the bytes are cut, and leave as they came', () => {
+  const event = fc.tuple(
+    fc.constantFrom('data: ', 'event: ', ': ', 'data:'),
+    fc.string({ unit: 'grapheme' }).filter((text) => !/[\r\n]/.test(text)),
+  );
+  fc.assert(
+    fc.property(fc.array(event), fc.constantFrom('\n', '\r\n', '\r'), fc.array(fc.nat()), (parts, end, edges) => {
+      const text = parts.map(([prefix, content]) => `${prefix}${content}${end}${end}`).join('');
+      const { events, out } = eventsOf(cut(text, edges));
+      assert.equal(out, text);
+      assert.equal(events.join(''), text);
+      assert.deepEqual(
+        events.map((one) => one.replace(/[\r\n]/g, '')),
+        parts.map(([prefix, content]) => prefix + content),
+      );
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('an unfinished event is held until its end or the end of the stream', () => {
+  const splitter = splitEvents(sseEnds(), () => 'keep');
+  assert.equal(Buffer.concat(splitter.push(Buffer.from('data: 1\n\ndata: '))).toString(), 'data: 1\n\n');
+  assert.deepEqual(splitter.push(Buffer.from('2\n')), []);
+  assert.equal(Buffer.concat(splitter.push(Buffer.from('\ndata: 3'))).toString(), 'data: 2\n\n');
+  assert.equal(Buffer.concat(splitter.flush()).toString(), 'data: 3');
+  assert.deepEqual(splitter.flush(), []);
+});
+
+test('whole events leave in the buffer in which they came', () => {
+  const splitter = splitEvents(sseEnds(), () => 'keep');
+  const chunk = Buffer.from('data: 1\n\ndata: 2\n\n');
+  const [out, ...more] = splitter.push(chunk);
+  assert.equal(out?.buffer, chunk.buffer);
+  assert.deepEqual([out?.length, more.length], [chunk.length, 0]);
+});
+
+test('a dropped event leaves no trace, its neighbours stay', () => {
+  const splitter = splitEvents(sseEnds(), (event) => (event.includes('b') ? 'drop' : 'keep'));
+  const out = [...splitter.push(Buffer.from('data: a\n\ndata: b\n\ndata: c\n\ndata:')), ...splitter.push(Buffer.from(' b\n\ndata: d\n\n'))];
+  assert.equal(Buffer.concat(out).toString(), 'data: a\n\ndata: c\n\ndata: d\n\n');
+});
+
+test('an event that is too long to hold is forwarded as it comes, and still read', () => {
+  const seen: number[] = [];
+  const splitter = splitEvents(sseEnds(), (event) => {
+    seen.push(event.length);
+    return 'drop';
+  });
+  const piece = Buffer.alloc(100_000, 'x');
+  const out = [1, 2, 3, 4].flatMap(() => splitter.push(piece));
+  assert.equal(Buffer.concat(out).length, 400_000);
+  assert.equal(Buffer.concat(splitter.push(Buffer.from('\n\ndata: y\n\n'))).toString(), '\n\n');
+  assert.deepEqual(seen, [400_002, 9]);
+});
+
+test('an event that never ends is not kept in memory', () => {
+  const splitter = splitEvents(sseEnds(), () => assert.fail('it has no end'));
+  const piece = Buffer.alloc(1024 * 1024, 'x');
+  let passed = 0;
+  for (let i = 0; i < 20; i += 1) for (const out of splitter.push(piece)) passed += out.length;
+  assert.equal(passed, 20 * piece.length);
+  assert.deepEqual(splitter.flush(), []);
+});
+
+test('the data of an event is its lines, whatever surrounds them', () => {
+  const data = (text: string): string | null => eventData(Buffer.from(text));
+  assert.equal(data('data: {"a":1}\n\n'), '{"a":1}');
+  assert.equal(data('data:x\r\n\r\n'), 'x');
+  assert.equal(data('event: e\ndata: a\ndata:\ndata:  b\nid: 1\n\n'), 'a\n\n b');
+  assert.equal(data('\ufeffdata: a\n\n'), 'a');
+  assert.equal(data(': ping\n\n'), null);
+});
+
+test('a member is found by its bytes only where it stands as one and is not null', () => {
+  const hasUsage = memberFinder('usage');
+  assert.equal(hasUsage('{"usage":{}}'), true);
+  assert.equal(hasUsage('{"usage" : 1}'), true);
+  assert.equal(hasUsage('{"usage":null,"x":"usage"}'), false);
+  assert.equal(hasUsage(JSON.stringify({ text: '"usage":{}' })), false);
+  assert.equal(hasUsage('{"my_usage":{}}'), false);
+});
+
+test('the elements of a JSON array are events, with what separates them before them', () => {
+  const text = '[{"a":"}]\\"["}\n,\r\n{"b":[{}]}\n]\n';
+  const whole = eventsOf([Buffer.from(text)], elementEnds());
+  assert.deepEqual(whole.events, ['[{"a":"}]\\"["}', '\n,\r\n{"b":[{}]}', '\n]', '\n']);
+  assert.equal(whole.out, text);
+  fc.assert(
+    fc.property(fc.array(fc.nat()), (edges) => {
+      assert.deepEqual(eventsOf(cut(text, edges), elementEnds()), whole);
+    }),
+    { numRuns: 100 },
+  );
+});

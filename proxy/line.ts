@@ -1,0 +1,153 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
+import type { ControlPort } from '../core/control.ts';
+import { isRefusal, type Refusal, refuse } from '../core/errors.ts';
+import { checkEndpoint, checkKey } from '../core/policy/check.ts';
+import { beginCall } from './call.ts';
+import { readBody } from './dialect/json.ts';
+import { type CallRoute, callerFamily, matchRoute } from './dialect/routes.ts';
+import type { Family } from './dialect/types.ts';
+import type { ProxyLimits } from './limits.ts';
+import type { Metrics } from './metrics.ts';
+import { admit } from './stages/admit.ts';
+import { authenticate, type Caller } from './stages/authenticate.ts';
+import { headersForProvider, queryForProvider } from './stages/headers.ts';
+import { hold } from './stages/hold.ts';
+import { meter } from './stages/meter.ts';
+import { serveOwn } from './stages/own.ts';
+import { receive } from './stages/receive.ts';
+import { respondRefusal, respondRest } from './stages/respond.ts';
+import { route as routeCall } from './stages/route.ts';
+import { send } from './stages/send.ts';
+import { settle, tokensOf } from './stages/settle.ts';
+import type { UpstreamDeps } from './stages/upstream.ts';
+import type { Drains } from './state/drains.ts';
+import type { ServedState } from './state/served.ts';
+import { SpoolUnavailable } from './state/spool.ts';
+
+/** All that one request needs of what outlives it. */
+export interface Line {
+  readonly served: ServedState;
+  readonly control: ControlPort;
+  readonly upstream: UpstreamDeps;
+  readonly drains: Drains;
+  readonly metrics: Metrics;
+  readonly limits: ProxyLimits;
+  readonly logger: Logger;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly newId: () => string;
+}
+
+/** One request and where its answer goes. */
+export interface Io {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly requestId: string;
+}
+
+/** One request, from its arrival to the end of its answer. Never rejects. */
+export async function serve(line: Line, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const io: Io = { request, response, requestId: line.newId() };
+  const route = matchRoute(request.method ?? '', request.url ?? '', request.headers);
+  if (isRefusal(route)) return turnAway(line, io, callerFamily(request.url ?? '', request.headers), route);
+  const caller = line.served.revision === 0 ? notReady() : authenticate(line.served, request.headers, line.now());
+  if (isRefusal(caller)) return turnAway(line, io, route.family, caller);
+  try {
+    if (route.kind === 'call') await serveCall(line, io, route, caller);
+    else await serveOwn(line, io, route, caller);
+  } catch (error) {
+    rescue(line, io, route.family, error);
+  }
+}
+
+/** Every stage of a call, in the order in which it runs; each is called here and nowhere else. */
+async function serveCall(line: Line, io: Io, route: CallRoute, caller: Caller): Promise<void> {
+  const { request, response } = io;
+  const { document, funds } = caller.served;
+  const { dialect } = route;
+  using call = beginCall(line, io, route, caller);
+
+  // authenticate, second half: may this key call this endpoint now?
+  const barred = checkKey(document, line.now()) ?? checkEndpoint(document, route.endpoint);
+  if (barred !== null) return call.deny(barred);
+  const bytes = await receive(request, line.limits.bodyBytes);
+  if (bytes === null) return;
+  if (isRefusal(bytes)) return call.deny(bytes);
+  call.note({ bytes });
+  const body = readBody(bytes);
+  if ('problem' in body) return call.deny(refuse('invalid_request', body.problem));
+  const facts = dialect.read(body, route.action, request.headers);
+  if (isRefusal(facts)) return call.deny(facts);
+  call.note({ stream: facts.stream, model: facts.model });
+
+  const candidates = routeCall(document, line.served.pools, dialect, facts);
+  if (isRefusal(candidates)) return call.deny(candidates);
+
+  const admission = await admit({ document, dialect, facts, candidates, funds });
+  if (isRefusal(admission)) return call.deny(admission);
+  using held = hold(funds, admission.reservation, call.lose);
+  if (call.exchange.abandoned) return call.leave();
+
+  const sent = await send(line.upstream, {
+    candidates,
+    dialect,
+    facts,
+    body,
+    outputTokens: admission.outputTokens,
+    headers: headersForProvider(request.rawHeaders, dialect.id),
+    query: queryForProvider(dialect.id, route.search),
+    departs: () => held.depart(io.requestId),
+    flies: (flight) => call.exchange.whenAbandoned(() => line.drains.take(flight)),
+  });
+
+  const metered = await meter(sent, {
+    call,
+    dialect,
+    response,
+    warnings: admission.warnings,
+    stalledClientMs: line.limits.stalledClientMs,
+    now: line.now,
+  });
+
+  const settlement = settle(metered.end, sent.candidate.price, held.amountNano);
+  const paidFrom = held.settle(settlement.costNano, tokensOf(settlement.usage));
+
+  const recorded = call.record({
+    ...metered,
+    settlement,
+    paidFrom,
+    attempts: sent.attempts,
+    priceBook: sent.candidate.pool.priceBookDigest,
+    servedModel: metered.end.reading.servedModel ?? sent.candidate.upstreamModel,
+  });
+
+  if (!recorded) return;
+  const notes = { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings };
+  respondRest(response, metered.rest, { family: dialect.family, ...call.exchange.streamKind }, notes);
+}
+
+function notReady(): Refusal {
+  return refuse('policy_stale', 'No policy has arrived yet: try again shortly.', { retryAfterSeconds: 1 });
+}
+
+/** Refused before any key is known: counted, not recorded, for there is no stream to record it in. */
+function turnAway(line: Line, io: Io, family: Family, refusal: Refusal): void {
+  line.metrics.countRefused(refusal.code);
+  respondRefusal(io.response, family, refusal, { requestId: io.requestId });
+}
+
+function rescue(line: Line, io: Io, family: Family, error: unknown): void {
+  const { requestId } = io;
+  const unrecorded = error instanceof SpoolUnavailable;
+  const refusal = unrecorded
+    ? refuse('audit_unavailable', 'The audit record cannot be written: nothing is served unrecorded.')
+    : refuse('internal_error', 'KeyForge failed on this request; its log has the request id.');
+  line.metrics.countRefused(refusal.code);
+  line.logger.error(
+    { requestId, err: error },
+    unrecorded ? 'a call was refused: the spool takes no record' : 'a request failed by a defect',
+  );
+  respondRefusal(io.response, family, refusal, { requestId });
+  if (!io.response.writableEnded) io.response.destroy();
+}

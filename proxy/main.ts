@@ -1,0 +1,165 @@
+import { randomBytes } from 'node:crypto';
+import type { Server } from 'node:http';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { ControlPort, Push } from '../core/control.ts';
+import type { KeyName } from '../core/key.ts';
+import { defaultLimits, type ProxyLimits } from './limits.ts';
+import { type Line, serve } from './line.ts';
+import { createMetrics, createMetricsServer } from './metrics.ts';
+import { createAgentServer, listen } from './server.ts';
+import { createOrigins, defaultUpstreamSettings } from './stages/upstream-origins.ts';
+import { createDrains } from './state/drains.ts';
+import { createFunds, type Funds } from './state/funds.ts';
+import { createPools } from './state/pool.ts';
+import { createRecorder } from './state/recorder.ts';
+import { createServedState, type ServedState } from './state/served.ts';
+import { createShipper } from './state/shipper.ts';
+import { openSpool } from './state/spool.ts';
+
+/** Where a proxy listens. Port 0: any free one. */
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ProxyOptions {
+  readonly control: ControlPort;
+  /** The spool lives in `spool/` beneath it. */
+  readonly dataDir: string;
+  /** Names this proxy in its streams; the same over restarts on the same data. */
+  readonly instance: string;
+  /** The kernel's boot id: after a reboot a spool may have lost its tail. */
+  readonly bootId: string;
+  readonly listen: Address;
+  readonly metricsListen: Address | null;
+  readonly logger: Logger;
+  readonly limits?: Partial<ProxyLimits>;
+}
+
+/** A running proxy. */
+export interface Proxy {
+  readonly url: string;
+  readonly metricsUrl: string | null;
+  /** Calls in flight may finish; then the audit streams are closed and shipped, and what is unspent goes back. */
+  close(): Promise<void>;
+}
+
+const tickMs = 5_000;
+
+/** Starts the data plane: listens once the first policy is there. */
+export async function startProxy(options: ProxyOptions): Promise<Proxy> {
+  const { control, logger } = options;
+  const limits = { ...defaultLimits, ...options.limits };
+  const clock = Date.now;
+  const pools = createPools({ clock });
+  const spool = openSpool({ dir: join(options.dataDir, 'spool'), bootId: options.bootId, logger });
+  const shipper = createShipper({ control, spool, logger, onQuarantine: (stream, _epoch, reason) => haltStream(served, stream, reason) });
+  const origins = createOrigins(defaultUpstreamSettings);
+  const drains = createDrains(limits);
+  const metrics = createMetrics({
+    inFlight: () => sum([...served.all()].map(({ inFlight }) => inFlight.size)),
+    unshippedEntries: () => shipper.behind().entries,
+    healthyCredentials: () => pools.state().map(({ pool, credential, status }) => ({ pool, credential, healthy: status === 'ready' })),
+  });
+  const openFunds = (key: KeyName): Funds =>
+    createFunds({
+      key,
+      recorder: createRecorder({ key, instance: options.instance, bootId: options.bootId, control, spool, clock, random: randomBytes }),
+      shipper,
+      control,
+      metrics,
+      logger,
+      monotonic: () => performance.now(),
+      newId: () => randomBytes(12).toString('base64url'),
+      grantWaitMs: limits.grantWaitMs,
+    });
+  const served = createServedState({ openFunds, now: clock });
+
+  const line: Line = {
+    served,
+    control,
+    upstream: { origins, pools, settings: defaultUpstreamSettings, clock },
+    drains,
+    metrics,
+    limits,
+    logger,
+    now: clock,
+    newId: createIds(),
+  };
+  shipper.start();
+  const stopWatching = await firstPolicy(control, (push) => {
+    if (push.kind === 'recall') {
+      for (const key of push.keys) served.byKey(key)?.funds.recall();
+      return;
+    }
+    pools.update(push.pools, push.credentials);
+    served.apply(push);
+  });
+  // Money that an earlier run left held comes back before anyone asks for it.
+  for (const { key } of spool.recovered) void served.byKey(key)?.funds.ready();
+  const ticking = setInterval(() => {
+    for (const { funds } of served.all()) funds.tick();
+  }, tickMs);
+
+  const agent = createAgentServer((request, response) => serve(line, request, response), limits);
+  const metricsServer = options.metricsListen === null ? null : createMetricsServer(metrics.registry, () => served.revision > 0);
+  const url = await listen(agent, options.listen);
+  const metricsUrl = metricsServer === null || options.metricsListen === null ? null : await listen(metricsServer, options.metricsListen);
+  return {
+    url,
+    metricsUrl,
+    async close() {
+      await drain(agent, limits.shutdownMs);
+      clearInterval(ticking);
+      stopWatching();
+      await served.close();
+      await shipper.close();
+      await spool.close();
+      await origins.close();
+      metricsServer?.close();
+    },
+  };
+}
+
+/** Resolves at the first snapshot: a proxy without policy has nothing to serve. */
+function firstPolicy(control: ControlPort, apply: (push: Push) => void): Promise<() => void> {
+  return new Promise((resolve, reject) => {
+    const stop = control.watch((push) => {
+      try {
+        apply(push);
+      } catch (error) {
+        reject(error);
+        throw error;
+      }
+      if (push.kind === 'snapshot') resolve(() => stop());
+    });
+  });
+}
+
+/** Takes no new calls, lets those in flight finish for so long, then cuts them: each is still settled and recorded. */
+async function drain(agent: Server, shutdownMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => agent.close(() => resolve()));
+  agent.closeIdleConnections();
+  const timer = setTimeout(() => agent.closeAllConnections(), shutdownMs);
+  await closed;
+  clearTimeout(timer);
+}
+
+function haltStream(served: ServedState, stream: string, reason: string): void {
+  for (const { funds } of served.all()) if (funds.stream === stream) funds.halt(reason);
+}
+
+/** Request ids: 8 random bytes for the process, then a counter; unique and cheap. */
+function createIds(): () => string {
+  const prefix = randomBytes(8).toString('hex');
+  let next = 0;
+  return () => {
+    next += 1;
+    return `req_${prefix}${next.toString(36).padStart(6, '0')}`;
+  };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

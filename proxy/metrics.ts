@@ -1,0 +1,170 @@
+import { createServer, type Server } from 'node:http';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { RefusalCode } from '../core/errors.ts';
+import type { NanoUsd } from '../core/money.ts';
+import type { Usage } from '../core/price/types.ts';
+
+/** How a call ended, as a metric label and as the `code` of its entry. */
+export type CallCode = 'ok' | 'client_disconnected' | 'provider_rejected' | RefusalCode;
+
+export interface FinishedCall {
+  readonly key: string;
+  readonly endpoint: string;
+  readonly code: CallCode;
+  readonly model: string | undefined;
+  readonly usage: Usage | null;
+  readonly costNano: NanoUsd;
+  readonly latencyMs: number;
+  readonly ttftMs: number | undefined;
+}
+
+/** What the proxy counts. Labels are codes and names from policy, never messages or text that a caller chose. */
+export interface Metrics {
+  readonly registry: Registry;
+  /** A request without an entry: it got no further than authentication, or the spool took no record. */
+  countRefused(code: CallCode): void;
+  countCall(call: FinishedCall): void;
+  countAttempt(pool: string, credential: string, outcome: string): void;
+  countGrant(result: 'granted' | 'exact' | RefusalCode): void;
+}
+
+/** Live figures that are read at scrape time. */
+export interface Gauges {
+  inFlight(): number;
+  unshippedEntries(): number;
+  healthyCredentials(): readonly { readonly pool: string; readonly credential: string; readonly healthy: boolean }[];
+}
+
+// An LLM answers in 50 ms (embedding) to 10 min (reasoning); the last buckets matter as much as the first.
+const seconds = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640];
+
+/** Prometheus metrics of one proxy. Sums are kept in plain maps and rendered at scrape time: a call must not pay for labels. */
+export function createMetrics(gauges: Gauges): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const sums = createSums(registry);
+  const duration = new Histogram({
+    name: 'keyforge_request_duration_seconds',
+    help: 'From the request’s arrival to the end of its answer.',
+    buckets: seconds,
+    registers: [registry],
+  });
+  const firstToken = new Histogram({
+    name: 'keyforge_time_to_first_token_seconds',
+    help: 'From the request’s arrival to the first content byte of a streamed answer.',
+    buckets: seconds,
+    registers: [registry],
+  });
+  gauge(registry, 'keyforge_requests_in_flight', 'Calls that are being served.', [], (metric) => metric.set(gauges.inFlight()));
+  gauge(registry, 'keyforge_entries_unshipped', 'Audit entries that the collector has not acknowledged yet.', [], (metric) =>
+    metric.set(gauges.unshippedEntries()),
+  );
+  gauge(
+    registry,
+    'keyforge_credential_healthy',
+    '1 where a credential may be used now, 0 while it cools down or was refused.',
+    ['pool', 'credential'],
+    (metric) => {
+      metric.reset();
+      for (const { pool, credential, healthy } of gauges.healthyCredentials()) metric.set({ pool, credential }, healthy ? 1 : 0);
+    },
+  );
+  return {
+    registry,
+    countRefused: (code) => sums.requests.add(['', '', code], 1),
+    countCall(call) {
+      sums.requests.add([call.key, call.endpoint, call.code], 1);
+      duration.observe(call.latencyMs / 1000);
+      if (call.ttftMs !== undefined) firstToken.observe(call.ttftMs / 1000);
+      const model = call.model ?? '';
+      if (call.costNano > 0) sums.cost.add([call.key, model], call.costNano / 1e9);
+      if (call.usage === null) return;
+      sums.tokens.add([call.key, model, 'input'], call.usage.input);
+      sums.tokens.add([call.key, model, 'cached_input'], call.usage.cachedInput);
+      sums.tokens.add([call.key, model, 'cache_write'], call.usage.cacheWrite);
+      sums.tokens.add([call.key, model, 'output'], call.usage.output);
+    },
+    countAttempt: (pool, credential, outcome) => sums.attempts.add([pool, credential, outcome], 1),
+    countGrant: (result) => sums.grants.add([result], 1),
+  };
+}
+
+interface Sum {
+  add(labels: readonly string[], value: number): void;
+}
+
+function createSums(registry: Registry): Record<'requests' | 'cost' | 'tokens' | 'attempts' | 'grants', Sum> {
+  return {
+    requests: sum(registry, 'keyforge_requests_total', 'Requests by outcome; code is ok or a code of docs/errors.md.', [
+      'key',
+      'endpoint',
+      'code',
+    ]),
+    cost: sum(registry, 'keyforge_cost_usd_total', 'Dollars settled.', ['key', 'gen_ai_response_model']),
+    tokens: sum(registry, 'keyforge_tokens_total', 'Tokens settled, by disjoint class.', [
+      'key',
+      'gen_ai_response_model',
+      'gen_ai_token_type',
+    ]),
+    attempts: sum(registry, 'keyforge_upstream_attempts_total', 'Calls to providers by credential and outcome.', [
+      'pool',
+      'credential',
+      'outcome',
+    ]),
+    grants: sum(registry, 'keyforge_grants_total', 'Asks to the ledger by result; exact = granted for one call at the end of a budget.', [
+      'result',
+    ]),
+  };
+}
+
+function sum(registry: Registry, name: string, help: string, labelNames: readonly string[]): Sum {
+  const totals = new Map<string, { readonly labels: Record<string, string>; value: number }>();
+  new Counter({
+    name,
+    help,
+    labelNames: [...labelNames],
+    registers: [registry],
+    collect() {
+      this.reset();
+      for (const { labels, value } of totals.values()) this.inc(labels, value);
+    },
+  });
+  return {
+    add(labels, value) {
+      const id = labels.join('\n');
+      const total = totals.get(id);
+      if (total === undefined)
+        totals.set(id, { labels: Object.fromEntries(labelNames.map((label, i) => [label, labels[i] ?? ''])), value });
+      else total.value += value;
+    },
+  };
+}
+
+function gauge(registry: Registry, name: string, help: string, labelNames: readonly string[], read: (metric: Gauge) => void): void {
+  new Gauge({
+    name,
+    help,
+    labelNames: [...labelNames],
+    registers: [registry],
+    collect() {
+      read(this);
+    },
+  });
+}
+
+/** The port for SREs: `/metrics`, `/healthz` (the process answers), `/readyz` (it can serve calls). Never on the agent's port. */
+export function createMetricsServer(registry: Registry, isReady: () => boolean): Server {
+  return createServer((request, response) => {
+    const answer = (status: number, text: string, type = 'text/plain; charset=utf-8'): void => {
+      response.writeHead(status, { 'content-type': type }).end(text);
+    };
+    if (request.url === '/healthz') answer(200, 'ok\n');
+    else if (request.url === '/readyz') answer(isReady() ? 200 : 503, isReady() ? 'ready\n' : 'not ready: no policy yet\n');
+    else if (request.url === '/metrics')
+      registry.metrics().then(
+        (text) => answer(200, text, registry.contentType),
+        () => answer(500, 'metrics failed\n'),
+      );
+    else answer(404, 'not found: /metrics /healthz /readyz\n');
+  });
+}

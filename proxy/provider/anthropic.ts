@@ -1,0 +1,62 @@
+import { deadlineOf } from './deadline.ts';
+import { type ErrorBody, isRecord, readError } from './error-body.ts';
+import type { Provider, Verdict } from './types.ts';
+import { cooldown, disabled, overloaded } from './verdict.ts';
+
+/** Errors within a 200 stream carry a type only: platform.claude.com/docs/en/api/errors. */
+const statusByType: Readonly<Record<string, number>> = {
+  invalid_request_error: 400,
+  authentication_error: 401,
+  billing_error: 402,
+  permission_error: 403,
+  rate_limit_error: 429,
+  api_error: 500,
+  timeout_error: 504,
+  overloaded_error: 529,
+};
+const spendCodes = new Set(['enforced_spend_limit_reached', 'contract_spend_limit_reached']);
+/** From their start only: further in, a message may quote the caller, who must not be able to disable a credential. */
+const spentMessage = /^(?:Your credit balance is too low|You have reached your specified (?:workspace )?API usage limits)/;
+const revokedMessage = /^(?:(?:Your|This|The) (?:API key|OAuth token)|OAuth token) (?:has been|was|is) (?:revoked|disabled|deactivated)/i;
+const regainAccess = /You will regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) UTC/;
+
+function classify(answer: Parameters<Provider['classify']>[0]): Verdict {
+  const error = readError(answer.body);
+  const status = answer.status === 200 ? (statusByType[error.type] ?? 200) : answer.status;
+  const nowMs = answer.nowMs;
+  const deadline = deadlineOf(answer.headers, nowMs);
+  const details = error.object['details'];
+  const code = isRecord(details) && typeof details['error_code'] === 'string' ? details['error_code'] : '';
+
+  if (status === 401 || (status === 403 && revokedMessage.test(error.message))) return { kind: 'unauthorized', code: `http_${status}` };
+  if (status >= 500) return overloaded(`http_${status}`, { deadline, nowMs });
+  if (spendCodes.has(code)) return spent(code, error, deadline);
+  if (status === 402 || (status === 400 && spentMessage.test(error.message))) return spent(`http_${status}`, error, deadline);
+  if (code === 'ramp_limit_exceeded') return cooldown(code, false, { deadline, nowMs });
+  if (status === 429) return cooldown('rate_limit_error', true, { deadline, nowMs });
+  return { kind: 'caller', code: `http_${status}` };
+}
+
+function spent(code: string, error: ErrorBody, deadline: number | null): Verdict {
+  const named = regainAccess.exec(error.message);
+  const untilMs = named === null ? deadline : Date.parse(`${named[1]}T${named[2]}Z`);
+  return disabled(code, untilMs);
+}
+
+export const anthropic: Provider = {
+  kind: 'Anthropic',
+  paths: {
+    'anthropic.messages': { json: '/v1/messages' },
+    'anthropic.count_tokens': { json: '/v1/messages/count_tokens' },
+  },
+  authentication: { header: 'x-api-key', prefix: '' },
+  overhead: {
+    // Tool preamble (159-530, newest models more) and the largest of the built-in tools beside each other (text editor 700, computer 735).
+    // platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
+    fixedTokens: 2048,
+    // 4,784 = patches of 28 × 28 at the highest native resolution (2576 px edge); margin for the next model.
+    // platform.claude.com/docs/en/build-with-claude/vision
+    tokensPerImage: 8192,
+  },
+  classify,
+};

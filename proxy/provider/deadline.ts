@@ -1,0 +1,60 @@
+import type { IncomingHttpHeaders } from 'node:http';
+
+const second = 1000;
+const longestMs = 32 * 24 * 3600 * second;
+
+/** Where a provider names no deadline: long enough to spare it, short enough that nobody notices. */
+export const unknownCooldownMs: number = 5 * second;
+
+/**
+ * The latest moment (milliseconds since the epoch) at which any header says to come back; null where none does.
+ * Read: `retry-after-ms`, `retry-after` (seconds or HTTP date, RFC 9110 10.2.3), and the reset of each limit that is used up
+ * (`x-ratelimit-reset-*` durations, `anthropic-ratelimit-*-reset` RFC 3339). Azure's -1 and 0 mean nothing. At most 32 days ahead.
+ */
+export function deadlineOf(headers: IncomingHttpHeaders, nowMs: number): number | null {
+  const date = Date.parse(headers.date ?? '');
+  const theirNowMs = Number.isNaN(date) ? nowMs : date;
+  let waitMs = 0;
+  for (const [name, value] of Object.entries(headers)) {
+    if (value === undefined) continue;
+    const text = Array.isArray(value) ? value.join(',') : value;
+    if (name === 'retry-after-ms') waitMs = later(waitMs, Number(text));
+    else if (name === 'retry-after') waitMs = later(waitMs, waitOf(text, theirNowMs));
+    else if (isUsedUp(name, headers)) waitMs = later(waitMs, waitOf(text, theirNowMs));
+  }
+  return waitMs === 0 ? null : nowMs + waitMs;
+}
+
+/** Parses a duration such as `12ms`, `6m0s`, `1h2m3.5s`, `48.9s` into milliseconds; NaN where it is none. */
+export function parseDuration(text: string): number {
+  const match = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?$/.exec(text.trim());
+  if (match === null || match[0] === '') return Number.NaN;
+  const [days, hours, minutes, seconds, milliseconds] = match.slice(1).map((part) => Number(part ?? 0));
+  const wholeMinutes = ((days ?? 0) * 24 + (hours ?? 0)) * 60 + (minutes ?? 0);
+  return wholeMinutes * 60 * second + (seconds ?? 0) * second + (milliseconds ?? 0);
+}
+
+function later(aMs: number, bMs: number): number {
+  return bMs > aMs ? Math.min(Math.ceil(bMs), longestMs) : aMs;
+}
+
+/** A reset counts only where its limit is used up: the others tell when an allowance is whole again, which nobody waits for. */
+function isUsedUp(name: string, headers: IncomingHttpHeaders): boolean {
+  const remaining = name.startsWith('x-ratelimit-reset')
+    ? name.replace('-reset', '-remaining')
+    : name.startsWith('anthropic-ratelimit-') && name.endsWith('-reset')
+      ? name.replace(/-reset$/, '-remaining')
+      : null;
+  return remaining !== null && headers[remaining] === '0';
+}
+
+/** Seconds, an epoch (seconds or milliseconds), a duration or a date, as a wait in milliseconds. */
+function waitOf(text: string, theirNowMs: number): number {
+  if (/^-?\d+(\.\d+)?$/.test(text.trim())) {
+    const number = Number(text);
+    if (number > 1e12) return number - theirNowMs;
+    return number > 1e9 ? number * second - theirNowMs : number * second;
+  }
+  const duration = parseDuration(text);
+  return Number.isNaN(duration) ? Date.parse(text) - theirNowMs : duration;
+}

@@ -1,0 +1,47 @@
+/** What of an error body decides. Only fields that the provider sets; texts may echo the caller, so they are matched from their start alone. */
+export interface ErrorBody {
+  /** `error.code`, or `error.error_code`; numbers as text. */
+  readonly code: string;
+  readonly type: string;
+  readonly message: string;
+  /** The error object itself, for what only one provider has. */
+  readonly object: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * Finds the error object of a JSON answer or of a stream's first error event: `{error}`, `[{error}]`, `{response: {error}}`, or the
+ * object itself (OpenAI Responses `error` events, Mistral). Empty texts where there is none.
+ */
+export function readError(body: string): ErrorBody {
+  const object = findError(parse(body));
+  return { code: text(object['code']), type: text(object['type']), message: text(object['message'] ?? object['detail']), object };
+}
+
+/** The HTTP status that an error within a 200 stream stands for, where it carries one as its code (Gemini, OpenRouter). */
+export function statusInBody(status: number, error: ErrorBody): number {
+  return status === 200 && /^[45]\d\d$/.test(error.code) ? Number(error.code) : status;
+}
+
+/** True for a plain object. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function findError(value: unknown): Record<string, unknown> {
+  const top = Array.isArray(value) ? value[0] : value;
+  if (!isRecord(top)) return {};
+  if (isRecord(top['error'])) return top['error'];
+  return isRecord(top['response']) && isRecord(top['response']['error']) ? top['response']['error'] : top;
+}
+
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return null;
+  }
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '';
+}

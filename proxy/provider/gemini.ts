@@ -1,0 +1,91 @@
+import { deadlineOf, parseDuration } from './deadline.ts';
+import { isRecord, readError, statusInBody } from './error-body.ts';
+import type { Provider, Verdict } from './types.ts';
+import { cooldown, disabled, overloaded } from './verdict.ts';
+
+type Answer = Parameters<Provider['classify']>[0];
+
+const day = 24 * 3600 * 1000;
+/** `google.rpc.ErrorInfo.reason`s that condemn the key itself: googleapis/googleapis google/api/error_reason.proto. */
+const keyReasons = new Set([
+  'API_KEY_INVALID',
+  'API_KEY_SERVICE_BLOCKED',
+  'API_KEY_IP_ADDRESS_BLOCKED',
+  'CONSUMER_INVALID',
+  'CONSUMER_SUSPENDED',
+  'ACCESS_TOKEN_EXPIRED',
+  'ACCOUNT_STATE_INVALID',
+]);
+/** From its start only: further in, a message may quote the caller. */
+const leakedMessage = /^Your API key was reported as leaked/;
+
+/** An invalid key answers 400, not 401. Limits belong to a project and a model; `details` carry QuotaFailure and RetryInfo. */
+function classify(answer: Answer): Verdict {
+  const error = readError(answer.body);
+  const status = statusInBody(answer.status, error);
+  const details = Array.isArray(error.object['details']) ? error.object['details'].filter(isRecord) : [];
+  const reason = details.map((detail) => detail['reason']).find((value) => typeof value === 'string' && keyReasons.has(value));
+
+  if (status === 401 || reason !== undefined || (status === 403 && leakedMessage.test(error.message))) {
+    return { kind: 'unauthorized', code: reason === undefined ? `http_${status}` : String(reason) };
+  }
+  if (status >= 500) return overloaded(`http_${status}`, { deadline: retryAt(details, answer), nowMs: answer.nowMs });
+  if (status === 402) return disabled('http_402', null);
+  return status === 429 ? limited(details, error.message, answer) : { kind: 'caller', code: `http_${status}` };
+}
+
+function limited(details: readonly Record<string, unknown>[], message: string, answer: Answer): Verdict {
+  const nowMs = answer.nowMs;
+  const retryAtMs = retryAt(details, answer);
+  const until = (deadline: number) => ({ deadline: Math.max(deadline, retryAtMs ?? 0), nowMs });
+  const violations = details.flatMap((detail) => (Array.isArray(detail['violations']) ? detail['violations'].filter(isRecord) : []));
+
+  // A limit of nothing: this project may not use this model at all, so it is looked at again only tomorrow.
+  if (violations.some((violation) => violation['quotaValue'] === '0') || / limit: 0(?:,|\s|$)/.test(message)) {
+    return cooldown('quota_zero', true, until(nowMs + day));
+  }
+  if (violations.some((violation) => String(violation['quotaId']).includes('PerDay'))) {
+    return cooldown('quota_per_day', true, until(nextPacificMidnight(nowMs)));
+  }
+  return cooldown('quota_per_minute', true, { deadline: retryAtMs, nowMs });
+}
+
+/** The later of RetryInfo and the headers. */
+function retryAt(details: readonly Record<string, unknown>[], answer: Answer): number | null {
+  const delays = details.map((detail) => parseDuration(String(detail['retryDelay'] ?? ''))).filter((ms) => ms > 0);
+  const latest = Math.max(deadlineOf(answer.headers, answer.nowMs) ?? 0, ...delays.map((ms) => answer.nowMs + Math.ceil(ms)));
+  return latest === 0 ? null : latest;
+}
+
+/** Daily quotas reset at midnight Pacific time (ai.google.dev/gemini-api/docs/rate-limits). A day with a clock change is off by its hour, once. */
+function nextPacificMidnight(nowMs: number): number {
+  const clock = new Intl.DateTimeFormat('en-GB', {
+    timeZone: 'America/Los_Angeles',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+  });
+  const [hours = 0, minutes = 0, seconds = 0] = clock.format(nowMs).split(':').map(Number);
+  return nowMs - (nowMs % 1000) + day - ((hours * 60 + minutes) * 60 + seconds) * 1000;
+}
+
+export const gemini: Provider = {
+  kind: 'Gemini',
+  paths: {
+    'gemini.generateContent': {
+      json: '/v1beta/models/{model}:generateContent',
+      stream: '/v1beta/models/{model}:streamGenerateContent',
+    },
+    'gemini.countTokens': { json: '/v1beta/models/{model}:countTokens' },
+    'gemini.embedContent': { json: '/v1beta/models/{model}:embedContent' },
+  },
+  authentication: { header: 'x-goog-api-key', prefix: '' },
+  overhead: {
+    // Plain calls cost less than their bytes; the google_search preamble was seen to add 436 (gemini-3.5-flash).
+    fixedTokens: 1024,
+    // 258 for each 768 px tile of a picture up to 3072 px a side (16 tiles and the overview); Gemini 3 at most 2,240.
+    // ai.google.dev/gemini-api/docs/image-understanding, /media-resolution
+    tokensPerImage: 4386,
+  },
+  classify,
+};

@@ -1,0 +1,17 @@
+import { classifyOpenAi, openAi } from './openai.ts';
+import type { Provider } from './types.ts';
+
+/** Whatever speaks OpenAI's dialect (vLLM, Ollama, gateways). An endpoint that ends in `/v1` is taken as it is written. */
+export const openAiCompatible: Provider = {
+  kind: 'OpenAICompatible',
+  paths: openAi.paths,
+  authentication: { header: 'authorization', prefix: 'Bearer ' },
+  outputField: 'max_tokens',
+  overhead: {
+    // Chat templates of open models carry their own system and tool preambles.
+    fixedTokens: 2048,
+    // Could be any model behind a gateway; Qwen-VL alone takes 16,384.
+    tokensPerImage: openAi.overhead.tokensPerImage,
+  },
+  classify: classifyOpenAi,
+};

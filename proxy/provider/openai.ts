@@ -1,0 +1,69 @@
+import { deadlineOf } from './deadline.ts';
+import { readError, statusInBody } from './error-body.ts';
+import type { Provider, Verdict } from './types.ts';
+import { cooldown, disabled, overloaded } from './verdict.ts';
+
+/** No money, or a hard limit reached: help.openai.com articles 5955604 and 6614457. */
+const moneyCodes = new Set([
+  'credit_balance_exhausted',
+  'organization_spend_limit_exceeded',
+  'organization_usage_limit_exceeded',
+  'billing_hard_limit_reached',
+  'billing_not_active',
+  'insufficient_quota',
+]);
+const overloadCodes = new Set(['slow_down', 'server_is_overloaded']);
+const limitCodes = new Set(['rate_limit_exceeded', 'rate_limited', 'RateLimitReached', 'tokens', 'requests']);
+/** 200: within a stream, where the code alone tells. */
+const limitStatuses = new Set([200, 402, 403, 429]);
+const revokedCodes = new Set(['invalid_api_key', 'account_deactivated', 'key_revoked', 'api_key_revoked']);
+
+/**
+ * The classes of OpenAI's errors, which all that speak its dialect follow. `error.code` decides; `insufficient_quota` as a `type` is only a
+ * family. Limits belong to organisation or project and model, never to a key.
+ */
+export function classifyOpenAi(answer: Parameters<Provider['classify']>[0]): Verdict {
+  const error = readError(answer.body);
+  const status = statusInBody(answer.status, error);
+  const nowMs = answer.nowMs;
+  const deadline = deadlineOf(answer.headers, nowMs);
+  const code = error.code === '' ? error.type : error.code;
+
+  if (status === 401 || (status === 403 && revokedCodes.has(code))) return { kind: 'unauthorized', code: `http_${status}` };
+  if (overloadCodes.has(code)) return overloaded(code, { deadline, nowMs });
+  if (status >= 500) return overloaded(`http_${status}`, { deadline, nowMs });
+  if (limitStatuses.has(status)) {
+    if (code === 'project_spend_limit_exceeded') return disabled(code, nextMonth(nowMs));
+    if (moneyCodes.has(code)) return disabled(code, deadline);
+    if (limitCodes.has(code)) return cooldown('rate_limit_exceeded', true, { deadline, nowMs });
+  }
+  if (status === 402) return disabled('http_402', deadline);
+  if (status !== 429) return { kind: 'caller', code: `http_${status}` };
+  return error.type === 'insufficient_quota'
+    ? disabled('insufficient_quota', deadline)
+    : cooldown('rate_limit_exceeded', true, { deadline, nowMs });
+}
+
+/** Spend limits of a project are monthly, in UTC. */
+function nextMonth(nowMs: number): number {
+  const now = new Date(nowMs);
+  return Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1);
+}
+
+export const openAi: Provider = {
+  kind: 'OpenAI',
+  paths: {
+    'openai.chat': { json: '/v1/chat/completions' },
+    'openai.responses': { json: '/v1/responses' },
+    'openai.embeddings': { json: '/v1/embeddings' },
+  },
+  authentication: { header: 'authorization', prefix: 'Bearer ' },
+  overhead: {
+    // Chat templates cost less than the JSON keys that we count; the rest is for preambles of structured output and hosted tools.
+    fixedTokens: 1024,
+    // gpt-4o-mini, the dearest: 2,833 + 5,667 × 8 tiles (2048 × 768); "original" detail of gpt-5.4 ends at 10,000 patches × 2.46.
+    // developers.openai.com/api/docs/guides/images-vision
+    tokensPerImage: 48_169,
+  },
+  classify: classifyOpenAi,
+};

@@ -1,0 +1,21 @@
+import { classifyOpenAi, openAi } from './openai.ts';
+import type { Provider } from './types.ts';
+
+/** OpenRouter (endpoint `https://openrouter.ai/api`): its error codes are HTTP statuses as numbers, also within a stream. */
+export const openRouter: Provider = {
+  kind: 'OpenRouter',
+  paths: {
+    'openai.chat': { json: '/v1/chat/completions' },
+    'openai.responses': { json: '/v1/responses' },
+    'openai.embeddings': { json: '/v1/embeddings' },
+    'anthropic.messages': { json: '/v1/messages' },
+  },
+  authentication: { header: 'authorization', prefix: 'Bearer ' },
+  outputField: 'max_tokens',
+  overhead: {
+    // Whatever the vendor behind it adds: Grok answers "Who are you" with 687 prompt tokens, Anthropic's tools add up to 1,500.
+    fixedTokens: 2048,
+    tokensPerImage: openAi.overhead.tokensPerImage,
+  },
+  classify: classifyOpenAi,
+};

@@ -1,0 +1,188 @@
+import type { Reservation } from '../../core/budget/types.ts';
+import type { GrantDenial } from '../../core/control.ts';
+import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
+import { formatUsd, MoneyOverflow, type NanoUsd } from '../../core/money.ts';
+import type { KeyDocument } from '../../core/policy/documents.ts';
+import type { Candidate } from '../../core/policy/route.ts';
+import { affordableOutput, upperBound } from '../../core/price/bound.ts';
+import type { Demand, Overhead } from '../../core/price/demand.ts';
+import type { ModelPrice } from '../../core/price/types.ts';
+import type { Dialect, Facts } from '../dialect/types.ts';
+import type { Funds } from '../state/funds.ts';
+
+/** Leave to send one call: what is held for it, and how far its answer may go. */
+export interface Admission {
+  /** Null where the call costs nothing and counts for nothing (`count_tokens`). */
+  readonly reservation: Reservation | null;
+  /** The output limit to send; absent: the caller's own body stands. */
+  readonly outputTokens?: number;
+  /** For `x-keyforge-warnings`. */
+  readonly warnings: readonly string[];
+}
+
+export interface AdmitInput {
+  readonly document: KeyDocument;
+  readonly dialect: Dialect;
+  readonly facts: Facts;
+  readonly candidates: readonly (Candidate & { readonly overhead: Overhead })[];
+  readonly funds: Funds;
+}
+
+/** A call that names no output limit is not worth sending with less than this. */
+const outputFloor = 1024;
+
+/** What is set where neither caller, policy nor price book names a limit: every current model can give so much. */
+const unknownModelOutput = 16_384;
+
+/** Bounds what the call can cost and reserves it. Synchronous unless the wallet is short; then one hop to the ledger, bounded in time. */
+export function admit(input: AdmitInput): Admission | Refusal | Promise<Admission | Refusal> {
+  if (!input.dialect.billed) return { reservation: null, warnings: [] };
+  const output = outputLimit(input);
+  const bounds = boundCall(input, output);
+  if (isRefusal(bounds)) return bounds;
+  const reserved = input.funds.reserve({
+    boundNano: bounds.most,
+    atLeastNano: bounds.least,
+    requests: 1,
+    tokens: estimateTokens(input.facts.demand, output.most),
+  });
+  return reserved instanceof Promise
+    ? reserved.then((result) => admitted(input, output, bounds, result))
+    : admitted(input, output, bounds, reserved);
+}
+
+interface OutputLimit {
+  /** Largest limit that policy and model allow, or the caller's own; undefined: nothing bounds it. */
+  readonly most: number | undefined;
+  /** The smallest that still serves the call. */
+  readonly least: number | undefined;
+  readonly asked: number | undefined;
+}
+
+function outputLimit({ document, dialect, facts, candidates }: AdmitInput): OutputLimit {
+  if (!dialect.generates) return { most: 0, least: 0, asked: undefined };
+  const ceilings = candidates.map(({ price }) => price?.maxOutputTokens).filter((value) => value !== undefined);
+  if (document.perRequest.outputTokens !== undefined) ceilings.push(document.perRequest.outputTokens);
+  const ceiling = ceilings.length === 0 ? undefined : Math.min(...ceilings);
+  const asked = facts.maxOutputTokens;
+  if (asked !== undefined) {
+    const most = Math.min(asked, ceiling ?? asked);
+    return { most, least: most, asked };
+  }
+  const most = ceiling ?? (isStrict(document) ? unknownModelOutput : undefined);
+  return { most, least: most === undefined ? undefined : Math.min(most, outputFloor), asked };
+}
+
+interface Bounds {
+  readonly most: NanoUsd;
+  readonly least: NanoUsd;
+}
+
+/** True where dollars limit the key: what has no bound is then refused. */
+function isStrict({ smallestCapNano, perRequest }: KeyDocument): boolean {
+  return smallestCapNano !== undefined || perRequest.usdNano !== undefined;
+}
+
+/** The dearest candidate's bound, held against `perRequest.usd` and the smallest cap; fails closed on a capped key. */
+function boundCall(input: AdmitInput, output: OutputLimit): Bounds | Refusal {
+  const { document, candidates, facts } = input;
+  const ceilingNano = document.perRequest.usdNano;
+  const strict = isStrict(document);
+  let most = 0;
+  let least = 0;
+  for (const candidate of candidates) {
+    const { price } = candidate;
+    if (price === null) {
+      if (!strict) continue;
+      return refuse(
+        'model_unpriced',
+        `The model ${candidate.model} has no known price and ${document.key} is capped: have a price added to spec.models of ${candidate.pool.pool}.`,
+      );
+    }
+    const bounds = candidateBounds(price, candidate.overhead, facts.demand, output);
+    if (typeof bounds === 'string') {
+      if (!strict) continue;
+      return refuse('unmeterable_request', `The cost of this call has no bound and ${document.key} is capped: ${bounds}.`);
+    }
+    if (ceilingNano !== undefined && bounds.least > ceilingNano) return tooExpensive(input, output, candidate, price, ceilingNano);
+    most = Math.max(most, ceilingNano === undefined ? bounds.most : Math.min(bounds.most, ceilingNano));
+    least = Math.max(least, bounds.least);
+  }
+  return { most, least };
+}
+
+/** Bounds with the largest and the smallest output limit, or why there are none. */
+function candidateBounds(price: ModelPrice, overhead: Overhead, demand: Demand, output: OutputLimit): Bounds | string {
+  if (output.most === undefined || output.least === undefined)
+    return 'the model’s largest output is unknown; set an output limit in the request or maxOutputTokens in the pool';
+  try {
+    const most = upperBound(price, demand, overhead, output.most);
+    if (typeof most !== 'number') return most.reason;
+    const least = output.least === output.most ? most : upperBound(price, demand, overhead, output.least);
+    return typeof least === 'number' ? { most, least } : least.reason;
+  } catch (error) {
+    if (error instanceof MoneyOverflow) return 'it is beyond any amount that can be reserved';
+    throw error;
+  }
+}
+
+function tooExpensive(
+  input: AdmitInput,
+  output: OutputLimit,
+  candidate: AdmitInput['candidates'][number],
+  price: ModelPrice,
+  limit: NanoUsd,
+): Refusal {
+  const affordable = affordableOutput(price, input.facts.demand, candidate.overhead, limit);
+  return refuse(
+    'request_too_expensive',
+    `This call could cost more than ${input.document.key} may spend on one request ($${formatUsd(limit)}). ${advice(affordable, output)}`,
+  );
+}
+
+function advice(affordable: number, output: OutputLimit): string {
+  if (output.most === 0 || affordable < 1) return 'Send less input.';
+  return `At most ${affordable} output tokens could be paid for: lower the output limit to that, or send less input.`;
+}
+
+function admitted(
+  input: AdmitInput,
+  output: OutputLimit,
+  bounds: Bounds,
+  result: Reservation | GrantDenial | Refusal,
+): Admission | Refusal {
+  if (isRefusal(result)) return result;
+  if ('code' in result) return denied(input, output, result);
+  const limit = limitWithin(input, output, bounds, result.amountNano);
+  if (limit === undefined || limit === output.asked || !input.dialect.generates) return { reservation: result, warnings: [] };
+  const warning = output.asked === undefined ? `output limit set to ${limit}` : `output limit lowered from ${output.asked} to ${limit}`;
+  return { reservation: result, outputTokens: limit, warnings: [warning] };
+}
+
+/** The output limit that the reservation pays for at every candidate. */
+function limitWithin(input: AdmitInput, output: OutputLimit, bounds: Bounds, heldNano: NanoUsd): number | undefined {
+  if (output.most === undefined) return undefined;
+  // Without a cap and without a policy limit the caller's silence is left as it is.
+  if (!isStrict(input.document) && output.asked === undefined && input.document.perRequest.outputTokens === undefined) return undefined;
+  const full = heldNano >= bounds.most && input.document.perRequest.usdNano === undefined;
+  if (full || output.least === output.most) return output.most;
+  const affordable = input.candidates.map(({ price, overhead }) =>
+    price === null ? output.most : affordableOutput(price, input.facts.demand, overhead, heldNano),
+  );
+  return Math.min(output.most, ...affordable.filter((value) => value !== undefined));
+}
+
+function denied(input: AdmitInput, output: OutputLimit, denial: GrantDenial): Refusal {
+  const retry = denial.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: denial.retryAfterSeconds };
+  const [first] = input.candidates;
+  const money = denial.code === 'budget_exhausted' || denial.code === 'budget_reserved' || denial.code === 'request_too_expensive';
+  if (!money || first === undefined || first.price === null)
+    return refuse(denial.code, denial.message, { ...retry, limitedBy: denial.limitedBy });
+  const affordable = affordableOutput(first.price, input.facts.demand, first.overhead, denial.availableNano);
+  return refuse(denial.code, `${denial.message} ${advice(affordable, output)}`, { ...retry, limitedBy: denial.limitedBy });
+}
+
+/** Four bytes a token of prompt, and a short answer: corrected by use, debt delays the next call. */
+function estimateTokens(demand: Demand, outputTokens: number | undefined): number {
+  return Math.ceil((demand.textTokens + demand.mediaTokens) / 4) + Math.min(outputTokens ?? 0, 256) * demand.choices;
+}

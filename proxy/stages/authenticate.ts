@@ -1,0 +1,40 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { type Refusal, refuse } from '../../core/errors.ts';
+import { isToken, type TokenId, tokenId } from '../../core/key.ts';
+import type { Served, ServedState } from '../state/served.ts';
+
+/** Who calls: the key's state in this proxy and the token that opened it. */
+export interface Caller {
+  readonly served: Served;
+  readonly tokenId: TokenId;
+}
+
+/** Finds the caller by the SHA-256 of its token. There is no default principal: no token, no caller. */
+export function authenticate(state: ServedState, headers: IncomingHttpHeaders, nowMs: number): Caller | Refusal {
+  const token = presentedToken(headers);
+  if (token === null) {
+    return refuse('invalid_key', 'No KeyForge key was sent: set the SDK’s API key to your vk_ token.');
+  }
+  const id = tokenId(token);
+  const found = state.byToken(id, nowMs);
+  if (found === 'gone') return refuse('key_revoked', 'This key was deleted, rotated or revoked: ask its owner for the current one.');
+  if (found === null) return refuse('invalid_key', unknownMessage(token));
+  return { served: found, tokenId: id };
+}
+
+/** Only after the lookup failed: the checksum tells a typing error from a stranger. */
+function unknownMessage(token: string): string {
+  return isToken(token)
+    ? 'This key is not known here: check that it belongs to this KeyForge.'
+    : 'What was sent as API key is not a KeyForge key (vk_ and 49 characters): set the SDK’s API key to your vk_ token.';
+}
+
+/** The headers in which the official SDKs put their key. Two different keys in one request are no key. */
+function presentedToken(headers: IncomingHttpHeaders): string | null {
+  const authorization = headers.authorization;
+  const bearer = authorization !== undefined && /^bearer /i.test(authorization) ? authorization.slice(7).trim() : undefined;
+  const sent = [bearer, headers['x-api-key'], headers['api-key'], headers['x-goog-api-key']].filter((value) => value !== undefined);
+  const [first] = sent;
+  if (typeof first !== 'string' || sent.some((value) => value !== first)) return null;
+  return first;
+}

@@ -1,0 +1,130 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { DialectId } from '../dialect/types.ts';
+
+/** Client headers that a provider acts on or that name the session. Everything else stays here. */
+const toProvider = new Set([
+  'accept',
+  'anthropic-beta',
+  'anthropic-version',
+  'conversation-id',
+  'conversation_id',
+  'idempotency-key',
+  'originator',
+  'session-id',
+  'session_id',
+  'thread-id',
+  'tracestate',
+  'traceparent',
+  'user-agent',
+  'x-app',
+  'x-client-request-id',
+  'x-goog-api-client',
+  'x-session-affinity',
+  'x-session-id',
+]);
+const toProviderPrefixes = ['openai-', 'x-stainless-', 'x-codex-', 'x-claude-code-'];
+/** They choose whose account a credential bills, which is the pool's to say. */
+const accountChoosers = new Set(['openai-organization', 'openai-project']);
+
+/** Hop-by-hop (RFC 9110 7.6.1), framing that we redo, and what speaks of the provider's origin rather than of the answer. */
+const notToClient = new Set([
+  'alt-svc',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'date',
+  'expect-ct',
+  'keep-alive',
+  'location',
+  'nel',
+  'proxy-authenticate',
+  'proxy-connection',
+  'public-key-pins',
+  'refresh',
+  'report-to',
+  'server',
+  'set-cookie',
+  'set-cookie2',
+  'strict-transport-security',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'via',
+  'www-authenticate',
+]);
+/** Cross-origin grants are ours to give; `x-keyforge-*` is ours to say. */
+const notToClientPrefixes = ['access-control-', 'x-keyforge-'];
+/** Names the account behind the credential: openai-organization, openai-project, anthropic-organization-id and what comes after them. */
+const accountNames = /organi[sz]ation|project|workspace|account|tenant|subscription/;
+
+/** Query parameters that change the form of an answer and nothing else, as they stand in a URL. */
+const toProviderQuery: Readonly<Record<string, readonly string[]>> = {
+  anthropic: ['beta=true'],
+  gemini: ['alt=sse', '$alt=sse', '%24alt=sse', 'alt=json', '$alt=json', '%24alt=json'],
+};
+
+/**
+ * The client's headers that go to a provider, as a flat list of names and values; `rawHeaders` in, in its order. The body was read as
+ * JSON, so it is sent as JSON; identity encoding is asked for, because bytes are metered as they pass. Carries no credential.
+ */
+export function headersForProvider(rawHeaders: readonly string[], dialect: DialectId): string[] {
+  const headers = ['content-type', 'application/json', 'accept-encoding', 'identity'];
+  let versioned = !dialect.startsWith('anthropic.');
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] as string;
+    const lower = goesToProvider(name);
+    if (lower === null) continue;
+    versioned ||= lower === 'anthropic-version';
+    headers.push(lower, rawHeaders[i + 1] as string);
+  }
+  // Anthropic refuses a call without one; a client that sends none was written for the first.
+  if (!versioned) headers.push('anthropic-version', '2023-06-01');
+  return headers;
+}
+
+/** A provider's headers that go to the client, as a flat list for `writeHead`. Length and framing are the caller's to set. */
+export function headersForClient(headers: IncomingHttpHeaders): string[] {
+  const flat: string[] = [];
+  for (const name in headers) {
+    const value = headers[name];
+    if (value === undefined || !goesToClient(name)) continue;
+    if (typeof value === 'string') flat.push(name, value);
+    else for (const item of value) flat.push(name, item);
+  }
+  return flat;
+}
+
+/** The part of a client's query that goes to a provider: empty, or from its `?` on. `search` is empty or starts with `?`. */
+export function queryForProvider(dialect: DialectId, search: string): string {
+  const allowed = search.length < 2 ? undefined : toProviderQuery[dialect.slice(0, dialect.indexOf('.'))];
+  if (allowed === undefined) return '';
+  // One at most: two of them could be read differently by us and by the provider.
+  const found = search
+    .slice(1)
+    .split('&')
+    .find((parameter) => allowed.includes(parameter));
+  return found === undefined ? '' : `?${found}`;
+}
+
+/** Lower-case name of a header that goes on, else null. Names repeat from call to call, so each is judged once. */
+const goesToProvider = remember((lower) => {
+  const goes = toProvider.has(lower) || (toProviderPrefixes.some((prefix) => lower.startsWith(prefix)) && !accountChoosers.has(lower));
+  return goes ? lower : null;
+});
+
+const goesToClient = remember(
+  (lower) => !notToClient.has(lower) && !notToClientPrefixes.some((prefix) => lower.startsWith(prefix)) && !accountNames.test(lower),
+);
+
+/** Keeps the first 1,000 answers: names are chosen by others, so what is kept must be bounded. */
+function remember<T>(judge: (lowerName: string) => T): (name: string) => T {
+  const known = new Map<string, T>();
+  return (name) => {
+    const before = known.get(name);
+    if (before !== undefined) return before;
+    const verdict = judge(name.toLowerCase());
+    if (known.size < 1000) known.set(name, verdict);
+    return verdict;
+  };
+}

@@ -1,0 +1,148 @@
+import { createHash, hash } from 'node:crypto';
+import type { ServerResponse } from 'node:http';
+import { type Refusal, refusalTable, refuse } from '../../core/errors.ts';
+import type { Call } from '../call.ts';
+import type { Dialect, Reading } from '../dialect/types.ts';
+import type { CallCode } from '../metrics.ts';
+import { noteHeaders } from './respond.ts';
+import type { Sent } from './send.ts';
+import type { CallEnd } from './settle.ts';
+import type { AttemptFact, BodyEnd, FlowingBody, UpstreamAnswer } from './upstream.ts';
+
+/** How a call ended, and what of its answer is still to be sent. */
+export interface Metered {
+  readonly end: CallEnd;
+  readonly code: CallCode;
+  readonly status: number;
+  readonly firstByteMs?: number;
+  /** Hexadecimal, over the bytes for the client. */
+  readonly responseSha256?: string;
+  readonly rest: Rest;
+}
+
+/**
+ * - `whole`: nothing was sent yet.
+ * - `refusal`: nothing was sent; or, where the head went out, the stream must not end cleanly.
+ * - `end`: a stream that went well, less its end.
+ * - `nothing`: nobody is there.
+ */
+export type Rest =
+  | { readonly kind: 'whole'; readonly status: number; readonly headers: readonly string[]; readonly body: Buffer }
+  | { readonly kind: 'refusal'; readonly refusal: Refusal }
+  | { readonly kind: 'end' }
+  | { readonly kind: 'nothing' };
+
+export interface MeterDeps {
+  readonly call: Call;
+  readonly dialect: Dialect;
+  readonly response: ServerResponse;
+  readonly warnings: readonly string[];
+  readonly stalledClientMs: number;
+  readonly now: () => number;
+}
+
+const unread: Reading = { usage: null };
+
+/** Reads what the provider bills from the passing answer. A stream goes out here as it comes, all but its end; a whole answer waits for its entry. */
+export function meter({ answer, attempts }: Sent, deps: MeterDeps): Metered | Promise<Metered> {
+  switch (answer.kind) {
+    case 'refusal':
+      return settled(deps, answer.refusal, endOf(attempts, unread));
+    case 'stopped':
+      return gone(deps, endOf(attempts, unread));
+    case 'answer':
+      return answer.body.kind === 'whole'
+        ? meterWhole(answer, answer.body.bytes, attempts, deps)
+        : meterFlow(answer, answer.body, attempts, deps);
+  }
+}
+
+type Answer = Extract<UpstreamAnswer, { kind: 'answer' }>;
+
+function meterWhole(answer: Answer, body: Buffer, attempts: readonly AttemptFact[], deps: MeterDeps): Metered {
+  const reading = answer.status < 400 ? deps.dialect.readUsage(body) : unread;
+  const end = endOf(attempts, reading);
+  if (deps.call.exchange.abandoned) return gone(deps, end);
+  return {
+    end,
+    code: answer.status < 400 ? 'ok' : 'provider_rejected',
+    status: answer.status,
+    responseSha256: hash('sha256', body),
+    rest: { kind: 'whole', status: answer.status, headers: answer.headers, body },
+  };
+}
+
+async function meterFlow(answer: Answer, body: FlowingBody, attempts: readonly AttemptFact[], deps: MeterDeps): Promise<Metered> {
+  const { call, response } = deps;
+  call.exchange.streams(answer.meter);
+  if (!call.exchange.abandoned)
+    response.writeHead(answer.status, [...answer.headers, ...noteHeaders({ ...call.notes(), warnings: deps.warnings })]);
+  const relayed = await relay(body, deps);
+  const reading = answer.meter?.reading() ?? unread;
+  // Only the provider's own end of the stream makes its usage final.
+  const finished = relayed.end === 'complete' && answer.meter?.complete === true;
+  const end: CallEnd = finished
+    ? endOf(attempts, reading)
+    : { ...endOf(attempts, reading), ...(attempts.at(-1)?.outcome === 'answered' ? { kind: 'unknown' } : {}) };
+  if (call.exchange.abandoned) return { ...gone(deps, end), ...relayed.facts };
+  if (relayed.end !== 'complete') return { ...settled(deps, interrupted(relayed.end), end), ...relayed.facts };
+  const failed = answer.status >= 400 || answer.meter?.errorBody !== undefined;
+  return { end, code: failed ? 'provider_rejected' : 'ok', status: answer.status, ...relayed.facts, rest: { kind: 'end' } };
+}
+
+interface Relayed {
+  readonly end: BodyEnd;
+  readonly facts: { readonly firstByteMs?: number; readonly responseSha256: string };
+}
+
+/** Passes a body on as it comes, at the client's pace; the meter inside it reads along. Never holds more than one chunk. */
+async function relay(body: FlowingBody, { call, response, now, stalledClientMs }: MeterDeps): Promise<Relayed> {
+  const digest = createHash('sha256');
+  let firstByteMs: number | undefined;
+  let stalled: NodeJS.Timeout | undefined;
+  const resume = (): void => {
+    clearTimeout(stalled);
+    stalled = undefined;
+    body.resume();
+  };
+  response.on('drain', resume);
+  response.on('close', resume);
+  const end = await body.pipe((chunk) => {
+    // Nobody reads any more: bytes are dropped, the meter goes on.
+    if (call.exchange.abandoned) return true;
+    firstByteMs ??= now();
+    digest.update(chunk);
+    if (response.write(chunk)) return true;
+    stalled ??= setTimeout(() => response.destroy(), stalledClientMs);
+    return false;
+  });
+  clearTimeout(stalled);
+  response.off('drain', resume);
+  response.off('close', resume);
+  return { end, facts: { responseSha256: digest.digest('hex'), ...(firstByteMs === undefined ? {} : { firstByteMs }) } };
+}
+
+/** Who pays, by what is known of the last attempt: those before it were definitely refused. */
+function endOf(attempts: readonly AttemptFact[], reading: Reading): CallEnd {
+  const outcome = attempts.at(-1)?.outcome;
+  if (outcome === 'answered') return { kind: 'measured', reading };
+  return { kind: outcome === 'unknown' ? 'unknown' : 'free', reading };
+}
+
+function settled(deps: MeterDeps, refusal: Refusal, end: CallEnd): Metered {
+  if (deps.call.exchange.abandoned) return gone(deps, end);
+  return { end, code: refusal.code, status: refusalTable[refusal.code].status, rest: { kind: 'refusal', refusal } };
+}
+
+/** The client left (499, as nginx has it), or was told already why its call ended. */
+function gone({ call }: MeterDeps, end: CallEnd): Metered {
+  const { ended } = call.exchange;
+  if (ended === null) return { end, code: 'client_disconnected', status: 499, rest: { kind: 'nothing' } };
+  return { end, code: ended.code, status: refusalTable[ended.code].status, rest: { kind: 'nothing' } };
+}
+
+function interrupted(end: BodyEnd): Refusal {
+  return end === 'timeout'
+    ? refuse('provider_timeout', 'The provider fell silent in the middle of its answer.')
+    : refuse('provider_error', 'The provider broke off in the middle of its answer.');
+}

@@ -1,0 +1,36 @@
+import type { IncomingMessage } from 'node:http';
+import { type Refusal, refuse } from '../../core/errors.ts';
+
+/** Reads a request's body whole, within `limitBytes`. A client that leaves midway gives null: there is nobody to answer. */
+export function receive(request: IncomingMessage, limitBytes: number): Promise<Buffer | Refusal | null> {
+  const encoding = request.headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') {
+    return Promise.resolve(
+      refuse('invalid_request', `The body is sent with content-encoding ${JSON.stringify(encoding)}: send it uncompressed.`),
+    );
+  }
+  if (Number(request.headers['content-length'] ?? 0) > limitBytes) return Promise.resolve(tooLarge(limitBytes));
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      if (length > limitBytes) {
+        request.pause();
+        resolve(tooLarge(limitBytes));
+      } else {
+        chunks.push(chunk);
+      }
+    });
+    request.on('end', () => resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length)));
+    request.on('error', () => resolve(null));
+    request.on('close', () => resolve(null));
+  });
+}
+
+function tooLarge(limitBytes: number): Refusal {
+  return refuse(
+    'too_large',
+    `The body is larger than ${limitBytes} bytes: send less, or upload large files to the provider by other means.`,
+  );
+}

@@ -1,0 +1,79 @@
+import type { ServerResponse } from 'node:http';
+import { type Refusal, refusalTable } from '../../core/errors.ts';
+import { formatUsd, type NanoUsd } from '../../core/money.ts';
+import { errorBody, streamError } from '../dialect/shape.ts';
+import type { DialectId, Family, Framing } from '../dialect/types.ts';
+import type { Rest } from './meter.ts';
+
+/** How events of a stream look to the caller. */
+export interface StreamKind {
+  readonly dialect: DialectId;
+  readonly framing: Framing;
+}
+
+/** What KeyForge adds to every answer. */
+export interface Notes {
+  readonly requestId: string;
+  readonly costNano?: NanoUsd;
+  readonly remainingNano?: NanoUsd | undefined;
+  readonly warnings?: readonly string[];
+}
+
+/** The `x-keyforge-*` headers, flat. */
+export function noteHeaders(notes: Notes): string[] {
+  const headers = ['x-keyforge-request-id', notes.requestId];
+  if (notes.costNano !== undefined) headers.push('x-keyforge-cost-usd', formatUsd(notes.costNano));
+  if (notes.remainingNano !== undefined) headers.push('x-keyforge-remaining-usd', formatUsd(Math.max(0, notes.remainingNano)));
+  if (notes.warnings !== undefined && notes.warnings.length > 0) headers.push('x-keyforge-warnings', notes.warnings.join('; '));
+  return headers;
+}
+
+/** A refusal as the caller's own API would say it. Does nothing where the caller has gone. */
+export function respondRefusal(response: ServerResponse, family: Family, refusal: Refusal, notes: Notes): void {
+  if (response.destroyed || response.headersSent) return;
+  const { status, retryable } = refusalTable[refusal.code];
+  const body = Buffer.from(refusal.providerBody ?? errorBody(family, refusal, notes.requestId));
+  const headers = ['content-type', 'application/json', 'content-length', String(body.length)];
+  headers.push('x-should-retry', String(refusal.retryable ?? retryable), ...noteHeaders(notes));
+  if (refusal.retryAfterSeconds !== undefined) headers.push('retry-after', String(Math.max(1, Math.ceil(refusal.retryAfterSeconds))));
+  // What is left of a request body must not be read as the next request.
+  if (!response.req.complete) headers.push('connection', 'close');
+  response.writeHead(status, headers);
+  response.end(body);
+}
+
+/** Ends a stream in flight with the dialect's error event: never a clean end. */
+export function respondStreamError(response: ServerResponse, stream: StreamKind, refusal: Refusal, requestId: string): void {
+  if (response.destroyed || response.writableEnded) return;
+  response.end(streamError(stream.dialect, refusal, requestId, stream.framing));
+}
+
+/** A whole answer in one write. */
+export function respondWhole(response: ServerResponse, status: number, headers: readonly string[], body: Buffer, notes: Notes): void {
+  if (response.destroyed || response.headersSent) return;
+  response.writeHead(status, [...headers, 'content-length', String(body.length), ...noteHeaders(notes)]);
+  response.end(body);
+}
+
+/** What is left to send of a metered answer, once its entry is in the spool. */
+export function respondRest(response: ServerResponse, rest: Rest, caller: StreamKind & { readonly family: Family }, notes: Notes): void {
+  switch (rest.kind) {
+    case 'whole':
+      respondWhole(response, rest.status, rest.headers, rest.body, notes);
+      return;
+    case 'refusal':
+      if (response.headersSent) respondStreamError(response, caller, rest.refusal, notes.requestId);
+      else respondRefusal(response, caller.family, rest.refusal, notes);
+      return;
+    case 'end':
+      response.end();
+      return;
+    case 'nothing':
+      return;
+  }
+}
+
+/** JSON of our own. */
+export function respondJson(response: ServerResponse, status: number, value: unknown, requestId: string): void {
+  respondWhole(response, status, ['content-type', 'application/json'], Buffer.from(JSON.stringify(value)), { requestId });
+}

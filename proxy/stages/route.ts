@@ -1,0 +1,24 @@
+import { isRefusal, type Refusal } from '../../core/errors.ts';
+import type { PoolName } from '../../core/manifest/types.ts';
+import type { KeyDocument, PoolDocument } from '../../core/policy/documents.ts';
+import { routeModel } from '../../core/policy/route.ts';
+import type { Dialect, Facts } from '../dialect/types.ts';
+import { providerOf } from '../provider/table.ts';
+import type { Reachable } from './send.ts';
+
+/** Model string → ordered candidates whose provider speaks the caller's dialect, each already allowed by policy. Pure. */
+export function route(
+  document: KeyDocument,
+  pools: ReadonlyMap<PoolName, PoolDocument>,
+  dialect: Dialect,
+  facts: Facts,
+): readonly Reachable[] | Refusal {
+  const candidates = routeModel(document, pools, facts.model, (pool) => providerOf(pool.provider)?.paths[dialect.id] !== undefined);
+  if (isRefusal(candidates)) return candidates;
+  const reachable: Reachable[] = [];
+  for (const candidate of candidates) {
+    const provider = providerOf(candidate.pool.provider);
+    if (provider !== null) reachable.push({ ...candidate, provider, overhead: provider.overhead });
+  }
+  return reachable;
+}

@@ -1,0 +1,84 @@
+import type { Candidate } from '../../core/policy/route.ts';
+import type { JsonBody } from '../dialect/json.ts';
+import type { Changes, Dialect, Facts, StreamMeter } from '../dialect/types.ts';
+import { upstreamPath } from '../provider/table.ts';
+import type { Provider } from '../provider/types.ts';
+import { type AttemptFact, callUpstream, type Flight, type UpstreamAnswer, type UpstreamDeps } from './upstream.ts';
+
+/** A candidate whose provider speaks the caller's dialect. */
+export interface Reachable extends Candidate {
+  readonly provider: Provider;
+  readonly overhead: Provider['overhead'];
+}
+
+export interface SendInput {
+  readonly candidates: readonly Reachable[];
+  readonly dialect: Dialect;
+  readonly facts: Facts;
+  readonly body: JsonBody;
+  readonly outputTokens: number | undefined;
+  readonly headers: readonly string[];
+  readonly query: string;
+  /** Called with each flight as it starts, so that a client who leaves can end or drain it. */
+  readonly flies: (flight: Flight) => void;
+  /** Called once, before anything leaves: the open record. A throw stops the call. */
+  readonly departs: () => void;
+}
+
+export interface Sent {
+  readonly candidate: Reachable;
+  readonly answer: UpstreamAnswer;
+  /** Over all candidates. */
+  readonly attempts: readonly AttemptFact[];
+}
+
+/** Asks the candidates in their order; goes on to the next only where every credential of one was refused or limited, hence nothing was billed. */
+export async function send(deps: UpstreamDeps, input: SendInput): Promise<Sent> {
+  const attempts: AttemptFact[] = [];
+  let departed = false;
+  const attemptStarts = (): void => {
+    if (!departed) input.departs();
+    departed = true;
+  };
+  let last: Sent | null = null;
+  for (const candidate of input.candidates) {
+    const flight = callUpstream(deps, upstreamCall(input, candidate, attemptStarts));
+    input.flies(flight);
+    const answer = await flight.answer;
+    attempts.push(...answer.attempts);
+    last = { candidate, answer, attempts };
+    if (answer.kind !== 'refusal' || !(answer.refusal.code === 'provider_limited' || answer.refusal.code === 'provider_unauthorized'))
+      break;
+  }
+  if (last === null) throw new Error('a call was routed to no candidate');
+  return last;
+}
+
+function upstreamCall(input: SendInput, candidate: Reachable, attemptStarts: () => void): Parameters<typeof callUpstream>[1] {
+  const { dialect, facts } = input;
+  const path = upstreamPath(candidate.provider, { dialect: dialect.id, model: candidate.upstreamModel, stream: facts.stream });
+  if (path === null) throw new Error(`${candidate.provider.kind} does not speak ${dialect.id}`);
+  const hideUsage = facts.stream && !facts.wantsUsage;
+  const meter = (): StreamMeter | null => (facts.stream ? dialect.meterStream(hideUsage) : null);
+  return {
+    provider: candidate.provider,
+    pool: candidate.pool,
+    path,
+    query: input.query,
+    headers: input.headers,
+    body: dialect.rewrite(input.body, changes(input, candidate, hideUsage)),
+    model: candidate.upstreamModel,
+    ...(facts.affinity === undefined ? {} : { affinity: facts.affinity }),
+    meter,
+    attemptStarts,
+  };
+}
+
+function changes({ facts, outputTokens }: SendInput, candidate: Reachable, hideUsage: boolean): Changes {
+  return {
+    ...(candidate.upstreamModel === facts.model ? {} : { model: candidate.upstreamModel }),
+    ...(outputTokens === undefined ? {} : { maxOutputTokens: outputTokens }),
+    ...(hideUsage ? { includeUsage: true } : {}),
+    ...(candidate.provider.outputField === undefined ? {} : { outputField: candidate.provider.outputField }),
+  };
+}

@@ -1,0 +1,41 @@
+import { MoneyOverflow, type NanoUsd } from '../../core/money.ts';
+import { costOf } from '../../core/price/cost.ts';
+import type { ModelPrice, Usage } from '../../core/price/types.ts';
+import type { Reading } from '../dialect/types.ts';
+
+/** What is known of a call when it is over. */
+export interface CallEnd {
+  /**
+   * - `free`: never sent, or definitely refused before content.
+   * - `measured`: the answer is whole; its own usage counts.
+   * - `unknown`: sent, and it cannot be told what the provider bills.
+   */
+  readonly kind: 'free' | 'measured' | 'unknown';
+  readonly reading: Reading;
+}
+
+export interface Settlement {
+  readonly costNano: NanoUsd;
+  readonly usage: Usage | null;
+  /** True where the reserved bound is charged in place of a measured cost. */
+  readonly estimated: boolean;
+}
+
+/** What a call costs. Pure. An interrupted or unmeasured call is charged at its bound: never free, never less than it could be. */
+export function settle(end: CallEnd, price: ModelPrice | null, boundNano: NanoUsd): Settlement {
+  const { usage } = end.reading;
+  if (end.kind === 'free') return { costNano: 0, usage: null, estimated: false };
+  if (price === null) return { costNano: 0, usage, estimated: end.kind === 'unknown' };
+  if (end.kind === 'unknown' || usage === null) return { costNano: boundNano, usage, estimated: true };
+  try {
+    return { costNano: costOf(price, usage), usage, estimated: false };
+  } catch (error) {
+    if (error instanceof MoneyOverflow) return { costNano: boundNano, usage, estimated: true };
+    throw error;
+  }
+}
+
+/** What the per-minute rate counts: every token in and out. */
+export function tokensOf(usage: Usage | null): number {
+  return usage === null ? 0 : usage.input + usage.cachedInput + usage.cacheWrite + usage.output;
+}

@@ -1,0 +1,32 @@
+import { inspect } from 'node:util';
+
+/** A credential's value. Prints as `[redacted]` everywhere; `reveal` is for the one place that builds the upstream request. */
+export class Secret {
+  readonly #value: string;
+
+  constructor(value: string) {
+    this.#value = value;
+  }
+
+  /** The value itself. */
+  reveal(): string {
+    return this.#value;
+  }
+
+  /** True where it is this value. */
+  holds(value: string): boolean {
+    return this.#value === value;
+  }
+
+  toString(): string {
+    return '[redacted]';
+  }
+
+  toJSON(): string {
+    return '[redacted]';
+  }
+
+  static {
+    Object.defineProperty(Secret.prototype, inspect.custom, { value: () => '[redacted]' });
+  }
+}

@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { refusalTable } from '../core/errors.ts';
+
+const root = join(import.meta.dirname, '..');
+
+function read(path: string): string {
+  return readFileSync(join(root, path), 'utf8');
+}
+
+function documents(): readonly string[] {
+  const docs = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.md'));
+  return ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', ...docs.map((name) => join('docs', name))];
+}
+
+test('docs/errors.md has every refusal code with its status, and no other', () => {
+  const lines = read('docs/errors.md')
+    .split('\n')
+    .filter((line) => line.startsWith('|'));
+  const table = new Map<string, string>();
+  for (const line of lines) {
+    const codes = [...(line.split('|')[1] ?? '').matchAll(/`([a-z_]+)`/g)].map((match) => match[1] ?? '');
+    const statuses = [...(line.split('|')[2] ?? '').matchAll(/\d{3}/g)].map((match) => match[0]);
+    for (const [index, code] of codes.entries()) table.set(code, statuses[index] ?? statuses.at(-1) ?? '');
+  }
+  for (const [code, { status }] of Object.entries(refusalTable)) assert.equal(table.get(code), String(status), code);
+  const known = [...Object.keys(refusalTable), 'ok', 'client_disconnected', 'provider_rejected'];
+  assert.deepEqual(
+    [...table.keys()].filter((code) => !known.includes(code)),
+    [],
+  );
+});
+
+test('every `npm run` in the documents is a script of package.json', () => {
+  const scripts = Object.keys((JSON.parse(read('package.json')) as { readonly scripts: object }).scripts);
+  const unknown = documents().flatMap((path) =>
+    [...read(path).matchAll(/npm run (?:--silent )?([\w:-]+)/g)]
+      .map((match) => match[1] ?? '')
+      .filter((name) => !scripts.includes(name))
+      .map((name) => `${path}: ${name}`),
+  );
+  assert.deepEqual(unknown, []);
+});
+
+test('every relative link in the documents leads somewhere', () => {
+  const broken = documents().flatMap((path) =>
+    [...read(path).matchAll(/\]\((?!https?:|mailto:|#)([^)#\s]+)/g)]
+      .map((match) => match[1] ?? '')
+      .filter((target) => !existsSync(join(root, dirname(path), target)))
+      .map((target) => `${path}: ${target}`),
+  );
+  assert.deepEqual(broken, []);
+});
+
+test('every file under examples/ that the documents name is there', () => {
+  const missing = documents().flatMap((path) =>
+    [...read(path).matchAll(/\bexamples\/[\w./-]+\w/g)]
+      .map((match) => match[0])
+      .filter((file) => !existsSync(join(root, file)))
+      .map((file) => `${path}: ${file}`),
+  );
+  assert.deepEqual(missing, []);
+});
+
+test('every dependency has its line in docs/dependencies.md', () => {
+  const text = read('docs/dependencies.md');
+  const { dependencies } = JSON.parse(read('package.json')) as { readonly dependencies: Readonly<Record<string, string>> };
+  assert.deepEqual(
+    Object.keys(dependencies).filter((name) => !text.includes(name)),
+    [],
+  );
+});
