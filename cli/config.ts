@@ -129,7 +129,7 @@ function reader(args: readonly string[], environment: Environment, options: Flag
     if (token.kind !== 'option') continue;
     const option = options[token.name];
     if (option === undefined) problem(`unknown flag ${token.rawName}`);
-    else if (option.type === 'string' && (token.value === undefined || token.value === '')) problem(`${token.rawName} needs a value`);
+    else if (option.type === 'string' && !isValue(token)) problem(`${token.rawName} needs a value`);
     else if (option.type === 'boolean' && token.value !== undefined) problem(`${token.rawName} takes no value`);
   }
   const variable = (name: string): string => `KEYFORGE_${name.toUpperCase().replaceAll('-', '_')}`;
@@ -166,6 +166,11 @@ function reader(args: readonly string[], environment: Environment, options: Flag
       return address ?? { host: '', port: 0 };
     },
   };
+}
+
+/** `--data --json` forgot a value; `--data=--json` means it. */
+function isValue({ value, inlineValue }: { readonly value: string | undefined; readonly inlineValue: boolean | undefined }): boolean {
+  return value !== undefined && value !== '' && (inlineValue === true || !value.startsWith('-'));
 }
 
 function parseAddress(text: string): Address | null {

@@ -31,7 +31,7 @@ Runs KeyForge in one process: policy, budgets, records and the proxy that agents
 Each flag can be given as KEYFORGE_FILE (paths joined by ":"), KEYFORGE_LISTEN and so on; the flag wins.
 A credential that a ProviderPool names is looked up among the manifests, then as KEYFORGE_SECRET_<NAME>_<KEY>.
 SIGTERM or SIGINT lets calls in flight finish; a second one ends at once.
-Exit code: 0 done, 1 failed, 2 wrong usage or manifests.
+Exit code: 0 done, 1 failed, 2 wrong usage.
 `;
 
 /** `keyforge up`: resolves to the exit code once it was told to stop, or could not go on. */

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { type Logger, pino } from 'pino';
@@ -22,14 +23,22 @@ import { openSqliteStore } from './store/sqlite.ts';
 /** The operator of standalone: a thread of its own, so that no fsync ever stalls a request of the proxy. */
 async function run(options: OperatorOptions, tell: (message: FromOperator) => void): Promise<() => Promise<void>> {
   const logger = pino(loggerOptions(options.logLevel), pino.destination({ dest: 2, sync: true })).child({ component: 'operator' });
+  const storePath = join(options.dataDir, 'keyforge.db');
+  const rootKeyPath = join(options.dataDir, 'root.key');
+  if (existsSync(storePath) && !existsSync(rootKeyPath)) {
+    throw new Error(
+      `${rootKeyPath} is missing, and without it the records in ${storePath} cannot go on: restore it, or give another data folder`,
+    );
+  }
+  // First the key, so that a crash in between does not look as if it had been lost.
+  const rootKey = loadRootKey(rootKeyPath, randomBytes);
   const store = openSqliteStore({
-    path: join(options.dataDir, 'keyforge.db'),
+    path: storePath,
     clock: Date.now,
     onClockJump: (jump) =>
       logger.error(jump, 'the clock of this machine jumped; windows of limits go by the store, which only moves forward'),
   });
   const files = openTokenFiles(join(options.dataDir, 'tokens'));
-  const rootKey = loadRootKey(join(options.dataDir, 'root.key'), randomBytes);
   const broker = createBroker({ store, files, book: dailyBooks(), random: randomBytes, rootKey, instance: options.instance, logger });
   const stopFollowing = await follow(options, { broker, files, logger, tell });
   const admin = await startAdmin(options, broker, logger);
@@ -38,6 +47,7 @@ async function run(options: OperatorOptions, tell: (message: FromOperator) => vo
   return async () => {
     stopFollowing();
     await admin?.close();
+    rmSync(join(options.dataDir, 'admin.token'), { force: true });
     stopServing();
     broker.close();
     store.close();

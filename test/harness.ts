@@ -100,6 +100,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       .join('---\n');
   }
 
+  const token = (standalone.keys.find((key) => key.name === 'bot') ?? standalone.keys[0])?.key ?? '';
+
   function tokenOf(name: string): string {
     const found = standalone.keys.find((key) => `${key.namespace}/${key.name}` === name || key.name === name);
     if (found === undefined) throw new Error(`no key ${name}; there are ${standalone.keys.map((key) => key.name).join(', ')}`);
@@ -116,7 +118,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
     standalone,
     provider,
     proxyUrl: standalone.proxyUrl,
-    token: standalone.keys.find((key) => key.name === 'bot')?.key ?? standalone.keys[0]?.key ?? '',
+    token,
     log,
     dataDir,
     manifestDir,
@@ -128,7 +130,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
         method: 'POST',
         headers: {
           'content-type': 'application/json',
-          authorization: `Bearer ${more.token ?? (standalone.keys.find((key) => key.name === 'bot') ?? standalone.keys[0])?.key}`,
+          authorization: `Bearer ${more.token ?? token}`,
           ...more.headers,
         },
         body: typeof body === 'string' ? body : JSON.stringify(body),

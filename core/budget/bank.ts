@@ -105,13 +105,13 @@ function targetOf(ask: Ask, free: NanoUsd): NanoUsd {
   return Math.max(ask.atLeastNano, Math.min(ask.boundNano, Math.floor(free / 4)));
 }
 
-/** max(this call, min(want, remainder / 4N)), within the remainder; without limit: what is wanted. */
+/** max(this call, min(want, remainder / 4N)); without limit: what is wanted. The caller has checked that this call fits. */
 function size(limits: readonly Ceiling[], { atLeast, want }: { readonly atLeast: number; readonly want: number }): number {
   const share = limits.reduce(
     (least, { free, holders }) => Math.min(least, Math.floor(Math.max(0, free) / (4 * Math.max(1, holders)))),
     Number.MAX_SAFE_INTEGER,
   );
-  return Math.min(freeUnder(limits), Math.max(atLeast, Math.min(want, share)));
+  return Math.max(atLeast, Math.min(want, share));
 }
 
 function book(books: Books, ask: Ask, tills: readonly Till[], amount: BookedGrant['amount'], escrow: BookedGrant | null): BookedGrant {

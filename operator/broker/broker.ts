@@ -23,6 +23,8 @@ export interface Broker extends ControlPort {
   readonly desk: KeyDesk;
   /** Problems: nothing changed, the last good state keeps serving. */
   adopt(policy: Policy): readonly Problem[];
+  /** Does what is due by the clock; otherwise its own timer does, up to a minute late after a jump of the clock. */
+  runUpkeep(): void;
   /** Stops timers; calls that come later fail. The store is its owner's to close. */
   close(): void;
 }
@@ -92,6 +94,7 @@ export function createBroker(deps: BrokerDeps): Broker {
       if (live !== null) listener(live.snapshot);
       return () => void watchers.delete(listener);
     },
+    runUpkeep: upkeep.run,
     close() {
       upkeep.close();
       watchers.clear();

@@ -1,6 +1,7 @@
 import { formatFinding } from '../../core/audit/finding.ts';
 import type { CallBody, Entry, EntryBody, EpochRecoveredBody, PaidFrom, StreamId } from '../../core/audit/types.ts';
 import { createVerifier, type Verifier } from '../../core/audit/verify.ts';
+import { accountName } from '../../core/budget/account.ts';
 import type { KeyName } from '../../core/key.ts';
 import { formatUsd } from '../../core/money.ts';
 import { spent } from '../ledger/view.ts';
@@ -89,8 +90,8 @@ function createAudit(): Audit {
   function fundersOf(tx: Tx, grant: string): readonly KeyName[] | null {
     const known = funders.get(grant);
     if (known !== undefined) return known;
-    const accounts = tx.ledger.grant(grant)?.accounts.filter((id) => id.includes('|Total|'));
-    const keys = accounts?.map((id) => id.slice(0, id.indexOf('|')) as KeyName) ?? null;
+    const accounts = tx.ledger.grant(grant)?.accounts.map(accountName);
+    const keys = accounts?.flatMap(({ key, window }) => (window === 'Total' ? [key] : [])) ?? null;
     funders.set(grant, keys);
     return keys;
   }

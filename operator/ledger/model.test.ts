@@ -130,6 +130,10 @@ function createOracle() {
         for (const [id, bill] of billed) {
           const cap = highest.get(id);
           assert.ok(cap && bill.nano <= cap.nano && bill.requests <= cap.requests, `${id} was billed ${JSON.stringify(bill)}`);
+          const account = booksOf(tx).account(id);
+          const covered = account && committed(account);
+          assert.ok(covered && bill.nano <= covered.nano, `${id} does not cover its bill`);
+          assert.ok(cap.requests === Number.MAX_SAFE_INTEGER || bill.requests <= covered.requests, `${id} does not cover its calls`);
         }
       }),
     checkEnd: (world: World) =>
@@ -192,6 +196,10 @@ function run(steps: readonly Step[]): void {
         const reservation = proxy.reserve({ atLeastNano, boundNano: now.bound, requests: 1, tokens: 40 }, plan);
         if (reservation === null) return;
         assert.ok(reservation.amountNano >= atLeastNano && reservation.amountNano <= now.bound);
+        for (const part of [...reservation.parts, ...(reservation.counted === undefined ? [] : [reservation.counted])]) {
+          const grant = world.store.transaction((tx) => booksOf(tx).grant(part.grant));
+          assert.ok(grant?.epoch === proxy.epoch && world.clock.nowMs < (grant.endMs ?? Number.MAX_SAFE_INTEGER), 'I5');
+        }
         // A call whose output limit the caller fixed can cost its whole bound, whatever was reserved.
         const most = atLeastNano === now.bound ? now.bound : reservation.amountNano;
         const cost = Math.floor((most * now.used) / 100);

@@ -89,14 +89,14 @@ export function splitEvents(findEnd: FindEnd, onEvent: (event: Buffer) => Fate):
 
   const hold = (rest: Buffer, out: Buffer[]): void => {
     if (rest.length === 0) return;
+    held.push(rest);
     heldBytes += rest.length;
-    if (heldBytes <= mostReadBytes) held.push(rest);
-    else held = [];
     if (forwarded) out.push(rest);
     else if (heldBytes > mostHeldBytes) {
       forwarded = true;
       out.push(...held);
     }
+    if (heldBytes > mostReadBytes) held = [];
   };
 
   const finishHeld = (rest: Buffer): readonly Buffer[] => {
@@ -107,8 +107,8 @@ export function splitEvents(findEnd: FindEnd, onEvent: (event: Buffer) => Fate):
     heldBytes = 0;
     forwarded = false;
     const fate = readable ? onEvent(event) : 'keep';
-    if (alreadyOut) return [rest];
-    return fate === 'drop' ? [] : [event];
+    const left = alreadyOut ? rest : event;
+    return left.length === 0 || (fate === 'drop' && !alreadyOut) ? [] : [left];
   };
 
   return {
@@ -138,7 +138,7 @@ export function splitEvents(findEnd: FindEnd, onEvent: (event: Buffer) => Fate):
     },
     flush() {
       if (heldBytes === 0) return [];
-      return finishHeld(Buffer.alloc(0)).filter((piece) => piece.length > 0);
+      return finishHeld(Buffer.alloc(0));
     },
   };
 }

@@ -48,6 +48,8 @@ export function createSyncer(options: { readonly folder: number; readonly delayM
   }
 
   async function syncOne(fd: number): Promise<void> {
+    // Retired while its sync was under way: its last bytes may have come too late, the next group syncs and closes it.
+    const last = retired.has(fd);
     try {
       await syncFile(fd);
       failed.delete(fd);
@@ -55,7 +57,8 @@ export function createSyncer(options: { readonly folder: number; readonly delayM
       logger.error({ err: error }, 'spool did not reach the disk; calls are refused until it does');
       failed.add(fd);
     }
-    if (retired.delete(fd)) {
+    if (last) {
+      retired.delete(fd);
       failed.delete(fd);
       await closeFile(fd).catch((error: unknown) => logger.error({ err: error }, 'spool segment did not close'));
     }

@@ -182,7 +182,6 @@ export function openSpool(options: SpoolOptions): Spool {
     }
   }
 
-  trim(segments.filter(isSettled));
   return {
     recovered,
     writeOpen(record) {

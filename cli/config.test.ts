@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readKeysOptions, readUpOptions } from './config.ts';
+
+function problemsOf(read: object): readonly string[] {
+  return 'problems' in read ? (read.problems as readonly string[]) : [];
+}
+
+test('up has the documented defaults and takes every path after -f, as a shell pattern gives them', () => {
+  assert.deepEqual(readUpOptions(['-f', 'a.yaml', 'b.yaml', '--file', 'c'], {}), {
+    manifests: ['a.yaml', 'c', 'b.yaml'],
+    listen: { host: '127.0.0.1', port: 8787 },
+    adminListen: { host: '127.0.0.1', port: 8788 },
+    metricsListen: { host: '127.0.0.1', port: 9464 },
+    dataDir: '.keyforge',
+    json: false,
+    logLevel: 'warn',
+    secrets: {},
+  });
+});
+
+test('each flag has an environment variable, and the flag wins', () => {
+  const environment = {
+    KEYFORGE_FILE: 'x.yaml:y',
+    KEYFORGE_LISTEN: '[::1]:1',
+    KEYFORGE_DATA: '/data',
+    KEYFORGE_JSON: 'true',
+    KEYFORGE_SECRET_A_B: 'sk-1',
+    OPENAI_API_KEY: 'sk-2',
+  };
+  const read = readUpOptions(['--data', '/other'], environment);
+  assert.ok(!('problems' in read));
+  assert.deepEqual([read.manifests, read.listen, read.dataDir, read.json], [['x.yaml', 'y'], { host: '::1', port: 1 }, '/other', true]);
+  assert.equal(read.logLevel, 'info');
+  assert.deepEqual(read.secrets, { KEYFORGE_SECRET_A_B: 'sk-1' });
+});
+
+test('all mistakes are told at once', () => {
+  const args = [
+    '--listen',
+    '8787',
+    '--admin-listen',
+    '0.0.0.0:1',
+    '--metrics-listen',
+    'x:99999',
+    '--log-level',
+    'loud',
+    '--what',
+    '--data',
+    '--json=1',
+  ];
+  const problems = problemsOf(readUpOptions(args, {}));
+  for (const part of [
+    'no manifests',
+    '--listen: 8787',
+    'not loopback',
+    'x:99999',
+    'loud',
+    'unknown flag --what',
+    '--data needs',
+    '--json takes',
+  ]) {
+    assert.ok(
+      problems.some((problem) => problem.includes(part)),
+      `${part} in ${problems.join(' | ')}`,
+    );
+  }
+});
+
+test('keys takes an action and, but for list, a key', () => {
+  assert.deepEqual(readKeysOptions(['rotate', 'a/b', '--overlap', '1h'], {}), {
+    action: 'rotate',
+    key: 'a/b',
+    overlap: '1h',
+    dataDir: '.keyforge',
+    json: false,
+  });
+  assert.deepEqual(readKeysOptions(['list', '--json'], { KEYFORGE_ADMIN: 'http://127.0.0.1:1' }), {
+    action: 'list',
+    dataDir: '.keyforge',
+    json: true,
+    adminUrl: 'http://127.0.0.1:1',
+  });
+  for (const args of [
+    [],
+    ['drop'],
+    ['list', 'a/b'],
+    ['revoke'],
+    ['revoke', 'bot'],
+    ['rotate', 'a/b', 'c'],
+    ['revoke', 'a/b', '--overlap', '1h'],
+  ]) {
+    assert.equal(problemsOf(readKeysOptions(args, {})).length, 1, args.join(' '));
+  }
+});

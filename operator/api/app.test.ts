@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { request } from 'node:http';
+import { test } from 'node:test';
+import { pino } from 'pino';
+import { type Bench, openBench } from '../broker/fixture.ts';
+import { createAdminApi } from './app.ts';
+import { listenAdmin } from './server.ts';
+
+const capped = { limits: [{ window: 'Total', usd: '1.00' }] };
+const token = 'the-admin-token';
+
+interface Api {
+  readonly bench: Bench;
+  readonly url: string;
+  call(
+    method: string,
+    path: string,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<{ readonly status: number; readonly body: unknown }>;
+}
+
+function withApi(check: (api: Api) => Promise<void>): () => Promise<void> {
+  return async () => {
+    const bench = openBench();
+    bench.declare({ 'agents/bot': capped, 'agents/team': { ...capped, issueToken: false } });
+    const server = await listenAdmin(createAdminApi({ desk: bench.broker.desk, token, logger: pino({ level: 'silent' }) }), {
+      host: '127.0.0.1',
+      port: 0,
+    });
+    const call: Api['call'] = async (method, path, headers = { authorization: `Bearer ${token}` }) => {
+      const response = await fetch(server.url + path, { method, headers });
+      return { status: response.status, body: await response.json() };
+    };
+    try {
+      await check({ bench, url: server.url, call });
+    } finally {
+      await server.close();
+      bench.close();
+    }
+  };
+}
+
+function codeOf(body: unknown): string {
+  return (body as { readonly error: { readonly code: string } }).error.code;
+}
+
+test(
+  'every route but /healthz needs the admin token',
+  withApi(async ({ call, bench }) => {
+    for (const headers of [{}, { authorization: 'Bearer wrong' }, { authorization: token }, { authorization: `Basic ${token}` }]) {
+      for (const [method, path] of [
+        ['GET', '/v1/keys'],
+        ['POST', '/v1/keys/agents/bot/revoke'],
+        ['GET', '/anything'],
+      ] as const) {
+        const { status, body } = await call(method, path, headers as Record<string, string>);
+        assert.deepEqual([status, codeOf(body)], [401, 'unauthorized']);
+      }
+    }
+    assert.equal(bench.tokenIds('agents/bot').length, 1);
+    assert.deepEqual(await call('GET', '/healthz', {}), { status: 200, body: { ok: true } });
+  }),
+);
+
+test(
+  'a Host that is not loopback is refused even with the token: a rebound name reaches nothing',
+  withApi(async ({ url }) => {
+    const statusFor = (host: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        request(`${url}/v1/keys`, { headers: { host, authorization: `Bearer ${token}` } }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        })
+          .on('error', reject)
+          .end();
+      });
+    for (const host of ['evil.example', 'evil.example:8788', '127.0.0.1.evil.example', 'localhost.evil.example', '10.0.0.1']) {
+      assert.equal(await statusFor(host), 403, host);
+    }
+    for (const host of ['localhost:8788', '127.0.0.1', '[::1]:8788']) assert.equal(await statusFor(host), 200, host);
+  }),
+);
+
+test(
+  'keys are listed with state, money and hint, and never a token',
+  withApi(async ({ call, bench }) => {
+    const { body } = await call('GET', '/v1/keys');
+    const { keys } = body as { readonly keys: readonly Record<string, unknown>[] };
+    const [bot, team] = keys;
+    assert.deepEqual([bot?.['name'], bot?.['state'], bot?.['spentUsd'], bot?.['remainingUsd']], ['bot', 'active', '0.00', '1.00']);
+    assert.deepEqual([team?.['name'], team?.['state'], team?.['hint']], ['team', 'budget', undefined]);
+    assert.match(String(bot?.['hint']), /^vk_….{4}$/);
+    assert.ok(!JSON.stringify(body).includes(bench.files.read('agents/bot' as never) ?? 'missing'));
+  }),
+);
+
+test(
+  'revoke kills a key, rotate brings it back',
+  withApi(async ({ call, bench }) => {
+    assert.deepEqual(await call('POST', '/v1/keys/agents/bot/revoke'), { status: 200, body: { key: 'agents/bot', state: 'revoked' } });
+    assert.deepEqual(bench.tokenIds('agents/bot'), []);
+    const { status, body } = await call('POST', '/v1/keys/agents/bot/rotate');
+    assert.equal(status, 200);
+    assert.match((body as { readonly hint: string }).hint, /^vk_…/);
+    assert.equal(bench.tokenIds('agents/bot').length, 1);
+    assert.deepEqual(bench.events().slice(-2), ['key_revoked VirtualKey agents/bot', 'key_rotated VirtualKey agents/bot']);
+  }),
+);
+
+test(
+  'an overlap is a duration; the old token works for so long',
+  withApi(async ({ call, bench }) => {
+    for (const overlap of ['soon', '-1h', '5']) {
+      const { status, body } = await call('POST', `/v1/keys/agents/bot/rotate?overlap=${overlap}`);
+      assert.deepEqual([status, codeOf(body)], [400, 'invalid_request']);
+    }
+    const { body } = await call('POST', '/v1/keys/agents/bot/rotate?overlap=24h');
+    assert.ok((body as { readonly previousValidUntil?: string }).previousValidUntil);
+    assert.equal(bench.tokenIds('agents/bot').length, 2);
+  }),
+);
+
+test(
+  'what does not exist or cannot be done is told with a code',
+  withApi(async ({ call }) => {
+    for (const [method, path, status, code] of [
+      ['POST', '/v1/keys/agents/nobody/revoke', 404, 'not_found'],
+      ['POST', '/v1/keys/agents/nobody/rotate', 404, 'not_found'],
+      ['GET', '/v1/keys/agents/nobody/account', 404, 'not_found'],
+      ['POST', '/v1/keys/agents/team/rotate', 409, 'conflict'],
+      ['GET', '/v1/keys/agents/bot/revoke', 404, 'not_found'],
+      ['GET', '/v1/keys/%E0%A4%A/x/account', 400, 'invalid_request'],
+    ] as const) {
+      const reply = await call(method, path);
+      assert.deepEqual([reply.status, codeOf(reply.body)], [status, code], path);
+    }
+    assert.equal(((await call('GET', '/v1/keys/agents/bot/account')).body as { readonly key: string }).key, 'agents/bot');
+  }),
+);

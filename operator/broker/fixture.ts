@@ -1,0 +1,104 @@
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { formatProblem } from '../../core/errors.ts';
+import type { KeyName } from '../../core/key.ts';
+import { parseManifests } from '../../core/manifest/parse.ts';
+import { openSqliteStore } from '../store/sqlite.ts';
+import type { EntryRow, Store } from '../store/types.ts';
+import { type Broker, createBroker } from './broker.ts';
+import { findCredentials } from './credentials.ts';
+import { openTokenFiles, type TokenFiles } from './token-files.ts';
+
+/** For tests: a VirtualKey without `kind` and `metadata`. */
+export type Spec = Readonly<Record<string, unknown>>;
+
+/** For tests: a broker over a real store in a folder of its own. */
+export interface Bench {
+  readonly broker: Broker;
+  readonly store: Store;
+  readonly files: TokenFiles;
+  /** Adopts these keys beside a pool that every namespace may use; problems as text. */
+  declare(keys: Readonly<Record<string, Spec>>): readonly string[];
+  /** The ids of the tokens that open a key now. */
+  tokenIds(key: string): readonly string[];
+  /** Bodies of the operator's own stream, as `type object`. */
+  events(): readonly string[];
+  /** Ends broker and store and opens them again on the same folder. Nothing is declared then. */
+  restart(): void;
+  close(): void;
+}
+
+const pool = {
+  kind: 'ProviderPool',
+  apiVersion: 'keyforge.dev/v1alpha1',
+  metadata: { name: 'openai', namespace: 'platform' },
+  spec: {
+    provider: 'OpenAI',
+    keys: [{ name: 'a', secretRef: { name: 'openai', key: 'a' } }],
+    consumers: [{ namespaceSelector: {} }],
+    models: [{ name: 'small', maxOutputTokens: 100, pricePerMillion: { input: '1', output: '2' } }],
+  },
+};
+
+/** Opens a bench; nothing is declared yet. */
+export function openBench(clock: () => number = Date.now): Bench {
+  const dir = mkdtempSync(join(tmpdir(), 'keyforge-broker-'));
+  const rootKey = Buffer.alloc(32, 7);
+  const logger = pino({ level: 'silent' });
+  const files = openTokenFiles(join(dir, 'tokens'));
+  let { store, broker } = start();
+
+  function start(): { readonly store: Store; readonly broker: Broker } {
+    const opened = openSqliteStore({ path: join(dir, 'keyforge.db'), clock });
+    const deps = { store: opened, files, rootKey, logger, book: () => [], random: randomBytes, instance: 'test' };
+    return { store: opened, broker: createBroker(deps) };
+  }
+
+  function stop(): void {
+    broker.close();
+    store.close();
+  }
+
+  return {
+    get broker() {
+      return broker;
+    },
+    get store() {
+      return store;
+    },
+    files,
+    declare(keys) {
+      const declared = Object.entries(keys).map(([key, spec]) => {
+        const [namespace, name] = key.split('/');
+        const pools = 'parentRef' in spec ? {} : { pools: [{ name: 'openai', namespace: 'platform' }] };
+        return { kind: 'VirtualKey', apiVersion: 'keyforge.dev/v1alpha1', metadata: { namespace, name }, spec: { ...pools, ...spec } };
+      });
+      const documents = [pool, ...declared].map((value) => ({ file: 'test.yaml', line: 1, value, lineOf: () => undefined }));
+      const { manifests, problems } = parseManifests(documents);
+      if (problems.length > 0) return problems.map(formatProblem);
+      const found = findCredentials(manifests, { KEYFORGE_SECRET_OPENAI_A: 'sk-real' });
+      return broker.adopt({ manifests, credentials: found.credentials, missing: found.problems }).map(formatProblem);
+    },
+    tokenIds: (key) =>
+      store
+        .transaction((tx) => tx.keys.tokens(key as KeyName).filter(({ validUntilMs }) => (validUntilMs ?? Infinity) > tx.now()))
+        .map(({ id }) => id),
+    events: () => store.transaction((tx) => tx.streams.entries(0, 1000)).flatMap(eventOf),
+    restart() {
+      stop();
+      ({ store, broker } = start());
+    },
+    close() {
+      stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+function eventOf({ key, body }: EntryRow): readonly string[] {
+  const { type, object } = JSON.parse(body.toString()) as { readonly type: string; readonly object: string };
+  return key === 'operator' ? [`${type} ${object}`] : [];
+}

@@ -1,0 +1,340 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { StreamId } from '../../core/audit/types.ts';
+import type { Need } from '../../core/budget/types.ts';
+import type { Grant, GrantDenial, GrantReply } from '../../core/control.ts';
+import { type KeyName, keyName } from '../../core/key.ts';
+import type { AccountNode, AccountPlan } from '../../core/policy/documents.ts';
+import { body, callBody, type FakeProxy, fakeWorld, type World } from './fake-world.ts';
+import { abandon, credit, grant } from './ledger.ts';
+import { recallTargets, spent, view } from './view.ts';
+
+const bot = keyName('agents', 'bot');
+const other = keyName('agents', 'other');
+const start = Date.UTC(2026, 10, 21, 12);
+
+function planFor(key: KeyName, usdNano: number, more: Partial<AccountNode> = {}): AccountPlan {
+  return { key, path: [key], nodes: [{ key, limits: [{ window: 'Day', usdNano, timeZone: 'Etc/UTC' }], rate: {}, ...more }] };
+}
+
+const plan = planFor(bot, 100);
+
+function money(boundNano: number, more: object = {}) {
+  const figures = { atLeastNano: boundNano, boundNano, wantNano: boundNano, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+  return { ...figures, ...more };
+}
+
+function need(boundNano: number): Need {
+  return { atLeastNano: boundNano, boundNano, requests: 1, tokens: 0 };
+}
+
+function granted(reply: GrantReply): Grant {
+  assert.ok('grant' in reply, JSON.stringify(reply));
+  return reply.grant;
+}
+
+function denied(reply: GrantReply): GrantDenial {
+  assert.ok('denial' in reply, JSON.stringify(reply));
+  return reply.denial;
+}
+
+function spend(proxy: FakeProxy, costNano: number, from = plan): void {
+  const reservation = proxy.reserve(need(costNano), from);
+  assert.ok(reservation);
+  proxy.write(callBody(proxy.key, proxy.wallet.settle(reservation, costNano, 0)));
+}
+
+function accountOf(world: World, of = plan) {
+  return world.store.transaction((tx) => view(tx, of)).accounts.find(({ window }) => window === 'Day');
+}
+
+function kinds(world: World): readonly string[] {
+  return world.notes.map(({ kind, severity }) => `${severity} ${kind}`);
+}
+
+test('money is granted only to a stream that is stored up to the head it names', () => {
+  const proxy = fakeWorld(start).proxy(bot, 'p1');
+  proxy.write(body('epoch_open'));
+  assert.deepEqual([denied(proxy.ask(money(1), plan)).code, denied(proxy.ask(money(1), plan)).retryAfterSeconds], ['grant_unavailable', 1]);
+  proxy.ship();
+  granted(proxy.ask(money(1), plan));
+});
+
+test('an epoch that is unknown, another key’s, not open or not the newest gets no money', () => {
+  const world = fakeWorld(start);
+  const proxy = world.proxy(bot, 'p1');
+  const ask = { ...money(1), stream: proxy.stream, epoch: 1, head: -1, askId: 'a' };
+  const code = (more: object, from = plan): string =>
+    denied(world.store.transaction((tx) => grant(tx, { ...ask, ...more }, from))).message.replace(/^.*?: /, '');
+  assert.match(code({ epoch: 7 }), /not open/);
+  assert.match(code({}, planFor(other, 100)), /not open/);
+  proxy.write(body('epoch_close'));
+  proxy.ship();
+  assert.match(code({}), /closed/);
+  proxy.openEpoch();
+  proxy.openEpoch();
+  assert.match(code({ epoch: 2 }), /superseded/);
+});
+
+test('a proxy that restarts to shed its record gets nothing until the earlier epoch is accounted for', () => {
+  const world = fakeWorld(start);
+  const proxy = world.proxy(bot, 'p1');
+  granted(proxy.ask(money(50), plan));
+  proxy.openEpoch();
+  assert.match(denied(proxy.ask(money(1), plan)).message, /epoch 1 still holds grants/);
+  proxy.write(body('epoch_recovered', { recoveredEpoch: 1, lastSeq: -1, whole: false, charges: [] }));
+  proxy.ship();
+  granted(proxy.ask(money(1), plan));
+  assert.equal(accountOf(world)?.burnedNanoUsd, '50');
+});
+
+test('the same ask again gets the same grant, and none once that has ended', () => {
+  const world = fakeWorld(start);
+  const proxy = world.proxy(bot, 'p1');
+  const ask = { ...money(40), stream: proxy.stream, epoch: 1, head: -1, askId: 'a' };
+  const send = (more = {}): GrantReply => world.store.transaction((tx) => grant(tx, { ...ask, ...more }, plan));
+  const first = granted(send());
+  world.clock.nowMs += 1000;
+  const second = granted(send());
+  assert.equal(second.id, first.id);
+  assert.equal(second.validForMs, (first.validForMs ?? 0) - 1000);
+  assert.equal(accountOf(world)?.outstandingNanoUsd, '40');
+  proxy.write(body('release', { grants: [first.id] }));
+  proxy.ship();
+  assert.equal(denied(send({ head: 0 })).code, 'grant_unavailable');
+});
+
+test('a grant id carries the store’s incarnation', () => {
+  const world = fakeWorld(start);
+  const { id } = granted(world.proxy(bot, 'p1').ask(money(1), plan));
+  assert.ok(id.startsWith(`${world.store.transaction((tx) => tx.incarnation)}.`));
+});
+
+test('figures that are no whole numbers are an error, not a grant', () => {
+  const proxy = fakeWorld(start).proxy(bot, 'p1');
+  for (const bad of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
+    assert.throws(() => proxy.ask(money(1, { wantNano: bad }), plan), RangeError);
+    assert.throws(() => proxy.ask(money(bad), plan), RangeError);
+  }
+});
+
+test('200 parallel calls through 20 proxies on a budget for one admit exactly one', () => {
+  const world = fakeWorld(start);
+  const proxies = Array.from({ length: 20 }, (_, index) => world.proxy(bot, `p${index}`));
+  const admitted = Array.from({ length: 200 }, (_, index) => proxies[index % 20]?.reserve(need(60), plan)).filter(Boolean);
+  assert.equal(admitted.length, 1);
+});
+
+test('spend shown is the sum of the entries that are stored, at every moment', () => {
+  const world = fakeWorld(start);
+  const proxy = world.proxy(bot, 'p1');
+  for (const cost of [10, 20, 30]) {
+    spend(proxy, cost);
+    const before = world.store.transaction((tx) => spent(tx, bot));
+    proxy.ship();
+    assert.equal(
+      world.store.transaction((tx) => spent(tx, bot)),
+      before + cost,
+    );
+  }
+  assert.deepEqual(accountOf(world), {
+    key: bot,
+    window: 'Day',
+    windowStart: '2026-11-21T00:00:00.000Z',
+    windowEnd: '2026-11-22T00:00:00.000Z',
+    capNanoUsd: '100',
+    spentNanoUsd: '60',
+    outstandingNanoUsd: '0',
+    burnedNanoUsd: '0',
+    requestsUsed: 3,
+  });
+});
+
+test('accounts survive their key: a new stream of a re-created key finds what was spent', () => {
+  const world = fakeWorld(start);
+  const proxy = world.proxy(bot, 'p1');
+  spend(proxy, 80);
+  proxy.write(body('epoch_close'));
+  proxy.ship();
+  world.store.transaction((tx) => tx.keys.forget(bot));
+  assert.equal(denied(world.proxy(bot, 'p2').ask(money(21), plan)).code, 'budget_exhausted');
+});
+
+test('an entry that names a grant of nobody, of another stream or of another epoch settles nothing', () => {
+  const world = fakeWorld(start);
+  const [mine, theirs] = [world.proxy(bot, 'p1'), world.proxy(bot, 'p2')];
+  const { id } = granted(theirs.ask(money(50), plan));
+  const pay = (grantId: string, costNanoUsd = '10'): void => {
+    mine.write(callBody(bot, [{ grant: grantId, costNanoUsd }]));
+    mine.ship();
+  };
+  pay(id);
+  pay('none');
+  const { id: own } = granted(mine.ask(money(20), plan));
+  for (const amount of ['-5', '1e3', '0.5', '', '99999999999999999']) pay(own, amount);
+  mine.write({ ...callBody(bot, [{ grant: own, costNanoUsd: '10' }]), costNanoUsd: '11' });
+  mine.write(body('release', { grants: [id] }));
+  mine.ship();
+  mine.openEpoch();
+  mine.write(callBody(bot, [{ grant: own, costNanoUsd: '10' }]));
+  mine.ship();
+  assert.deepEqual([...new Set(kinds(world))], ['quarantine foreign_grant', 'quarantine unknown_grant', 'quarantine bad_amount']);
+  assert.equal(
+    world.store.transaction((tx) => spent(tx, bot)),
+    0,
+  );
+  assert.equal(accountOf(world)?.outstandingNanoUsd, '70');
+});
+
+test('one bad payment among good ones settles none of them', () => {
+  const world = fakeWorld(start);
+  const proxy = world.proxy(bot, 'p1');
+  const { id } = granted(proxy.ask(money(50), plan));
+  proxy.write(
+    callBody(bot, [
+      { grant: id, costNanoUsd: '10' },
+      { grant: 'none', costNanoUsd: '10' },
+    ]),
+  );
+  proxy.ship();
+  assert.equal(
+    world.store.transaction((tx) => spent(tx, bot)),
+    0,
+  );
+});
+
+test('a cost beyond the grant raises an alarm and is charged', () => {
+  const world = fakeWorld(start);
+  const proxy = world.proxy(bot, 'p1');
+  const { id } = granted(proxy.ask(money(50), plan));
+  proxy.write(callBody(bot, [{ grant: id, costNanoUsd: '75' }]));
+  proxy.write(callBody(bot, [{ grant: id, costNanoUsd: '5' }]));
+  proxy.ship();
+  assert.deepEqual(
+    world.notes.map(({ kind, nano }) => [kind, nano]),
+    [
+      ['overdraft', 25],
+      ['spent_after_close', 5],
+    ],
+  );
+  assert.equal(accountOf(world)?.spentNanoUsd, '80');
+});
+
+test('epoch_close gives back all that the epoch still holds', () => {
+  const world = fakeWorld(start);
+  const proxy = world.proxy(bot, 'p1');
+  granted(proxy.ask(money(50), plan));
+  granted(proxy.ask(money(30), plan));
+  proxy.write(body('epoch_close'));
+  proxy.ship();
+  assert.equal(accountOf(world)?.outstandingNanoUsd, '0');
+  granted(world.proxy(bot, 'p2').ask(money(100), plan));
+});
+
+test('recovery with a whole tail charges open calls at their bound and gives back the rest, once', () => {
+  const world = fakeWorld(start);
+  const proxy = world.proxy(bot, 'p1');
+  const { id } = granted(proxy.ask(money(50), plan));
+  const charges = [{ requestId: 'r', paidFrom: [{ grant: id, costNanoUsd: '20', requests: 1 }] }];
+  proxy.openEpoch();
+  proxy.write(body('epoch_recovered', { recoveredEpoch: 1, lastSeq: -1, whole: true, charges }));
+  proxy.write(body('epoch_recovered', { recoveredEpoch: 1, lastSeq: -1, whole: true, charges }));
+  proxy.ship();
+  assert.deepEqual(kinds(world), ['alarm recovered_twice']);
+  const account = accountOf(world);
+  assert.deepEqual(
+    [account?.spentNanoUsd, account?.outstandingNanoUsd, account?.burnedNanoUsd, account?.requestsUsed],
+    ['20', '0', '0', 1],
+  );
+});
+
+test('recovery whose tail is not stored burns, and the tail is charged to that when it comes', () => {
+  const world = fakeWorld(start);
+  const proxy = world.proxy(bot, 'p1');
+  const { id } = granted(proxy.ask(money(50), plan));
+  const late = proxy.write(callBody(bot, [{ grant: id, costNanoUsd: '20' }]));
+  proxy.spool = [];
+  proxy.openEpoch();
+  proxy.write(body('epoch_recovered', { recoveredEpoch: 1, lastSeq: 0, whole: true, charges: [] }));
+  proxy.ship();
+  assert.deepEqual(kinds(world), ['alarm recovery_gap', 'alarm burned']);
+  assert.equal(accountOf(world)?.burnedNanoUsd, '50');
+  proxy.deliver(late);
+  assert.deepEqual([accountOf(world)?.spentNanoUsd, accountOf(world)?.burnedNanoUsd], ['20', '30']);
+});
+
+test('recovery of an epoch that never was, or of a later one, is refused', () => {
+  const world = fakeWorld(start);
+  const proxy = world.proxy(bot, 'p1');
+  proxy.write(body('epoch_recovered', { recoveredEpoch: 1, lastSeq: -1, whole: true, charges: [] }));
+  proxy.write(body('epoch_recovered', { recoveredEpoch: 9, lastSeq: -1, whole: true, charges: [] }));
+  proxy.ship();
+  assert.deepEqual(kinds(world), ['quarantine recovery_gap', 'quarantine recovery_gap']);
+});
+
+test('a new epoch that knows of no earlier one burns what that held', () => {
+  const world = fakeWorld(start);
+  const proxy = world.proxy(bot, 'p1');
+  granted(proxy.ask(money(50), plan));
+  proxy.openEpoch();
+  proxy.write(body('epoch_open'));
+  proxy.ship();
+  assert.equal(accountOf(world)?.burnedNanoUsd, '50');
+  granted(proxy.ask(money(50), plan));
+});
+
+test('an abandoned epoch burns what it held, and a credit gives that back', () => {
+  const world = fakeWorld(start);
+  const proxy = world.proxy(bot, 'p1');
+  const { id } = granted(proxy.ask(money(70), plan));
+  assert.deepEqual(
+    world.store.transaction((tx) => abandon(tx, proxy.stream, 1)),
+    [{ grant: id, nano: 70 }],
+  );
+  const fresh = world.proxy(bot, 'p2');
+  assert.equal(denied(fresh.ask(money(31), plan)).code, 'budget_exhausted');
+  assert.equal(
+    world.store.transaction((tx) => credit(tx, [id, 'none'])),
+    70,
+  );
+  assert.equal(
+    world.store.transaction((tx) => credit(tx, [id])),
+    0,
+  );
+  granted(fresh.ask(money(100), plan));
+});
+
+test('a proxy that gives nothing back is stopped at 256 open grants', () => {
+  const world = fakeWorld(start);
+  const proxy = world.proxy(bot, 'p1');
+  for (let count = 0; count < 256; count += 1) granted(proxy.ask(money(1), planFor(bot, 1e6)));
+  assert.match(denied(proxy.ask(money(1), planFor(bot, 1e6))).message, /256 grants are open/);
+});
+
+test('a recall goes to the keys whose proxies hold unspent money of the tightest account', () => {
+  const world = fakeWorld(start);
+  const team = keyName('agents', 'team');
+  const under = (key: KeyName, own: number): AccountPlan => {
+    const root = planFor(team, 100).nodes;
+    return { key, path: [team, key], nodes: [...root, ...planFor(key, own).nodes] };
+  };
+  granted(world.proxy(bot, 'p1').ask(money(60), under(bot, 1000)));
+  granted(world.proxy(bot, 'p2').ask(money(20), under(bot, 1000)));
+  const asker = world.proxy(other, 'p1');
+  assert.equal(denied(asker.ask(money(30), under(other, 1000))).code, 'budget_reserved');
+  assert.deepEqual(
+    world.store.transaction((tx) => recallTargets(tx, under(other, 1000))),
+    [bot],
+  );
+});
+
+test('the next window starts from nothing, and what is left of the last cannot be spent in it', () => {
+  const world = fakeWorld(start);
+  const proxy = world.proxy(bot, 'p1' as StreamId);
+  granted(proxy.ask(money(100), plan));
+  world.clock.nowMs = Date.UTC(2026, 10, 22);
+  const reservation = proxy.reserve(need(100), plan);
+  assert.equal(reservation?.amountNano, 100);
+  assert.equal(proxy.wallet.heldNano(), 200);
+  assert.equal(proxy.wallet.expired(world.clock.nowMs).length, 1);
+});

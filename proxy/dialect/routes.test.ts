@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isRefusal } from '../../core/errors.ts';
+import { callerFamily, endpointTemplates, matchRoute, type Route } from './routes.ts';
+
+function route(method: string, target: string, headers: Record<string, string> = {}): Route | null {
+  const found = matchRoute(method, target, headers);
+  if (!isRefusal(found)) return found;
+  assert.equal(found.code, 'not_found');
+  return null;
+}
+
+function call(target: string): readonly unknown[] | null {
+  const found = route('POST', target);
+  return found?.kind === 'call' ? [found.endpoint, found.dialect.id, found.family, found.action, found.search] : null;
+}
+
+test('every route of the contract leads to its dialect', () => {
+  assert.deepEqual(call('/v1/chat/completions'), ['/v1/chat/completions', 'openai.chat', 'openai', {}, '']);
+  assert.deepEqual(call('/v1/responses?x=1'), ['/v1/responses', 'openai.responses', 'openai', {}, '?x=1']);
+  assert.deepEqual(call('/v1/embeddings'), ['/v1/embeddings', 'openai.embeddings', 'openai', {}, '']);
+  for (const path of ['/v1/messages', '/messages'])
+    assert.deepEqual(call(`${path}?beta=true`), ['/v1/messages', 'anthropic.messages', 'anthropic', {}, '?beta=true']);
+  assert.deepEqual(call('/v1/messages/count_tokens'), ['/v1/messages/count_tokens', 'anthropic.count_tokens', 'anthropic', {}, '']);
+  for (const version of ['v1', 'v1beta']) {
+    const gemini = (action: string, id: string, stream: boolean): void => {
+      const expected = [`/v1beta/models/{model}:${action}`, id, 'gemini', { stream, model: 'gemini-3-pro' }, '?alt=sse'];
+      assert.deepEqual(call(`/${version}/models/gemini-3-pro:${action}?alt=sse`), expected);
+    };
+    gemini('generateContent', 'gemini.generateContent', false);
+    gemini('streamGenerateContent', 'gemini.generateContent', true);
+    gemini('countTokens', 'gemini.countTokens', false);
+    gemini('embedContent', 'gemini.embedContent', false);
+  }
+  assert.equal(endpointTemplates.length, 9);
+});
+
+test('KeyForge’s own routes are told from calls', () => {
+  assert.deepEqual(route('GET', '/v1/models'), { kind: 'own', family: 'openai', own: 'models' });
+  assert.deepEqual(route('GET', '/v1/models', { 'anthropic-version': '2023-06-01' }), { kind: 'own', family: 'anthropic', own: 'models' });
+  assert.deepEqual(route('GET', '/v1beta/models'), { kind: 'own', family: 'gemini', own: 'models' });
+  assert.deepEqual(route('GET', '/v1/models', { 'x-goog-api-key': 'k' }), { kind: 'own', family: 'gemini', own: 'models' });
+  assert.deepEqual(route('GET', '/keyforge/v1/self'), { kind: 'own', family: 'openai', own: 'self' });
+  assert.deepEqual(route('GET', '/keyforge/v1/keys'), { kind: 'own', family: 'openai', own: 'children' });
+  assert.deepEqual(route('POST', '/keyforge/v1/keys'), { kind: 'own', family: 'openai', own: 'mint' });
+  for (const name of ['agents/sub', 'agents%2Fsub']) {
+    assert.deepEqual(route('DELETE', `/keyforge/v1/keys/${name}`), { kind: 'own', family: 'openai', own: 'unmint', child: 'agents/sub' });
+  }
+});
+
+test('anything else is not found', () => {
+  for (const [method, target] of [
+    ['HEAD', '/'],
+    ['GET', '/'],
+    ['GET', '/v1/chat/completions'],
+    ['HEAD', '/v1/models'],
+    ['POST', '/v1/models'],
+    ['post', '/v1/responses'],
+    ['POST', ''],
+    ['POST', '*'],
+    ['POST', 'http://other.example/v1/responses'],
+    ['POST', '//v1/responses'],
+    ['POST', '/v1/responses/'],
+    ['POST', '/v1//responses'],
+    ['POST', '/v1/Responses'],
+    ['POST', '/v1/responses/../embeddings'],
+    ['POST', '/v1/%72esponses'],
+    ['POST', '/chat/completions'],
+    ['POST', '/v1/files'],
+    ['POST', '/v1/realtime/client_secrets'],
+    ['POST', '/v1beta/models/gemini:batchGenerateContent'],
+    ['POST', '/v1beta/models/gemini:constructor'],
+    ['POST', '/v1beta/models/:generateContent'],
+    ['POST', '/v1beta/models:generateContent'],
+    ['POST', '/v1beta/tunedModels/x:generateContent'],
+    ['DELETE', '/keyforge/v1/keys'],
+    ['DELETE', '/keyforge/v1/keys/'],
+    ['POST', `/v1beta/models/${'a'.repeat(300)}:generateContent`],
+    ['POST', `/${'a'.repeat(100_000)}`],
+  ] as const) {
+    assert.equal(route(method, target), null, `${method} ${target.slice(0, 80)}`);
+  }
+});
+
+test('a model in a path is decoded once and means one thing', () => {
+  const model = (name: string): unknown => {
+    const found = route('POST', `/v1beta/models/${name}:generateContent`);
+    return found?.kind === 'call' ? found.action.model : null;
+  };
+  assert.equal(model('gemini-2.5-flash'), 'gemini-2.5-flash');
+  assert.equal(model('team/pool/gemini%402'), 'team/pool/gemini@2');
+  assert.equal(model('publishers%2Fgoogle%2Fx'), 'publishers/google/x');
+  assert.equal(model('ft:x:y'), 'ft:x:y');
+  const hostile = [
+    '..',
+    '%2e%2e',
+    '%2e%2e%2fx',
+    'a/../b',
+    'a%2f..%2fb',
+    '%252e%252e',
+    'a%00',
+    'a%0d%0ab',
+    'a%3fb',
+    'a%23b',
+    'a b',
+    'a%20b',
+    'a%',
+    'a%ff',
+    '/a',
+    'a//b',
+    'a/./b',
+    'a/',
+    'a/.',
+    '.',
+    'é',
+    'a\\b',
+    'a%5cb',
+  ];
+  for (const name of hostile) assert.equal(model(name), null, name);
+});
+
+test('the family of a caller is known before its route', () => {
+  assert.equal(callerFamily('/v1beta/nothing', {}), 'gemini');
+  assert.equal(callerFamily('/v1/messages/batches', {}), 'anthropic');
+  assert.equal(callerFamily('/nothing', {}), 'openai');
+});
