@@ -46,8 +46,9 @@ test('all mistakes are told at once', () => {
     '--log-level',
     'loud',
     '--what',
-    '--data',
     '--json=1',
+    '--data',
+    '--file',
   ];
   const problems = problemsOf(readUpOptions(args, {}));
   for (const part of [

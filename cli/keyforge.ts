@@ -64,4 +64,5 @@ function crash(error: unknown): never {
 
 process.on('uncaughtException', crash);
 process.on('unhandledRejection', crash);
-process.exitCode = await main(process.argv.slice(2));
+// Not left to the event loop: what a failed start left open must not keep the process.
+process.exit(await main(process.argv.slice(2)));

@@ -92,6 +92,7 @@ async function runIn(folder: string, { options, manifests, environment, io }: Ru
     watch: 'frozen',
     logger: pino({ level: 'error' }, pino.destination({ dest: 2, sync: true })),
   });
+  standalone.failure.then((error) => io.stderr.write(`keyforge: calls are refused from now on: ${error.message}\n`));
   let code = ownFailure;
   try {
     const key = standalone.keys.find((each) => `${each.namespace}/${each.name}` === manifests.key);

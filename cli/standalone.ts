@@ -4,6 +4,7 @@ import { uptime } from 'node:os';
 import { join } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 import type { Logger } from 'pino';
+import { addressProblem } from '../operator/api/server.ts';
 import { replaceFile } from '../operator/broker/replace-file.ts';
 import type { IssuedKey } from '../operator/config.ts';
 import { type Proxy as DataPlane, startProxy } from '../proxy/main.ts';
@@ -136,12 +137,10 @@ function readText(path: string): string | null {
   }
 }
 
+/** An address that cannot be had is the user's to mend; everything else stays as it is. */
 function explained(error: unknown): unknown {
-  const { code, address, port } = error as { readonly code?: string; readonly address?: string; readonly port?: number };
-  if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') return error;
-  if (port === undefined) return error;
-  const why = { EADDRINUSE: 'is in use', EACCES: 'needs privileges', EADDRNOTAVAIL: 'is not an address of this machine' }[code];
-  return new StandaloneFailed(`${address}:${port} ${why}: choose another with --listen, --admin-listen or --metrics-listen`);
+  const problem = error instanceof Error ? addressProblem(error.cause ?? error) : null;
+  return problem === null ? error : new StandaloneFailed(problem);
 }
 
 function codeOf(error: unknown): string {

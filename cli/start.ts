@@ -34,7 +34,11 @@ async function start(): Promise<void> {
     () => remainingUsd(standalone, token),
     (line) => process.stdout.write(`${line}\n`),
   );
-  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
+  standalone.onReload((problems) => {
+    for (const problem of problems) process.stderr.write(`keyforge: not adopted, the last good state goes on: ${problem}\n`);
+  });
+  const failure = await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM'), standalone.failure]);
+  if (failure instanceof Error) throw failure;
   process.stdout.write('\nKeyForge stops: calls in flight are let finish.\n');
   await stopFollowing();
   await standalone.close();

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -166,8 +167,8 @@ test('what is wrong with the manifests is told all at once, and nothing starts',
 
 test('an address that is taken is told with the flag to change', async () => {
   writeFileSync(join(dir, 'm.yaml'), pool + key('bot', '5.00'));
-  const { createServer } = await import('node:net');
   const server = createServer().listen(0, '127.0.0.1');
+  server.unref();
   await once(server, 'listening');
   const { port } = server.address() as { readonly port: number };
   for (const flag of ['--listen', '--admin-listen']) {

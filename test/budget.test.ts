@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { CallBody } from '../core/audit/types.ts';
 import { eventually, recordedNano, startWorld, type World } from './harness.ts';
-import { keyManifest } from './manifests.ts';
+import { keyManifest, poolManifest } from './manifests.ts';
 
 const model = 'gpt-5.4-mini';
 const path = '/v1/chat/completions';
@@ -66,6 +66,35 @@ test('a budget is never overspent, and what is recorded is what the provider bil
   assert.ok(world.provider.bill().totalPico <= 10_000_000_000n, `billed ${world.provider.bill().totalPico} pico-USD`);
   assert.equal(recordedNano(records), billedNano(world));
   assert.ok(world.provider.bill().calls > 5, 'most of the budget can be used');
+});
+
+test('the built-in price book comes to the provider’s own bill, for cached, written and reasoning tokens too', async () => {
+  const families = { openai: 'OpenAI', anthropic: 'Anthropic', gemini: 'Gemini' } as const;
+  const names = Object.keys(families) as (keyof typeof families)[];
+  await using world = await startWorld({
+    pools: (url) => names.map((name) => poolManifest({ name, provider: families[name], endpoint: url })).join('---\n'),
+    keys: { 'bot.yaml': keyManifest('bot', { limits: [{ window: 'Day', usd: '20.00' }] }) },
+  });
+  const messages = [{ role: 'user', content: 'A prompt that is long enough to be worth a cache, and asked again and again' }];
+  const cached = (ttl: string) => [{ type: 'text', text: `cached for ${ttl}`, cache_control: { type: 'ephemeral', ttl } }];
+  const calls: readonly (readonly [string, unknown])[] = [
+    ...['gpt-5.4-mini', 'gpt-5.4'].flatMap((name) => [
+      [path, { model: name, messages, max_completion_tokens: 200 }] as const,
+      ['/v1/responses', { model: name, input: 'Hello', max_output_tokens: 200 }] as const,
+    ]),
+    ['/v1/embeddings', { model: 'text-embedding-3-small', input: 'Hello' }],
+    ...['claude-haiku-4-5', 'claude-sonnet-5'].flatMap((name) =>
+      ['5m', '1h'].map((ttl) => ['/v1/messages', { model: name, messages, max_tokens: 200, system: cached(ttl) }] as const),
+    ),
+    ['/v1beta/models/gemini-2.5-flash:generateContent', { contents: [{ role: 'user', parts: [{ text: 'Hello' }] }] }],
+  ];
+  for (const [route, body] of [...calls, ...calls]) {
+    const response = await world.post(route, body, { headers: { 'anthropic-version': '2023-06-01' } });
+    assert.equal(response.status, 200, await response.text());
+  }
+  const seen = world.provider.calls().map((call) => call.usage);
+  assert.ok(seen.some((usage) => (usage?.cachedInput ?? 0) > 0) && seen.some((usage) => (usage?.cacheWrite1h ?? 0) > 0));
+  assert.equal(recordedNano(await settledRecords(world)), billedNano(world));
 });
 
 test('an exhausted budget is 402, final, and says when it opens again', async () => {
@@ -248,8 +277,7 @@ test('sub-agent keys are narrower, spend their parent’s money, and end with it
   assert.notEqual(outcomes[3], 'ok');
   const greedy = await world.post('/keyforge/v1/keys', { usd: '5.00' });
   assert.ok(!greedy.ok, 'more than the parent has');
+  assert.equal(recordedNano(await settledRecords(world)), billedNano(world));
   await world.remove('bot.yaml');
   await eventually(async () => ((await world.post(path, ask, { token })).status === 401 ? true : undefined), 'the child to end', 2000);
-  const records = await settledRecords(world);
-  assert.equal(recordedNano(records), billedNano(world));
 });

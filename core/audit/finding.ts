@@ -61,9 +61,9 @@ export function explain(suspects: readonly Suspect[], seal: Sealer): Finding[] {
       continue;
     }
     explained.add(twin);
-    const { stream, epoch, seq } = suspect.entry;
-    const message = `seq ${seq} and seq ${twin.entry.seq} have changed places`;
-    findings.push({ kind: 'swapped', stream, epoch, from: seq, to: twin.entry.seq, message });
+    const { stream, epoch } = suspect.entry;
+    const [from, to] = [suspect.entry.seq, twin.entry.seq].sort((a, b) => a - b) as [number, number];
+    findings.push({ kind: 'swapped', stream, epoch, from, to, message: `seq ${from} and seq ${to} have changed places` });
   }
   return findings;
 }

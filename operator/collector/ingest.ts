@@ -7,7 +7,12 @@ import type { EntryRow, EpochRow, Tx } from '../store/types.ts';
 import { parseBody } from './body.ts';
 import { type OwnDeps, recordOwn } from './own.ts';
 import { openRow, sealRow } from './seal.ts';
-import { supersede } from './supersede.ts';
+import { type BurnNote, supersede } from './supersede.ts';
+
+export interface SettlementNote extends BurnNote {
+  readonly severity: 'quarantine' | 'alarm';
+  readonly message: string;
+}
 
 export interface CollectorDeps extends OwnDeps {
   /** The ledger's settlement. A note of severity `quarantine` means that nothing was settled. */
@@ -15,7 +20,7 @@ export interface CollectorDeps extends OwnDeps {
     tx: Tx,
     entry: { readonly stream: StreamId; readonly epoch: number; readonly seq: number },
     body: ProxyBody,
-  ) => readonly { readonly severity: 'quarantine' | 'alarm'; readonly message: string }[];
+  ) => readonly SettlementNote[];
 }
 
 /**
@@ -62,6 +67,11 @@ interface Intake {
   save(): void;
 }
 
+interface Settled {
+  readonly body: ProxyBody;
+  readonly notes: readonly SettlementNote[];
+}
+
 function openIntake(tx: Tx, row: EpochRow, deps: CollectorDeps): Intake {
   const { stream, epoch } = row;
   const seal = createSealer(stream, epoch);
@@ -73,8 +83,8 @@ function openIntake(tx: Tx, row: EpochRow, deps: CollectorDeps): Intake {
   let lastMac: Buffer = Buffer.from(row.lastMac, 'hex');
   let changed = false;
 
-  /** Null where the entry is authentic, next in the chain and its money right: then it is settled. */
-  function settle(entry: Entry): ProxyBody | string {
+  /** Where the entry is authentic, next in the chain and its money right it is settled; else why not. */
+  function settle(entry: Entry): Settled | string {
     if (state === 'quarantined') return 'its stream is quarantined';
     if (state === 'closed') return 'it comes after the end of its epoch';
     if (!timingSafeEqual(entry.previousMac, lastMac)) return 'it does not continue from the entry before it';
@@ -83,12 +93,12 @@ function openIntake(tx: Tx, row: EpochRow, deps: CollectorDeps): Intake {
     const body = parseBody(entry.body, { ...row, seq: entry.seq });
     if ('problem' in body) return body.problem;
     const notes = deps.settle(tx, entry, trusted(tx, stream, body));
-    return notes.find(({ severity }) => severity === 'quarantine')?.message ?? body;
+    return notes.find(({ severity }) => severity === 'quarantine')?.message ?? { body, notes };
   }
 
-  function store(entry: Entry, body: ProxyBody): void {
+  function store(entry: Entry, { body, notes }: Settled): void {
     tx.streams.addEntry({ ...entry, key: row.key, type: body.type });
-    if (entry.seq === 0) supersede(tx, { ...row, body }, deps);
+    if (entry.seq === 0) supersede(tx, { stream, epoch, body, notes }, deps);
     if (body.type === 'epoch_close') state = 'closed';
     const used = key;
     key = ratchet(used);

@@ -70,14 +70,15 @@ export function credit(tx: Tx, grants: readonly string[]): NanoUsd {
 
 /** Why a stream may have no more money; null where it may. */
 function unevidenced(tx: Tx, ask: GrantAsk, plan: AccountPlan): string | null {
-  const row = tx.streams.epoch(ask.stream, ask.epoch);
-  if (row === null || row.key !== plan.key) return `epoch ${ask.epoch} is not open for ${plan.key}: open an epoch`;
+  const row = tx.streams.lastEpoch(ask.stream);
+  if (row === null || row.key !== plan.key || row.epoch < ask.epoch) return `epoch ${ask.epoch} is not open for ${plan.key}: open an epoch`;
+  if (row.epoch > ask.epoch) return `epoch ${ask.epoch} is superseded by ${row.epoch}`;
   if (row.state !== 'open') return `epoch ${ask.epoch} is ${row.state}: open an epoch`;
-  if (tx.streams.lastEpoch(ask.stream)?.epoch !== ask.epoch) return `epoch ${ask.epoch} is superseded`;
   if (row.lastSeq < ask.head) return `entries are stored up to ${row.lastSeq} of ${ask.head}: ship the rest`;
-  const oldest = tx.ledger.earliestOpenEpoch(ask.stream);
-  if (oldest !== null && oldest < ask.epoch) return `epoch ${oldest} still holds grants: ship its entries and epoch_recovered`;
-  if (tx.ledger.openGrants(ask.stream, ask.epoch).length >= mostOpenGrants) return `${mostOpenGrants} grants are open: release some`;
+  const [oldest] = tx.ledger.openEpochs(ask.stream);
+  if (oldest === undefined) return null;
+  if (oldest.epoch < ask.epoch) return `epoch ${oldest.epoch} still holds grants: ship its entries and epoch_recovered`;
+  if (oldest.grants >= mostOpenGrants) return `${mostOpenGrants} grants are open: release some`;
   return null;
 }
 

@@ -99,12 +99,11 @@ function recover(tx: Tx, books: Books, entry: EntryPlace, body: EpochRecoveredBo
  * after all, it is charged to what was burned.
  */
 function burnEarlier(tx: Tx, books: Books, { stream, epoch }: EntryPlace): readonly LedgerNote[] {
-  const notes: LedgerNote[] = [];
-  for (let earlier = tx.ledger.earliestOpenEpoch(stream); earlier !== null && earlier < epoch; ) {
-    for (const { id } of books.openGrants(stream, earlier)) notes.push(...closeById(books, id, tx.now(), 'burn'));
-    earlier = tx.ledger.earliestOpenEpoch(stream);
-  }
-  return notes;
+  return tx.ledger
+    .openEpochs(stream)
+    .filter((open) => open.epoch < epoch)
+    .flatMap((open) => books.openGrants(stream, open.epoch))
+    .flatMap(({ id }) => closeById(books, id, tx.now(), 'burn'));
 }
 
 function pay(books: Books, payments: readonly Payment[], nowMs: number): readonly LedgerNote[] {

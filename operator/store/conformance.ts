@@ -263,12 +263,17 @@ function grants(withStore: WithStore): void {
       assert.equal(ledger.grantByAsk('ask-c'), null);
       assert.deepEqual(ids(ledger.openGrants(stream, 1)), ['a']);
       assert.deepEqual(ids(ledger.holders('total')), ['a', 'b']);
-      assert.equal(ledger.earliestOpenEpoch(stream), 1);
+      ledger.putGrant(grantRow('c'));
+      assert.deepEqual(ledger.openEpochs(stream), [
+        { epoch: 1, grants: 2 },
+        { epoch: 2, grants: 1 },
+      ]);
+      ledger.putGrant(grantRow('c', { open: false }));
       ledger.putGrant(grantRow('a', { open: false }));
       assert.deepEqual(ids(ledger.openGrants(stream, 1)), []);
       assert.deepEqual(ids(ledger.holders('total')), ['b']);
       assert.deepEqual(ids(ledger.holders('day')), []);
-      assert.equal(ledger.earliestOpenEpoch(stream), 2);
+      assert.deepEqual(ledger.openEpochs(stream), [{ epoch: 2, grants: 1 }]);
       assert.equal(ledger.grant('a')?.open, false);
     });
   });

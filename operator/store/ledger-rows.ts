@@ -22,6 +22,11 @@ interface GrantColumns {
   readonly state: string;
 }
 
+interface OpenEpoch {
+  readonly epoch: number;
+  readonly grants: number;
+}
+
 /** Accounts and grants in SQLite; `now` dates the closing of grants, for pruning. */
 export function ledgerRows(db: DatabaseSync, now: () => number): LedgerRows {
   return { ...accountRows(db), ...grantRows(db, now), prune: pruner(db) };
@@ -44,7 +49,7 @@ function accountRows(db: DatabaseSync): Pick<LedgerRows, 'account' | 'putAccount
 function grantRows(
   db: DatabaseSync,
   now: () => number,
-): Pick<LedgerRows, 'grant' | 'grantByAsk' | 'putGrant' | 'openGrants' | 'earliestOpenEpoch' | 'holders'> {
+): Pick<LedgerRows, 'grant' | 'grantByAsk' | 'putGrant' | 'openGrants' | 'openEpochs' | 'holders'> {
   const grant = db.prepare('SELECT * FROM grants WHERE id = ?');
   const grantByAsk = db.prepare('SELECT * FROM grants WHERE ask_id = ?');
   const change = db.prepare('UPDATE grants SET open = ?, state = ?, closed_ms = coalesce(closed_ms, ?) WHERE id = ?');
@@ -52,7 +57,7 @@ function grantRows(
   const link = db.prepare('INSERT INTO grant_accounts VALUES (?, ?)');
   const unlink = db.prepare('DELETE FROM grant_accounts WHERE account = ? AND grant_id = ?');
   const openGrants = db.prepare('SELECT * FROM grants WHERE stream = ? AND epoch = ? AND open = 1 ORDER BY id');
-  const earliest = db.prepare('SELECT min(epoch) AS epoch FROM grants WHERE stream = ? AND open = 1');
+  const openEpochs = db.prepare('SELECT epoch, count(*) AS grants FROM grants WHERE stream = ? AND open = 1 GROUP BY epoch ORDER BY epoch');
   const holders = db.prepare(
     'SELECT grants.* FROM grant_accounts JOIN grants ON grants.id = grant_accounts.grant_id WHERE account = ? ORDER BY grants.id',
   );
@@ -68,7 +73,7 @@ function grantRows(
       if (!open && known) for (const account of accounts) unlink.run(account, id);
     },
     openGrants: (stream, epoch) => openGrants.all(stream, epoch).flatMap((columns) => grantRow(columns) ?? []),
-    earliestOpenEpoch: (stream) => (earliest.get(stream) as { readonly epoch: number | null } | undefined)?.epoch ?? null,
+    openEpochs: (stream) => (openEpochs.all(stream) as unknown as OpenEpoch[]).map(({ epoch, grants }) => ({ epoch, grants })),
     holders: (account) => holders.all(account).flatMap((columns) => grantRow(columns) ?? []),
   };
 }

@@ -37,6 +37,6 @@ CREATE TABLE IF NOT EXISTS grants (
 CREATE INDEX IF NOT EXISTS grants_open ON grants (stream, epoch) WHERE open = 1;
 CREATE INDEX IF NOT EXISTS grants_closed ON grants (closed_ms) WHERE open = 0;
 CREATE TABLE IF NOT EXISTS grant_accounts (
-  account TEXT NOT NULL, grant_id TEXT NOT NULL REFERENCES grants (id) ON DELETE CASCADE, PRIMARY KEY (account, grant_id)
+  account TEXT NOT NULL, grant_id TEXT NOT NULL, PRIMARY KEY (account, grant_id)
 ) STRICT, WITHOUT ROWID;
 `;

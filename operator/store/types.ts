@@ -107,8 +107,8 @@ export interface LedgerRows {
   putGrant(row: GrantRow): void;
   /** Grants that still hold something, by stream and epoch. */
   openGrants(stream: StreamId, epoch: number): readonly GrantRow[];
-  /** The earliest epoch of a stream with a grant that still holds something; null where there is none. */
-  earliestOpenEpoch(stream: StreamId): number | null;
+  /** The epochs of a stream that have grants which still hold something, earliest first, and how many. */
+  openEpochs(stream: StreamId): readonly { readonly epoch: number; readonly grants: number }[];
   /** Grants that still hold something of this account, for recall. */
   holders(accountId: string): readonly GrantRow[];
   /** Drops grants that closed before this time, and Minute accounts that began before it but for each key's newest. */

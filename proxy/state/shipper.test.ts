@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import fc from 'fast-check';
+import type { Chain } from '../../core/audit/chain.ts';
 import type { StreamId } from '../../core/audit/types.ts';
 import { ControlUnavailable, type ShipAsk, type ShipReply, type WireEntry } from '../../core/control.ts';
 import { createShipper, type Shipper } from './shipper.ts';
@@ -190,11 +191,9 @@ test('whatever is lost on the way, each entry is stored exactly once and in orde
       shipper.start();
       const chains = new Map([stream, other].map((of) => [of, newChain(of)]));
       for (const each of steps) {
+        if ('write' in each) write(spool, chainOf(chains, each.write));
+        if ('flush' in each) await shipper.flush(each.flush, 1, chainOf(chains, each.flush).head()).catch(() => undefined);
         if ('fault' in each && each.fault !== undefined) operator.faults.push(each.fault);
-        const chain = chains.get('write' in each ? each.write : 'flush' in each ? each.flush : stream);
-        assert.ok(chain);
-        if ('write' in each) write(spool, chain);
-        if ('flush' in each) await shipper.flush(each.flush, 1, chain.head()).catch(() => undefined);
       }
       operator.faults.length = 0;
       for (const [of, chain] of chains) {
@@ -210,3 +209,9 @@ test('whatever is lost on the way, each entry is stored exactly once and in orde
     { numRuns: 40 },
   );
 });
+
+function chainOf(chains: ReadonlyMap<StreamId, Chain>, of: StreamId): Chain {
+  const chain = chains.get(of);
+  assert.ok(chain);
+  return chain;
+}

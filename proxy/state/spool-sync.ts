@@ -59,6 +59,7 @@ export function createSyncer(options: { readonly folder: number; readonly delayM
     }
     if (last) {
       retired.delete(fd);
+      touched.delete(fd); // said so again by its roll, and nothing was written since
       failed.delete(fd);
       await closeFile(fd).catch((error: unknown) => logger.error({ err: error }, 'spool segment did not close'));
     }

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import type { PaidFrom } from '../../core/audit/types.ts';
+import { type Account, committed } from '../../core/budget/account.ts';
+import { slotsAt } from '../../core/budget/slot.ts';
+import type { KeyName } from '../../core/key.ts';
+import type { AccountPlan } from '../../core/policy/documents.ts';
+import { booksOf } from './books.ts';
+import type { World } from './fake-world.ts';
+import { spent } from './view.ts';
+
+interface Sum {
+  readonly nano: number;
+  readonly requests: number;
+}
+
+export interface Oracle {
+  /** The caps from here on; where one was lowered, what was committed then is allowed. */
+  capsAre(plans: readonly AccountPlan[], world: World): void;
+  providerBills(accounts: readonly string[], nano: number): void;
+  /** An entry arrived at the ledger. */
+  recorded(path: readonly KeyName[], paid: readonly PaidFrom[]): void;
+  /** Throws where I1 does not hold or a bill is not covered. */
+  check(world: World): void;
+  /** Throws where spend shown is not the sum of entries, or something is still held. */
+  checkEnd(world: World): void;
+}
+
+/** What must be true, from the outside: caps as they were set, what the provider billed, what was written down. */
+export function createOracle(): Oracle {
+  const allowed = new Map<string, Sum>();
+  const highest = new Map<string, Sum>();
+  const billed = new Map<string, Sum>();
+  const recorded = new Map<KeyName, number>();
+  return {
+    capsAre: (plans: readonly AccountPlan[], world: World) =>
+      world.store.transaction((tx) => {
+        for (const slot of plans.flatMap((plan) => slotsAt(plan, tx.now()))) {
+          const account = booksOf(tx).account(slot.id);
+          const now = account === null ? { nano: 0, requests: 0 } : committed(account);
+          const cap = { nano: slot.cap.nano ?? Number.MAX_SAFE_INTEGER, requests: slot.cap.requests ?? Number.MAX_SAFE_INTEGER };
+          allowed.set(slot.id, { nano: Math.max(cap.nano, now.nano), requests: Math.max(cap.requests, now.requests) });
+          const before = highest.get(slot.id) ?? cap;
+          highest.set(slot.id, { nano: Math.max(cap.nano, before.nano), requests: Math.max(cap.requests, before.requests) });
+        }
+      }),
+    providerBills: (ids: readonly string[], nano: number) => {
+      for (const id of ids) {
+        const before = billed.get(id) ?? { nano: 0, requests: 0 };
+        billed.set(id, { nano: before.nano + nano, requests: before.requests + 1 });
+      }
+    },
+    recorded: (path: readonly KeyName[], paid: readonly PaidFrom[]) => {
+      const cost = paid.reduce((sum, { costNanoUsd }) => sum + Number(costNanoUsd), 0);
+      for (const key of path) recorded.set(key, (recorded.get(key) ?? 0) + cost);
+    },
+    check: (world: World) =>
+      world.store.transaction((tx) => {
+        for (const [id, cap] of allowed) checkAccount(id, booksOf(tx).account(id), cap);
+        for (const [id, bill] of billed) checkBill(id, booksOf(tx).account(id), bill, highest.get(id));
+      }),
+    checkEnd: (world: World) =>
+      world.store.transaction((tx) => {
+        for (const [key, cost] of recorded) assert.equal(spent(tx, key), cost, `spend of ${key} is the sum of its entries`);
+        for (const id of allowed.keys()) {
+          const account = booksOf(tx).account(id);
+          assert.ok(account === null || (account.outstanding.nano === 0 && account.holders === 0), `${id} still holds something`);
+        }
+      }),
+  };
+}
+
+function checkAccount(id: string, account: Account | null, cap: Sum): void {
+  if (account === null) return;
+  const sum = committed(account);
+  assert.ok(sum.nano <= cap.nano && sum.requests <= cap.requests, `I1: ${id} has ${JSON.stringify(account)}, may have ${cap.nano}`);
+  for (const part of [account.settled, account.burned, account.outstanding]) {
+    assert.ok(part.nano >= 0 && part.requests >= 0 && part.tokens >= 0, `${id} below zero: ${JSON.stringify(account)}`);
+  }
+}
+
+/** What was billed is within the cap, and the account knows of it as settled, burned or outstanding. */
+function checkBill(id: string, account: Account | null, bill: Sum, cap: Sum | undefined): void {
+  assert.ok(account && cap && bill.nano <= cap.nano && bill.requests <= cap.requests, `${id} was billed ${JSON.stringify(bill)}`);
+  const covered = committed(account);
+  assert.ok(bill.nano <= covered.nano, `${id} does not cover its bill`);
+  // Only where requests are limited are they held in advance.
+  assert.ok(cap.requests === Number.MAX_SAFE_INTEGER || bill.requests <= covered.requests, `${id} does not cover its calls`);
+}
