@@ -31,9 +31,10 @@ export async function startOperator(options: OperatorOptions): Promise<OperatorT
       if (!stopping) resolve(new Error('the operator thread ended'));
     });
   });
-  const first = new Promise<FromOperator>((resolve, reject) => {
+  const first = new Promise<Exclude<FromOperator, { kind: 'reloaded' }>>((resolve, reject) => {
     worker.on('message', (message: FromOperator) => {
-      resolve(message);
+      // An edit during the start is told before it is over.
+      if (message.kind !== 'reloaded') resolve(message);
       if (message.kind === 'failed') return;
       keys = message.keys;
       if (message.kind === 'reloaded') for (const listener of [...listeners]) listener(message.problems);
@@ -47,7 +48,7 @@ export async function startOperator(options: OperatorOptions): Promise<OperatorT
     throw new StandaloneFailed(message.problems.join('\n'));
   }
   return {
-    adminUrl: message.kind === 'started' ? message.adminUrl : null,
+    adminUrl: message.adminUrl,
     keys: () => keys,
     onReload(listener) {
       listeners.add(listener);

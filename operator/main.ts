@@ -45,7 +45,7 @@ async function run(options: OperatorOptions, tell: (message: FromOperator) => vo
   const stopServing = serveControl(options.control, broker, logger);
   tell({ kind: 'started', adminUrl: admin?.url ?? null, keys: issuedKeys(broker, files) });
   return async () => {
-    stopFollowing();
+    await stopFollowing();
     await admin?.close();
     rmSync(join(options.dataDir, 'admin.token'), { force: true });
     stopServing();
@@ -61,8 +61,8 @@ interface Following {
   readonly tell: (message: FromOperator) => void;
 }
 
-/** Adopts the manifests, and again at each change of theirs; an edit with problems changes nothing. Throws where the first have any. */
-async function follow(options: OperatorOptions, { broker, files, logger, tell }: Following): Promise<() => void> {
+/** Adopts the manifests, and again at each change of theirs; an edit with problems changes nothing. Throws StartProblems; the thread then ends. */
+async function follow(options: OperatorOptions, { broker, files, logger, tell }: Following): Promise<() => Promise<void>> {
   const adopt = async (missing: 'problem' | 'gone'): Promise<readonly string[]> => {
     const { policy, problems } = await readPolicy({ paths: options.manifests, secrets: options.secrets, missing });
     return (problems.length > 0 ? [...problems, ...policy.missing] : broker.adopt(policy)).map(formatProblem);
@@ -82,9 +82,11 @@ async function follow(options: OperatorOptions, { broker, files, logger, tell }:
   const watch = options.watch === 'files' ? watchPaths(options.manifests, onChange) : null;
   await watch?.ready;
   const problems = await adopt('problem');
-  if (problems.length === 0) return () => watch?.close();
-  watch?.close();
-  throw new StartProblems(problems);
+  if (problems.length > 0) throw new StartProblems(problems);
+  return () => {
+    watch?.close();
+    return reloading;
+  };
 }
 
 /** The manifests cannot be served. */

@@ -1,14 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Logger } from 'pino';
-import type { ControlPort } from '../core/control.ts';
 import { isRefusal, type Refusal, refuse } from '../core/errors.ts';
 import { checkEndpoint, checkKey } from '../core/policy/check.ts';
 import { beginCall } from './call.ts';
+import type { Io, Line } from './deps.ts';
 import { readBody } from './dialect/json.ts';
 import { type CallRoute, callerFamily, matchRoute } from './dialect/routes.ts';
 import type { Family } from './dialect/types.ts';
-import type { ProxyLimits } from './limits.ts';
-import type { Metrics } from './metrics.ts';
 import { admit } from './stages/admit.ts';
 import { authenticate, type Caller } from './stages/authenticate.ts';
 import { headersForProvider, queryForProvider } from './stages/headers.ts';
@@ -20,31 +17,7 @@ import { respondRefusal, respondRest } from './stages/respond.ts';
 import { route as routeCall } from './stages/route.ts';
 import { send } from './stages/send.ts';
 import { settle, tokensOf } from './stages/settle.ts';
-import type { UpstreamDeps } from './stages/upstream.ts';
-import type { Drains } from './state/drains.ts';
-import type { ServedState } from './state/served.ts';
 import { SpoolUnavailable } from './state/spool.ts';
-
-/** All that one request needs of what outlives it. */
-export interface Line {
-  readonly served: ServedState;
-  readonly control: ControlPort;
-  readonly upstream: UpstreamDeps;
-  readonly drains: Drains;
-  readonly metrics: Metrics;
-  readonly limits: ProxyLimits;
-  readonly logger: Logger;
-  /** Milliseconds since the epoch. */
-  readonly now: () => number;
-  readonly newId: () => string;
-}
-
-/** One request and where its answer goes. */
-export interface Io {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
-  readonly requestId: string;
-}
 
 /** One request, from its arrival to the end of its answer. Never rejects. */
 export async function serve(line: Line, request: IncomingMessage, response: ServerResponse): Promise<void> {

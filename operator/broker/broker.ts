@@ -12,7 +12,7 @@ import type { Tx } from '../store/types.ts';
 import { createBatch } from './batch.ts';
 import { createFunding } from './funding.ts';
 import { createKeyDesk, type KeyDesk } from './key-desk.ts';
-import type { Record } from './lives.ts';
+import type { RecordEvent } from './lives.ts';
 import { createMinting } from './minting.ts';
 import type { Policy } from './policy.ts';
 import { createRegistry, type RegistryDeps } from './registry.ts';
@@ -44,7 +44,7 @@ export function createBroker(deps: BrokerDeps): Broker {
   const push = (message: Push): void => {
     for (const listener of [...watchers]) listener(message);
   };
-  const record: Record = (tx, event) =>
+  const record: RecordEvent = (tx, event) =>
     recordOwn(tx, { v: 1, time: new Date(tx.now()).toISOString(), ...event }, { rootKey, instance, random });
   const collector: CollectorDeps = { rootKey, instance, random, settle: noted(logger) };
   const registry = createRegistry({

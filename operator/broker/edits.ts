@@ -1,14 +1,14 @@
 import { canonicalize } from '../../core/audit/canonical.ts';
 import type { ProviderPool } from '../../core/manifest/types.ts';
 import type { Tx } from '../store/types.ts';
-import { digestOf, type Record } from './lives.ts';
+import { digestOf, type RecordEvent } from './lives.ts';
 import type { Policy } from './policy.ts';
 
 /**
  * Records what an edit of the manifests changed: keys and pools that were there before and differ now. What changed while
  * the operator was down is told by the `policy` digest of the calls that follow.
  */
-export function recordEdits(tx: Tx, before: Policy, after: Policy, record: Record): void {
+export function recordEdits(tx: Tx, before: Policy, after: Policy, record: RecordEvent): void {
   const specs = new Map(before.manifests.virtualKeys.map(({ name, spec }) => [name, canonicalize(spec)]));
   for (const { name, spec } of after.manifests.virtualKeys) {
     const [was, is] = [specs.get(name), canonicalize(spec)];

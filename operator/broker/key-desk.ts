@@ -4,7 +4,7 @@ import { formatUsd, type NanoUsd } from '../../core/money.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import { spent, view } from '../ledger/view.ts';
 import type { Tx } from '../store/types.ts';
-import { endChild, type Record } from './lives.ts';
+import { endChild, type RecordEvent } from './lives.ts';
 import type { Change, Live, Registry } from './registry.ts';
 import { type Random, revokeTokens, rotateToken } from './tokens.ts';
 
@@ -60,7 +60,7 @@ export interface KeyDesk {
 
 export interface KeyDeskDeps {
   readonly registry: Registry;
-  readonly record: Record;
+  readonly record: RecordEvent;
   readonly random: Random;
   /** Called where money may have come back. */
   readonly released: () => void;
@@ -99,11 +99,11 @@ export function createKeyDesk({ registry, record, random, released }: KeyDeskDep
   }
 
   return {
-    list: () => registry.change((tx, live) => ({ changed: false, value: [...live.plans.keys()].map((key) => listingOf(tx, live, key)) })),
+    list: () => registry.read((tx, live) => [...live.plans.keys()].map((key) => listingOf(tx, live, key))),
     account: (key) =>
-      registry.change((tx, live) => {
+      registry.read((tx, live) => {
         const plan = live.plans.get(key);
-        return { changed: false, value: plan === undefined ? null : view(tx, plan) };
+        return plan === undefined ? null : view(tx, plan);
       }),
     revoke(key, actor) {
       const found = registry.change((tx, live) => revoke(tx, live, key, actor));

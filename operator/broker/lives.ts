@@ -8,11 +8,11 @@ import type { TokenFiles } from './token-files.ts';
 import { addToken, type Random, tokensOf } from './tokens.ts';
 
 /** Writes one line of the operator's own stream. */
-export type Record = (tx: Tx, event: Pick<OperatorBody, 'type' | 'object' | 'detail'> & { readonly actor?: string }) => void;
+export type RecordEvent = (tx: Tx, event: Pick<OperatorBody, 'type' | 'object' | 'detail'> & { readonly actor?: string }) => void;
 
 /** What lives begin and end with. */
 export interface LifeDeps {
-  readonly record: Record;
+  readonly record: RecordEvent;
   readonly files: Pick<TokenFiles, 'read'>;
   readonly random: Random;
 }
@@ -42,7 +42,7 @@ export function beginLives(tx: Tx, declared: readonly VirtualKey[], deps: LifeDe
 }
 
 /** Ends the lives of keys that no manifest declares any more: their tokens are dead, their accounts stay. */
-export function endLives(tx: Tx, declared: ReadonlySet<KeyName>, record: Record): void {
+export function endLives(tx: Tx, declared: ReadonlySet<KeyName>, record: RecordEvent): void {
   for (const key of tx.keys.names()) {
     if (declared.has(key)) continue;
     tx.keys.forget(key);
@@ -51,7 +51,7 @@ export function endLives(tx: Tx, declared: ReadonlySet<KeyName>, record: Record)
 }
 
 /** Ends a sub-agent key. What its proxies still hold goes back to the parent as their grants close. */
-export function endChild(tx: Tx, { key, parent }: ChildRow, reason: string, record: Record): void {
+export function endChild(tx: Tx, { key, parent }: ChildRow, reason: string, record: RecordEvent): void {
   endEscrow(tx, key);
   tx.keys.dropChild(key);
   tx.keys.forget(key);

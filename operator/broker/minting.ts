@@ -7,7 +7,7 @@ import { recallTargets, spent } from '../ledger/view.ts';
 import type { ChildRow, Tx } from '../store/types.ts';
 import { newChild } from './children.ts';
 import type { Attempt, Funding } from './funding.ts';
-import { endChild, type Record } from './lives.ts';
+import { endChild, type RecordEvent } from './lives.ts';
 import type { Change, Live, Registry } from './registry.ts';
 import { addToken, type Random } from './tokens.ts';
 
@@ -21,7 +21,7 @@ export interface Minting {
 export interface MintingDeps {
   readonly registry: Registry;
   readonly funding: Pick<Funding, 'persist' | 'released'>;
-  readonly record: Record;
+  readonly record: RecordEvent;
   readonly random: Random;
 }
 
@@ -52,9 +52,9 @@ export function createMinting({ registry, funding, record, random }: MintingDeps
   return {
     mint: (parent, spec) => funding.persist(async () => registry.change((tx, live) => attempt(tx, live, parent, spec))),
     async children(parent) {
-      return registry.change((tx, live) => {
+      return registry.read((tx, live) => {
         const own = live.children.filter((row) => row.parent === parent);
-        return { changed: false, value: own.map((row) => viewOf(tx, row, live.tokens.get(row.key)?.current?.hint ?? '')) };
+        return own.map((row) => viewOf(tx, row, live.tokens.get(row.key)?.current?.hint ?? ''));
       });
     },
     async unmint(parent, child) {

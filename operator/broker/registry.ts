@@ -42,6 +42,8 @@ export interface Registry {
   live(): Live | null;
   /** Problems: nothing changed, the last good state keeps serving. */
   adopt(policy: Policy): readonly Problem[];
+  /** One transaction that only reads; throws before the first policy was adopted. */
+  read<T>(work: (tx: Tx, live: Live) => T): T;
   /** One transaction that changes rows and rebuilds the state; throws before the first policy was adopted. */
   change<T>(work: (tx: Tx, live: Live) => Change<T>): T;
 }
@@ -59,6 +61,11 @@ export interface RegistryDeps extends LifeDeps {
 export function createRegistry(deps: RegistryDeps): Registry {
   let live: Live | null = null;
   let revision = 0;
+
+  function served(): Live {
+    if (live === null) throw new Error('no policy is served yet');
+    return live;
+  }
 
   function serve(next: Live): void {
     live = next;
@@ -90,9 +97,12 @@ export function createRegistry(deps: RegistryDeps): Registry {
       serve(outcome.next);
       return [];
     },
+    read(work) {
+      const now = served();
+      return deps.store.transaction((tx) => work(tx, now));
+    },
     change(work) {
-      const before = live;
-      if (before === null) throw new Error('no policy is served yet');
+      const before = served();
       const { done, next } = deps.store.transaction((tx) => {
         const done = work(tx, before);
         return { done, next: done.changed ? rebuild(tx, before.policy) : null };

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { KeyName } from '../../core/key.ts';
 import type { Store, Tx } from '../store/types.ts';
-import type { Record } from './lives.ts';
+import type { RecordEvent } from './lives.ts';
 import type { Live, Registry } from './registry.ts';
 import { type Random, rotateToken } from './tokens.ts';
 
@@ -23,7 +23,7 @@ export interface Upkeep {
 export interface UpkeepDeps {
   readonly store: Store;
   readonly registry: Registry;
-  readonly record: Record;
+  readonly record: RecordEvent;
   readonly random: Random;
   /** Called where money may have come back. */
   readonly released: () => void;
@@ -34,7 +34,8 @@ export interface UpkeepDeps {
 export function createUpkeep({ store, registry, record, random, released, logger }: UpkeepDeps): Upkeep {
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
-  let dailyMs = now();
+  // Also soon after each start: a laptop may never be up for a day.
+  let dailyMs = Number.NEGATIVE_INFINITY;
 
   function now(): number {
     return store.transaction((tx) => tx.now());

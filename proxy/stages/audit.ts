@@ -4,7 +4,7 @@ import type { TokenId } from '../../core/key.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import type { CallCode } from '../metrics.ts';
 import type { Settlement } from './settle.ts';
-import type { AttemptFact } from './upstream.ts';
+import type { AttemptFact } from './upstream-types.ts';
 
 /** What an entry says of how a call was asked. */
 export interface CallAsked {

@@ -4,10 +4,10 @@ import { type Refusal, refusalTable, refuse } from '../../core/errors.ts';
 import type { Call } from '../call.ts';
 import type { Dialect, Reading } from '../dialect/types.ts';
 import type { CallCode } from '../metrics.ts';
-import { noteHeaders } from './respond.ts';
+import { noteHeaders, type Rest } from './respond.ts';
 import type { Sent } from './send.ts';
 import type { CallEnd } from './settle.ts';
-import type { AttemptFact, BodyEnd, FlowingBody, UpstreamAnswer } from './upstream.ts';
+import type { AttemptFact, BodyEnd, FlowingBody, UpstreamAnswer } from './upstream-types.ts';
 
 /** How a call ended, and what of its answer is still to be sent. */
 export interface Metered {
@@ -19,18 +19,6 @@ export interface Metered {
   readonly responseSha256?: string;
   readonly rest: Rest;
 }
-
-/**
- * - `whole`: nothing was sent yet.
- * - `refusal`: nothing was sent; or, where the head went out, the stream must not end cleanly.
- * - `end`: a stream that went well, less its end.
- * - `nothing`: nobody is there.
- */
-export type Rest =
-  | { readonly kind: 'whole'; readonly status: number; readonly headers: readonly string[]; readonly body: Buffer }
-  | { readonly kind: 'refusal'; readonly refusal: Refusal }
-  | { readonly kind: 'end' }
-  | { readonly kind: 'nothing' };
 
 export interface MeterDeps {
   readonly call: Call;

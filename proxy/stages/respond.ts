@@ -3,7 +3,6 @@ import { type Refusal, refusalTable } from '../../core/errors.ts';
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
 import { errorBody, streamError } from '../dialect/shape.ts';
 import type { DialectId, Family, Framing } from '../dialect/types.ts';
-import type { Rest } from './meter.ts';
 
 /** How events of a stream look to the caller. */
 export interface StreamKind {
@@ -54,6 +53,19 @@ export function respondWhole(response: ServerResponse, status: number, headers: 
   response.writeHead(status, [...headers, 'content-length', String(body.length), ...noteHeaders(notes)]);
   response.end(body);
 }
+
+/** What of a metered answer is still to be sent.
+ *
+ * - `whole`: nothing was sent yet.
+ * - `refusal`: nothing was sent; or, where the head went out, the stream must not end cleanly.
+ * - `end`: a stream that went well, less its end.
+ * - `nothing`: nobody is there.
+ */
+export type Rest =
+  | { readonly kind: 'whole'; readonly status: number; readonly headers: readonly string[]; readonly body: Buffer }
+  | { readonly kind: 'refusal'; readonly refusal: Refusal }
+  | { readonly kind: 'end' }
+  | { readonly kind: 'nothing' };
 
 /** What is left to send of a metered answer, once its entry is in the spool. */
 export function respondRest(response: ServerResponse, rest: Rest, caller: StreamKind & { readonly family: Family }, notes: Notes): void {

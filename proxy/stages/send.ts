@@ -3,7 +3,8 @@ import type { JsonBody } from '../dialect/json.ts';
 import type { Changes, Dialect, Facts, StreamMeter } from '../dialect/types.ts';
 import { upstreamPath } from '../provider/table.ts';
 import type { Provider } from '../provider/types.ts';
-import { type AttemptFact, callUpstream, type Flight, type UpstreamAnswer, type UpstreamDeps } from './upstream.ts';
+import { callUpstream, type UpstreamDeps } from './upstream.ts';
+import type { AttemptFact, Flight, UpstreamAnswer, UpstreamCall } from './upstream-types.ts';
 
 /** A candidate whose provider speaks the caller's dialect. */
 export interface Reachable extends Candidate {
@@ -54,7 +55,7 @@ export async function send(deps: UpstreamDeps, input: SendInput): Promise<Sent> 
   return last;
 }
 
-function upstreamCall(input: SendInput, candidate: Reachable, attemptStarts: () => void): Parameters<typeof callUpstream>[1] {
+function upstreamCall(input: SendInput, candidate: Reachable, attemptStarts: () => void): UpstreamCall {
   const { dialect, facts } = input;
   const path = upstreamPath(candidate.provider, { dialect: dialect.id, model: candidate.upstreamModel, stream: facts.stream });
   if (path === null) throw new Error(`${candidate.provider.kind} does not speak ${dialect.id}`);

@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import type { StreamMeter } from '../dialect/types.ts';
-import type { BodyEnd, FlowingBody, WholeBody } from './upstream.ts';
 import type { UpstreamSettings } from './upstream-origins.ts';
+import type { BodyEnd, FlowingBody, WholeBody } from './upstream-types.ts';
 
 /** What became of one attempt before any of it was shown to the client. */
 export type AttemptResult =

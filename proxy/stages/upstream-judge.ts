@@ -2,9 +2,9 @@ import { type Refusal, refuse } from '../../core/errors.ts';
 import type { Verdict } from '../provider/types.ts';
 import type { NoneLeft } from '../state/pool.ts';
 import { headersForClient } from './headers.ts';
-import type { AttemptFact, FlowingBody, UpstreamAnswer, UpstreamCall, WholeBody } from './upstream.ts';
 import type { AttemptResult } from './upstream-attempt.ts';
 import { decodeWhole, jsonText, withoutSecret } from './upstream-body.ts';
+import type { AttemptFact, FlowingBody, UpstreamAnswer, UpstreamCall, WholeBody } from './upstream-types.ts';
 
 type Fact = Pick<AttemptFact, 'status' | 'outcome'>;
 type Answered = Extract<AttemptResult, { kind: 'answered' }>;

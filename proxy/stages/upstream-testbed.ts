@@ -6,8 +6,9 @@ import type { PoolDocument } from '../../core/policy/documents.ts';
 import type { StreamMeter } from '../dialect/types.ts';
 import { openAi } from '../provider/openai.ts';
 import { createPools, type Pools } from '../state/pool.ts';
-import { callUpstream, type Flight, type FlowingBody, type UpstreamAnswer, type UpstreamCall } from './upstream.ts';
+import { callUpstream } from './upstream.ts';
 import { createOrigins, defaultUpstreamSettings, type UpstreamSettings } from './upstream-origins.ts';
+import type { Flight, FlowingBody, UpstreamAnswer, UpstreamCall } from './upstream-types.ts';
 
 /** Stands for real credentials: must be found in nothing that leaves the upstream stage. */
 export const canary = 'sk-canary-0123456789';

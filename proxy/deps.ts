@@ -1,0 +1,29 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
+import type { ControlPort } from '../core/control.ts';
+import type { ProxyLimits } from './limits.ts';
+import type { Metrics } from './metrics.ts';
+import type { UpstreamDeps } from './stages/upstream.ts';
+import type { Drains } from './state/drains.ts';
+import type { ServedState } from './state/served.ts';
+
+/** All that one request needs of what outlives it. */
+export interface Line {
+  readonly served: ServedState;
+  readonly control: ControlPort;
+  readonly upstream: UpstreamDeps;
+  readonly drains: Drains;
+  readonly metrics: Metrics;
+  readonly limits: ProxyLimits;
+  readonly logger: Logger;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  readonly newId: () => string;
+}
+
+/** One request and where its answer goes. */
+export interface Io {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly requestId: string;
+}
