@@ -57,8 +57,14 @@ const kinds: readonly ((n: number) => { path: string; body: object; leavesAfterM
   (n) => ({ path: '/v1/chat/completions', body: { model: 'gpt-5.4-mini', messages: [{ role: 'user', content: text(n) }] } }),
   (n) => ({ path: '/v1/chat/completions', body: { model: 'gpt-5.4-mini', stream: true, messages: [{ role: 'user', content: text(n) }] } }),
   (n) => ({ path: '/v1/responses', body: { model: 'gpt-5.4-mini', stream: true, input: text(n) } }),
-  (n) => ({ path: '/v1/messages', body: { model: 'claude-haiku-4-5', max_tokens: 200, stream: true, messages: [{ role: 'user', content: text(n) }] } }),
-  (n) => ({ path: '/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse', body: { contents: [{ role: 'user', parts: [{ text: text(n) }] }] } }),
+  (n) => ({
+    path: '/v1/messages',
+    body: { model: 'claude-haiku-4-5', max_tokens: 200, stream: true, messages: [{ role: 'user', content: text(n) }] },
+  }),
+  (n) => ({
+    path: '/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse',
+    body: { contents: [{ role: 'user', parts: [{ text: text(n) }] }] },
+  }),
   (n) => ({ path: '/v1/embeddings', body: { model: 'text-embedding-3-small', input: text(n) } }),
   (n) => ({
     path: '/v1/chat/completions',
@@ -75,7 +81,12 @@ async function call(n: number): Promise<void> {
   const signal = leavesAfterMs === undefined ? undefined : AbortSignal.timeout(leavesAfterMs);
   let outcome: string;
   try {
-    const response = await fetch(`${ready.proxy}${path}`, { method: 'POST', headers, body: JSON.stringify(body), ...(signal === undefined ? {} : { signal }) });
+    const response = await fetch(`${ready.proxy}${path}`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(body),
+      ...(signal === undefined ? {} : { signal }),
+    });
     await response.arrayBuffer();
     outcome = String(response.status);
   } catch {
@@ -99,19 +110,25 @@ while (Date.now() < endAt) {
     nextSample += 60_000;
     samples.push({ mb: memoryMb(pid), fds: descriptors(pid) });
     const { mb, fds } = samples.at(-1) ?? { mb: 0, fds: 0 };
-    console.log(`minute ${samples.length}: ${n} calls, ${mb.toFixed(0)} MB, ${fds} descriptors, ${[...outcomes].map(([code, count]) => `${code}: ${count}`).join(', ')}`);
+    console.log(
+      `minute ${samples.length}: ${n} calls, ${mb.toFixed(0)} MB, ${fds} descriptors, ${[...outcomes].map(([code, count]) => `${code}: ${count}`).join(', ')}`,
+    );
   }
   await new Promise((resolve) => setTimeout(resolve, 1000 / callsPerSecond));
 }
 await new Promise((resolve) => setTimeout(resolve, 5000));
-const self = (await (await fetch(`${ready.proxy}/keyforge/v1/self`, { headers })).json()) as { limits: { window: string; spentUsd: string }[] };
+const self = (await (await fetch(`${ready.proxy}/keyforge/v1/self`, { headers })).json()) as {
+  limits: { window: string; spentUsd: string }[];
+};
 const spent = self.limits.find(({ window }) => window === 'Total')?.spentUsd ?? '';
 const { totalPico, calls } = provider.bill();
 await new Promise((resolve) => child.once('exit', resolve).kill('SIGTERM'));
 console.log(execFileSync(process.execPath, [cli, 'audit', 'verify', '--data', join(dir, 'data')], { encoding: 'utf8' }).trim());
 const half = Math.floor(samples.length / 2);
 const middle = (part: typeof samples, figure: 'mb' | 'fds'): string => median(part.map((sample) => sample[figure])).toFixed(0);
-console.log(`memory, median of each half: ${middle(samples.slice(0, half), 'mb')} → ${middle(samples.slice(half), 'mb')} MB; descriptors ${middle(samples.slice(0, half), 'fds')} → ${middle(samples.slice(half), 'fds')}`);
+console.log(
+  `memory, median of each half: ${middle(samples.slice(0, half), 'mb')} → ${middle(samples.slice(half), 'mb')} MB; descriptors ${middle(samples.slice(0, half), 'fds')} → ${middle(samples.slice(half), 'fds')}`,
+);
 console.log(`${n} calls; the provider billed ${calls} and $${Number(totalPico) / 1e12}; recorded as spent: $${spent}`);
 await provider.close();
 rmSync(dir, { recursive: true, force: true });

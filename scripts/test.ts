@@ -4,7 +4,7 @@ import { delimiter, join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
 const bin = join(root, 'node_modules', '.bin');
-const tests = ['--test', '--test-reporter=spec'];
+const tests = ['--test', '--test-reporter=spec', '--test-timeout=300000'];
 
 interface Step {
   readonly name: string;

@@ -13,7 +13,7 @@ import { type Edit, spliceBody } from './splice.ts';
 import { demandOf, startTally, type Tally } from './tally.ts';
 import type { Changes, Dialect, Facts, Reading, RouteAction } from './types.ts';
 
-type CountRequest = (tally: Tally, value: JsonObject, fields: GeminiFields) => Refusal | null;
+type CountRequest = (tally: Tally, value: JsonObject, fields: GeminiFields, model: string) => Refusal | null;
 
 /** Reads any Gemini request: the model is in the path, and a body that names one too must agree. */
 function readWith(count: CountRequest): Dialect['read'] {
@@ -27,7 +27,7 @@ function readWith(count: CountRequest): Dialect['read'] {
     const limit = readCount({ maxOutputTokens: fields.get(asObject(config), 'maxOutputTokens') }, 'maxOutputTokens');
     if (isRefusal(limit)) return limit;
     const tally = startTally(body.tokens);
-    const refusal = disagrees(value, model) ?? disagrees(inner, model) ?? count(tally, inner ?? value, fields) ?? fields.problem();
+    const refusal = disagrees(value, model) ?? disagrees(inner, model) ?? count(tally, inner ?? value, fields, model) ?? fields.problem();
     if (refusal !== null) return refusal;
     const affinity = affinityOf(headers, value, ['cachedContent', 'cached_content'], () => {
       return openingText(fields.get(value, 'systemInstruction'), fields.list(value, 'contents')[0]);
@@ -109,4 +109,25 @@ export const geminiEmbed: Dialect = {
     return null;
   }),
   readUsage,
+};
+
+/** Gemini batchEmbedContents, which the official SDK asks for even where there is one text. */
+export const geminiBatchEmbed: Dialect = {
+  ...geminiEmbed,
+  id: 'gemini.batchEmbedContents',
+  read: readWith((tally, value, fields, model) => {
+    for (const request of fields.list(value, 'requests').map(asObject)) {
+      const refusal = request === null ? badField('requests', 'a list of objects') : disagrees(request, model);
+      if (refusal !== null) return refusal;
+      countParts(tally, fields.get(request, 'content'), fields);
+    }
+    return null;
+  }),
+  rewrite(body, { model }) {
+    if (model === undefined) return body.bytes;
+    const requests = readGeminiFields().list(body.value, 'requests');
+    return spliceBody(body, [
+      { path: ['requests'], value: requests.map((request) => ({ ...asObject(request), model: `models/${model}` })) },
+    ]);
+  },
 };

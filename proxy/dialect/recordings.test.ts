@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Usage } from '../../core/price/types.ts';
 import { anthropicMessages } from './anthropic-messages.ts';
-import { geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini.ts';
+import { geminiBatchEmbed, geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini.ts';
 import { readBody } from './json.ts';
 import { openaiChat } from './openai-chat.ts';
 import { openaiEmbeddings } from './openai-embeddings.ts';
@@ -50,6 +50,7 @@ const dialects: Readonly<Record<string, Dialect>> = {
   streamGenerateContent: geminiGenerate,
   countTokens: geminiCountTokens,
   embedContent: geminiEmbed,
+  batchEmbedContents: geminiBatchEmbed,
 };
 
 function exchanges(): readonly Exchange[] {

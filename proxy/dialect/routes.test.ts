@@ -31,8 +31,9 @@ test('every route of the contract leads to its dialect', () => {
     gemini('streamGenerateContent', 'gemini.generateContent', true);
     gemini('countTokens', 'gemini.countTokens', false);
     gemini('embedContent', 'gemini.embedContent', false);
+    gemini('batchEmbedContents', 'gemini.batchEmbedContents', false);
   }
-  assert.equal(endpointTemplates.length, 9);
+  assert.equal(endpointTemplates.length, 10);
 });
 
 test('KeyForge’s own routes are told from calls', () => {

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { type Refusal, refuse } from '../../core/errors.ts';
 import { anthropicCountTokens, anthropicMessages } from './anthropic-messages.ts';
-import { geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini.ts';
+import { geminiBatchEmbed, geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini.ts';
 import { openaiChat } from './openai-chat.ts';
 import { openaiEmbeddings } from './openai-embeddings.ts';
 import { openaiResponses } from './openai-responses.ts';
@@ -51,6 +51,7 @@ const geminiActions: ReadonlyMap<string, Target> = new Map([
   ['streamGenerateContent', gemini('streamGenerateContent', geminiGenerate, { stream: true })],
   ['countTokens', gemini('countTokens', geminiCountTokens, { stream: false })],
   ['embedContent', gemini('embedContent', geminiEmbed, { stream: false })],
+  ['batchEmbedContents', gemini('batchEmbedContents', geminiBatchEmbed, { stream: false })],
 ]);
 
 function gemini(name: string, dialect: Dialect, action: RouteAction): Target {

@@ -1,9 +1,9 @@
 import { type JsonBody, type Members, membersAt } from './json.ts';
 
-/** One scalar to set: a top-level member, or a member of a top-level object. */
+/** One value to set: a top-level member, or a member of a top-level object. */
 export interface Edit {
   readonly path: readonly [member: string] | readonly [object: string, member: string];
-  readonly value: string | number | boolean;
+  readonly value: string | number | boolean | readonly unknown[];
 }
 
 interface Splice {

@@ -12,7 +12,8 @@ export type DialectId =
   | 'anthropic.count_tokens'
   | 'gemini.generateContent'
   | 'gemini.countTokens'
-  | 'gemini.embedContent';
+  | 'gemini.embedContent'
+  | 'gemini.batchEmbedContents';
 
 /** The family that decides how errors and model lists look. */
 export type Family = 'openai' | 'anthropic' | 'gemini';

@@ -78,6 +78,7 @@ export const gemini: Provider = {
     },
     'gemini.countTokens': { json: '/v1beta/models/{model}:countTokens' },
     'gemini.embedContent': { json: '/v1beta/models/{model}:embedContent' },
+    'gemini.batchEmbedContents': { json: '/v1beta/models/{model}:batchEmbedContents' },
   },
   authentication: { header: 'x-goog-api-key', prefix: '' },
   overhead: {
