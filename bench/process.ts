@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
@@ -35,10 +35,28 @@ export function startPinned(core: number, command: readonly string[], env: Reado
   });
 }
 
-/** User + system CPU seconds of a process, all threads (Linux: /proc). */
-export function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) / 100;
+/** The thread of standalone that holds the operator; in a cluster that is another process. */
+const operatorThread = 'operator';
+
+/** User + system CPU seconds of a process: its operator's thread, and all the others (Linux: /proc). */
+export function cpuSeconds(pid: number): { readonly proxy: number; readonly operator: number } {
+  const sum = { proxy: 0, operator: 0 };
+  for (const { name, seconds } of threads(pid)) sum[name === operatorThread ? 'operator' : 'proxy'] += seconds;
+  return sum;
+}
+
+/** Moves the operator's thread to another core than the rest of its process has. */
+export function pinOperator(pid: number, core: number): void {
+  for (const { id, name } of threads(pid))
+    if (name === operatorThread) execFileSync('taskset', ['-cp', String(core), id], { stdio: 'ignore' });
+}
+
+function threads(pid: number): readonly { readonly id: string; readonly name: string; readonly seconds: number }[] {
+  return readdirSync(`/proc/${pid}/task`).map((id) => {
+    const [, name = '', rest = ''] = /\((.*)\) (.*)/.exec(readFileSync(`/proc/${pid}/task/${id}/stat`, 'latin1')) ?? [];
+    const fields = rest.split(' ');
+    return { id, name, seconds: (Number(fields[11]) + Number(fields[12])) / 100 };
+  });
 }
 
 /** Proportional set size in MB (Linux: /proc). */

@@ -1,6 +1,6 @@
 /**
  * `npm run bench [-- ROUNDS]`: ours with policy, budget and audit all on, against a bare node:http → undici relay and a direct call,
- * interleaved. The thing measured has core 0, the scripted provider and the load core 1. Read the ratios: absolute times belong to the machine.
+ * interleaved. The thing measured has core 0; the scripted provider, the load and our operator's thread, in a cluster another process, core 1. Read the ratios: absolute times belong to the machine.
  */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ const scenarios = [
   { name: 'stream, 16 connections', connections: 16, bytes: 1100, stream: true },
 ] as const;
 
-type Row = Load & { readonly cpuUs: number };
+type Row = Load & { readonly cpuUs: number; readonly operatorUs: number };
 const rows = new Map<string, Row[]>();
 const memory = new Map<string, { idle: number[]; loaded: number[]; after: number[]; startMs: number[] }>();
 
@@ -38,6 +38,10 @@ function note<T>(map: Map<string, T>, key: string, empty: T): T {
   if (found !== undefined) return found;
   map.set(key, empty);
   return empty;
+}
+
+function cpuOf(pid: number | undefined): ReturnType<typeof cpuSeconds> {
+  return pid === undefined ? { proxy: 0, operator: 0 } : cpuSeconds(pid);
 }
 
 async function load(target: Running, plan: object): Promise<Load> {
@@ -62,10 +66,11 @@ async function measure(target: Target, upstreamUrl: string): Promise<void> {
   }
   await load(running, { connections: 8, seconds: 2, bytes: 1100, stream: false });
   for (const scenario of scenarios) {
-    const before = pid === undefined ? 0 : cpuSeconds(pid);
+    const before = cpuOf(pid);
     const result = await load(running, { ...scenario, seconds });
-    const cpu = pid === undefined ? 0 : cpuSeconds(pid) - before;
-    note(rows, `${scenario.name}|${target.name}`, []).push({ ...result, cpuUs: (cpu / result.requests) * 1e6 });
+    const after = cpuOf(pid);
+    const perRequest = (part: keyof typeof after): number => ((after[part] - before[part]) / result.requests) * 1e6;
+    note(rows, `${scenario.name}|${target.name}`, []).push({ ...result, cpuUs: perRequest('proxy'), operatorUs: perRequest('operator') });
     if (pid !== undefined) figures.loaded.push(memoryMb(pid));
     if (result.errors > 0) console.log(`  ${target.name}, ${scenario.name}: ${result.errors} errors`);
   }
@@ -89,9 +94,13 @@ const of = (scenario: string, target: string, figure: keyof Row): number =>
   median((rows.get(`${scenario}|${target}`) ?? []).map((row) => row[figure]));
 for (const { name } of scenarios) {
   console.log(`\n${name}`);
-  console.log('target     req/s   CPU µs/req   p50 ms   p99 ms   first byte p50 ms');
+  console.log('target     req/s   CPU µs/req   +operator   p50 ms   p99 ms   first byte p50 ms');
   for (const target of targets) {
-    const cells = [of(name, target.name, 'perSecond').toFixed(0), of(name, target.name, 'cpuUs').toFixed(1)];
+    const cells = [
+      of(name, target.name, 'perSecond').toFixed(0),
+      of(name, target.name, 'cpuUs').toFixed(1),
+      of(name, target.name, 'operatorUs').toFixed(1),
+    ];
     cells.push(...(['p50Ms', 'p99Ms', 'ttft50Ms'] as const).map((figure) => of(name, target.name, figure).toFixed(3)));
     console.log(target.name.padEnd(9), ...cells.map((cell) => cell.padStart(9)));
   }

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Pinned, startPinned } from './process.ts';
+import { type Pinned, pinOperator, startPinned } from './process.ts';
 
 /** One thing to measure. */
 export interface Target {
@@ -76,6 +76,7 @@ export const keyforge: Target = {
       '--json',
     ];
     const running = await startPinned(0, command, { KEYFORGE_SECRET_OPENAI_BENCH: 'sk-bench' });
+    pinOperator(running.child.pid ?? 0, 1);
     const ready = JSON.parse(running.firstLine) as { proxy: string; keys: { key: string }[] };
     return {
       url: ready.proxy,

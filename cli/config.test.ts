@@ -68,6 +68,18 @@ test('all mistakes are told at once', () => {
   }
 });
 
+test('a data folder among the manifests is refused, unless it is hidden there', () => {
+  const problemsOf = (manifests: string, data: string): number => {
+    const read = readUpOptions(['-f', manifests, '--data', data], {});
+    return 'problems' in read ? read.problems.length : 0;
+  };
+  assert.deepEqual([problemsOf('m', 'm/data'), problemsOf('m', 'm'), problemsOf('.', './a/b'), problemsOf('/m/', '/m/data')], [1, 1, 1, 1]);
+  assert.deepEqual(
+    [problemsOf('m', 'data'), problemsOf('m', 'm/.keyforge'), problemsOf('m/x', 'm'), problemsOf('.', '.keyforge')],
+    [0, 0, 0, 0],
+  );
+});
+
 test('keys takes an action and, but for list, a key', () => {
   assert.deepEqual(readKeysOptions(['rotate', 'a/b', '--overlap', '1h'], {}), {
     action: 'rotate',

@@ -1,4 +1,4 @@
-import { delimiter } from 'node:path';
+import { delimiter, isAbsolute, relative, resolve, sep } from 'node:path';
 import { parseArgs } from 'node:util';
 
 /** Where to listen. Port 0: any free one. */
@@ -73,7 +73,19 @@ export function readUpOptions(args: readonly string[], environment: Environment 
       `--admin-listen: ${options.adminListen.host} is not loopback, and who reaches the admin API rules every key; use 127.0.0.1`,
     );
   }
+  const holder = manifests.find((path) => isReadWith(path, options.dataDir));
+  if (holder !== undefined) {
+    read.problem(
+      `--data: ${options.dataDir} lies in ${holder}, which is read whole as manifests; give a folder outside it, or a hidden one such as ${holder}/.keyforge`,
+    );
+  }
   return read.problems.length > 0 ? { problems: read.problems } : options;
+}
+
+/** True where reading the manifests of a folder would come upon another one. Hidden entries are passed over. */
+function isReadWith(folder: string, inner: string): boolean {
+  const way = relative(resolve(folder), resolve(inner));
+  return !isAbsolute(way) && !way.split(sep).some((step) => step.startsWith('.'));
 }
 
 const actions = ['list', 'revoke', 'rotate'] as const;

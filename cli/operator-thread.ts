@@ -16,6 +16,7 @@ export interface OperatorThread {
 /** Starts the thread, without this process's environment; rejects with StandaloneFailed where the operator finds problems. */
 export async function startOperator(options: OperatorOptions): Promise<OperatorThread> {
   const worker = new Worker(new URL('../operator/main.ts', import.meta.url), {
+    name: 'operator',
     env: {},
     workerData: options,
     transferList: [options.control],

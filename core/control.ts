@@ -45,19 +45,10 @@ export interface OpenReply {
   readonly chainKey: string;
 }
 
-/** An entry on the wire: MACs and salt hexadecimal, the body its exact text. */
-export interface WireEntry {
-  readonly stream: StreamId;
-  readonly epoch: number;
-  readonly seq: number;
-  readonly previousMac: string;
-  readonly mac: string;
-  readonly salt: string;
-  readonly body: string;
-}
 /** Entries of any streams, each stream's in order. Stored once and settled in one transaction. */
 export interface ShipAsk {
-  readonly entries: readonly WireEntry[];
+  /** As core/audit/wire.ts writes them. */
+  readonly entries: Buffer;
 }
 export interface ShipReply {
   /** Highest contiguous seq stored, by stream and epoch, for every stream named in the ask. */

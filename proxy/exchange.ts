@@ -19,6 +19,7 @@ export class Exchange implements InFlight, Disposable {
   #gone = false;
   #abandoned: (() => () => void) | null = null;
   #over: (() => void) | null = null;
+  #finished: PromiseWithResolvers<void> | null = null;
   /** `close` without a finished answer: the client has left. */
   readonly #onClose = (): void => {
     if (this.response.writableFinished) return;
@@ -61,6 +62,12 @@ export class Exchange implements InFlight, Disposable {
     return this.#gone && this.#ended === null;
   }
 
+  /** Resolves when the call is settled and recorded. */
+  get finished(): Promise<void> {
+    this.#finished ??= Promise.withResolvers();
+    return this.#finished.promise;
+  }
+
   /** From here on the answer is a stream in this meter’s framing. */
   streams(meter: StreamMeter | null): void {
     this.#meter = meter;
@@ -96,5 +103,6 @@ export class Exchange implements InFlight, Disposable {
     this.#over?.();
     this.#inFlight.delete(this);
     this.response.off('close', this.#onClose);
+    this.#finished?.resolve();
   }
 }

@@ -68,6 +68,7 @@ async function serveCall(line: Line, io: Io, route: CallRoute, caller: Caller): 
     facts,
     body,
     outputTokens: admission.outputTokens,
+    searches: admission.searches,
     headers: headersForProvider(request.rawHeaders, dialect.id),
     query: queryForProvider(dialect.id, route.search),
     departs: () => held.depart(io.requestId),

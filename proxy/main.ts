@@ -10,7 +10,7 @@ import { serve } from './line.ts';
 import { createMetrics, createMetricsServer } from './metrics.ts';
 import { createAgentServer, listen } from './server.ts';
 import { createOrigins, defaultUpstreamSettings } from './stages/upstream-origins.ts';
-import { createDrains } from './state/drains.ts';
+import { createDrains, type Drains } from './state/drains.ts';
 import { createFunds, type Funds } from './state/funds.ts';
 import { createPools } from './state/pool.ts';
 import { createRecorder } from './state/recorder.ts';
@@ -47,6 +47,8 @@ export interface Proxy {
 }
 
 const tickMs = 5_000;
+const idleCheckMs = 50;
+const lastDrainMs = 5_000;
 
 /** Starts the data plane: listens once the first policy is there. */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
@@ -63,7 +65,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     unshippedEntries: () => shipper.behind().entries,
     healthyCredentials: () => pools.state().map(({ pool, credential, status }) => ({ pool, credential, healthy: status === 'ready' })),
   });
-  const openFunds = (key: KeyName): Funds =>
+  const openFunds = (key: KeyName, free: Promise<void>): Funds =>
     createFunds({
       key,
       recorder: createRecorder({ key, instance: options.instance, bootId: options.bootId, control, spool, clock, random: randomBytes }),
@@ -74,6 +76,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       monotonic: () => performance.now(),
       newId: () => randomBytes(12).toString('base64url'),
       grantWaitMs: limits.grantWaitMs,
+      free,
     });
   const served = createServedState({ openFunds, now: clock });
 
@@ -97,8 +100,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     pools.update(push.pools, push.credentials);
     served.apply(push);
   });
-  // Money that an earlier run left held comes back before anyone asks for it.
-  for (const { key } of spool.recovered) void served.byKey(key)?.funds.ready();
+  // What an earlier run left open is charged, and its money comes back before anyone asks for it; that of deleted keys too.
+  for (const { key } of spool.recovered) served.reclaim(key);
   const ticking = setInterval(() => {
     for (const { funds } of served.all()) funds.tick();
   }, tickMs);
@@ -112,6 +115,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     metricsUrl,
     async close() {
       await drain(agent, limits.shutdownMs);
+      await settle(served, drains);
       clearInterval(ticking);
       stopWatching();
       await served.close();
@@ -141,9 +145,18 @@ function firstPolicy(control: ControlPort, apply: (push: Push) => void): Promise
 /** Takes no new calls, lets those in flight finish for so long, then cuts them: each is still settled and recorded. */
 async function drain(agent: Server, shutdownMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => agent.close(() => resolve()));
-  agent.closeIdleConnections();
+  // A connection that was told to be kept becomes idle once its answer is out.
+  const idling = setInterval(() => agent.closeIdleConnections(), idleCheckMs);
   const timer = setTimeout(() => agent.closeAllConnections(), shutdownMs);
   await closed;
+  clearInterval(idling);
+  clearTimeout(timer);
+}
+
+/** Calls that nobody waits for any more are read on for a moment, then stopped: what is charged for each is recorded before the streams end. */
+async function settle(served: ServedState, drains: Drains): Promise<void> {
+  const timer = setTimeout(() => drains.stop(), lastDrainMs);
+  await served.settled();
   clearTimeout(timer);
 }
 

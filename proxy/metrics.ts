@@ -38,11 +38,22 @@ export interface Gauges {
 // An LLM answers in 50 ms (embedding) to 10 min (reasoning); the last buckets matter as much as the first.
 const seconds = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640];
 
-/** Prometheus metrics of one proxy. Sums are kept in plain maps and rendered at scrape time: a call must not pay for labels. */
+/** Prometheus metrics of one proxy. Sums are kept in plain rows and rendered at scrape time: a call costs one look-up. */
 export function createMetrics(gauges: Gauges): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const sums = createSums(registry);
+  const calls = createCallSums(registry);
+  const attempts = sum(registry, 'keyforge_upstream_attempts_total', 'Calls to providers by credential and outcome.', [
+    'pool',
+    'credential',
+    'outcome',
+  ]);
+  const grants = sum(
+    registry,
+    'keyforge_grants_total',
+    'Asks to the ledger by result; exact = granted for one call at the end of a budget.',
+    ['result'],
+  );
   const duration = new Histogram({
     name: 'keyforge_request_duration_seconds',
     help: 'From the request’s arrival to the end of its answer.',
@@ -71,54 +82,105 @@ export function createMetrics(gauges: Gauges): Metrics {
   );
   return {
     registry,
-    countRefused: (code) => sums.requests.add(['', '', code], 1),
+    countRefused: (code) => calls.add({ key: '', endpoint: '', code, model: undefined, usage: null, costNano: 0 }),
     countCall(call) {
-      sums.requests.add([call.key, call.endpoint, call.code], 1);
+      calls.add(call);
       duration.observe(call.latencyMs / 1000);
       if (call.ttftMs !== undefined) firstToken.observe(call.ttftMs / 1000);
-      const model = call.model ?? '';
-      if (call.costNano > 0) sums.cost.add([call.key, model], call.costNano / 1e9);
-      if (call.usage === null) return;
-      sums.tokens.add([call.key, model, 'input'], call.usage.input);
-      sums.tokens.add([call.key, model, 'cached_input'], call.usage.cachedInput);
-      sums.tokens.add([call.key, model, 'cache_write'], call.usage.cacheWrite);
-      sums.tokens.add([call.key, model, 'output'], call.usage.output);
     },
-    countAttempt: (pool, credential, outcome) => sums.attempts.add([pool, credential, outcome], 1),
-    countGrant: (result) => sums.grants.add([result], 1),
+    countAttempt: (pool, credential, outcome) => attempts.add([pool, credential, outcome]),
+    countGrant: (result) => grants.add([result]),
   };
 }
 
-interface Sum {
-  add(labels: readonly string[], value: number): void;
+/** Everything that calls with the same labels come to. */
+interface CallRow {
+  readonly key: string;
+  readonly endpoint: string;
+  readonly code: CallCode;
+  readonly model: string;
+  count: number;
+  costNano: number;
+  input: number;
+  cachedInput: number;
+  cacheWrite: number;
+  output: number;
 }
 
-function createSums(registry: Registry): Record<'requests' | 'cost' | 'tokens' | 'attempts' | 'grants', Sum> {
+function createCallSums(registry: Registry): { add(call: Omit<FinishedCall, 'latencyMs' | 'ttftMs'>): void } {
+  const rows = new Map<string, CallRow>();
+  const ofModel = (row: CallRow) => ({ key: row.key, gen_ai_response_model: row.model });
+  counter(
+    registry,
+    { name: 'keyforge_requests_total', help: 'Requests by outcome; code is ok or a code of docs/errors.md.' },
+    ['key', 'endpoint', 'code'],
+    (metric) => {
+      for (const { key, endpoint, code, count } of rows.values()) metric.inc({ key, endpoint, code }, count);
+    },
+  );
+  counter(registry, { name: 'keyforge_cost_usd_total', help: 'Dollars settled.' }, ['key', 'gen_ai_response_model'], (metric) => {
+    for (const row of rows.values()) if (row.costNano > 0) metric.inc(ofModel(row), row.costNano / 1e9);
+  });
+  counter(
+    registry,
+    { name: 'keyforge_tokens_total', help: 'Tokens settled, by disjoint class.' },
+    ['key', 'gen_ai_response_model', 'gen_ai_token_type'],
+    (metric) => {
+      for (const row of rows.values()) {
+        if (row.model === '') continue;
+        metric.inc({ ...ofModel(row), gen_ai_token_type: 'input' }, row.input);
+        metric.inc({ ...ofModel(row), gen_ai_token_type: 'cached_input' }, row.cachedInput);
+        metric.inc({ ...ofModel(row), gen_ai_token_type: 'cache_write' }, row.cacheWrite);
+        metric.inc({ ...ofModel(row), gen_ai_token_type: 'output' }, row.output);
+      }
+    },
+  );
+
+  function rowOf(key: string, endpoint: string, code: CallCode, model: string): CallRow {
+    const id = `${key}\n${endpoint}\n${code}\n${model}`;
+    const known = rows.get(id);
+    if (known !== undefined) return known;
+    const row = { key, endpoint, code, model, count: 0, costNano: 0, input: 0, cachedInput: 0, cacheWrite: 0, output: 0 };
+    rows.set(id, row);
+    return row;
+  }
+
   return {
-    requests: sum(registry, 'keyforge_requests_total', 'Requests by outcome; code is ok or a code of docs/errors.md.', [
-      'key',
-      'endpoint',
-      'code',
-    ]),
-    cost: sum(registry, 'keyforge_cost_usd_total', 'Dollars settled.', ['key', 'gen_ai_response_model']),
-    tokens: sum(registry, 'keyforge_tokens_total', 'Tokens settled, by disjoint class.', [
-      'key',
-      'gen_ai_response_model',
-      'gen_ai_token_type',
-    ]),
-    attempts: sum(registry, 'keyforge_upstream_attempts_total', 'Calls to providers by credential and outcome.', [
-      'pool',
-      'credential',
-      'outcome',
-    ]),
-    grants: sum(registry, 'keyforge_grants_total', 'Asks to the ledger by result; exact = granted for one call at the end of a budget.', [
-      'result',
-    ]),
+    add({ key, endpoint, code, model, usage, costNano }) {
+      const row = rowOf(key, endpoint, code, model ?? '');
+      row.count += 1;
+      row.costNano += costNano;
+      if (usage === null) return;
+      row.input += usage.input;
+      row.cachedInput += usage.cachedInput;
+      row.cacheWrite += usage.cacheWrite;
+      row.output += usage.output;
+    },
   };
 }
 
-function sum(registry: Registry, name: string, help: string, labelNames: readonly string[]): Sum {
-  const totals = new Map<string, { readonly labels: Record<string, string>; value: number }>();
+function sum(registry: Registry, name: string, help: string, labelNames: readonly string[]): { add(labels: readonly string[]): void } {
+  const totals = new Map<string, { readonly labels: Record<string, string>; count: number }>();
+  counter(registry, { name, help }, labelNames, (metric) => {
+    for (const { labels, count } of totals.values()) metric.inc(labels, count);
+  });
+  return {
+    add(labels) {
+      const id = labels.join('\n');
+      const total = totals.get(id);
+      if (total !== undefined) total.count += 1;
+      else totals.set(id, { labels: Object.fromEntries(labelNames.map((label, i) => [label, labels[i] ?? ''])), count: 1 });
+    },
+  };
+}
+
+/** A counter that is filled anew at each scrape. */
+function counter(
+  registry: Registry,
+  { name, help }: { readonly name: string; readonly help: string },
+  labelNames: readonly string[],
+  fill: (metric: Counter) => void,
+): void {
   new Counter({
     name,
     help,
@@ -126,18 +188,9 @@ function sum(registry: Registry, name: string, help: string, labelNames: readonl
     registers: [registry],
     collect() {
       this.reset();
-      for (const { labels, value } of totals.values()) this.inc(labels, value);
+      fill(this);
     },
   });
-  return {
-    add(labels, value) {
-      const id = labels.join('\n');
-      const total = totals.get(id);
-      if (total === undefined)
-        totals.set(id, { labels: Object.fromEntries(labelNames.map((label, i) => [label, labels[i] ?? ''])), value });
-      else total.value += value;
-    },
-  };
 }
 
 function gauge(registry: Registry, name: string, help: string, labelNames: readonly string[], read: (metric: Gauge) => void): void {

@@ -15,12 +15,15 @@ export function createAgentServer(handler: Handler, limits: ProxyLimits): Server
       connectionsCheckingInterval: 5_000,
       noDelay: true,
     },
-    (request, response) => void handler(request, response),
+    (request, response) => {
+      // While the process ends its connections do too.
+      if (!server.listening) response.shouldKeepAlive = false;
+      void handler(request, response);
+    },
   );
   server.maxConnections = limits.connections;
-  // WebSockets and CONNECT would carry calls past the meter.
-  server.on('upgrade', (_request, socket) => socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'));
-  server.on('connect', (_request, socket) => socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n'));
+  // No listener for `upgrade` and `connect`, on purpose: a socket handed over has no handler of its errors, so that one reset would end
+  // the process. Without them a WebSocket request is a plain GET (404), `Upgrade: h2c` of Java clients is passed over, CONNECT is cut.
   return server;
 }
 

@@ -33,32 +33,32 @@ export interface CallBody {
   readonly owner: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
   /** W3C trace id of the caller. */
-  readonly trace?: string;
+  readonly trace?: string | undefined;
   readonly tokenId: TokenId;
   readonly endpoint: string;
   readonly dialect: string;
   readonly stream: boolean;
   /** As the caller wrote it. */
-  readonly model?: string;
-  readonly servedModel?: string;
+  readonly model?: string | undefined;
+  readonly servedModel?: string | undefined;
   /** `ok`, a refusal code, `client_disconnected`, or `provider_rejected` for an error that the provider's caller made. */
   readonly code: string;
   /** The key on the path whose limit refused the call. */
-  readonly limitedBy?: string;
+  readonly limitedBy?: string | undefined;
   /** HTTP status sent to the caller; 499 where it had gone. */
   readonly status: number;
-  readonly usage?: EntryUsage;
+  readonly usage?: EntryUsage | undefined;
   /** True where the bound was charged because the outcome is unknown. */
   readonly estimated: boolean;
   readonly costNanoUsd: NanoText;
   readonly paidFrom: readonly PaidFrom[];
   readonly attempts: readonly Attempt[];
-  readonly priceBook?: string;
+  readonly priceBook?: string | undefined;
   readonly policy: string;
   readonly latencyMs: number;
-  readonly ttftMs?: number;
-  readonly requestSha256?: string;
-  readonly responseSha256?: string;
+  readonly ttftMs?: number | undefined;
+  readonly requestSha256?: string | undefined;
+  readonly responseSha256?: string | undefined;
 }
 
 export interface EntryUsage {
@@ -82,7 +82,7 @@ export interface Attempt {
   readonly pool: string;
   readonly credential: string;
   /** HTTP status, or absent where none came. */
-  readonly status?: number;
+  readonly status?: number | undefined;
   readonly costNanoUsd: NanoText;
 }
 

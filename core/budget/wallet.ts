@@ -26,7 +26,7 @@ export interface Wallet {
   idle(nowMs: number): readonly string[];
   /** Those of them that have ended: no call can use them any more. */
   expired(nowMs: number): readonly string[];
-  /** Forgets grants that are being released; call it before the release is written. Throws where something is reserved. */
+  /** Forgets grants that were released. Throws where something is reserved. */
   drop(grantIds: readonly string[]): void;
   /** Unspent, reserved included. */
   heldNano(): NanoUsd;
@@ -183,8 +183,8 @@ export function createWallet(): Wallet {
       return payers
         .filter(({ grant, pays }) => pays > 0 || grant === counted?.grant)
         .map(({ grant, pays }) => ({
-          grant,
           costNanoUsd: String(pays),
+          grant,
           ...(grant === counted?.grant && counted.requests === 1 ? { requests: 1 as const } : {}),
           ...(grant === counted?.grant && limitsTokens ? { tokens } : {}),
         }));

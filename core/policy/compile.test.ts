@@ -43,17 +43,20 @@ interface World {
   readonly namespaces?: readonly Namespace[];
   readonly children?: readonly ChildKey[];
   readonly createdAtMs?: CompileInput['createdAtMs'];
+  readonly stands?: CompileInput['stands'];
 }
 
-function run({ keys, pools = [pool(openai), pool(anthropic)], namespaces = [], children = [], createdAtMs = () => 1000 }: World) {
-  const { compiled, problems } = compile({
+function run({ keys, pools = [pool(openai), pool(anthropic)], namespaces = [], children = [], ...more }: World) {
+  const { createdAtMs = () => 1000, stands = () => false } = more;
+  const { compiled, problems, withdrawn } = compile({
     manifests: { virtualKeys: keys, pools, namespaces, secrets: [] },
     createdAtMs,
     children,
+    stands,
     book: () => [],
     digest: (text) => `sha256:${hash('sha256', text)}`,
   });
-  return { compiled, problems: problems.map((problem) => formatProblem(problem).replace('m.yaml:1: ', '')) };
+  return { compiled, withdrawn, problems: problems.map((problem) => formatProblem(problem).replace('m.yaml:1: ', '')) };
 }
 
 function documentOf(world: World, name: string): KeyDocument {
@@ -142,6 +145,24 @@ describe('pools and their consent', () => {
     assert.deepEqual(run({ keys: [vk('agents/bot', { pools: [openai] })], pools: [pool(openai, [])] }).problems, [
       "spec.pools: VirtualKey agents/bot uses the pool keyforge-system/openai, which does not admit it; add to the pool's spec.consumers: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: agents}}}",
     ]);
+  });
+
+  it('takes a pool from keys that are served as they stand, and lets nobody else name one that is not theirs', () => {
+    const keys = [vk('agents/bot', { pools: [openai, anthropic] }), vk('agents/new', { pools: [openai] })];
+    const stands: CompileInput['stands'] = (key) => key === 'agents/bot';
+    for (const pools of [[pool(anthropic)], [pool(openai, []), pool(anthropic)]]) {
+      const { compiled, problems, withdrawn } = run({ keys, pools, stands });
+      assert.deepEqual(
+        compiled.keys.map(({ key, pools }) => [key, pools]),
+        [
+          ['agents/bot', [anthropic]],
+          ['agents/new', []],
+        ],
+      );
+      assert.equal(problems.length, 1);
+      assert.match(problems[0] ?? '', /VirtualKey agents\/new .* pool keyforge-system\/openai/);
+      assert.match(withdrawn.map(({ message }) => message).join(), /^VirtualKey agents\/bot .* pool keyforge-system\/openai/);
+    }
   });
 
   it('looks at the labels of Namespace manifests, and at the name of every namespace', () => {

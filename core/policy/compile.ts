@@ -27,23 +27,38 @@ export interface CompileInput {
   /** When the key was first seen, milliseconds since the epoch; undefined where it never was. */
   createdAtMs(key: KeyName): number | undefined;
   readonly children: readonly ChildKey[];
+  /** True where this manifest is served already as it stands: what bars it from a pool is then a consent that was withdrawn, not its mistake. */
+  stands(key: KeyName, spec: VirtualKeySpec): boolean;
   /** The built-in price book of a provider. */
   book(provider: ProviderKind): readonly BookEntry[];
   /** `sha256:…` of an RFC 8785 text. */
   digest(canonicalText: string): string;
 }
 
+/** What became of the manifests. */
+export interface Outcome {
+  readonly compiled: Compiled;
+  readonly problems: readonly Problem[];
+  readonly withdrawn: readonly Problem[];
+}
+
 /**
  * Manifests to documents. `keys` holds those that have a token; `plans` every node, also the ones that only hold a budget.
- * Problems non-empty: nothing of it may be used, the last good state keeps serving.
+ * Problems non-empty: nothing of it may be used, the last good state keeps serving. `withdrawn` is for people to read:
+ * pools that keys name as before, and that are gone or no longer admit them; those keys do without, at once.
  */
-export function compile(input: CompileInput): { readonly compiled: Compiled; readonly problems: readonly Problem[] } {
+export function compile(input: CompileInput): Outcome {
   const { manifests } = input;
   const selects = namespaceSelects(manifests.namespaces);
   const nodes = treeNodes(input);
   const tree = growTree(nodes, selects);
   const consent = { selects, pools: new Map<PoolName, ProviderPool>(manifests.pools.map((pool) => [pool.name, pool])) };
-  const problems = [...tree.problems, ...nodes.flatMap((node) => namingProblems(node, consent.pools))];
+  const problems = [...tree.problems];
+  const withdrawn: Problem[] = [];
+  const tell = (node: TreeNode, found: readonly Problem[]): void => {
+    (input.stands(node.key, node.spec) ? withdrawn : problems).push(...found);
+  };
+  for (const node of nodes) tell(node, namingProblems(node, consent.pools));
   const keys: KeyDocument[] = [];
   for (const node of nodes) {
     const path = tree.paths.get(node.key);
@@ -51,14 +66,14 @@ export function compile(input: CompileInput): { readonly compiled: Compiled; rea
     if (!path?.findLast(({ origin }) => origin !== undefined)?.spec.issueToken) continue;
     const usable = poolsOf(path, consent);
     // A sub-agent key has no manifest to mend: what bars it is told at the key it descends from.
-    if (node.origin !== undefined) problems.push(...usable.problems);
+    if (node.origin !== undefined) tell(node, usable.problems);
     const document = narrow(path, node, usable.pools);
     keys.push({ ...document, digest: input.digest(canonicalize(document)) });
   }
   const pools = manifests.pools.map((pool) => poolDocument(pool, input));
   problems.push(...pools.flatMap((pool) => ('message' in pool ? [pool] : [])));
   const usable = pools.flatMap((pool) => ('message' in pool ? [] : [pool]));
-  return { compiled: { keys, pools: usable, plans: plansOf(nodes, tree.paths) }, problems };
+  return { compiled: { keys, pools: usable, plans: plansOf(nodes, tree.paths) }, problems, withdrawn };
 }
 
 function treeNodes({ manifests, children, createdAtMs }: CompileInput): readonly TreeNode[] {

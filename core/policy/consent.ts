@@ -49,12 +49,13 @@ export function poolsOf(
 ): { readonly pools: readonly PoolName[]; readonly problems: readonly Problem[] } {
   const node = path.at(-1);
   const lists = path.flatMap(({ spec }) => (spec.pools === undefined ? [] : [spec.pools]));
-  if (node === undefined || lists.flat().some((name) => !pools.has(name))) return { pools: [], problems: [] }; // told by namingProblems
-  const shared = (lists.at(-1) ?? []).filter((name) => lists.every((list) => list.includes(name)));
+  if (node === undefined) return { pools: [], problems: [] };
+  const shared = (lists.at(-1) ?? []).filter((name) => pools.has(name) && lists.every((list) => list.includes(name)));
   const closed = (names: readonly PoolName[]) =>
     names.flatMap((name) => pools.get(name) ?? []).filter((pool) => !admits(pool, node.key, path, selects));
   const shut = new Set(closed(shared).map((pool) => pool.name));
   const open = shared.filter((name) => !shut.has(name));
+  if (lists.flat().some((name) => !pools.has(name))) return { pools: open, problems: [] }; // told by namingProblems
   // A pool that the key itself names must admit it; of inherited ones, one that does is enough.
   const refused = closed(node.spec.pools ?? (open.length === 0 ? shared : []));
   const problems = refused.map((pool) => refusal(node, pool, selects));

@@ -95,6 +95,7 @@ describe('narrowing', () => {
           manifests: { virtualKeys, pools, namespaces: [], secrets: [] },
           createdAtMs: () => 0,
           children: [],
+          stands: () => false,
           book: () => [],
           digest: (text) => hash('sha256', text),
         });

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { isRefusal } from '../errors.ts';
 import type { KeyName } from '../key.ts';
 import type { PoolModel, PoolName, ProviderKind } from '../manifest/types.ts';
+import type { ModelPrice } from '../price/types.ts';
 import type { KeyDocument, PoolDocument } from './documents.ts';
 import { listModels, routeModel } from './route.ts';
 
@@ -47,6 +48,31 @@ describe('routeModel', () => {
   it('finds the exact name in pool order', () => {
     assert.deepEqual(route(key(), 'gpt-5'), ['sys/openai>gpt-5', 'sys/router>gpt-5']);
     assert.deepEqual(route(key({}, ['sys/router', 'sys/openai']), 'gpt-5'), ['sys/router>gpt-5', 'sys/openai>gpt-5']);
+  });
+
+  it('denies a model under its dated names too, as the price book knows them', () => {
+    const price = { rates: {}, tiers: [] } as unknown as ModelPrice;
+    const booked: PoolDocument = {
+      ...pool('sys/openai', 'OpenAI', model('mine', 'gpt-5-2026-03-05')),
+      book: [
+        { id: 'gpt-5-mini', match: { startsWith: 'gpt-5-mini' }, price },
+        { id: 'gpt-5', match: { startsWith: 'gpt-5' }, price },
+      ],
+    };
+    const served = new Map([[booked.pool, booked]]);
+    const denied = (name: string): boolean => isRefusal(routeModel(key({ deny: ['gpt-5'] }), served, name, () => true));
+    assert.deepEqual(['gpt-5', 'gpt-5-2026-03-05', 'GPT-5-20260305', 'openai/gpt-5-2026-03-05', 'mine'].map(denied), [
+      true,
+      true,
+      true,
+      true,
+      true,
+    ]);
+    assert.equal(denied('gpt-5-mini-2026-03-05'), false);
+    assert.deepEqual(
+      listModels(key({ deny: ['gpt-5'] }), served).map(({ id }) => id),
+      ['gpt-5-mini'],
+    );
   });
 
   it('asks the provider for the upstream name and tells the public one', () => {

@@ -1,7 +1,7 @@
 import { type Refusal, refuse } from '../errors.ts';
 import { quote } from '../manifest/reader.ts';
 import type { PoolName, ProviderKind } from '../manifest/types.ts';
-import { findModel, modelNames } from '../price/book.ts';
+import { type FoundModel, findModel, modelNames } from '../price/book.ts';
 import type { ModelPrice } from '../price/types.ts';
 import type { KeyDocument, PoolDocument } from './documents.ts';
 import { rulesOf } from './rules.ts';
@@ -92,19 +92,19 @@ function withoutPrefix({ pool }: PoolDocument, model: string): readonly string[]
 
 function priced(document: KeyDocument, pool: PoolDocument, model: string): readonly Candidate[] {
   const found = findModel(pool, model);
-  if (found === null || !permits(document, model, found.upstreamName)) return [];
+  if (found === null || !permits(document, model, found)) return [];
   return [{ pool, model, upstreamModel: found.upstreamName, price: found.price }];
 }
 
 function unpriced(document: KeyDocument, pool: PoolDocument, model: string): readonly Candidate[] {
   const upstreamModel = pool.models.find(({ name }) => name === model)?.upstreamName ?? model;
-  return permits(document, model, upstreamModel) ? [{ pool, model, upstreamModel, price: null }] : [];
+  return permits(document, model, { upstreamName: upstreamModel }) ? [{ pool, model, upstreamModel, price: null }] : [];
 }
 
-// What the provider is asked for counts too: a pool's own name for a model is no way around its denial.
-function permits(document: KeyDocument, model: string, upstreamModel: string): boolean {
+// What the provider is asked for counts too: neither a pool's own name for a model nor a dated one is a way around its denial.
+function permits(document: KeyDocument, model: string, { upstreamName, bookId = model }: Omit<FoundModel, 'price'>): boolean {
   const rules = rulesOf(document);
-  return rules.allows(model) && !rules.denies(model) && !rules.denies(upstreamModel);
+  return rules.allows(model) && ![model, upstreamName, bookId].some(rules.denies);
 }
 
 function denied(document: KeyDocument, pools: Pools, model: string, speaks: (pool: PoolDocument) => boolean): Refusal {
@@ -134,11 +134,11 @@ export function listModels(
     if (pool !== undefined) listed.set(alias, pool);
   }
   for (const pool of poolsOf(document, pools).filter(speaks)) {
-    const upstream = new Map(pool.models.map(({ name, upstreamName }) => [name, upstreamName]));
     for (const name of modelNames(pool)) {
       // An alias hides a model of its name, also where the alias leads nowhere.
       if (listed.has(name) || Object.hasOwn(document.models.aliases, name)) continue;
-      if (permits(document, name, upstream.get(name) ?? name)) listed.set(name, pool);
+      const found = findModel(pool, name);
+      if (found !== null && permits(document, name, found)) listed.set(name, pool);
     }
   }
   return [...listed].map(([id, { pool, provider }]) => ({ id, pool, provider }));

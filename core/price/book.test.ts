@@ -32,13 +32,13 @@ function pool(...models: readonly PoolModel[]): PricedPool {
 
 describe('findModel', () => {
   it('finds a book model under the name that was asked for, first match first', () => {
-    assert.deepEqual(findModel(pool(), 'gpt-4o'), { upstreamName: 'gpt-4o', price });
-    assert.deepEqual(findModel(pool(), 'GPT-4o'), { upstreamName: 'GPT-4o', price });
+    assert.deepEqual(findModel(pool(), 'gpt-4o'), { upstreamName: 'gpt-4o', price, bookId: 'gpt-4o' });
+    assert.deepEqual(findModel(pool(), 'GPT-4o'), { upstreamName: 'GPT-4o', price, bookId: 'gpt-4o' });
     assert.equal(findModel(pool(), 'gpt-4-turbo')?.price, long);
   });
 
   it('reads a dated snapshot in either spelling', () => {
-    assert.deepEqual(findModel(pool(), 'gpt-4o-20240513'), { upstreamName: 'gpt-4o-20240513', price: long });
+    assert.equal(findModel(pool(), 'gpt-4o-20240513')?.price, long);
     const dated: PricedPool = { models: [], book: [{ id: 'o9', match: { equals: 'o9-2026-01-31' }, price }] };
     assert.equal(findModel(dated, 'o9-20260131')?.price, price);
     assert.equal(findModel(dated, 'o9-20261331'), null);
@@ -57,8 +57,8 @@ describe('findModel', () => {
 
   it('keeps the book’s price of the upstream name under an override without a price', () => {
     const named = pool({ name: 'fast', upstreamName: 'gpt-4o' }, { name: 'gpt-4o', upstreamName: 'gpt-4o', maxOutputTokens: 100 });
-    assert.deepEqual(findModel(named, 'fast'), { upstreamName: 'gpt-4o', price });
-    assert.deepEqual(findModel(named, 'gpt-4o'), { upstreamName: 'gpt-4o', price: { ...price, maxOutputTokens: 100 } });
+    assert.deepEqual(findModel(named, 'fast'), { upstreamName: 'gpt-4o', price, bookId: 'gpt-4o' });
+    assert.deepEqual(findModel(named, 'gpt-4o'), { upstreamName: 'gpt-4o', price: { ...price, maxOutputTokens: 100 }, bookId: 'gpt-4o' });
   });
 
   it('takes what a priced override does not name from the book, letting rates that were equal stay equal', () => {

@@ -11,6 +11,8 @@ export interface FoundModel {
   /** What the provider calls it. */
   readonly upstreamName: string;
   readonly price: ModelPrice;
+  /** The book's name of the model of which this is a snapshot, or the same; absent where the book does not know it. */
+  readonly bookId?: string;
 }
 
 interface Index {
@@ -43,11 +45,11 @@ function dashedDate(name: string): string {
   return name.replace(/-(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)/g, '-$1-$2-$3');
 }
 
-function bookPrice(index: Index, name: string): ModelPrice | null {
+function bookEntry(index: Index, name: string): BookEntry | null {
   const lowerCased = name.toLowerCase();
   for (const spelling of new Set([lowerCased, dashedDate(lowerCased)])) {
     const line = index.book.find(({ matches }) => matches(spelling));
-    if (line !== undefined) return line.entry.price;
+    if (line !== undefined) return line.entry;
   }
   return null;
 }
@@ -113,9 +115,10 @@ function ownPrice(model: PoolModel, book: ModelPrice | null): ModelPrice | null 
 function resolve(index: Index, model: string): FoundModel | null {
   const own = index.own.get(model);
   const upstreamName = own?.upstreamName ?? model;
-  const book = bookPrice(index, upstreamName);
+  const entry = bookEntry(index, upstreamName);
+  const book = entry?.price ?? null;
   const price = own === undefined ? book : ownPrice(own, book);
-  return price === null ? null : { upstreamName, price };
+  return price === null ? null : { upstreamName, price, ...(entry === null ? {} : { bookId: entry.id }) };
 }
 
 /**

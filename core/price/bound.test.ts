@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { affordableOutput, upperBound } from './bound.ts';
 import { costOf } from './cost.ts';
-import type { Demand, Overhead } from './demand.ts';
+import { type Demand, type Overhead, withSearches } from './demand.ts';
 import type { ModelPrice, Rates, Usage } from './types.ts';
 
 const rate = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 200_000_000 }));
@@ -194,6 +194,15 @@ describe('upperBound', () => {
     assert.equal(bound({ wholeContext: true, textTokens: 6000 }), 6020 * 3 + 40);
   });
 
+  it('bounds open searches once a limit is set for them, and the results that each reading of the input may carry', () => {
+    const open: Demand = { ...plain, searchTokens: 1000, openSearches: { tools: 2, mostReads: 4 } };
+    assert.deepEqual(withSearches(open, 1), { ...plain, searchTokens: 1000, webSearches: 2, inputReads: 3 });
+    assert.deepEqual(withSearches(open, 5), { ...plain, searchTokens: 1000, webSearches: 10, inputReads: 4 });
+    const once = bound({ searchTokens: 1000 });
+    assert.equal(typeof once === 'number' && once - Number(bound({})), 1000);
+    assert.equal(withSearches(plain, 5), plain);
+  });
+
   it('says why where there is no bound', () => {
     const { contextTokens: _, ...unknownContext } = flatPrice;
     const { webSearch: __, ...unknownSearch } = flatPrice;
@@ -201,6 +210,7 @@ describe('upperBound', () => {
     assert.equal(reason(bound({ unmeterable: 'background mode' })), 'background mode');
     assert.match(reason(bound({ wholeContext: true }, unknownContext)), /context size/);
     assert.match(reason(bound({ webSearches: null })), /no limit on web searches/);
+    assert.match(reason(bound({ openSearches: { tools: 1, mostReads: 11 } })), /no limit on web searches/);
     assert.match(reason(bound({ webSearches: 1 }, unknownSearch)), /price of a web search/);
     assert.equal(bound({ webSearches: 0 }, unknownSearch), 160);
   });

@@ -32,7 +32,8 @@ function unbounded(reason: string): Unbounded {
 
 /** Most input tokens that the call can be billed; NaN or Infinity where a figure of the demand is not finite. */
 function inputTokens(demand: Demand, overhead: Overhead, contextTokens: number): number {
-  const counted = demand.textTokens + demand.mediaTokens + demand.images * overhead.tokensPerImage + overhead.fixedTokens;
+  const given = demand.textTokens + demand.mediaTokens + demand.images * overhead.tokensPerImage + overhead.fixedTokens;
+  const counted = given + (demand.searchTokens ?? 0);
   return Math.ceil(Math.max(counted, demand.wholeContext ? contextTokens : 0) * Math.max(1, demand.inputReads));
 }
 
@@ -62,7 +63,7 @@ function boundsOf(price: ModelPrice, demand: Demand, overhead: Overhead): Bounds
   if (demand.wholeContext && price.contextTokens === undefined) {
     return unbounded('the request refers to content of unknown size, and the context size of the model is unknown');
   }
-  if (demand.webSearches === null) return unbounded('the request sets no limit on web searches');
+  if (demand.webSearches === null || demand.openSearches !== undefined) return unbounded('the request sets no limit on web searches');
   if (demand.webSearches > 0 && price.webSearch === undefined) return unbounded('the price of a web search is unknown for this model');
   const tokens = inputTokens(demand, overhead, price.contextTokens ?? 0);
   const reachable = [price.rates, ...price.tiers.filter((tier) => tokens > tier.above).map((tier) => tier.rates)];

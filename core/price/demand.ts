@@ -20,8 +20,29 @@ export interface Demand {
   readonly imageOutput: boolean;
   /** Bound of web searches billed by the call; null where the request sets none. */
   readonly webSearches: number | null;
+  /** Bound of the tokens that results of web searches add to each reading of the input; absent: 0, or wholeContext says it. */
+  readonly searchTokens?: number;
+  /** Web searches that the request offers without a limit, where one can be set in it; nothing of them is counted above. */
+  readonly openSearches?: OpenSearches;
   /** Why the cost cannot be bounded at all (hosted containers, background mode, priority tier); a capped key is refused. */
   readonly unmeterable?: string;
+}
+
+/** Offers of web search whose limit is still to be set. */
+export interface OpenSearches {
+  /** Tools to each of which the limit applies. */
+  readonly tools: number;
+  /** The provider reads the input no more often than this, however many searches there are. */
+  readonly mostReads: number;
+}
+
+/** The demand with so many searches for each open offer, which is then no longer open. */
+export function withSearches(demand: Demand, each: number): Demand {
+  const { openSearches, ...rest } = demand;
+  if (openSearches === undefined || rest.webSearches === null) return demand;
+  const more = openSearches.tools * each;
+  const inputReads = Math.max(rest.inputReads, Math.min(rest.inputReads + more, openSearches.mostReads));
+  return { ...rest, webSearches: rest.webSearches + more, inputReads };
 }
 
 /** What a provider adds to every request beyond its bytes. */

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { test } from 'node:test';
 import { pino } from 'pino';
+import type { KeyName } from '../../core/key.ts';
 import { type Bench, openBench } from '../broker/fixture.ts';
+import { abandon } from '../ledger/ledger.ts';
 import { createAdminApi } from './app.ts';
 import { listenAdmin } from './server.ts';
 
@@ -121,10 +123,24 @@ test(
 );
 
 test(
+  'credit gives burned money back, once, and says so in the record',
+  withApi(async ({ call, bench }) => {
+    const { stream, epoch } = await bench.broker.open({ key: 'agents/bot' as KeyName, instance: 'lost' });
+    const money = { atLeastNano: 1e8, boundNano: 1e8, wantNano: 1e8, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+    await bench.broker.grant({ stream, epoch, head: -1, askId: 'a', ...money });
+    bench.store.transaction((tx) => abandon(tx, stream, epoch));
+    assert.deepEqual(await call('POST', '/v1/keys/agents/bot/credit'), { status: 200, body: { key: 'agents/bot', creditedUsd: '0.10' } });
+    assert.deepEqual(await call('POST', '/v1/keys/agents/bot/credit'), { status: 200, body: { key: 'agents/bot', creditedUsd: '0.00' } });
+    assert.equal(bench.events().at(-1), 'credited VirtualKey agents/bot');
+  }),
+);
+
+test(
   'what does not exist or cannot be done is told with a code',
   withApi(async ({ call }) => {
     for (const [method, path, status, code] of [
       ['POST', '/v1/keys/agents/nobody/revoke', 404, 'not_found'],
+      ['POST', '/v1/keys/agents/nobody/credit', 404, 'not_found'],
       ['POST', '/v1/keys/agents/nobody/rotate', 404, 'not_found'],
       ['GET', '/v1/keys/agents/nobody/account', 404, 'not_found'],
       ['POST', '/v1/keys/agents/team/rotate', 409, 'conflict'],

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { type KeyName, keyName } from '../../core/key.ts';
 import { duration } from '../../core/manifest/quantity.ts';
 import { rootPlace } from '../../core/manifest/reader.ts';
+import { formatUsd } from '../../core/money.ts';
 import type { KeyDesk, RotateRefusal } from '../broker/key-desk.ts';
 import { apiError, requireLoopbackHost, requireToken } from './guard.ts';
 
@@ -49,6 +50,13 @@ export function createAdminApi({ desk, token, logger }: AdminApiDeps): Express {
     const rotated = desk.rotate(key, overlapMs, actor);
     if (typeof rotated !== 'string') response.json({ key, ...rotated });
     else response.status(rotated === 'unknown' ? 404 : 409).json(rotateError(key, rotated));
+  });
+
+  app.post('/v1/keys/:namespace/:name/credit', (request, response) => {
+    const key = named(request.params);
+    const credited = desk.credit(key, actor);
+    if (credited === null) response.status(404).json(unknownKey(key));
+    else response.json({ key, creditedUsd: formatUsd(credited) });
   });
 
   app.use(notFound);

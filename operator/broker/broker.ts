@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { StreamId } from '../../core/audit/types.ts';
+import { decodeEntries } from '../../core/audit/wire.ts';
 import type { ControlPort, Push } from '../../core/control.ts';
 import type { Problem } from '../../core/errors.ts';
 import type { KeyName } from '../../core/key.ts';
@@ -7,7 +8,7 @@ import { openEpoch } from '../collector/epoch.ts';
 import { type CollectorDeps, ingest } from '../collector/ingest.ts';
 import { recordOwn } from '../collector/own.ts';
 import { settleEntry } from '../ledger/settle.ts';
-import { view } from '../ledger/view.ts';
+import { overdrawn, view } from '../ledger/view.ts';
 import type { Tx } from '../store/types.ts';
 import { createBatch } from './batch.ts';
 import { createFunding } from './funding.ts';
@@ -46,7 +47,9 @@ export function createBroker(deps: BrokerDeps): Broker {
   };
   const record: RecordEvent = (tx, event) =>
     recordOwn(tx, { v: 1, time: new Date(tx.now()).toISOString(), ...event }, { rootKey, instance, random });
-  const collector: CollectorDeps = { rootKey, instance, random, settle: noted(logger) };
+  /** Keys of which something was noticed since the last entries were taken in. */
+  const alarmed = new Set<KeyName>();
+  const collector: CollectorDeps = { rootKey, instance, random, settle: noted(logger, (key) => void alarmed.add(key)) };
   const registry = createRegistry({
     ...deps,
     record,
@@ -59,6 +62,13 @@ export function createBroker(deps: BrokerDeps): Broker {
   const funding = createFunding({ batch, live: registry.live, push });
   const upkeep = createUpkeep({ store, registry, record, random, released: funding.released, logger });
 
+  /** What is held idle beyond a cap on the path of these keys is not to be spent. */
+  function recallOverdrawn(of: Iterable<KeyName>): void {
+    const plans = [...of].flatMap((key) => registry.live()?.plans.get(key) ?? []);
+    const keys = plans.length === 0 ? [] : store.transaction((tx) => overdrawn(tx, plans));
+    if (keys.length > 0) push({ kind: 'recall', keys });
+  }
+
   function planOf(key: KeyName) {
     const plan = registry.live()?.plans.get(key);
     if (plan === undefined) throw new Error(`no key ${key} is declared`);
@@ -69,8 +79,11 @@ export function createBroker(deps: BrokerDeps): Broker {
     desk: createKeyDesk({ registry, record, random, released: funding.released }),
     adopt(policy) {
       const problems = registry.adopt(policy);
+      const withdrawn = problems.length > 0 ? [] : (registry.live()?.withdrawn ?? []);
+      for (const { message } of withdrawn) logger.warn(`a key does without a pool: ${message}`);
       // A raised cap or a deleted sub-agent key is money that waiting asks may have.
       funding.released();
+      recallOverdrawn(registry.live()?.plans.keys() ?? []);
       return problems;
     },
     open: (ask) =>
@@ -81,8 +94,12 @@ export function createBroker(deps: BrokerDeps): Broker {
         return openEpoch(tx, ask, collector);
       }),
     async ship(ask) {
-      const reply = await batch.run((tx) => ingest(tx, ask, collector));
-      if (ask.entries.some(({ body }) => givesBack.test(body))) funding.released();
+      const entries = decodeEntries(ask.entries);
+      if (entries === null) throw new RangeError('what was shipped are not whole entries');
+      const reply = await batch.run((tx) => ingest(tx, entries, collector));
+      if (givesBack.some((type) => ask.entries.includes(type))) funding.released();
+      recallOverdrawn(alarmed);
+      alarmed.clear();
       return reply;
     },
     grant: funding.grant,
@@ -103,17 +120,20 @@ export function createBroker(deps: BrokerDeps): Broker {
 }
 
 /** Entries after which an account may have more than before; a false alarm costs one more look. */
-const givesBack = /"type":"(release|epoch_close|epoch_recovered)"/;
+const givesBack = ['release', 'epoch_close', 'epoch_recovered'].map((type) => `"type":"${type}"`);
 
 function hasStream(tx: Tx, key: KeyName, instance: string): boolean {
   return tx.streams.lastEpoch(`${key}@${instance}` as StreamId) !== null;
 }
 
-/** The ledger's settlement, with what it noticed told in the log. */
-function noted(logger: Logger): CollectorDeps['settle'] {
+/** The ledger's settlement, with what it noticed told in the log, and that it did by `alarm`. */
+function noted(logger: Logger, alarm: (key: KeyName) => void): CollectorDeps['settle'] {
   return (tx, entry, body) => {
     const notes = settleEntry(tx, entry, body);
-    for (const note of notes) logger.error({ ...note, ...entry }, `ledger: ${note.message}`);
+    // The entry's place alone: a log line with its bytes in it cannot be written, and would undo the settlement.
+    const { stream, epoch, seq } = entry;
+    if (notes.length > 0) alarm(body.key);
+    for (const note of notes) logger.error({ ...note, stream, epoch, seq }, `ledger: ${note.message}`);
     return notes;
   };
 }

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createChain } from '../../core/audit/chain.ts';
 import type { ProxyBody } from '../../core/audit/types.ts';
-import { toWire } from '../../core/audit/wire.ts';
+import { encodeEntries } from '../../core/audit/wire.ts';
 import {
   type ControlPort,
   ControlUnavailable,
@@ -48,9 +48,9 @@ async function openStream(control: ControlPort, key: KeyName, instance = 'proxy-
   const opened = await control.open({ key, instance });
   const { stream, epoch, nonce } = opened;
   const chain = createChain({ stream, epoch, key: Buffer.from(opened.chainKey, 'hex') });
-  let last: Parameters<ControlPort['ship']>[0] = { entries: [] };
+  let last: Parameters<ControlPort['ship']>[0] = { entries: encodeEntries([]) };
   const ship = (body: ProxyBody): Promise<ShipReply> => {
-    last = { entries: [toWire(chain.append(body, randomBytes))] };
+    last = { entries: encodeEntries([chain.append(body, randomBytes)]) };
     return control.ship(last);
   };
   await ship({ v: 1, type: 'epoch_open', time: time(), key, instance, nonce, bootId: 'boot' });

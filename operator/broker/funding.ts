@@ -74,8 +74,7 @@ export function createFunding({ batch, live, push }: FundingDeps): Funding {
     const refusal = checkKey(document, tx.now());
     if (refusal !== null) return { answer: { denial: gone(key, refusal.message) }, recall: [] };
     const answer = grant(tx, ask, plan);
-    const isReserved = 'denial' in answer && answer.denial.code === 'budget_reserved';
-    return { answer, recall: isReserved ? recallTargets(tx, plan) : [] };
+    return { answer, recall: 'denial' in answer ? recallTargets(tx, plan, answer.denial) : [] };
   }
 
   return {

@@ -2,6 +2,7 @@ import type { AccountView } from '../../core/control.ts';
 import type { KeyName } from '../../core/key.ts';
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
+import { credit } from '../ledger/ledger.ts';
 import { spent, view } from '../ledger/view.ts';
 import type { Tx } from '../store/types.ts';
 import { endChild, type RecordEvent } from './lives.ts';
@@ -56,6 +57,11 @@ export interface KeyDesk {
   revoke(key: KeyName, actor: string): boolean;
   /** A new token now; `overlapMs` undefined takes the manifest's `rotation.overlap`, else 0. */
   rotate(key: KeyName, overlapMs: number | undefined, actor: string): RotatedKey | RotateRefusal;
+  /**
+   * Gives back what grants of this key burned (a reboot took the tail of a record), once it is known what the provider billed. Nano-USD;
+   * null where there is no such key.
+   */
+  credit(key: KeyName, actor: string): NanoUsd | null;
 }
 
 export interface KeyDeskDeps {
@@ -98,6 +104,16 @@ export function createKeyDesk({ registry, record, random, released }: KeyDeskDep
     return { changed: true, value, minted: new Map([[key, token]]) };
   }
 
+  function creditBurned(tx: Tx, live: Live, key: KeyName, actor: string): Change<NanoUsd | null> {
+    if (!live.plans.has(key)) return { changed: false, value: null };
+    const value = credit(
+      tx,
+      tx.ledger.closedGrants(key).map(({ id }) => id),
+    );
+    if (value > 0) record(tx, { type: 'credited', object: `VirtualKey ${key}`, actor, detail: { nanoUsd: String(value) } });
+    return { changed: false, value };
+  }
+
   return {
     list: () => registry.read((tx, live) => [...live.plans.keys()].map((key) => listingOf(tx, live, key))),
     account: (key) =>
@@ -109,6 +125,11 @@ export function createKeyDesk({ registry, record, random, released }: KeyDeskDep
       const found = registry.change((tx, live) => revoke(tx, live, key, actor));
       if (found) released();
       return found;
+    },
+    credit(key, actor) {
+      const value = registry.change((tx, live) => creditBurned(tx, live, key, actor));
+      if (value !== null && value > 0) released();
+      return value;
     },
     rotate: (key, overlapMs, actor) => registry.change((tx, live) => rotate(tx, live, key, { overlapMs, actor })),
   };

@@ -19,7 +19,7 @@ const text: Check = (value) => typeof value === 'string' && value.length <= 1_04
 const whole: Check = (value) => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 const positive: Check = (value) => whole(value) && value !== 0;
 const key: Check = (value) => typeof value === 'string' && /^[-a-z0-9]{1,63}\/[-.a-z0-9]{1,253}$/.test(value);
-const hex: Check = (value) => typeof value === 'string' && /^(?:[0-9a-f]{2})*$/.test(value);
+const isBytes: Check = (value) => value instanceof Uint8Array;
 const list =
   (item: Check): Check =>
   (value) =>
@@ -41,7 +41,6 @@ function exactly(optional: Readonly<Record<string, Check>>): Check {
   return (value) => known(value) && Object.keys(value as object).every((name) => name in optional);
 }
 
-const entry = record({ stream: text, epoch: whole, seq: whole, previousMac: hex, mac: hex, salt: hex, body: text });
 const childSpec = exactly({
   name: text,
   usdNano: positive,
@@ -57,7 +56,7 @@ const head: Check = (value) => value === -1 || whole(value);
 
 const calls: Readonly<Record<CallMessage['call'], readonly Check[]>> = {
   open: [record({ key, instance: (value) => typeof value === 'string' && /^[-.\w]{1,128}$/.test(value) })],
-  ship: [record({ entries: list(entry) })],
+  ship: [isBytes],
   grant: [record({ stream: text, epoch: whole, head, askId: text, ...figures }, { heldNano: whole })],
   account: [key],
   mint: [key, childSpec],
@@ -67,9 +66,9 @@ const calls: Readonly<Record<CallMessage['call'], readonly Check[]>> = {
   unwatch: [whole],
 };
 
-/** Reads one message of a proxy: `{"v":1,"id":7,"call":"grant","args":[…]}`. */
+/** Reads one message of a proxy: `{"v":1,"id":7,"call":"grant","args":[…]}`, or `{text, bytes}` where its argument is bytes. */
 export function readCall(data: unknown): CallMessage | BadMessage {
-  const message = parse(data);
+  const message = record({ text, bytes: isBytes })(data) ? withBytes(data as MessageWithBytes) : parse(data);
   if (!record({ id: whole })(message)) return { id: null, bad: 'a message is JSON text with an id' };
   const { v, id, call, args } = message as { readonly v: unknown; readonly id: number; readonly call: unknown; readonly args: unknown };
   if (v !== controlVersion)
@@ -81,6 +80,16 @@ export function readCall(data: unknown): CallMessage | BadMessage {
     return { id, bad: `${name}: the arguments do not have its shape` };
   }
   return { id, call: name, args };
+}
+
+interface MessageWithBytes {
+  readonly text: string;
+  readonly bytes: Uint8Array;
+}
+
+function withBytes({ text, bytes }: MessageWithBytes): unknown {
+  const message = parse(text);
+  return record({})(message) ? { ...(message as object), args: [bytes] } : message;
 }
 
 function parse(data: unknown): unknown {

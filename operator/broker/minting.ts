@@ -38,9 +38,7 @@ export function createMinting({ registry, funding, record, random }: MintingDeps
     const row = newChild({ parent: document, spec, documents, taken, children, nowMs: tx.now(), random });
     if (isRefusal(row)) return denied(row);
     const escrow = spec.usdNano === undefined ? {} : mintEscrow(tx, plan, row.key, spec.usdNano);
-    if ('denial' in escrow) {
-      return denied(escrow.denial, escrow.denial.code === 'budget_reserved' ? recallTargets(tx, plan) : []);
-    }
+    if ('denial' in escrow) return denied(escrow.denial, recallTargets(tx, plan, escrow.denial));
     const ends = [row.expiresAtMs, escrow.expiresAtMs].filter((end) => end !== undefined);
     const child: ChildRow = { ...row, ...(ends.length > 0 && { expiresAtMs: Math.min(...ends) }) };
     tx.keys.putChild(child);

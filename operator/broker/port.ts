@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { MessagePort } from 'node:worker_threads';
 import type { Logger } from 'pino';
-import type { ChildSpec, ControlPort, GrantAsk, OpenAsk, ShipAsk } from '../../core/control.ts';
+import type { ChildSpec, ControlPort, GrantAsk, OpenAsk } from '../../core/control.ts';
 import type { KeyName } from '../../core/key.ts';
 import { type CallMessage, readCall } from './messages.ts';
 
 /**
- * Serves a control port over a message port: JSON text, `{"v":1,"id","call","args"}` → `{"id","reply"}` or `{"id","error"}`,
- * and for a `watch` with id 7 any number of `{"watch":7,"push"}`. Replies and pushes keep the order in which they were made.
+ * Serves a control port over a message port: JSON text, `{"v":1,"id","call","args"}` → `{"id","reply"}` or `{"id","error"}`
+ * (entries come as bytes beside the text), and for a `watch` with id 7 any number of `{"watch":7,"push"}`. Replies and pushes keep the order in which they were made.
  * Returns how to stop.
  */
 export function serveControl(port: MessagePort, control: ControlPort, logger: Logger): () => void {
@@ -31,7 +31,7 @@ export function serveControl(port: MessagePort, control: ControlPort, logger: Lo
       case 'open':
         return control.open(args[0] as OpenAsk);
       case 'ship':
-        return control.ship(args[0] as ShipAsk);
+        return control.ship({ entries: asBuffer(args[0] as Uint8Array) });
       case 'grant':
         return control.grant(args[0] as GrantAsk);
       case 'account':
@@ -71,4 +71,8 @@ export function serveControl(port: MessagePort, control: ControlPort, logger: Lo
   port.on('message', receive);
   port.on('close', stop);
   return stop;
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

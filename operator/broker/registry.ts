@@ -27,6 +27,8 @@ export interface Live {
   readonly tokens: ReadonlyMap<KeyName, Tokens>;
   /** Living sub-agent keys. */
   readonly children: readonly ChildRow[];
+  /** Pools that keys name and may no longer use; for people to read. */
+  readonly withdrawn: readonly Problem[];
 }
 
 /** What a change did: `changed` rebuilds and pushes; `minted` also brings the token files up to date. */
@@ -84,13 +86,13 @@ export function createRegistry(deps: RegistryDeps): Registry {
     adopt(policy) {
       const outcome = deps.store.transaction((tx) => {
         const family = familyOf(tx, policy);
-        const { compiled, problems } = compileAll(tx, policy, { living: family.living, book: deps.book });
+        const { problems, ...compiled } = compileAll(tx, policy, { living: family.living, book: deps.book, before: live });
         if (problems.length + policy.missing.length > 0) return { problems: [...policy.missing, ...problems] };
         for (const row of family.gone) endChild(tx, row, 'its parent is gone', deps.record);
         endLives(tx, new Set(policy.manifests.virtualKeys.map(({ name }) => name)), deps.record);
         const minted = beginLives(tx, policy.manifests.virtualKeys, deps);
         if (live !== null) recordEdits(tx, live.policy, policy, deps.record);
-        return { minted, next: assemble(tx, { policy, children: family.living, compiled, revision: revision + 1 }) };
+        return { minted, next: assemble(tx, { policy, children: family.living, ...compiled, revision: revision + 1 }) };
       });
       if ('problems' in outcome) return outcome.problems;
       syncFiles(outcome.next, outcome.minted);
@@ -116,12 +118,12 @@ export function createRegistry(deps: RegistryDeps): Registry {
 
   function rebuild(tx: Tx, policy: Policy): Live {
     const family = familyOf(tx, policy);
-    const { compiled, problems } = compileAll(tx, policy, { living: family.living, book: deps.book });
+    const { problems, ...compiled } = compileAll(tx, policy, { living: family.living, book: deps.book, before: live });
     const [problem] = problems;
     // Neither tokens nor sub-agent keys can make an accepted policy wrong.
     if (problem !== undefined) throw new Error(`the policy that is served no longer compiles: ${problem.message}`);
     for (const row of family.gone) endChild(tx, row, 'it or its parent has ended', deps.record);
-    return assemble(tx, { policy, children: family.living, compiled, revision: revision + 1 });
+    return assemble(tx, { policy, children: family.living, ...compiled, revision: revision + 1 });
   }
 }
 
@@ -135,13 +137,17 @@ function familyOf(tx: Tx, { manifests }: Policy): { readonly living: readonly Ch
 function compileAll(
   tx: Tx,
   { manifests }: Policy,
-  { living, book }: { readonly living: readonly ChildRow[]; readonly book: RegistryDeps['book'] },
+  { living, book, before }: { readonly living: readonly ChildRow[]; readonly book: RegistryDeps['book']; readonly before: Live | null },
 ): ReturnType<typeof compile> {
   return compile({
     manifests,
     // A key that is seen for the first time begins its ttl now, in the transaction that writes its first row.
     createdAtMs: (key) => tx.keys.createdAt(key) ?? tx.now(),
     children: living.map((row) => ({ ...row, spec: JSON.parse(row.spec) as ChildSpec })),
+    stands(key, { pools = [], parentRef }) {
+      const served = before?.specs.get(key);
+      return served !== undefined && served.parentRef === parentRef && (served.pools ?? []).join() === pools.join();
+    },
     book,
     digest: digestOf,
   });
@@ -151,15 +157,17 @@ interface Assembly {
   readonly policy: Policy;
   readonly children: readonly ChildRow[];
   readonly compiled: Compiled;
+  readonly withdrawn: readonly Problem[];
   readonly revision: number;
 }
 
-function assemble(tx: Tx, { policy, children, compiled, revision }: Assembly): Live {
+function assemble(tx: Tx, { policy, children, compiled, withdrawn, revision }: Assembly): Live {
   const tokens = new Map(compiled.keys.map(({ key }) => [key, tokensOf(tx.keys, key, tx.now())]));
   const none: Tokens = { current: null, leaving: [], revoked: false };
   return {
     policy,
     children,
+    withdrawn,
     tokens,
     documents: new Map(compiled.keys.map((document) => [document.key, document])),
     plans: new Map(compiled.plans.map((plan) => [plan.key, plan])),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type Chain, createChain } from '../../core/audit/chain.ts';
 import type { CallBody, Entry, EpochRecoveredBody, PaidFrom, ProxyBody, StreamId } from '../../core/audit/types.ts';
-import { toWire } from '../../core/audit/wire.ts';
+import { decodeEntries, encodeEntries } from '../../core/audit/wire.ts';
 import type { OpenReply, ShipReply } from '../../core/control.ts';
 import type { KeyName, TokenId } from '../../core/key.ts';
 import type { AccountPlan } from '../../core/policy/documents.ts';
@@ -66,7 +66,7 @@ export function createWorld(path = ':memory:', rootKey: Buffer = randomBytes(32)
         call: (paidFrom = []) => write(callBody(paidFrom)),
       };
     },
-    ship: (entries) => store.transaction((tx) => ingest(tx, JSON.parse(JSON.stringify({ entries: entries.map(toWire) })), deps)),
+    ship: (entries) => store.transaction((tx) => ingest(tx, decodeEntries(encodeEntries(entries)) ?? [], deps)),
     fund(writer, nano) {
       const money = { atLeastNano: nano, boundNano: nano, wantNano: nano };
       const count = { atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;

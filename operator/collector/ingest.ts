@@ -1,8 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { commit, createSealer, ratchet } from '../../core/audit/entry.ts';
 import type { Entry, ProxyBody, StreamId } from '../../core/audit/types.ts';
-import { fromWire } from '../../core/audit/wire.ts';
-import type { ShipAsk, ShipReply, WireEntry } from '../../core/control.ts';
+import type { ShipReply } from '../../core/control.ts';
 import type { EntryRow, EpochRow, Tx } from '../store/types.ts';
 import { parseBody } from './body.ts';
 import { type OwnDeps, recordOwn } from './own.ts';
@@ -28,16 +27,16 @@ export interface CollectorDeps extends OwnDeps {
  * what lies behind a gap is left for later. Other bytes in a place that is taken, a MAC that does not fit or money that is
  * not the stream's quarantine the epoch: it gets no further entries and no further money, and the operator's own stream says why.
  */
-export function ingest(tx: Tx, ask: ShipAsk, deps: CollectorDeps): ShipReply {
+export function ingest(tx: Tx, entries: readonly Entry[], deps: CollectorDeps): ShipReply {
   const acks: ShipReply['acks'][number][] = [];
   const rejected: ShipReply['rejected'][number][] = [];
-  for (const wires of byEpoch(ask.entries)) {
-    const { stream, epoch } = wires[0];
+  for (const group of byEpoch(entries)) {
+    const { stream, epoch } = group[0];
     const row = tx.streams.epoch(stream, epoch);
     const intake = row === null ? null : openIntake(tx, row, deps);
-    for (const wire of wires) {
-      const reason = intake === null ? 'its epoch was never opened here' : intake.take(wire);
-      if (reason !== null) rejected.push({ stream, epoch, seq: wire.seq, reason });
+    for (const entry of group) {
+      const reason = intake === null ? 'its epoch was never opened here' : intake.take(entry);
+      if (reason !== null) rejected.push({ stream, epoch, seq: entry.seq, reason });
     }
     intake?.save();
     acks.push({ stream, epoch, seq: intake?.lastSeq() ?? -1 });
@@ -45,15 +44,13 @@ export function ingest(tx: Tx, ask: ShipAsk, deps: CollectorDeps): ShipReply {
   return { acks, rejected };
 }
 
-type Wires = readonly [WireEntry, ...WireEntry[]];
-
-function byEpoch(entries: readonly WireEntry[]): readonly Wires[] {
-  const groups = new Map<string, [WireEntry, ...WireEntry[]]>();
-  for (const wire of entries) {
-    const id = `${wire.stream} ${wire.epoch}`;
+function byEpoch(entries: readonly Entry[]): readonly (readonly [Entry, ...Entry[]])[] {
+  const groups = new Map<string, [Entry, ...Entry[]]>();
+  for (const entry of entries) {
+    const id = `${entry.stream} ${entry.epoch}`;
     const group = groups.get(id);
-    if (group === undefined) groups.set(id, [wire]);
-    else group.push(wire);
+    if (group === undefined) groups.set(id, [entry]);
+    else group.push(entry);
   }
   return [...groups.values()];
 }
@@ -61,7 +58,7 @@ function byEpoch(entries: readonly WireEntry[]): readonly Wires[] {
 /** The end of one epoch's chain while a batch goes in. */
 interface Intake {
   /** Null where the entry is stored, was already, or lies behind a gap; else why it never will be. */
-  take(wire: WireEntry): string | null;
+  take(entry: Entry): string | null;
   lastSeq(): number;
   /** Writes the epoch's row where it changed. */
   save(): void;
@@ -118,9 +115,7 @@ function openIntake(tx: Tx, row: EpochRow, deps: CollectorDeps): Intake {
   }
 
   return {
-    take(wire) {
-      const entry = fromWire(wire);
-      if (entry === null) return quarantine(lastSeq + 1, 'it is not an entry');
+    take(entry) {
       if (entry.seq > lastSeq + 1) return null;
       if (entry.seq <= lastSeq) {
         const stored = tx.streams.entry(stream, epoch, entry.seq);

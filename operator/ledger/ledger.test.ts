@@ -7,7 +7,7 @@ import { type KeyName, keyName } from '../../core/key.ts';
 import type { AccountNode, AccountPlan } from '../../core/policy/documents.ts';
 import { body, callBody, type FakeProxy, fakeWorld, type World } from './fake-world.ts';
 import { abandon, credit, grant } from './ledger.ts';
-import { recallTargets, spent, view } from './view.ts';
+import { overdrawn, recallTargets, spent, view } from './view.ts';
 
 const bot = keyName('agents', 'bot');
 const other = keyName('agents', 'other');
@@ -311,7 +311,7 @@ test('a proxy that gives nothing back is stopped at 256 open grants', () => {
   assert.match(denied(proxy.ask(money(1), planFor(bot, 1e6))).message, /256 grants are open/);
 });
 
-test('a recall goes to the keys whose proxies hold unspent money of the tightest account', () => {
+test('a recall goes to the keys whose proxies hold unspent what the denial is about, be it money or requests', () => {
   const world = fakeWorld(start);
   const team = keyName('agents', 'team');
   const under = (key: KeyName, own: number): AccountPlan => {
@@ -321,11 +321,44 @@ test('a recall goes to the keys whose proxies hold unspent money of the tightest
   granted(world.proxy(bot, 'p1').ask(money(60), under(bot, 1000)));
   granted(world.proxy(bot, 'p2').ask(money(20), under(bot, 1000)));
   const asker = world.proxy(other, 'p1');
-  assert.equal(denied(asker.ask(money(30), under(other, 1000))).code, 'budget_reserved');
-  assert.deepEqual(
-    world.store.transaction((tx) => recallTargets(tx, under(other, 1000))),
-    [bot],
-  );
+  const targets = (denial: GrantDenial) => world.store.transaction((tx) => recallTargets(tx, under(other, 1000), denial));
+  const denial = denied(asker.ask(money(30), under(other, 1000)));
+  assert.equal(denial.code, 'budget_reserved');
+  assert.deepEqual(targets(denial), [bot]);
+  assert.deepEqual(targets({ ...denial, code: 'budget_exhausted' }), [], 'nothing can come back');
+});
+
+test('requests that a sibling holds idle are recalled, of a quota and of a rate, also where no money is limited', () => {
+  for (const window of ['Day', 'Minute'] as const) {
+    const world = fakeWorld(start);
+    const team = keyName('agents', 'team');
+    const limits = window === 'Day' ? [{ window, requests: 10, timeZone: 'Etc/UTC' } as const] : [];
+    const rate = window === 'Minute' ? { requestsPerMinute: 10 } : {};
+    const under = (key: KeyName): AccountPlan => ({
+      key,
+      path: [team, key],
+      nodes: [
+        { key: team, limits, rate },
+        { key, limits: [], rate: {} },
+      ],
+    });
+    const call = (wantRequests: number) => money(0, { atLeastRequests: 1, wantRequests });
+    const held = granted(world.proxy(bot, 'p1').ask(call(10), under(bot))).requests ?? 0;
+    assert.ok(held > 1);
+    const asker = world.proxy(other, 'p1');
+    for (let got = held; got < 10; ) got += granted(asker.ask(call(1), under(other))).requests ?? 0;
+    const denial = denied(asker.ask(call(1), under(other)));
+    assert.equal(denial.code, window === 'Day' ? 'budget_reserved' : 'rate_limited');
+    assert.ok(world.store.transaction((tx) => recallTargets(tx, under(other), denial)).includes(bot));
+  }
+});
+
+test('where a cap was lowered below what is committed, or debt stands, the holders of its money are named', () => {
+  const world = fakeWorld(start);
+  const holders = (cap: number) => world.store.transaction((tx) => overdrawn(tx, [planFor(bot, cap), planFor(other, cap)]));
+  granted(world.proxy(bot, 'p1').ask(money(60), plan));
+  assert.deepEqual(holders(60), []);
+  assert.deepEqual(holders(59), [bot]);
 });
 
 test('the next window starts from nothing, and what is left of the last cannot be spent in it', () => {

@@ -3,7 +3,7 @@ import type { Books } from '../../core/budget/books.ts';
 import type { EscrowCeiling } from '../../core/budget/ceiling.ts';
 import { leftOf } from '../../core/budget/grant.ts';
 import { type Slot, slotsAt, totalOf } from '../../core/budget/slot.ts';
-import type { AccountView } from '../../core/control.ts';
+import type { AccountView, GrantDenial } from '../../core/control.ts';
 import type { KeyName } from '../../core/key.ts';
 import type { NanoUsd } from '../../core/money.ts';
 import type { AccountPlan } from '../../core/policy/documents.ts';
@@ -24,12 +24,31 @@ export function spent(tx: Tx, key: KeyName): NanoUsd {
   return settledOf(booksOf(tx), totalOf(key)).nano;
 }
 
-/** Keys whose proxies hold unspent money of the tightest account on the path: to be asked for it when a budget is near its end. */
-export function recallTargets(tx: Tx, plan: AccountPlan): readonly KeyName[] {
+/** Keys whose proxies hold unspent what a denial found missing: to be asked for it, be it money, requests or a share of a rate. */
+export function recallTargets(tx: Tx, plan: AccountPlan, { code, limitedBy }: Pick<GrantDenial, 'code' | 'limitedBy'>): readonly KeyName[] {
+  if (code !== 'budget_reserved' && code !== 'rate_limited') return [];
+  const slot = slotsAt(plan, tx.now()).find(({ key, window }) => `${key} ${window}` === limitedBy);
+  if (slot === undefined) return [];
+  const idle = booksOf(tx)
+    .holders(slot.id)
+    .filter((grant) => {
+      const { nano, requests, tokens } = leftOf(grant);
+      // Of its own rate a key has used what it holds: only others can give.
+      if (code === 'rate_limited') return grant.key !== plan.key && requests + tokens > 0;
+      return grant.escrowFor === undefined && nano + requests > 0;
+    });
+  return [...new Set(idle.map(({ key }) => key))];
+}
+
+/** Keys whose proxies hold unspent money of an account that is beyond its cap, since that was lowered or a call cost more than its bound. */
+export function overdrawn(tx: Tx, plans: Iterable<AccountPlan>): readonly KeyName[] {
   const books = booksOf(tx);
-  const tightest = tightestOf(books, plan, tx.now());
-  if (tightest === null) return [];
-  const idle = books.holders(tightest).filter((grant) => grant.escrowFor === undefined && leftOf(grant).nano > 0);
+  const slots = new Map([...plans].flatMap((plan) => slotsAt(plan, tx.now())).map((slot) => [slot.id, slot]));
+  const beyond = [...slots.values()].filter(({ id, cap }) => {
+    const account = cap.nano === undefined ? null : books.account(id);
+    return account !== null && committed(account).nano > (cap.nano ?? 0);
+  });
+  const idle = beyond.flatMap(({ id }) => books.holders(id)).filter((grant) => grant.escrowFor === undefined && leftOf(grant).nano > 0);
   return [...new Set(idle.map(({ key }) => key))];
 }
 
@@ -58,18 +77,6 @@ function viewOf(books: Books, slot: Slot, escrow: EscrowCeiling | null): Account
 function settledOf(books: Books, accountId: string): Amounts {
   const closed = books.account(accountId)?.settled ?? nothing;
   return books.holders(accountId).reduce((sum, grant) => plus(sum, grant.settled), closed);
-}
-
-function tightestOf(books: Books, plan: AccountPlan, nowMs: number): string | null {
-  const escrow = standingEscrow(books, plan, nowMs);
-  let tightest = escrow === null ? null : { id: totalOf(escrow.key), free: escrow.grant.amount.nano };
-  for (const { id, cap } of slotsAt(plan, nowMs)) {
-    const account = books.account(id);
-    if (cap.nano === undefined || account === null || escrow?.grant.accounts.includes(id) === true) continue;
-    const free = cap.nano - committed(account).nano;
-    if (tightest === null || free < tightest.free) tightest = { id, free };
-  }
-  return tightest?.id ?? null;
 }
 
 function standingEscrow(books: Books, plan: AccountPlan, nowMs: number): EscrowCeiling | null {

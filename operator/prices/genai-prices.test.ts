@@ -77,12 +77,13 @@ function sourceUsage(usage: Sample, has: Has): SourceUsage {
   };
 }
 
-/** The call without what we bill otherwise on purpose: one-hour writes and output that the library has no rate for, and cached images. */
+/** The call without what we bill otherwise on purpose: one-hour writes, output and searches that the library has no rate for, and cached images. */
 function comparable(usage: Sample, has: Has): Sample {
   return {
     ...usage,
     ...(has('cache_write_1h_mtok') ? {} : { cacheWrite1h: 0 }),
     ...(has('output_mtok') ? {} : { output: 0, reasoning: 0, outputAudio: 0 }),
+    ...(has('web_searches_kcount') ? {} : { webSearches: 0 }),
     ...(has('cache_image_read_mtok') ? { cachedInput: 0 } : {}),
   };
 }
@@ -161,6 +162,13 @@ describe('bookOf', () => {
     assert.equal(sol.rates.cacheWrite, (sol.rates.input * 5) / 4);
     assert.equal(priceOf('Gemini', 'gemini-2.5-flash').rates.inputAudio, 1_000_000);
     assert.equal(priceOf('Gemini', 'gemini-2.5-flash-image').rates.outputImage, 30_000_000);
+  });
+
+  it('knows what a web search costs where the provider has one price for it, also at models for which the data names none', () => {
+    assert.deepEqual(
+      [priceOf('OpenAI', 'gpt-5.3-codex').webSearch, priceOf('Anthropic', 'claude-sonnet-5').webSearch],
+      [10_000_000, 10_000_000],
+    );
   });
 
   it('takes the price in force at the time', () => {

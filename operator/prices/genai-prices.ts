@@ -11,15 +11,17 @@ interface Source {
   readonly vendors: readonly string[];
   /** Leaves out what the provider does not serve. */
   readonly serves?: (id: string) => boolean;
+  /** The provider's price list has one price for a web search, whatever the model. */
+  readonly searchesAlike?: true;
 }
 
 const sources: Readonly<Record<ProviderKind, Source | null>> = {
-  OpenAI: { providers: ['openai'], vendors: ['openai'] },
-  Anthropic: { providers: ['anthropic'], vendors: ['anthropic'] },
+  OpenAI: { providers: ['openai'], vendors: ['openai'], searchesAlike: true },
+  Anthropic: { providers: ['anthropic'], vendors: ['anthropic'], searchesAlike: true },
   // The data has one list for the Gemini API and Vertex; only the latter serves Claude.
   Gemini: { providers: ['google'], vendors: ['gemini'], serves: (id) => !id.startsWith('claude') },
   Vertex: { providers: ['google', 'anthropic'], vendors: ['gemini', 'anthropic'] },
-  AzureOpenAI: { providers: ['azure', 'openai'], vendors: ['openai'] },
+  AzureOpenAI: { providers: ['azure', 'openai'], vendors: ['openai'], searchesAlike: true },
   Bedrock: { providers: ['aws'], vendors: ['anthropic'] },
   Mistral: { providers: ['mistral'], vendors: ['mistral'] },
   OpenRouter: { providers: ['openrouter'], vendors: [] },
@@ -45,6 +47,14 @@ function priceOf(model: ModelInfo, sizes: Sizes | undefined, atMs: number): Mode
   };
 }
 
+/** Models for which the data names no price of a web search have the dearest of the others. */
+function withSearchPrice(book: readonly BookEntry[]): readonly BookEntry[] {
+  const named = book.flatMap(({ price }) => price?.webSearch ?? []);
+  if (named.length === 0) return book;
+  const webSearch = Math.max(...named);
+  return book.map((entry) => (entry.price === null ? entry : { ...entry, price: { webSearch, ...entry.price } }));
+}
+
 /**
  * The built-in price book of a provider, with the prices in force at `atMs`; empty where we have none. Compiling takes
  * milliseconds: do it when documents are compiled, and at least daily, since prices change on announced dates.
@@ -52,9 +62,10 @@ function priceOf(model: ModelInfo, sizes: Sizes | undefined, atMs: number): Mode
 export function bookOf(provider: ProviderKind, atMs: number): readonly BookEntry[] {
   const source = sources[provider];
   if (source === null) return [];
-  const { providers, vendors, serves = () => true } = source;
+  const { providers, vendors, serves = () => true, searchesAlike } = source;
   const models = providers.flatMap((providerId) => findProvider({ providerId })?.models ?? []).filter((model) => serves(model.id));
   const entries = models.map((model) => ({ model, id: model.id, match: matchOf(model.match) }));
   const sizes = sizesByEntry(entries, vendors);
-  return entries.map(({ model, id, match }) => ({ id, match, price: priceOf(model, sizes.get(id), atMs) }));
+  const book = entries.map(({ model, id, match }) => ({ id, match, price: priceOf(model, sizes.get(id), atMs) }));
+  return searchesAlike === true ? withSearchPrice(book) : book;
 }

@@ -49,7 +49,7 @@ function accountRows(db: DatabaseSync): Pick<LedgerRows, 'account' | 'putAccount
 function grantRows(
   db: DatabaseSync,
   now: () => number,
-): Pick<LedgerRows, 'grant' | 'grantByAsk' | 'putGrant' | 'openGrants' | 'openEpochs' | 'holders'> {
+): Pick<LedgerRows, 'grant' | 'grantByAsk' | 'putGrant' | 'openGrants' | 'openEpochs' | 'holders' | 'closedGrants'> {
   const grant = db.prepare('SELECT * FROM grants WHERE id = ?');
   const grantByAsk = db.prepare('SELECT * FROM grants WHERE ask_id = ?');
   const change = db.prepare('UPDATE grants SET open = ?, state = ?, closed_ms = coalesce(closed_ms, ?) WHERE id = ?');
@@ -61,6 +61,7 @@ function grantRows(
   const holders = db.prepare(
     'SELECT grants.* FROM grant_accounts JOIN grants ON grants.id = grant_accounts.grant_id WHERE account = ? ORDER BY grants.id',
   );
+  const closedGrants = db.prepare('SELECT * FROM grants WHERE key = ? AND open = 0 ORDER BY closed_ms, id');
   return {
     grant: (id) => grantRow(grant.get(id)),
     grantByAsk: (askId) => grantRow(grantByAsk.get(askId)),
@@ -75,6 +76,7 @@ function grantRows(
     openGrants: (stream, epoch) => openGrants.all(stream, epoch).flatMap((columns) => grantRow(columns) ?? []),
     openEpochs: (stream) => (openEpochs.all(stream) as unknown as OpenEpoch[]).map(({ epoch, grants }) => ({ epoch, grants })),
     holders: (account) => holders.all(account).flatMap((columns) => grantRow(columns) ?? []),
+    closedGrants: (key) => closedGrants.all(key).flatMap((columns) => grantRow(columns) ?? []),
   };
 }
 

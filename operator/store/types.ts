@@ -111,6 +111,8 @@ export interface LedgerRows {
   openEpochs(stream: StreamId): readonly { readonly epoch: number; readonly grants: number }[];
   /** Grants that still hold something of this account, for recall. */
   holders(accountId: string): readonly GrantRow[];
+  /** Grants of a key that hold nothing any more, oldest first. */
+  closedGrants(key: KeyName): readonly GrantRow[];
   /** Drops grants that closed before this time, and Minute accounts that began before it but for each key's newest. */
   prune(beforeMs: number): void;
 }

@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { asString, type JsonObject } from './fields.ts';
 
@@ -6,7 +5,7 @@ import { asString, type JsonObject } from './fields.ts';
 const sessionHeaders = ['x-claude-code-session-id', 'session-id', 'session_id', 'thread-id', 'x-session-affinity'] as const;
 const longestOpening = 1024;
 
-/** What ties the calls of one conversation together: a name the client gave it, else a digest of how it opens. Undefined where there is neither. */
+/** What ties the calls of one conversation together: a name the client gave it, else how it opens. Undefined where there is neither. */
 export function affinityOf(
   headers: IncomingHttpHeaders,
   body: JsonObject,
@@ -14,17 +13,17 @@ export function affinityOf(
   opening: () => string,
 ): string | undefined {
   const cacheKey = asString(body['prompt_cache_key']);
-  if (cacheKey !== null && cacheKey !== '') return digest('cache', cacheKey);
+  if (cacheKey !== null && cacheKey !== '') return session('cache', cacheKey);
   for (const name of sessionHeaders) {
     const value = headers[name];
-    if (typeof value === 'string' && value !== '') return digest('session', value);
+    if (typeof value === 'string' && value !== '') return session('session', value);
   }
   for (const name of fields) {
     const value = body[name];
-    if (typeof value === 'string' && value !== '') return digest(name, value);
+    if (typeof value === 'string' && value !== '') return session(name, value);
   }
   const text = opening();
-  return text === '' ? undefined : digest('opening', text);
+  return text === '' ? undefined : session('opening', text);
 }
 
 /** Text by which a conversation is known: the same in each of its turns, and short. */
@@ -40,6 +39,7 @@ function firstText(value: unknown, depth: number): string {
   return firstText(content ?? parts ?? text, depth - 1);
 }
 
-function digest(kind: string, text: string): string {
-  return hash('sha256', `${kind}\n${text}`, 'base64url').slice(0, 22);
+/** Bounded, for whoever hashes it. */
+function session(kind: string, text: string): string {
+  return `${kind}\n${text.slice(0, 2 * longestOpening)}`;
 }

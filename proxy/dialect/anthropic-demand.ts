@@ -11,11 +11,11 @@ const mostRounds = 10;
 export function countMessages(body: JsonBody): Tally | Refusal {
   const { value } = body;
   const tally = startTally(body.tokens);
-  const tools = [...asArray(value['tools'])];
+  const tools: unknown[] = [];
   noteCache(tally, value);
   for (const block of asArray(value['system'])) noteCache(tally, asObject(block));
   for (const message of asArray(value['messages'])) tools.push(...countBlocks(tally, asObject(message)?.['content']));
-  const refusal = countTools(tally, tools);
+  const refusal = countTools(tally, asArray(value['tools']), isOpenSearch) ?? countTools(tally, tools, () => false);
   if (refusal !== null) return refusal;
   countOptions(tally, value);
   return tally;
@@ -103,7 +103,12 @@ function countDocument(tally: Tally, source: JsonObject | null): void {
 
 const clientTool = /^(?:custom|(?:bash|text_editor|computer|memory|computer_toolset|browser_toolset)_\d{8})$/;
 
-function countTools(tally: Tally, tools: readonly unknown[]): Refusal | null {
+/** A search tool without a limit; one can be set where the tool stands at the top of the request. */
+export function isOpenSearch(tool: JsonObject): boolean {
+  return asString(tool['type'])?.startsWith('web_search_') === true && !isGiven(tool['max_uses']);
+}
+
+function countTools(tally: Tally, tools: readonly unknown[], isOpen: (tool: JsonObject) => boolean): Refusal | null {
   for (const entry of tools) {
     const tool = asObject(entry);
     if (tool === null) continue;
@@ -116,7 +121,8 @@ function countTools(tally: Tally, tools: readonly unknown[]): Refusal | null {
         `The tool ${type.slice(0, 60)} names a model of its own, ${JSON.stringify(tool['model']).slice(0, 100)}; only \`model\` may choose one.`,
       );
     }
-    countServerTool(tally, type, tool);
+    if (isOpen(tool)) openSearch(tally);
+    else countServerTool(tally, type, tool);
   }
   return null;
 }
@@ -130,6 +136,11 @@ function countServerTool(tally: Tally, type: string, tool: JsonObject): void {
   else if (!/^(?:web_fetch_|tool_search_tool_|mcp_toolset$)/.test(type)) {
     unbounded(tally, `the tool ${JSON.stringify(type).slice(0, 60)} runs at the provider without a limit on its cost`);
   }
+}
+
+function openSearch(tally: Tally): void {
+  tally.wholeContext = true;
+  tally.openSearches = { tools: (tally.openSearches?.tools ?? 0) + 1, mostReads: mostRounds + 1 };
 }
 
 /** Each round reads the whole input again, with results of unknown size. */

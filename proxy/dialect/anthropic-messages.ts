@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isRefusal, type Refusal } from '../../core/errors.ts';
 import { affinityOf, openingText } from './affinity.ts';
 import { readAnswer } from './answer.ts';
-import { countMessages } from './anthropic-demand.ts';
+import { countMessages, isOpenSearch } from './anthropic-demand.ts';
 import { meterAnthropic } from './anthropic-meter.ts';
 import { type AnthropicCounts, anthropicUsage, mergeAnthropic } from './anthropic-usage.ts';
 import { asArray, asObject, readCount, readModel, readStream, refuseLookalikes, refuseOtherModels } from './fields.ts';
@@ -60,7 +60,15 @@ function rewrite(body: JsonBody, changes: Changes): Buffer {
   const edits: Edit[] = [];
   if (changes.model !== undefined) edits.push({ path: ['model'], value: changes.model });
   if (changes.maxOutputTokens !== undefined) edits.push({ path: ['max_tokens'], value: changes.maxOutputTokens });
+  if (changes.searches !== undefined) edits.push({ path: ['tools'], value: limited(asArray(body.value['tools']), changes.searches) });
   return spliceBody(body, edits);
+}
+
+function limited(tools: readonly unknown[], searches: number): readonly unknown[] {
+  return tools.map((entry) => {
+    const tool = asObject(entry);
+    return tool !== null && isOpenSearch(tool) ? { ...tool, max_uses: searches } : entry;
+  });
 }
 
 /** Anthropic Messages. */

@@ -1,5 +1,5 @@
 import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
-import { asArray, asObject, asString, type JsonObject, readCount } from './fields.ts';
+import { asObject, asString, type JsonObject, readCount } from './fields.ts';
 import type { GeminiFields } from './gemini-fields.ts';
 import { countInline } from './media.ts';
 import { addSearches, type Tally, unbounded } from './tally.ts';
@@ -38,11 +38,20 @@ function countConfig(tally: Tally, config: JsonObject | null, fields: GeminiFiel
   const choices = readCount({ candidateCount: fields.get(config, 'candidateCount') }, 'candidateCount', mostChoices);
   if (isRefusal(choices)) return choices;
   tally.choices = choices ?? 1;
-  const modalities = asArray(fields.get(config, 'responseModalities')).map((value) => String(value).toUpperCase());
+  const modalities = modalitiesOf(fields.get(config, 'responseModalities'));
   const formats = isGiven(fields.get(config, 'responseFormat'));
   tally.audioOutput = formats || modalities.includes('AUDIO');
   tally.imageOutput = formats || modalities.includes('IMAGE') || isGiven(fields.get(config, 'imageConfig'));
   return null;
+}
+
+/** Google takes one without its list for a list of one, and enum values by their numbers. */
+function modalitiesOf(given: unknown): readonly string[] {
+  const names = new Map([
+    ['2', 'IMAGE'],
+    ['3', 'AUDIO'],
+  ]);
+  return (Array.isArray(given) ? given : [given]).map((value) => names.get(String(value)) ?? String(value).toUpperCase());
 }
 
 function countTools(tally: Tally, request: JsonObject, fields: GeminiFields): void {

@@ -156,6 +156,7 @@ function rewrite(body: JsonBody, changes: Changes): Buffer {
   const edits: Edit[] = [];
   if (changes.model !== undefined) edits.push({ path: ['model'], value: changes.model });
   if (changes.maxOutputTokens !== undefined) edits.push({ path: ['max_output_tokens'], value: changes.maxOutputTokens });
+  if (changes.searches !== undefined) edits.push({ path: ['max_tool_calls'], value: changes.searches });
   return spliceBody(body, edits);
 }
 

@@ -5,6 +5,9 @@ import { addSearches, type Tally, unbounded } from './tally.ts';
 /** Run at the caller's: they cost the text that describes them. */
 const clientTools = new Set(['function', 'custom', 'computer', 'computer_use_preview', 'local_shell', 'apply_patch']);
 
+/** OpenAI’s guide to web search: it is limited to a context of so many tokens, whatever the model’s own. */
+const searchContextTokens = 128_000;
+
 /**
  * Counts what hosted tools of the Responses API may cost: each call reads the input again, with a result of unknown
  * size. Refuses a tool that names a model of its own.
@@ -29,7 +32,6 @@ export function countHostedTools(tally: Tally, tools: readonly unknown[], toolCa
     hosted = countHosted(tally, type, tool, toolCalls) || hosted;
   }
   if (!hosted) return null;
-  tally.wholeContext = true;
   tally.inputReads = Math.max(tally.inputReads, (toolCalls ?? 0) + 1);
   return null;
 }
@@ -37,19 +39,19 @@ export function countHostedTools(tally: Tally, tools: readonly unknown[], toolCa
 /** True where the provider runs the tool. */
 function countHosted(tally: Tally, type: string, tool: JsonObject, toolCalls: number | null): boolean {
   if (/^web_search(_preview)?(_\d[\d_]*)?$/.test(type)) {
-    addSearches(tally, toolCalls);
+    countSearch(tally, tool, toolCalls);
     return true;
   }
+  if (type === 'tool_search' && tool['execution'] === 'client') return false;
+  if (type === 'shell' && asObject(tool['environment'])?.['type'] === 'local') return false;
+  tally.wholeContext = true;
   switch (type) {
     case 'tool_search':
-      if (tool['execution'] === 'client') return false;
-      break;
-    case 'shell':
-      if (asObject(tool['environment'])?.['type'] === 'local') return false;
-      unbounded(tally, 'a hosted shell is billed by the session');
-      return true;
     case 'mcp':
       break;
+    case 'shell':
+      unbounded(tally, 'a hosted shell is billed by the session');
+      return true;
     case 'file_search':
       unbounded(tally, 'file search is billed by the call');
       return true;
@@ -66,4 +68,13 @@ function countHosted(tally: Tally, type: string, tool: JsonObject, toolCalls: nu
   }
   if (toolCalls === null) unbounded(tally, `the tool ${type} runs at the provider; set max_tool_calls`);
   return true;
+}
+
+/** Without `max_tool_calls` the offer is open: Codex makes it in every call. */
+function countSearch(tally: Tally, tool: JsonObject, toolCalls: number | null): void {
+  const budget = tool['return_token_budget'];
+  if (budget === undefined || budget === null || budget === 'default') tally.searchTokens = searchContextTokens;
+  else tally.wholeContext = true;
+  if (toolCalls === null) tally.openSearches = { tools: 1, mostReads: Number.POSITIVE_INFINITY };
+  else addSearches(tally, toolCalls);
 }

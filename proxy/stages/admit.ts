@@ -5,7 +5,7 @@ import { formatUsd, MoneyOverflow, type NanoUsd } from '../../core/money.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import type { Candidate } from '../../core/policy/route.ts';
 import { affordableOutput, upperBound } from '../../core/price/bound.ts';
-import type { Demand, Overhead } from '../../core/price/demand.ts';
+import { type Demand, type Overhead, withSearches } from '../../core/price/demand.ts';
 import type { ModelPrice } from '../../core/price/types.ts';
 import type { Dialect, Facts } from '../dialect/types.ts';
 import type { Funds } from '../state/funds.ts';
@@ -16,6 +16,8 @@ export interface Admission {
   readonly reservation: Reservation | null;
   /** The output limit to send; absent: the caller's own body stands. */
   readonly outputTokens?: number;
+  /** The limit to set on web searches that the caller left without one; absent: there are none, or no dollars limit the key. */
+  readonly searches?: number;
   /** For `x-keyforge-warnings`. */
   readonly warnings: readonly string[];
 }
@@ -34,9 +36,13 @@ const outputFloor = 1024;
 /** What is set where neither caller, policy nor price book names a limit: every current model can give so much. */
 const unknownModelOutput = 16_384;
 
+/** Agents offer web search in every call and set no limit on it; few searches are made, and each one more is held for. */
+const mostSearches = 5;
+
 /** Bounds what the call can cost and reserves it. Synchronous unless the wallet is short; then one hop to the ledger, bounded in time. */
 export function admit(input: AdmitInput): Admission | Refusal | Promise<Admission | Refusal> {
-  if (!input.dialect.billed) return { reservation: null, warnings: [] };
+  // Free, but recorded: the stream must be open.
+  if (!input.dialect.billed) return input.funds.ready().then((unready) => unready ?? { reservation: null, warnings: [] });
   const output = outputLimit(input);
   const bounds = boundCall(input, output);
   if (isRefusal(bounds)) return bounds;
@@ -104,7 +110,7 @@ function boundCall(input: AdmitInput, output: OutputLimit): Bounds | Refusal {
       if (!strict) continue;
       return refuse('unmeterable_request', `The cost of this call has no bound and ${document.key} is capped: ${bounds}.`);
     }
-    if (ceilingNano !== undefined && bounds.least > ceilingNano) return tooExpensive(input, output, candidate, price, ceilingNano);
+    if (ceilingNano !== undefined && bounds.least > ceilingNano) return tooExpensive(input, output, ceilingNano);
     most = Math.max(most, ceilingNano === undefined ? bounds.most : Math.min(bounds.most, ceilingNano));
     least = Math.max(least, bounds.least);
   }
@@ -116,9 +122,10 @@ function candidateBounds(price: ModelPrice, overhead: Overhead, demand: Demand, 
   if (output.most === undefined || output.least === undefined)
     return 'the model’s largest output is unknown; set an output limit in the request or maxOutputTokens in the pool';
   try {
-    const most = upperBound(price, demand, overhead, output.most);
+    const most = upperBound(price, withSearches(demand, mostSearches), overhead, output.most);
     if (typeof most !== 'number') return most.reason;
-    const least = output.least === output.most ? most : upperBound(price, demand, overhead, output.least);
+    const fixed = output.least === output.most && demand.openSearches === undefined;
+    const least = fixed ? most : upperBound(price, withSearches(demand, 1), overhead, output.least);
     return typeof least === 'number' ? { most, least } : least.reason;
   } catch (error) {
     if (error instanceof MoneyOverflow) return 'it is beyond any amount that can be reserved';
@@ -126,18 +133,18 @@ function candidateBounds(price: ModelPrice, overhead: Overhead, demand: Demand, 
   }
 }
 
-function tooExpensive(
-  input: AdmitInput,
-  output: OutputLimit,
-  candidate: AdmitInput['candidates'][number],
-  price: ModelPrice,
-  limit: NanoUsd,
-): Refusal {
-  const affordable = affordableOutput(price, input.facts.demand, candidate.overhead, limit);
+function tooExpensive(input: AdmitInput, output: OutputLimit, limit: NanoUsd): Refusal {
   return refuse(
     'request_too_expensive',
-    `This call could cost more than ${input.document.key} may spend on one request ($${formatUsd(limit)}). ${advice(affordable, output)}`,
+    `This call could cost more than ${input.document.key} may spend on one request ($${formatUsd(limit)}). ${advice(affordableAt(input, limit), output)}`,
   );
+}
+
+/** The output limit that so much pays for at every candidate with a price. */
+function affordableAt({ facts, candidates }: AdmitInput, fundsNano: NanoUsd): number {
+  const demand = withSearches(facts.demand, 1);
+  const priced = candidates.flatMap(({ price, overhead }) => (price === null ? [] : { price, overhead }));
+  return Math.min(...priced.map(({ price, overhead }) => affordableOutput(price, demand, overhead, fundsNano)));
 }
 
 function advice(affordable: number, output: OutputLimit): string {
@@ -153,10 +160,28 @@ function admitted(
 ): Admission | Refusal {
   if (isRefusal(result)) return result;
   if ('code' in result) return denied(input, output, result);
-  const limit = limitWithin(input, output, bounds, result.amountNano);
-  if (limit === undefined || limit === output.asked || !input.dialect.generates) return { reservation: result, warnings: [] };
-  const warning = output.asked === undefined ? `output limit set to ${limit}` : `output limit lowered from ${output.asked} to ${limit}`;
-  return { reservation: result, outputTokens: limit, warnings: [warning] };
+  const { facts } = input;
+  const searches = searchesWithin(input, output, result.amountNano);
+  const demand = searches === undefined ? facts.demand : withSearches(facts.demand, searches);
+  const limit = limitWithin({ ...input, facts: { ...facts, demand } }, output, bounds, result.amountNano);
+  const warnings = searches === undefined ? [] : [`web searches limited to ${searches}`];
+  const given = { reservation: result, ...(searches === undefined ? {} : { searches }) };
+  if (limit === undefined || limit === output.asked || !input.dialect.generates) return { ...given, warnings };
+  warnings.push(output.asked === undefined ? `output limit set to ${limit}` : `output limit lowered from ${output.asked} to ${limit}`);
+  return { ...given, outputTokens: limit, warnings };
+}
+
+/** The searches that the reservation pays for beside the whole output; where it pays for none, the output makes room for one. */
+function searchesWithin({ document, facts, candidates }: AdmitInput, output: OutputLimit, heldNano: NanoUsd): number | undefined {
+  if (facts.demand.openSearches === undefined || !isStrict(document)) return undefined;
+  const fits = (searches: number): boolean =>
+    candidates.every(({ price, overhead }) => {
+      const bound = price === null ? 0 : upperBound(price, withSearches(facts.demand, searches), overhead, output.most ?? 0);
+      return typeof bound === 'number' && bound <= heldNano;
+    });
+  let searches = mostSearches;
+  while (searches > 1 && !fits(searches)) searches -= 1;
+  return searches;
 }
 
 /** The output limit that the reservation pays for at every candidate. */
@@ -174,11 +199,10 @@ function limitWithin(input: AdmitInput, output: OutputLimit, bounds: Bounds, hel
 
 function denied(input: AdmitInput, output: OutputLimit, denial: GrantDenial): Refusal {
   const retry = denial.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: denial.retryAfterSeconds };
-  const [first] = input.candidates;
   const money = denial.code === 'budget_exhausted' || denial.code === 'budget_reserved' || denial.code === 'request_too_expensive';
-  if (!money || first === undefined || first.price === null)
+  if (!money || input.candidates.every(({ price }) => price === null))
     return refuse(denial.code, denial.message, { ...retry, limitedBy: denial.limitedBy });
-  const affordable = affordableOutput(first.price, input.facts.demand, first.overhead, denial.availableNano);
+  const affordable = affordableAt(input, denial.availableNano);
   return refuse(denial.code, `${denial.message} ${advice(affordable, output)}`, { ...retry, limitedBy: denial.limitedBy });
 }
 

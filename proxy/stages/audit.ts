@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { Attempt, CallBody, PaidFrom } from '../../core/audit/types.ts';
+import type { Attempt, CallBody, EntryUsage, PaidFrom } from '../../core/audit/types.ts';
 import type { TokenId } from '../../core/key.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import type { CallCode } from '../metrics.ts';
@@ -35,7 +35,7 @@ export interface CallEnded {
   readonly responseSha256?: string | undefined;
 }
 
-/** The body of a call's entry (contract: DESIGN 8). No prompt text, no credential value. Pure. */
+/** The body of a call's entry (contract: DESIGN 8), its members in canonical order. No prompt text, no credential value. Pure. */
 export function callBody(asked: CallAsked, ended: CallEnded): CallBody {
   const { settlement } = ended;
   return {
@@ -48,25 +48,25 @@ export function callBody(asked: CallAsked, ended: CallEnded): CallBody {
     key: asked.document.key,
     labels: asked.document.labels,
     latencyMs: ended.nowMs - asked.startedMs,
-    ...(ended.limitedBy === undefined ? {} : { limitedBy: ended.limitedBy }),
-    ...(asked.model === undefined ? {} : { model: asked.model }),
+    limitedBy: ended.limitedBy,
+    model: asked.model,
     owner: asked.document.owner,
     paidFrom: ended.paidFrom,
     path: asked.document.path,
     policy: asked.document.digest,
-    ...(ended.priceBook === undefined ? {} : { priceBook: ended.priceBook }),
+    priceBook: ended.priceBook,
     requestId: asked.requestId,
-    ...(asked.bytes === undefined ? {} : { requestSha256: hash('sha256', asked.bytes) }),
-    ...(ended.responseSha256 === undefined ? {} : { responseSha256: ended.responseSha256 }),
-    ...(ended.servedModel === undefined ? {} : { servedModel: ended.servedModel }),
+    requestSha256: asked.bytes === undefined ? undefined : hash('sha256', asked.bytes),
+    responseSha256: ended.responseSha256,
+    servedModel: ended.servedModel,
     status: ended.status,
     stream: asked.stream ?? false,
     time: new Date(ended.nowMs).toISOString(),
     tokenId: asked.tokenId,
-    ...traceOf(asked.traceparent),
-    ...(ended.firstByteMs === undefined ? {} : { ttftMs: ended.firstByteMs - asked.startedMs }),
+    trace: traceOf(asked.traceparent),
+    ttftMs: ended.firstByteMs === undefined ? undefined : ended.firstByteMs - asked.startedMs,
     type: 'call',
-    ...usageOf(settlement),
+    usage: usageOf(settlement),
     v: 1,
   };
 }
@@ -77,18 +77,17 @@ function attempts({ attempts, settlement }: CallEnded): Attempt[] {
     costNanoUsd: index === attempts.length - 1 ? String(settlement.costNano) : '0',
     credential: attempt.credential,
     pool: attempt.pool,
-    ...(attempt.status === undefined ? {} : { status: attempt.status }),
+    status: attempt.status,
   }));
 }
 
-function usageOf({ usage }: Settlement): Pick<CallBody, 'usage'> {
-  if (usage === null) return {};
+function usageOf({ usage }: Settlement): EntryUsage | undefined {
+  if (usage === null) return undefined;
   const { input, cachedInput, cacheWrite, output, reasoning } = usage;
-  return { usage: { cacheWrite, cachedInput, input, output, reasoning } };
+  return { cacheWrite, cachedInput, input, output, reasoning };
 }
 
 /** W3C Trace Context: `00-<32 hex>-<16 hex>-<2 hex>`. */
-function traceOf(traceparent: string | undefined): Pick<CallBody, 'trace'> {
-  const match = traceparent === undefined ? null : /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(traceparent);
-  return match?.[1] === undefined ? {} : { trace: match[1] };
+function traceOf(traceparent: string | undefined): string | undefined {
+  return traceparent === undefined ? undefined : /^[0-9a-f]{2}-([0-9a-f]{32})-/.exec(traceparent)?.[1];
 }

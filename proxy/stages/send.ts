@@ -18,6 +18,7 @@ export interface SendInput {
   readonly facts: Facts;
   readonly body: JsonBody;
   readonly outputTokens: number | undefined;
+  readonly searches: number | undefined;
   readonly headers: readonly string[];
   readonly query: string;
   /** Called with each flight as it starts, so that a client who leaves can end or drain it. */
@@ -75,10 +76,11 @@ function upstreamCall(input: SendInput, candidate: Reachable, attemptStarts: () 
   };
 }
 
-function changes({ facts, outputTokens }: SendInput, candidate: Reachable, hideUsage: boolean): Changes {
+function changes({ facts, outputTokens, searches }: SendInput, candidate: Reachable, hideUsage: boolean): Changes {
   return {
     ...(candidate.upstreamModel === facts.model ? {} : { model: candidate.upstreamModel }),
     ...(outputTokens === undefined ? {} : { maxOutputTokens: outputTokens }),
+    ...(searches === undefined ? {} : { searches }),
     ...(hideUsage ? { includeUsage: true } : {}),
     ...(candidate.provider.outputField === undefined ? {} : { outputField: candidate.provider.outputField }),
   };

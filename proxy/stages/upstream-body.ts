@@ -33,7 +33,7 @@ export function jsonText(bytes: Buffer): { readonly body?: string } {
   }
 }
 
-/** An error in which the provider repeats our credential, without it. The same buffer where there is none. */
+/** Bytes in which the provider repeats our credential (ASCII), without it; all others stay. The same buffer where it does not. */
 export function withoutSecret(bytes: Buffer, secret: string): Buffer {
-  return bytes.includes(secret) ? Buffer.from(bytes.toString().replaceAll(secret, '[redacted]')) : bytes;
+  return bytes.includes(secret) ? Buffer.from(bytes.toString('latin1').replaceAll(secret, '[redacted]'), 'latin1') : bytes;
 }

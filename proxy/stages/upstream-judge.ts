@@ -34,7 +34,8 @@ export function judge(call: UpstreamCall, result: AttemptResult, at: At): Judged
   if (result.status < 300 && result.body.kind === 'whole' && startsAsError.test(result.body.bytes.toString('latin1', 0, 32))) {
     return judgeHiddenError(call, result, result.body.bytes.toString(), at);
   }
-  if (result.status < 300) return { kind: 'final', answer: answerOf(result), fact: { status: result.status, outcome: 'answered' } };
+  if (result.status < 300)
+    return { kind: 'final', answer: answerOf(result, at.secret), fact: { status: result.status, outcome: 'answered' } };
   if (result.status < 400) {
     const message = `The provider of pool ${call.pool.pool} answered with a redirect (${result.status}), which is never followed: correct the pool's endpoint.`;
     return final(refuse('provider_error', message, { retryable: false }), { status: result.status, outcome: 'refused' });
@@ -57,12 +58,12 @@ function judgeHiddenError(call: UpstreamCall, result: Answered, body: string, at
   const fact: Fact = { status: result.status, outcome: 'refused' };
   return rotates(verdict)
     ? { kind: 'rotate', verdict, fact, ...jsonText(withoutSecret(Buffer.from(body), at.secret)) }
-    : { kind: 'final', answer: answerOf(result), fact };
+    : { kind: 'final', answer: answerOf(result, at.secret), fact };
 }
 
 function judgeError(call: UpstreamCall, result: Answered, at: At): Judged {
-  const answer = answerOf(result);
-  const bytes = answer.body.kind === 'whole' ? withoutSecret(answer.body.bytes, at.secret) : Buffer.alloc(0);
+  const answer = answerOf(result, at.secret);
+  const bytes = answer.body.kind === 'whole' ? answer.body.bytes : Buffer.alloc(0);
   const json = jsonText(bytes);
   const { status, headers } = result;
   const verdict = call.provider.classify({ status, headers, body: bytes.toString(), nowMs: at.nowMs });
@@ -71,9 +72,7 @@ function judgeError(call: UpstreamCall, result: Answered, at: At): Judged {
   const definite = status < 500 ? status !== 408 : json.body !== undefined && status !== 502 && status !== 504;
   const fact: Fact = { status, outcome: definite ? 'refused' : 'unknown' };
   if (definite && rotates(verdict)) return { kind: 'rotate', verdict, fact, ...json };
-  const body = answer.body.kind === 'whole' ? { kind: 'whole' as const, bytes } : answer.body;
-  const safe = answer.headers.map((text) => (text.includes(at.secret) ? '[redacted]' : text));
-  return { kind: 'final', answer: { ...answer, headers: safe, body }, fact };
+  return { kind: 'final', answer, fact };
 }
 
 function rotates(verdict: Verdict): boolean {
@@ -88,13 +87,20 @@ interface Given {
   readonly meter: Answered['meter'];
 }
 
-function answerOf({ status, headers, body, meter }: Answered): Given {
-  const forClient = headersForClient(headers);
-  const encoding = headers['content-encoding'];
-  if (encoding === undefined || encoding === 'identity') return { kind: 'answer', status, headers: forClient, body, meter };
-  const decoded = body.kind === 'whole' ? decodeWhole(body.bytes, encoding) : null;
-  if (decoded !== null) return { kind: 'answer', status, headers: forClient, body: { kind: 'whole', bytes: decoded }, meter };
-  return { kind: 'answer', status, headers: [...forClient, 'content-encoding', encoding], body, meter };
+/** What the client may see of an answer: the credential is in none of it, whatever its status. */
+function answerOf({ status, headers, body, meter }: Answered, secret: string): Given {
+  const forClient = headersForClient(headers).map((text) => (text.includes(secret) ? '[redacted]' : text));
+  const encoding = headers['content-encoding'] ?? 'identity';
+  const decoded = body.kind === 'whole' && encoding !== 'identity' ? decodeWhole(body.bytes, encoding) : null;
+  if (encoding !== 'identity' && decoded === null) forClient.push('content-encoding', encoding);
+  return { kind: 'answer', status, headers: forClient, body: bodyWithoutSecret(body, decoded, secret), meter };
+}
+
+function bodyWithoutSecret(body: WholeBody | FlowingBody, decoded: Buffer | null, secret: string): WholeBody | FlowingBody {
+  if (body.kind === 'whole') return { kind: 'whole', bytes: withoutSecret(decoded ?? body.bytes, secret) };
+  // As far as one chunk shows it: an error that repeats it is one short event.
+  const pipe: FlowingBody['pipe'] = (write) => body.pipe((chunk) => write(withoutSecret(chunk, secret)));
+  return { kind: 'flowing', pipe, resume: () => body.resume() };
 }
 
 function final(refusal: Refusal, fact: Fact): Judged {

@@ -22,7 +22,7 @@ interface Message {
 }
 
 /**
- * Speaks to `serveControl`: JSON text both ways, so that nothing passes here that would not pass a network. A call that
+ * Speaks to `serveControl`: JSON text both ways, and bytes beside it, so that nothing passes here that would not pass a network. A call that
  * is not answered within `timeoutMs` (default 10 s) rejects; the operator may still have done it, which every call bears.
  */
 export function connectControl(port: MessagePort, timeoutMs = 10_000): ControlClient {
@@ -32,7 +32,9 @@ export function connectControl(port: MessagePort, timeoutMs = 10_000): ControlCl
   let closed = false;
 
   function post(id: number, call: string, args: readonly unknown[]): void {
-    port.postMessage(JSON.stringify({ v: controlVersion, id, call, args }));
+    const [first] = args;
+    if (Buffer.isBuffer(first)) port.postMessage({ text: JSON.stringify({ v: controlVersion, id, call, args: [] }), bytes: first });
+    else port.postMessage(JSON.stringify({ v: controlVersion, id, call, args }));
   }
 
   // The replies come from our own operator, of our own version: their shapes are taken on trust.
@@ -78,7 +80,7 @@ export function connectControl(port: MessagePort, timeoutMs = 10_000): ControlCl
 
   return {
     open: (request) => ask('open', request),
-    ship: (request) => ask('ship', request),
+    ship: ({ entries }) => ask('ship', entries),
     grant: (request) => ask('grant', request),
     account: (key) => ask('account', key),
     mint: (parent, spec) => ask('mint', parent, spec),

@@ -3,27 +3,34 @@ export interface Drains {
   /** Lets the flight go on for a while, or stops it at once where too many are drained already. Returns how to say that it is over. */
   take(flight: { stop(): void }): () => void;
   readonly count: number;
+  /** Stops them all, now and from now on: the process ends. */
+  stop(): void;
 }
 
 /** An empty set of drains. */
 export function createDrains(limits: { readonly drains: number; readonly drainMs: number }): Drains {
-  let count = 0;
+  const flights = new Set<{ stop(): void }>();
+  let most = limits.drains;
   return {
     get count() {
-      return count;
+      return flights.size;
     },
     take(flight) {
-      if (count >= limits.drains) {
+      if (flights.size >= most) {
         flight.stop();
         return () => {};
       }
-      count += 1;
+      flights.add(flight);
       const timer = setTimeout(() => flight.stop(), limits.drainMs);
       timer.unref();
       return () => {
         clearTimeout(timer);
-        count -= 1;
+        flights.delete(flight);
       };
+    },
+    stop() {
+      most = 0;
+      for (const flight of flights) flight.stop();
     },
   };
 }

@@ -33,7 +33,7 @@ export interface Funds {
   tick(): void;
   /** The collector refuses this stream: nothing may be sent any more. */
   halt(reason: string): void;
-  /** Ends the epoch; what is unspent goes back. */
+  /** Ends the epoch; what is unspent goes back. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -48,6 +48,8 @@ export interface FundsDeps {
   readonly monotonic: () => number;
   readonly newId: () => string;
   readonly grantWaitMs: number;
+  /** The stream may be opened from then on: whoever had it before has ended it. */
+  readonly free: Promise<void>;
 }
 
 type Verdict = Reservation | GrantDenial | Refusal;
@@ -70,7 +72,7 @@ export function createFunds(deps: FundsDeps): Funds {
   function ready(): Promise<Refusal | null> {
     const opened =
       opening ??
-      recorder.ready().then(
+      deps.free.then(recorder.ready).then(
         () => null,
         (error: unknown) => {
           opening = null;
@@ -135,15 +137,21 @@ export function createFunds(deps: FundsDeps): Funds {
 
   async function fund(): Promise<void> {
     const notReady = recorder.epoch === 0 ? await ready() : null;
-    if (notReady !== null) return deny(notReady, null);
+    if (notReady === null) await fundWaiters();
+    else deny(notReady, null);
+  }
+
+  async function fundWaiters(): Promise<void> {
     let asked: Waiter | null = null;
     while (waiters.size > 0) {
       const shortage = serveWaiters('whole');
       const [first] = waiters;
       if (shortage === null || first === undefined) return;
+      const older = unanswered !== null;
       const denial = await ask(shortage);
-      if (serveWaiters('whatever-fits') === null || !waiters.has(first)) continue;
-      // A first grant may be the late answer to an older, smaller ask; a second that does not suffice is final.
+      // What is answered to an older ask, of another amount, is not final.
+      if (serveWaiters('whatever-fits') === null || older || !waiters.has(first)) continue;
+      // A first grant may be less than was asked; a second that does not suffice is final.
       if (denial !== null || asked === first) deny(denial ?? heldElsewhere(deps.key), first.need);
       asked = first;
     }
@@ -190,11 +198,11 @@ export function createFunds(deps: FundsDeps): Funds {
 
   function giveBack(grants: readonly string[]): void {
     if (grants.length === 0) return;
-    wallet.drop(grants);
     try {
       recorder.release(grants);
+      wallet.drop(grants);
     } catch (error) {
-      deps.logger.error({ key: deps.key, err: error }, 'idle grants could not be released; they come back when the epoch ends');
+      deps.logger.error({ key: deps.key, err: error }, 'idle grants could not be released; they are held on');
     }
   }
 
@@ -228,8 +236,13 @@ export function createFunds(deps: FundsDeps): Funds {
     },
     halt: (reason) => recorder.halt(reason),
     async close() {
-      await asking;
-      if (recorder.epoch !== 0) recorder.close();
+      await Promise.all([asking, opening]);
+      if (recorder.epoch === 0) return;
+      try {
+        recorder.close();
+      } catch (error) {
+        deps.logger.error({ key: deps.key, err: error }, 'the end of a stream could not be written; it is recovered at the next start');
+      }
     },
   };
 }

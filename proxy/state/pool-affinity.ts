@@ -15,6 +15,7 @@ export function hashText(text: string): number {
  * come or go only the sessions of those move. Null for an empty list.
  */
 export function choose<T extends Choosable>(choices: readonly T[], session: string): T | null {
+  if (choices.length < 2) return choices[0] ?? null;
   const hash = hashText(session);
   let best: T | null = null;
   let bestScore = -1;

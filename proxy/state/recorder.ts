@@ -50,12 +50,11 @@ export interface Recorder {
 
 const heartbeatAfterMs = 60_000;
 
-/** Makes a recorder; it reads what is to be recovered from the spool, and asks nothing of the operator before `ready`. */
+/** Makes a recorder; it asks nothing of the operator before `ready`, and then settles what the spool knows to be open of its stream. */
 export function createRecorder(options: RecorderOptions): Recorder {
   const { key, instance, bootId, control, spool, clock } = options;
   const random = pooledRandom(options.random);
   const stream = `${key}@${instance}` as StreamId;
-  const recovered = spool.recovered.find((each) => each.stream === stream);
   /** Calls with an open record and no entry. */
   const openCalls = new Set<string>();
   /** Entries of such calls that the spool could not take. */
@@ -72,6 +71,7 @@ export function createRecorder(options: RecorderOptions): Recorder {
   }
 
   function firstBody(reply: OpenReply): EpochOpenBody | EpochRecoveredBody {
+    const recovered = spool.recovered.find((each) => each.stream === stream);
     if (recovered !== undefined) return recoveredBody(recovered, time());
     return { bootId, instance, key, nonce: reply.nonce, time: time(), type: 'epoch_open', v: 1 };
   }

@@ -11,6 +11,8 @@ export interface InFlight {
   readonly tokenId: TokenId;
   /** Ends the call now, with the reason in the caller's dialect. */
   end(reason: Refusal): void;
+  /** Resolves when it is settled and recorded, which may be long after its end. */
+  readonly finished: Promise<void>;
 }
 
 /** One key as this proxy serves it. `document` is replaced whole by each snapshot; the rest lives as long as the key. */
@@ -31,6 +33,10 @@ export interface ServedState {
   byKey(key: KeyName): Served | undefined;
   all(): Iterable<Served>;
   apply(snapshot: Snapshot): void;
+  /** Has what an earlier process left open of a key's stream settled, though nobody may ever call with that key again. */
+  reclaim(key: KeyName): void;
+  /** Resolves when no call is in flight, deleted keys' included. */
+  settled(): Promise<void>;
   /** Stops timers and closes every key's funds. */
   close(): Promise<void>;
 }
@@ -43,21 +49,56 @@ interface TokenEntry {
 const rememberedTokens = 10_000;
 const longestTimerMs = 2 ** 31 - 1;
 
-/** An empty state. `openFunds` is called once for each key when it first appears. */
-export function createServedState(deps: { readonly openFunds: (key: KeyName) => Funds; readonly now: () => number }): ServedState {
+export interface ServedDeps {
+  /** Called for each key when it appears; its stream may be opened once `free` has resolved. */
+  readonly openFunds: (key: KeyName, free: Promise<void>) => Funds;
+  readonly now: () => number;
+}
+
+/** An empty state. */
+export function createServedState(deps: ServedDeps): ServedState {
   const keys = new Map<KeyName, Served>();
   const expiries = new Map<KeyName, NodeJS.Timeout>();
-  const closing = new Set<Promise<void>>();
+  /** Deleted, with calls that are still to be recorded. */
+  const leaving = new Map<KeyName, Served>();
+  /** Streams that end. */
+  const closing = new Map<KeyName, Promise<void>>();
   const gone = new Set<TokenId>();
   let tokens = new Map<TokenId, TokenEntry>();
   let pools: ReadonlyMap<PoolName, PoolDocument> = new Map();
   let revision = 0;
 
+  /** The stream stays open until its last call is recorded; a key that is declared anew before that goes on with it. */
   function retire(served: Served): void {
-    keys.delete(served.key);
-    endCalls(served, () => refuse('key_revoked', `The key ${served.key} was deleted.`));
-    const closed = served.funds.close().finally(() => closing.delete(closed));
-    closing.add(closed);
+    const { key, funds } = served;
+    keys.delete(key);
+    leaving.set(key, served);
+    endCalls(served, () => refuse('key_revoked', `The key ${key} was deleted.`));
+    funds.recall();
+    void finished(served).then(() => {
+      if (leaving.get(key) !== served || served.inFlight.size > 0) return;
+      leaving.delete(key);
+      keepFrom(key, funds.close());
+    });
+  }
+
+  /** No other funds of this key may open its stream until then. */
+  function keepFrom(key: KeyName, ended: Promise<void>): void {
+    const all = Promise.all([closing.get(key), ended]).then(() => {
+      if (closing.get(key) === all) closing.delete(key);
+    });
+    closing.set(key, all);
+  }
+
+  function openFunds(key: KeyName): Funds {
+    return deps.openFunds(key, closing.get(key) ?? Promise.resolve());
+  }
+
+  function enter(document: KeyDocument): Served {
+    const { key } = document;
+    const back = leaving.get(key);
+    leaving.delete(key);
+    return back === undefined ? { key, document, funds: openFunds(key), inFlight: new Set() } : Object.assign(back, { document });
   }
 
   function watchExpiry(served: Served): void {
@@ -109,8 +150,7 @@ export function createServedState(deps: { readonly openFunds: (key: KeyName) => 
       for (const served of [...keys.values()]) if (!listed.has(served.key)) retire(served);
       for (const { document } of snapshot.keys) {
         const known = keys.get(document.key);
-        if (known === undefined)
-          keys.set(document.key, { key: document.key, document, funds: deps.openFunds(document.key), inFlight: new Set() });
+        if (known === undefined) keys.set(document.key, enter(document));
         else known.document = document;
       }
       indexTokens(snapshot);
@@ -122,11 +162,27 @@ export function createServedState(deps: { readonly openFunds: (key: KeyName) => 
         watchExpiry(served);
       }
     },
+    reclaim(key) {
+      const served = keys.get(key);
+      if (served !== undefined) return void served.funds.ready();
+      const funds = openFunds(key);
+      const settled = funds.ready().then(() => funds.close());
+      keepFrom(key, settled);
+    },
+    async settled() {
+      await Promise.all([...keys.values(), ...leaving.values()].map(finished));
+    },
     async close() {
       for (const timer of expiries.values()) clearTimeout(timer);
-      await Promise.all([...closing, ...[...keys.values()].map((served) => served.funds.close())]);
+      const open = [...keys.values(), ...leaving.values()];
+      await Promise.all([...closing.values(), ...open.map(({ funds }) => funds.close())]);
     },
   };
+}
+
+/** Resolves when the calls that are in flight now are recorded. */
+async function finished(served: Served): Promise<void> {
+  await Promise.all([...served.inFlight].map((call) => call.finished));
 }
 
 /** Ends the calls for which `reason` gives one. */

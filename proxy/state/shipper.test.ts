@@ -3,8 +3,9 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import fc from 'fast-check';
 import type { Chain } from '../../core/audit/chain.ts';
-import type { StreamId } from '../../core/audit/types.ts';
-import { ControlUnavailable, type ShipAsk, type ShipReply, type WireEntry } from '../../core/control.ts';
+import type { Entry, StreamId } from '../../core/audit/types.ts';
+import { decodeEntries } from '../../core/audit/wire.ts';
+import { ControlUnavailable, type ShipAsk, type ShipReply } from '../../core/control.ts';
 import { createShipper, type Shipper } from './shipper.ts';
 import { folder, newChain, open, silent, stream, write } from './spool.fixture.ts';
 import type { Spool } from './spool.ts';
@@ -13,8 +14,9 @@ const other = 'agents/bat@i-1' as StreamId;
 
 interface Operator {
   /** What is stored, by stream and epoch. */
-  readonly stored: Map<string, WireEntry[]>;
-  readonly asks: ShipAsk[];
+  readonly stored: Map<string, Entry[]>;
+  /** What came, by shipment. */
+  readonly asks: (readonly Entry[])[];
   /** Takes the place of the next answers, one each: the entries are stored all the same where it is called. */
   readonly faults: ((store: () => ShipReply) => Promise<ShipReply>)[];
   ship(ask: ShipAsk): Promise<ShipReply>;
@@ -22,12 +24,12 @@ interface Operator {
 
 /** Stores what continues a stream, and nothing twice. */
 function createOperator(): Operator {
-  const stored = new Map<string, WireEntry[]>();
-  const asks: ShipAsk[] = [];
+  const stored = new Map<string, Entry[]>();
+  const asks: (readonly Entry[])[] = [];
   const faults: Operator['faults'] = [];
-  function store(ask: ShipAsk): ShipReply {
+  function store(entries: readonly Entry[]): ShipReply {
     const acks = new Map<string, ShipReply['acks'][number]>();
-    for (const entry of ask.entries) {
+    for (const entry of entries) {
       const id = `${entry.stream} ${entry.epoch}`;
       const chain = stored.get(id) ?? [];
       if (entry.seq === chain.length) chain.push(entry);
@@ -42,8 +44,9 @@ function createOperator(): Operator {
     asks,
     faults,
     async ship(ask) {
-      asks.push(ask);
-      const answer = (): ShipReply => store(JSON.parse(JSON.stringify(ask)) as ShipAsk);
+      const entries = decodeEntries(ask.entries) ?? [];
+      asks.push(entries);
+      const answer = (): ShipReply => store(entries);
       return faults.shift()?.(answer) ?? answer();
     },
   };
@@ -158,7 +161,7 @@ test('a long backlog travels in batches of bounded size, in order', async (t) =>
   shipper.start();
   await shipper.flush(stream, 1, 1299);
   assert.deepEqual(
-    operator.asks.map(({ entries }) => entries.length),
+    operator.asks.map((entries) => entries.length),
     [512, 512, 276],
   );
   assert.equal(storedSeqs(operator, stream).length, 1300);

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { StreamId } from '../../core/audit/types.ts';
-import { toWire } from '../../core/audit/wire.ts';
+import { encodeEntries } from '../../core/audit/wire.ts';
 import { type ControlPort, ControlUnavailable, type ShipReply } from '../../core/control.ts';
 import type { Spool, SpoolBatch } from './spool.ts';
 
@@ -10,7 +10,7 @@ export interface ShipperOptions {
   readonly logger: Logger;
   /** The operator will never take an entry of this stream: nothing may be admitted on it any more. */
   readonly onQuarantine: (stream: StreamId, epoch: number, reason: string) => void;
-  /** Entries written within this time travel together; default 25. */
+  /** Entries written within this time travel together, unless they are many or someone waits; default 100. */
   readonly delayMs?: number;
   /** Wait after the first failed attempt, doubled by each further one up to 40 times itself; default 250. */
   readonly backOffMs?: number;
@@ -39,10 +39,12 @@ interface Waiter {
 }
 
 const most = { entries: 512, bytes: 1_048_576 };
+/** So many do not wait for others. */
+const manyEntries = 256;
 
 /** Makes a shipper; it becomes the spool's listener when it starts. */
 export function createShipper(options: ShipperOptions): Shipper {
-  const { control, spool, logger, onQuarantine, delayMs = 25, backOffMs = 250 } = options;
+  const { control, spool, logger, onQuarantine, delayMs = 100, backOffMs = 250 } = options;
   const waiters = new Set<Waiter>();
   const quarantined = new Map<string, string>();
   let position = spool.start();
@@ -50,6 +52,7 @@ export function createShipper(options: ShipperOptions): Shipper {
   let shipping: Promise<void> | null = null;
   let failures = 0;
   let started = false;
+  let written = 0;
 
   function schedule(afterMs: number): void {
     if (started && shipping === null) timer ??= setTimeout(ship, afterMs).unref();
@@ -59,6 +62,7 @@ export function createShipper(options: ShipperOptions): Shipper {
   function ship(): Promise<void> {
     if (timer !== null) clearTimeout(timer);
     timer = null;
+    written = 0;
     shipping ??= shipAll().then(succeed, fail).then(next);
     return shipping;
   }
@@ -81,7 +85,7 @@ export function createShipper(options: ShipperOptions): Shipper {
   }
 
   async function shipBatch({ entries }: SpoolBatch): Promise<void> {
-    const reply = await control.ship({ entries: entries.map(toWire) });
+    const reply = await control.ship({ entries: encodeEntries(entries) });
     for (const { stream, epoch, seq } of reply.acks) spool.acknowledge(stream, epoch, seq);
     quarantine(reply);
     const refused = entries.find(({ stream, epoch, seq }) => spool.isOwed(stream, epoch, seq) && !quarantined.has(id(stream, epoch)));
@@ -127,7 +131,10 @@ export function createShipper(options: ShipperOptions): Shipper {
     start() {
       started = true;
       spool.onEntry(() => {
-        if (failures === 0) schedule(delayMs);
+        if (failures > 0) return;
+        written += 1;
+        if (written >= manyEntries) void ship();
+        else schedule(delayMs);
       });
       schedule(0);
     },

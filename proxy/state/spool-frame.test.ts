@@ -5,34 +5,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { StreamId } from '../../core/audit/types.ts';
 import { folder } from './spool.fixture.ts';
-import { crc32c } from './spool-crc32c.ts';
 import { createFrameEncoder, mostFrameBytes, type PlacedRecord, readFrames, type SpoolRecord } from './spool-frame.ts';
-
-test('CRC-32C gives the published values', () => {
-  const ascending = Uint8Array.from({ length: 32 }, (_, i) => i);
-  const vectors: readonly (readonly [Uint8Array, number])[] = [
-    [Buffer.from('123456789'), 0xe3069283],
-    [new Uint8Array(32), 0x8a9136aa],
-    [new Uint8Array(32).fill(0xff), 0x62a8ab43],
-    [ascending, 0x46dd794e],
-    [ascending.toReversed(), 0x113fdb5c],
-    [new Uint8Array(0), 0],
-  ];
-  for (const [bytes, crc] of vectors) assert.equal(crc32c(bytes, 0, bytes.length), crc);
-});
-
-test('CRC-32C eight bytes at a time is the same as one at a time', () => {
-  fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 80 }), fc.nat(20), (bytes, start) => {
-      let crc = 0xffffffff;
-      for (const byte of bytes.subarray(Math.min(start, bytes.length))) {
-        crc ^= byte;
-        for (let bit = 0; bit < 8; bit += 1) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
-      }
-      assert.equal(crc32c(bytes, Math.min(start, bytes.length), bytes.length), ~crc >>> 0);
-    }),
-  );
-});
 
 const bytesOf = (size: number): fc.Arbitrary<Buffer> => fc.uint8Array({ minLength: size, maxLength: size }).map((all) => Buffer.from(all));
 const texts = fc.string({ unit: 'grapheme', maxLength: 40 });

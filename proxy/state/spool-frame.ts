@@ -1,8 +1,8 @@
 import { readSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
 import { macBytes, saltBytes } from '../../core/audit/entry.ts';
 import type { Entry, StreamId } from '../../core/audit/types.ts';
 import type { Reservation } from '../../core/budget/types.ts';
-import { crc32c } from './spool-crc32c.ts';
 
 /** First record of each segment. */
 export interface HeaderRecord {
@@ -30,7 +30,7 @@ export interface EntryRecord {
 }
 export type SpoolRecord = HeaderRecord | OpenRecord | EntryRecord;
 
-/** A frame: length and CRC-32C of its payload (32 bits each, little endian), then the payload. */
+/** A frame: length and CRC-32 of its payload (32 bits each, little endian), then the payload. */
 const frameHeadBytes = 8;
 /** No frame is larger, so that a reader needs one buffer of this size. */
 export const mostFrameBytes = 1_048_576;
@@ -54,7 +54,7 @@ export function createFrameEncoder(): (record: SpoolRecord) => Buffer {
 
   function seal(end: number): Buffer {
     buffer.writeUInt32LE(end - frameHeadBytes, 0);
-    buffer.writeUInt32LE(crc32c(buffer, frameHeadBytes, end), 4);
+    buffer.writeUInt32LE(crc32(buffer.subarray(frameHeadBytes, end)), 4);
     return buffer.subarray(0, end);
   }
 
@@ -120,7 +120,7 @@ function frameEnd(chunk: Buffer, at: number, size: number): number | null {
   if (at + frameHeadBytes >= size) return null;
   const end = at + frameHeadBytes + chunk.readUInt32LE(at);
   if (end > size || end === at + frameHeadBytes) return null;
-  return crc32c(chunk, at + frameHeadBytes, end) === chunk.readUInt32LE(at + 4) ? end : null;
+  return crc32(chunk.subarray(at + frameHeadBytes, end)) === chunk.readUInt32LE(at + 4) ? end : null;
 }
 
 function decode(payload: Buffer): SpoolRecord | null {

@@ -22,7 +22,7 @@ export interface SpoolOptions {
   readonly logger: Logger;
   /** A segment is closed before it grows beyond this; default 8 MiB. */
   readonly segmentBytes?: number;
-  /** Longest time until a record that survives SIGKILL also survives a power cut; default 5. */
+  /** Longest time until a record that survives SIGKILL also survives a power cut; default 10. */
   readonly syncDelayMs?: number;
 }
 
@@ -37,7 +37,7 @@ export interface SpoolBatch {
  * a power cut may take what is younger than `syncDelayMs`. One per proxy, for all streams.
  */
 export interface Spool {
-  /** Streams whose last epoch had not closed when the spool was opened. */
+  /** Streams whose last epoch has not closed: until a stream is opened again, that of a process before. */
   readonly recovered: readonly RecoveredStream[];
   /** To be called before a call is dispatched. Throws SpoolUnavailable. */
   writeOpen(record: Omit<OpenRecord, 'kind'>): void;
@@ -70,14 +70,13 @@ const mostRecentBytes = 1_048_576;
 
 /** Opens, recovers and locks a spool. Throws SpoolUnavailable where another process has it; else what the file system says. */
 export function openSpool(options: SpoolOptions): Spool {
-  const { dir, bootId, logger, segmentBytes = 8 * 1024 * 1024, syncDelayMs = 5 } = options;
+  const { dir, bootId, logger, segmentBytes = 8 * 1024 * 1024, syncDelayMs = 10 } = options;
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const lock = lockFile(join(dir, 'lock'));
   if (lock === null) throw new SpoolUnavailable(`another process is using ${dir}; end it, or choose another data folder`);
 
   const epochs = createEpochs();
   const segments = recoverSegments({ dir, bootId, epochs, logger });
-  const recovered = epochs.unclosed();
   const last = segments.at(-1);
   let end = last === undefined ? 0 : last.base + last.bytes;
   const recent = createRecent(end, mostRecentBytes);
@@ -183,7 +182,9 @@ export function openSpool(options: SpoolOptions): Spool {
   }
 
   return {
-    recovered,
+    get recovered() {
+      return epochs.unclosed();
+    },
     writeOpen(record) {
       epochs.noteOpen(write({ kind: 'open', ...record }), record);
     },

@@ -1,0 +1,202 @@
+import type { TestContext } from 'node:test';
+import { pino } from 'pino';
+import type { PaidFrom, ProxyBody, StreamId } from '../core/audit/types.ts';
+import type { Reservation } from '../core/budget/types.ts';
+import { createWallet } from '../core/budget/wallet.ts';
+import { type ControlPort, ControlUnavailable, type GrantDenial } from '../core/control.ts';
+import type { Refusal } from '../core/errors.ts';
+import { type KeyName, mintToken, tokenId } from '../core/key.ts';
+import type { PoolName } from '../core/manifest/types.ts';
+import type { NanoUsd } from '../core/money.ts';
+import type { KeyDocument, PoolDocument } from '../core/policy/documents.ts';
+import type { Demand } from '../core/price/demand.ts';
+import type { ModelPrice, Usage } from '../core/price/types.ts';
+import type { Line } from './deps.ts';
+import { defaultLimits } from './limits.ts';
+import { createMetrics } from './metrics.ts';
+import type { Caller } from './stages/authenticate.ts';
+import { createOrigins, defaultUpstreamSettings } from './stages/upstream-origins.ts';
+import { createDrains } from './state/drains.ts';
+import type { Funds } from './state/funds.ts';
+import { createPools } from './state/pool.ts';
+import { createServedState } from './state/served.ts';
+import { SpoolUnavailable } from './state/spool.ts';
+
+export const bot: KeyName = 'agents/bot' as KeyName;
+export const openai: PoolName = 'platform/openai' as PoolName;
+
+/** An uncapped key that may call everything in one pool. */
+export function keyDocument(more: Partial<KeyDocument> = {}): KeyDocument {
+  return {
+    key: bot,
+    path: ['platform/team-ml' as KeyName],
+    owner: { team: 'ml' },
+    labels: { project: 'atlas' },
+    pools: [openai],
+    models: { allow: [], deny: [], aliases: {} },
+    perRequest: {},
+    counted: false,
+    digest: 'sha256:policy',
+    ...more,
+  };
+}
+
+/** One nano-USD for a token of input, two for one of output, so that sums can be read. */
+export function price(more: Partial<ModelPrice> = {}, inputNano = 1, outputNano = 2): ModelPrice {
+  const input = inputNano * 1000;
+  const output = outputNano * 1000;
+  const rates = {
+    ...{ input, cachedInput: input, cacheWrite: input, cacheWrite1h: input, inputAudio: input, cachedInputAudio: input, inputImage: input },
+    ...{ output, reasoning: output, outputAudio: output, outputImage: output },
+  };
+  return { rates, tiers: [], ...more };
+}
+
+/** A pool that prices `m` alone. */
+export function poolDocument(more: Partial<PoolDocument> = {}): PoolDocument {
+  return {
+    pool: openai,
+    provider: 'OpenAI',
+    endpoint: 'https://api.openai.com',
+    keys: [{ name: 'proj-a', quotaScope: 'org-1' }],
+    models: [],
+    book: [{ id: 'm', match: { equals: 'm' }, price: price() }],
+    priceBookDigest: 'sha256:prices',
+    ...more,
+  };
+}
+
+/** A request of `textTokens` of plain text. */
+export function demand(textTokens: number, more: Partial<Demand> = {}): Demand {
+  return {
+    ...{ textTokens, mediaTokens: 0, images: 0, audioInput: false, wholeContext: false, inputReads: 1, cacheWrite: 'none' },
+    ...{ choices: 1, audioOutput: false, imageOutput: false, webSearches: 0 },
+    ...more,
+  };
+}
+
+export function usage(input: number, output: number, more: Partial<Usage> = {}): Usage {
+  return { input, cachedInput: 0, cacheWrite: 0, output, reasoning: 0, ...more };
+}
+
+export interface Purse extends Funds {
+  readonly entries: readonly ProxyBody[];
+  /** Calls with an open record. */
+  readonly opened: readonly string[];
+  freeNano(): NanoUsd;
+  reservedNano(): NanoUsd;
+  /** From then on the spool takes nothing. */
+  fill(): void;
+}
+
+/** Funds that no ledger stands behind: one grant `g-1`, and a denial once it does not suffice. */
+export function createPurse(amountNano: NanoUsd, plan: { readonly denial?: GrantDenial; readonly notReady?: Refusal } = {}): Purse {
+  const wallet = createWallet();
+  wallet.deposit({ id: 'g-1', key: bot, amountNano, requests: 1000, tokens: 1e9, validAfterMs: 0 }, 0);
+  const entries: ProxyBody[] = [];
+  const opened: string[] = [];
+  let full = false;
+
+  function write<T>(to: T[], value: T): void {
+    if (full) throw new SpoolUnavailable('full');
+    to.push(value);
+  }
+
+  return {
+    stream: `${bot}@i-1` as StreamId,
+    entries,
+    opened,
+    ready: () => Promise.resolve(plan.notReady ?? null),
+    reserve(need) {
+      const result = wallet.reserve(need, 0, 'whatever-fits');
+      return 'kind' in result ? Promise.resolve(plan.denial ?? exhausted(result.heldNano ?? 0)) : result;
+    },
+    openCall: (requestId: string, _reservation: Reservation) => write(opened, requestId),
+    settle: (reservation, costNano, tokens): readonly PaidFrom[] => wallet.settle(reservation, costNano, tokens),
+    cancel: (reservation) => wallet.cancel(reservation),
+    record: (body) => write(entries, body),
+    remainingNano: () => wallet.heldNano() - wallet.reservedNano(),
+    recall: () => {},
+    tick: () => {},
+    halt: () => {},
+    close: () => Promise.resolve(),
+    freeNano: () => wallet.heldNano() - wallet.reservedNano(),
+    reservedNano: () => wallet.reservedNano(),
+    fill() {
+      full = true;
+    },
+  };
+}
+
+function exhausted(availableNano: NanoUsd): GrantDenial {
+  return { code: 'budget_exhausted', limitedBy: `${bot} Day`, message: 'The Day budget is spent.', availableNano };
+}
+
+/** A control port that no test asks, but for what it gives. */
+export function createControl(given: Partial<ControlPort> = {}): ControlPort {
+  const away = (): Promise<never> => Promise.reject(new ControlUnavailable('away'));
+  return {
+    ...{ open: away, ship: away, grant: away, account: away, mint: away, children: away, unmint: away, watch: () => () => {} },
+    ...given,
+  };
+}
+
+export interface Plan {
+  readonly document?: Partial<KeyDocument>;
+  readonly pools?: readonly PoolDocument[];
+  readonly control?: Partial<ControlPort>;
+  readonly purse?: Purse;
+}
+
+export interface World {
+  readonly line: Line;
+  readonly token: string;
+  readonly purse: Purse;
+  readonly clock: { ms: number };
+  /** What a handler has as caller once `authenticate` found it. */
+  caller(): Caller;
+  /** Text of `/metrics`. */
+  metrics(): Promise<string>;
+}
+
+/** A line that serves one key, with a purse for its funds; its credentials are worth `sk-<name>`. */
+export function createWorld(t: TestContext, plan: Plan = {}): World {
+  const token = mintToken();
+  const purse = plan.purse ?? createPurse(1_000_000);
+  const clock = { ms: Date.UTC(2026, 10, 20, 10) };
+  const now = (): number => clock.ms;
+  const served = createServedState({ openFunds: () => purse, now });
+  const pools = createPools({ clock: now });
+  const documents = plan.pools ?? [poolDocument()];
+  const credentials = documents.flatMap(({ pool, keys }) => keys.map(({ name }) => ({ pool, name, value: `sk-${name}` })));
+  const tokens = [{ id: tokenId(token), hint: '' }];
+  served.apply({ kind: 'snapshot', revision: 1, keys: [{ document: keyDocument(plan.document), tokens }], pools: documents, credentials });
+  pools.update(documents, credentials);
+  const origins = createOrigins(defaultUpstreamSettings);
+  t.after(() => Promise.all([origins.close(), served.close()]));
+  const metrics = createMetrics({ inFlight: () => 0, unshippedEntries: () => 0, healthyCredentials: () => [] });
+  let ids = 0;
+  const line: Line = {
+    served,
+    control: createControl(plan.control),
+    upstream: { origins, pools, settings: defaultUpstreamSettings, clock: now },
+    drains: createDrains(defaultLimits),
+    metrics,
+    limits: defaultLimits,
+    logger: pino({ level: 'silent' }),
+    now,
+    newId: () => `req_${++ids}`,
+  };
+  return {
+    line,
+    token,
+    purse,
+    clock,
+    caller() {
+      const found = served.byKey(bot);
+      if (found === undefined) throw new Error('the key is not served');
+      return { served: found, tokenId: tokenId(token) };
+    },
+    metrics: () => metrics.registry.metrics(),
+  };
+}

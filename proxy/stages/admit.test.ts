@@ -1,0 +1,256 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { GrantDenial } from '../../core/control.ts';
+import { isRefusal, type Refusal } from '../../core/errors.ts';
+import type { KeyDocument } from '../../core/policy/documents.ts';
+import { upperBound } from '../../core/price/bound.ts';
+import type { Demand, Overhead } from '../../core/price/demand.ts';
+import type { ModelPrice } from '../../core/price/types.ts';
+import { anthropicCountTokens } from '../dialect/anthropic-messages.ts';
+import { openaiChat } from '../dialect/openai-chat.ts';
+import { openaiEmbeddings } from '../dialect/openai-embeddings.ts';
+import type { Dialect } from '../dialect/types.ts';
+import { bot, createPurse, demand, keyDocument, poolDocument, price } from '../line.fixture.ts';
+import { type Admission, admit } from './admit.ts';
+
+const capped: Partial<KeyDocument> = { smallestCapNano: 1_000_000 };
+
+interface Ask {
+  readonly document?: Partial<KeyDocument>;
+  readonly dialect?: Dialect;
+  readonly demand?: Demand;
+  readonly maxOutputTokens?: number;
+  readonly prices?: readonly (ModelPrice | null)[];
+  readonly overhead?: Overhead;
+  readonly heldNano?: number;
+  readonly denial?: GrantDenial;
+}
+
+/** Admits a call of 100 tokens of text, which cost 100 nano-USD, with 10 million of them at hand. */
+async function outcome(ask: Ask): Promise<Admission | Refusal> {
+  const pool = poolDocument();
+  const overhead = ask.overhead ?? { fixedTokens: 0, tokensPerImage: 0 };
+  return await admit({
+    document: keyDocument(ask.document),
+    dialect: ask.dialect ?? openaiChat,
+    facts: {
+      model: 'm',
+      stream: false,
+      wantsUsage: true,
+      demand: ask.demand ?? demand(100),
+      ...(ask.maxOutputTokens === undefined ? {} : { maxOutputTokens: ask.maxOutputTokens }),
+    },
+    candidates: (ask.prices ?? [price()]).map((each) => ({ pool, model: 'm', upstreamModel: 'm', price: each, overhead })),
+    funds: createPurse(ask.heldNano ?? 10_000_000, ask.denial === undefined ? {} : { denial: ask.denial }),
+  });
+}
+
+async function admitted(
+  ask: Ask,
+): Promise<{ heldNano: number | undefined; outputTokens: number | undefined; warnings: readonly string[] }> {
+  const result = await outcome(ask);
+  if (isRefusal(result)) assert.fail(`refused: ${result.code}: ${result.message}`);
+  return { heldNano: result.reservation?.amountNano, outputTokens: result.outputTokens, warnings: result.warnings };
+}
+
+async function refused(ask: Ask): Promise<Refusal> {
+  const result = await outcome(ask);
+  assert.ok(isRefusal(result));
+  return result;
+}
+
+test('what providers do not bill reserves nothing, whatever it is', async () => {
+  const result = await outcome({ dialect: anthropicCountTokens, document: capped, prices: [null], heldNano: 0 });
+  assert.deepEqual(result, { reservation: null, warnings: [] });
+});
+
+test('the caller’s own limit stands where policy and model allow it', async () => {
+  const result = await admitted({ document: capped, maxOutputTokens: 500, prices: [price({ maxOutputTokens: 500 })] });
+  assert.deepEqual(result, { heldNano: 1100, outputTokens: undefined, warnings: [] });
+});
+
+test('the caller’s limit is lowered to the policy’s or the model’s, the lesser one, and a warning names both figures', async () => {
+  const byPolicy = await admitted({ document: { perRequest: { outputTokens: 64 } }, maxOutputTokens: 500 });
+  assert.deepEqual(byPolicy, { heldNano: 228, outputTokens: 64, warnings: ['output limit lowered from 500 to 64'] });
+  const byModel = await admitted({ maxOutputTokens: 500, prices: [price({ maxOutputTokens: 32 })] });
+  assert.deepEqual(byModel, { heldNano: 164, outputTokens: 32, warnings: ['output limit lowered from 500 to 32'] });
+  const byBoth = await admitted({
+    document: { perRequest: { outputTokens: 64 } },
+    maxOutputTokens: 500,
+    prices: [price({ maxOutputTokens: 32 })],
+  });
+  assert.equal(byBoth.outputTokens, 32);
+});
+
+test('the caller’s limit is never lowered to what the funds allow: the call is refused with the number that they could', async () => {
+  const { code, message, limitedBy } = await refused({ document: capped, maxOutputTokens: 500, heldNano: 300 });
+  assert.equal(code, 'budget_exhausted');
+  assert.equal(limitedBy, `${bot} Day`);
+  assert.match(message, /^The Day budget is spent\. At most 100 output tokens could be paid for/);
+});
+
+test('an absent limit is set to what policy and model allow, and said', async () => {
+  const set = async (ask: Ask): Promise<unknown> => {
+    const { outputTokens, warnings } = await admitted(ask);
+    return [outputTokens, ...warnings];
+  };
+  assert.deepEqual(await set({ document: capped, prices: [price({ maxOutputTokens: 4000 })] }), [4000, 'output limit set to 4000']);
+  assert.deepEqual(await set({ document: { perRequest: { outputTokens: 64 } } }), [64, 'output limit set to 64']);
+  assert.deepEqual(await set({ document: capped }), [16_384, 'output limit set to 16384']);
+});
+
+test('an absent limit stays absent where nothing limits the key', async () => {
+  assert.deepEqual(await admitted({ prices: [price({ maxOutputTokens: 4000 })] }), {
+    heldNano: 8100,
+    outputTokens: undefined,
+    warnings: [],
+  });
+});
+
+test('an absent limit is set to what the funds pay for, down to 1024', async () => {
+  const short = await admitted({ document: capped, prices: [price({ maxOutputTokens: 4000 })], heldNano: 3101 });
+  assert.deepEqual(short, { heldNano: 3101, outputTokens: 1500, warnings: ['output limit set to 1500'] });
+  const least = await admitted({ document: capped, heldNano: 100 + 2 * 1024 });
+  assert.equal(least.outputTokens, 1024);
+  const { code, message } = await refused({ document: capped, heldNano: 100 + 2 * 1024 - 1 });
+  assert.equal(code, 'budget_exhausted');
+  assert.match(message, /At most 1023 output tokens could be paid for/);
+});
+
+test('what is set never costs more than is held, at any candidate', async () => {
+  const nano = fc.integer({ min: 0, max: 50 });
+  const plan = fc.record({
+    rates: fc.array(fc.record({ input: nano, output: nano }), { minLength: 1, maxLength: 3 }),
+    heldNano: fc.integer({ min: 0, max: 300_000 }),
+    text: fc.integer({ min: 0, max: 2000 }),
+    choices: fc.integer({ min: 1, max: 4 }),
+    asked: fc.option(fc.integer({ min: 1, max: 20_000 }), { nil: undefined }),
+    perRequest: fc.record(
+      { usdNano: fc.integer({ min: 0, max: 300_000 }), outputTokens: fc.integer({ min: 1, max: 20_000 }) },
+      { requiredKeys: [] },
+    ),
+  });
+  await fc.assert(
+    fc.asyncProperty(plan, async ({ rates, heldNano, text, choices, asked, perRequest }) => {
+      const prices = rates.map(({ input, output }) => price({}, input, output));
+      const asks = demand(text, { choices });
+      const limit = asked === undefined ? {} : { maxOutputTokens: asked };
+      const result = await outcome({ document: { ...capped, perRequest }, prices, demand: asks, heldNano, ...limit });
+      if (isRefusal(result)) return;
+      const output = result.outputTokens ?? asked ?? Number.POSITIVE_INFINITY;
+      const bounds = prices.map((each) => upperBound(each, asks, { fixedTokens: 0, tokensPerImage: 0 }, output));
+      const dearest = Math.max(...bounds.map((bound) => (typeof bound === 'number' ? bound : Number.POSITIVE_INFINITY)));
+      assert.ok(dearest <= (result.reservation?.amountNano ?? -1));
+      assert.ok(dearest <= (perRequest.usdNano ?? Number.POSITIVE_INFINITY));
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('a call beyond perRequest.usd is refused with the output that could be paid for', async () => {
+  const document = { perRequest: { usdNano: 1100 } };
+  assert.equal((await admitted({ document, maxOutputTokens: 500 })).heldNano, 1100);
+  const { code, message } = await refused({ document, maxOutputTokens: 501 });
+  assert.equal(code, 'request_too_expensive');
+  assert.match(message, /agents\/bot may spend on one request \(\$0\.0000011\)\. At most 500 output tokens/);
+});
+
+test('where the input alone is beyond perRequest.usd the advice is to send less of it', async () => {
+  const { code, message } = await refused({ document: { perRequest: { usdNano: 99 } }, maxOutputTokens: 500 });
+  assert.equal(code, 'request_too_expensive');
+  assert.match(message, /Send less input\.$/);
+});
+
+test('an absent limit is set within perRequest.usd, however much the wallet holds', async () => {
+  const result = await admitted({ document: { perRequest: { usdNano: 3101 } } });
+  assert.deepEqual(result, { heldNano: 3101, outputTokens: 1500, warnings: ['output limit set to 1500'] });
+});
+
+test('the dearest candidate’s bound is held, and an output limit fits every one', async () => {
+  const prices = [price(), price({}, 3, 10), price({}, 5, 1)];
+  assert.equal((await admitted({ document: capped, maxOutputTokens: 500, prices })).heldNano, 300 + 5000);
+  assert.equal((await admitted({ document: capped, maxOutputTokens: 1, prices })).heldNano, 500 + 1);
+  const { outputTokens } = await admitted({ document: capped, prices, heldNano: 20_300 });
+  assert.equal(outputTokens, 2000);
+  const { outputTokens: model } = await admitted({ maxOutputTokens: 500, prices: [price(), price({ maxOutputTokens: 20 })] });
+  assert.equal(model, 20);
+});
+
+test('the output that a refusal says could be paid for is paid for at every candidate', async () => {
+  const prices = [price(), price({}, 3, 10)];
+  assert.match((await refused({ document: capped, maxOutputTokens: 500, prices, heldNano: 1300 })).message, /At most 100 output tokens/);
+  const document = { perRequest: { usdNano: 1300 } };
+  assert.match((await refused({ document, maxOutputTokens: 1000, prices })).message, /At most 100 output tokens/);
+});
+
+test('a model without a price is refused on a capped key, and served on one that no dollar limits', async () => {
+  const { code, message } = await refused({ document: capped, maxOutputTokens: 500, prices: [price(), null] });
+  assert.equal(code, 'model_unpriced');
+  assert.match(message, /spec\.models of platform\/openai/);
+  assert.equal((await refused({ document: { perRequest: { usdNano: 1 } }, prices: [null] })).code, 'model_unpriced');
+  assert.deepEqual(await admitted({ maxOutputTokens: 500, prices: [null] }), { heldNano: 0, outputTokens: undefined, warnings: [] });
+});
+
+test('what cannot be bounded is refused on a capped key with the reason, and served on one that no dollar limits', async () => {
+  const endless = demand(100, { unmeterable: 'the request runs a container' });
+  const { code, message } = await refused({ document: capped, maxOutputTokens: 500, demand: endless });
+  assert.equal(code, 'unmeterable_request');
+  assert.match(message, /the request runs a container\.$/);
+  assert.deepEqual(await admitted({ maxOutputTokens: 500, demand: endless }), { heldNano: 0, outputTokens: undefined, warnings: [] });
+});
+
+test('a bound beyond all money is no bound', async () => {
+  assert.equal((await refused({ document: capped, demand: demand(Number.MAX_SAFE_INTEGER) })).code, 'unmeterable_request');
+  assert.equal((await refused({ document: capped, demand: demand(Number.NaN) })).code, 'unmeterable_request');
+});
+
+test('embeddings have no output to limit', async () => {
+  const result = await admitted({ dialect: openaiEmbeddings, document: { ...capped, perRequest: { outputTokens: 64 } } });
+  assert.deepEqual(result, { heldNano: 100, outputTokens: undefined, warnings: [] });
+});
+
+test('web searches without a limit get one on a capped key: as many as are paid for, up to five', async () => {
+  const open = demand(100, { openSearches: { tools: 1, mostReads: 1 } });
+  const ask = { document: capped, demand: open, maxOutputTokens: 50, prices: [price({ webSearch: 1000 })] };
+  const searches = async (heldNano: number): Promise<unknown> => {
+    const result = await outcome({ ...ask, heldNano });
+    return isRefusal(result) ? result.code : [result.searches, result.reservation?.amountNano, ...result.warnings];
+  };
+  assert.deepEqual(await searches(10_000), [5, 5200, 'web searches limited to 5']);
+  assert.deepEqual(await searches(3500), [3, 3500, 'web searches limited to 3']);
+  assert.equal(await searches(1199), 'budget_exhausted');
+  const free = await outcome({ ...ask, document: {} });
+  assert.ok(!isRefusal(free) && free.searches === undefined && free.warnings.length === 0);
+});
+
+test('a call counts as one request and as its estimated tokens: four bytes of prompt each, and a short answer', async () => {
+  const counted = async (ask: Ask): Promise<unknown> => {
+    const result = await outcome(ask);
+    return isRefusal(result) ? result : result.reservation?.counted;
+  };
+  assert.deepEqual(await counted({ maxOutputTokens: 100 }), { grant: 'g-1', requests: 1, tokens: 25 + 100 });
+  assert.deepEqual(await counted({ maxOutputTokens: 4000, demand: demand(100, { choices: 2 }) }), {
+    grant: 'g-1',
+    requests: 1,
+    tokens: 25 + 512,
+  });
+});
+
+test('a denial passes on its wait and its account; figures of money only where money was denied', async () => {
+  const denial = {
+    code: 'rate_limited',
+    limitedBy: `${bot} rate`,
+    message: 'Too many.',
+    retryAfterSeconds: 7,
+    availableNano: 500,
+  } as const;
+  const refusal = await refused({ document: capped, maxOutputTokens: 500, heldNano: 0, denial });
+  assert.deepEqual(refusal, {
+    kind: 'refusal',
+    code: 'rate_limited',
+    message: 'Too many.',
+    retryAfterSeconds: 7,
+    limitedBy: `${bot} rate`,
+  });
+});

@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import canonicalize from 'canonicalize';
+import type { KeyName, TokenId } from '../../core/key.ts';
+import { keyDocument, openai, usage } from '../line.fixture.ts';
+import { type CallAsked, type CallEnded, callBody } from './audit.ts';
+
+const asked: CallAsked = {
+  requestId: 'req_1',
+  startedMs: Date.UTC(2026, 10, 20, 10, 0, 0),
+  document: keyDocument({ path: ['platform/org' as KeyName, 'platform/team-ml' as KeyName] }),
+  tokenId: 'aa' as TokenId,
+  endpoint: '/v1/chat/completions',
+  dialect: 'openai.chat',
+};
+
+const answered: CallEnded = {
+  nowMs: asked.startedMs + 1234,
+  code: 'ok',
+  status: 200,
+  settlement: { costNano: 200, usage: usage(100, 50, { reasoning: 20, webSearches: 1 }), estimated: false },
+  paidFrom: [{ costNanoUsd: '200', grant: 'g-1', requests: 1 }],
+  attempts: [
+    { pool: openai, credential: 'proj-a', status: 429, outcome: 'refused' },
+    { pool: openai, credential: 'proj-b', status: 200, outcome: 'answered' },
+  ],
+  servedModel: 'gpt-5.4-mini-2026-03-17',
+  priceBook: 'sha256:prices',
+  firstByteMs: asked.startedMs + 250,
+  responseSha256: 'bb',
+};
+
+const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+
+test('the entry of an answered call is the contract, byte for byte', () => {
+  const traceparent = `00-${trace}-00f067aa0ba902b7-01`;
+  const body = callBody({ ...asked, traceparent, bytes: Buffer.from('{}'), stream: true, model: 'fast' }, answered);
+  const golden = [
+    '{"attempts":[{"costNanoUsd":"0","credential":"proj-a","pool":"platform/openai","status":429},',
+    '{"costNanoUsd":"200","credential":"proj-b","pool":"platform/openai","status":200}],',
+    '"code":"ok","costNanoUsd":"200","dialect":"openai.chat","endpoint":"/v1/chat/completions","estimated":false,',
+    '"key":"agents/bot","labels":{"project":"atlas"},"latencyMs":1234,"model":"fast","owner":{"team":"ml"},',
+    '"paidFrom":[{"costNanoUsd":"200","grant":"g-1","requests":1}],"path":["platform/org","platform/team-ml"],',
+    '"policy":"sha256:policy","priceBook":"sha256:prices","requestId":"req_1",',
+    '"requestSha256":"44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a","responseSha256":"bb",',
+    '"servedModel":"gpt-5.4-mini-2026-03-17","status":200,"stream":true,"time":"2026-11-20T10:00:01.234Z","tokenId":"aa",',
+    `"trace":"${trace}","ttftMs":250,"type":"call",`,
+    '"usage":{"cacheWrite":0,"cachedInput":0,"input":100,"output":50,"reasoning":20},"v":1}',
+  ];
+  assert.equal(JSON.stringify(body), golden.join(''));
+  assert.equal(JSON.stringify(body), canonicalize(body));
+});
+
+test('what is unknown is absent, never null or undefined', () => {
+  const body = callBody(asked, {
+    nowMs: asked.startedMs,
+    code: 'model_denied',
+    status: 403,
+    settlement: { costNano: 0, usage: null, estimated: false },
+    paidFrom: [],
+    attempts: [{ pool: openai, credential: 'proj-a', outcome: 'not_sent' }],
+    limitedBy: undefined,
+  });
+  assert.deepEqual(Object.keys(body), [
+    ...['attempts', 'code', 'costNanoUsd', 'dialect', 'endpoint', 'estimated', 'key', 'labels', 'latencyMs', 'owner', 'paidFrom', 'path'],
+    ...['policy', 'requestId', 'status', 'stream', 'time', 'tokenId', 'type', 'v'],
+  ]);
+  assert.deepEqual(body.attempts, [{ costNanoUsd: '0', credential: 'proj-a', pool: 'platform/openai' }]);
+  assert.equal(body.stream, false);
+});
+
+test('a refusal names the account that refused', () => {
+  const body = callBody(asked, { ...answered, code: 'budget_exhausted', limitedBy: 'platform/team-ml Month' });
+  assert.equal(body.limitedBy, 'platform/team-ml Month');
+});
+
+test('the whole cost belongs to the last attempt, so that the attempts sum up to the call', () => {
+  const body = callBody(asked, { ...answered, attempts: [...answered.attempts, ...answered.attempts] });
+  assert.deepEqual(
+    body.attempts.map(({ costNanoUsd }) => costNanoUsd),
+    ['0', '0', '0', '200'],
+  );
+});
+
+test('the trace id of a W3C traceparent is kept, anything else is not', () => {
+  const of = (traceparent: string | undefined): string | undefined => callBody({ ...asked, traceparent }, answered).trace;
+  assert.equal(of(`00-${trace}-00f067aa0ba902b7-01`), trace);
+  assert.equal(of(`cc-${trace}-00f067aa0ba902b7-01-later-version`), trace);
+  for (const bad of [undefined, '', trace, `00-${trace.toUpperCase()}-00f067aa0ba902b7-01`, `00-${trace.slice(1)}-00f067aa0ba902b7-01`])
+    assert.equal(of(bad), undefined);
+});

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import type { IncomingHttpHeaders } from 'node:http';
+import { test } from 'node:test';
+import type { TokenId } from '../../core/key.ts';
+import { mintToken, tokenId } from '../../core/key.ts';
+import { bot, createPurse, keyDocument } from '../line.fixture.ts';
+import { createServedState, type ServedState } from '../state/served.ts';
+import { authenticate } from './authenticate.ts';
+
+const token = mintToken();
+const retired = mintToken();
+const nowMs = Date.UTC(2026, 10, 20);
+
+function createState(): ServedState {
+  const state = createServedState({ openFunds: () => createPurse(0), now: () => nowMs });
+  const serve = (...ids: readonly TokenId[]): void => {
+    const tokens = ids.map((id) => ({ id, hint: '' }));
+    state.apply({ kind: 'snapshot', revision: 1, keys: [{ document: keyDocument(), tokens }], pools: [], credentials: [] });
+  };
+  serve(tokenId(token), tokenId(retired));
+  serve(tokenId(token));
+  return state;
+}
+
+/** The key that called, or the code of the refusal. */
+function caller(headers: IncomingHttpHeaders): string {
+  const found = authenticate(createState(), headers, nowMs);
+  if ('code' in found) return found.code;
+  assert.equal(found.tokenId, tokenId(token));
+  return found.served.key;
+}
+
+test('a token is found in each header in which an SDK puts it', () => {
+  for (const headers of [
+    { authorization: `Bearer ${token}` },
+    { authorization: `bearer  ${token} ` },
+    { 'x-api-key': token },
+    { 'api-key': token },
+    { 'x-goog-api-key': token },
+    { authorization: `Bearer ${token}`, 'x-api-key': token },
+  ])
+    assert.equal(caller(headers), bot);
+});
+
+test('no token is no caller: there is no default', () => {
+  for (const headers of [
+    {},
+    { authorization: token },
+    { authorization: `Basic ${token}` },
+    { authorization: 'Bearer ' },
+    { 'x-api-key': '' },
+  ])
+    assert.equal(caller(headers), 'invalid_key');
+});
+
+test('two different keys in one request are no key', () => {
+  assert.equal(caller({ authorization: `Bearer ${token}`, 'x-api-key': mintToken() }), 'invalid_key');
+  assert.equal(caller({ 'x-api-key': [token, token] as unknown as string }), 'invalid_key');
+});
+
+test('a token that worked before is revoked, one that never did is unknown, and the message tells a stranger from a typing error', () => {
+  const message = (headers: IncomingHttpHeaders): string => {
+    const found = authenticate(createState(), headers, nowMs);
+    return 'code' in found ? `${found.code}: ${found.message}` : 'found';
+  };
+  assert.match(message({ 'x-api-key': retired }), /^key_revoked: /);
+  assert.match(message({ 'x-api-key': mintToken() }), /^invalid_key: This key is not known here/);
+  assert.match(message({ 'x-api-key': `${token.slice(0, -1)}_` }), /^invalid_key: What was sent as API key is not a KeyForge key/);
+  assert.match(message({ 'x-api-key': 'sk-proj-1234' }), /^invalid_key: What was sent as API key is not a KeyForge key/);
+});
+
+test('nothing of what was sent is in the message', () => {
+  const found = authenticate(createState(), { 'x-api-key': 'sk-proj-1234' }, nowMs);
+  assert.ok('code' in found && !found.message.includes('sk-proj'));
+});

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { PaidFrom } from '../../core/audit/types.ts';
+import type { Reservation } from '../../core/budget/types.ts';
+import { createPurse, type Purse } from '../line.fixture.ts';
+import { SpoolUnavailable } from '../state/spool.ts';
+import { type Held, hold } from './hold.ts';
+
+interface World {
+  readonly purse: Purse;
+  readonly lost: { readonly paidFrom: readonly PaidFrom[]; readonly costNano: number }[];
+}
+
+/** Holds 100 of 1000 and does with it what `scope` does. */
+function within(world: World, scope: (held: Held) => void): void {
+  const reservation = world.purse.reserve({ boundNano: 100, atLeastNano: 100, requests: 1, tokens: 10 }) as Reservation;
+  using held = hold(world.purse, reservation, (paidFrom, costNano) => world.lost.push({ paidFrom, costNano }));
+  scope(held);
+}
+
+function createWorld(): World {
+  return { purse: createPurse(1000), lost: [] };
+}
+
+function left({ purse }: World): { free: number; reserved: number } {
+  return { free: purse.freeNano(), reserved: purse.reservedNano() };
+}
+
+test('a call that departs and settles pays its cost, and nothing is held after', () => {
+  const world = createWorld();
+  within(world, (held) => {
+    assert.equal(held.amountNano, 100);
+    assert.deepEqual(left(world), { free: 900, reserved: 100 });
+    held.depart('req_1');
+    assert.deepEqual(held.settle(30, 12), [{ grant: 'g-1', costNanoUsd: '30', requests: 1, tokens: 12 }]);
+  });
+  assert.deepEqual(world.purse.opened, ['req_1']);
+  assert.deepEqual(left(world), { free: 970, reserved: 0 });
+  assert.deepEqual(world.lost, []);
+});
+
+test('a call that never left gives all back, whether its scope settles, returns or throws', () => {
+  const world = createWorld();
+  within(world, (held) => assert.deepEqual(held.settle(0, 0), []));
+  within(world, () => {});
+  assert.throws(
+    () =>
+      within(world, () => {
+        throw new Error('defect');
+      }),
+    /defect/,
+  );
+  assert.deepEqual(left(world), { free: 1000, reserved: 0 });
+  assert.deepEqual([world.purse.opened, world.lost], [[], []]);
+});
+
+test('a call whose fate is lost after it left is charged whole, and said to be lost once', () => {
+  const world = createWorld();
+  assert.throws(
+    () =>
+      within(world, (held) => {
+        held.depart('req_1');
+        throw new Error('defect');
+      }),
+    /defect/,
+  );
+  assert.deepEqual(left(world), { free: 900, reserved: 0 });
+  assert.deepEqual(world.lost, [{ paidFrom: [{ grant: 'g-1', costNanoUsd: '100', requests: 1, tokens: 0 }], costNano: 100 }]);
+});
+
+test('where the open record cannot be written the call may not leave, and gives all back', () => {
+  const world = createWorld();
+  world.purse.fill();
+  assert.throws(() => within(world, (held) => held.depart('req_1')), SpoolUnavailable);
+  assert.deepEqual(left(world), { free: 1000, reserved: 0 });
+  assert.deepEqual(world.lost, []);
+});
+
+test('a call that costs nothing holds nothing and opens no record', () => {
+  const world = createWorld();
+  {
+    using held = hold(world.purse, null, () => assert.fail('nothing was lost'));
+    held.depart('req_1');
+    assert.deepEqual([held.amountNano, held.settle(0, 5)], [0, []]);
+  }
+  assert.deepEqual([left(world), world.purse.opened], [{ free: 1000, reserved: 0 }, []]);
+});

@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
+import { type TestContext, test } from 'node:test';
+import type { PoolName } from '../../core/manifest/types.ts';
+import { readBody } from '../dialect/json.ts';
+import { openaiChat } from '../dialect/openai-chat.ts';
+import { createWorld, demand, openai, poolDocument, price } from '../line.fixture.ts';
+import { mistral } from '../provider/mistral.ts';
+import { openAi } from '../provider/openai.ts';
+import type { Provider } from '../provider/types.ts';
+import { SpoolUnavailable } from '../state/spool.ts';
+import { type Reachable, type SendInput, type Sent, send } from './send.ts';
+import { json, limited, serve } from './upstream-testbed.ts';
+import type { Flight } from './upstream-types.ts';
+
+const second = 'platform/second' as PoolName;
+
+interface Seen {
+  readonly path: string;
+  readonly key: string;
+  readonly body: Record<string, unknown>;
+}
+
+interface Bed {
+  readonly seen: Seen[];
+  /** Flights and departures, in order. */
+  readonly log: string[];
+  send(more?: Partial<SendInput>): Promise<Sent>;
+}
+
+/** Two pools on one loopback provider that answers each credential as it likes. */
+async function createBed(
+  t: TestContext,
+  provider: (key: string, response: ServerResponse) => void,
+  second_: Provider = openAi,
+): Promise<Bed> {
+  const seen: Seen[] = [];
+  const log: string[] = [];
+  const origin = await serve(t, (request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const key = (request.headers.authorization ?? '').replace('Bearer sk-', '');
+      log.push(`seen ${key}`);
+      seen.push({ path: request.url ?? '', key, body: JSON.parse(Buffer.concat(chunks).toString()) });
+      provider(key, response);
+    });
+  });
+  const pools = [
+    poolDocument({
+      endpoint: origin,
+      keys: [
+        { name: 'a', quotaScope: 'a' },
+        { name: 'b', quotaScope: 'b' },
+      ],
+    }),
+    poolDocument({ pool: second, provider: second_.kind, endpoint: origin, keys: [{ name: 'c', quotaScope: 'c' }] }),
+  ];
+  const { line } = createWorld(t, { pools });
+  const candidates: Reachable[] = pools.map((pool, i) => {
+    const speaks = i === 0 ? openAi : second_;
+    return { pool, model: 'm', upstreamModel: i === 0 ? 'm' : 'm-2', price: price(), provider: speaks, overhead: speaks.overhead };
+  });
+  const body = readBody(Buffer.from('{"model": "m", "messages": []}'));
+  if ('problem' in body) throw new Error(body.problem);
+  return {
+    seen,
+    log,
+    send: (more = {}) =>
+      send(line.upstream, {
+        candidates,
+        dialect: openaiChat,
+        facts: { model: 'm', stream: false, wantsUsage: true, demand: demand(1) },
+        body,
+        outputTokens: undefined,
+        searches: undefined,
+        headers: ['content-type', 'application/json'],
+        query: '',
+        flies: () => void log.push('flies'),
+        departs: () => void log.push('departs'),
+        ...more,
+      }),
+  };
+}
+
+function answers({ answer, candidate, attempts }: Sent): unknown {
+  const kind = answer.kind === 'refusal' ? answer.refusal.code : answer.kind === 'answer' ? answer.status : answer.kind;
+  return [kind, candidate.pool.pool, attempts.map(({ credential, outcome }) => `${credential} ${outcome}`)];
+}
+
+test('the first candidate that answers serves; the open record precedes everything that leaves', async (t) => {
+  const bed = await createBed(t, (_, response) => json(response, 200, {}));
+  assert.deepEqual(answers(await bed.send()), [200, openai, ['a answered']]);
+  assert.deepEqual(bed.log, ['departs', 'flies', 'seen a']);
+});
+
+test('where every credential of a candidate is limited or refused the next one is asked, and all attempts are told', async (t) => {
+  const bed = await createBed(t, (key, response) => {
+    if (key === 'a') limited(response, '7');
+    else if (key === 'b') json(response, 401, { error: { code: 'invalid_api_key' } });
+    else json(response, 200, {});
+  });
+  assert.deepEqual(answers(await bed.send()), [200, second, ['a refused', 'b refused', 'c answered']]);
+  assert.deepEqual(bed.log, ['departs', 'flies', 'seen a', 'seen b', 'flies', 'seen c']);
+});
+
+test('what may have been billed, or is the caller’s own mistake, is not tried elsewhere', async (t) => {
+  for (const status of [400, 500]) {
+    const bed = await createBed(t, (_, response) => json(response, status, { error: { message: 'no' } }));
+    await bed.send();
+    assert.deepEqual(
+      bed.seen.map(({ key }) => key),
+      ['a'],
+    );
+  }
+});
+
+test('where nobody is left to ask, the last refusal stands', async (t) => {
+  const bed = await createBed(t, (_, response) => limited(response, '7'));
+  assert.deepEqual(answers(await bed.send()), ['provider_limited', second, ['a refused', 'b refused', 'c refused']]);
+});
+
+test('a body goes out byte for byte, less what must change: model, limit, usage', async (t) => {
+  const bed = await createBed(t, (key, response) => (key === 'c' ? json(response, 200, {}) : limited(response, '7')), mistral);
+  await bed.send();
+  assert.deepEqual(bed.seen[0]?.body, { model: 'm', messages: [] });
+  assert.equal(bed.seen.at(-1)?.body['model'], 'm-2');
+  await bed.send({ outputTokens: 64 });
+  assert.equal(bed.seen.at(-1)?.body['max_tokens'], 64);
+  const stream = { model: 'm', stream: true, wantsUsage: false, demand: demand(1) };
+  await bed.send({ facts: stream, query: '?x=1' });
+  assert.deepEqual(bed.seen.at(-1)?.body['stream_options'], { include_usage: true });
+  assert.equal(bed.seen.at(-1)?.path, '/v1/chat/completions?x=1');
+});
+
+test('where the open record cannot be written nothing leaves', async (t) => {
+  const bed = await createBed(t, (_, response) => json(response, 200, {}));
+  const departs = (): never => {
+    throw new SpoolUnavailable('full');
+  };
+  await assert.rejects(bed.send({ departs }), SpoolUnavailable);
+  assert.deepEqual(bed.seen, []);
+});
+
+test('a flight that is stopped ends the call: no further candidate is asked', async (t) => {
+  const flights: Flight[] = [];
+  const bed = await createBed(t, () => flights[0]?.stop());
+  assert.deepEqual(answers(await bed.send({ flies: (flight) => void flights.push(flight) })), ['stopped', openai, ['a unknown']]);
+  assert.equal(flights.length, 1);
+});

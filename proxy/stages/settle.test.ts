@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Usage } from '../../core/price/types.ts';
+import { price, usage } from '../line.fixture.ts';
+import { type CallEnd, type Settlement, settle, tokensOf } from './settle.ts';
+
+const bound = 1000;
+const used = usage(100, 50);
+const overflowing = usage(Number.MAX_SAFE_INTEGER, 1);
+
+interface Row {
+  readonly of: string;
+  readonly kind: CallEnd['kind'];
+  readonly usage: Usage | null;
+  readonly priced: 'priced' | 'unpriced';
+  readonly is: Settlement;
+}
+
+const rows: readonly Row[] = [
+  { of: 'a call never sent is free', kind: 'free', usage: null, priced: 'priced', is: { costNano: 0, usage: null, estimated: false } },
+  {
+    of: 'what a refusal claims to have used',
+    kind: 'free',
+    usage: used,
+    priced: 'priced',
+    is: { costNano: 0, usage: null, estimated: false },
+  },
+  { of: 'a whole answer', kind: 'measured', usage: used, priced: 'priced', is: { costNano: 200, usage: used, estimated: false } },
+  {
+    of: 'an answer of nothing',
+    kind: 'measured',
+    usage: usage(0, 0),
+    priced: 'priced',
+    is: { costNano: 0, usage: usage(0, 0), estimated: false },
+  },
+  { of: 'an answer without usage', kind: 'measured', usage: null, priced: 'priced', is: { costNano: bound, usage: null, estimated: true } },
+  { of: 'an interrupted call', kind: 'unknown', usage: null, priced: 'priced', is: { costNano: bound, usage: null, estimated: true } },
+  {
+    of: 'usage so far of an interrupted call',
+    kind: 'unknown',
+    usage: used,
+    priced: 'priced',
+    is: { costNano: bound, usage: used, estimated: true },
+  },
+  { of: 'an unpriced answer', kind: 'measured', usage: used, priced: 'unpriced', is: { costNano: 0, usage: used, estimated: false } },
+  {
+    of: 'an interrupted unpriced call',
+    kind: 'unknown',
+    usage: null,
+    priced: 'unpriced',
+    is: { costNano: 0, usage: null, estimated: true },
+  },
+  {
+    of: 'a cost past all money',
+    kind: 'measured',
+    usage: overflowing,
+    priced: 'priced',
+    is: { costNano: bound, usage: overflowing, estimated: true },
+  },
+];
+
+for (const row of rows) {
+  test(`${row.of} costs ${row.is.costNano}${row.is.estimated ? ', estimated' : ''}`, () => {
+    const settled = settle({ kind: row.kind, reading: { usage: row.usage } }, row.priced === 'priced' ? price() : null, bound);
+    assert.deepEqual(settled, row.is);
+  });
+}
+
+test('a cost beyond the bound is charged in full', () => {
+  assert.equal(settle({ kind: 'measured', reading: { usage: usage(0, 5000) } }, price(), bound).costNano, 10_000);
+});
+
+test('the per-minute rate counts every token in and out once, reasoning as part of output', () => {
+  assert.equal(tokensOf(usage(100, 50, { cachedInput: 7, cacheWrite: 3, reasoning: 20 })), 160);
+  assert.equal(tokensOf(null), 0);
+});
