@@ -156,6 +156,12 @@ test('wrong usage is said with the usage', async () => {
   }
 });
 
+test('help is no mistake', async () => {
+  const { code, out } = await audit('verify', '--help');
+  assert.equal(code, 0);
+  assert.match(out, /^usage: keyforge audit verify/);
+});
+
 test('tail shows the entry bodies in order, what is only spooled included', async () => {
   const { code, out } = await audit('tail', '--data', home, '--key', bot, '--json');
   assert.equal(code, 0);

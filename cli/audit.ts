@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Writable } from 'node:stream';
-import { parseArgs } from 'node:util';
 import type { CallBody, Entry, EntryBody } from '../core/audit/types.ts';
 import { formatUsd } from '../core/money.ts';
 import { checkStore } from '../operator/collector/check.ts';
@@ -9,6 +8,7 @@ import { readRootKey } from '../operator/collector/root-key.ts';
 import { openSqliteStore } from '../operator/store/sqlite.ts';
 import type { Store } from '../operator/store/types.ts';
 import { readSpooledEntries } from '../proxy/state/spool-recovery.ts';
+import { type AuditOptions, readAuditOptions } from './config.ts';
 
 export interface AuditIo {
   readonly stdout: Pick<Writable, 'write'>;
@@ -17,55 +17,43 @@ export interface AuditIo {
 
 const usage = `usage: keyforge audit verify --data DIR
        keyforge audit tail --data DIR [--key NAMESPACE/NAME] [--json]
+
+  verify   checks every chain and MAC, also of records that are still in the spool
+  tail     shows the records in order; with --json their bodies, one a line
+
+Each flag can be given as KEYFORGE_DATA and so on; the flag wins.
+Exit code: 0 done or intact, 1 broken, 2 wrong usage, 3 could not be checked.
 `;
 const exit = { done: 0, broken: 1, usage: 2, unchecked: 3 } as const;
 
-interface AuditAsk {
-  readonly verb: 'verify' | 'tail';
-  readonly data: string;
-  readonly key?: string;
-  readonly json: boolean;
-}
-
 /** `keyforge audit verify|tail`, over the data folder of a KeyForge that may be running. Returns the exit code. */
 export async function runAudit(args: readonly string[], io: AuditIo): Promise<number> {
-  const ask = readArgs(args);
-  if (typeof ask === 'string') {
-    io.stderr.write(`keyforge audit: ${ask}\n${usage}`);
+  if (args.includes('--help') || args.includes('-h')) {
+    io.stdout.write(usage);
+    return exit.done;
+  }
+  const ask = readAuditOptions(args);
+  if ('problems' in ask) {
+    for (const problem of ask.problems) io.stderr.write(`keyforge audit: ${problem}\n`);
+    io.stderr.write(usage);
     return exit.usage;
   }
   let store: Store | null = null;
   try {
-    const path = join(ask.data, 'keyforge.db');
+    const path = join(ask.dataDir, 'keyforge.db');
     if (!existsSync(path)) throw new Error(`there is no ${path}: give the folder that keyforge up got as --data`);
     store = openSqliteStore({ path, clock: Date.now });
     return ask.verb === 'verify' ? verify(store, ask, io) : tail(store, ask, io);
   } catch (error) {
-    io.stderr.write(`keyforge audit: could not check ${ask.data}: ${(error as Error).message}\n`);
+    io.stderr.write(`keyforge audit: could not check ${ask.dataDir}: ${(error as Error).message}\n`);
     return exit.unchecked;
   } finally {
     store?.close();
   }
 }
 
-function readArgs(args: readonly string[]): AuditAsk | string {
-  const [verb, ...rest] = args;
-  if (verb !== 'verify' && verb !== 'tail') return verb === undefined ? 'say what to do' : `"${verb}" is unknown`;
-  const options = { data: { type: 'string' }, ...(verb === 'tail' ? tailOptions : {}) } as const;
-  try {
-    const { values } = parseArgs({ args: rest, options, strict: true });
-    const { data, key, json } = values as { readonly data?: string; readonly key?: string; readonly json?: boolean };
-    if (data === undefined) return '--data DIR is missing';
-    return { verb, data, json: json ?? false, ...(key === undefined ? {} : { key }) };
-  } catch (error) {
-    return (error as Error).message;
-  }
-}
-
-const tailOptions = { key: { type: 'string' }, json: { type: 'boolean' } } as const;
-
-function verify(store: Store, { data }: AuditAsk, io: AuditIo): number {
-  const report = checkStore(store, readRootKey(join(data, 'root.key')), spooledIn(data));
+function verify(store: Store, { dataDir }: AuditOptions, io: AuditIo): number {
+  const report = checkStore(store, readRootKey(join(dataDir, 'root.key')), spooledIn(dataDir));
   for (const notice of report.notices) io.stdout.write(`notice: ${notice}\n`);
   for (const problem of report.problems) io.stdout.write(`broken: ${problem}\n`);
   const counted = `${report.verified} entries in ${report.epochs} epochs verified`;
@@ -73,9 +61,9 @@ function verify(store: Store, { data }: AuditAsk, io: AuditIo): number {
   return report.problems.length === 0 ? exit.done : exit.broken;
 }
 
-function tail(store: Store, ask: AuditAsk, io: AuditIo): number {
+function tail(store: Store, ask: AuditOptions, io: AuditIo): number {
   // Read first: what is shipped and trimmed meanwhile is then found in the store.
-  const spooled = [...spooledIn(ask.data)];
+  const spooled = [...spooledIn(ask.dataDir)];
   const shown = new Map<string, number>();
   const show = ({ stream, epoch, seq, body }: Entry): void => {
     const id = `${stream} ${epoch}`;

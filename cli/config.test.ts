@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readKeysOptions, readUpOptions } from './config.ts';
+import { readAuditOptions, readKeysOptions, readUpOptions } from './config.ts';
 
 function problemsOf(read: object): readonly string[] {
   return 'problems' in read ? (read.problems as readonly string[]) : [];
@@ -78,6 +78,12 @@ test('a data folder among the manifests is refused, unless it is hidden there', 
     [problemsOf('m', 'data'), problemsOf('m', 'm/.keyforge'), problemsOf('m/x', 'm'), problemsOf('.', '.keyforge')],
     [0, 0, 0, 0],
   );
+});
+
+test('audit takes its folder and its filter from flags or environment', () => {
+  const environment = { KEYFORGE_DATA: '/d', KEYFORGE_KEY: 'a/b', KEYFORGE_JSON: 'true' };
+  assert.deepEqual(readAuditOptions(['verify'], environment), { verb: 'verify', dataDir: '/d', json: false });
+  assert.deepEqual(readAuditOptions(['tail', '--data', '/e'], environment), { verb: 'tail', dataDir: '/e', json: true, key: 'a/b' });
 });
 
 test('keys takes an action and, but for list, a key', () => {

@@ -33,6 +33,15 @@ export interface KeysOptions {
   readonly json: boolean;
 }
 
+/** What `keyforge audit` was asked for. */
+export interface AuditOptions {
+  readonly verb: 'verify' | 'tail';
+  readonly dataDir: string;
+  /** `NAMESPACE/NAME`; absent: all keys. */
+  readonly key?: string;
+  readonly json: boolean;
+}
+
 /** Every mistake in flags and environment. */
 export interface Misuse {
   readonly problems: readonly string[];
@@ -119,6 +128,23 @@ export function readKeysOptions(args: readonly string[], environment: Environmen
     ...(adminUrl !== undefined && { adminUrl }),
     ...(overlap !== undefined && { overlap }),
   };
+}
+
+const auditVerbs = ['verify', 'tail'] as const;
+
+/** Flags of `keyforge audit`, each with its `KEYFORGE_*` equivalent; a flag wins. */
+export function readAuditOptions(args: readonly string[], environment: Environment = process.env): AuditOptions | Misuse {
+  const verb = auditVerbs.find((known) => known === args[0]);
+  const flags: Flags = { data: { type: 'string' }, ...(verb === 'verify' ? {} : { key: { type: 'string' }, json: { type: 'boolean' } }) };
+  const read = reader(args, environment, flags);
+  const [, ...rest] = read.positionals;
+  if (verb === undefined) read.problem(`say what to do: ${auditVerbs.join(', ')}`);
+  else if (rest.length > 0) read.problem(`too many words: ${rest.join(' ')}`);
+  const dataDir = read.text('data');
+  if (dataDir === undefined) read.problem('--data DIR is missing (or KEYFORGE_DATA)');
+  const key = verb === 'tail' ? read.text('key') : undefined;
+  if (read.problems.length > 0 || verb === undefined || dataDir === undefined) return { problems: read.problems };
+  return { verb, dataDir, json: verb === 'tail' && read.flag('json'), ...(key !== undefined && { key }) };
 }
 
 interface Reader {

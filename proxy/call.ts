@@ -18,7 +18,7 @@ export interface Call extends Disposable {
   /** Ends the call before anything was sent: one entry, one answer. */
   deny(refusal: Refusal): Promise<void>;
   /** Ends a call that was abandoned before anything was sent: one entry, no answer. */
-  leave(): void;
+  leave(): Promise<void>;
   /** Writes the entry; false where it could not be written, the answer was then failed in its place. */
   record(ended: Omit<CallEnded, 'nowMs'>): boolean;
   /** A defect ended a call that had left: charged at its bound. */
@@ -83,7 +83,8 @@ export function beginCall(line: Line, io: Io, route: CallRoute, { served, tokenI
         !open || record({ ...unsettled, code: refusal.code, status: refusalTable[refusal.code].status, limitedBy: refusal.limitedBy });
       if (written) respondRefusal(response, dialect.family, refusal, this.notes());
     },
-    leave() {
+    async leave() {
+      if ((await funds.ready()) !== null) return;
       const { ended } = exchange;
       if (ended === null) record({ ...unsettled, code: 'client_disconnected', status: 499 });
       else record({ ...unsettled, code: ended.code, status: refusalTable[ended.code].status });

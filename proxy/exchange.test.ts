@@ -151,6 +151,15 @@ test('an end after the head is the dialect’s error event, once and last', asyn
   assert.equal(JSON.parse(events[1]?.replace('data: ', '') ?? '').error.code, 'key_revoked');
 });
 
+test('a client that leaves while it is told why the call ends abandons nothing anew', async (t) => {
+  const world = await converse(t);
+  world.exchange.whenAbandoned(world.act);
+  world.exchange.response.socket?.destroy();
+  world.exchange.end(deleted);
+  await world.closed;
+  assert.deepEqual([world.acted, world.exchange.clientLeft], [{ begun: 1, over: 0 }, false]);
+});
+
 test('a stream in a JSON array ends as its meter has it framed', async (t) => {
   const world = await converse(t, geminiGenerate);
   const { exchange } = world;

@@ -43,24 +43,24 @@ async function serveCall(line: Line, io: Io, route: CallRoute, caller: Caller): 
 
   // authenticate, second half: may this key call this endpoint now?
   const barred = checkKey(document, line.now()) ?? checkEndpoint(document, route.endpoint);
-  if (barred !== null) return call.deny(barred);
+  if (barred !== null) return await call.deny(barred);
   const bytes = await receive(request, line.limits.bodyBytes);
-  if (bytes === null) return;
-  if (isRefusal(bytes)) return call.deny(bytes);
+  if (bytes === null) return await call.leave();
+  if (isRefusal(bytes)) return await call.deny(bytes);
   call.note({ bytes });
   const body = readBody(bytes);
-  if ('problem' in body) return call.deny(refuse('invalid_request', body.problem));
+  if ('problem' in body) return await call.deny(refuse('invalid_request', body.problem));
   const facts = dialect.read(body, route.action, request.headers);
-  if (isRefusal(facts)) return call.deny(facts);
+  if (isRefusal(facts)) return await call.deny(facts);
   call.note({ stream: facts.stream, model: facts.model });
 
   const candidates = routeCall(document, line.served.pools, dialect, facts);
-  if (isRefusal(candidates)) return call.deny(candidates);
+  if (isRefusal(candidates)) return await call.deny(candidates);
 
   const admission = await admit({ document, dialect, facts, candidates, funds });
-  if (isRefusal(admission)) return call.deny(admission);
+  if (isRefusal(admission)) return await call.deny(admission);
   using held = hold(funds, admission.reservation, call.lose);
-  if (call.exchange.abandoned) return call.leave();
+  if (call.exchange.abandoned) return await call.leave();
 
   const sent = await send(line.upstream, {
     candidates,

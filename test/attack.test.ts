@@ -138,6 +138,19 @@ test('counting tokens may be the first thing that a key does', async () => {
   assert.equal((await world.records(1))[0]?.costNanoUsd, '0');
 });
 
+test('parallel calls without an output limit share what is left; who finds it held is told so', async () => {
+  await using world = await startWorld(slow);
+  const { max_tokens: _, ...open } = ask;
+  for (const calls of [4, 16, 64]) {
+    const outcomes = await Promise.all(Array.from({ length: calls }, async () => code(await world.post(path, { ...open, stream: true }))));
+    assert.ok(
+      outcomes.every((each) => each === 'ok' || each === 'budget_reserved'),
+      outcomes.join(),
+    );
+    assert.ok(outcomes.filter((each) => each === 'ok').length >= Math.min(calls, 12), outcomes.join());
+  }
+});
+
 test('where a cap is lowered, what is held idle cannot be spent beyond it', async () => {
   const limited = (usd: string) => keyManifest('bot', { limits: [{ window: 'Day', usd }] });
   await using world = await startWorld({ keys: { 'bot.yaml': limited('10.00') } });

@@ -140,3 +140,16 @@ test('a provider that repeats our credential in an answer that went well, or in 
     remove();
   }
 });
+
+test('a sub-agent key ends by the name that it was asked for with', async () => {
+  await using world = await startWorld({
+    keys: { 'bot.yaml': keyManifest('bot', { delegation: { maxDepth: 1, maxChildren: 2 }, limits: [{ window: 'Day', usd: '1.00' }] }) },
+  });
+  const minted = await world.post('/keyforge/v1/keys', { name: 'researcher', usd: '0.10' });
+  const { key } = (await minted.json()) as { key: string };
+  assert.equal((await world.post('/v1/chat/completions', chat, { token: key })).status, 200);
+  const headers = { authorization: `Bearer ${world.token}` };
+  const ended = await fetch(`${world.proxyUrl}/keyforge/v1/keys/researcher`, { method: 'DELETE', headers });
+  assert.deepEqual([ended.status, await ended.json()], [200, { deleted: 'agents/bot.researcher' }]);
+  assert.equal((await world.post('/v1/chat/completions', chat, { token: key })).status, 401);
+});

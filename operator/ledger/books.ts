@@ -3,9 +3,13 @@ import type { BookedGrant, Books } from '../../core/budget/books.ts';
 import type { KeyName } from '../../core/key.ts';
 import type { GrantRow, Tx } from '../store/types.ts';
 
-/** The bank's books over one transaction's rows. What the rows keep of an account or grant is terse JSON: they are rewritten often. */
+/**
+ * The bank's books over one transaction's rows, for one step that changes grants through them alone: each grant is read once.
+ * What the rows keep of an account or grant is terse JSON: they are rewritten often.
+ */
 export function booksOf(tx: Tx): Books {
   const { ledger } = tx;
+  const grants = new Map<string, BookedGrant>();
   return {
     account: (id) => {
       const row = ledger.account(id);
@@ -17,10 +21,18 @@ export function booksOf(tx: Tx): Books {
     },
     putAccount: (id, account) => ledger.putAccount({ id, ...accountName(id), state: writeAccount(account) }),
     grant: (id) => {
+      const known = grants.get(id);
+      if (known !== undefined) return known;
       const row = ledger.grant(id);
-      return row === null ? null : readGrant(row);
+      if (row === null) return null;
+      const grant = readGrant(row);
+      grants.set(id, grant);
+      return grant;
     },
-    putGrant: (grant) => ledger.putGrant(writeGrant(grant)),
+    putGrant: (grant) => {
+      grants.set(grant.id, grant);
+      ledger.putGrant(writeGrant(grant));
+    },
     openGrants: (stream, epoch) => ledger.openGrants(stream, epoch).map(readGrant),
     holders: (id) => ledger.holders(id).map(readGrant),
   };

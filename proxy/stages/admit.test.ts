@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { GrantDenial } from '../../core/control.ts';
-import { isRefusal, type Refusal } from '../../core/errors.ts';
+import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import { upperBound } from '../../core/price/bound.ts';
 import type { Demand, Overhead } from '../../core/price/demand.ts';
@@ -25,6 +25,7 @@ interface Ask {
   readonly overhead?: Overhead;
   readonly heldNano?: number;
   readonly denial?: GrantDenial;
+  readonly notReady?: Refusal;
 }
 
 /** Admits a call of 100 tokens of text, which cost 100 nano-USD, with 10 million of them at hand. */
@@ -42,7 +43,10 @@ async function outcome(ask: Ask): Promise<Admission | Refusal> {
       ...(ask.maxOutputTokens === undefined ? {} : { maxOutputTokens: ask.maxOutputTokens }),
     },
     candidates: (ask.prices ?? [price()]).map((each) => ({ pool, model: 'm', upstreamModel: 'm', price: each, overhead })),
-    funds: createPurse(ask.heldNano ?? 10_000_000, ask.denial === undefined ? {} : { denial: ask.denial }),
+    funds: createPurse(ask.heldNano ?? 10_000_000, {
+      ...(ask.denial === undefined ? {} : { denial: ask.denial }),
+      ...(ask.notReady === undefined ? {} : { notReady: ask.notReady }),
+    }),
   });
 }
 
@@ -63,6 +67,11 @@ async function refused(ask: Ask): Promise<Refusal> {
 test('what providers do not bill reserves nothing, whatever it is', async () => {
   const result = await outcome({ dialect: anthropicCountTokens, document: capped, prices: [null], heldNano: 0 });
   assert.deepEqual(result, { reservation: null, warnings: [] });
+});
+
+test('what providers do not bill is refused too where it could not be recorded', async () => {
+  const notReady = refuse('audit_unavailable', 'The spool is full.');
+  assert.equal(await outcome({ dialect: anthropicCountTokens, notReady }), notReady);
 });
 
 test('the caller’s own limit stands where policy and model allow it', async () => {

@@ -26,7 +26,11 @@ async function createOwn(t: TestContext, plan: Plan = {}): Promise<{ world: Worl
   const ask: Ask = async (method, path, body) => {
     const text = typeof body === 'string' ? body : JSON.stringify(body);
     const response = await fetch(origin + path, { method, ...(body === undefined ? {} : { body: text }) });
-    return { status: response.status, value: await response.json(), requestId: response.headers.get('x-keyforge-request-id') };
+    return {
+      status: response.status,
+      value: (await response.json()) as Record<string, unknown>,
+      requestId: response.headers.get('x-keyforge-request-id'),
+    };
   };
   return { world, ask };
 }
@@ -155,4 +159,13 @@ test('a key that may not be used is not told anything', async (t) => {
     const { status, value } = await ask('GET', path);
     assert.deepEqual([status, code(value)], [401, 'key_revoked']);
   }
+});
+
+test('while the operator is out of reach its answers are to be asked for again, and models are listed all the same', async (t) => {
+  const { ask } = await createOwn(t);
+  for (const path of ['/keyforge/v1/self', '/keyforge/v1/keys']) {
+    const { status, value } = await ask('GET', path);
+    assert.deepEqual([status, code(value)], [503, 'grant_unavailable']);
+  }
+  assert.equal((await ask('GET', '/v1/models')).status, 200);
 });

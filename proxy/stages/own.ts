@@ -1,4 +1,4 @@
-import type { ChildSpec, ChildView } from '../../core/control.ts';
+import { type ChildSpec, type ChildView, ControlUnavailable } from '../../core/control.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
 import { type KeyName, keyName } from '../../core/key.ts';
 import { count, positiveDuration, positiveUsd } from '../../core/manifest/quantity.ts';
@@ -21,12 +21,17 @@ type Answer = { readonly status: number; readonly value: unknown };
 
 /** What KeyForge answers by itself: the models of this key, where it stands, its sub-agent keys. Nothing of it reaches a provider. */
 export async function serveOwn(line: Line, io: Io, route: OwnRoute, { served }: Caller): Promise<void> {
-  const answer = checkKey(served.document, line.now()) ?? (await ownAnswer(line, io, route, served.document));
+  const answer = checkKey(served.document, line.now()) ?? (await ownAnswer(line, io, route, served.document).catch(outOfReach));
   if (isRefusal(answer)) {
     line.metrics.countRefused(answer.code);
     return respondRefusal(io.response, route.family, answer, { requestId: io.requestId });
   }
   respondJson(io.response, answer.status, answer.value, io.requestId);
+}
+
+function outOfReach(error: unknown): Refusal {
+  if (!(error instanceof ControlUnavailable)) throw error;
+  return refuse('grant_unavailable', 'The operator is out of reach: try again shortly.', { retryAfterSeconds: 2 });
 }
 
 async function ownAnswer(line: Line, io: Io, route: OwnRoute, document: KeyDocument): Promise<Answer | Refusal> {
@@ -143,9 +148,12 @@ function childSpec(bytes: Buffer): ChildSpec | Refusal {
   };
 }
 
-/** `DELETE /keyforge/v1/keys/{name}`, by the short name or `namespace/name`. */
+/** `DELETE /keyforge/v1/keys/{name}`, by the name it was asked for with, its own name or `namespace/name`. */
 async function unmint(line: Line, document: KeyDocument, child: string): Promise<Answer | Refusal> {
-  const name = child.includes('/') ? (child as KeyName) : keyName(document.key.slice(0, document.key.indexOf('/')), child);
-  if (await line.control.unmint(document.key, name)) return { status: 200, value: { deleted: name } };
+  const { key } = document;
+  const names = child.includes('/') ? [child as KeyName] : [`${key}.${child}` as KeyName, keyName(key.slice(0, key.indexOf('/')), child)];
+  for (const name of names) {
+    if (await line.control.unmint(key, name)) return { status: 200, value: { deleted: name } };
+  }
   return refuse('not_found', `${document.key} has no sub-agent key ${JSON.stringify(child)}.`);
 }

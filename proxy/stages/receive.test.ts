@@ -80,3 +80,14 @@ test('a client that leaves midway leaves nobody to answer', async (t) => {
   socket.destroy();
   assert.equal(await world.received[0], 'left');
 });
+
+test('requests that follow each other on one connection leave nothing behind on it', async (t) => {
+  const listeners: number[] = [];
+  const origin = await serve(t, async (request, response) => {
+    await receive(request, limit);
+    listeners.push(request.socket.listenerCount('close'));
+    response.end();
+  });
+  for (let i = 0; i < 3; i += 1) await (await fetch(origin, { method: 'POST', body: '{}' })).arrayBuffer();
+  assert.equal(new Set(listeners).size, 1);
+});

@@ -13,18 +13,24 @@ export function receive(request: IncomingMessage, limitBytes: number): Promise<B
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let length = 0;
+    const settle = (result: Buffer | Refusal | null): void => {
+      request.socket.off('close', leave);
+      resolve(result);
+    };
+    const leave = (): void => settle(null);
     request.on('data', (chunk: Buffer) => {
       length += chunk.length;
       if (length > limitBytes) {
         request.pause();
-        resolve(tooLarge(limitBytes));
+        settle(tooLarge(limitBytes));
       } else {
         chunks.push(chunk);
       }
     });
-    request.on('end', () => resolve(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length)));
-    request.on('error', () => resolve(null));
-    request.on('close', () => resolve(null));
+    request.on('end', () => settle(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length)));
+    request.on('error', leave);
+    // A request that was answered already, for its key was killed, is told nothing of its end.
+    request.socket.on('close', leave);
   });
 }
 

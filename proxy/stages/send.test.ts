@@ -104,6 +104,11 @@ test('where every credential of a candidate is limited or refused the next one i
   assert.deepEqual(bed.log, ['departs', 'flies', 'seen a', 'seen b', 'flies', 'seen c']);
 });
 
+test('credentials that the provider refuses do not end the call while another pool may serve', async (t) => {
+  const bed = await createBed(t, (key, response) => json(response, key === 'c' ? 200 : 401, {}));
+  assert.deepEqual(answers(await bed.send()), [200, second, ['a refused', 'b refused', 'c answered']]);
+});
+
 test('what may have been billed, or is the caller’s own mistake, is not tried elsewhere', async (t) => {
   for (const status of [400, 500]) {
     const bed = await createBed(t, (_, response) => json(response, status, { error: { message: 'no' } }));

@@ -74,3 +74,7 @@ test('the per-minute rate counts every token in and out once, reasoning as part 
   assert.equal(tokensOf(usage(100, 50, { cachedInput: 7, cacheWrite: 3, reasoning: 20 })), 160);
   assert.equal(tokensOf(null), 0);
 });
+
+test('a provider that names more tokens than can be counted charges the rate nothing', () => {
+  assert.equal(tokensOf(overflowing), 0);
+});

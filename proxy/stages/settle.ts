@@ -35,7 +35,8 @@ export function settle(end: CallEnd, price: ModelPrice | null, boundNano: NanoUs
   }
 }
 
-/** What the per-minute rate counts: every token in and out. */
+/** What the per-minute rate counts: every token in and out. A figure beyond the safe integers says nothing. */
 export function tokensOf(usage: Usage | null): number {
-  return usage === null ? 0 : usage.input + usage.cachedInput + usage.cacheWrite + usage.output;
+  const tokens = usage === null ? 0 : usage.input + usage.cachedInput + usage.cacheWrite + usage.output;
+  return Number.isSafeInteger(tokens) ? tokens : 0;
 }

@@ -174,6 +174,17 @@ test('a denial is not for those who wait for less: they get their own ask', asyn
   assert.deepEqual(verdicts.map(told), ['request_too_expensive', 'held 40', 'request_too_expensive', 'held 30']);
 });
 
+test('a call that could be served at once does not overtake those that wait', async () => {
+  const late = Promise.withResolvers<GrantReply>();
+  const world = createWorld((_, n) => (n === 0 ? grant(50) : late.promise));
+  world.funds.cancel(await reserve(world, need(50)));
+  const large = world.funds.reserve(need(100));
+  const small = world.funds.reserve(need(10));
+  assert.ok(small instanceof Promise);
+  late.resolve(grant(60));
+  assert.deepEqual([told(await large), told(await small)], ['held 100', 'held 10']);
+});
+
 test('where the ledger has less than the whole bound, a call that can do with less takes what there is', async () => {
   const world = createWorld(() => grant(60));
   assert.equal(told(await world.funds.reserve(need(100, { atLeastNano: 50 }))), 'held 60');
@@ -369,4 +380,23 @@ test('the end of funds that were never used, or whose spool is full, is quiet', 
   full.stream.fault.full = true;
   await full.funds.close();
   assert.deepEqual(types(full), ['epoch_open']);
+});
+
+test('where the ledger gives no more, calls that can do with less share what is here', async () => {
+  const world = createWorld((_, n) => (n === 0 ? grant(100) : denial('budget_reserved')));
+  const first = await world.funds.reserve(need(100));
+  assert.ok('parts' in first);
+  world.funds.cancel(first);
+  const verdicts = await Promise.all([1, 2, 3, 4].map(() => world.funds.reserve(need(120, { atLeastNano: 10 }))));
+  assert.deepEqual(verdicts.map(told), ['held 25', 'held 18', 'held 14', 'held 10']);
+});
+
+test('a call that the ledger kept waiting while others held the rest is told so, not that nobody answered', async (t) => {
+  const pass = fakeTimers(t);
+  const world = createWorld((_, n) => (n === 0 ? denial('budget_reserved') : Promise.withResolvers<GrantReply>().promise));
+  const large = world.funds.reserve(need(100));
+  const small = world.funds.reserve(need(50));
+  assert.equal(told(await large), 'budget_reserved');
+  await pass(2000);
+  assert.equal(told(await small), 'budget_reserved');
 });

@@ -67,6 +67,8 @@ export function createFunds(deps: FundsDeps): Funds {
   let asking: Promise<void> | null = null;
   let unanswered: Omit<GrantAsk, 'head'> | null = null;
   let remainderNano: NanoUsd | undefined;
+  /** The ledger's last word since calls began to wait, where that was a "no". */
+  let denied: GrantDenial | null = null;
   let opening: Promise<Refusal | null> | null = null;
 
   function ready(): Promise<Refusal | null> {
@@ -102,6 +104,7 @@ export function createFunds(deps: FundsDeps): Funds {
     const sentAtMs = monotonic();
     const reply = await deps.control.grant({ ...asked, head });
     unanswered = null;
+    denied = 'denial' in reply ? reply.denial : null;
     if ('denial' in reply) {
       metrics.countGrant(reply.denial.code);
       return reply.denial;
@@ -112,9 +115,27 @@ export function createFunds(deps: FundsDeps): Funds {
     return null;
   }
 
+  /** A call that could do with less leaves three quarters of what is left to parallel calls, as the ledger has it; and a share to each that waits. */
+  function modest(need: Need, ledgerNano: NanoUsd | undefined): Need {
+    if (ledgerNano === undefined) return need;
+    const left = ledgerNano + wallet.heldNano() - wallet.reservedNano();
+    const share = Math.floor(left / Math.max(4, waiters.size));
+    return { ...need, boundNano: Math.max(need.atLeastNano, Math.min(need.boundNano, share)) };
+  }
+
+  /** Where the wallet lacks something the whole bound is asked for: the ledger knows better what is left. */
+  function reserveWhole(need: Need): Reservation | Shortage {
+    const suffices = wallet.heldNano() - wallet.reservedNano() >= need.boundNano;
+    return wallet.reserve(suffices ? modest(need, remainderNano) : need, monotonic());
+  }
+
   function serveWaiters(how: 'whole' | 'whatever-fits'): Shortage | null {
     for (const waiter of waiters) {
-      const result = wallet.reserve(waiter.need, monotonic(), how);
+      const { need } = waiter;
+      const result =
+        how === 'whole'
+          ? reserveWhole(need)
+          : wallet.reserve(modest(need, denied === null ? remainderNano : 0), monotonic(), 'whatever-fits');
       if ('kind' in result) return result;
       waiters.delete(waiter);
       waiter.answer(result);
@@ -136,6 +157,7 @@ export function createFunds(deps: FundsDeps): Funds {
   }
 
   async function fund(): Promise<void> {
+    denied = null;
     const notReady = recorder.epoch === 0 ? await ready() : null;
     if (notReady === null) await fundWaiters();
     else deny(notReady, null);
@@ -177,7 +199,11 @@ export function createFunds(deps: FundsDeps): Funds {
       };
       const timer = setTimeout(() => {
         waiters.delete(waiter);
-        resolve(refuse('grant_unavailable', 'The operator did not answer in time: try again shortly.', { retryAfterSeconds: 2 }));
+        resolve(
+          denied?.code === 'budget_reserved'
+            ? heldElsewhere(deps.key)
+            : refuse('grant_unavailable', 'The operator did not answer in time: try again shortly.', { retryAfterSeconds: 2 }),
+        );
       }, deps.grantWaitMs);
       waiters.add(waiter);
       startFunding();
@@ -211,7 +237,7 @@ export function createFunds(deps: FundsDeps): Funds {
     ready,
     reserve(need) {
       if (recorder.epoch === 0 || waiters.size > 0) return wait(need);
-      const result = wallet.reserve(need, monotonic());
+      const result = reserveWhole(need);
       return 'kind' in result ? wait(need) : result;
     },
     openCall: (requestId, reservation) => recorder.openCall(requestId, reservation),

@@ -194,6 +194,18 @@ test('an expiry further off than any timer still comes', (t) => {
   assert.deepEqual(codes(call), ['key_expired']);
 });
 
+test('no timer is set for longer than a timer can wait', async (t) => {
+  const warnings: string[] = [];
+  const listen = ({ name }: Error): void => void warnings.push(name);
+  process.on('warning', listen);
+  t.after(() => process.off('warning', listen));
+  const world = createWorld();
+  world.state.apply(world.snapshot(key({ expiresAtMs: startMs + 60 * 86_400_000 })));
+  await settled();
+  await world.state.close();
+  assert.deepEqual(warnings, []);
+});
+
 test('a deleted key ends its calls, and its stream only after the last of them is recorded', async () => {
   const world = createWorld();
   world.state.apply(world.snapshot(key()));

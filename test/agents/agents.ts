@@ -50,8 +50,6 @@ export const agents: readonly Agent[] = [
       const config = [
         'model = "gpt-5.4-mini"',
         'model_provider = "keyforge"',
-        // Searches are billed by the call, and Codex sets no limit on them: a capped key refuses what has no bound.
-        'web_search = "disabled"',
         '[model_providers.keyforge]',
         'name = "KeyForge"',
         `base_url = "${proxyUrl}/v1"`,
