@@ -29,6 +29,6 @@ export const defaultLimits: ProxyLimits = {
   connections: 4096,
   drains: 64,
   drainMs: 120_000,
-  shutdownMs: 30_000,
+  shutdownMs: 20_000,
   grantWaitMs: 2_000,
 };
