@@ -64,7 +64,7 @@ async function measure(target: Target, upstreamUrl: string): Promise<void> {
     figures.idle.push(memoryMb(pid));
     figures.startMs.push(running.process?.startMs ?? 0);
   }
-  await load(running, { connections: 8, seconds: 2, bytes: 1100, stream: false });
+  await load(running, { connections: 32, seconds: 12, bytes: 1100, stream: false });
   for (const scenario of scenarios) {
     const before = cpuOf(pid);
     const result = await load(running, { ...scenario, seconds });
