@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { startSimulation } from '../cli/simulate/provider.ts';
 import { descriptors, median, memoryMb } from './process.ts';
+import { nodeFlags } from './targets.ts';
 
 const minutes = Number(process.argv[2] ?? 60);
 const callsPerSecond = 30;
@@ -41,10 +42,14 @@ spec:
 `,
 );
 const listen = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--metrics-listen', '127.0.0.1:0'];
-const child = spawn(process.execPath, [cli, 'up', '-f', join(dir, 'policy'), '--data', join(dir, 'data'), ...listen, '--json'], {
-  stdio: ['ignore', 'pipe', 'inherit'],
-  env: { ...process.env, KEYFORGE_SECRET_SOAK_ONE: 'sk-soak-1', KEYFORGE_SECRET_SOAK_TWO: 'sk-soak-2' },
-});
+const child = spawn(
+  process.execPath,
+  [...nodeFlags, cli, 'up', '-f', join(dir, 'policy'), '--data', join(dir, 'data'), ...listen, '--json'],
+  {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, KEYFORGE_SECRET_SOAK_ONE: 'sk-soak-1', KEYFORGE_SECRET_SOAK_TWO: 'sk-soak-2' },
+  },
+);
 const pid = child.pid ?? 0;
 const ready = await new Promise<{ proxy: string; keys: { key: string }[] }>((resolve) =>
   createInterface({ input: child.stdout }).once('line', (line) => resolve(JSON.parse(line))),

@@ -20,7 +20,7 @@ export interface Running {
 const node = process.execPath;
 const here = import.meta.dirname;
 /** As `npm run keyforge` sets them: a young generation without a bound grows by 100 MB under load and saves no CPU. */
-const flags: readonly string[] = ['--max-semi-space-size=8'];
+export const nodeFlags: readonly string[] = ['--max-semi-space-size=8'];
 
 export const direct: Target = {
   name: 'direct',
@@ -67,7 +67,7 @@ export const keyforge: Target = {
     const listen = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--metrics-listen', '127.0.0.1:0'];
     const command = [
       node,
-      ...flags,
+      ...nodeFlags,
       join(here, '../cli/keyforge.ts'),
       'up',
       '-f',

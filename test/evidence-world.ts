@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import type { CallBody } from '../core/audit/types.ts';
+import { decodeEntries } from '../core/audit/wire.ts';
 import type { Reservation } from '../core/budget/types.ts';
 import type { ControlPort } from '../core/control.ts';
 import type { KeyName } from '../core/key.ts';
@@ -63,7 +64,8 @@ export function openWorld(dataDir: string): EvidenceWorld {
   const deps: CollectorDeps = { rootKey, instance: 'op-1', random: randomBytes, settle: settleEntry };
   const control: Pick<ControlPort, 'open' | 'ship'> = {
     open: async (ask) => store.transaction((tx) => openEpoch(tx, ask, deps)),
-    ship: async (ask) => store.transaction((tx) => ingest(tx, JSON.parse(JSON.stringify(ask)), deps)),
+    ship: async (ask) =>
+      store.transaction((tx) => ingest(tx, decodeEntries(ask.entries) ?? assert.fail('entries that cannot be read'), deps)),
   };
   const logger = pino({ level: 'silent' });
   const spool = openSpool({ dir: join(dataDir, 'spool'), bootId: 'boot-1', logger });

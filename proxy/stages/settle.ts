@@ -26,11 +26,18 @@ export function settle(end: CallEnd, price: ModelPrice | null, boundNano: NanoUs
   const { usage } = end.reading;
   if (end.kind === 'free') return { costNano: 0, usage: null, estimated: false };
   if (price === null) return { costNano: 0, usage, estimated: end.kind === 'unknown' };
-  if (end.kind === 'unknown' || usage === null) return { costNano: boundNano, usage, estimated: true };
+  const measured = usage === null ? 0 : measuredCost(price, usage);
+  // What was seen before the break may already be more than was reserved: a breach is charged in full.
+  if (end.kind === 'unknown' || usage === null) return { costNano: Math.max(boundNano, measured ?? 0), usage, estimated: true };
+  return measured === null ? { costNano: boundNano, usage, estimated: true } : { costNano: measured, usage, estimated: false };
+}
+
+/** Null: beyond any amount that can be counted. */
+function measuredCost(price: ModelPrice, usage: Usage): NanoUsd | null {
   try {
-    return { costNano: costOf(price, usage), usage, estimated: false };
+    return costOf(price, usage);
   } catch (error) {
-    if (error instanceof MoneyOverflow) return { costNano: boundNano, usage, estimated: true };
+    if (error instanceof MoneyOverflow) return null;
     throw error;
   }
 }
