@@ -1,4 +1,5 @@
 import type { StreamId } from './audit/types.ts';
+import type { Shortage } from './budget/types.ts';
 import type { RefusalCode } from './errors.ts';
 import type { KeyName, TokenId } from './key.ts';
 import type { PoolName } from './manifest/types.ts';
@@ -58,25 +59,13 @@ export interface ShipReply {
 }
 
 /** Asks for money and requests for one stream. Granted only when the ledger holds the stream up to `head`. */
-export interface GrantAsk {
+export interface GrantAsk extends Omit<Shortage, 'kind'> {
   readonly stream: StreamId;
   readonly epoch: number;
   /** Seq of the last entry the proxy wrote; -1 where none. */
   readonly head: number;
   /** Idempotency key: the same ask sent twice gives the same grant. */
   readonly askId: string;
-  /** What the proxy has free for this call already, so not part of the figures below; decides only how a denial is worded. */
-  readonly heldNano?: NanoUsd;
-  /** Less than this is useless: refuse instead. */
-  readonly atLeastNano: NanoUsd;
-  /** The bound of the call that asks; at least this much where the remainder allows. */
-  readonly boundNano: NanoUsd;
-  /** What the proxy would like to hold: bound + peak reserved in the last minute + horizon × spend rate. */
-  readonly wantNano: NanoUsd;
-  readonly atLeastRequests: 0 | 1;
-  readonly wantRequests: number;
-  /** Estimated tokens of the call for tokens-per-minute. */
-  readonly tokens: number;
 }
 
 export interface Grant {

@@ -24,12 +24,16 @@ export interface Reservation {
 /** What the wallet lacks beyond what it has free: asked of the ledger as it stands. */
 export interface Shortage {
   readonly kind: 'shortage';
-  /** Free in the wallet already, so not part of atLeast, bound and want. */
+  /** What the proxy has free for this call already, so not part of the figures below; decides only how a denial is worded. */
   readonly heldNano?: NanoUsd;
+  /** Less than this is useless: refuse instead. */
   readonly atLeastNano: NanoUsd;
+  /** The bound of the call that asks; at least this much where the remainder allows. */
   readonly boundNano: NanoUsd;
+  /** What the proxy would like to hold: bound + peak reserved in the last minute + horizon × spend rate. */
   readonly wantNano: NanoUsd;
   readonly atLeastRequests: 0 | 1;
   readonly wantRequests: number;
+  /** Estimated tokens of the call for tokens-per-minute. */
   readonly tokens: number;
 }
