@@ -1,5 +1,5 @@
 /**
- * `node bench/soak.ts [MINUTES]` (60): a mix of calls through `keyforge up` against the simulated provider, with clients that leave midway and
+ * `npm run soak -- [MINUTES] [CALLS_PER_SECOND]` (60, 30): a mix of calls through `keyforge up` against the simulated provider, with clients that leave midway and
  * providers that fail. Prints memory and descriptors each minute; at the end memory must be flat, descriptors must not grow, what was recorded must
  * equal the provider's own bill, and the record must verify.
  */
@@ -13,7 +13,7 @@ import { descriptors, median, memoryMb } from './process.ts';
 import { nodeFlags } from './targets.ts';
 
 const minutes = Number(process.argv[2] ?? 60);
-const callsPerSecond = 30;
+const callsPerSecond = Number(process.argv[3] ?? 30);
 const dir = mkdtempSync(join(tmpdir(), 'keyforge-soak-'));
 const cli = join(import.meta.dirname, '../cli/keyforge.ts');
 const provider = await startSimulation({ credentials: ['sk-soak-1', 'sk-soak-2'], keepCalls: 10, conditions: { msPerToken: 2 } });

@@ -1,7 +1,7 @@
 import type { Reservation } from '../../core/budget/types.ts';
 import type { GrantDenial } from '../../core/control.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
-import { formatUsd, MoneyOverflow, type NanoUsd } from '../../core/money.ts';
+import { formatUsd, type NanoUsd } from '../../core/money.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import type { Candidate } from '../../core/policy/route.ts';
 import { affordableOutput, upperBound } from '../../core/price/bound.ts';
@@ -89,7 +89,7 @@ function isStrict({ smallestCapNano, perRequest }: KeyDocument): boolean {
   return smallestCapNano !== undefined || perRequest.usdNano !== undefined;
 }
 
-/** The dearest candidate's bound, held against `perRequest.usd` and the smallest cap; fails closed on a capped key. */
+/** The dearest candidate's bound, held against `perRequest.usd`; whole caps are the ledger's to judge. Fails closed on a capped key. */
 function boundCall(input: AdmitInput, output: OutputLimit): Bounds | Refusal {
   const { document, candidates, facts } = input;
   const ceilingNano = document.perRequest.usdNano;
@@ -119,18 +119,13 @@ function boundCall(input: AdmitInput, output: OutputLimit): Bounds | Refusal {
 
 /** Bounds with the largest and the smallest output limit, or why there are none. */
 function candidateBounds(price: ModelPrice, overhead: Overhead, demand: Demand, output: OutputLimit): Bounds | string {
-  if (output.most === undefined || output.least === undefined)
-    return 'the model’s largest output is unknown; set an output limit in the request or maxOutputTokens in the pool';
-  try {
-    const most = upperBound(price, withSearches(demand, mostSearches), overhead, output.most);
-    if (typeof most !== 'number') return most.reason;
-    const fixed = output.least === output.most && demand.openSearches === undefined;
-    const least = fixed ? most : upperBound(price, withSearches(demand, 1), overhead, output.least);
-    return typeof least === 'number' ? { most, least } : least.reason;
-  } catch (error) {
-    if (error instanceof MoneyOverflow) return 'it is beyond any amount that can be reserved';
-    throw error;
-  }
+  // Only where dollars limit nothing: a capped call was given a limit.
+  if (output.most === undefined || output.least === undefined) return 'its output has no limit';
+  const most = upperBound(price, withSearches(demand, mostSearches), overhead, output.most);
+  if (typeof most !== 'number') return most.reason;
+  const fixed = output.least === output.most && demand.openSearches === undefined;
+  const least = fixed ? most : upperBound(price, withSearches(demand, 1), overhead, output.least);
+  return typeof least === 'number' ? { most, least } : least.reason;
 }
 
 function tooExpensive(input: AdmitInput, output: OutputLimit, limit: NanoUsd): Refusal {
