@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { cpuSeconds, median, memoryMb, startPinned } from './process.ts';
-import { direct, keyforge, type Running, relay, type Target } from './targets.ts';
+import { direct, keyforge, type Running, relay, sidecar, type Target } from './targets.ts';
 
 interface Load {
   readonly requests: number;
@@ -81,7 +81,7 @@ async function measure(target: Target, upstreamUrl: string): Promise<void> {
 
 const upstream = await startPinned(1, [process.execPath, join(import.meta.dirname, 'upstream.ts')]);
 const upstreamUrl = `http://127.0.0.1:${upstream.firstLine}`;
-const targets = [direct, relay, keyforge];
+const targets = [direct, relay, keyforge, sidecar];
 for (let round = 1; round <= rounds; round += 1) {
   for (const target of round % 2 === 0 ? targets.toReversed() : targets) {
     console.log(`round ${round} of ${rounds}: ${target.name}`);
@@ -104,10 +104,13 @@ for (const { name } of scenarios) {
     cells.push(...(['p50Ms', 'p99Ms', 'ttft50Ms'] as const).map((figure) => of(name, target.name, figure).toFixed(3)));
     console.log(target.name.padEnd(9), ...cells.map((cell) => cell.padStart(9)));
   }
-  console.log(
-    `keyforge/relay: throughput ${(of(name, 'keyforge', 'perSecond') / of(name, 'relay', 'perSecond')).toFixed(2)} ×, CPU ${(of(name, 'keyforge', 'cpuUs') / of(name, 'relay', 'cpuUs')).toFixed(2)} ×; ` +
-      `added to direct: p50 ${(of(name, 'keyforge', 'p50Ms') - of(name, 'direct', 'p50Ms')).toFixed(3)} ms, p99 ${(of(name, 'keyforge', 'p99Ms') - of(name, 'direct', 'p99Ms')).toFixed(3)} ms`,
-  );
+  for (const ours of ['keyforge', 'sidecar']) {
+    const ratio = (figure: keyof Row): string => (of(name, ours, figure) / of(name, 'relay', figure)).toFixed(2);
+    const added = (figure: keyof Row): string => (of(name, ours, figure) - of(name, 'direct', figure)).toFixed(3);
+    console.log(
+      `${ours}/relay: throughput ${ratio('perSecond')} ×, CPU ${ratio('cpuUs')} ×; added to direct: p50 ${added('p50Ms')} ms, p99 ${added('p99Ms')} ms`,
+    );
+  }
 }
 console.log('\nmemory (PSS, MB): idle, most under load, after; start to ready (ms)');
 for (const [name, { idle, loaded, after, startMs }] of memory) {

@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { bundle } from '../scripts/images/bundle.ts';
 import { type Pinned, pinOperator, startPinned } from './process.ts';
 
 /** One thing to measure. */
@@ -91,3 +94,59 @@ export const keyforge: Target = {
     };
   },
 };
+
+/** The proxy as its image runs it, one bundled file, with the operator in another process at the other end of TLS. */
+export const sidecar: Target = {
+  name: 'sidecar',
+  async start(upstreamUrl) {
+    const dir = mkdtempSync(join(tmpdir(), 'keyforge-bench-'));
+    writeFileSync(join(dir, 'bench.yaml'), manifest(upstreamUrl));
+    writeFileSync(join(dir, 'keyforge.mjs'), (await bundle('proxy')).code);
+    writeFileSync(join(dir, 'package.json'), '{"version":"0.0.0"}');
+    writeFileSync(join(dir, 'token'), 'bench');
+    const operator = await startPinned(1, [node, join(here, 'operator.ts'), join(dir, 'bench.yaml'), join(dir, 'store')]);
+    const { url, ca, key } = JSON.parse(operator.firstLine) as { readonly url: string; readonly ca: string; readonly key: string };
+    const [port, metricsPort] = [await freePort(), await freePort()];
+    const flags = ['--disable-sigusr1', '--report-exclude-env', ...nodeFlags, '--max-old-space-size=128'];
+    const more = ['--listen', `127.0.0.1:${port}`, '--metrics-listen', `127.0.0.1:${metricsPort}`, '--log-level', 'warn'];
+    const settings = ['--control', url, '--token-file', join(dir, 'token'), '--data', join(dir, 'data')];
+    const startedAt = performance.now();
+    const child = spawn('taskset', ['-c', '0', node, ...flags, join(dir, 'keyforge.mjs'), 'proxy', ...settings, ...more], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: { ...process.env, KEYFORGE_CONTROL_CA: ca },
+    });
+    while (!(await isReady(metricsPort))) await new Promise((resolve) => setTimeout(resolve, 5));
+    const startMs = performance.now() - startedAt;
+    const stop = (): Promise<void> =>
+      new Promise((done) => {
+        child.once('exit', () => done());
+        child.kill('SIGTERM');
+      });
+    return {
+      url: `http://127.0.0.1:${port}`,
+      key,
+      process: { child, firstLine: '', startMs, stop },
+      async stop() {
+        await stop();
+        await operator.stop();
+        rmSync(dir, { recursive: true, force: true });
+      },
+    };
+  },
+};
+
+function isReady(port: number): Promise<boolean> {
+  return fetch(`http://127.0.0.1:${port}/readyz`).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}

@@ -1,11 +1,6 @@
-import { delimiter, isAbsolute, relative, resolve, sep } from 'node:path';
-import { parseArgs } from 'node:util';
-
-/** Where to listen. Port 0: any free one. */
-export interface Address {
-  readonly host: string;
-  readonly port: number;
-}
+import { isAbsolute, relative, resolve, sep } from 'node:path';
+import type { Address } from './address.ts';
+import { type Environment, type Flags, reader } from './reader.ts';
 
 /** What `keyforge up` was asked for. */
 export interface UpOptions {
@@ -47,9 +42,8 @@ export interface Misuse {
   readonly problems: readonly string[];
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
-
-const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+/** Levels of pino. */
+export const levels: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
 /** Flags of `keyforge up`, each with its `KEYFORGE_*` equivalent; a flag wins. */
 export function readUpOptions(args: readonly string[], environment: Environment = process.env): UpOptions | Misuse {
@@ -147,78 +141,8 @@ export function readAuditOptions(args: readonly string[], environment: Environme
   return { verb, dataDir, json: verb === 'tail' && read.flag('json'), ...(key !== undefined && { key }) };
 }
 
-interface Reader {
-  readonly positionals: readonly string[];
-  readonly problems: readonly string[];
-  problem(message: string): void;
-  text(name: string): string | undefined;
-  texts(name: string): readonly string[];
-  flag(name: string): boolean;
-  address(name: string, standard: string): Address;
-}
-
-type Flags = Readonly<Record<string, { readonly type: 'string' | 'boolean'; readonly short?: string; readonly multiple?: boolean }>>;
-
-function reader(args: readonly string[], environment: Environment, options: Flags): Reader {
-  const problems: string[] = [];
-  const problem = (message: string): void => void problems.push(message);
-  const parsed = parseArgs({ args: [...args], options, allowPositionals: true, strict: false, tokens: true });
-  for (const token of parsed.tokens) {
-    if (token.kind !== 'option') continue;
-    const option = options[token.name];
-    if (option === undefined) problem(`unknown flag ${token.rawName}`);
-    else if (option.type === 'string' && !isValue(token)) problem(`${token.rawName} needs a value`);
-    else if (option.type === 'boolean' && token.value !== undefined) problem(`${token.rawName} takes no value`);
-  }
-  const variable = (name: string): string => `KEYFORGE_${name.toUpperCase().replaceAll('-', '_')}`;
-  const given = (name: string): string | undefined => environment[variable(name)] || undefined;
-
-  function text(name: string): string | undefined {
-    const value = parsed.values[name];
-    return typeof value === 'string' && value !== '' ? value : given(name);
-  }
-
-  function flag(name: string): boolean {
-    if (parsed.values[name] !== undefined) return true;
-    const value = given(name);
-    if (value === undefined || value === 'true' || value === 'false') return value === 'true';
-    problem(`${variable(name)}: write true or false`);
-    return false;
-  }
-
-  return {
-    positionals: parsed.positionals,
-    problems,
-    problem,
-    text,
-    flag,
-    texts(name) {
-      const values = parsed.values[name];
-      const list = Array.isArray(values) ? values.filter((value) => typeof value === 'string' && value !== '') : [];
-      return list.length > 0 ? (list as string[]) : (given(name)?.split(delimiter) ?? []);
-    },
-    address(name, standard) {
-      const value = text(name) ?? standard;
-      const address = parseAddress(value);
-      if (address === null) problem(`--${name}: ${value} is no address; write HOST:PORT such as ${standard}`);
-      return address ?? { host: '', port: 0 };
-    },
-  };
-}
-
-/** `--data --json` forgot a value; `--data=--json` means it. */
-function isValue({ value, inlineValue }: { readonly value: string | undefined; readonly inlineValue: boolean | undefined }): boolean {
-  return value !== undefined && value !== '' && (inlineValue === true || !value.startsWith('-'));
-}
-
-function parseAddress(text: string): Address | null {
-  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]]+)):(\d{1,5})$/i.exec(text);
-  const port = Number(match?.[3]);
-  const host = match?.[1] ?? match?.[2];
-  return host === undefined || port > 65_535 ? null : { host, port };
-}
-
-function isLoopback(host: string): boolean {
+/** True for addresses that only this machine reaches. */
+export function isLoopback(host: string): boolean {
   // An address that could not be read was reported already.
   return host === '' || host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }

@@ -9,6 +9,9 @@ const usage = `keyforge COMMAND [ARG…]
   audit  verify, show or follow what was recorded
   keys   list, revoke or rotate the keys of a running KeyForge
 
+  operator  the control plane in a Kubernetes cluster
+  proxy     its data plane: sidecar or gateway
+
   --help after a command tells its flags; --version tells the version
 `;
 
@@ -19,6 +22,8 @@ const commands: Readonly<Record<string, (args: readonly string[]) => Promise<num
   up: async (args) => (await import('./up.ts')).runUp(args, { stdout, stderr, stop: stopSignal() }),
   run: async (args) => (await import('./run.ts')).runRun(args, { stdout, stderr }),
   audit: async (args) => (await import('./audit.ts')).runAudit(args, { stdout, stderr }),
+  operator: async (args) => (await import('./operator.ts')).runOperator(args, { stdout, stderr, stop: stopSignal() }),
+  proxy: async (args) => (await import('./proxy.ts')).runProxy(args, { stdout, stderr, stop: stopSignal() }),
   keys: async (args) => (await import('./keys.ts')).runKeys(args, { stdout, stderr }),
 };
 

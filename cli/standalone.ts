@@ -1,16 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
-import { uptime } from 'node:os';
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { MessageChannel } from 'node:worker_threads';
 import type { Logger } from 'pino';
+import { portChannel } from '../core/channel.ts';
 import { addressProblem } from '../operator/api/server.ts';
 import { replaceFile } from '../operator/broker/replace-file.ts';
 import type { IssuedKey } from '../operator/config.ts';
 import { type Proxy as DataPlane, startProxy } from '../proxy/main.ts';
 import { connectControl } from '../proxy/state/control.ts';
 import { lockFile } from '../proxy/state/spool-lock.ts';
-import type { Address } from './config.ts';
+import type { Address } from './address.ts';
+import { bootId, readText } from './boot-id.ts';
 import { type OperatorThread, startOperator } from './operator-thread.ts';
 import { StandaloneFailed } from './standalone-failed.ts';
 
@@ -55,7 +56,7 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
     const { manifests, dataDir, adminListen, secrets, watch, logger, listen, metricsListen } = options;
     const logLevel = logger.level;
     operator = await startOperator({ manifests, dataDir, adminListen, secrets, watch, logLevel, instance, control: channel.port1 });
-    const control = connectControl(channel.port2);
+    const control = connectControl(portChannel(channel.port2));
     const proxy = await startProxy({ control, dataDir, instance, bootId: bootId(), listen, metricsListen, logger });
     const urlFile = join(options.dataDir, 'admin.url');
     if (operator.adminUrl !== null) replaceFile(urlFile, `${operator.adminUrl}\n`);
@@ -120,21 +121,6 @@ function instanceOf(dataDir: string): string {
   const instance = `standalone-${randomBytes(4).toString('hex')}`;
   replaceFile(path, `${instance}\n`);
   return instance;
-}
-
-/** Names the kernel's present run: after another, unsynced tails of files may be missing. */
-function bootId(): string {
-  const known = readText('/proc/sys/kernel/random/boot_id')?.trim();
-  // Elsewhere than Linux: when the machine came up, to ten minutes. A false "other boot" burns held money, never more.
-  return known ?? `up-${Math.round((Date.now() / 1000 - uptime()) / 600)}`;
-}
-
-function readText(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return null;
-  }
 }
 
 /** An address that cannot be had is the user's to mend; everything else stays as it is. */

@@ -129,7 +129,7 @@ export function createPurse(amountNano: NanoUsd, plan: { readonly denial?: Grant
 }
 
 function exhausted(availableNano: NanoUsd): GrantDenial {
-  return { code: 'budget_exhausted', limitedBy: `${bot} Day`, message: 'The Day budget is spent.', availableNano };
+  return { code: 'budget_exhausted', limitedBy: `${bot} Day`, message: 'The Day budget is spent', availableNano };
 }
 
 /** A control port that no test asks, but for what it gives. */

@@ -28,13 +28,17 @@ export interface ProxyOptions {
   readonly control: ControlPort;
   /** The spool lives in `spool/` beneath it. */
   readonly dataDir: string;
-  /** Names this proxy in its streams; the same over restarts on the same data. */
-  readonly instance: string;
+  /** Names this proxy in its streams; the same over restarts on the same data. In a cluster the operator tells it. */
+  readonly instance: string | Promise<string>;
   /** The kernel's boot id: after a reboot a spool may have lost its tail. */
   readonly bootId: string;
   readonly listen: Address;
   readonly metricsListen: Address | null;
   readonly logger: Logger;
+  /** Why nothing can be served yet, for `/readyz`; null: policy is awaited or there. Absent: an operator in this process. */
+  readonly waitingFor?: () => string | null;
+  /** True where the operator was out of reach for so long that its policy may be followed no further. Absent: never. */
+  readonly isStale?: () => boolean;
   readonly limits?: Partial<ProxyLimits>;
 }
 
@@ -49,8 +53,10 @@ export interface Proxy {
 const tickMs = 5_000;
 const idleCheckMs = 50;
 const lastDrainMs = 5_000;
+/** A Pod ends with its records: an operator that restarts just then is waited for. */
+const lastShipMs = 5_000;
 
-/** Starts the data plane: listens once the first policy is there. */
+/** Starts the data plane: metrics and health at once, the agent's port once the first policy is there. */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { control, logger } = options;
   const limits = { ...defaultLimits, ...options.limits };
@@ -68,7 +74,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const openFunds = (key: KeyName, free: Promise<void>): Funds =>
     createFunds({
       key,
-      recorder: createRecorder({ key, instance: options.instance, bootId: options.bootId, control, spool, clock, random: randomBytes }),
+      recorder: createRecorder({ key, instance, bootId: options.bootId, control, spool, clock, random: randomBytes }),
       shipper,
       control,
       metrics,
@@ -78,8 +84,14 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       grantWaitMs: limits.grantWaitMs,
       free,
     });
-  const served = createServedState({ openFunds, now: clock });
+  const { isStale } = options;
+  const served = createServedState({ openFunds, now: clock, ...(isStale && { isStale }) });
 
+  // Once there is policy, readiness no more hangs on the operator: an outage of it must not take the Pod out of its Services.
+  const readiness = (): string | null => (served.revision > 0 ? null : (options.waitingFor?.() ?? 'no policy yet'));
+  const metricsServer = options.metricsListen === null ? null : createMetricsServer(metrics.registry, readiness);
+  const metricsUrl = metricsServer === null || options.metricsListen === null ? null : await listen(metricsServer, options.metricsListen);
+  const instance = await options.instance;
   const line: Line = {
     served,
     control,
@@ -107,9 +119,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   }, tickMs);
 
   const agent = createAgentServer((request, response) => serve(line, request, response), limits);
-  const metricsServer = options.metricsListen === null ? null : createMetricsServer(metrics.registry, () => served.revision > 0);
   const url = await listen(agent, options.listen);
-  const metricsUrl = metricsServer === null || options.metricsListen === null ? null : await listen(metricsServer, options.metricsListen);
   return {
     url,
     metricsUrl,
@@ -119,7 +129,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       clearInterval(ticking);
       stopWatching();
       await served.close();
-      await shipper.close();
+      await shipper.close(lastShipMs);
       await spool.close();
       await origins.close();
       metricsServer?.close();

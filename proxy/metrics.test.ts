@@ -23,8 +23,8 @@ async function lines(metrics: Metrics, name: string): Promise<string[]> {
   return text.split('\n').filter((line) => line.startsWith(name));
 }
 
-async function startServer(t: TestContext, metrics: Metrics, isReady: () => boolean = () => true): Promise<string> {
-  const server = createMetricsServer(metrics.registry, isReady);
+async function startServer(t: TestContext, metrics: Metrics, waitingFor: () => string | null = () => null): Promise<string> {
+  const server = createMetricsServer(metrics.registry, waitingFor);
   t.after(() => server.close().closeAllConnections());
   return await listen(server, { host: '127.0.0.1', port: 0 });
 }
@@ -115,9 +115,10 @@ test('the port for SREs answers scrapes in the Prometheus text format, and healt
 });
 
 test('the proxy is alive before it is ready', async (t) => {
-  let ready = false;
-  const url = await startServer(t, createMetrics(quiet), () => ready);
-  assert.deepEqual([(await fetch(`${url}/healthz`)).status, (await fetch(`${url}/readyz`)).status], [200, 503]);
-  ready = true;
+  let waitingFor: string | null = 'the operator';
+  const url = await startServer(t, createMetrics(quiet), () => waitingFor);
+  const [health, readiness] = [await fetch(`${url}/healthz`), await fetch(`${url}/readyz`)];
+  assert.deepEqual([health.status, readiness.status, await readiness.text()], [200, 503, 'not ready: the operator\n']);
+  waitingFor = null;
   assert.equal((await fetch(`${url}/readyz`)).status, 200);
 });

@@ -205,15 +205,20 @@ function gauge(registry: Registry, name: string, help: string, labelNames: reado
   });
 }
 
-/** The port for SREs: `/metrics`, `/healthz` (the process answers), `/readyz` (it can serve calls). Never on the agent's port. */
-export function createMetricsServer(registry: Registry, isReady: () => boolean): Server {
+/**
+ * The port for SREs: `/metrics`, `/healthz` (the process answers), `/readyz` (it can serve calls; else it tells what `waitingFor` says).
+ * Never on the agent's port.
+ */
+export function createMetricsServer(registry: Registry, waitingFor: () => string | null): Server {
   return createServer((request, response) => {
     const answer = (status: number, text: string, type = 'text/plain; charset=utf-8'): void => {
       response.writeHead(status, { 'content-type': type }).end(text);
     };
     if (request.url === '/healthz') answer(200, 'ok\n');
-    else if (request.url === '/readyz') answer(isReady() ? 200 : 503, isReady() ? 'ready\n' : 'not ready: no policy yet\n');
-    else if (request.url === '/metrics')
+    else if (request.url === '/readyz') {
+      const reason = waitingFor();
+      answer(reason === null ? 200 : 503, reason === null ? 'ready\n' : `not ready: ${reason}\n`);
+    } else if (request.url === '/metrics')
       registry.metrics().then(
         (text) => answer(200, text, registry.contentType),
         () => answer(500, 'metrics failed\n'),

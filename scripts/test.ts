@@ -1,5 +1,6 @@
 // Everything that must hold, in order; stops at the first step that fails. Run by `npm test`.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { delimiter, join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
@@ -9,13 +10,16 @@ const tests = ['--test', '--test-reporter=spec', '--test-timeout=300000'];
 interface Step {
   readonly name: string;
   readonly command: readonly [string, ...string[]];
+  /** Starts when Kubernetes and Helm are built. */
+  readonly needsCluster?: true;
 }
 
 const steps: readonly Step[] = [
   { name: 'lint and format', command: ['biome', 'check', '--diagnostic-level=error', '.'] },
   { name: 'types', command: ['tsc'] },
   { name: 'unit tests', command: ['node', ...tests, '{core,proxy,operator,cli}/**/*.test.ts'] },
-  { name: 'integration tests', command: ['node', ...tests, 'test/**/*.test.ts'] },
+  { name: 'integration tests', command: ['node', ...tests, 'test/*.test.ts'] },
+  { name: 'tests on a real Kubernetes', command: ['node', ...tests, '--test-concurrency=1', 'test/cluster/*.test.ts'], needsCluster: true },
 ];
 
 interface Counts {
@@ -48,10 +52,18 @@ function readCounts(output: string): Counts {
   return { passed: number('pass'), failed: number('fail') + number('cancelled'), skipped: number('skipped') + number('todo') };
 }
 
+/** Builds Kubernetes and Helm from source, once on this machine, while the other steps run. Where it fails, the tests themselves say so. */
+function buildCluster(): Promise<unknown> {
+  const child = spawn(join(bin, 'node'), [join(root, 'test/cluster/build-all.ts')], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  return once(child, 'close');
+}
+
+const cluster = buildCluster();
 let total: Counts = { passed: 0, failed: 0, skipped: 0 };
 for (const step of steps) {
   const startedMs = performance.now();
   process.stdout.write(`\n── ${step.name}: ${step.command.join(' ')}\n`);
+  if (step.needsCluster) await cluster;
   const { code, counts } = await run(step);
   total = { passed: total.passed + counts.passed, failed: total.failed + counts.failed, skipped: total.skipped + counts.skipped };
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);

@@ -64,6 +64,12 @@ test('every file under examples/ that the documents name is there', () => {
   assert.deepEqual(missing, []);
 });
 
+test('every manifest that README shows is the example of that name', () => {
+  const shown = [...read('README.md').matchAll(/^```yaml\n# (\S+)\n(.*?)^```$/gms)];
+  assert.ok(shown.length >= 2);
+  for (const [, file = '', text] of shown) assert.equal(text, read(file).replace(/^(#.*\n)+/, ''), file);
+});
+
 test('every dependency has its line in docs/dependencies.md', () => {
   const text = read('docs/dependencies.md');
   const { dependencies } = JSON.parse(read('package.json')) as { readonly dependencies: Readonly<Record<string, string>> };

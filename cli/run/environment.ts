@@ -1,3 +1,5 @@
+import { credentialVariables } from '../../core/credential-variables.ts';
+
 /** An environment: names and values. */
 export type Environment = Readonly<Record<string, string>>;
 
@@ -12,21 +14,6 @@ export const environmentPools = [
 export function secretVariable(secret: string, key: string): string {
   return `KEYFORGE_SECRET_${secret}_${key}`.toUpperCase().replace(/[-.]/g, '_');
 }
-
-/** Other names under which provider credentials are commonly kept: CMD is to have none but ours. */
-const credentialNames: ReadonlySet<string> = new Set([
-  'OPENAI_API_KEY',
-  'OPENAI_ADMIN_KEY',
-  'ANTHROPIC_API_KEY',
-  'ANTHROPIC_AUTH_TOKEN',
-  'CLAUDE_CODE_OAUTH_TOKEN',
-  'GEMINI_API_KEY',
-  'GOOGLE_API_KEY',
-  'AZURE_OPENAI_API_KEY',
-  'MISTRAL_API_KEY',
-  'OPENROUTER_API_KEY',
-  'AWS_BEARER_TOKEN_BEDROCK',
-]);
 
 /** Values shorter than this say nothing: "1" is part of everything. */
 const shortestCredential = 8;
@@ -45,7 +32,7 @@ export function secretsOf(environment: Environment): Environment {
 export function scrub(environment: Environment, secrets: Environment): Environment {
   const values = Object.values(secrets).filter((value) => value.length >= shortestCredential);
   const clean = Object.entries(environment).filter(
-    ([name, value]) => !name.startsWith('KEYFORGE_') && !credentialNames.has(name) && !values.some((secret) => value.includes(secret)),
+    ([name, value]) => !name.startsWith('KEYFORGE_') && !credentialVariables.has(name) && !values.some((secret) => value.includes(secret)),
   );
   return Object.fromEntries(clean);
 }

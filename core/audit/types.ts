@@ -29,7 +29,8 @@ export interface CallBody {
   readonly requestId: string;
   readonly key: KeyName;
   readonly path: readonly KeyName[];
-  readonly run?: string;
+  /** The Pod or Job of the key's run, e.g. `Pod research-7d9f`. */
+  readonly run?: string | undefined;
   readonly owner: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
   /** W3C trace id of the caller. */

@@ -1,5 +1,5 @@
 import { dnsLabel, dnsName } from './names.ts';
-import { ignored, object, type Place, record, text } from './reader.ts';
+import { ignored, object, type Place, record, shortText, text } from './reader.ts';
 import type { NamespaceSelector } from './types.ts';
 
 // What the API server writes itself and `kubectl get -o yaml` prints.
@@ -30,7 +30,7 @@ export function namespaceMetadata(value: unknown, at: Place): { readonly name: s
   return { name: fields?.name ?? '', labels: fields?.labels ?? {} };
 }
 
-const selector = object({ matchLabels: record(text) });
+const selector = object({ matchLabels: record(shortText, 32) });
 
 /** `{}` or `{matchLabels: {…}}`. */
 export function namespaceSelector(value: unknown, at: Place): NamespaceSelector | undefined {

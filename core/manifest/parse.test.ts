@@ -94,6 +94,29 @@ const badManifests: readonly (readonly [string, unknown, readonly string[]])[] =
   ],
   ['a label that is no string', key({ labels: { cost: 5 } }), ['spec.labels.cost: cost must be a string; quote it']],
   [
+    'a time zone in lower case',
+    key({ limits: [{ window: 'Day', usd: '5', timeZone: 'europe/berlin' }] }),
+    ['spec.limits[0].timeZone: timeZone "europe/berlin" is not a known time zone; write an IANA name such as "Etc/UTC" or "Europe/Berlin"'],
+  ],
+  [
+    'an hour that no clock shows',
+    key({ expiresAt: '2026-12-01T24:00:00Z' }),
+    ['spec.expiresAt: expiresAt must be a date and time with its zone, such as "2026-12-01T00:00:00Z"'],
+  ],
+  [
+    'more of anything than there may be',
+    key({
+      owner: { team: 'x'.repeat(257) },
+      endpoints: { allow: Array(65).fill('/') },
+      models: { aliases: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`a${i}`, 'm'])) },
+    }),
+    [
+      'spec.owner.team: team may not be more than 256 characters',
+      'spec.endpoints.allow: allow must have at most 64 items',
+      'spec.models.aliases: aliases must have at most 64 items',
+    ],
+  ],
+  [
     'half a surrogate pair',
     key({ owner: { team: '\ud800' } }),
     ['spec.owner.team: team has half a surrogate pair; write whole characters'],
@@ -173,6 +196,11 @@ const badManifests: readonly (readonly [string, unknown, readonly string[]])[] =
   [
     'an endpoint with a password',
     pool({ endpoint: 'https://u:hunter2@host' }),
+    ['spec.endpoint: endpoint must be an absolute http or https URL without user, query or fragment'],
+  ],
+  [
+    'an endpoint that only browsers read as a URL',
+    pool({ endpoint: 'https:host' }),
     ['spec.endpoint: endpoint must be an absolute http or https URL without user, query or fragment'],
   ],
   ['a pool without keys', pool({ keys: [] }), ['spec.keys: keys must have at least one item']],

@@ -3,7 +3,7 @@ import { metadata, namespaceSelector } from './metadata.ts';
 import { dnsName, modelName, reference, secretItem } from './names.ts';
 import { defaultEndpoints, unserved } from './providers.ts';
 import { count, usdPerMillion } from './quantity.ts';
-import { distinctList, ignored, list, object, oneOf, type Place, type Read, text } from './reader.ts';
+import { distinctList, ignored, list, object, oneOf, type Place, type Read, shortText, text } from './reader.ts';
 import {
   type Origin,
   type PoolConsumer,
@@ -24,13 +24,15 @@ function provider(value: unknown, at: Place): ProviderKind | undefined {
   return at.report(`${at.label} ${kind} is not served by this version; served: ${servedKinds.join(', ')}`);
 }
 
+// The same as in crds/providerpools.yaml: stricter than URL.parse, which takes "https:host" and backslashes.
+const plainUrl = /^https?:\/\/(?:[\w.-]+|\[[\da-f:.]+\])(?::\d{1,5})?(?:\/[^?#\s\\]*)?$/i;
+
 function endpoint(value: unknown, at: Place): string | undefined {
   const given = text(value, at);
   if (given === undefined) return undefined;
-  const url = URL.parse(given);
-  const plain = url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '' && !/[?#]/.test(given);
+  const url = plainUrl.test(given) ? URL.parse(given) : null;
   // The value is not repeated: a URL with a user part carries a password.
-  if (!plain) return at.report(`${at.label} must be an absolute http or https URL without user, query or fragment`);
+  if (url === null) return at.report(`${at.label} must be an absolute http or https URL without user, query or fragment`);
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '');
 }
 
@@ -42,7 +44,7 @@ const keyFields = object(
       const fields = secretRef(value, at);
       return fields?.name === undefined || fields.key === undefined ? undefined : { name: fields.name, key: fields.key };
     },
-    quotaScope: text,
+    quotaScope: shortText,
   },
   ['name', 'secretRef'],
 );
@@ -86,9 +88,9 @@ function spec(ownNamespace: string): Read<Omit<ProviderPool, 'kind' | 'name' | '
     {
       provider,
       endpoint,
-      keys: distinctList(poolKey, (key) => key.name),
-      consumers: list(consumer(ownNamespace)),
-      models: distinctList(poolModel, (model) => model.name),
+      keys: distinctList(poolKey, (key) => key.name, 256),
+      consumers: list(consumer(ownNamespace), 64),
+      models: distinctList(poolModel, (model) => model.name, 256),
     },
     ['provider', 'keys'],
   );

@@ -33,7 +33,7 @@ export function count(value: unknown, at: Place): number | undefined {
   return at.report(`${at.label} must be a whole number from 1 to ${Number.MAX_SAFE_INTEGER}, without quotes`);
 }
 
-const durationPattern = /^(?:(\d{1,7})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?$/;
+const durationPattern = /^(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?$/;
 
 /** Go's `90s`, `15m`, `24h`, `1h30m` in milliseconds; null where it is none. */
 function parseDuration(text: string): number | null {
@@ -56,7 +56,7 @@ export function positiveDuration(value: unknown, at: Place): number | undefined 
   return ms === 0 ? at.report(`${at.label} must be longer than 0s`) : ms;
 }
 
-const instantPattern = /^(\d{4})-(\d\d)-(\d\d)T\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/;
+const instantPattern = /^(\d{4})-(\d\d)-(\d\d)T(?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/;
 
 /** RFC 3339 as milliseconds since the epoch. */
 export function instant(value: unknown, at: Place): number | undefined {
@@ -68,12 +68,22 @@ export function instant(value: unknown, at: Place): number | undefined {
   return at.report(`${at.label} must be a date and time with its zone, such as "2026-12-01T00:00:00Z"`);
 }
 
+/** Names that were found: there are some 600, and to look for one takes a millisecond. */
+const foundZones = new Set<string>();
+
 /** Name of an IANA time zone, as written. */
 export function timeZone(value: unknown, at: Place): string | undefined {
+  if (typeof value === 'string' && foundZones.has(value)) return value;
   if (typeof value === 'string' && /^[A-Za-z]/.test(value)) {
     try {
       new Intl.DateTimeFormat('en-US', { timeZone: value });
-      return value;
+      // Intl takes any letter case; the API server, like most of the world, only the database's own.
+      const zone =
+        ['UTC', 'Etc/UTC', ...Intl.supportedValuesOf('timeZone')].find((each) => each.toLowerCase() === value.toLowerCase()) ?? value;
+      if (zone === value) {
+        foundZones.add(value);
+        return value;
+      }
     } catch {
       // Intl throws a RangeError for a zone that it does not know.
     }

@@ -109,15 +109,16 @@ export function object<S extends Shape>(shape: S, required: readonly (keyof S & 
 }
 
 /** A sequence; good items are kept in order. */
-export function list<T>(item: Read<T>): Read<readonly T[]> {
+export function list<T>(item: Read<T>, most: number = Number.POSITIVE_INFINITY): Read<readonly T[]> {
   return (value, at) => {
     if (!Array.isArray(value)) return at.report(`${at.label} must be a list`);
+    if (value.length > most) return at.report(`${at.label} must have at most ${most} items`);
     return value.map((entry: unknown, index) => readPresent(item, entry, at.at(index))).filter((entry) => entry !== undefined);
   };
 }
 
 /** A sequence of at least one item, no two with the same identity. */
-export function distinctList<T>(item: Read<T>, identity: (item: T) => string): Read<readonly T[]> {
+export function distinctList<T>(item: Read<T>, identity: (item: T) => string, most?: number): Read<readonly T[]> {
   return (value, at) => {
     const seen = new Set<string>();
     const items = list<T>((entry, place) => {
@@ -127,16 +128,17 @@ export function distinctList<T>(item: Read<T>, identity: (item: T) => string): R
       if (seen.has(id)) return place.report(`${place.label} repeats ${quote(id)}; keep one`);
       seen.add(id);
       return good;
-    })(value, at);
+    }, most)(value, at);
     if (Array.isArray(value) && value.length === 0) return at.report(`${at.label} must have at least one item`);
     return items;
   };
 }
 
 /** A mapping from free names to values of one kind. */
-export function record<T>(item: Read<T>): Read<Readonly<Record<string, T>>> {
+export function record<T>(item: Read<T>, most: number = Number.POSITIVE_INFINITY): Read<Readonly<Record<string, T>>> {
   return (value, at) => {
     if (!isMapping(value)) return at.report(`${at.label} must be a mapping`);
+    if (Object.keys(value).length > most) return at.report(`${at.label} must have at most ${most} items`);
     const entries = Object.entries(value).map(([name, entry]) => [name, readPresent(item, entry, at.at(name))] as const);
     // fromEntries defines own properties, so that a name like __proto__ is data and nothing else.
     return Object.fromEntries(entries.filter((entry): entry is readonly [string, T] => entry[1] !== undefined));
@@ -149,6 +151,12 @@ export function text(value: unknown, at: Place): string | undefined {
     return value.isWellFormed() ? value : at.report(`${at.label} has half a surrogate pair; write whole characters`);
   const advice = typeof value === 'object' ? '' : '; quote it';
   return at.report(`${at.label} must be a string${advice}`);
+}
+
+/** A string of at most 256 characters. */
+export function shortText(value: unknown, at: Place): string | undefined {
+  const given = text(value, at);
+  return given === undefined || [...given].length <= 256 ? given : at.report(`${at.label} may not be more than 256 characters`);
 }
 
 /** `true` or `false`. */

@@ -3,10 +3,10 @@ import { limits } from './limits.ts';
 import { metadata, namespaceSelector } from './metadata.ts';
 import { dnsName, modelName, modelPattern, reference, routeTemplate } from './names.ts';
 import { count, duration, instant, positiveDuration, positiveUsd, usd } from './quantity.ts';
-import { distinctList, flag, ignored, list, object, oneOf, type Place, type Read, record, text } from './reader.ts';
+import { distinctList, flag, ignored, list, object, oneOf, type Place, type Read, record, shortText } from './reader.ts';
 import type { Origin, PoolName, VirtualKey, VirtualKeySpec } from './types.ts';
 
-const models = object({ allow: list(modelPattern), deny: list(modelPattern), aliases: record(modelName) });
+const models = object({ allow: list(modelPattern, 256), deny: list(modelPattern, 256), aliases: record(modelName, 64) });
 
 function children(value: unknown, at: Place): VirtualKeySpec['children'] | undefined {
   const fields = object({ namespaceSelector }, ['namespaceSelector'])(value, at);
@@ -14,7 +14,7 @@ function children(value: unknown, at: Place): VirtualKeySpec['children'] | undef
 }
 
 function endpoints(value: unknown, at: Place): VirtualKeySpec['endpoints'] | undefined {
-  const fields = object({ allow: list(routeTemplate) }, ['allow'])(value, at);
+  const fields = object({ allow: list(routeTemplate, 64) }, ['allow'])(value, at);
   return fields?.allow && { allow: fields.allow };
 }
 
@@ -47,12 +47,12 @@ function rotation(value: unknown, at: Place): VirtualKeySpec['rotation'] | undef
 
 function specFields(namespace: string) {
   return object({
-    owner: record(text),
-    labels: record(text),
+    owner: record(shortText, 32),
+    labels: record(shortText, 32),
     parentRef: reference<KeyName>(namespace),
     children,
     issueToken: flag,
-    pools: distinctList(reference<PoolName>(namespace), (pool) => pool),
+    pools: distinctList(reference<PoolName>(namespace), (pool) => pool, 32),
     models,
     endpoints,
     limits,

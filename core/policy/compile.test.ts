@@ -94,6 +94,23 @@ describe('the tree', () => {
     assert.equal(run({ keys: [vk('n/a', { parentRef: 'n/a' as KeyName })] }).problems.length, 1);
   });
 
+  it('refuses what hangs too deep, and takes no longer for a chain of keys than for as many apart', () => {
+    const chain = Array.from({ length: 3_000 }, (_, index) =>
+      vk(`n/k${index}`, index === 0 ? { pools: [openai] } : { parentRef: `n/k${index - 1}` as KeyName }),
+    );
+    const { problems, compiled } = run({ keys: chain });
+    assert.equal(compiled.keys.length, 16);
+    assert.equal(problems.length, 3_000 - 16);
+    assert.equal(problems[0], 'spec.parentRef: VirtualKey n/k16 has more than 15 ancestors; name a parent nearer to the root');
+  });
+
+  it('suggests nothing among very many keys: holding each against all would take minutes', () => {
+    const keys = Array.from({ length: 3_000 }, (_, index) => vk(`n/k${index}`, { parentRef: `n/missing-${index}` as KeyName }));
+    const { problems } = run({ keys });
+    assert.equal(problems.length, 3_000);
+    assert.match(problems[0] ?? '', /create that VirtualKey or remove parentRef$/);
+  });
+
   it('takes children from its own namespace only, unless it says otherwise', () => {
     const closed = vk('platform/org', { pools: [openai] });
     const ofOrg = { parentRef: closed.name };

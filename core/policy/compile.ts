@@ -11,7 +11,7 @@ import { narrow } from './narrow.ts';
 import { namespaceSelects } from './selector.ts';
 import { growTree, type TreeNode } from './tree.ts';
 
-/** A sub-agent key that an agent minted; narrower than its parent in everything, gone with it. */
+/** A key that an agent minted for a sub-agent, or that a run was given; narrower than its parent in everything, gone with it. */
 export interface ChildKey {
   readonly key: KeyName;
   readonly parent: KeyName;
@@ -19,6 +19,8 @@ export interface ChildKey {
   /** Milliseconds since the epoch, as is expiresAtMs. */
   readonly createdAtMs: number;
   readonly expiresAtMs?: number;
+  /** The Pod or Job that it is the run of; its money is then not set aside but drawn from the whole path. */
+  readonly run?: string;
 }
 
 /** All that the documents are made of. */
@@ -86,7 +88,7 @@ function treeNodes({ manifests, children, createdAtMs }: CompileInput): readonly
   return [...declared, ...children.filter(({ key }) => !taken.has(key)).map(subAgentNode)];
 }
 
-function subAgentNode({ key, parent, spec, createdAtMs, expiresAtMs }: ChildKey): TreeNode {
+function subAgentNode({ key, parent, spec, createdAtMs, expiresAtMs, run }: ChildKey): TreeNode {
   const { usdNano, requests, ttlMs, models, endpoints, outputTokens, delegation } = spec;
   const total: Limit = {
     window: 'Total',
@@ -110,6 +112,7 @@ function subAgentNode({ key, parent, spec, createdAtMs, expiresAtMs }: ChildKey)
     ...(delegation && { delegation }),
     delivery: [], // wherever the parent's allows; documents do not carry it
   };
+  if (run !== undefined) return { key, spec: narrowed, createdAtMs, run };
   return { key, spec: narrowed, createdAtMs, ...(usdNano !== undefined && { escrowNano: usdNano }) };
 }
 

@@ -32,6 +32,8 @@ export interface KeyDocument {
   /** The node of the path that is suspended, nearest first; absent: none. */
   readonly suspendedBy?: KeyName;
   readonly delegation?: { readonly maxDepth: number; readonly maxChildren: number };
+  /** The Pod or Job whose run this key is, or descends from. */
+  readonly run?: string;
   /** `sha256:…` of the document's canonical bytes; the `policy` of its entries. */
   readonly digest: string;
 }

@@ -16,9 +16,9 @@ function expiryOf({ spec, createdAtMs }: TreeNode): number | undefined {
 
 function delegationOf(path: TreePath): Delegation {
   let left: Delegation;
-  for (const { origin, spec } of path) {
+  for (const { origin, spec, run } of path) {
     const own = spec.delegation;
-    const isSubAgent = origin === undefined;
+    const isSubAgent = origin === undefined && run === undefined;
     if (isSubAgent && left === undefined) return undefined;
     if (own === undefined && left === undefined) continue;
     const inherited = left?.maxDepth === undefined ? Number.POSITIVE_INFINITY : left.maxDepth - (isSubAgent ? 1 : 0);
@@ -70,6 +70,7 @@ export function narrow(path: TreePath, node: TreeNode, pools: readonly PoolName[
       expiresAtMs: least(path.map(expiryOf)),
       suspendedBy: path.findLast(({ spec }) => spec.suspended)?.key,
       delegation: delegationOf(path),
+      run: path.findLast(({ run }) => run !== undefined)?.run,
     }),
   };
 }

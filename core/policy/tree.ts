@@ -8,17 +8,22 @@ import { type Selects, selectorFor } from './selector.ts';
 /** One VirtualKey or sub-agent key in the tree of authority. */
 export interface TreeNode {
   readonly key: KeyName;
-  /** Absent on a sub-agent key. */
+  /** Absent on a sub-agent key and on the key of a run. */
   readonly origin?: Origin;
   readonly spec: VirtualKeySpec;
   /** Milliseconds since the epoch; absent where the key has not been seen before. */
   readonly createdAtMs?: number;
   /** Set on a sub-agent key that has a budget of its own. */
   readonly escrowNano?: NanoUsd;
+  /** Set on the key of a run: its Pod or Job. */
+  readonly run?: string;
 }
 
 /** From the root to a node, both included. */
 export type TreePath = readonly TreeNode[];
+
+/** VirtualKeys on a path from the root, at most: what is compiled grows with the square of it, and anybody may hang keys below his own. */
+const deepest = 16;
 
 /** The namespace of a key. */
 export function namespaceOf(key: KeyName): string {
@@ -32,8 +37,8 @@ export function problemAt(node: TreeNode, path: string, message: string): Proble
 }
 
 /**
- * The path of every node that has a whole one. Unknown parents, cycles and parents that do not take children from a
- * namespace are problems. A sub-agent key whose parent is gone is gone with it, silently.
+ * The path of every node that has a whole one. Unknown parents, cycles, paths that are too long and parents that do not take
+ * children from a namespace are problems. A sub-agent key whose parent is gone is gone with it, silently.
  */
 export function growTree(
   nodes: readonly TreeNode[],
@@ -61,6 +66,9 @@ function parentProblem(node: TreeNode, byKey: ReadonlyMap<KeyName, TreeNode>, se
     return problemAt(node, 'spec.parentRef', `names the parent ${parentRef}, which does not exist; ${advice}`);
   }
   const cycle = cycleFrom(node, byKey);
+  if (cycle === 'deep') {
+    return problemAt(node, 'spec.parentRef', `has more than ${deepest - 1} ancestors; name a parent nearer to the root`);
+  }
   if (cycle !== null) {
     const told = cycle[0] !== node.key;
     return told ? null : problemAt(node, 'spec.parentRef', `is its own ancestor: ${cycle.join(' → ')}; cut one parentRef`);
@@ -76,13 +84,14 @@ function parentProblem(node: TreeNode, byKey: ReadonlyMap<KeyName, TreeNode>, se
   );
 }
 
-// The cycle that a walk up from this node ends in, once round from its first key by name, so that it is told once.
-function cycleFrom(node: TreeNode, byKey: ReadonlyMap<KeyName, TreeNode>): readonly KeyName[] | null {
+// The cycle that a walk up from this node ends in, once round from its first key by name, so that it is told once. No walk is longer
+// than a path may be.
+function cycleFrom(node: TreeNode, byKey: ReadonlyMap<KeyName, TreeNode>): readonly KeyName[] | 'deep' | null {
   const walked: KeyName[] = [];
   for (let at: TreeNode | undefined = node; at !== undefined; at = at.spec.parentRef && byKey.get(at.spec.parentRef)) {
     const start = walked.indexOf(at.key);
     if (start < 0) {
-      walked.push(at.key);
+      if (walked.push(at.key) > deepest) return 'deep';
       continue;
     }
     const cycle = walked.slice(start);
@@ -95,8 +104,10 @@ function cycleFrom(node: TreeNode, byKey: ReadonlyMap<KeyName, TreeNode>): reado
 
 function climb(node: TreeNode, byKey: ReadonlyMap<KeyName, TreeNode>): TreePath | null {
   const path = new Set<TreeNode>();
+  let declared = 0;
   for (let at: TreeNode | undefined = node; at !== undefined; ) {
-    if (path.has(at)) return null;
+    if (at.origin !== undefined) declared += 1;
+    if (path.has(at) || declared > deepest) return null;
     path.add(at);
     const { parentRef }: VirtualKeySpec = at.spec;
     if (parentRef === undefined) return [...path].reverse();

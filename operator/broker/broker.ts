@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { StreamId } from '../../core/audit/types.ts';
 import { decodeEntries } from '../../core/audit/wire.ts';
-import type { ControlPort, Push } from '../../core/control.ts';
+import type { ControlPort, ShipAsk, ShipReply } from '../../core/control.ts';
 import type { Problem } from '../../core/errors.ts';
 import type { KeyName } from '../../core/key.ts';
 import { openEpoch } from '../collector/epoch.ts';
@@ -16,12 +16,25 @@ import { createKeyDesk, type KeyDesk } from './key-desk.ts';
 import type { RecordEvent } from './lives.ts';
 import { createMinting } from './minting.ts';
 import type { Policy } from './policy.ts';
-import { createRegistry, type RegistryDeps } from './registry.ts';
+import { createRegistry, type Live, type RegistryDeps } from './registry.ts';
+import { createRetirement, type Retirement } from './retirement.ts';
+import { createRuns } from './runs.ts';
+import type { Scope } from './scope.ts';
+import { type Notice, scopedPort } from './session.ts';
+import { snapshotFor } from './snapshot.ts';
 import { createUpkeep } from './upkeep.ts';
 
 /** The operator as a proxy sees it, and what the operator's own process does with it. */
-export interface Broker extends ControlPort {
+export interface Broker extends ControlPort, Retirement {
   readonly desk: KeyDesk;
+  /** The state that is served; null until the first policy was adopted. */
+  live(): Live | null;
+  /** The token that opens a declared key now, for its holder alone; null where it issues none or is revoked. */
+  token(key: KeyName): string | null;
+  /** The tokens of all declared keys that have one. */
+  tokens(): ReadonlyMap<KeyName, string>;
+  /** The control port as one attested proxy may use it. */
+  session(scope: Exclude<Scope, { kind: 'standalone' }>): ControlPort;
   /** Problems: nothing changed, the last good state keeps serving. */
   adopt(policy: Policy): readonly Problem[];
   /** Does what is due by the clock; otherwise its own timer does, up to a minute late after a jump of the clock. */
@@ -30,20 +43,32 @@ export interface Broker extends ControlPort {
   close(): void;
 }
 
-export interface BrokerDeps extends Pick<RegistryDeps, 'store' | 'files' | 'book' | 'random'> {
-  /** 32 bytes. */
-  readonly rootKey: Buffer;
+export interface BrokerDeps extends Pick<RegistryDeps, 'store' | 'book' | 'random' | 'rootKey' | 'poolProblems'> {
   /** Name of this operator in its own audit stream. */
   readonly instance: string;
+  /** Called in the same turn in which a change became durable, before any proxy hears of it. */
+  readonly onChange: () => void;
   readonly logger: Logger;
 }
 
 /** The broker over a store. Nothing is served until a policy was adopted. */
 export function createBroker(deps: BrokerDeps): Broker {
   const { store, logger, random, rootKey, instance } = deps;
-  const watchers = new Set<(push: Push) => void>();
-  const push = (message: Push): void => {
-    for (const listener of [...watchers]) listener(message);
+  const watchers = new Set<(notice: Notice) => void>();
+  const push = (notice: Notice): void => {
+    for (const listener of [...watchers]) {
+      try {
+        listener(notice);
+      } catch (error) {
+        // One that fails keeps no other from hearing of a revocation.
+        logger.error({ err: error }, 'a proxy could not be told of a change');
+      }
+    }
+  };
+  const subscribe = (listener: (notice: Notice) => void): (() => void) => {
+    watchers.add(listener);
+    if (registry.live() !== null) listener('policy');
+    return () => void watchers.delete(listener);
   };
   const record: RecordEvent = (tx, event) =>
     recordOwn(tx, { v: 1, time: new Date(tx.now()).toISOString(), ...event }, { rootKey, instance, random });
@@ -53,14 +78,16 @@ export function createBroker(deps: BrokerDeps): Broker {
   const registry = createRegistry({
     ...deps,
     record,
-    onChange({ snapshot }) {
-      push(snapshot);
+    onChange() {
+      deps.onChange();
+      push('policy');
       upkeep.schedule();
     },
   });
   const batch = createBatch(store);
   const funding = createFunding({ batch, live: registry.live, push });
-  const upkeep = createUpkeep({ store, registry, record, random, released: funding.released, logger });
+  const runs = createRuns({ registry, record, logger });
+  const upkeep = createUpkeep({ store, registry, record, random, rootKey, released: funding.released, logger });
 
   /** What is held idle beyond a cap on the path of these keys is not to be spent. */
   function recallOverdrawn(of: Iterable<KeyName>): void {
@@ -75,11 +102,29 @@ export function createBroker(deps: BrokerDeps): Broker {
     return plan;
   }
 
-  return {
-    desk: createKeyDesk({ registry, record, random, released: funding.released }),
+  async function ship(ask: ShipAsk, check: (stream: StreamId) => void): Promise<ShipReply> {
+    const entries = decodeEntries(ask.entries);
+    if (entries === null) throw new RangeError('what was shipped are not whole entries');
+    for (const { stream } of entries) check(stream);
+    const reply = await batch.run((tx) => ingest(tx, entries, collector));
+    if (givesBack.some((type) => ask.entries.includes(type))) funding.released();
+    recallOverdrawn(alarmed);
+    alarmed.clear();
+    return reply;
+  }
+
+  const broker: Broker = {
+    desk: createKeyDesk({ registry, record, random, rootKey, released: funding.released }),
+    live: registry.live,
+    token: registry.token,
+    tokens: registry.tokens,
+    session: (scope) => scopedPort(scope, { whole: broker, ship, registry, runs, subscribe, hasStream }),
+    ...createRetirement({ registry, record, released: funding.released, logger }),
     adopt(policy) {
       const problems = registry.adopt(policy);
-      const withdrawn = problems.length > 0 ? [] : (registry.live()?.withdrawn ?? []);
+      // A cluster tells it in conditions, to those who can mend it.
+      const told = problems.length === 0 && deps.poolProblems === 'refuse';
+      const withdrawn = told ? (registry.live()?.withdrawn ?? []) : [];
       for (const { message } of withdrawn) logger.warn(`a key does without a pool: ${message}`);
       // A raised cap or a deleted sub-agent key is money that waiting asks may have.
       funding.released();
@@ -93,30 +138,24 @@ export function createBroker(deps: BrokerDeps): Broker {
         if (!isKnown) throw new Error(`no key ${ask.key} is served`);
         return openEpoch(tx, ask, collector);
       }),
-    async ship(ask) {
-      const entries = decodeEntries(ask.entries);
-      if (entries === null) throw new RangeError('what was shipped are not whole entries');
-      const reply = await batch.run((tx) => ingest(tx, entries, collector));
-      if (givesBack.some((type) => ask.entries.includes(type))) funding.released();
-      recallOverdrawn(alarmed);
-      alarmed.clear();
-      return reply;
-    },
+    ship: (ask) => ship(ask, () => {}),
     grant: funding.grant,
     account: (key) => batch.run((tx) => view(tx, planOf(key))),
-    ...createMinting({ registry, funding, record, random }),
-    watch(listener) {
-      watchers.add(listener);
-      const live = registry.live();
-      if (live !== null) listener(live.snapshot);
-      return () => void watchers.delete(listener);
-    },
+    ...createMinting({ registry, funding, record, random, rootKey }),
+    watch: (listener) =>
+      subscribe((notice) => {
+        const live = registry.live();
+        if (notice !== 'policy') listener(notice);
+        else if (live !== null) listener(snapshotFor(live, { kind: 'standalone' }));
+      }),
     runUpkeep: upkeep.run,
     close() {
       upkeep.close();
+      runs.close();
       watchers.clear();
     },
   };
+  return broker;
 }
 
 /** Entries after which an account may have more than before; a false alarm costs one more look. */

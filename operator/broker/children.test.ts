@@ -5,6 +5,7 @@ import type { KeyName } from '../../core/key.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import type { ChildRow } from '../store/types.ts';
 import { livingChildren, newChild } from './children.ts';
+import { runIdOf } from './run-name.ts';
 
 const bot = 'agents/bot' as KeyName;
 const parent: KeyDocument = {
@@ -49,6 +50,11 @@ function row(key: string, of: string, expiresAtMs?: number): ChildRow {
 test('a sub-agent key is named below its parent, by its own name or a random one', () => {
   assert.equal((mint({ name: 'sub' }) as ChildRow).key, 'agents/bot.sub');
   assert.equal((mint({}) as ChildRow).key, 'agents/bot.abababababab');
+});
+
+test('a name that the run of a Pod or Job could have is refused, so that no agent takes the place of a run', () => {
+  assert.equal(codeOf(mint({ name: runIdOf('8c0d2f4e-pod') })), 'invalid_request');
+  assert.equal(codeOf(mint({ name: 'run-1' })), 'minted');
 });
 
 test('a name that is no DNS label, too long or taken is refused', () => {

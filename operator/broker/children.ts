@@ -4,6 +4,7 @@ import type { KeyName } from '../../core/key.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import { rulesOf } from '../../core/policy/rules.ts';
 import type { ChildRow } from '../store/types.ts';
+import { isRunName } from './run-name.ts';
 import type { Random } from './tokens.ts';
 
 /** What decides whether a sub-agent key may be minted. */
@@ -46,7 +47,7 @@ function delegationRefusal({ parent, documents, children }: MintCase): Refusal |
   }
   for (const holder of [...parent.path, parent.key]) {
     const most = documents.get(holder)?.delegation?.maxChildren;
-    if (most !== undefined && descendants(children, holder).length >= most) {
+    if (most !== undefined && descendants(children, holder).filter(({ run }) => run === undefined).length >= most) {
       return refuse('quota_exhausted', `key ${holder} has its ${most} sub-agent keys (delegation.maxChildren); delete one first`);
     }
   }
@@ -71,18 +72,21 @@ function nameOf({ parent, spec, taken, random }: MintCase): KeyName | Refusal {
   if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(own) || name.length > 253) {
     return refuse('invalid_request', 'name must be a DNS-1123 label: at most 63 lower-case letters, digits and "-"; or leave it out');
   }
+  if (isRunName(own)) return refuse('invalid_request', `name ${own} is kept for the runs of Pods and Jobs; choose another`);
   return taken.has(key) ? refuse('invalid_request', `key ${key} exists; choose another name or delete it first`) : key;
 }
 
 /** Sub-agent keys below a key, at any depth. */
-export function descendants(children: readonly ChildRow[], of: KeyName): readonly ChildRow[] {
+function descendants(children: readonly ChildRow[], of: KeyName): readonly ChildRow[] {
   const own = children.filter(({ parent }) => parent === of);
   return [...own, ...own.flatMap(({ key }) => descendants(children, key))];
 }
 
 /** The rows that still stand: not past their end, below a key that a manifest declares, and not shadowed by a manifest of that name. */
 export function livingChildren(rows: readonly ChildRow[], declared: ReadonlySet<KeyName>, nowMs: number): readonly ChildRow[] {
-  const standing = rows.filter(({ key, expiresAtMs }) => !declared.has(key) && (expiresAtMs === undefined || expiresAtMs > nowMs));
+  const standing = rows.filter(
+    ({ key, expiresAtMs, run }) => !declared.has(key) && (expiresAtMs === undefined || run !== undefined || expiresAtMs > nowMs),
+  );
   const roots = new Set(standing.map(({ parent }) => parent).filter((parent) => declared.has(parent)));
   return [...roots].flatMap((root) => descendants(standing, root));
 }

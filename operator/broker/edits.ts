@@ -12,7 +12,7 @@ export function recordEdits(tx: Tx, before: Policy, after: Policy, record: Recor
   const specs = new Map(before.manifests.virtualKeys.map(({ name, spec }) => [name, canonicalize(spec)]));
   for (const { name, spec } of after.manifests.virtualKeys) {
     const [was, is] = [specs.get(name), canonicalize(spec)];
-    if (was === undefined || was === is) continue;
+    if (was === undefined || was === is || before.uids?.get(name) !== after.uids?.get(name)) continue;
     record(tx, { type: 'policy_changed', object: `VirtualKey ${name}`, detail: { spec: digestOf(is), before: digestOf(was) } });
   }
   const pools = new Map([...before.manifests.pools].map((pool) => [pool.name, pool]));

@@ -20,8 +20,8 @@ export interface Bench {
   readonly broker: Broker;
   readonly store: Store;
   readonly files: TokenFiles;
-  /** Adopts these keys beside a pool that every namespace may use; problems as text. */
-  declare(keys: Readonly<Record<string, Spec>>): readonly string[];
+  /** Adopts these keys, of objects with these uids, beside a pool that every namespace may use; problems as text. */
+  declare(keys: Readonly<Record<string, Spec>>, uids?: Readonly<Record<string, string>>): readonly string[];
   /** The ids of the tokens that open a key now. */
   tokenIds(key: string): readonly string[];
   /** Bodies of the operator's own stream, as `type object`. */
@@ -44,7 +44,7 @@ const pool = {
 };
 
 /** Opens a bench; nothing is declared yet. */
-export function openBench(clock: () => number = Date.now): Bench {
+export function openBench(clock: () => number = Date.now, poolProblems: 'refuse' | 'withdraw' = 'refuse'): Bench {
   const dir = mkdtempSync(join(tmpdir(), 'keyforge-broker-'));
   const rootKey = Buffer.alloc(32, 7);
   const logger = pino({ level: 'silent' });
@@ -53,8 +53,9 @@ export function openBench(clock: () => number = Date.now): Bench {
 
   function start(): { readonly store: Store; readonly broker: Broker } {
     const opened = openSqliteStore({ path: join(dir, 'keyforge.db'), clock });
-    const deps = { store: opened, files, rootKey, logger, book: () => [], random: randomBytes, instance: 'test' };
-    return { store: opened, broker: createBroker(deps) };
+    const deps = { store: opened, rootKey, logger, book: () => [], random: randomBytes, instance: 'test', poolProblems } as const;
+    const made: Broker = createBroker({ ...deps, onChange: () => files.sync(made.tokens()) });
+    return { store: opened, broker: made };
   }
 
   function stop(): void {
@@ -70,7 +71,7 @@ export function openBench(clock: () => number = Date.now): Bench {
       return store;
     },
     files,
-    declare(keys) {
+    declare(keys, uids = {}) {
       const declared = Object.entries(keys).map(([key, spec]) => {
         const [namespace, name] = key.split('/');
         const pools = 'parentRef' in spec ? {} : { pools: [{ name: 'openai', namespace: 'platform' }] };
@@ -80,7 +81,14 @@ export function openBench(clock: () => number = Date.now): Bench {
       const { manifests, problems } = parseManifests(documents);
       if (problems.length > 0) return problems.map(formatProblem);
       const found = findCredentials(manifests, { KEYFORGE_SECRET_OPENAI_A: 'sk-real' });
-      return broker.adopt({ manifests, credentials: found.credentials, missing: found.problems }).map(formatProblem);
+      return broker
+        .adopt({
+          manifests,
+          credentials: found.credentials,
+          missing: found.problems,
+          uids: new Map(Object.entries(uids) as [KeyName, string][]),
+        })
+        .map(formatProblem);
     },
     tokenIds: (key) =>
       store

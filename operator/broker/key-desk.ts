@@ -7,7 +7,7 @@ import { spent, view } from '../ledger/view.ts';
 import type { Tx } from '../store/types.ts';
 import { endChild, type RecordEvent } from './lives.ts';
 import type { Change, Live, Registry } from './registry.ts';
-import { type Random, revokeTokens, rotateToken } from './tokens.ts';
+import { revokeTokens, rotateToken, type TokenPress } from './tokens.ts';
 
 /** One key as people see it. Money in decimal dollars. */
 export interface KeyListing {
@@ -51,6 +51,8 @@ export type RotateRefusal = 'unknown' | 'sub-agent' | 'no-token';
 /** What an administrator does with keys. */
 export interface KeyDesk {
   list(): readonly KeyListing[];
+  /** The state of every key without its money: no account is read. */
+  states(): readonly KeyListing['state'][];
   /** Null where there is no such key. */
   account(key: KeyName): AccountView | null;
   /** Kills its tokens and its sub-agent keys now and for good: only `rotate`, or deleting and re-creating the manifest, brings it back. False where there is no such key. */
@@ -64,16 +66,15 @@ export interface KeyDesk {
   credit(key: KeyName, actor: string): NanoUsd | null;
 }
 
-export interface KeyDeskDeps {
+export interface KeyDeskDeps extends TokenPress {
   readonly registry: Registry;
   readonly record: RecordEvent;
-  readonly random: Random;
   /** Called where money may have come back. */
   readonly released: () => void;
 }
 
 /** The desk over the registry. */
-export function createKeyDesk({ registry, record, random, released }: KeyDeskDeps): KeyDesk {
+export function createKeyDesk({ registry, record, released, ...press }: KeyDeskDeps): KeyDesk {
   function revoke(tx: Tx, live: Live, key: KeyName, actor: string): Change<boolean> {
     const child = live.children.find((row) => row.key === key);
     if (child === undefined && !live.specs.has(key)) return { changed: false, value: false };
@@ -81,7 +82,7 @@ export function createKeyDesk({ registry, record, random, released }: KeyDeskDep
     if (child === undefined && revokeTokens(tx.keys, key, tx.now())) {
       record(tx, { type: 'key_revoked', object: `VirtualKey ${key}`, actor, detail: { reason: 'revoked' } });
     }
-    return { changed: true, value: true, minted: new Map() };
+    return { changed: true, value: true };
   }
 
   function rotate(
@@ -95,13 +96,13 @@ export function createKeyDesk({ registry, record, random, released }: KeyDeskDep
     if (!spec.issueToken) return { changed: false, value: 'no-token' };
     const overlapMs = how.overlapMs ?? spec.rotation?.overlapMs ?? 0;
     const { current = null } = live.tokens.get(key) ?? {};
-    const token = rotateToken(tx.keys, key, tx.now(), { overlapMs, random });
+    rotateToken(tx.keys, key, tx.now(), { ...press, overlapMs });
     record(tx, { type: 'key_rotated', object: `VirtualKey ${key}`, actor: how.actor, detail: { overlapMs: String(overlapMs) } });
     const value: RotatedKey = {
       hint: tx.keys.tokens(key).find(({ validUntilMs }) => validUntilMs === undefined)?.hint ?? '',
       ...(current !== null && overlapMs > 0 && { previousValidUntil: new Date(tx.now() + overlapMs).toISOString() }),
     };
-    return { changed: true, value, minted: new Map([[key, token]]) };
+    return { changed: true, value };
   }
 
   function creditBurned(tx: Tx, live: Live, key: KeyName, actor: string): Change<NanoUsd | null> {
@@ -116,6 +117,7 @@ export function createKeyDesk({ registry, record, random, released }: KeyDeskDep
 
   return {
     list: () => registry.read((tx, live) => [...live.plans.keys()].map((key) => listingOf(tx, live, key))),
+    states: () => registry.read((tx, live) => [...live.plans.keys()].map((key) => stateOf(live, key, tx.now()))),
     account: (key) =>
       registry.read((tx, live) => {
         const plan = live.plans.get(key);

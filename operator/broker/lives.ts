@@ -1,50 +1,53 @@
 import { hash } from 'node:crypto';
 import type { OperatorBody } from '../../core/audit/types.ts';
-import { type KeyName, tokenId } from '../../core/key.ts';
-import type { VirtualKey } from '../../core/manifest/types.ts';
+import type { KeyName } from '../../core/key.ts';
 import { endEscrow } from '../ledger/escrow.ts';
-import type { ChildRow, Tx } from '../store/types.ts';
-import type { TokenFiles } from './token-files.ts';
-import { addToken, type Random, tokensOf } from './tokens.ts';
+import type { ChildRow, TokenRow, Tx } from '../store/types.ts';
+import type { Policy } from './policy.ts';
+import { addToken, readToken, type TokenPress, tokensOf } from './tokens.ts';
 
 /** Writes one line of the operator's own stream. */
 export type RecordEvent = (tx: Tx, event: Pick<OperatorBody, 'type' | 'object' | 'detail'> & { readonly actor?: string }) => void;
 
 /** What lives begin and end with. */
-export interface LifeDeps {
+export interface LifeDeps extends TokenPress {
   readonly record: RecordEvent;
-  readonly files: Pick<TokenFiles, 'read'>;
-  readonly random: Random;
 }
 
 /**
- * Gives every declared key its life and its token; returns the new tokens, whose files are written once the transaction
- * stands. A crash in between leaves a row whose token nobody has: the next start finds file and row at odds and mints again.
+ * Gives every declared key its life and its token. A token that cannot be read any more (another root key) is replaced; those
+ * that are `served` were read or made since the start, and are not tried again.
  */
-export function beginLives(tx: Tx, declared: readonly VirtualKey[], deps: LifeDeps): ReadonlyMap<KeyName, string> {
-  const minted = new Map<KeyName, string>();
-  for (const { name: key, spec } of declared) {
-    if (tx.keys.createdAt(key) === null) {
-      tx.keys.putCreatedAt(key, tx.now());
-      deps.record(tx, { type: 'key_created', object: `VirtualKey ${key}`, detail: { by: 'manifest' } });
-    }
+export function beginLives(tx: Tx, { manifests, uids }: Policy, deps: LifeDeps & { readonly served: (token: TokenRow) => boolean }): void {
+  for (const { name: key, spec } of manifests.virtualKeys) {
+    const createdAtMs = tx.keys.createdAt(key);
+    const uid = uids?.get(key);
+    if (createdAtMs === null || (uid !== undefined && tx.keys.uid(key) === null)) tx.keys.putCreatedAt(key, createdAtMs ?? tx.now(), uid);
+    if (createdAtMs === null) deps.record(tx, { type: 'key_created', object: `VirtualKey ${key}`, detail: { by: 'manifest' } });
     const { current, revoked } = tokensOf(tx.keys, key, tx.now());
     if (!spec.issueToken || revoked) continue;
-    const held = deps.files.read(key);
-    if (current !== null && held !== null && tokenId(held) === current.id) continue;
+    if (current !== null && (deps.served(current) || readToken(current, deps.rootKey) !== null)) continue;
     if (current !== null) {
       tx.keys.dropToken(current.id);
-      deps.record(tx, { type: 'key_rotated', object: `VirtualKey ${key}`, detail: { reason: 'its token file was lost' } });
+      deps.record(tx, { type: 'key_rotated', object: `VirtualKey ${key}`, detail: { reason: 'its token could not be opened' } });
     }
-    minted.set(key, addToken(tx.keys, key, tx.now(), deps.random));
+    addToken(tx.keys, key, tx.now(), deps);
   }
-  return minted;
 }
 
-/** Ends the lives of keys that no manifest declares any more: their tokens are dead, their accounts stay. */
-export function endLives(tx: Tx, declared: ReadonlySet<KeyName>, record: RecordEvent): void {
+/** Declared keys whose life may go on: those that were deleted and made again, whenever that was, begin a new one. */
+export function continuing(tx: Tx, { manifests, uids }: Policy): ReadonlySet<KeyName> {
+  const isReborn = (key: KeyName): boolean => {
+    const [was, is] = [tx.keys.uid(key), uids?.get(key)];
+    return was !== null && is !== undefined && was !== is;
+  };
+  return new Set(manifests.virtualKeys.map(({ name }) => name).filter((key) => !isReborn(key)));
+}
+
+/** Ends the lives of all keys but these: their tokens are dead, their accounts stay. */
+export function endLives(tx: Tx, standing: ReadonlySet<KeyName>, record: RecordEvent): void {
   for (const key of tx.keys.names()) {
-    if (declared.has(key)) continue;
+    if (standing.has(key)) continue;
     tx.keys.forget(key);
     record(tx, { type: 'key_revoked', object: `VirtualKey ${key}`, detail: { reason: 'its manifest was deleted' } });
   }

@@ -1,3 +1,4 @@
+import type { Message } from '../../core/channel.ts';
 import { type ControlPort, controlVersion } from '../../core/control.ts';
 
 /** One call of a proxy, of the right shape. */
@@ -5,6 +6,12 @@ export interface CallMessage {
   readonly id: number;
   readonly call: Exclude<keyof ControlPort, 'watch'> | 'watch' | 'unwatch';
   readonly args: readonly unknown[];
+}
+
+/** The token with which a proxy shows who it is: a secret. */
+export interface HelloMessage {
+  readonly id: number;
+  readonly hello: string;
 }
 
 /** A message that cannot be served; `id` where one could be read. */
@@ -66,13 +73,21 @@ const calls: Readonly<Record<CallMessage['call'], readonly Check[]>> = {
   unwatch: [whole],
 };
 
-/** Reads one message of a proxy: `{"v":1,"id":7,"call":"grant","args":[…]}`, or `{text, bytes}` where its argument is bytes. */
-export function readCall(data: unknown): CallMessage | BadMessage {
-  const message = record({ text, bytes: isBytes })(data) ? withBytes(data as MessageWithBytes) : parse(data);
+const hello = record({ token: (value) => typeof value === 'string' && value.length <= 16_384 });
+
+/**
+ * Reads one message of a proxy: `{"v":1,"id":7,"call":"grant","args":[…]}`, whose one argument is the bytes beside it where there are some,
+ * or `{"v":1,"id":0,"hello":{"token":"…"}}`.
+ */
+export function readCall({ text: body, bytes }: Message): CallMessage | HelloMessage | BadMessage {
+  const message = parse(body);
   if (!record({ id: whole })(message)) return { id: null, bad: 'a message is JSON text with an id' };
-  const { v, id, call, args } = message as { readonly v: unknown; readonly id: number; readonly call: unknown; readonly args: unknown };
-  if (v !== controlVersion)
+  const { id, ...rest } = message as { readonly id: number } & Readonly<Record<'v' | 'call' | 'args' | 'hello', unknown>>;
+  if (rest.v !== controlVersion)
     return { id, bad: `this operator speaks version ${controlVersion} of the control port; run the same KeyForge version on both sides` };
+  if (hello(rest.hello)) return { id, hello: (rest.hello as { readonly token: string }).token };
+  const { call } = rest;
+  const args = bytes === undefined ? rest.args : [bytes];
   if (typeof call !== 'string' || !Object.hasOwn(calls, call)) return { id, bad: 'unknown call' };
   const name = call as CallMessage['call'];
   const checks = calls[name];
@@ -82,19 +97,9 @@ export function readCall(data: unknown): CallMessage | BadMessage {
   return { id, call: name, args };
 }
 
-interface MessageWithBytes {
-  readonly text: string;
-  readonly bytes: Uint8Array;
-}
-
-function withBytes({ text, bytes }: MessageWithBytes): unknown {
-  const message = parse(text);
-  return record({})(message) ? { ...(message as object), args: [bytes] } : message;
-}
-
-function parse(data: unknown): unknown {
+function parse(body: string): unknown {
   try {
-    return typeof data === 'string' ? JSON.parse(data) : null;
+    return JSON.parse(body);
   } catch {
     return null;
   }

@@ -9,7 +9,10 @@ import { newChild } from './children.ts';
 import type { Attempt, Funding } from './funding.ts';
 import { endChild, type RecordEvent } from './lives.ts';
 import type { Change, Live, Registry } from './registry.ts';
-import { addToken, type Random } from './tokens.ts';
+import { addToken, type TokenPress } from './tokens.ts';
+
+/** Keys that all agents of one VirtualKey may mint in a minute: each changes what is served, for which every key is looked at. */
+const mintsPerMinute = 120;
 
 /** Sub-agent keys, as the control port offers them. */
 export interface Minting {
@@ -18,15 +21,17 @@ export interface Minting {
   unmint(parent: KeyName, child: KeyName): Promise<boolean>;
 }
 
-export interface MintingDeps {
+export interface MintingDeps extends TokenPress {
   readonly registry: Registry;
   readonly funding: Pick<Funding, 'persist' | 'released'>;
   readonly record: RecordEvent;
-  readonly random: Random;
 }
 
 /** Minting over the registry: a new key is pushed to every proxy before its token is returned. */
-export function createMinting({ registry, funding, record, random }: MintingDeps): Minting {
+export function createMinting({ registry, funding, record, ...press }: MintingDeps): Minting {
+  /** When keys were minted in the last minute, by VirtualKey. */
+  const minted = new Map<KeyName, readonly number[]>();
+
   function attempt(tx: Tx, live: Live, parent: KeyName, spec: ChildSpec): Change<Attempt<MintReply>> {
     const document = live.documents.get(parent);
     const plan = live.plans.get(parent);
@@ -35,14 +40,23 @@ export function createMinting({ registry, funding, record, random }: MintingDeps
     if (refusal !== null) return denied(refusal);
     const taken = new Set([...live.specs.keys(), ...tx.keys.names(), ...tx.keys.children().map(({ key }) => key)]);
     const { documents, children } = live;
-    const row = newChild({ parent: document, spec, documents, taken, children, nowMs: tx.now(), random });
+    const holder = [...document.path, parent].findLast((key) => live.specs.has(key)) ?? parent;
+    const lately = (minted.get(holder) ?? []).filter((atMs) => atMs > tx.now() - 60_000);
+    if (lately.length >= mintsPerMinute) {
+      return denied({
+        code: 'rate_limited',
+        message: `VirtualKey ${holder} has had ${mintsPerMinute} keys minted in a minute; wait for one`,
+      });
+    }
+    const row = newChild({ parent: document, spec, documents, taken, children, nowMs: tx.now(), random: press.random });
     if (isRefusal(row)) return denied(row);
     const escrow = spec.usdNano === undefined ? {} : mintEscrow(tx, plan, row.key, spec.usdNano);
     if ('denial' in escrow) return denied(escrow.denial, recallTargets(tx, plan, escrow.denial));
     const ends = [row.expiresAtMs, escrow.expiresAtMs].filter((end) => end !== undefined);
     const child: ChildRow = { ...row, ...(ends.length > 0 && { expiresAtMs: Math.min(...ends) }) };
+    minted.set(holder, [...lately, tx.now()]);
     tx.keys.putChild(child);
-    const token = addToken(tx.keys, child.key, tx.now(), random);
+    const token = addToken(tx.keys, child.key, tx.now(), press);
     record(tx, { type: 'key_created', object: `VirtualKey ${child.key}`, detail: { by: 'agent', parent, spec: child.spec } });
     return { changed: true, value: { answer: { token, child: viewOf(tx, child, tokenHint(token)) }, recall: [] } };
   }

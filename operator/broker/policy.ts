@@ -1,5 +1,6 @@
 import type { Snapshot } from '../../core/control.ts';
 import type { Problem } from '../../core/errors.ts';
+import type { KeyName } from '../../core/key.ts';
 import { parseManifests } from '../../core/manifest/parse.ts';
 import type { Manifests } from '../../core/manifest/types.ts';
 import { loadPaths } from '../files/load.ts';
@@ -11,6 +12,8 @@ export interface Policy {
   readonly credentials: Snapshot['credentials'];
   /** Credentials that were not found. A policy with any is not adopted; they are told with what else is wrong. */
   readonly missing: readonly Problem[];
+  /** Uids of the objects that declare keys: another than before is another key of that name. Absent: files have none. */
+  readonly uids?: ReadonlyMap<KeyName, string>;
 }
 
 /** Where a policy is read from. */

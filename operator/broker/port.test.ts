@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { test } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
 import { pino } from 'pino';
+import { portChannel } from '../../core/channel.ts';
 import { ControlUnavailable } from '../../core/control.ts';
 import { connectControl } from '../../proxy/state/control.ts';
 import { conformanceKeys, controlConformance, type Subject } from './conformance.ts';
@@ -13,8 +14,8 @@ async function open(): Promise<Subject> {
   const bench = openBench();
   assert.deepEqual(bench.declare(conformanceKeys), []);
   const { port1, port2 } = new MessageChannel();
-  const stop = serveControl(port1, bench.broker, pino({ level: 'silent' }));
-  const control = connectControl(port2);
+  const stop = serveControl(portChannel(port1), bench.broker, pino({ level: 'silent' }));
+  const control = connectControl(portChannel(port2));
   return {
     control,
     cut: stop,
@@ -31,7 +32,7 @@ controlConformance('in process', open);
 async function rawReply(message: unknown): Promise<unknown> {
   const { port1, port2 } = new MessageChannel();
   const bench = openBench();
-  const stop = serveControl(port1, bench.broker, pino({ level: 'silent' }));
+  const stop = serveControl(portChannel(port1), bench.broker, pino({ level: 'silent' }));
   port2.postMessage(typeof message === 'string' ? message : JSON.stringify(message));
   const [reply] = await once(port2, 'message');
   stop();
@@ -67,7 +68,7 @@ test('what fails inside the operator is told with an id and nothing else', async
 
 test('a call that is not answered in time is given up', async () => {
   const { port1, port2 } = new MessageChannel();
-  const control = connectControl(port2, 20);
+  const control = connectControl(portChannel(port2), 20);
   await assert.rejects(control.children('agents/bot' as never), ControlUnavailable);
   control.close();
   port1.close();

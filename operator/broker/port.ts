@@ -1,18 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import type { MessagePort } from 'node:worker_threads';
 import type { Logger } from 'pino';
+import type { Channel, Message } from '../../core/channel.ts';
 import type { ChildSpec, ControlPort, GrantAsk, OpenAsk } from '../../core/control.ts';
 import type { KeyName } from '../../core/key.ts';
+import { pushWriter } from '../../core/push.ts';
 import { type CallMessage, readCall } from './messages.ts';
 
+/** More than one proxy ever has at once. */
+const mostWatches = 16;
+
 /**
- * Serves a control port over a message port: JSON text, `{"v":1,"id","call","args"}` → `{"id","reply"}` or `{"id","error"}`
+ * Serves a control port over a channel: JSON text, `{"v":1,"id","call","args"}` → `{"id","reply"}` or `{"id","error"}`
  * (entries come as bytes beside the text), and for a `watch` with id 7 any number of `{"watch":7,"push"}`. Replies and pushes keep the order in which they were made.
- * Returns how to stop.
+ * `onHello` gets the hellos of a session that is open already. Returns how to stop: then nothing more is read.
  */
-export function serveControl(port: MessagePort, control: ControlPort, logger: Logger): () => void {
+export function serveControl(channel: Channel, control: ControlPort, logger: Logger, onHello?: (token: string) => void): () => void {
   const watches = new Map<number, () => void>();
-  const send = (message: object): void => port.postMessage(JSON.stringify(message));
+  const send = (message: object): void => channel.send(JSON.stringify(message));
 
   async function answer({ id, call, args }: CallMessage): Promise<void> {
     try {
@@ -43,10 +47,8 @@ export function serveControl(port: MessagePort, control: ControlPort, logger: Lo
       case 'unmint':
         return control.unmint(args[0] as KeyName, args[1] as KeyName);
       case 'watch':
-        watches.set(
-          id,
-          control.watch((push) => send({ watch: id, push })),
-        );
+        if (watches.size >= mostWatches) throw new RangeError(`more than ${mostWatches} watches`);
+        watches.set(id, watch(id));
         return null;
       case 'unwatch':
         watches.get(args[0] as number)?.();
@@ -55,21 +57,31 @@ export function serveControl(port: MessagePort, control: ControlPort, logger: Lo
     }
   }
 
-  function receive(data: unknown): void {
+  function watch(id: number): () => void {
+    const write = pushWriter();
+    return control.watch((push) => channel.send(`{"watch":${id},"push":${write(push)}}`));
+  }
+
+  function receive(data: Message): void {
     const message = readCall(data);
-    if (!('bad' in message)) void answer(message);
+    if ('hello' in message) {
+      if (onHello === undefined) send({ id: message.id, error: 'no hello is needed here' });
+      else onHello(message.hello);
+    } else if (!('bad' in message)) void answer(message);
     else if (message.id !== null) send({ id: message.id, error: message.bad });
     else logger.warn(`a control message was dropped: ${message.bad}`);
   }
 
+  const ignore = channel.onMessage(receive);
+  channel.onClose(stop);
+
   function stop(): void {
+    ignore();
     for (const unwatch of watches.values()) unwatch();
     watches.clear();
-    port.close();
+    channel.close();
   }
 
-  port.on('message', receive);
-  port.on('close', stop);
   return stop;
 }
 

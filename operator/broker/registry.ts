@@ -1,23 +1,23 @@
-import type { ChildSpec, Snapshot } from '../../core/control.ts';
+import type { ChildSpec } from '../../core/control.ts';
 import type { Problem } from '../../core/errors.ts';
 import type { KeyName } from '../../core/key.ts';
 import type { ProviderKind, VirtualKeySpec } from '../../core/manifest/types.ts';
 import { compile } from '../../core/policy/compile.ts';
-import type { AccountPlan, Compiled, KeyDocument } from '../../core/policy/documents.ts';
+import type { AccountPlan, Compiled, KeyDocument, PoolDocument } from '../../core/policy/documents.ts';
 import type { BookEntry } from '../../core/price/types.ts';
 import type { ChildRow, Store, Tx } from '../store/types.ts';
 import { livingChildren } from './children.ts';
 import { recordEdits } from './edits.ts';
-import { beginLives, digestOf, endChild, endLives, type LifeDeps } from './lives.ts';
+import { beginLives, continuing, digestOf, endChild, endLives, type LifeDeps } from './lives.ts';
 import type { Policy } from './policy.ts';
-import { snapshotOf } from './snapshot.ts';
-import type { TokenFiles } from './token-files.ts';
-import { type Tokens, tokensOf } from './tokens.ts';
+import { readToken, type Tokens, tokensOf } from './tokens.ts';
 
 /** The state that is served now. Replaced whole by each change. */
 export interface Live {
   readonly policy: Policy;
-  readonly snapshot: Snapshot;
+  /** Grows with each change. */
+  readonly revision: number;
+  readonly pools: readonly PoolDocument[];
   /** Keys that have tokens, sub-agent keys among them. */
   readonly documents: ReadonlyMap<KeyName, KeyDocument>;
   /** Every node, also those that only hold a budget. */
@@ -25,17 +25,18 @@ export interface Live {
   /** Declared keys. */
   readonly specs: ReadonlyMap<KeyName, VirtualKeySpec>;
   readonly tokens: ReadonlyMap<KeyName, Tokens>;
-  /** Living sub-agent keys. */
+  /** Living sub-agent keys and keys of runs. */
   readonly children: readonly ChildRow[];
+  /** Those that agents minted, by their parent. */
+  readonly minted: ReadonlyMap<KeyName, readonly ChildRow[]>;
   /** Pools that keys name and may no longer use; for people to read. */
   readonly withdrawn: readonly Problem[];
 }
 
-/** What a change did: `changed` rebuilds and pushes; `minted` also brings the token files up to date. */
+/** What a change did: `changed` rebuilds and pushes. */
 export interface Change<T> {
   readonly value: T;
   readonly changed: boolean;
-  readonly minted?: ReadonlyMap<KeyName, string>;
 }
 
 /** Owns the live state and the rows of keys that it is made from. */
@@ -44,6 +45,10 @@ export interface Registry {
   live(): Live | null;
   /** Problems: nothing changed, the last good state keeps serving. */
   adopt(policy: Policy): readonly Problem[];
+  /** The token that opens a declared key now; null where it issues none or is revoked. */
+  token(key: KeyName): string | null;
+  /** The tokens of all declared keys that have one. */
+  tokens(): ReadonlyMap<KeyName, string>;
   /** One transaction that only reads; throws before the first policy was adopted. */
   read<T>(work: (tx: Tx, live: Live) => T): T;
   /** One transaction that changes rows and rebuilds the state; throws before the first policy was adopted. */
@@ -52,9 +57,13 @@ export interface Registry {
 
 export interface RegistryDeps extends LifeDeps {
   readonly store: Store;
-  readonly files: TokenFiles;
   /** The built-in price book of a provider, as of now. */
   readonly book: (provider: ProviderKind) => readonly BookEntry[];
+  /**
+   * A key that names a pool which is missing or does not admit it: `refuse` such a manifest when it is new, as one source of
+   * manifests demands, or serve it without the pool (`withdraw`), as a cluster does, where objects come in any order.
+   */
+  readonly poolProblems: 'refuse' | 'withdraw';
   /** Called in the same turn in which a change became durable. */
   readonly onChange: (live: Live) => void;
 }
@@ -69,36 +78,37 @@ export function createRegistry(deps: RegistryDeps): Registry {
     return live;
   }
 
-  function serve(next: Live): void {
-    live = next;
-    revision = next.snapshot.revision;
-    deps.onChange(next);
+  function token(key: KeyName): string | null {
+    const current = live?.specs.get(key)?.issueToken === true ? live.tokens.get(key)?.current : null;
+    return current ? readToken(current, deps.rootKey) : null;
   }
 
-  function syncFiles(next: Live, minted: ReadonlyMap<KeyName, string>): void {
-    for (const [key, token] of minted) if (next.specs.has(key)) deps.files.write(key, token);
-    const holders = [...next.specs].filter(([key, { issueToken }]) => issueToken && next.tokens.get(key)?.current !== null);
-    deps.files.keepOnly(new Set(holders.map(([key]) => key)));
+  function serve(next: Live): void {
+    live = next;
+    revision = next.revision;
+    deps.onChange(next);
   }
 
   return {
     live: () => live,
     adopt(policy) {
       const outcome = deps.store.transaction((tx) => {
-        const family = familyOf(tx, policy);
-        const { problems, ...compiled } = compileAll(tx, policy, { living: family.living, book: deps.book, before: live });
+        const standing = continuing(tx, policy);
+        const family = familyOf(tx, standing);
+        const { problems, ...compiled } = compileAll(tx, policy, { standing, living: family.living, deps, before: live });
         if (problems.length + policy.missing.length > 0) return { problems: [...policy.missing, ...problems] };
         for (const row of family.gone) endChild(tx, row, 'its parent is gone', deps.record);
-        endLives(tx, new Set(policy.manifests.virtualKeys.map(({ name }) => name)), deps.record);
-        const minted = beginLives(tx, policy.manifests.virtualKeys, deps);
+        endLives(tx, standing, deps.record);
+        beginLives(tx, policy, { ...deps, served: ({ key, id }) => live?.tokens.get(key)?.current?.id === id });
         if (live !== null) recordEdits(tx, live.policy, policy, deps.record);
-        return { minted, next: assemble(tx, { policy, children: family.living, ...compiled, revision: revision + 1 }) };
+        return { next: assemble(tx, { policy, children: family.living, ...compiled, revision: revision + 1 }) };
       });
       if ('problems' in outcome) return outcome.problems;
-      syncFiles(outcome.next, outcome.minted);
       serve(outcome.next);
       return [];
     },
+    token,
+    tokens: () => new Map([...(live?.specs.keys() ?? [])].flatMap((key) => pair(key, token(key)))),
     read(work) {
       const now = served();
       return deps.store.transaction((tx) => work(tx, now));
@@ -110,15 +120,15 @@ export function createRegistry(deps: RegistryDeps): Registry {
         return { done, next: done.changed ? rebuild(tx, before.policy) : null };
       });
       if (next === null) return done.value;
-      if (done.minted !== undefined) syncFiles(next, done.minted);
       serve(next);
       return done.value;
     },
   };
 
   function rebuild(tx: Tx, policy: Policy): Live {
-    const family = familyOf(tx, policy);
-    const { problems, ...compiled } = compileAll(tx, policy, { living: family.living, book: deps.book, before: live });
+    const standing = continuing(tx, policy);
+    const family = familyOf(tx, standing);
+    const { problems, ...compiled } = compileAll(tx, policy, { standing, living: family.living, deps, before: live });
     const [problem] = problems;
     // Neither tokens nor sub-agent keys can make an accepted policy wrong.
     if (problem !== undefined) throw new Error(`the policy that is served no longer compiles: ${problem.message}`);
@@ -127,30 +137,39 @@ export function createRegistry(deps: RegistryDeps): Registry {
   }
 }
 
-/** Sub-agent keys that stand, and rows of those that do no more. */
-function familyOf(tx: Tx, { manifests }: Policy): { readonly living: readonly ChildRow[]; readonly gone: readonly ChildRow[] } {
+function pair(key: KeyName, token: string | null): readonly (readonly [KeyName, string])[] {
+  return token === null ? [] : [[key, token]];
+}
+
+/** Sub-agent keys that stand beneath these, and rows of those that do no more. */
+function familyOf(tx: Tx, standing: ReadonlySet<KeyName>): { readonly living: readonly ChildRow[]; readonly gone: readonly ChildRow[] } {
   const rows = tx.keys.children();
-  const living = new Set(livingChildren(rows, new Set(manifests.virtualKeys.map(({ name }) => name)), tx.now()));
+  const living = new Set(livingChildren(rows, standing, tx.now()));
   return { living: [...living], gone: rows.filter((row) => !living.has(row)) };
 }
 
-function compileAll(
-  tx: Tx,
-  { manifests }: Policy,
-  { living, book, before }: { readonly living: readonly ChildRow[]; readonly book: RegistryDeps['book']; readonly before: Live | null },
-): ReturnType<typeof compile> {
+function compileAll(tx: Tx, { manifests }: Policy, { standing, living, deps, before }: Family): ReturnType<typeof compile> {
   return compile({
     manifests,
     // A key that is seen for the first time begins its ttl now, in the transaction that writes its first row.
-    createdAtMs: (key) => tx.keys.createdAt(key) ?? tx.now(),
+    createdAtMs: (key) => (standing.has(key) ? tx.keys.createdAt(key) : null) ?? tx.now(),
     children: living.map((row) => ({ ...row, spec: JSON.parse(row.spec) as ChildSpec })),
     stands(key, { pools = [], parentRef }) {
+      if (deps.poolProblems === 'withdraw') return true;
       const served = before?.specs.get(key);
       return served !== undefined && served.parentRef === parentRef && (served.pools ?? []).join() === pools.join();
     },
-    book,
+    book: deps.book,
     digest: digestOf,
   });
+}
+
+interface Family {
+  /** Declared keys whose life goes on. */
+  readonly standing: ReadonlySet<KeyName>;
+  readonly living: readonly ChildRow[];
+  readonly deps: RegistryDeps;
+  readonly before: Live | null;
 }
 
 interface Assembly {
@@ -163,15 +182,19 @@ interface Assembly {
 
 function assemble(tx: Tx, { policy, children, compiled, withdrawn, revision }: Assembly): Live {
   const tokens = new Map(compiled.keys.map(({ key }) => [key, tokensOf(tx.keys, key, tx.now())]));
-  const none: Tokens = { current: null, leaving: [], revoked: false };
   return {
     policy,
+    revision,
+    pools: compiled.pools,
     children,
+    minted: Map.groupBy(
+      children.filter(({ run }) => run === undefined),
+      ({ parent }) => parent,
+    ),
     withdrawn,
     tokens,
     documents: new Map(compiled.keys.map((document) => [document.key, document])),
     plans: new Map(compiled.plans.map((plan) => [plan.key, plan])),
     specs: new Map(policy.manifests.virtualKeys.map(({ name, spec }) => [name, spec])),
-    snapshot: snapshotOf({ revision, compiled, credentials: policy.credentials, tokens: (key) => tokens.get(key) ?? none }),
   };
 }

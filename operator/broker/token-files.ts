@@ -7,10 +7,8 @@ import { replaceFile } from './replace-file.ts';
 export interface TokenFiles {
   /** Null where there is none, or where what is there is no token. */
   read(key: KeyName): string | null;
-  /** Replaces the file in one step; durable when it returns. */
-  write(key: KeyName, token: string): void;
-  /** Removes every file but those of these keys. */
-  keepOnly(keys: ReadonlySet<KeyName>): void;
+  /** Makes the files be these tokens and no others; each that differs is replaced in one step, durable when it returns. */
+  sync(tokens: ReadonlyMap<KeyName, string>): void;
 }
 
 /** The files below a folder, which is made with mode 0700. Key names are DNS names, so that no path leads out of it. */
@@ -18,19 +16,22 @@ export function openTokenFiles(dir: string): TokenFiles {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const pathOf = (key: KeyName): string => join(dir, ...key.split('/'));
 
+  function read(key: KeyName): string | null {
+    const text = readIfThere(pathOf(key))?.trim() ?? '';
+    return isToken(text) ? text : null;
+  }
+
   return {
-    read(key) {
-      const text = readIfThere(pathOf(key))?.trim() ?? '';
-      return isToken(text) ? text : null;
-    },
-    write(key, token) {
-      mkdirSync(dirname(pathOf(key)), { recursive: true, mode: 0o700 });
-      replaceFile(pathOf(key), `${token}\n`);
-    },
-    keepOnly(keys) {
+    read,
+    sync(tokens) {
+      for (const [key, token] of tokens) {
+        if (read(key) === token) continue;
+        mkdirSync(dirname(pathOf(key)), { recursive: true, mode: 0o700 });
+        replaceFile(pathOf(key), `${token}\n`);
+      }
       for (const { name: namespace } of readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isDirectory())) {
         for (const name of readdirSync(join(dir, namespace))) {
-          if (!keys.has(keyName(namespace, name))) unlinkSync(join(dir, namespace, name));
+          if (!tokens.has(keyName(namespace, name))) unlinkSync(join(dir, namespace, name));
         }
         if (readdirSync(join(dir, namespace)).length === 0) rmdirSync(join(dir, namespace));
       }

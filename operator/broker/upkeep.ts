@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import type { KeyName } from '../../core/key.ts';
-import type { Store, Tx } from '../store/types.ts';
+import type { ChildRow, Store, Tx } from '../store/types.ts';
 import type { RecordEvent } from './lives.ts';
 import type { Live, Registry } from './registry.ts';
-import { type Random, rotateToken } from './tokens.ts';
+import { rotateToken, type TokenPress } from './tokens.ts';
 
 const dayMs = 86_400_000;
 /** The longest sleep, so that a jump of the machine's clock is noticed within it. */
@@ -20,18 +20,17 @@ export interface Upkeep {
   close(): void;
 }
 
-export interface UpkeepDeps {
+export interface UpkeepDeps extends TokenPress {
   readonly store: Store;
   readonly registry: Registry;
   readonly record: RecordEvent;
-  readonly random: Random;
   /** Called where money may have come back. */
   readonly released: () => void;
   readonly logger: Logger;
 }
 
 /** The clockwork; its timer does not keep the process alive. */
-export function createUpkeep({ store, registry, record, random, released, logger }: UpkeepDeps): Upkeep {
+export function createUpkeep({ store, registry, record, released, logger, ...press }: UpkeepDeps): Upkeep {
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
   // Also soon after each start: a laptop may never be up for a day.
@@ -70,9 +69,9 @@ export function createUpkeep({ store, registry, record, random, released, logger
   function run(): void {
     const isNewDay = now() - dailyMs >= dayMs;
     const ended = registry.change((tx, live) => {
-      const minted = rotateDue(tx, live);
-      const value = live.children.some(({ expiresAtMs = Number.POSITIVE_INFINITY }) => expiresAtMs <= tx.now());
-      return { value, changed: value || isNewDay || minted.size > 0, ...(minted.size > 0 && { minted }) };
+      const rotated = rotateDue(tx, live);
+      const value = live.children.some((row) => endOf(row) <= tx.now());
+      return { value, changed: value || isNewDay || rotated };
     });
     if (ended) released();
     if (!isNewDay) return;
@@ -80,14 +79,13 @@ export function createUpkeep({ store, registry, record, random, released, logger
     dailyMs = now();
   }
 
-  function rotateDue(tx: Tx, live: Live): ReadonlyMap<KeyName, string> {
+  function rotateDue(tx: Tx, live: Live): boolean {
     const due = rotationsOf(live).filter(({ dueMs }) => dueMs <= tx.now());
-    return new Map(
-      due.map(({ key, overlapMs }) => {
-        record(tx, { type: 'key_rotated', object: `VirtualKey ${key}`, detail: { reason: 'spec.rotation' } });
-        return [key, rotateToken(tx.keys, key, tx.now(), { overlapMs, random })];
-      }),
-    );
+    for (const { key, overlapMs } of due) {
+      record(tx, { type: 'key_rotated', object: `VirtualKey ${key}`, detail: { reason: 'spec.rotation' } });
+      rotateToken(tx.keys, key, tx.now(), { ...press, overlapMs });
+    }
+    return due.length > 0;
   }
 
   return {
@@ -101,8 +99,12 @@ export function createUpkeep({ store, registry, record, random, released, logger
 }
 
 function dueAt(live: Live): number {
-  const ends = live.children.map(({ expiresAtMs = Number.POSITIVE_INFINITY }) => expiresAtMs);
-  return Math.min(...ends, ...rotationsOf(live).map(({ dueMs }) => dueMs));
+  return Math.min(...live.children.map(endOf), ...rotationsOf(live).map(({ dueMs }) => dueMs));
+}
+
+/** The key of a run stays, expired, until its Pods are gone: their calls are then told so. */
+function endOf({ expiresAtMs = Number.POSITIVE_INFINITY, run }: ChildRow): number {
+  return run === undefined ? expiresAtMs : Number.POSITIVE_INFINITY;
 }
 
 interface Due {

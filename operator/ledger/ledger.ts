@@ -6,7 +6,7 @@ import { slotsAt } from '../../core/budget/slot.ts';
 import type { Grant, GrantAsk, GrantDenial, GrantReply } from '../../core/control.ts';
 import type { NanoUsd } from '../../core/money.ts';
 import type { AccountPlan } from '../../core/policy/documents.ts';
-import type { Tx } from '../store/types.ts';
+import type { EpochRow, Tx } from '../store/types.ts';
 import { booksOf } from './books.ts';
 import { escrowOf } from './escrow.ts';
 import { grantId } from './id.ts';
@@ -22,13 +22,16 @@ export interface Burned {
 
 /**
  * Grants money, requests and rate to a stream, out of every account on the key's path at once. Only evidence earns money: the
- * stream must be stored up to the head that the ask names, its epoch the newest and open, and no earlier one may still hold
+ * stream must be stored up to the head that the ask names, its epoch the newest and not ended, and no earlier one may still hold
  * anything. The same ask again gets the same grant. Throws RangeError for figures that are no whole numbers ≥ 0.
  */
 export function grant(tx: Tx, ask: GrantAsk, plan: AccountPlan): GrantReply {
   checkFigures(ask);
-  const reason = unevidenced(tx, ask, plan);
+  const row = tx.streams.lastEpoch(ask.stream);
+  const reason = unevidenced(tx, row, ask, plan);
   if (reason !== null) return { denial: unavailable(ask.stream, reason) };
+  // Its proxy was taken for gone and is not. What burned stays so; that it may go on keeps its key from being dead on that Pod.
+  if (row?.state === 'abandoned') tx.streams.putEpoch({ ...row, state: 'open' });
   const askId = `${ask.stream}|${ask.epoch}|${ask.askId}`;
   const nowMs = tx.now();
   const books = booksOf(tx);
@@ -69,11 +72,10 @@ export function credit(tx: Tx, grants: readonly string[]): NanoUsd {
 }
 
 /** Why a stream may have no more money; null where it may. */
-function unevidenced(tx: Tx, ask: GrantAsk, plan: AccountPlan): string | null {
-  const row = tx.streams.lastEpoch(ask.stream);
+function unevidenced(tx: Tx, row: EpochRow | null, ask: GrantAsk, plan: AccountPlan): string | null {
   if (row === null || row.key !== plan.key || row.epoch < ask.epoch) return `epoch ${ask.epoch} is not open for ${plan.key}: open an epoch`;
   if (row.epoch > ask.epoch) return `epoch ${ask.epoch} is superseded by ${row.epoch}`;
-  if (row.state !== 'open') return `epoch ${ask.epoch} is ${row.state}: open an epoch`;
+  if (row.state !== 'open' && row.state !== 'abandoned') return `epoch ${ask.epoch} is ${row.state}: open an epoch`;
   if (row.lastSeq < ask.head) return `entries are stored up to ${row.lastSeq} of ${ask.head}: ship the rest`;
   const [oldest] = tx.ledger.openEpochs(ask.stream);
   if (oldest === undefined) return null;

@@ -1,4 +1,4 @@
-import { type Amounts, committed, nothing, openAccount, plus } from '../../core/budget/account.ts';
+import { type Account, type Amounts, committed, nothing, openAccount, plus } from '../../core/budget/account.ts';
 import type { Books } from '../../core/budget/books.ts';
 import type { EscrowCeiling } from '../../core/budget/ceiling.ts';
 import { leftOf } from '../../core/budget/grant.ts';
@@ -21,7 +21,9 @@ export function view(tx: Tx, plan: AccountPlan): AccountView {
 
 /** What a key has spent in its life, by the entries that are stored. */
 export function spent(tx: Tx, key: KeyName): NanoUsd {
-  return settledOf(booksOf(tx), totalOf(key)).nano;
+  const books = booksOf(tx);
+  const id = totalOf(key);
+  return settledOf(books, id, books.account(id)).nano;
 }
 
 /** Keys whose proxies hold unspent what a denial found missing: to be asked for it, be it money, requests or a share of a rate. */
@@ -53,8 +55,9 @@ export function overdrawn(tx: Tx, plans: Iterable<AccountPlan>): readonly KeyNam
 }
 
 function viewOf(books: Books, slot: Slot, escrow: EscrowCeiling | null): AccountView['accounts'][number] {
-  const account = books.account(slot.id) ?? openAccount(slot.startMs, null);
-  const settled = settledOf(books, slot.id);
+  const found = books.account(slot.id);
+  const account = found ?? openAccount(slot.startMs, null);
+  const settled = settledOf(books, slot.id, found);
   const used = plus(settled, account.burned);
   const outstanding = committed(account).nano - used.nano;
   // A sub-agent's cap is what it has had and what its escrow still holds.
@@ -74,8 +77,9 @@ function viewOf(books: Books, slot: Slot, escrow: EscrowCeiling | null): Account
 }
 
 /** What closed grants settled, and what open ones have so far. */
-function settledOf(books: Books, accountId: string): Amounts {
-  const closed = books.account(accountId)?.settled ?? nothing;
+function settledOf(books: Books, accountId: string, account: Account | null): Amounts {
+  const closed = account?.settled ?? nothing;
+  if (account === null || account.holders === 0) return closed;
   return books.holders(accountId).reduce((sum, grant) => plus(sum, grant.settled), closed);
 }
 

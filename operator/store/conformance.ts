@@ -138,16 +138,19 @@ function clocks(name: string, open: OpenStore): void {
 function keys(withStore: WithStore): void {
   withStore('a forgotten key loses its birth and its tokens, and no other key does', (store) => {
     store.transaction(({ keys: rows }) => {
-      const token = { id: 'aa' as TokenId, key, hint: 'vk_…1', createdAtMs: 1, validUntilMs: 9 };
-      const kept = { id: 'bb' as TokenId, key: other, hint: 'vk_…2', createdAtMs: 2 };
+      const sealed = Buffer.from('sealed');
+      const token = { id: 'aa' as TokenId, key, hint: 'vk_…1', createdAtMs: 1, validUntilMs: 9, sealed };
+      const kept = { id: 'bb' as TokenId, key: other, hint: 'vk_…2', createdAtMs: 2, sealed };
+      rows.putCreatedAt(key, 1, 'uid-1');
       rows.putCreatedAt(key, 1);
       rows.putCreatedAt(other, 2);
+      assert.deepEqual([rows.uid(key), rows.uid(other)], ['uid-1', null]);
       rows.putToken(token);
       rows.putToken(kept);
       assert.deepEqual(rows.names(), [key, other]);
       assert.deepEqual(rows.tokens(key), [token]);
       rows.forget(key);
-      assert.equal(rows.createdAt(key), null);
+      assert.deepEqual([rows.createdAt(key), rows.uid(key)], [null, null]);
       assert.deepEqual(rows.names(), [other]);
       assert.deepEqual(rows.tokens(key), []);
       assert.deepEqual(rows.tokens(other), [kept]);
@@ -160,7 +163,7 @@ function keys(withStore: WithStore): void {
 
   withStore('sub-agent keys are kept until dropped', (store) => {
     store.transaction(({ keys: rows }) => {
-      const child = { key: other, parent: key, spec: '{}', createdAtMs: 1, expiresAtMs: 5 };
+      const child = { key: other, parent: key, spec: '{}', createdAtMs: 1, expiresAtMs: 5, run: 'Pod a' };
       rows.putChild(child);
       rows.putChild({ ...child, spec: '{"usdNano":1}' });
       assert.deepEqual(rows.children(), [{ ...child, spec: '{"usdNano":1}' }]);

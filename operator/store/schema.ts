@@ -1,5 +1,5 @@
 /** Version of the tables; a store of a later version is refused. */
-export const schemaVersion = 1;
+export const schemaVersion = 2;
 
 /**
  * All tables. `grant_accounts` has a row for each account of each open grant and for nothing else: it finds holders.
@@ -8,19 +8,20 @@ export const schemaVersion = 1;
 export const schema = `
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
-CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, created_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, created_ms INTEGER NOT NULL, uid TEXT) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tokens (
-  id TEXT PRIMARY KEY, key TEXT NOT NULL, hint TEXT NOT NULL, created_ms INTEGER NOT NULL, valid_until_ms INTEGER
+  id TEXT PRIMARY KEY, key TEXT NOT NULL, hint TEXT NOT NULL, created_ms INTEGER NOT NULL, valid_until_ms INTEGER, sealed BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tokens_by_key ON tokens (key, created_ms);
 CREATE TABLE IF NOT EXISTS children (
-  key TEXT PRIMARY KEY, parent TEXT NOT NULL, spec TEXT NOT NULL, created_ms INTEGER NOT NULL, expires_ms INTEGER
+  key TEXT PRIMARY KEY, parent TEXT NOT NULL, spec TEXT NOT NULL, created_ms INTEGER NOT NULL, expires_ms INTEGER, run TEXT
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS epochs (
   stream TEXT NOT NULL, epoch INTEGER NOT NULL, key TEXT NOT NULL, instance TEXT NOT NULL, nonce TEXT NOT NULL, state TEXT NOT NULL,
   last_seq INTEGER NOT NULL, last_mac TEXT NOT NULL, sealed_key TEXT NOT NULL, PRIMARY KEY (stream, epoch)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS epochs_unsettled ON epochs (instance) WHERE state IN ('open', 'quarantined');
 CREATE TABLE IF NOT EXISTS entries (
   position INTEGER PRIMARY KEY, stream TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, key TEXT NOT NULL, type TEXT NOT NULL,
   previous_mac BLOB NOT NULL, mac BLOB NOT NULL, salt BLOB NOT NULL, body BLOB NOT NULL, UNIQUE (stream, epoch, seq)

@@ -71,7 +71,7 @@ function writer(path: string): string {
     for (let count = 0; count < 100000; count += 1) {
       store.transaction((tx) => {
         tx.keys.putCreatedAt('n/k' + count, count);
-        tx.keys.putToken({ id: 't' + count, key: 'n/k' + count, hint: '', createdAtMs: 1 });
+        tx.keys.putToken({ id: 't' + count, key: 'n/k' + count, hint: '', createdAtMs: 1, sealed: Buffer.alloc(1) });
       });
       writeSync(1, count + '\\n');
     }`;

@@ -36,6 +36,8 @@ export function streamRows(db: DatabaseSync): StreamRows {
     'INSERT INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET key = excluded.key, instance = excluded.instance, nonce = excluded.nonce, state = excluded.state, last_seq = excluded.last_seq, last_mac = excluded.last_mac, sealed_key = excluded.sealed_key',
   );
   const epochs = db.prepare('SELECT * FROM epochs ORDER BY stream, epoch');
+  const unsettled = db.prepare("SELECT * FROM epochs WHERE state IN ('open', 'quarantined') AND instance = ? ORDER BY stream, epoch");
+  const allUnsettled = db.prepare("SELECT * FROM epochs WHERE state IN ('open', 'quarantined') ORDER BY stream, epoch");
   const entry = db.prepare('SELECT * FROM entries WHERE stream = ? AND epoch = ? AND seq = ?');
   const addEntry = db.prepare(
     'INSERT INTO entries (stream, epoch, seq, key, type, previous_mac, mac, salt, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
@@ -56,6 +58,8 @@ export function streamRows(db: DatabaseSync): StreamRows {
       void addEntry.run(...[row.stream, row.epoch, row.seq, row.key, row.type], ...[row.previousMac, row.mac, row.salt, row.body]),
     entries: (after, most) => (entries.all(after, most) as unknown as EntryColumns[]).map(entryRow),
     epochs: () => epochs.all().flatMap((columns) => epochRow(columns) ?? []),
+    unsettledEpochs: (instance) =>
+      (instance === undefined ? allUnsettled.all() : unsettled.all(instance)).flatMap((columns) => epochRow(columns) ?? []),
   };
 }
 

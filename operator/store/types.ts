@@ -27,10 +27,13 @@ export interface Tx {
 export interface KeyRows {
   /** First seen in this life: a re-created key starts a new life (ttl, tokens), but keeps its accounts. */
   createdAt(key: KeyName): number | null;
-  putCreatedAt(key: KeyName, atMs: number): void;
+  /** Uid of the object that began this life; null where manifests bear none, or the life began before it was known. */
+  uid(key: KeyName): string | null;
+  /** Without `uid` that of before stays. */
+  putCreatedAt(key: KeyName, atMs: number, uid?: string): void;
   /** Every key that has a life now, so that those whose manifest went away meanwhile can be told. */
   names(): readonly KeyName[];
-  /** Ends a life: drops createdAt and all tokens. */
+  /** Ends a life: drops createdAt, the uid and all tokens. */
   forget(key: KeyName): void;
   tokens(key: KeyName): readonly TokenRow[];
   putToken(row: TokenRow): void;
@@ -45,14 +48,18 @@ export interface TokenRow {
   readonly hint: string;
   readonly createdAtMs: number;
   readonly validUntilMs?: number;
+  /** The token itself, sealed under the root key. */
+  readonly sealed: Buffer;
 }
-/** A sub-agent key. `spec` is the ChildSpec as JSON. */
+/** A sub-agent key, or the key of one run. `spec` is the ChildSpec as JSON. */
 export interface ChildRow {
   readonly key: KeyName;
   readonly parent: KeyName;
   readonly spec: string;
   readonly createdAtMs: number;
   readonly expiresAtMs?: number;
+  /** Set on the key of a run: the Pod or Job that it is for, e.g. `Pod research-7d9f`. */
+  readonly run?: string;
 }
 
 /** Epochs and entries, exactly once. */
@@ -66,6 +73,8 @@ export interface StreamRows {
   /** All entries in storing order, for tail, verify and reports; `after` is a position from a row, 0 from the start. */
   entries(after: number, most: number): readonly (EntryRow & { readonly position: number })[];
   epochs(): readonly EpochRow[];
+  /** Epochs in state `open` or `quarantined`, which may hold grants, of one proxy or of all. */
+  unsettledEpochs(instance?: string): readonly EpochRow[];
 }
 export interface EpochRow {
   readonly stream: StreamId;

@@ -198,7 +198,7 @@ function denied(input: AdmitInput, output: OutputLimit, denial: GrantDenial): Re
   if (!money || input.candidates.every(({ price }) => price === null))
     return refuse(denial.code, denial.message, { ...retry, limitedBy: denial.limitedBy });
   const affordable = affordableAt(input, denial.availableNano);
-  return refuse(denial.code, `${denial.message} ${advice(affordable, output)}`, { ...retry, limitedBy: denial.limitedBy });
+  return refuse(denial.code, `${denial.message}. ${advice(affordable, output)}`, { ...retry, limitedBy: denial.limitedBy });
 }
 
 /** Four bytes a token of prompt, and a short answer: corrected by use, debt delays the next call. */

@@ -58,6 +58,7 @@ export function callBody(asked: CallAsked, ended: CallEnded): CallBody {
     requestId: asked.requestId,
     requestSha256: asked.bytes === undefined ? undefined : hash('sha256', asked.bytes),
     responseSha256: ended.responseSha256,
+    run: asked.document.run,
     servedModel: ended.servedModel,
     status: ended.status,
     stream: asked.stream ?? false,

@@ -11,8 +11,8 @@ const token = mintToken();
 const retired = mintToken();
 const nowMs = Date.UTC(2026, 10, 20);
 
-function createState(): ServedState {
-  const state = createServedState({ openFunds: () => createPurse(0), now: () => nowMs });
+function createState(isStale: () => boolean = () => false): ServedState {
+  const state = createServedState({ openFunds: () => createPurse(0), now: () => nowMs, isStale });
   const serve = (...ids: readonly TokenId[]): void => {
     const tokens = ids.map((id) => ({ id, hint: '' }));
     state.apply({ kind: 'snapshot', revision: 1, keys: [{ document: keyDocument(), tokens }], pools: [], credentials: [] });
@@ -67,6 +67,16 @@ test('a token that worked before is revoked, one that never did is unknown, and 
   assert.match(message({ 'x-api-key': mintToken() }), /^invalid_key: This key is not known here/);
   assert.match(message({ 'x-api-key': `${token.slice(0, -1)}_` }), /^invalid_key: What was sent as API key is not a KeyForge key/);
   assert.match(message({ 'x-api-key': 'sk-proj-1234' }), /^invalid_key: What was sent as API key is not a KeyForge key/);
+});
+
+test('nobody is known by a policy that is out of date, until it is in date again', () => {
+  let stale = true;
+  const state = createState(() => stale);
+  const found = authenticate(state, { 'x-api-key': token }, nowMs);
+  assert.ok('code' in found);
+  assert.deepEqual([found.code, found.retryAfterSeconds], ['policy_stale', 10]);
+  stale = false;
+  assert.ok('served' in authenticate(state, { 'x-api-key': token }, nowMs));
 });
 
 test('nothing of what was sent is in the message', () => {

@@ -9,11 +9,15 @@ export interface Caller {
   readonly tokenId: TokenId;
 }
 
-/** Finds the caller by the SHA-256 of its token. There is no default principal: no token, no caller. */
+/** Finds the caller by the SHA-256 of its token. There is no default principal: no token, no caller; and nobody by a policy that may be out of date. */
 export function authenticate(state: ServedState, headers: IncomingHttpHeaders, nowMs: number): Caller | Refusal {
   const token = presentedToken(headers);
   if (token === null) {
     return refuse('invalid_key', 'No KeyForge key was sent: set the SDK’s API key to your vk_ token.');
+  }
+  if (state.isStale()) {
+    const message = 'The policy here is out of date, since the KeyForge operator cannot be reached: nothing is served until it can.';
+    return refuse('policy_stale', message, { retryAfterSeconds: 10 });
   }
   const id = tokenId(token);
   const found = state.byToken(id, nowMs);

@@ -1,7 +1,8 @@
-import type { MessagePort } from 'node:worker_threads';
-import { type ControlPort, ControlUnavailable, controlVersion, type Push } from '../../core/control.ts';
+import type { Channel, Message as Received } from '../../core/channel.ts';
+import { type ControlPort, ControlUnavailable, controlVersion } from '../../core/control.ts';
+import { pushReader, type SentPush } from '../../core/push.ts';
 
-/** The control port of an operator at the other end of a message port. */
+/** The control port of an operator at the other end of a channel. */
 export interface ControlClient extends ControlPort {
   /** Every call that waits, and every later one, rejects with ControlUnavailable. */
   close(): void;
@@ -18,23 +19,24 @@ interface Message {
   readonly reply?: unknown;
   readonly error?: string;
   readonly watch?: number;
-  readonly push?: Push;
+  readonly push?: SentPush;
 }
 
 /**
- * Speaks to `serveControl`: JSON text both ways, and bytes beside it, so that nothing passes here that would not pass a network. A call that
- * is not answered within `timeoutMs` (default 10 s) rejects; the operator may still have done it, which every call bears.
+ * Speaks to `serveControl`: JSON text both ways, and bytes beside it, over whatever channel. A call that is not answered within
+ * `timeoutMs` (default 10 s) rejects; the operator may still have done it, which every call bears. A watch that the operator cannot open
+ * closes the channel: a proxy that hears of no change is worse than one that connects again.
  */
-export function connectControl(port: MessagePort, timeoutMs = 10_000): ControlClient {
+export function connectControl(channel: Channel, timeoutMs = 10_000): ControlClient {
   const waiting = new Map<number, Waiting>();
-  const listeners = new Map<number, (push: Push) => void>();
+  const listeners = new Map<number, (push: SentPush) => void>();
   let lastId = 0;
   let closed = false;
 
   function post(id: number, call: string, args: readonly unknown[]): void {
     const [first] = args;
-    if (Buffer.isBuffer(first)) port.postMessage({ text: JSON.stringify({ v: controlVersion, id, call, args: [] }), bytes: first });
-    else port.postMessage(JSON.stringify({ v: controlVersion, id, call, args }));
+    if (Buffer.isBuffer(first)) channel.send(JSON.stringify({ v: controlVersion, id, call }), first);
+    else channel.send(JSON.stringify({ v: controlVersion, id, call, args }));
   }
 
   // The replies come from our own operator, of our own version: their shapes are taken on trust.
@@ -52,9 +54,10 @@ export function connectControl(port: MessagePort, timeoutMs = 10_000): ControlCl
     });
   }
 
-  function receive(text: string): void {
+  function receive({ text }: Received): void {
     const { id, reply, error, watch, push } = JSON.parse(text) as Message;
     if (watch !== undefined && push !== undefined) listeners.get(watch)?.(push);
+    if (id !== undefined && error !== undefined && listeners.has(id)) channel.close(1000, `a watch failed: ${error.slice(0, 80)}`);
     const asker = id === undefined ? undefined : waiting.get(id);
     if (id === undefined || asker === undefined) return;
     waiting.delete(id);
@@ -63,10 +66,9 @@ export function connectControl(port: MessagePort, timeoutMs = 10_000): ControlCl
     else asker.reject(new ControlUnavailable(error));
   }
 
-  function close(): void {
+  function end(): void {
     if (closed) return;
     closed = true;
-    port.close();
     listeners.clear();
     for (const { reject, timer } of waiting.values()) {
       clearTimeout(timer);
@@ -75,8 +77,13 @@ export function connectControl(port: MessagePort, timeoutMs = 10_000): ControlCl
     waiting.clear();
   }
 
-  port.on('message', receive);
-  port.on('close', close);
+  function close(): void {
+    end();
+    channel.close();
+  }
+
+  channel.onMessage(receive);
+  channel.onClose(end);
 
   return {
     open: (request) => ask('open', request),
@@ -90,7 +97,8 @@ export function connectControl(port: MessagePort, timeoutMs = 10_000): ControlCl
       if (closed) return () => {};
       lastId += 1;
       const id = lastId;
-      listeners.set(id, listener);
+      const read = pushReader();
+      listeners.set(id, (push) => listener(read(push)));
       post(id, 'watch', []);
       return () => {
         if (!listeners.delete(id) || closed) return;

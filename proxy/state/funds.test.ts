@@ -226,6 +226,24 @@ test('an ask that was not answered is sent again as it was, so that its grant is
   assert.equal(world.asks[2]?.askId, 'ask-2');
 });
 
+test('an ask that was not answered is sent again though nobody calls any more, so that a recall can have what it brought', async () => {
+  const world = createWorld((_, n) => {
+    if (n === 0) throw new ControlUnavailable('gone');
+    return grant(300);
+  });
+  assert.equal(told(await world.funds.reserve(need(100))), 'grant_unavailable');
+  await settled();
+  world.clock.ms += 3_600_000;
+  world.funds.tick();
+  await settled();
+  assert.deepEqual(
+    world.asks.map(({ askId }) => askId),
+    ['ask-1', 'ask-1'],
+  );
+  world.funds.recall();
+  assert.equal(world.stream.bodies.at(-1)?.type, 'release');
+});
+
 test('a denial of an older, larger ask does not refuse a call that asks for less', async () => {
   const world = createWorld((ask, n) => {
     if (n === 0) throw new ControlUnavailable('gone');

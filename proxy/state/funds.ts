@@ -65,7 +65,7 @@ export function createFunds(deps: FundsDeps): Funds {
   const wallet = createWallet();
   const waiters = new Set<Waiter>();
   let asking: Promise<void> | null = null;
-  let unanswered: Omit<GrantAsk, 'head'> | null = null;
+  let unanswered: { readonly asked: Omit<GrantAsk, 'head'>; readonly shortage: Shortage } | null = null;
   let remainderNano: NanoUsd | undefined;
   /** The ledger's last word since calls began to wait, where that was a "no". */
   let denied: GrantDenial | null = null;
@@ -97,8 +97,8 @@ export function createFunds(deps: FundsDeps): Funds {
   /** Sends one ask and deposits what it brings. The same ask is sent again after a failure: its grant must not be stranded. */
   async function ask(shortage: Shortage): Promise<GrantDenial | null> {
     const { kind: _, ...wanted } = shortage;
-    const asked = unanswered ?? { stream: recorder.stream, epoch: recorder.epoch, askId: deps.newId(), ...wanted };
-    unanswered = asked;
+    const asked = unanswered?.asked ?? { stream: recorder.stream, epoch: recorder.epoch, askId: deps.newId(), ...wanted };
+    unanswered = { asked, shortage };
     const head = recorder.head();
     await shipper.flush(recorder.stream, recorder.epoch, head);
     const sentAtMs = monotonic();
@@ -210,9 +210,10 @@ export function createFunds(deps: FundsDeps): Funds {
     });
   }
 
-  function refill(): void {
+  /** `due`: to be asked for where the wallet itself wants nothing. */
+  function refill(due: Shortage | null): void {
     if (asking !== null || recorder.epoch === 0) return;
-    const shortage = wallet.refill(monotonic());
+    const shortage = wallet.refill(monotonic()) ?? due;
     if (shortage === null) return;
     asking = ask(shortage)
       .catch((error: unknown) => void unavailable(error))
@@ -243,7 +244,7 @@ export function createFunds(deps: FundsDeps): Funds {
     openCall: (requestId, reservation) => recorder.openCall(requestId, reservation),
     settle(reservation, costNano, tokens) {
       const paid = wallet.settle(reservation, costNano, tokens);
-      refill();
+      refill(null);
       return paid;
     },
     cancel: (reservation) => wallet.cancel(reservation),
@@ -258,7 +259,8 @@ export function createFunds(deps: FundsDeps): Funds {
       } catch (error) {
         deps.logger.error({ key: deps.key, err: error }, 'no heartbeat could be written');
       }
-      refill();
+      // What was asked before a connection broke may have been granted: until it is heard of, nobody can spend it or give it back.
+      refill(unanswered?.shortage ?? null);
     },
     halt: (reason) => recorder.halt(reason),
     async close() {

@@ -30,6 +30,8 @@ export interface ServedState {
   readonly pools: ReadonlyMap<PoolName, PoolDocument>;
   /** 0 until the first snapshot. */
   readonly revision: number;
+  /** True where nothing was heard of the operator for so long that what is served may no longer be so. Recovers by itself. */
+  isStale(): boolean;
   byKey(key: KeyName): Served | undefined;
   all(): Iterable<Served>;
   apply(snapshot: Snapshot): void;
@@ -53,6 +55,8 @@ export interface ServedDeps {
   /** Called for each key when it appears; its stream may be opened once `free` has resolved. */
   readonly openFunds: (key: KeyName, free: Promise<void>) => Funds;
   readonly now: () => number;
+  /** Absent: never stale, for an operator in the same process. */
+  readonly isStale?: () => boolean;
 }
 
 /** An empty state. */
@@ -141,6 +145,7 @@ export function createServedState(deps: ServedDeps): ServedState {
     get revision() {
       return revision;
     },
+    isStale: () => deps.isStale?.() === true,
     byKey: (key) => keys.get(key),
     all: () => keys.values(),
     apply(snapshot) {

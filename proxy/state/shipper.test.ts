@@ -100,6 +100,20 @@ test('entries written within the delay travel together, without anyone asking', 
   assert.equal(shipper.behind().entries, 0);
 });
 
+test('the last entries wait for an operator that restarts, for so long and no longer', async (t) => {
+  const { spool, operator, shipper } = createWorld(t);
+  shipper.start();
+  write(spool, newChain());
+  operator.faults.push(...Array.from({ length: 5 }, () => away));
+  await shipper.close(1_000);
+  assert.deepEqual(storedSeqs(operator, stream), [0]);
+  operator.faults.push(...Array.from({ length: 50 }, () => away));
+  write(spool, newChain(other));
+  await shipper.close(10);
+  assert.deepEqual(storedSeqs(operator, other), []);
+  operator.faults.length = 0;
+});
+
 test('a flush ships at once and resolves when the head is stored', async (t) => {
   const { spool, operator, shipper } = createWorld(t);
   shipper.start();

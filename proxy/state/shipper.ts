@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { StreamId } from '../../core/audit/types.ts';
 import { encodeEntries } from '../../core/audit/wire.ts';
@@ -26,8 +27,8 @@ export interface Shipper {
   flush(stream: StreamId, epoch: number, head: number): Promise<void>;
   /** Entries written and not acknowledged. */
   behind(): { readonly entries: number };
-  /** One last attempt to ship everything, then stops. Never rejects. */
-  close(): Promise<void>;
+  /** Ships everything, tried again for so long (default: once) while the operator is away; then stops. Never rejects. */
+  close(withinMs?: number): Promise<void>;
 }
 
 interface Waiter {
@@ -146,9 +147,13 @@ export function createShipper(options: ShipperOptions): Shipper {
       });
     },
     behind: () => ({ entries: spool.owed() }),
-    async close() {
+    async close(withinMs = 0) {
       await shipping;
       await ship();
+      for (let leftMs = withinMs; failures > 0 && leftMs > 0; leftMs -= backOffMs) {
+        await sleep(backOffMs);
+        await ship();
+      }
       started = false;
       if (timer !== null) clearTimeout(timer);
       timer = null;

@@ -1,0 +1,40 @@
+// The operator of the benches' sidecar: a real broker over a real store, sessions over TLS; only who the proxy is is taken on trust.
+// Prints one line: {"url","ca","key"}. `node bench/operator.ts MANIFEST DIR`
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { KeyName } from '../core/key.ts';
+import { sessionTimings } from '../core/session.ts';
+import { createBroker } from '../operator/broker/broker.ts';
+import { readPolicy } from '../operator/broker/policy.ts';
+import type { AttestedScope } from '../operator/control/attest.ts';
+import { makeCertificates, silent, startReplica } from '../operator/control/world.fixture.ts';
+import { dailyBooks } from '../operator/prices/daily.ts';
+import { openSqliteStore } from '../operator/store/sqlite.ts';
+
+const [manifest = '', dir = ''] = process.argv.slice(2);
+mkdirSync(dir, { recursive: true });
+const store = openSqliteStore({ path: join(dir, 'keyforge.db'), clock: Date.now });
+const broker = createBroker({
+  ...{ store, book: dailyBooks(), random: randomBytes, rootKey: randomBytes(32), instance: 'bench', logger: silent },
+  poolProblems: 'refuse',
+  onChange: () => {},
+});
+const { policy } = await readPolicy({ paths: [manifest], secrets: { KEYFORGE_SECRET_OPENAI_BENCH: 'sk-bench' }, missing: 'problem' });
+broker.adopt(policy);
+const key = 'agents/bench' as KeyName;
+const scope: AttestedScope = {
+  kind: 'sidecar',
+  instance: 'bench',
+  key,
+  run: { podUid: 'bench', podName: 'bench' },
+  podCreatedAtMs: Date.now(),
+};
+const certificates = await makeCertificates();
+const replica = await startReplica({
+  attestor: { attest: async () => scope, judge: () => scope },
+  certificates,
+  host: broker,
+  timings: sessionTimings,
+});
+process.stdout.write(`${JSON.stringify({ url: replica.url, ca: certificates.ca, key: broker.token(key) })}\n`);

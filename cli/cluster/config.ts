@@ -1,0 +1,139 @@
+import type { ClusterOptions } from '../../operator/cluster/config.ts';
+import type { Address } from '../address.ts';
+import { isLoopback, levels, type Misuse } from '../config.ts';
+import { type Environment, type Reader, reader } from '../reader.ts';
+
+/** What `keyforge proxy` was asked for. */
+export interface ProxyCommand {
+  /** `wss://HOST:PORT/control`. */
+  readonly controlUrl: string;
+  /** PEM: one root certificate or more. */
+  readonly controlCa: string;
+  readonly tokenFile: string;
+  readonly listen: Address;
+  readonly metricsListen: Address;
+  readonly dataDir: string;
+  readonly logLevel: string;
+}
+
+/** Flags of `keyforge proxy`, each with its `KEYFORGE_*` equivalent; a flag wins. */
+export function readProxyCommand(args: readonly string[], environment: Environment = process.env): ProxyCommand | Misuse {
+  const read = reader(args, environment, {
+    control: { type: 'string' },
+    'control-ca': { type: 'string' },
+    'token-file': { type: 'string' },
+    listen: { type: 'string' },
+    'metrics-listen': { type: 'string' },
+    data: { type: 'string' },
+    'log-level': { type: 'string' },
+  });
+  const command: ProxyCommand = {
+    controlUrl: required(read, 'control'),
+    controlCa: required(read, 'control-ca'),
+    tokenFile: read.text('token-file') ?? '/var/run/secrets/kubernetes.io/serviceaccount/token',
+    listen: read.address('listen', '127.0.0.1:8787'),
+    metricsListen: read.address('metrics-listen', '0.0.0.0:9464'),
+    dataDir: read.text('data') ?? '/var/lib/keyforge',
+    logLevel: logLevel(read),
+  };
+  noWords(read);
+  if (command.controlUrl !== '' && !/^wss:\/\/[^/]+\/control$/.test(command.controlUrl)) {
+    read.problem(
+      `--control: ${command.controlUrl} is no address of an operator, such as wss://keyforge-operator.keyforge-system.svc:443/control`,
+    );
+  }
+  if (command.controlCa !== '' && !command.controlCa.includes('-----BEGIN CERTIFICATE-----')) {
+    read.problem('--control-ca: not a certificate; give the text of a PEM file, the operator’s root');
+  }
+  return read.problems.length > 0 ? { problems: read.problems } : command;
+}
+
+/** What `keyforge operator` was asked for. */
+export type OperatorCommand = Omit<ClusterOptions, 'identity' | 'logger'> & { readonly logLevel: string };
+
+/** Flags of `keyforge operator`, each with its `KEYFORGE_*` equivalent; a flag wins. */
+export function readOperatorCommand(args: readonly string[], environment: Environment = process.env): OperatorCommand | Misuse {
+  const read = reader(args, environment, {
+    kubeconfig: { type: 'string' },
+    namespace: { type: 'string' },
+    data: { type: 'string' },
+    listen: { type: 'string' },
+    'metrics-listen': { type: 'string' },
+    'admin-listen': { type: 'string' },
+    service: { type: 'string' },
+    'service-port': { type: 'string' },
+    'webhook-configuration': { type: 'string' },
+    'certificate-dir': { type: 'string' },
+    'pool-namespaces': { type: 'string' },
+    'proxy-image': { type: 'string' },
+    'proxy-image-digests': { type: 'string' },
+    'proxy-image-pull-policy': { type: 'string' },
+    'gateway-service-account': { type: 'string' },
+    'gateway-url': { type: 'string' },
+    'log-level': { type: 'string' },
+  });
+  const namespace = required(read, 'namespace');
+  const pullPolicy = read.text('proxy-image-pull-policy') ?? 'IfNotPresent';
+  const port = Number(read.text('service-port') ?? '443');
+  if (!Number.isInteger(port) || port < 1 || port > 65_535) read.problem(`--service-port: ${read.text('service-port')} is no port`);
+  const command: OperatorCommand = {
+    kubeconfig: read.text('kubeconfig') ?? 'in-cluster',
+    namespace,
+    dataDir: read.text('data') ?? '/var/lib/keyforge',
+    listen: read.address('listen', '0.0.0.0:8443'),
+    metricsListen: read.address('metrics-listen', '0.0.0.0:9464'),
+    adminListen: read.address('admin-listen', '127.0.0.1:8788'),
+    service: { name: read.text('service') ?? 'keyforge-operator', port },
+    webhookConfiguration: read.text('webhook-configuration') ?? 'keyforge-injector',
+    certificateDir: read.text('certificate-dir') ?? null,
+    poolNamespaces: words(read.text('pool-namespaces')) ?? [namespace],
+    proxyImage: required(read, 'proxy-image'),
+    proxyImageDigests: words(read.text('proxy-image-digests')) ?? [],
+    proxyImagePullPolicy: isPullPolicy(pullPolicy) ? pullPolicy : 'IfNotPresent',
+    gatewayServiceAccount: read.text('gateway-service-account') ?? null,
+    gatewayUrl: origin(read, 'gateway-url'),
+    logLevel: logLevel(read),
+  };
+  noWords(read);
+  if (!isLoopback(command.adminListen.host))
+    read.problem(`--admin-listen: ${command.adminListen.host} is not loopback; use 127.0.0.1 and kubectl port-forward`);
+  if (!isPullPolicy(pullPolicy)) read.problem(`--proxy-image-pull-policy: ${pullPolicy} is none of ${pullPolicies.join(', ')}`);
+  const odd = command.proxyImageDigests.find((digest) => !/^sha256:[0-9a-f]{64}$/.test(digest));
+  if (odd !== undefined) read.problem(`--proxy-image-digests: ${odd} is no digest such as sha256:… with 64 hexadecimal digits`);
+  return read.problems.length > 0 ? { problems: read.problems } : command;
+}
+
+const pullPolicies = ['Always', 'IfNotPresent', 'Never'] as const;
+
+function isPullPolicy(text: string): text is (typeof pullPolicies)[number] {
+  return pullPolicies.some((known) => known === text);
+}
+
+function required(read: Reader, name: string): string {
+  const value = read.text(name);
+  if (value === undefined) read.problem(`--${name} is missing (or KEYFORGE_${name.toUpperCase().replaceAll('-', '_')})`);
+  return value ?? '';
+}
+
+function origin(read: Reader, name: string): string | null {
+  const url = read.text(name) ?? null;
+  if (url !== null && !/^https?:\/\/[^/\s]+$/.test(url)) {
+    read.problem(`--${name}: ${url} is no origin; give it as http://keyforge-gateway.keyforge-system.svc, without a path`);
+  }
+  return url;
+}
+
+function logLevel(read: Reader): string {
+  const level = read.text('log-level') ?? 'info';
+  if (!levels.includes(level)) read.problem(`--log-level: ${level} is none of ${levels.join(', ')}`);
+  return level;
+}
+
+function words(text: string | undefined): readonly string[] | undefined {
+  const list = text?.split(',').map((word) => word.trim());
+  return list?.filter((word) => word !== '');
+}
+
+function noWords({ positionals, problem }: Reader): void {
+  if (positionals.length > 0) problem(`unexpected words: ${positionals.join(' ')}`);
+}

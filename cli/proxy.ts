@@ -1,0 +1,69 @@
+import { readFile } from 'node:fs/promises';
+import { pino } from 'pino';
+import { loggerOptions } from '../operator/config.ts';
+import { startProxy } from '../proxy/main.ts';
+import { connectOperator } from '../proxy/state/session.ts';
+import { bootId } from './boot-id.ts';
+import { readProxyCommand } from './cluster/config.ts';
+import type { UpStreams } from './up.ts';
+
+/** So long without the operator, and the policy at hand may be followed no further. */
+const policyStaleMs = 3_600_000;
+
+const proxyUsage = `keyforge proxy --control wss://HOST:PORT/control [--listen 127.0.0.1:8787] [--metrics-listen 0.0.0.0:9464]
+               [--data /var/lib/keyforge] [--token-file FILE] [--log-level LEVEL]
+
+The data plane in a cluster: the sidecar of one Pod, or the gateway. What it serves the operator decides, which knows it by its Pod.
+
+  --control URL          the operator's control port
+  --control-ca PEM       text of the operator's root certificate; best as KEYFORGE_CONTROL_CA
+  --token-file FILE      service account token for the audience keyforge.dev/control
+                         (default /var/run/secrets/kubernetes.io/serviceaccount/token)
+  --listen ADDR          where agents call (default 127.0.0.1:8787)
+  --metrics-listen ADDR  /metrics, /healthz, /readyz (default 0.0.0.0:9464)
+  --data DIR             records until the operator holds them; must outlive a restart (default /var/lib/keyforge)
+  --log-level LEVEL      trace debug info warn error fatal silent (default info); JSON on stderr
+
+Each flag can be given as KEYFORGE_CONTROL and so on; the flag wins. SIGTERM lets calls in flight finish.
+Exit code: 0 done, 1 failed, 2 wrong usage.
+`;
+
+/** `keyforge proxy`: resolves to the exit code once it was told to stop. */
+export async function runProxy(args: readonly string[], io: UpStreams): Promise<number> {
+  if (args.includes('--help') || args.includes('-h')) {
+    io.stdout.write(proxyUsage);
+    return 0;
+  }
+  const command = readProxyCommand(args);
+  if ('problems' in command) {
+    for (const problem of command.problems) io.stderr.write(`keyforge proxy: ${problem}\n`);
+    return 2;
+  }
+  const { controlUrl, controlCa, tokenFile, dataDir, listen, metricsListen } = command;
+  const logger = pino(loggerOptions(command.logLevel), pino.destination({ dest: 2, sync: true })).child({ component: 'proxy' });
+  const monotonic = (): number => performance.now();
+  const session = connectOperator({
+    ...{ url: controlUrl, ca: controlCa, logger, monotonic, random: Math.random },
+    readToken: async () => (await readFile(tokenFile, 'utf8')).trim(),
+  });
+  const stopped = new Promise<null>((resolve) => {
+    if (io.stop.aborted) resolve(null);
+    else io.stop.addEventListener('abort', () => resolve(null), { once: true });
+  });
+  const starting = startProxy({
+    ...{ control: session, instance: session.instance, dataDir, bootId: bootId(), listen, metricsListen, logger },
+    isStale: () => monotonic() - session.lastContact() > policyStaleMs,
+    waitingFor() {
+      const state = session.state();
+      return state.kind === 'connected' ? null : `the operator has not let this proxy in: ${state.reason}`;
+    },
+  });
+  const proxy = await Promise.race([starting, stopped]);
+  if (proxy !== null) {
+    logger.info({ url: proxy.url, metrics: proxy.metricsUrl }, 'serving');
+    await stopped;
+    await proxy.close();
+  }
+  session.close();
+  return 0;
+}

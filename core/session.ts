@@ -1,0 +1,52 @@
+import { controlVersion } from './control.ts';
+
+/** Why an operator closes a session; the code of the WebSocket's close frame. */
+export const closeCodes = {
+  /** The first message was no hello, or a frame could not be read. */
+  protocol: 4400,
+  /** What the operator saw of the Pod changed in kind: say hello again. */
+  renew: 4401,
+  /** Not entitled: the token, the Pod, its proxy container or its image. Credentials are dropped at once. */
+  refused: 4403,
+  /** No hello in time. */
+  helloLate: 4408,
+  /** A later session of the same proxy took its place. */
+  replaced: 4409,
+  /** The Pod has ended or is deleted. Credentials are dropped at once. */
+  gone: 4410,
+  /** Not now: the operator or the API server is busy, starting or ending, or the Pod is not far enough. */
+  unready: 4503,
+} as const;
+
+/** Milliseconds that both sides go by. */
+export const sessionTimings = {
+  /** From the open socket to the hello. */
+  helloMs: 5_000,
+  /** Between two heartbeats of the operator. */
+  beatMs: 5_000,
+  /** So long without a sign of the other side, and it is dead. */
+  silenceMs: 15_000,
+  /** Between two hellos of a proxy in one session: projected tokens are renewed on disk. */
+  renewMs: 300_000,
+  /** So long after the last attestation the operator makes another by itself. */
+  attestMs: 600_000,
+  /** So long a session lives while the API server cannot be asked. */
+  unattestedMs: 3_600_000,
+} as const;
+
+export type SessionTimings = { readonly [Name in keyof typeof sessionTimings]: number };
+
+/** Largest message of a proxy, in bytes: a batch of entries has at most 1 MiB and one entry more. */
+export const proxyMessageBytes: number = 4 * 1_048_576;
+/** Largest message of an operator, in bytes: a snapshot for a gateway. */
+export const operatorMessageBytes: number = 64 * 1_048_576;
+
+/** The operator's answer to a hello. */
+export type HelloReply =
+  | { readonly id: number; readonly reply: { readonly instance: string } }
+  | { readonly id: number; readonly error: string; readonly code: 'unready' | 'refused' };
+
+/** The text of a hello. `token` is the proxy's projected service account token, a secret. */
+export function helloText(id: number, token: string): string {
+  return JSON.stringify({ v: controlVersion, id, hello: { token } });
+}

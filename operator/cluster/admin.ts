@@ -1,0 +1,50 @@
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import { createAdminApi } from '../api/app.ts';
+import { type AdminServer, listenAdmin } from '../api/server.ts';
+import type { KeyDesk } from '../broker/key-desk.ts';
+import { managedLabel, managedValue } from '../controllers/names.ts';
+import { secrets } from '../kube/resources.ts';
+import { type KubeClient, KubeError } from '../kube/types.ts';
+
+/** Item `token` opens the admin API: who may read it rules every key. */
+export const adminSecret = 'keyforge-admin';
+
+export interface AdminDeps {
+  readonly client: KubeClient;
+  readonly namespace: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly desk: KeyDesk;
+  readonly logger: Logger;
+}
+
+/** The admin API on the loopback of the operator's Pod, to be reached by `kubectl port-forward`; its token is made at first use. */
+export async function startClusterAdmin({ client, namespace, listen, desk, logger }: AdminDeps): Promise<AdminServer> {
+  const token = await readToken(client, namespace);
+  return listenAdmin(createAdminApi({ desk, token, logger }), listen);
+}
+
+async function readToken(client: KubeClient, namespace: string): Promise<string> {
+  const at = { namespace, name: adminSecret };
+  const held = tokenOf((await client.get(secrets, at))?.['data']);
+  if (held !== null) return held;
+  const made = randomBytes(32).toString('base64url');
+  const metadata = { ...at, labels: { [managedLabel]: managedValue } };
+  const secret = { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', metadata, data: { token: Buffer.from(made).toString('base64') } };
+  try {
+    await client.create(secrets, secret);
+    return made;
+  } catch (error) {
+    if (!(error instanceof KubeError && error.reason === 'AlreadyExists')) throw error;
+  }
+  const theirs = tokenOf((await client.get(secrets, at))?.['data']);
+  if (theirs === null)
+    throw new Error(`Secret ${namespace}/${adminSecret} has no item token of at least 32 characters: delete it, and it is made anew`);
+  return theirs;
+}
+
+function tokenOf(data: unknown): string | null {
+  const { token } = (data ?? {}) as { readonly token?: unknown };
+  const text = typeof token === 'string' ? Buffer.from(token, 'base64').toString() : '';
+  return text.length >= 32 ? text : null;
+}

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { test } from 'node:test';
+import { createClusterMetrics, createOperatorMetricsServer } from './metrics.ts';
+
+test('scrapes that follow one another read the accounts of all keys once', async (t) => {
+  let reads = 0;
+  const nothing = (): ReadonlyMap<string, number> => new Map();
+  const { registry } = createClusterMetrics({
+    keys() {
+      reads += 1;
+      return new Map([['active', 2]]);
+    },
+    sessions: () => 0,
+    leads: () => true,
+    problems: nothing,
+    staleSeconds: nothing,
+    certificateExpiry: () => 0,
+    podsWithoutProxy: () => 0,
+  });
+  const server = createOperatorMetricsServer(registry, () => null);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const { port } = server.address() as AddressInfo;
+  const texts = await Promise.all(Array.from({ length: 20 }, async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text()));
+  assert.ok(texts.every((text) => text.includes('keyforge_operator_keys{state="active"} 2')));
+  assert.equal(reads, 1);
+});

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { request } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { before, type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { connect, type TLSSocket } from 'node:tls';
+import { makeCertificates, silent, type TestCertificates } from '../control/world.fixture.ts';
+import { createRoom, limitCrowd } from './crowd.ts';
+import { createOperatorServer } from './server.ts';
+
+let certificates: TestCertificates;
+before(async () => {
+  certificates = await makeCertificates();
+});
+
+/** Answers each review with the size of its body. */
+async function start(t: TestContext): Promise<number> {
+  const server = createOperatorServer(async (body) => ({ status: 200, body: { echo: body } }), silent);
+  server.setSecureContext({ cert: certificates.cert, key: certificates.key });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+async function open(t: TestContext, port: number): Promise<TLSSocket> {
+  const socket = connect({ port, host: '127.0.0.1', ca: certificates.ca });
+  socket.on('error', () => {});
+  t.after(() => socket.destroy());
+  await once(socket, 'secureConnect');
+  return socket;
+}
+
+function post(port: number, body: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const options = { port, host: '127.0.0.1', ca: certificates.ca, path: '/inject', method: 'POST', agent: false };
+    const sent = request(options, async (response) => {
+      let text = '';
+      for await (const part of response) text += part;
+      resolve(`${response.statusCode} ${text}`);
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+test('a review is answered, and what is no JSON is told apart by whoever reviews', async (t) => {
+  const port = await start(t);
+  assert.equal(await post(port, '{"a":1}'), '200 {"echo":{"a":1}}');
+  assert.equal(await post(port, 'no'), '200 {"echo":null}');
+});
+
+test('half-sent reviews of one address take so much memory and no more, and give it back', async (t) => {
+  const port = await start(t);
+  const half = `POST /inject HTTP/1.1\r\nHost: x\r\nContent-Length: 8000000\r\n\r\n${' '.repeat(7_000_000)}`;
+  const sockets = await Promise.all(Array.from({ length: 8 }, () => open(t, port)));
+  let ended = 0;
+  const closings = sockets.map(
+    (socket) =>
+      new Promise<void>((resolve) => {
+        socket.on('close', () => {
+          ended += 1;
+          resolve();
+        });
+        socket.resume();
+        socket.write(half);
+      }),
+  );
+  while (ended < 4) await sleep(2);
+  for (const socket of sockets) socket.destroy();
+  await Promise.all(closings);
+  while (!(await post(port, `"${'x'.repeat(1_000_000)}"`).catch(() => '')).startsWith('200')) await sleep(2);
+});
+
+test('room is shared by all, bounded for each address, and comes back', () => {
+  const room = createRoom({ bytes: 10, perAddressBytes: 6 });
+  assert.ok(room.take('a', 6));
+  assert.ok(!room.take('a', 1));
+  assert.ok(room.take('b', 4));
+  assert.ok(!room.take('c', 1));
+  room.leave('a', 6);
+  assert.ok(room.take('c', 6));
+});
+
+test('connections of one address beyond the bound are ended, and one that left makes room', async (t) => {
+  const server = createOperatorServer(async () => ({ status: 200, body: {} }), silent);
+  limitCrowd(server, 1);
+  server.setSecureContext({ cert: certificates.cert, key: certificates.key });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const first = await open(t, port);
+  await assert.rejects(open(t, port));
+  first.destroy();
+  for (let isIn = false; !isIn; )
+    isIn = await open(t, port)
+      .then(() => true)
+      .catch(() => false);
+});

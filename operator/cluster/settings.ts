@@ -1,0 +1,31 @@
+import { openAuthority } from '../certificates/authority.ts';
+import { openCertificateFiles } from '../certificates/files.ts';
+import type { Authority } from '../certificates/types.ts';
+import type { RenderSettings } from '../injector/types.ts';
+import type { KubeClient } from '../kube/types.ts';
+import type { ClusterOptions } from './config.ts';
+
+const resources = { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory: '256Mi' } };
+
+/** What Pods are injected with now. */
+export function settingsOf({ proxyImage, proxyImagePullPolicy, service, namespace }: ClusterOptions, authority: Authority): RenderSettings {
+  return {
+    image: proxyImage,
+    imagePullPolicy: proxyImagePullPolicy,
+    controlUrl: `wss://${service.name}.${namespace}.svc:${service.port}/control`,
+    rootCertificate: authority.rootPem(),
+    resources,
+  };
+}
+
+/** The operator's certificate: its own, or one that somebody else renews in a folder. */
+export function openTrust(
+  { certificateDir, service, namespace, logger }: ClusterOptions,
+  client: KubeClient,
+  clock: () => number,
+): Promise<Authority> {
+  const host = `${service.name}.${namespace}.svc`;
+  const dnsNames = [host, `${host}.cluster.local`];
+  if (certificateDir !== null) return openCertificateFiles(certificateDir, { dnsNames, clock, logger });
+  return openAuthority({ client, namespace, dnsNames, clock, logger });
+}

@@ -1,0 +1,122 @@
+import type { PoolName } from '../../core/manifest/types.ts';
+import type { Events } from '../kube/events.ts';
+import { secrets } from '../kube/resources.ts';
+import type { KubeClient, KubeObject } from '../kube/types.ts';
+import type { Random } from '../vault/aead.ts';
+import { isUpToDate, sealPool, vaultSecretName } from '../vault.ts';
+import { announce } from './announce.ts';
+import type { Caches } from './caches.ts';
+import { isGone } from './declared.ts';
+import { managedLabel, managedValue, poolAnnotation, vaultLabel } from './names.ts';
+import type { OpenedVault } from './opened-vaults.ts';
+import type { PolicyController } from './policy.ts';
+import { gatherCredentials, type PoolCredentials, poolReady } from './pool-state.ts';
+import { idOf, readPool } from './read.ts';
+import type { RootKeys } from './root-ring.ts';
+import { conditionsFor, type StatusWriter } from './status-writer.ts';
+
+/** A source Secret whose metadata did not change is looked at again after this long, should a change have been missed. */
+const resyncMs = 600_000;
+
+export interface ProviderPoolDeps {
+  /** Its writes fail where this replica does not lead. */
+  readonly client: KubeClient;
+  readonly caches: Pick<Caches, 'pools'>;
+  readonly namespace: string;
+  readonly poolNamespaces: readonly string[];
+  readonly policy: Pick<PolicyController, 'verdict' | 'consumers'>;
+  readonly vault: (pool: PoolName) => OpenedVault;
+  readonly rootKeys: RootKeys;
+  readonly status: StatusWriter;
+  readonly events: Events;
+  readonly random: Random;
+  readonly clock: () => number;
+}
+
+/** Brings the vault Secret and the status of one pool to what they should be; a pool that is gone leaves nothing behind. */
+export function createProviderPoolWork(deps: ProviderPoolDeps): (pool: PoolName) => Promise<{ readonly againInMs?: number }> {
+  const { client, rootKeys } = deps;
+
+  return async (pool) => {
+    const [namespace = '', name = ''] = pool.split('/');
+    const object = deps.caches.pools.get({ namespace, name });
+    if (object === undefined || isGone(object) || !deps.poolNamespaces.includes(namespace)) {
+      await removeVault(pool);
+      if (object !== undefined && !isGone(object)) await tellStatus(pool, object, notServed(namespace));
+      return {};
+    }
+    await rootKeys.ensure();
+    const vault = deps.vault(pool);
+    const { manifest } = readPool(object);
+    if (manifest === null) {
+      // What the vault holds stays as it is: the last good version of the pool is served with it.
+      await tellStatus(pool, object, { credentials: null, vault });
+      return {};
+    }
+    const credentials = gatherCredentials(manifest, await readSources(namespace, manifest.keys), vault.credentials);
+    await writeVault(pool, vault, credentials);
+    await tellStatus(pool, object, { credentials, vault });
+    return { againInMs: resyncMs };
+  };
+
+  async function readSources(
+    namespace: string,
+    keys: readonly { readonly secretRef: { readonly name: string } }[],
+  ): Promise<ReadonlyMap<string, KubeObject | null>> {
+    const names = [...new Set(keys.map(({ secretRef }) => secretRef.name))];
+    return new Map(await Promise.all(names.map(async (name) => [name, await client.get(secrets, { namespace, name })] as const)));
+  }
+
+  async function writeVault(pool: PoolName, vault: OpenedVault, { wanted, isWhole }: PoolCredentials): Promise<void> {
+    const ring = rootKeys.ring();
+    if (ring === undefined) return;
+    // What cannot be opened may yet be mended by putting a root key back: it is overwritten only by the whole.
+    if (vault.problem !== null && !isWhole) return;
+    if (wanted.length === 0) return removeVault(pool);
+    if (vault.secret !== null && isUpToDate(pool, vault.secret['data'], wanted, ring)) return;
+    await client.apply(secrets, {
+      apiVersion: 'v1',
+      kind: 'Secret',
+      type: 'Opaque',
+      metadata: {
+        name: vaultSecretName(pool),
+        namespace: deps.namespace,
+        labels: { [managedLabel]: managedValue, [vaultLabel]: 'pool' },
+        annotations: { [poolAnnotation]: pool },
+      },
+      data: sealPool(pool, wanted, ring, deps.random),
+    });
+  }
+
+  async function removeVault(pool: PoolName): Promise<void> {
+    const { secret } = deps.vault(pool);
+    if (secret?.metadata.uid === undefined) return;
+    await client.remove(secrets, { namespace: deps.namespace, name: secret.metadata.name }, { uid: secret.metadata.uid });
+  }
+
+  async function tellStatus(
+    pool: PoolName,
+    object: KubeObject,
+    found: { readonly credentials: PoolCredentials | null; readonly vault: OpenedVault } | ReturnType<typeof notServed>,
+  ): Promise<void> {
+    const states = 'vault' in found ? (found.credentials?.states ?? []) : [];
+    const problem = 'vault' in found ? (rootKeys.problem() ?? found.vault.problem) : null;
+    const stated =
+      'vault' in found
+        ? poolReady({ pool, verdict: deps.policy.verdict(idOf('ProviderPool', pool), object.metadata.uid), states, problem })
+        : found;
+    const conditions = conditionsFor(deps.status.latest(object), [stated], deps.clock());
+    announce(deps.events, deps.status.latest(object), conditions);
+    await deps.status.write(object, {
+      conditions,
+      observedGeneration: object.metadata.generation,
+      credentials: states,
+      consumers: deps.policy.consumers(pool),
+    });
+  }
+}
+
+function notServed(namespace: string) {
+  const message = `namespace ${namespace} is not among the operator's --pool-namespaces; add it there, or move the pool`;
+  return { type: 'Ready', status: 'False', reason: 'NamespaceNotServed', message } as const;
+}

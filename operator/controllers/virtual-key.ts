@@ -1,0 +1,126 @@
+import type { KeyName } from '../../core/key.ts';
+import type { Events } from '../kube/events.ts';
+import { secrets } from '../kube/resources.ts';
+import { type KubeClient, KubeError, type KubeObject } from '../kube/types.ts';
+import { announce } from './announce.ts';
+import type { Caches } from './caches.ts';
+import { isGone } from './declared.ts';
+import type { PolicyHost } from './host.ts';
+import { type Decision, decide, type Gathered, secretNameOf } from './key-decision.ts';
+import { rotateAnnotation } from './names.ts';
+import type { PolicyController } from './policy.ts';
+import { idOf } from './read.ts';
+import type { SpendBook } from './spend.ts';
+import { conditionsFor, type StatusWriter, statusOf } from './status-writer.ts';
+import { retirement } from './token-secret.ts';
+
+export interface VirtualKeyDeps {
+  /** Its writes fail where this replica does not lead. */
+  readonly client: KubeClient;
+  readonly host: PolicyHost;
+  readonly caches: Pick<Caches, 'keys' | 'namespaces'>;
+  readonly policy: Pick<PolicyController, 'verdict' | 'spec' | 'unserved'>;
+  readonly spend: SpendBook;
+  readonly status: StatusWriter;
+  readonly events: Events;
+  readonly gatewayUrl: string | null;
+  readonly clock: () => number;
+}
+
+/** Brings the token Secret and the status of one key to what they should be. */
+export function createVirtualKeyWork(deps: VirtualKeyDeps): (key: KeyName) => Promise<{ readonly againInMs?: number }> {
+  const { client, host } = deps;
+  /** Values of the annotation that were acted upon, should writing the status have failed. */
+  const handled = new Map<KeyName, string>();
+
+  return async (key) => {
+    const gathered = await gather(key);
+    if (gathered === null) return {};
+    const decision = decide(gathered);
+    await apply(gathered, decision);
+    await tellStatus(gathered, decision);
+    return { againInMs: decision.againInMs };
+  };
+
+  async function gather(key: KeyName): Promise<Gathered | null> {
+    const [namespace = '', name = ''] = key.split('/');
+    const cached = deps.caches.keys.get({ namespace, name });
+    if (cached === undefined || isGone(cached)) {
+      handled.delete(key);
+      deps.spend.forget(key);
+      return null;
+    }
+    // Into a namespace that ends nothing can be written, and all that is there goes with it.
+    const home = deps.caches.namespaces.get({ name: namespace });
+    // Of a key that was made again a moment ago the broker still holds the token of the one before.
+    const verdict = deps.policy.verdict(idOf('VirtualKey', key), cached.metadata.uid);
+    if ((home !== undefined && isGone(home)) || verdict === undefined) return null;
+    const object = deps.status.latest(cached);
+    const rotated = rotateOnce(key, object);
+    const spec = deps.policy.spec(key);
+    const secretName = secretNameOf(cached, verdict, spec);
+    const before = statusOf(object)['secretName'];
+    const [secret, former] = await Promise.all([
+      client.get(secrets, { namespace, name: secretName }),
+      typeof before === 'string' && before !== secretName ? client.get(secrets, { namespace, name: before }) : null,
+    ]);
+    const document = host.document(key);
+    const path = [...(document?.path ?? []), key].flatMap((step) => {
+      const spec = deps.policy.spec(step);
+      return spec === undefined ? [] : [{ key: step, spec }];
+    });
+    return {
+      key,
+      object,
+      verdict,
+      spec,
+      document,
+      token: host.token(key),
+      path,
+      secretName,
+      secret,
+      former,
+      ...deps.spend.shown(key),
+      unserved: deps.policy.unserved(),
+      gatewayUrl: deps.gatewayUrl,
+      rotated,
+      nowMs: deps.clock(),
+    };
+  }
+
+  /** The value of the annotation that is done with; a new one rotates first. */
+  function rotateOnce(key: KeyName, object: KubeObject): string | undefined {
+    const wanted = object.metadata.annotations?.[rotateAnnotation]?.slice(0, 64);
+    const told = statusOf(object)['rotated'];
+    const done = handled.get(key) ?? (typeof told === 'string' ? told : undefined);
+    if (wanted === undefined || wanted === '' || wanted === done) return done;
+    if (deps.policy.spec(key)?.issueToken !== true) return done;
+    host.rotate(key, undefined, `annotation ${rotateAnnotation}`);
+    handled.set(key, wanted);
+    return wanted;
+  }
+
+  async function apply({ object, secret }: Gathered, { write, retire }: Decision): Promise<void> {
+    const { namespace } = object.metadata;
+    if (write?.kind === 'create') await client.create(secrets, write.wanted);
+    if (write?.kind === 'apply') {
+      const { wanted } = write;
+      const uid = secret?.metadata.uid;
+      // The uid: had the Secret that we looked at been replaced meanwhile, this would overwrite somebody else's.
+      await client.apply(secrets, { ...wanted, metadata: { ...wanted.metadata, ...(uid !== undefined && { uid }) } });
+    }
+    for (const old of retire) {
+      const at = { ...(namespace !== undefined && { namespace }), name: old.metadata.name };
+      await client.patch(secrets, at, retirement(old, object)).catch((error: unknown) => {
+        // Gone, or another Secret by now: both are what was wanted.
+        if (!(error instanceof KubeError && [404, 409, 422].includes(error.status))) throw error;
+      });
+    }
+  }
+
+  async function tellStatus({ object, nowMs }: Gathered, { conditions: stated, fields }: Decision): Promise<void> {
+    const conditions = conditionsFor(object, stated, nowMs);
+    announce(deps.events, object, conditions);
+    await deps.status.write(object, { conditions, observedGeneration: object.metadata.generation, ...fields });
+  }
+}

@@ -1,0 +1,109 @@
+import type { JsonPatchOperation } from '../kube/types.ts';
+import type { PlacedContainer } from './containers.ts';
+import { differences, list, record } from './json.ts';
+import { agentPort } from './names.ts';
+import { because } from './reasons.ts';
+import type { Reason } from './types.ts';
+
+/** An item of a container's `env`. */
+type Variable = Readonly<Record<string, unknown>> & { readonly name: string };
+
+/** What to do to one container's environment. */
+export interface EnvironmentChange {
+  readonly patch: readonly JsonPatchOperation[];
+  readonly warnings: readonly Reason[];
+}
+
+const origin = `http://127.0.0.1:${agentPort}`;
+const loopback = ['127.0.0.1', 'localhost', '::1'];
+
+/** Base URL and key variables of one provider's SDKs; set together or not at all, lest a key go to the wrong place. */
+const pairs = [
+  { title: 'OpenAI', urls: { OPENAI_BASE_URL: `${origin}/v1` }, keys: ['OPENAI_API_KEY'] },
+  { title: 'Anthropic', urls: { ANTHROPIC_BASE_URL: origin }, keys: ['ANTHROPIC_API_KEY'] },
+  { title: 'Gemini', urls: { GOOGLE_GEMINI_BASE_URL: origin }, keys: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'] },
+] as const;
+
+/** Our variables come first, so that the container's own may refer to them by `$(NAME)`. */
+export function environmentChange({ path, name, container }: PlacedContainer, secretName: string): EnvironmentChange {
+  const present = list(container['env']).map(record);
+  const choices = pairs.map((pair) => choosePair(pair, secretName, present, name));
+  const added = choices.flatMap(({ variables }) => variables);
+  const loopbackChange = passLoopback(present, `${path}/env`);
+  const unseen =
+    list(container['envFrom']).length > 0 && added.length > 0
+      ? [because('EnvironmentUnseen', `container ${name}: our provider variables override what its envFrom sets`)]
+      : [];
+  return {
+    // Replacements go first: what is put in front moves every index.
+    patch: [...loopbackChange.replaced, ...addFirst(container['env'], [...added, ...loopbackChange.added], `${path}/env`)],
+    warnings: [...choices.flatMap(({ warnings }) => warnings), ...unseen, ...loopbackChange.warnings(name)],
+  };
+}
+
+function choosePair(
+  pair: (typeof pairs)[number],
+  secretName: string,
+  present: readonly Readonly<Record<string, unknown>>[],
+  container: string,
+): { readonly variables: readonly Variable[]; readonly warnings: readonly Reason[] } {
+  const wanted: readonly Variable[] = [
+    ...Object.entries(pair.urls).map(([name, value]) => ({ name, value })),
+    ...pair.keys.map((name) => ({ name, valueFrom: { secretKeyRef: { name: secretName, key: 'api-key' } } })),
+  ];
+  const own = present.find(({ name, ...rest }) =>
+    wanted.some((variable) => variable.name === name && differences({ name, ...rest }, variable, '').length > 0),
+  );
+  if (own !== undefined) {
+    const message = `container ${container} sets ${own['name']} itself: its ${pair.title} variables are left alone`;
+    return { variables: [], warnings: [because('EnvironmentSet', message)] };
+  }
+  return { variables: wanted.filter(({ name }) => !present.some((each) => each['name'] === name)), warnings: [] };
+}
+
+/** NO_PROXY in both spellings: clients differ in which one they look at first, so the absent one takes what the other says. */
+function passLoopback(
+  present: readonly Readonly<Record<string, unknown>>[],
+  path: string,
+): {
+  readonly replaced: readonly JsonPatchOperation[];
+  readonly added: readonly Variable[];
+  readonly warnings: (container: string) => readonly Reason[];
+} {
+  const spellings = ['NO_PROXY', 'no_proxy'] as const;
+  // The last of several of one name is what counts.
+  const places = spellings.map((name) => present.findLastIndex((variable) => variable['name'] === name));
+  const found = places.flatMap((place) => (place < 0 ? [] : [present[place] ?? {}]));
+  const computed = found.find((variable) => variable['valueFrom'] !== undefined && variable['valueFrom'] !== null);
+  if (computed !== undefined) {
+    const message = (container: string) =>
+      `container ${container} takes ${computed['name']} from elsewhere: see to it that it holds 127.0.0.1`;
+    return { replaced: [], added: [], warnings: (container) => [because('EnvironmentSet', message(container))] };
+  }
+  const example = String(found[0]?.['value'] ?? '');
+  const replaced: JsonPatchOperation[] = [];
+  const added: Variable[] = [];
+  for (const [index, name] of spellings.entries()) {
+    const place = places[index] ?? -1;
+    const value = String(place < 0 ? example : (present[place]?.['value'] ?? ''));
+    const extended = withLoopback(value);
+    if (place < 0) added.push({ name, value: extended });
+    else if (extended !== value) replaced.push({ op: 'add', path: `${path}/${place}/value`, value: extended });
+  }
+  return { replaced, added, warnings: () => [] };
+}
+
+function withLoopback(value: string): string {
+  const hosts = value
+    .split(',')
+    .map((host) => host.trim())
+    .filter((host) => host !== '');
+  if (hosts.includes('*') || loopback.every((host) => hosts.includes(host))) return value;
+  return [...hosts, ...loopback.filter((host) => !hosts.includes(host))].join(',');
+}
+
+function addFirst(env: unknown, variables: readonly Variable[], path: string): readonly JsonPatchOperation[] {
+  if (variables.length === 0) return [];
+  if (!Array.isArray(env)) return [{ op: 'add', path, value: variables }];
+  return variables.map((value, index) => ({ op: 'add', path: `${path}/${index}`, value }));
+}

@@ -1,0 +1,35 @@
+import { credentialVariables } from '../../core/credential-variables.ts';
+import { otherContainers } from './containers.ts';
+import { list, record } from './json.ts';
+import { because } from './reasons.ts';
+import type { Pod, Reason } from './types.ts';
+
+/** Keys that tell by their shape whose they are: OpenAI, Anthropic and OpenRouter (sk-…), Google (AIza…, AQ.…), AWS (AKIA…, ABSK…). */
+const shapes = /(?:^|[^\w-])(?:sk-[\w-]{20,}|AIza[\w-]{35}|AQ\.[\w-]{30,}|(?:AKIA|ASIA)[0-9A-Z]{16}|ABSK[\w+/=]{40,})/;
+
+/** Variables in which providers' keys are kept, for those whose shape tells nothing. */
+const names: ReadonlySet<string> = new Set([...credentialVariables, 'AWS_SECRET_ACCESS_KEY']);
+
+/** Placeholders such as `unused` are shorter, or words. */
+const randomText = /^(?=.*[0-9])[\w+/=.-]{20,}$/;
+
+/** The first provider key that stands as a literal in any container's env, named without its value; null where none does. */
+export function rawProviderKey(pod: Pod): Reason | null {
+  for (const { name, container } of otherContainers(pod)) {
+    for (const variable of list(container['env']).map(record)) {
+      if (!isRawKey(String(variable['name']), variable['value'])) continue;
+      return because(
+        'RawProviderKey',
+        `container ${name} has a provider’s key in env ${variable['name']}: revoke that key, put its successor into a ProviderPool, and remove the variable`,
+      );
+    }
+  }
+  return null;
+}
+
+/** True for a value that a provider would take; `vk_…` is ours. */
+function isRawKey(name: string, value: unknown): boolean {
+  if (typeof value !== 'string') return false;
+  if (shapes.test(value)) return true;
+  return names.has(name) && randomText.test(value) && !value.startsWith('vk_');
+}

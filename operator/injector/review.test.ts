@@ -1,0 +1,139 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { JsonPatchOperation } from '../kube/types.ts';
+import { drift } from './compare.ts';
+import { agentPod, key, patched, settings } from './pod.fixture.ts';
+import { type ReviewAnswer, type ReviewDeps, reviewAdmission } from './review.ts';
+import type { Injection, Pod } from './types.ts';
+
+interface Answered {
+  readonly answer: ReviewAnswer;
+  readonly outcomes: readonly (readonly [string, string, Injection['kind']])[];
+  readonly asked: readonly string[];
+}
+
+async function ask(request: Readonly<Record<string, unknown>>, deps: Partial<ReviewDeps> = {}): Promise<Answered> {
+  const outcomes: [string, string, Injection['kind']][] = [];
+  const asked: string[] = [];
+  const answer = await reviewAdmission(
+    {
+      apiVersion: 'admission.k8s.io/v1',
+      kind: 'AdmissionReview',
+      request: {
+        uid: 'u-1',
+        resource: { group: '', version: 'v1', resource: 'pods' },
+        operation: 'CREATE',
+        namespace: 'agents',
+        ...request,
+      },
+    },
+    {
+      findKey: async (namespace, name) => {
+        asked.push(`${namespace}/${name}`);
+        return key;
+      },
+      settings: () => settings,
+      kubernetes: { minor: 37 },
+      onOutcome: (namespace, name, { kind }) => outcomes.push([namespace, name, kind]),
+      ...deps,
+    },
+  );
+  return { answer, outcomes, asked };
+}
+
+function response({ answer }: Answered): Record<string, unknown> {
+  assert.equal(answer.status, 200);
+  return answer.body['response'] as Record<string, unknown>;
+}
+
+test('what no API server sends does not fill the log: names are bounded, and a namespace is one', async () => {
+  const { outcomes } = await ask({ object: agentPod(), name: 'x'.repeat(1_000_000) });
+  assert.equal(outcomes[0]?.[1].length, 253);
+  for (const namespace of ['', 'x'.repeat(64), '../kube-system', 'a b']) {
+    const { answer, asked } = await ask({ object: agentPod(), namespace });
+    assert.deepEqual([answer.status, asked], [400, []], namespace);
+  }
+});
+
+test('a Pod from a template, without name and namespace of its own, is patched for the request’s namespace', async () => {
+  const { metadata, ...rest } = agentPod();
+  const object = { ...rest, metadata: { labels: metadata.labels, annotations: metadata.annotations, generateName: 'agent-' } };
+  const answered = await ask({ object });
+  const { uid, allowed, patchType, patch } = response(answered);
+  assert.deepEqual([uid, allowed, patchType], ['u-1', true, 'JSONPatch']);
+  const operations: JsonPatchOperation[] = JSON.parse(Buffer.from(String(patch), 'base64').toString());
+  assert.deepEqual(drift(patched(object as unknown as Pod, operations), settings), []);
+  assert.deepEqual(answered.asked, ['agents/research-agent']);
+  assert.deepEqual(answered.outcomes, [['agents', 'agent-*', 'patch']]);
+});
+
+test('a dry run gets the same answer and leaves no trace', async () => {
+  const answered = await ask({ object: agentPod(), dryRun: true });
+  assert.ok(response(answered)['patch']);
+  assert.deepEqual(answered.outcomes, []);
+});
+
+test('a refusal tells reason and advice', async () => {
+  const answered = await ask({ object: agentPod({ hostPID: true }) });
+  assert.deepEqual(response(answered), {
+    uid: 'u-1',
+    allowed: false,
+    status: {
+      code: 403,
+      reason: 'Forbidden',
+      message: 'HostPID: /spec/hostPID: the proxy’s memory would be open to the Pod; set hostPID: false',
+    },
+  });
+  assert.deepEqual(answered.outcomes, [['agents', 'agent', 'refuse']]);
+});
+
+test('Kubernetes before 1.29 is refused for Pods that opt in, and for no other', async () => {
+  const kubernetes = { minor: 28 };
+  assert.match(JSON.stringify(response(await ask({ object: agentPod() }, { kubernetes }))), /KubernetesTooOld.*1\.28/);
+  const plain = { ...agentPod(), metadata: { name: 'web' } };
+  assert.deepEqual(response(await ask({ object: plain }, { kubernetes })), { uid: 'u-1', allowed: true });
+});
+
+test('a look-up that fails refuses the Pod for now, and tells nothing of the cause', async () => {
+  const findKey = async () => {
+    throw new Error('secret cause');
+  };
+  const { status } = response(await ask({ object: agentPod() }, { findKey })) as { status: { code: number; message: string } };
+  assert.equal(status.code, 503);
+  assert.match(status.message, /^VirtualKeyUnreadable: VirtualKey agents\/research-agent could not be looked up/);
+});
+
+test('a Pod that did not opt in costs no look-up', async () => {
+  const answered = await ask({ object: { ...agentPod(), metadata: { name: 'web', annotations: { 'keyforge.dev/virtual-key': 'x' } } } });
+  assert.deepEqual([response(answered), answered.asked], [{ uid: 'u-1', allowed: true }, []]);
+});
+
+test('updates, subresources and other kinds pass untouched', async () => {
+  for (const request of [
+    { operation: 'UPDATE' },
+    { subResource: 'ephemeralcontainers' },
+    { resource: { group: 'apps', version: 'v1', resource: 'deployments' } },
+  ]) {
+    assert.deepEqual(response(await ask({ object: agentPod(), ...request })), { uid: 'u-1', allowed: true });
+  }
+});
+
+test('warnings are short, whatever the Pod’s size', async () => {
+  const containers = Array.from({ length: 60 }, (_, i) => ({
+    name: `${'x'.repeat(60)}${i}`,
+    image: 'x',
+    env: [{ name: 'GOOGLE_GEMINI_BASE_URL', value: '' }],
+  }));
+  const warnings = response(await ask({ object: agentPod({ containers }) }))['warnings'] as string[];
+  assert.equal(warnings.length, 30);
+  assert.ok(warnings.every((each) => each.length <= 120));
+});
+
+test('what is no AdmissionReview is answered with 400', async () => {
+  const deps = { findKey: async () => key, settings: () => settings, kubernetes: { minor: 37 }, onOutcome: () => {} };
+  for (const body of [null, 'x', [], {}, { kind: 'AdmissionReview', apiVersion: 'admission.k8s.io/v1beta1', request: { uid: 'x' } }]) {
+    assert.equal((await reviewAdmission(body, deps)).status, 400);
+  }
+  assert.equal((await ask({ object: null })).answer.status, 400);
+  assert.equal((await ask({ object: { spec: {} }, namespace: 7 })).answer.status, 400);
+});

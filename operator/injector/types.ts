@@ -1,0 +1,48 @@
+import type { JsonPatchOperation, KubeObject } from '../kube/types.ts';
+
+/** What every injected proxy has in common: the operator's configuration. */
+export interface RenderSettings {
+  /** Pinned by digest in production: `registry/keyforge-proxy@sha256:…`. */
+  readonly image: string;
+  readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
+  /** `wss://keyforge-operator.keyforge-system.svc:443/control`. */
+  readonly controlUrl: string;
+  /** PEM of the long-lived root under which the operator's certificates are issued. */
+  readonly rootCertificate: string;
+  readonly resources: { readonly requests: Readonly<Record<string, string>>; readonly limits: Readonly<Record<string, string>> };
+}
+
+/** The one shape of a proxy in a Pod: plain JSON, with every default that the API server would write. */
+export interface RenderedProxy {
+  readonly container: Readonly<Record<string, unknown>>;
+  readonly volumes: readonly Readonly<Record<string, unknown>>[];
+}
+
+/** Why a Pod is not injected, or why a pair of variables is not set: the same word in events, logs and metrics. */
+export interface Reason {
+  readonly reason: string;
+  /** What, which object, what to do. */
+  readonly message: string;
+}
+
+export type Injection =
+  /** `warnings` are told to whoever created the Pod; e.g. a pair of variables that the Pod sets itself. */
+  | { readonly kind: 'patch'; readonly patch: readonly JsonPatchOperation[]; readonly warnings: readonly Reason[] }
+  /** Not opted in, or injected already: nothing to do. */
+  | ({ readonly kind: 'skip' } & Reason)
+  /** The Pod must not be created as it stands. */
+  | ({ readonly kind: 'refuse' } & Reason);
+
+/** What the injector must know of the named key. */
+export interface InjectedKey {
+  /** The Secret that holds its token, item `api-key`, in the Pod's namespace. */
+  readonly secretName: string;
+  /** `spec.delivery` holds Sidecar. */
+  readonly sidecar: boolean;
+}
+
+/** Finds a VirtualKey; null where there is none. May look at the API server, for a key that was applied together with the Pod. */
+export type FindKey = (namespace: string, name: string) => Promise<InjectedKey | null>;
+
+/** A Pod as JSON. */
+export type Pod = KubeObject;

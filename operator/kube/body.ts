@@ -1,0 +1,38 @@
+import { StringDecoder } from 'node:string_decoder';
+
+/** A body was longer than allowed; nothing of it is kept. */
+export class BodyTooLarge extends Error {
+  override readonly name = 'BodyTooLarge';
+}
+
+/** The whole body as text; rejects with BodyTooLarge over `mostBytes`, and as the stream does. */
+export async function readBody(body: AsyncIterable<Uint8Array>, mostBytes: number): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of body) {
+    length += chunk.length;
+    if (length > mostBytes) throw new BodyTooLarge(`over ${mostBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+/** Each non-empty line as it completes; rejects with BodyTooLarge where one is longer than `mostLength`. */
+export async function* readLines(body: AsyncIterable<Uint8Array>, mostLength: number): AsyncGenerator<string> {
+  const decoder = new StringDecoder('utf8');
+  let parts: string[] = []; // of the line not complete yet: joined once, or a line in many chunks costs the square of its length
+  let length = 0;
+  for await (const chunk of body) {
+    const pieces = decoder.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)).split('\n');
+    const rest = pieces.pop() ?? '';
+    for (const piece of pieces) {
+      const line = parts.join('') + piece;
+      parts = [];
+      length = 0;
+      if (line !== '') yield line;
+    }
+    parts.push(rest);
+    length += rest.length;
+    if (length > mostLength) throw new BodyTooLarge(`a line over ${mostLength} characters`);
+  }
+}

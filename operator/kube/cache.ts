@@ -1,0 +1,62 @@
+import type { KubeObject, ObjectPlace } from './types.ts';
+
+/** What a reflector knows; tells each difference once. */
+export interface Cache {
+  get(place: ObjectPlace): KubeObject | undefined;
+  all(): readonly KubeObject[];
+  /** The resourceVersion up to which everything is known. */
+  version(): string;
+  /** A complete list: what it lacks is gone. */
+  replace(objects: readonly KubeObject[], version: string): void;
+  /** One event of a watch; one that is not newer than what is known is dropped, so that doubled and late events do no harm. */
+  take(type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK', object: KubeObject): void;
+}
+
+/** `tell` must not throw. */
+export function createCache(tell: (kind: 'put' | 'gone', object: KubeObject, previous: KubeObject | undefined) => void): Cache {
+  const objects = new Map<string, KubeObject>();
+  let known = '';
+
+  function put(key: string, object: KubeObject): void {
+    const previous = objects.get(key);
+    if (previous !== undefined && previous.metadata.resourceVersion === object.metadata.resourceVersion) return;
+    objects.set(key, object);
+    tell('put', object, previous);
+  }
+
+  function drop(key: string, last?: KubeObject): void {
+    const previous = objects.get(key);
+    if (previous === undefined) return;
+    objects.delete(key);
+    tell('gone', last ?? previous, previous);
+  }
+
+  return {
+    get: (place) => objects.get(keyOf(place)),
+    all: () => [...objects.values()],
+    version: () => known,
+    replace(listed, version) {
+      known = version;
+      const keys = new Set(listed.map(({ metadata }) => keyOf(metadata)));
+      for (const key of [...objects.keys()]) if (!keys.has(key)) drop(key);
+      for (const object of listed) put(keyOf(object.metadata), object);
+    },
+    take(type, object) {
+      const version = object.metadata.resourceVersion ?? '';
+      if (!isNewer(version, known)) return;
+      known = version;
+      if (type === 'DELETED') drop(keyOf(object.metadata), object);
+      else if (type !== 'BOOKMARK') put(keyOf(object.metadata), object);
+    },
+  };
+}
+
+function keyOf({ namespace = '', name }: ObjectPlace): string {
+  return `${namespace}/${name}`;
+}
+
+/** Of one kind they are decimal and grow (KEP-5504); where a server of another make says something else, its order is taken as it comes. */
+function isNewer(version: string, than: string): boolean {
+  if (!/^[0-9]+$/.test(version) || !/^[0-9]+$/.test(than)) return version !== than;
+  return version.length === than.length ? version > than : version.length > than.length;
+}

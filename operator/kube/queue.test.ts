@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, test } from 'node:test';
+import { pino } from 'pino';
+import { createQueue, type Queue, type QueueOptions } from './queue.ts';
+import { KubeError, KubeUnreachable } from './types.ts';
+import { sleep, until } from './until.fixture.ts';
+
+const logger = pino({ level: 'silent' });
+
+describe('the queue', () => {
+  let queue: Queue;
+  afterEach(() => queue.close());
+
+  function open(work: QueueOptions['work'], more: Partial<QueueOptions> = {}): Queue {
+    queue = createQueue({ work, concurrency: 2, backOff: { firstMs: 20, mostMs: 80 }, logger, random: () => 1, ...more });
+    return queue;
+  }
+
+  test('a key waits once however often it is added', async () => {
+    const worked: string[] = [];
+    open(async (key) => void worked.push(key), { concurrency: 1 });
+    for (let i = 0; i < 100; i += 1) for (const key of ['a', 'b', 'c']) queue.add(key);
+    await queue.idle();
+    assert.deepEqual(worked, ['a', 'b', 'c', 'a']); // `a` was in work when it was added again
+  });
+
+  test('never works one key twice at a time, and no more keys than it may; a key added meanwhile is worked again', async () => {
+    const inWork: string[] = [];
+    let most = 0;
+    let runs = 0;
+    open(async (key) => {
+      assert.ok(!inWork.includes(key));
+      inWork.push(key);
+      most = Math.max(most, inWork.length);
+      runs += 1;
+      if (runs < 10) queue.add(key);
+      await sleep(2);
+      inWork.splice(inWork.indexOf(key), 1);
+    });
+    for (const key of ['a', 'b', 'c', 'd']) queue.add(key);
+    await queue.idle();
+    assert.equal(most, 2);
+    assert.ok(runs > 10);
+  });
+
+  test('a failure is tried again after doubling waits, and success resets them', async () => {
+    const atMs: number[] = [];
+    open(async () => {
+      atMs.push(performance.now());
+      if (atMs.length !== 4) throw new Error('no');
+    });
+    queue.add('a');
+    await until(() => atMs.length === 4);
+    queue.add('a');
+    await until(() => atMs.length === 6);
+    const [one = 0, two = 0, three = 0, , again = 0] = atMs.slice(1).map((ms, i) => ms - (atMs[i] ?? 0));
+    assert.ok(one >= 19 && two >= 39 && three >= 79, `${one} ${two} ${three}`);
+    assert.ok(again >= 19 && again < 60, `${again}`);
+  });
+
+  test('Retry-After of a refusal prolongs the wait', async () => {
+    const atMs: number[] = [];
+    open(async () => {
+      atMs.push(performance.now());
+      if (atMs.length === 1) throw new KubeError(429, 'TooManyRequests', 'later', 200);
+    });
+    queue.add('a');
+    await until(() => atMs.length === 2);
+    assert.ok((atMs[1] ?? 0) - (atMs[0] ?? 0) >= 199);
+  });
+
+  test('comes back when the work asks for it, and at the earlier of two dates', async () => {
+    let runs = 0;
+    const startMs = performance.now();
+    open(async () => {
+      runs += 1;
+      return runs === 1 ? { againInMs: 30 } : undefined;
+    });
+    queue.add('a');
+    queue.addAfter('b', 10_000);
+    queue.addAfter('b', 10);
+    queue.addAfter('b', 5_000);
+    await until(() => runs === 3);
+    assert.ok(performance.now() - startMs < 1_000);
+  });
+
+  test('with the API server away, 500 keys make few attempts; when it is back, all are done', async () => {
+    let away = true;
+    let attempts = 0;
+    const done = new Set<string>();
+    open(
+      async (key) => {
+        attempts += 1;
+        if (away) throw new KubeUnreachable('refused');
+        done.add(key);
+      },
+      { random: () => 0 },
+    );
+    for (let i = 0; i < 500; i += 1) queue.add(`key-${i}`);
+    await sleep(450);
+    assert.ok(attempts >= 3 && attempts <= 5, `${attempts} attempts`);
+    away = false;
+    await until(() => done.size === 500);
+  });
+
+  test('close starts nothing more and waits for what is in work', async () => {
+    let ended = false;
+    let runs = 0;
+    open(async () => {
+      runs += 1;
+      queue.add('a');
+      await sleep(30);
+      ended = true;
+    });
+    queue.add('a');
+    queue.addAfter('b', 5);
+    await queue.close();
+    assert.deepEqual([ended, runs], [true, 1]);
+    queue.add('c');
+    await sleep(20);
+    assert.equal(runs, 1);
+  });
+
+  test('failures are told', async () => {
+    const told: string[] = [];
+    open(() => Promise.reject(new Error('no')), { onError: (key, error) => told.push(`${key} ${(error as Error).message}`) });
+    queue.add('a');
+    await queue.idle();
+    assert.deepEqual(told, ['a no']);
+  });
+});

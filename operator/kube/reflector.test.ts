@@ -1,0 +1,304 @@
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { pino } from 'pino';
+import { connectKube } from './client.ts';
+import { type FakeApi, type Fault, startFakeApi } from './fake-api.fixture.ts';
+import { createReflector, type Reflector, type ReflectorOptions, type Timings } from './reflector.ts';
+import { secrets } from './resources.ts';
+import type { KubeClient } from './types.ts';
+import { sleep, until } from './until.fixture.ts';
+
+const logger = pino({ level: 'silent' });
+const timings: Timings = { pageSize: 3, watchMs: 60_000, silenceMs: 400, shortMs: 50, backOff: { firstMs: 10, mostMs: 40 } };
+const place = (name: string) => ({ namespace: 'agents', name });
+
+describe('the reflector', () => {
+  let api: FakeApi;
+  let client: KubeClient;
+  let reflector: Reflector;
+  let told: string[];
+
+  beforeEach(async () => {
+    api = await startFakeApi();
+    client = connectKube({ kubeconfig: api.kubeconfig, logger, timeoutMs: 3_000 });
+    told = [];
+  });
+  afterEach(async () => {
+    await reflector.close();
+    await client.close();
+    await api.close();
+  });
+
+  function reflect(options: Partial<ReflectorOptions> = {}): Promise<void> {
+    const onChange: ReflectorOptions['onChange'] = (kind, object) => told.push(`${kind} ${object.metadata.name}`);
+    reflector = createReflector({ client, resource: secrets, scope: {}, onChange, logger, timings, ...options });
+    reflector.start();
+    return reflector.synced;
+  }
+  const put = (name: string, more: object = {}) => api.put(secrets, { metadata: place(name), ...more });
+  const lists = () => api.requests.filter(({ query }) => query.get('watch') === null).length;
+  const watches = () => api.requests.filter(({ query }) => query.get('watch') === 'true');
+  const names = () =>
+    reflector
+      .all()
+      .map(({ metadata }) => metadata.name)
+      .toSorted()
+      .join(' ');
+  const faultOnWatch = (fault: Fault) => (request: { readonly query: URLSearchParams }) =>
+    request.query.get('watch') === 'true' ? fault : undefined;
+
+  test('lists in pages, then follows', async () => {
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f', 'g']) put(name);
+    await reflect();
+    assert.equal(names(), 'a b c d e f g');
+    assert.equal(lists(), 3);
+    put('h');
+    api.drop(secrets, place('a'));
+    await until(() => told.includes('gone a'));
+    assert.equal(names(), 'b c d e f g h');
+    assert.equal(reflector.get(place('h'))?.kind, 'Secret');
+    assert.equal(watches()[0]?.query.get('allowWatchBookmarks'), 'true');
+    assert.ok(Number(watches()[0]?.query.get('timeoutSeconds')) >= 60);
+  });
+
+  test('asks the server for metadata alone, and for its own labels alone', async () => {
+    api.put(secrets, { metadata: { ...place('ours'), labels: { of: 'us' } }, data: { password: 'x' } });
+    put('theirs', { data: { password: 'x' } });
+    await reflect({ scope: { labelSelector: 'of=us', content: 'metadata' } });
+    api.put(secrets, { metadata: { ...place('new'), labels: { of: 'us' } }, data: { password: 'x' } });
+    await until(() => told.includes('put new'));
+    assert.equal(names(), 'new ours');
+    assert.ok(reflector.all().every((object) => !('data' in object) && object.kind === 'Secret'));
+    assert.equal(api.requests[0]?.headers.accept, 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1');
+    assert.equal(watches()[0]?.headers.accept, 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1');
+  });
+
+  test('keeps only what transform leaves', async () => {
+    api.put(secrets, { metadata: { ...place('a'), managedFields: [] }, data: { password: 'x' } });
+    await reflect({ transform: ({ metadata }) => ({ metadata }) });
+    assert.deepEqual(Object.keys(reflector.get(place('a')) ?? {}), ['metadata']);
+  });
+
+  test('resumes at its last bookmark when a watch ends, without listing again', async () => {
+    put('a');
+    await reflect();
+    await until(() => watches().length === 1);
+    api.put({ ...secrets, plural: 'others' }, { metadata: place('x') }); // moves the version on, unseen but for the bookmark
+    const staleMs = reflector.staleForMs();
+    await until(() => reflector.staleForMs() < staleMs);
+    await sleep(50);
+    api.cut();
+    await until(() => watches().length === 2);
+    put('b');
+    await until(() => told.includes('put b'));
+    assert.equal(lists(), 1);
+    assert.equal(watches()[1]?.query.get('resourceVersion'), '102');
+    assert.deepEqual(told, ['put a', 'put b']);
+  });
+
+  for (const goneAs of ['status', 'stream'] as const) {
+    test(`410 as ${goneAs}: lists again, and tells of what was deleted while it was away`, async () => {
+      api.goneAs = goneAs;
+      for (const name of ['a', 'b', 'c', 'd']) put(name);
+      await reflect();
+      await until(() => watches().length === 1);
+      api.fault = faultOnWatch('reset');
+      api.cut();
+      await until(() => watches().length === 2);
+      api.drop(secrets, place('b'));
+      put('d', { changed: true });
+      put('e');
+      api.compact();
+      api.fault = () => undefined;
+      await until(() => told.includes('put e'));
+      assert.equal(names(), 'a c d e');
+      assert.deepEqual(told.slice(4), ['gone b', 'put d', 'put e']);
+      put('f');
+      await until(() => told.includes('put f'));
+    });
+  }
+
+  test('a black hole is left after the silence, and staleness shows it', async () => {
+    await reflect();
+    await until(() => watches().length === 1);
+    await sleep(500);
+    assert.equal(watches().length, 1, 'bookmarks are signs of life');
+    api.fault = faultOnWatch('mute');
+    api.cut();
+    await until(() => reflector.staleForMs() > 300);
+    put('a');
+    api.fault = () => undefined;
+    await until(() => told.includes('put a'));
+    assert.ok(reflector.staleForMs() < 300);
+    assert.equal(lists(), 1);
+  });
+
+  test('a list that hangs or is slow is given up and tried again', async () => {
+    api.fault = () => (api.requests.length === 1 ? 'hang' : api.requests.length === 2 ? { delayMs: 250 } : undefined);
+    put('a');
+    const hasty = connectKube({ kubeconfig: api.kubeconfig, logger, timeoutMs: 200 });
+    await reflect({ client: hasty });
+    assert.equal(names(), 'a');
+    assert.ok(lists() >= 3);
+    await hasty.close();
+  });
+
+  test('while the API server is away the requests are few, and nothing is lost after', async () => {
+    put('a');
+    put('b');
+    await reflect();
+    await until(() => watches().length === 1);
+    const before = api.requests.length;
+    let turn = 0;
+    const faults: Fault[] = ['reset', { status: 500 }, { status: 503 }, { status: 403 }, 'reset'];
+    api.fault = () => faults[turn++ % faults.length];
+    api.cut();
+    await sleep(400);
+    const during = api.requests.length - before;
+    assert.ok(during >= 5 && during <= 24, `${during} requests in 400 ms with waits of 20 to 40 ms`);
+    api.drop(secrets, place('a'));
+    api.fault = () => undefined;
+    await until(() => told.includes('gone a'));
+    assert.equal(names(), 'b');
+  });
+
+  test('what an API server that is back refuses is asked again soon, however long it was away', async () => {
+    put('a');
+    await reflect({ timings: { ...timings, backOff: { firstMs: 10, mostMs: 60_000 } } });
+    await until(() => watches().length === 1);
+    api.fault = () => 'reset';
+    api.cut();
+    // After waits of 10, 20, 40, 80 ms at most, the next may take 160 ms, and the one after that 320 ms.
+    const before = api.requests.length;
+    await until(() => api.requests.length === before + 5);
+    api.drop(secrets, place('a'));
+    api.compact();
+    api.fault = () => undefined;
+    await until(() => api.requests.length > before + 5);
+    const backMs = performance.now();
+    await until(() => told.includes('gone a'));
+    assert.ok(performance.now() - backMs < 100);
+  });
+
+  test('waits as long as Retry-After says', async () => {
+    api.fault = () => (api.requests.length === 1 ? { status: 429, retryAfter: '1' } : undefined);
+    await reflect();
+    const [first, second] = api.requests;
+    assert.ok((second?.atMs ?? 0) - (first?.atMs ?? 0) >= 990);
+  });
+
+  test('watches that end at once are not repeated in a hot loop', async () => {
+    await reflect();
+    await until(() => watches().length === 1);
+    api.fault = faultOnWatch({ status: 200 });
+    api.cut();
+    await sleep(300);
+    assert.ok(watches().length < 20, `${watches().length} watches`);
+  });
+
+  test('doubled and late events tell nothing, and bring nothing back', async () => {
+    await reflect();
+    await until(() => watches().length === 1);
+    const old = put('a');
+    const now = put('a', { changed: true });
+    await until(() => told.length === 2);
+    api.say({ type: 'MODIFIED', object: old });
+    api.say({ type: 'ADDED', object: now });
+    api.drop(secrets, place('a'));
+    api.say({ type: 'MODIFIED', object: now });
+    api.say({ type: 'DELETED', object: now });
+    put('b');
+    await until(() => told.includes('put b'));
+    assert.deepEqual(told, ['put a', 'put a', 'gone a', 'put b']);
+    assert.equal(names(), 'b');
+  });
+
+  test('a callback that throws, and a line that is no JSON, stop nothing', async () => {
+    await reflect({
+      onChange: (_, object) => {
+        told.push(object.metadata.name);
+        throw new Error('a mistake');
+      },
+    });
+    await until(() => watches().length === 1);
+    put('a');
+    await until(() => told.length === 1);
+    api.say('{"type":');
+    await until(() => watches().length === 2);
+    put('b');
+    await until(() => told.includes('b'));
+    assert.equal(names(), 'a b');
+  });
+
+  test('at rest nothing is told: neither by bookmarks nor by new watches nor by lists', async () => {
+    for (const name of ['a', 'b', 'c', 'd']) put(name);
+    await reflect();
+    await until(() => watches().length === 1);
+    api.cut();
+    await until(() => watches().length === 2);
+    api.compact();
+    api.cut();
+    await until(() => lists() === 4 && watches().length === 4);
+    await sleep(50);
+    assert.equal(told.length, 4);
+  });
+
+  async function disturb(random: () => number, truth: Map<string, string | undefined>): Promise<void> {
+    const name = `k${Math.floor(random() * 12)}`;
+    if (random() < 0.6) truth.set(name, put(name).metadata.resourceVersion);
+    else if (truth.delete(name)) api.drop(secrets, place(name));
+    if (random() < 0.04) api.cut();
+    if (random() < 0.02) api.compact();
+    api.goneAs = random() < 0.5 ? 'status' : 'stream';
+    if (random() < 0.2) await sleep(2);
+  }
+
+  test('whatever fails in whatever order, the changes told add up to what the API server holds', async (t) => {
+    const seed = Number(process.env['KEYFORGE_TEST_SEED'] ?? Date.now() % 1_000_000);
+    t.diagnostic(`KEYFORGE_TEST_SEED=${seed}`);
+    const random = seeded(seed);
+    const copy = new Map<string, string | undefined>();
+    await reflect({
+      onChange: (kind, { metadata }) => {
+        if (kind === 'put') copy.set(metadata.name, metadata.resourceVersion);
+        else assert.ok(copy.delete(metadata.name), 'only what was told of can be gone');
+      },
+    });
+    const faults: (Fault | undefined)[] = [
+      'reset',
+      'mute',
+      { status: 500 },
+      { status: 410 },
+      { delayMs: 5 },
+      undefined,
+      undefined,
+      undefined,
+    ];
+    const truth = new Map<string, string | undefined>();
+    api.fault = () => faults[Math.floor(random() * faults.length)];
+    for (let turn = 0; turn < 400; turn += 1) await disturb(random, truth);
+    api.fault = () => undefined;
+    const sorted = (map: ReadonlyMap<string, unknown>) => JSON.stringify([...map].toSorted());
+    await until(() => sorted(copy) === sorted(truth));
+    assert.equal(reflector.all().length, truth.size);
+  });
+
+  test('close ends it while it waits, lists or watches', async () => {
+    api.fault = () => 'reset';
+    void reflect();
+    await until(() => api.requests.length > 1);
+    await reflector.close();
+    const { length } = api.requests;
+    await sleep(100);
+    assert.equal(api.requests.length, length);
+  });
+});
+
+/** Park and Miller's generator. */
+function seeded(seed: number): () => number {
+  let state = seed + 1;
+  return () => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state / 2_147_483_647;
+  };
+}

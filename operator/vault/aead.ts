@@ -1,0 +1,46 @@
+import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
+
+const ivBytes = 12;
+const tagBytes = 16;
+
+/** Cryptographic randomness: that many bytes. */
+export type Random = (size: number) => Uint8Array;
+
+/**
+ * A key for one purpose, so that what is sealed for one never opens for another: HKDF-SHA-256 (RFC 5869) of a
+ * 32-byte key without salt. 32 bytes.
+ */
+export function deriveKey(key: Uint8Array, purpose: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', key, '', purpose, 32));
+}
+
+/** AES-256-GCM: 12 random bytes of IV, ciphertext, 16 bytes of tag. `bound` must be given again to open it. */
+export function seal(key: Uint8Array, plain: Uint8Array, bound: Uint8Array, random: Random): Buffer {
+  const iv = random(ivBytes);
+  const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(bound);
+  return Buffer.concat([iv, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+}
+
+/** What `seal` was given; null where the key or `bound` is another or a bit was changed. */
+export function open(key: Uint8Array, sealed: Uint8Array, bound: Uint8Array): Buffer | null {
+  if (sealed.length < ivBytes + tagBytes) return null;
+  const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, ivBytes), { authTagLength: tagBytes });
+  decipher.setAAD(bound).setAuthTag(sealed.subarray(-tagBytes));
+  try {
+    return Buffer.concat([decipher.update(sealed.subarray(ivBytes, -tagBytes)), decipher.final()]);
+  } catch {
+    return null;
+  }
+}
+
+/** The parts one after another, each after its length in 4 bytes: no two lists give the same bytes. */
+export function bind(...parts: readonly string[]): Buffer {
+  return Buffer.concat(
+    parts.flatMap((part) => {
+      const bytes = Buffer.from(part);
+      const length = Buffer.alloc(4);
+      length.writeUInt32BE(bytes.length);
+      return [length, bytes];
+    }),
+  );
+}

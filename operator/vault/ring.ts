@@ -1,0 +1,71 @@
+import { createHash } from 'node:crypto';
+import { deriveKey, type Random } from './aead.ts';
+
+/** The Secret in the operator's namespace that holds the root keys: `current`, and `previous` while a rotation is under way. */
+export const rootKeySecret = 'keyforge-root-key';
+
+const rootKeyBytes = 32;
+
+/**
+ * The keys under which everything at rest is sealed; a secret. Nothing else is known of where they come from,
+ * so that a key store outside the cluster can take the Secret's place.
+ */
+export interface RootRing {
+  /** Seals and opens. 32 bytes. */
+  readonly current: Buffer;
+  /** Opens only. 32 bytes. */
+  readonly previous?: Buffer;
+}
+
+/** Why sealed state cannot be used: `reason` for a condition, `message` for people. Neither carries a secret. */
+export interface VaultProblem {
+  readonly kind: 'problem';
+  readonly reason: 'RootKeyUnreadable' | 'RootKeyUnknown' | 'VaultUnreadable';
+  /** What, which object, what to do. */
+  readonly message: string;
+}
+
+/** Reads the `data` of the root-key Secret (base64 items). */
+export function readRootRing(data: unknown): { readonly kind: 'ring'; readonly ring: RootRing } | VaultProblem {
+  const items = readItems(data);
+  const current = items?.get('current');
+  const previous = items?.get('previous');
+  if (current?.length !== rootKeyBytes) return unreadable('current', current);
+  if (previous !== undefined && previous.length !== rootKeyBytes) return unreadable('previous', previous);
+  return { kind: 'ring', ring: previous === undefined ? { current } : { current, previous } };
+}
+
+/** The `data` of a new root-key Secret. */
+export function newRootKey(random: Random): Readonly<Record<'current', string>> {
+  return { current: Buffer.from(random(rootKeyBytes)).toString('base64') };
+}
+
+/** Names a root key without telling anything of it: 8 bytes. */
+export function rootKeyId(rootKey: Buffer): Buffer {
+  return createHash('sha256').update(deriveKey(rootKey, 'keyforge/root-key-id/v1')).digest().subarray(0, 8);
+}
+
+/** The `data` of a Secret decoded; null where it is no mapping of names to base64 strings. */
+export function readItems(data: unknown): ReadonlyMap<string, Buffer> | null {
+  if (typeof data !== 'object' || data === null) return null;
+  const items = new Map<string, Buffer>();
+  for (const [name, value] of Object.entries(data) as [string, unknown][]) {
+    if (typeof value !== 'string') return null;
+    const bytes = Buffer.from(value, 'base64');
+    if (bytes.toString('base64') !== value) return null;
+    items.set(name, bytes);
+  }
+  return items;
+}
+
+function unreadable(item: string, found: Buffer | undefined): VaultProblem {
+  const fault = found === undefined ? 'is missing or not base64' : `has ${found.length} bytes instead of ${rootKeyBytes}`;
+  return {
+    kind: 'problem',
+    reason: 'RootKeyUnreadable',
+    message:
+      `item "${item}" of Secret ${rootKeySecret} in the operator's namespace ${fault}; restore the Secret from a backup. ` +
+      'Without it, delete the Secret: the operator then makes a new root key, seals the credentials anew from the Secrets that the ' +
+      'ProviderPools name, and all vk_ tokens must be rotated',
+  };
+}

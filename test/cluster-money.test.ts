@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { quick, silent } from '../operator/control/world.fixture.ts';
+import { startProxy } from '../proxy/main.ts';
+import { connectOperator } from '../proxy/state/session.ts';
+import { spawnKeyforge } from './cli.ts';
+import { bot, type Cluster, call, seeded, startCluster } from './cluster-money.fixture.ts';
+import { eventually } from './harness.ts';
+
+const pods = ['pod-1', 'pod-2', 'pod-3'];
+const nanoPerUsd = 1e9;
+
+/** A sidecar in this process; closed in order, as by SIGTERM. */
+async function startSidecar(cluster: Cluster, uid: string): Promise<{ readonly url: string; close(): Promise<void> }> {
+  const session = connectOperator({
+    ...{ url: cluster.url, ca: cluster.ca, readToken: async () => uid, logger: silent, random: Math.random, timings: quick },
+    monotonic: () => performance.now(),
+  });
+  const proxy = await startProxy({
+    ...{
+      control: session,
+      instance: session.instance,
+      dataDir: join(cluster.dir, uid),
+      bootId: 'boot',
+      metricsListen: null,
+      logger: silent,
+    },
+    listen: { host: '127.0.0.1', port: 0 },
+  });
+  let closing: Promise<void> | null = null;
+  return {
+    url: proxy.url,
+    close() {
+      closing ??= proxy.close().then(() => session.close());
+      return closing;
+    },
+  };
+}
+
+/** What the provider bills, in nano-USD: what it comes to, and at most so much more where each call was rounded up. */
+function billOf({ provider }: Cluster): { readonly nano: number; readonly roundings: number } {
+  const { totalPico, calls } = provider.bill();
+  return { nano: Number((totalPico + 999n) / 1000n), roundings: calls };
+}
+
+/** A call that the budget bears is served soon, whatever happened before. */
+async function servesSoon(cluster: Cluster, url: string, what: string): Promise<void> {
+  let last = '';
+  await eventually(
+    async () => {
+      last = await call(url, cluster.token());
+      return last === 'ok' ? last : undefined;
+    },
+    `a call through ${what}`,
+    20_000,
+  ).catch((error: Error) => assert.fail(`${error.message}; the last was ${last}`));
+}
+
+for (const seed of [1, 2]) {
+  test(`seed ${seed}: over cuts, restarts, Pods taken for gone, rotations and edits the bill is what is settled, and within the cap`, async () => {
+    const random = seeded(seed);
+    const cluster = await startCluster(pods, '0.004');
+    const sidecars = new Map(await Promise.all(pods.map(async (uid) => [uid, await startSidecar(cluster, uid)] as const)));
+    const calls: Promise<string>[] = [];
+    let highestUsd = 0.004;
+    const steps: readonly (() => Promise<void> | void)[] = [
+      () => cluster.cut(),
+      () => cluster.restart(),
+      () => cluster.broker.retire(pods[random(pods.length)] ?? ''),
+      () => cluster.broker.retireAllBut(new Set(pods.slice(random(pods.length)))),
+      () => void cluster.broker.desk.rotate(bot, 60_000, 'admin'),
+      async () => {
+        const usd = [0.002, 0.004, 0.008][random(3)] ?? 0.004;
+        highestUsd = Math.max(highestUsd, usd);
+        await cluster.declare(String(usd));
+      },
+      async () => {
+        const uid = pods[random(pods.length)] ?? '';
+        await sidecars.get(uid)?.close();
+        sidecars.set(uid, await startSidecar(cluster, uid));
+      },
+    ];
+    try {
+      for (let step = 0; step < 24; step += 1) {
+        for (let more = random(4); more > 0; more -= 1) {
+          const { url } = sidecars.get(pods[random(pods.length)] ?? '') ?? { url: '' };
+          calls.push(call(url, cluster.token(), 20 + random(60)));
+        }
+        await pause(random(25));
+        if (random(2) === 0) await steps[random(steps.length)]?.();
+      }
+      const outcomes = await Promise.all(calls);
+      const billedUnderCap = billOf(cluster).nano;
+      // Then all is calm, and there is money.
+      await cluster.declare('0.1');
+      for (const [uid, { url }] of sidecars) await servesSoon(cluster, url, uid);
+      for (const { close } of sidecars.values()) await close();
+      const bill = billOf(cluster);
+      const { spentNanoUsd, outstandingNanoUsd, burnedNanoUsd } = await cluster.account();
+      const above = Number(spentNanoUsd) - bill.nano;
+      assert.ok(above >= 0 && above <= bill.roundings, `settled is ${above} nano-USD above the bill; ${outcomes.join()}`);
+      assert.equal(outstandingNanoUsd, '0');
+      assert.ok(billedUnderCap <= highestUsd * nanoPerUsd, `${billedUnderCap} nano-USD were billed, ${burnedNanoUsd} burned`);
+      assert.deepEqual(cluster.check().problems, []);
+    } finally {
+      await Promise.all([...sidecars.values()].map(({ close }) => close()));
+      await cluster.close();
+    }
+  });
+}
+
+/** `keyforge proxy` in a process of its own. */
+async function spawnSidecar(cluster: Cluster, uid: string): Promise<{ readonly url: string; readonly process: ChildProcess }> {
+  const tokenFile = join(cluster.dir, `${uid}.token`);
+  await writeFile(tokenFile, uid);
+  const listen = ['--listen', '127.0.0.1:0', '--metrics-listen', '127.0.0.1:0'];
+  const files = ['--token-file', tokenFile, '--data', join(cluster.dir, uid)];
+  const child = spawnKeyforge(['proxy', '--control', cluster.url, ...files, ...listen], { KEYFORGE_CONTROL_CA: cluster.ca });
+  if (child.stderr === null) throw new Error('no stderr');
+  for await (const line of createInterface(child.stderr)) {
+    const { msg, url } = JSON.parse(line) as { readonly msg: string; readonly url?: string };
+    if (msg === 'serving' && url !== undefined) {
+      child.stderr.resume();
+      return { url, process: child };
+    }
+  }
+  throw new Error(`keyforge proxy of ${uid} ended before it served`);
+}
+
+async function kill(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  child.kill(signal);
+  await once(child, 'exit');
+}
+
+test('sidecars killed with calls in flight, the operator killed beside them: what is settled and burned covers the bill, and a call that fits is served', async () => {
+  const random = seeded(7);
+  const cap = 0.01;
+  const cluster = await startCluster(pods, String(cap));
+  cluster.provider.rule({ conditions: { msPerToken: 2 } });
+  const uids = pods.slice(0, 2);
+  const sidecars = new Map(await Promise.all(uids.map(async (uid) => [uid, await spawnSidecar(cluster, uid)] as const)));
+  const calls: Promise<string>[] = [];
+  try {
+    for (let round = 0; round < 3; round += 1) {
+      for (const { url } of sidecars.values())
+        for (let more = 3; more > 0; more -= 1) calls.push(call(url, cluster.token(), 20 + random(60)));
+      await pause(random(150));
+      if (random(2) === 0) await cluster.restart();
+      const uid = uids[round % uids.length] ?? '';
+      const { process } = sidecars.get(uid) ?? {};
+      if (process !== undefined) await kill(process, 'SIGKILL');
+      sidecars.set(uid, await spawnSidecar(cluster, uid));
+    }
+    await Promise.all(calls);
+    for (const [uid, { url }] of sidecars) await servesSoon(cluster, url, uid);
+    for (const { process } of sidecars.values()) await kill(process, 'SIGTERM');
+    const { spentNanoUsd, outstandingNanoUsd, burnedNanoUsd } = await cluster.account();
+    const bill = billOf(cluster);
+    assert.ok(Number(spentNanoUsd) >= bill.nano, `${spentNanoUsd} settled, ${bill.nano} billed`);
+    assert.ok(bill.nano <= cap * nanoPerUsd && Number(spentNanoUsd) <= cap * nanoPerUsd);
+    assert.deepEqual([outstandingNanoUsd, burnedNanoUsd], ['0', '0']);
+    assert.deepEqual(cluster.check().problems, []);
+  } finally {
+    for (const { process } of sidecars.values()) await kill(process, 'SIGKILL');
+    await cluster.close();
+  }
+});

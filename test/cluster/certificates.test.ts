@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { after, before, test } from 'node:test';
+import { pino } from 'pino';
+import { openAuthority } from '../../operator/certificates/authority.ts';
+import { bundlePatch } from '../../operator/certificates/bundle.ts';
+import { dayMs, issueRoot, rootLifeMs } from '../../operator/certificates/issue.ts';
+import { overlapMs } from '../../operator/certificates/roots.ts';
+import { keepCertificate } from '../../operator/certificates/serve.ts';
+import type { Authority } from '../../operator/certificates/types.ts';
+import { connectKube } from '../../operator/kube/client.ts';
+import { mutatingWebhooks, secrets } from '../../operator/kube/resources.ts';
+import type { KubeClient, KubeObject } from '../../operator/kube/types.ts';
+import { canRunControlPlane } from './build.ts';
+import { type ControlPlane, startControlPlane } from './control-plane.ts';
+
+const can = canRunControlPlane();
+const options = { skip: can.ok ? false : can.why };
+const logger = pino({ level: 'silent' });
+const service = 'keyforge-operator';
+const webhookName = 'keyforge-certificates-test';
+let cp: ControlPlane;
+let client: KubeClient;
+
+before(async () => {
+  if (!can.ok) return;
+  cp = await startControlPlane();
+  client = connectKube({ kubeconfig: cp.adminKubeconfigPath, logger });
+});
+
+after(async () => {
+  await client?.close();
+  await cp?.close();
+});
+
+interface Replica {
+  readonly clock: { nowMs: number };
+  readonly authority: Authority;
+}
+
+async function replica(namespace: string, nowMs: number = Date.now()): Promise<Replica> {
+  const clock = { nowMs };
+  const dnsNames = [`${service}.${namespace}.svc`];
+  return { clock, authority: await openAuthority({ client, namespace, dnsNames, clock: () => clock.nowMs, logger }) };
+}
+
+async function version(namespace: string): Promise<string | undefined> {
+  return (await client.get(secrets, { namespace, name: 'keyforge-certificates' }))?.metadata.resourceVersion;
+}
+
+test(
+  'five replicas that start at once in a real cluster share one root, through its succession and a deleted Secret',
+  options,
+  async () => {
+    const namespace = 'certificates-replicas';
+    await cp.createNamespace(namespace);
+    const replicas = await Promise.all(Array.from({ length: 5 }, () => replica(namespace)));
+    const roots = () => new Set(replicas.map(({ authority }) => authority.rootPem()));
+    assert.equal(roots().size, 1);
+    const first = await version(namespace);
+    const [old = ''] = roots();
+
+    for (const { clock } of replicas) clock.nowMs += rootLifeMs - overlapMs + dayMs;
+    await Promise.all(replicas.map(({ authority }) => authority.check()));
+    assert.equal(roots().size, 1);
+    const [both = ''] = roots();
+    assert.ok(both.startsWith(old) && both.length > old.length);
+    const second = await version(namespace);
+    assert.notEqual(second, first);
+
+    await Promise.all(replicas.map(({ authority }) => authority.check()));
+    assert.equal(await version(namespace), second, 'at rest nothing is written');
+
+    await client.remove(secrets, { namespace, name: 'keyforge-certificates' });
+    await Promise.all(replicas.map(({ authority }) => authority.check()));
+    assert.deepEqual([...roots()], [both]);
+    for (const { authority } of replicas) authority.close();
+  },
+);
+
+/** A webhook that allows everything, behind a Service that the API server resolves to loopback. */
+async function webhook(namespace: string, authority: Authority): Promise<Server> {
+  const server = createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk) => {
+      body += chunk;
+    });
+    request.on('end', () => {
+      const { uid } = (JSON.parse(body) as { request: { uid: string } }).request;
+      response.setHeader('connection', 'close').setHeader('content-type', 'application/json');
+      response.end(JSON.stringify({ apiVersion: 'admission.k8s.io/v1', kind: 'AdmissionReview', response: { uid, allowed: true } }));
+    });
+  });
+  keepCertificate(server, authority);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await cp.apply({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: service, namespace },
+    spec: { type: 'ExternalName', externalName: 'localhost', ports: [{ port }] },
+  });
+  await cp.apply({
+    apiVersion: 'admissionregistration.k8s.io/v1',
+    kind: 'MutatingWebhookConfiguration',
+    metadata: { name: webhookName },
+    webhooks: [
+      {
+        name: 'configmaps.keyforge.dev',
+        admissionReviewVersions: ['v1'],
+        sideEffects: 'None',
+        failurePolicy: 'Fail',
+        timeoutSeconds: 5,
+        namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': namespace } },
+        rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['configmaps'] }],
+        clientConfig: { service: { name: service, namespace, path: '/inject', port } },
+      },
+    ],
+  });
+  return server;
+}
+
+/** Creates a ConfigMap (dry run) until the answer is as wanted: the API server learns of a changed webhook after a moment. */
+async function answered(namespace: string, wanted: (status: number, message: string) => boolean): Promise<void> {
+  for (let tries = 0; ; tries += 1) {
+    const { status, body } = await cp.client.request('POST', `/api/v1/namespaces/${namespace}/configmaps?dryRun=All`, {
+      metadata: { generateName: 'probe-' },
+    });
+    if (wanted(status, String((body as { message?: string }).message))) return;
+    if (tries === 50) assert.fail(`still ${status}: ${JSON.stringify(body)}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+function allowed(namespace: string): Promise<void> {
+  return answered(namespace, (status) => status === 201);
+}
+
+function refused(namespace: string, why: RegExp): Promise<void> {
+  return answered(namespace, (status, message) => status === 500 && why.test(message));
+}
+
+async function trust(pem: string): Promise<number> {
+  const configuration = (await client.get(mutatingWebhooks, { name: webhookName })) as KubeObject;
+  const patch = bundlePatch(configuration, pem);
+  if (patch.length > 0) await client.patch(mutatingWebhooks, { name: webhookName }, patch);
+  return patch.length;
+}
+
+test('the API server accepts a renewed leaf without a restart, and below the old root, the new one and both', options, async (t) => {
+  const namespace = 'certificates-webhook';
+  await cp.createNamespace(namespace);
+  const untilOverlapMs = 60_000;
+  const { authority, clock } = await replica(namespace, Date.now() - rootLifeMs + overlapMs + untilOverlapMs);
+  t.after(() => authority.close());
+  const server = await webhook(namespace, authority);
+  t.after(() => server.close());
+  const old = authority.rootPem();
+  await trust(old);
+  await refused(namespace, /certificate has expired/);
+  clock.nowMs = Date.now();
+  await authority.check();
+  assert.equal(authority.rootPem(), old);
+  await allowed(namespace);
+
+  clock.nowMs += 2 * untilOverlapMs;
+  await authority.check();
+  const both = authority.rootPem();
+  const stranger = (await issueRoot(Date.now())).certPem;
+  for (const pem of [old, both, both.slice(old.length)]) {
+    await trust(stranger);
+    await refused(namespace, /certificate signed by unknown authority/);
+    assert.equal(await trust(pem), 2);
+    await allowed(namespace);
+    assert.equal(await trust(pem), 0, 'at rest nothing is written');
+  }
+});

@@ -1,0 +1,74 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import { helmBinary } from './helm.ts';
+import { run } from './run.ts';
+
+export const chartFolder: string = join(import.meta.dirname, '..', '..', 'charts', 'keyforge');
+export const releaseNamespace = 'keyforge-system';
+
+/** A rendered object. */
+export interface Rendered {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  // biome-ignore lint/suspicious/noExplicitAny: objects of every kind, looked into by assertions alone
+  readonly [field: string]: any;
+}
+
+/** `helm template` of release keyforge in keyforge-system; rejects with Helm's message. */
+export async function render(values: object = {}): Promise<readonly Rendered[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'keyforge-chart-'));
+  try {
+    const file = join(folder, 'values.json');
+    writeFileSync(file, JSON.stringify(values));
+    const text = await run(await helmBinary(), ['template', 'keyforge', chartFolder, '--namespace', releaseNamespace, '--values', file]);
+    return parseAllDocuments(text).flatMap((document) => {
+      if (document.errors.length > 0) throw document.errors[0];
+      const object = document.toJS() as Rendered | null;
+      return object === null ? [] : [object];
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+const digest = (digit: string): string => `sha256:${digit.repeat(64)}`;
+
+/** Everything that can be switched on, and every list filled. */
+export const fullValues: object = {
+  imagePullSecrets: [{ name: 'registry' }],
+  commonLabels: { team: 'platform' },
+  operator: {
+    image: { digest: digest('1') },
+    poolNamespaces: ['keyforge-system', 'pools'],
+    podAnnotations: { note: 'x' },
+    podLabels: { note: 'x' },
+    nodeSelector: { 'kubernetes.io/os': 'linux' },
+    tolerations: [{ operator: 'Exists' }],
+    affinity: { nodeAffinity: {} },
+  },
+  proxy: { image: { digest: digest('2') }, allowedDigests: [digest('3')] },
+  injector: {
+    namespaceSelector: { matchLabels: { agents: 'yes' }, matchExpressions: [{ key: 'tier', operator: 'In', values: ['dev'] }] },
+  },
+  certificates: { source: 'cert-manager' },
+  gateway: { enabled: true, service: { annotations: { note: 'x' } } },
+  networkPolicy: {
+    metricsFrom: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }],
+    gatewayFrom: [{ namespaceSelector: { matchLabels: { people: 'yes' } } }],
+  },
+  monitoring: {
+    labels: { release: 'prometheus' },
+    serviceMonitor: { enabled: true },
+    podMonitor: { enabled: true },
+    prometheusRule: { enabled: true },
+    dashboards: { enabled: true },
+  },
+};

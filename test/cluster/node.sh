@@ -1,0 +1,18 @@
+# First process of a node's namespaces: prepares them, then holds them until its standard input ends.
+set -eu
+folder=$1
+ip link set lo up
+# containerd, CNI and the kubelet write to fixed places: here they see empty ones.
+for place in /run /var/lib /var/log; do mount -t tmpfs tmpfs "$place"; done
+mkdir -p /run/netns /run/containerd /var/lib/cni /var/lib/kubelet /var/log/containers /var/log/pods
+# The kubelet sets these for the whole machine where they differ: it is shown what it wants, and writes nothing.
+for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
+  file=$folder/sysctl/${setting%=*}
+  mkdir -p "${file%/*}"
+  echo "${setting#*=}" > "$file"
+  mount --bind "$file" "/proc/sys/${setting%=*}"
+done
+touch "$folder/prepared"
+# Not the last command, so that the shell stays and reaps what the containers leave.
+cat > /dev/null
+exit 0

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { runAudit } from '../../cli/audit.ts';
+import { canRunPods } from './cluster.ts';
+import { keyPath, read, until } from './operator-world.ts';
+import { secretsStayIn } from './pods-canary.ts';
+import { keysAreGuarded } from './pods-guard.ts';
+import { agentsLive } from './pods-life.ts';
+import { agentsOutlastOutages } from './pods-outages.ts';
+import { estimatedNano, type Stage } from './stage.ts';
+import { agentsNamespace, nanoOf, startWorld, type World } from './world.ts';
+
+const machine = await canRunPods();
+const options = { skip: machine.ok ? false : machine.why, timeout: 120_000 } as const;
+let world: World;
+const stage: Stage = { options, world: () => world };
+
+before(async () => {
+  if (machine.ok) world = await startWorld();
+});
+after(() => world?.close());
+
+// One world for all; in this order, since what comes later breaks more.
+agentsLive(stage);
+agentsOutlastOutages(stage);
+keysAreGuarded(stage);
+secretsStayIn(stage);
+
+test('at the end all that the provider billed is recorded, in status and in a chain that verifies', options, async (t) => {
+  const calls = world.records().filter((body) => body.type === 'call');
+  const billed = Number(world.provider.bill().totalPico) / 1000;
+  t.diagnostic(
+    `billed ${billed} nano-USD in ${world.provider.bill().calls} calls, recorded ${nanoOf(calls)}, at the bound ${estimatedNano(world)}`,
+  );
+  assert.ok(nanoOf(calls) <= billed && billed <= nanoOf(calls) + estimatedNano(world));
+  // Written half a minute after the last call at the latest.
+  await until(
+    'the status of a key tells what it spent',
+    async () => {
+      const { status } = await read(world.cluster, keyPath(agentsNamespace, 'poor'));
+      return Number(status.spent) === nanoOf(world.calls('poor')) / 1e9;
+    },
+    45_000,
+  );
+  const words: string[] = [];
+  const sink = { write: (text: string) => words.push(text) > 0 };
+  assert.equal(await runAudit(['verify', '--data', world.dataDir], { stdout: sink, stderr: sink }), 0, words.join(''));
+  t.diagnostic(words.join('').trim());
+});
