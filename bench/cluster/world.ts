@@ -6,7 +6,7 @@ import { type ControlPlane, startControlPlane } from '../../test/cluster/control
 import { createFolder } from '../../test/cluster/folder.ts';
 import { helmBinary } from '../../test/cluster/helm.ts';
 import { type OperatorProcess, startOperatorProcess } from '../../test/cluster/operator-process.ts';
-import { renderPolicies } from '../../test/cluster/policies.ts';
+import { enforcePolicies } from '../../test/cluster/policies.ts';
 import { run } from '../../test/cluster/run.ts';
 import { type AuditLog, openAuditLog } from './audit.ts';
 
@@ -46,7 +46,7 @@ export async function openWorld(namespaces: readonly string[]): Promise<World> {
   const chart = ['template', 'keyforge', join(root, 'charts', 'keyforge'), '--namespace', system, ...parts];
   const homes = ['CACHE', 'CONFIG', 'DATA'].map((name) => [`HELM_${name}_HOME`, join(folder, 'helm', name)]);
   await cp.apply(await run(helm, chart, { environment: Object.fromEntries(homes) }));
-  await cp.apply(renderPolicies({ image: 'keyforge.dev/keyforge-proxy:test' }));
+  await enforcePolicies(cp, { image: 'keyforge.dev/keyforge-proxy:test' });
   await cp.apply({
     apiVersion: 'v1',
     kind: 'Service',

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import { agentPod, injected, settings } from '../../operator/injector/pod.fixture.ts';
 import type { ApiAnswer, ApiClient } from './api-client.ts';
 import { attacks, edit, type Json, newerDigest, type PodJson } from './attacks.ts';
 import { canRunControlPlane } from './build.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
-import { renderPolicies } from './policies.ts';
+import { enforcePolicies } from './policies.ts';
 
 const able = canRunControlPlane();
 const pods = '/api/v1/namespaces/agents/pods';
@@ -29,11 +28,7 @@ describe('admission policies', { skip: able.ok ? false : able.why }, () => {
     await Promise.all([cluster.createNamespace('agents'), cluster.createNamespace('keyforge-system')]);
     // A Pod of the time before the policies, opted in and without proxy.
     assert.equal((await client.request('POST', pods, named('earlier', agentPod() as unknown as PodJson))).status, 201);
-    await cluster.apply(renderPolicies({ image: settings.image, allowedDigests: [newerDigest] }));
-    for (let tries = 0; (await create(agentPod())).status === 201; tries++) {
-      assert.ok(tries < 200, 'the policies are in force within 10 s');
-      await pause(50);
-    }
+    await enforcePolicies(cluster, { image: settings.image, allowedDigests: [newerDigest] });
     assert.equal((await client.request('POST', pods, named('running', good()))).status, 201);
   });
   after(() => cluster?.close());

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import { formatProblem } from '../../core/errors.ts';
 import { parseManifests } from '../../core/manifest/parse.ts';
@@ -13,7 +12,7 @@ import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { corpus } from './corpus/corpus.ts';
 import { type CorpusManifest, wholeKey, wholePool } from './corpus/manifests.ts';
 import { mutants } from './corpus/mutants.ts';
-import { renderPolicies } from './policies.ts';
+import { enforcePolicies } from './policies.ts';
 
 const able = canRunControlPlane();
 const crds = join(import.meta.dirname, '..', '..', 'crds');
@@ -41,13 +40,7 @@ describe('the resources', { skip: able.ok ? false : able.why }, () => {
   before(async () => {
     cluster = await startControlPlane();
     for (const file of ['virtualkeys.yaml', 'providerpools.yaml']) await cluster.apply(readFileSync(join(crds, file), 'utf8'));
-    await cluster.apply(renderPolicies({ image: 'registry.example/keyforge-proxy:1' }));
-    const empty = corpus.find(({ what }) => what === 'an empty limits');
-    assert.ok(empty);
-    for (let tries = 0; (await create(empty.manifest)).status === 201; tries++) {
-      assert.ok(tries < 200, 'the policies are in force within 10 s');
-      await pause(50);
-    }
+    await enforcePolicies(cluster, { image: 'registry.example/keyforge-proxy:1' });
   });
   after(() => cluster?.close());
 

@@ -39,10 +39,10 @@ before(async () => {
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  // Called in the order of their names.
+  // Called in the order of their names. Ours is registered last: where it is in force, so are the others.
   await register('a-mesh', '/front', { mesh: 'true' });
-  await register('m-keyforge', '/inject', {});
   await register('z-rude', '/rude', { rude: 'true' });
+  await register('m-keyforge', '/inject', {});
 });
 
 after(async () => {

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import type { ControlPlane } from './control-plane.ts';
 
 const template = join(import.meta.dirname, '..', '..', 'charts', 'keyforge', 'templates', 'admission-policies.yaml');
 
@@ -14,7 +16,7 @@ export interface PolicyValues {
  * The chart's admission policies as release `keyforge` in `keyforge-system` renders them, without Helm: a test of what they
  * refuse needs nothing else. Throws where the template uses something new.
  */
-export function renderPolicies({ image, allowedDigests = [] }: PolicyValues): string {
+function renderPolicies({ image, allowedDigests = [] }: PolicyValues): string {
   const values: Readonly<Record<string, string>> = {
     'include "keyforge.fullname" .': 'keyforge',
     'include "keyforge.operatorName" .': 'keyforge-operator',
@@ -39,3 +41,35 @@ export function renderPolicies({ image, allowedDigests = [] }: PolicyValues): st
       return value;
     });
 }
+
+/**
+ * Applies the chart's admission policies and waits until every one is in force. The API server compiles what it has heard of
+ * once a second, and hears of policies in the order of their writing: where a last one refuses, so do all before it.
+ */
+export async function enforcePolicies(cluster: ControlPlane, values: PolicyValues): Promise<void> {
+  await cluster.apply(renderPolicies(values));
+  await cluster.apply(lastPolicy);
+  const refused = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'refused' } };
+  for (let tries = 0; tries < 1200; tries++, await pause(50)) {
+    const { status } = await cluster.client.request('POST', '/api/v1/namespaces/default/configmaps?dryRun=All', refused);
+    if (status === 422) return;
+  }
+  throw new Error('the admission policies are not in force after a minute');
+}
+
+const lastPolicy = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: last}
+spec:
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps], resourceNames: [refused]}
+  validations:
+  - {expression: "false"}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: last}
+spec: {policyName: last, validationActions: [Deny]}
+`;
