@@ -18,6 +18,7 @@ const store = openSqliteStore({ path: join(dir, 'keyforge.db'), clock: Date.now 
 const broker = createBroker({
   ...{ store, book: dailyBooks(), random: randomBytes, rootKey: randomBytes(32), instance: 'bench', logger: silent },
   poolProblems: 'refuse',
+  decides: () => true,
   onChange: () => {},
 });
 const { policy } = await readPolicy({ paths: [manifest], secrets: { KEYFORGE_SECRET_OPENAI_BENCH: 'sk-bench' }, missing: 'problem' });

@@ -25,6 +25,7 @@ async function run(options: OperatorOptions, tell: (message: FromOperator) => vo
   const broker: Broker = createBroker({
     ...{ store, book: dailyBooks(), random: randomBytes, rootKey, instance: options.instance, logger },
     poolProblems: 'refuse',
+    decides: () => true,
     onChange: () => files.sync(broker.tokens()),
   });
   const stopFollowing = await follow(options, { broker, logger, tell });

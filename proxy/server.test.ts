@@ -73,7 +73,7 @@ test('a request that is served while the process ends is its connection’s last
     request.resume();
     if (request.url === '/slow') {
       arrived.resolve();
-      setTimeout(() => response.end('slow'), 30);
+      setTimeout(() => response.end('slow'), 200);
     } else response.end('ok');
   });
   const socket = connect(Number(new URL(url).port), '127.0.0.1');

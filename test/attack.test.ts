@@ -9,7 +9,7 @@ import { readCalls } from '../cli/records.ts';
 import { simulatedModels } from '../cli/simulate/models.ts';
 import { startSimulation } from '../cli/simulate/provider.ts';
 import { runKeyforge, startUp } from './cli.ts';
-import { credentialValue, eventually, recordedNano, startWorld, type World } from './harness.ts';
+import { credentialValue, eventually, recordedNano, startWorld, untilEarlyInMinute, type World } from './harness.ts';
 import { keyManifest, poolManifest } from './manifests.ts';
 
 const path = '/v1/chat/completions';
@@ -120,11 +120,13 @@ for (const [what, limits] of Object.entries({
 })) {
   test(`requests of a shared ${what} that one key holds idle are there for the other`, async () => {
     await using world = await startWorld({ keys: teamKeys({ issueToken: false, ...limits }) });
-    // All within one minute of the clock.
-    await eventually(() => (Date.now() % 60_000 < 45_000 ? true : undefined), 'the next minute', 16_000);
+    await untilEarlyInMinute();
     const outcomes: string[] = [];
-    for (let call = 0; call < 44; call += 1) {
-      outcomes.push(await code(await world.post(path, ask, { token: call < 8 ? world.token : world.tokenOf('other') })));
+    // What is held idle is asked back for a third of a second: on a busy machine it may be there for a later call only.
+    for (let refused = 0; refused < 4 && outcomes.length < 100; ) {
+      const token = outcomes.length < 8 ? world.token : world.tokenOf('other');
+      outcomes.push(await code(await world.post(path, ask, { token })));
+      refused = outcomes.at(-1) === 'ok' ? 0 : refused + 1;
     }
     assert.equal(outcomes.filter((each) => each === 'ok').length, 40, outcomes.join());
   });

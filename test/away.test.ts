@@ -28,6 +28,7 @@ test('while the operator is away calls are paid from grants, then refused; after
   const broker = createBroker({
     ...{ store, book: () => [], random: randomBytes, rootKey: randomBytes(32), instance: 'operator', logger: silent },
     poolProblems: 'withdraw',
+    decides: () => true,
     onChange: () => {},
   });
   const { policy } = await readPolicy({ paths: [dir], secrets: { KEYFORGE_SECRET_OPENAI_MAIN: 'sk-sim' }, missing: 'problem' });

@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import type { Fault } from '../cli/simulate/faults.ts';
 import { startSimulation } from '../cli/simulate/provider.ts';
 import { startUp } from './cli.ts';
-import { credentialValue, startWorld, type World } from './harness.ts';
+import { credentialValue, eventually, startWorld, type World } from './harness.ts';
 import { keyManifest, poolManifest } from './manifests.ts';
 
 const canary = 'CANARY0123456789';
@@ -101,7 +101,7 @@ test('keyforge up says no credential on any of its streams, at the most talkativ
     join(manifests, 'pool.yaml'),
     'kind: Secret\napiVersion: v1\nmetadata: {name: openai}\nstringData: {main: [CANARY0123456789]}\n',
   );
-  await new Promise((resolve) => setTimeout(resolve, 800));
+  await eventually(() => (up.stderr().includes('stringData') ? true : undefined), 'the broken edit to be told');
   const { stdout, stderr, code } = await up.kill('SIGTERM');
   await provider.close();
   await rm(folder, { recursive: true });

@@ -53,6 +53,8 @@ export interface Up {
   readonly metricsUrl: string;
   readonly token: string;
   readonly ended: Promise<Ended>;
+  /** So far. */
+  stderr(): string;
   /** Ends it and waits for that. */
   kill(signal: NodeJS.Signals): Promise<Ended>;
 }
@@ -62,6 +64,10 @@ export async function startUp(manifests: string, dataDir: string, environment: R
   const listen = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--metrics-listen', '127.0.0.1:0'];
   const child = spawnKeyforge(['up', '-f', manifests, '--data', dataDir, '--json', ...listen], environment);
   const end = ended(child);
+  let stderr = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    stderr += chunk.toString();
+  });
   const first = child.stdout === null ? undefined : once(createInterface(child.stdout), 'line');
   const line = await Promise.race([first, end.then((result) => Promise.reject(new Error(`keyforge up ended: ${JSON.stringify(result)}`)))]);
   const ready = JSON.parse(String((line as string[])[0])) as {
@@ -76,6 +82,7 @@ export async function startUp(manifests: string, dataDir: string, environment: R
     metricsUrl: ready.metrics,
     token: ready.keys[0]?.key ?? '',
     ended: end,
+    stderr: () => stderr,
     kill(signal) {
       child.kill(signal);
       return end;

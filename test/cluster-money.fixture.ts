@@ -58,6 +58,7 @@ export async function startCluster(pods: readonly string[], usd: string, spec: R
     return createBroker({
       ...{ store, book: () => [], random: randomBytes, rootKey, instance: 'operator', logger: silent },
       poolProblems: 'withdraw',
+      decides: () => true,
       onChange: () => {},
     });
   }

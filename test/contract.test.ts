@@ -5,8 +5,8 @@ import { simulatedModels } from '../cli/simulate/models.ts';
 import { credentialValue, eventually, startWorld, type World } from './harness.ts';
 import { keyManifest, poolManifest } from './manifests.ts';
 
-/** Sends bytes to the agents' port; resolves with what came back, or the error's code, after `waitMs` at most. */
-function speak(world: World, text: string, more: { readonly resetMs?: number; readonly waitMs?: number } = {}): Promise<string> {
+/** Sends bytes to the agents' port; resolves with what came back, or the error's code, once it is as wanted or the connection has ended. */
+function speak(world: World, text: string, more: { readonly resetMs?: number; readonly wanted?: RegExp } = {}): Promise<string> {
   const { hostname, port } = new URL(world.proxyUrl);
   return new Promise((resolve) => {
     let heard = '';
@@ -16,12 +16,13 @@ function speak(world: World, text: string, more: { readonly resetMs?: number; re
     });
     socket.on('data', (chunk) => {
       heard += chunk.toString('latin1');
+      if (more.wanted?.test(heard)) socket.destroy();
     });
     socket.on('error', (error) => {
       heard += `[${error.message}]`;
     });
     socket.on('close', () => resolve(heard));
-    setTimeout(() => socket.destroy(), more.waitMs ?? 500);
+    socket.setTimeout(20_000, () => socket.destroy());
   });
 }
 
@@ -30,7 +31,8 @@ test('a socket that asks for an upgrade or a tunnel and is reset ends nothing bu
   const upgrade = 'GET /v1/responses HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
   const tunnel = 'CONNECT provider:443 HTTP/1.1\r\nHost: x\r\n\r\n';
   for (const text of [upgrade, tunnel]) for (const resetMs of [0, 1, 5, 20]) await speak(world, text, { resetMs });
-  assert.match(await speak(world, upgrade), /^HTTP\/1\.1 404 .*"code":"not_found"/s);
+  const notFound = /^HTTP\/1\.1 404 .*"code":"not_found"/s;
+  assert.match(await speak(world, upgrade, { wanted: notFound }), notFound);
   assert.equal(await speak(world, tunnel), '');
 });
 
@@ -46,7 +48,8 @@ test('a client that offers HTTP/2 in the clear, as Java’s does, is served in H
     `Authorization: Bearer ${world.token}`,
     `Content-Length: ${body.length}`,
   ];
-  assert.match(await speak(world, `${head.join('\r\n')}\r\n\r\n${body}`), /^HTTP\/1\.1 200 /);
+  const served = /^HTTP\/1\.1 200 /;
+  assert.match(await speak(world, `${head.join('\r\n')}\r\n\r\n${body}`, { wanted: served }), served);
   assert.equal(world.provider.calls()[0]?.headers['upgrade'], undefined);
 });
 
@@ -105,11 +108,7 @@ test('a pool that is deleted, or no longer admits a key, serves it no more withi
   });
   world.standalone.onReload((problems) => gone.push(...problems));
   const becomes = (status: number): Promise<true> =>
-    eventually(
-      async () => ((await world.post('/v1/chat/completions', chat)).status === status ? true : undefined),
-      `status ${status}`,
-      1500,
-    );
+    eventually(async () => ((await world.post('/v1/chat/completions', chat)).status === status ? true : undefined), `status ${status}`);
   await becomes(200);
   await world.edit('pools.yaml', pools.replace('namespaceSelector: {}', 'namespaceSelector: {matchLabels: {consumer: "yes"}}'));
   await becomes(403);

@@ -132,7 +132,7 @@ test('SIGTERM lets calls in flight finish, and ends with 0', async () => {
   assert.match(await response.text(), /\[DONE\]/);
   const finished = performance.now();
   const { code, stderr } = await end;
-  assert.ok(performance.now() - finished < 5000, `${performance.now() - finished} ms after its last call it ended`);
+  assert.ok(performance.now() - finished < 15_000, `${performance.now() - finished} ms after its last call it ended`);
   assert.equal(code, 0, stderr);
   assert.equal(readCalls(dataDir).length, 1);
 });

@@ -52,10 +52,14 @@ export function credentialValue(pool: string, name = 'main'): string {
   return `sk-sim-${pool}-${name}-CANARY0123456789`;
 }
 
+const dayMs = 86_400_000;
 const poolNames = { openai: 'OpenAI', anthropic: 'Anthropic', gemini: 'Gemini' } as const;
 
 /** Starts both; close it, or declare it with `await using`. */
 export async function startWorld(options: WorldOptions = {}): Promise<World> {
+  // Most limits here are of a day: one that ends in the middle of a test would begin anew.
+  const leftMs = dayMs - (Date.now() % dayMs);
+  if (leftMs < 30_000) await pause(leftMs);
   const names = options.credentials ?? ['main'];
   const pools = Object.keys(poolNames) as (keyof typeof poolNames)[];
   const provider = await startSimulation({
@@ -146,8 +150,8 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
   };
 }
 
-/** Asks again until there is an answer; throws after the deadline (default 5 s), naming what was awaited. */
-export async function eventually<T>(ask: () => Promise<T | undefined> | T | undefined, what: string, deadlineMs = 5000): Promise<T> {
+/** Asks again until there is an answer; throws after the deadline (default 30 s), naming what was awaited. */
+export async function eventually<T>(ask: () => Promise<T | undefined> | T | undefined, what: string, deadlineMs = 30_000): Promise<T> {
   const end = performance.now() + deadlineMs;
   for (;;) {
     const value = await ask();
@@ -155,6 +159,11 @@ export async function eventually<T>(ask: () => Promise<T | undefined> | T | unde
     if (performance.now() > end) throw new Error(`waited ${deadlineMs} ms for ${what}`);
     await pause(15);
   }
+}
+
+/** Resolves where fifteen seconds at least are left of this minute of the clock, and so of its rates. */
+export async function untilEarlyInMinute(): Promise<void> {
+  await eventually(() => (Date.now() % 60_000 < 45_000 ? true : undefined), 'the next minute');
 }
 
 /** Dollars of all records, in nano-USD. */

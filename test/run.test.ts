@@ -174,7 +174,7 @@ test('signals are passed on to CMD', async () => {
   const script = `trap 'exit 9' TERM; touch ${marker}; while true; do sleep 0.05; done`;
   const child = spawnKeyforge(['run', '-f', policy, '-f', pool, '--', 'sh', '-c', script], { ...environment, TMPDIR: temporary });
   const end = ended(child);
-  await eventually(() => (existsSync(marker) ? true : undefined), 'CMD to start', 10_000);
+  await eventually(() => (existsSync(marker) ? true : undefined), 'CMD to start');
   child.kill('SIGTERM');
   assert.equal((await end).code, 9);
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import OpenAI from 'openai';
-import { eventually, recordedNano, startWorld, type World } from './harness.ts';
+import { eventually, recordedNano, startWorld, untilEarlyInMinute, type World } from './harness.ts';
 import { keyManifest } from './manifests.ts';
 
 const messages = [{ role: 'user' as const, content: 'Say hello to the openai sdk' }];
@@ -169,6 +169,7 @@ test('a call that no window could ever pay for is refused for good, sent once', 
 
 test('a per-minute limit is a RateLimitError that tells when to come back', async () => {
   const slow = clientOf(world.tokenOf('slow')).withOptions({ maxRetries: 0 });
+  await untilEarlyInMinute();
   await slow.chat.completions.create({ model, messages });
   const error = await failing(slow.chat.completions.create({ model, messages }));
   assert.ok(error instanceof OpenAI.RateLimitError);

@@ -21,7 +21,7 @@ test('npm start gives a key that works on all three providers, and shows calls a
     output += chunk.toString();
   });
   try {
-    await eventually(() => (output.includes('Calls appear here') ? true : undefined), 'the welcome', 15_000);
+    await eventually(() => (output.includes('Calls appear here') ? true : undefined), 'the welcome', 60_000);
     const url = /KeyForge is ready at (\S+?),? /.exec(output)?.[1] ?? '';
     const token = /vk_\w{49}/.exec(output)?.[0] ?? '';
     assert.match(output, /openai +simulated/);

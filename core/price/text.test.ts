@@ -74,7 +74,8 @@ describe('stringBound', () => {
   it('stays fast on combining marks, which normalising sorts in quadratic time', () => {
     const startedMs = performance.now();
     assert.equal(stringBound(`a${'\u0315'.repeat(50_000)}${'\u0300'.repeat(50_000)}`), 200_001);
-    assert.ok(performance.now() - startedMs < 1000);
+    // It takes 3 ms; in quadratic time it would be 14 s.
+    assert.ok(performance.now() - startedMs < 3_000);
   });
 });
 

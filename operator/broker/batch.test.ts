@@ -11,7 +11,7 @@ function counted(): { readonly store: Store; transactions(): number } {
   return {
     transactions: () => transactions,
     store: {
-      close: () => store.close(),
+      ...store,
       transaction(work) {
         transactions += 1;
         return store.transaction(work);

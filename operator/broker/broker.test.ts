@@ -11,7 +11,7 @@ const hourMs = 3_600_000;
 function withBench(check: (bench: Bench, clock: { nowMs: number }) => Promise<void> | void): () => Promise<void> {
   return async () => {
     const clock = { nowMs: Date.UTC(2026, 10, 21) };
-    const bench = openBench(() => clock.nowMs);
+    const bench = openBench({ clock: () => clock.nowMs });
     try {
       await check(bench, clock);
     } finally {

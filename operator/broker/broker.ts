@@ -37,13 +37,15 @@ export interface Broker extends ControlPort, Retirement {
   session(scope: Exclude<Scope, { kind: 'standalone' }>): ControlPort;
   /** Problems: nothing changed, the last good state keeps serving. */
   adopt(policy: Policy): readonly Problem[];
+  /** Takes over what another process over the same store wrote of keys. */
+  refresh(): void;
   /** Does what is due by the clock; otherwise its own timer does, up to a minute late after a jump of the clock. */
   runUpkeep(): void;
   /** Stops timers; calls that come later fail. The store is its owner's to close. */
   close(): void;
 }
 
-export interface BrokerDeps extends Pick<RegistryDeps, 'store' | 'book' | 'random' | 'rootKey' | 'poolProblems'> {
+export interface BrokerDeps extends Pick<RegistryDeps, 'store' | 'book' | 'random' | 'rootKey' | 'poolProblems' | 'decides'> {
   /** Name of this operator in its own audit stream. */
   readonly instance: string;
   /** Called in the same turn in which a change became durable, before any proxy hears of it. */
@@ -87,7 +89,7 @@ export function createBroker(deps: BrokerDeps): Broker {
   const batch = createBatch(store);
   const funding = createFunding({ batch, live: registry.live, push });
   const runs = createRuns({ registry, record, logger });
-  const upkeep = createUpkeep({ store, registry, record, random, rootKey, released: funding.released, logger });
+  const upkeep = createUpkeep({ ...deps, registry, record, released: funding.released });
 
   /** What is held idle beyond a cap on the path of these keys is not to be spent. */
   function recallOverdrawn(of: Iterable<KeyName>): void {
@@ -148,6 +150,7 @@ export function createBroker(deps: BrokerDeps): Broker {
         if (notice !== 'policy') listener(notice);
         else if (live !== null) listener(snapshotFor(live, { kind: 'standalone' }));
       }),
+    refresh: registry.refresh,
     runUpkeep: upkeep.run,
     close() {
       upkeep.close();

@@ -20,6 +20,10 @@ export interface Bench {
   readonly broker: Broker;
   readonly store: Store;
   readonly files: TokenFiles;
+  /** Of the store. */
+  readonly folder: string;
+  /** Whether it says which keys live; true at first. */
+  decides: () => boolean;
   /** Adopts these keys, of objects with these uids, beside a pool that every namespace may use; problems as text. */
   declare(keys: Readonly<Record<string, Spec>>, uids?: Readonly<Record<string, string>>): readonly string[];
   /** The ids of the tokens that open a key now. */
@@ -43,9 +47,16 @@ const pool = {
   },
 };
 
+export interface BenchOptions {
+  readonly clock?: () => number;
+  readonly poolProblems?: 'refuse' | 'withdraw';
+  /** That of another bench, to be closed before it: two replicas over one store. Default: a new one, removed at the end. */
+  readonly folder?: string;
+}
+
 /** Opens a bench; nothing is declared yet. */
-export function openBench(clock: () => number = Date.now, poolProblems: 'refuse' | 'withdraw' = 'refuse'): Bench {
-  const dir = mkdtempSync(join(tmpdir(), 'keyforge-broker-'));
+export function openBench({ clock = Date.now, poolProblems = 'refuse', folder }: BenchOptions = {}): Bench {
+  const dir = folder ?? mkdtempSync(join(tmpdir(), 'keyforge-broker-'));
   const rootKey = Buffer.alloc(32, 7);
   const logger = pino({ level: 'silent' });
   const files = openTokenFiles(join(dir, 'tokens'));
@@ -54,7 +65,7 @@ export function openBench(clock: () => number = Date.now, poolProblems: 'refuse'
   function start(): { readonly store: Store; readonly broker: Broker } {
     const opened = openSqliteStore({ path: join(dir, 'keyforge.db'), clock });
     const deps = { store: opened, rootKey, logger, book: () => [], random: randomBytes, instance: 'test', poolProblems } as const;
-    const made: Broker = createBroker({ ...deps, onChange: () => files.sync(made.tokens()) });
+    const made: Broker = createBroker({ ...deps, decides: () => bench.decides(), onChange: () => files.sync(made.tokens()) });
     return { store: opened, broker: made };
   }
 
@@ -63,7 +74,7 @@ export function openBench(clock: () => number = Date.now, poolProblems: 'refuse'
     store.close();
   }
 
-  return {
+  const bench: Bench = {
     get broker() {
       return broker;
     },
@@ -71,6 +82,8 @@ export function openBench(clock: () => number = Date.now, poolProblems: 'refuse'
       return store;
     },
     files,
+    folder: dir,
+    decides: () => true,
     declare(keys, uids = {}) {
       const declared = Object.entries(keys).map(([key, spec]) => {
         const [namespace, name] = key.split('/');
@@ -101,9 +114,10 @@ export function openBench(clock: () => number = Date.now, poolProblems: 'refuse'
     },
     close() {
       stop();
-      rmSync(dir, { recursive: true, force: true });
+      if (folder === undefined) rmSync(dir, { recursive: true, force: true });
     },
   };
+  return bench;
 }
 
 function eventOf({ key, body }: EntryRow): readonly string[] {

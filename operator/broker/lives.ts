@@ -3,6 +3,7 @@ import type { OperatorBody } from '../../core/audit/types.ts';
 import type { KeyName } from '../../core/key.ts';
 import { endEscrow } from '../ledger/escrow.ts';
 import type { ChildRow, TokenRow, Tx } from '../store/types.ts';
+import { livingChildren } from './children.ts';
 import type { Policy } from './policy.ts';
 import { addToken, readToken, type TokenPress, tokensOf } from './tokens.ts';
 
@@ -51,6 +52,13 @@ export function endLives(tx: Tx, standing: ReadonlySet<KeyName>, record: RecordE
     tx.keys.forget(key);
     record(tx, { type: 'key_revoked', object: `VirtualKey ${key}`, detail: { reason: 'its manifest was deleted' } });
   }
+}
+
+/** Ends sub-agent keys that are past their end, or that none of these declared keys is left above. */
+export function endOrphans(tx: Tx, declared: ReadonlySet<KeyName>, record: RecordEvent): void {
+  const rows = tx.keys.children();
+  const living = new Set(livingChildren(rows, declared, tx.now()));
+  for (const row of rows) if (!living.has(row)) endChild(tx, row, 'it or its parent has ended', record);
 }
 
 /** Ends a sub-agent key. What its proxies still hold goes back to the parent as their grants close. */

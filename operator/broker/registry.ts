@@ -8,7 +8,7 @@ import type { BookEntry } from '../../core/price/types.ts';
 import type { ChildRow, Store, Tx } from '../store/types.ts';
 import { livingChildren } from './children.ts';
 import { recordEdits } from './edits.ts';
-import { beginLives, continuing, digestOf, endChild, endLives, type LifeDeps } from './lives.ts';
+import { beginLives, continuing, digestOf, endLives, endOrphans, type LifeDeps } from './lives.ts';
 import type { Policy } from './policy.ts';
 import { readToken, type Tokens, tokensOf } from './tokens.ts';
 
@@ -17,6 +17,8 @@ export interface Live {
   readonly policy: Policy;
   /** Grows with each change. */
   readonly revision: number;
+  /** Of the store's rows of keys, as they were read. */
+  readonly rows: number;
   readonly pools: readonly PoolDocument[];
   /** Keys that have tokens, sub-agent keys among them. */
   readonly documents: ReadonlyMap<KeyName, KeyDocument>;
@@ -53,6 +55,8 @@ export interface Registry {
   read<T>(work: (tx: Tx, live: Live) => T): T;
   /** One transaction that changes rows and rebuilds the state; throws before the first policy was adopted. */
   change<T>(work: (tx: Tx, live: Live) => Change<T>): T;
+  /** Takes over what another process wrote of keys; nothing where it wrote nothing. */
+  refresh(): void;
 }
 
 export interface RegistryDeps extends LifeDeps {
@@ -64,6 +68,11 @@ export interface RegistryDeps extends LifeDeps {
    * manifests demands, or serve it without the pool (`withdraw`), as a cluster does, where objects come in any order.
    */
   readonly poolProblems: 'refuse' | 'withdraw';
+  /**
+   * Whether this process says which declared keys live: of those over one store at most one may, and it must know of every
+   * key that was declared when it began to. The others serve the lives and tokens that they find in the store.
+   */
+  readonly decides: () => boolean;
   /** Called in the same turn in which a change became durable. */
   readonly onChange: (live: Live) => void;
 }
@@ -94,14 +103,11 @@ export function createRegistry(deps: RegistryDeps): Registry {
     adopt(policy) {
       const outcome = deps.store.transaction((tx) => {
         const standing = continuing(tx, policy);
-        const family = familyOf(tx, standing);
-        const { problems, ...compiled } = compileAll(tx, policy, { standing, living: family.living, deps, before: live });
+        const children = livingChildren(tx.keys.children(), standing, tx.now());
+        const { problems, ...compiled } = compileAll(tx, policy, { standing, children, deps, before: live });
         if (problems.length + policy.missing.length > 0) return { problems: [...policy.missing, ...problems] };
-        for (const row of family.gone) endChild(tx, row, 'its parent is gone', deps.record);
-        endLives(tx, standing, deps.record);
-        beginLives(tx, policy, { ...deps, served: ({ key, id }) => live?.tokens.get(key)?.current?.id === id });
-        if (live !== null) recordEdits(tx, live.policy, policy, deps.record);
-        return { next: assemble(tx, { policy, children: family.living, ...compiled, revision: revision + 1 }) };
+        if (deps.decides()) decide(tx, policy, standing);
+        return { next: assemble(tx, { policy, children, ...compiled, revision: revision + 1 }) };
       });
       if ('problems' in outcome) return outcome.problems;
       serve(outcome.next);
@@ -123,17 +129,31 @@ export function createRegistry(deps: RegistryDeps): Registry {
       serve(next);
       return done.value;
     },
+    refresh() {
+      const before = live;
+      if (before === null) return;
+      const next = deps.store.transaction((tx) => (tx.keys.revision() === before.rows ? null : rebuild(tx, before.policy)));
+      if (next !== null) serve(next);
+    },
   };
 
+  function decide(tx: Tx, policy: Policy, standing: ReadonlySet<KeyName>): void {
+    endLives(tx, standing, deps.record);
+    endOrphans(tx, standing, deps.record);
+    beginLives(tx, policy, { ...deps, served: ({ key, id }) => live?.tokens.get(key)?.current?.id === id });
+    if (live !== null) recordEdits(tx, live.policy, policy, deps.record);
+  }
+
   function rebuild(tx: Tx, policy: Policy): Live {
+    // By the store alone: what this process knows of the manifests may lag behind the one that decides.
+    endOrphans(tx, new Set(tx.keys.names()), deps.record);
     const standing = continuing(tx, policy);
-    const family = familyOf(tx, standing);
-    const { problems, ...compiled } = compileAll(tx, policy, { standing, living: family.living, deps, before: live });
+    const children = livingChildren(tx.keys.children(), standing, tx.now());
+    const { problems, ...compiled } = compileAll(tx, policy, { standing, children, deps, before: live });
     const [problem] = problems;
     // Neither tokens nor sub-agent keys can make an accepted policy wrong.
     if (problem !== undefined) throw new Error(`the policy that is served no longer compiles: ${problem.message}`);
-    for (const row of family.gone) endChild(tx, row, 'it or its parent has ended', deps.record);
-    return assemble(tx, { policy, children: family.living, ...compiled, revision: revision + 1 });
+    return assemble(tx, { policy, children, ...compiled, revision: revision + 1 });
   }
 }
 
@@ -141,19 +161,12 @@ function pair(key: KeyName, token: string | null): readonly (readonly [KeyName, 
   return token === null ? [] : [[key, token]];
 }
 
-/** Sub-agent keys that stand beneath these, and rows of those that do no more. */
-function familyOf(tx: Tx, standing: ReadonlySet<KeyName>): { readonly living: readonly ChildRow[]; readonly gone: readonly ChildRow[] } {
-  const rows = tx.keys.children();
-  const living = new Set(livingChildren(rows, standing, tx.now()));
-  return { living: [...living], gone: rows.filter((row) => !living.has(row)) };
-}
-
-function compileAll(tx: Tx, { manifests }: Policy, { standing, living, deps, before }: Family): ReturnType<typeof compile> {
+function compileAll(tx: Tx, { manifests }: Policy, { standing, children, deps, before }: Family): ReturnType<typeof compile> {
   return compile({
     manifests,
     // A key that is seen for the first time begins its ttl now, in the transaction that writes its first row.
     createdAtMs: (key) => (standing.has(key) ? tx.keys.createdAt(key) : null) ?? tx.now(),
-    children: living.map((row) => ({ ...row, spec: JSON.parse(row.spec) as ChildSpec })),
+    children: children.map((row) => ({ ...row, spec: JSON.parse(row.spec) as ChildSpec })),
     stands(key, { pools = [], parentRef }) {
       if (deps.poolProblems === 'withdraw') return true;
       const served = before?.specs.get(key);
@@ -167,7 +180,7 @@ function compileAll(tx: Tx, { manifests }: Policy, { standing, living, deps, bef
 interface Family {
   /** Declared keys whose life goes on. */
   readonly standing: ReadonlySet<KeyName>;
-  readonly living: readonly ChildRow[];
+  readonly children: readonly ChildRow[];
   readonly deps: RegistryDeps;
   readonly before: Live | null;
 }
@@ -181,10 +194,15 @@ interface Assembly {
 }
 
 function assemble(tx: Tx, { policy, children, compiled, withdrawn, revision }: Assembly): Live {
-  const tokens = new Map(compiled.keys.map(({ key }) => [key, tokensOf(tx.keys, key, tx.now())]));
+  const living = new Set(tx.keys.names());
+  const standing = continuing(tx, policy);
+  const declared = new Map(policy.manifests.virtualKeys.map(({ name, spec }) => [name, spec]));
+  // Where another process decides, a new life may not have begun yet.
+  const keys = compiled.keys.filter(({ key }) => !declared.has(key) || (standing.has(key) && living.has(key)));
   return {
     policy,
     revision,
+    rows: tx.keys.revision(),
     pools: compiled.pools,
     children,
     minted: Map.groupBy(
@@ -192,9 +210,9 @@ function assemble(tx: Tx, { policy, children, compiled, withdrawn, revision }: A
       ({ parent }) => parent,
     ),
     withdrawn,
-    tokens,
-    documents: new Map(compiled.keys.map((document) => [document.key, document])),
+    tokens: new Map(keys.map(({ key }) => [key, tokensOf(tx.keys, key, tx.now())])),
+    documents: new Map(keys.map((document) => [document.key, document])),
     plans: new Map(compiled.plans.map((plan) => [plan.key, plan])),
-    specs: new Map(policy.manifests.virtualKeys.map(({ name, spec }) => [name, spec])),
+    specs: declared,
   };
 }

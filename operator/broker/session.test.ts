@@ -18,7 +18,7 @@ const hourMs = 3_600_000;
 function withBench(work: (bench: Bench, clock: { nowMs: number }) => Promise<void> | void): () => Promise<void> {
   return async () => {
     const clock = { nowMs: startMs };
-    const bench = openBench(() => clock.nowMs);
+    const bench = openBench({ clock: () => clock.nowMs });
     try {
       await work(bench, clock);
     } finally {

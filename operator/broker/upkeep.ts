@@ -23,6 +23,8 @@ export interface Upkeep {
 export interface UpkeepDeps extends TokenPress {
   readonly store: Store;
   readonly registry: Registry;
+  /** Whether rotations are this process's to make. */
+  readonly decides: () => boolean;
   readonly record: RecordEvent;
   /** Called where money may have come back. */
   readonly released: () => void;
@@ -30,7 +32,7 @@ export interface UpkeepDeps extends TokenPress {
 }
 
 /** The clockwork; its timer does not keep the process alive. */
-export function createUpkeep({ store, registry, record, released, logger, ...press }: UpkeepDeps): Upkeep {
+export function createUpkeep({ store, registry, decides, record, released, logger, ...press }: UpkeepDeps): Upkeep {
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
   // Also soon after each start: a laptop may never be up for a day.
@@ -53,7 +55,7 @@ export function createUpkeep({ store, registry, record, released, logger, ...pre
 
   function schedule(): void {
     const live = registry.live();
-    if (live !== null) sleep(Math.max(0, Math.min(dueAt(live) - now(), lookMs)));
+    if (live !== null) sleep(Math.max(0, Math.min(dueAt(live, rotations(live)) - now(), lookMs)));
   }
 
   function runSafely(): boolean {
@@ -80,12 +82,16 @@ export function createUpkeep({ store, registry, record, released, logger, ...pre
   }
 
   function rotateDue(tx: Tx, live: Live): boolean {
-    const due = rotationsOf(live).filter(({ dueMs }) => dueMs <= tx.now());
+    const due = rotations(live).filter(({ dueMs }) => dueMs <= tx.now());
     for (const { key, overlapMs } of due) {
       record(tx, { type: 'key_rotated', object: `VirtualKey ${key}`, detail: { reason: 'spec.rotation' } });
       rotateToken(tx.keys, key, tx.now(), { ...press, overlapMs });
     }
     return due.length > 0;
+  }
+
+  function rotations(live: Live): readonly Due[] {
+    return decides() ? rotationsOf(live) : [];
   }
 
   return {
@@ -98,8 +104,8 @@ export function createUpkeep({ store, registry, record, released, logger, ...pre
   };
 }
 
-function dueAt(live: Live): number {
-  return Math.min(...live.children.map(endOf), ...rotationsOf(live).map(({ dueMs }) => dueMs));
+function dueAt(live: Live, rotations: readonly Due[]): number {
+  return Math.min(...live.children.map(endOf), ...rotations.map(({ dueMs }) => dueMs));
 }
 
 /** The key of a run stays, expired, until its Pods are gone: their calls are then told so. */

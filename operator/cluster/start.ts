@@ -38,7 +38,11 @@ export async function startClusterOperator(options: ClusterOptions): Promise<Clu
   const client = connectKube({ kubeconfig: options.kubeconfig, logger });
   const { minor } = await client.version();
   const authority = await openTrust(options, client, clock);
-  const { store, broker } = openState(options, clock, () => controllers.requeueAll());
+  const { store, broker } = openState(options, {
+    clock,
+    decides: () => controllers.decides(),
+    onChange: () => controllers.requeueAll(),
+  });
   const events = createEvents({ client, component: 'keyforge.dev/operator', instance: identity, clock, logger });
   const gateway = options.gatewayServiceAccount === null ? null : { namespace, serviceAccount: options.gatewayServiceAccount };
   const settings = () => settingsOf(options, authority);

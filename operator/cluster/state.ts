@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type Broker, createBroker } from '../broker/broker.ts';
+import { type Broker, type BrokerDeps, createBroker } from '../broker/broker.ts';
 import { openDataFolder } from '../data-folder.ts';
 import { dailyBooks } from '../prices/daily.ts';
 import type { Store } from '../store/types.ts';
@@ -12,12 +12,25 @@ export interface State {
   readonly broker: Broker;
 }
 
-/** Opens the store in the data folder; throws where it cannot go on, saying what to do. */
-export function openState({ dataDir, service, logger }: ClusterOptions, clock: () => number, onChange: () => void): State {
+export interface StateDeps extends Pick<BrokerDeps, 'decides' | 'onChange'> {
+  /** Wall clock, milliseconds. */
+  readonly clock: () => number;
+}
+
+/** Opens the store in the data folder, and follows what other replicas write there; throws where it cannot go on, saying what to do. */
+export function openState({ dataDir, service, logger }: ClusterOptions, { clock, ...deps }: StateDeps): State {
   const { store, rootKey } = openDataFolder(dataDir, clock, logger);
   const broker = createBroker({
-    ...{ store, book: dailyBooks(), random: randomBytes, rootKey, instance: service.name, onChange, logger },
+    ...{ store, book: dailyBooks(), random: randomBytes, rootKey, instance: service.name, logger },
+    ...deps,
     poolProblems: 'withdraw',
+  });
+  store.onForeignWrite(() => {
+    try {
+      broker.refresh();
+    } catch (error) {
+      logger.error({ err: error }, 'what another replica wrote could not be read; its next write is another try');
+    }
   });
   return { store, broker };
 }

@@ -225,11 +225,12 @@ test('a connection on which nothing comes any more is given up by both sides', a
 });
 
 test('heartbeats keep a session that has nothing to say', async (t) => {
-  const { connect, sessions, log } = await createWorld(t, { timings: short });
-  const session = connect({ timings: { beatMs: short.beatMs, silenceMs: short.silenceMs * 2 } });
+  const timings = { beatMs: 50, silenceMs: 1_500 };
+  const { connect, sessions, log } = await createWorld(t, { timings });
+  const session = connect({ timings });
   await session.instance;
-  await sleep(short.silenceMs * 3);
-  assert.ok(performance.now() - session.lastContact() < short.silenceMs);
+  await sleep(timings.silenceMs * 1.5);
+  assert.ok(performance.now() - session.lastContact() < timings.silenceMs);
   assert.deepEqual([sessions.count(), log.length], [1, 1]);
 });
 
@@ -330,7 +331,7 @@ test('a later session of the same proxy takes the place of the one before', asyn
 });
 
 test('the token is shown again before it expires, and one that is no longer good ends the session', async (t) => {
-  const { connect, outcomes, log } = await createWorld(t, { timings: { attestMs: 50, unattestedMs: 100 } });
+  const { connect, outcomes, log } = await createWorld(t, { timings: { attestMs: 50, unattestedMs: 1_000 } });
   let token = 'token-1';
   const session = connect({ readToken: async () => token, timings: { renewMs: 40 } });
   await session.instance;
@@ -338,14 +339,14 @@ test('the token is shown again before it expires, and one that is no longer good
   token = 'token-2';
   // Judged by the first token alone the session would end when it may live no longer unattested.
   outcomes.set('token-1', away);
-  await sleep(200);
+  await sleep(1_500);
   assert.equal(session.state().kind, 'connected');
   outcomes.set('token-2', gone);
   await until('the session ended', () => log.includes('closed gone'));
 });
 
 test('the operator looks again by itself; while the API server is away the session lives on, for so long', async (t) => {
-  const world = await createWorld(t, { timings: { attestMs: 60, unattestedMs: 300 } });
+  const world = await createWorld(t, { timings: { attestMs: 60, unattestedMs: 2_000 } });
   const session = world.connect();
   await session.instance;
   world.outcomes.set('token-1', away);
@@ -378,15 +379,16 @@ test('messages that come too fast are read more slowly, and each is answered', a
   const world = await createWorld(t, { bounds: { messagesPerSecond: 100 } });
   const session = world.connect();
   await session.instance;
+  const started = performance.now();
   const replies = await Promise.all(Array.from({ length: 240 }, () => session.children(bot)));
   assert.equal(replies.length, 240);
-  const started = performance.now();
   assert.deepEqual(await session.children(bot), []);
-  assert.ok(performance.now() - started > 200);
+  // 200 may come at once; what is more has to be made up for before the next is read.
+  assert.ok(performance.now() - started > 390);
 });
 
 test('without a hello nothing is served', async (t) => {
-  const { url, log } = await createWorld(t, { timings: { helloMs: 300 } });
+  const { url, log } = await createWorld(t, { timings: { helloMs: 2_000 } });
   const silentOne = await rawSocket(t, url);
   assert.match(await closeOf(silentOne), /^4408 /);
   for (const first of [
@@ -473,11 +475,18 @@ test('strangers that are being looked at do not keep sessions from being looked 
 
 test('too many attestations at once are put off, not queued', async (t) => {
   const slow = Promise.withResolvers<AttestedScope>();
-  const attestor: Attestor = { attest: () => slow.promise, judge: () => unready };
+  let looks = 0;
+  const attestor: Attestor = {
+    attest() {
+      looks += 1;
+      return slow.promise;
+    },
+    judge: () => unready,
+  };
   const { url } = await createWorld(t, { attestor, bounds: { attestations: 1 } });
   const [first, second] = [await rawSocket(t, url), await rawSocket(t, url)];
   first.send(helloOf('token-1'));
-  await sleep(20);
+  await until('the first is looked at', () => looks === 1);
   second.send(helloOf('token-1'));
   assert.match(await closeOf(second), /^4503 /);
   slow.resolve(sidecar('pod-1'));

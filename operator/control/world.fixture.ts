@@ -50,9 +50,9 @@ export async function makeCertificates(): Promise<TestCertificates> {
 
 /** Short enough for tests, in the right order. */
 export const quick = {
-  helloMs: 3_000,
+  helloMs: 20_000,
   beatMs: 50,
-  silenceMs: 3_000,
+  silenceMs: 20_000,
   renewMs: 60_000,
   attestMs: 60_000,
   firstRetryMs: 10,
@@ -156,9 +156,9 @@ export function hostOf(control: ReturnType<ControlHost['session']>): ControlHost
   return { session: () => control, retire: (instance) => void retired.push(instance), retired };
 }
 
-/** Resolves when `holds` does, looked at often; rejects after five seconds. */
+/** Resolves when `holds` does, looked at often; rejects after twenty seconds. */
 export async function until(what: string, holds: () => boolean): Promise<void> {
-  const end = performance.now() + 5_000;
+  const end = performance.now() + 20_000;
   while (!holds()) {
     if (performance.now() > end) throw new Error(`never happened: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));

@@ -26,7 +26,7 @@ export function startOperator(
   client: KubeClient,
   options: { readonly leads?: () => boolean; readonly bench?: Bench; readonly poolNamespaces?: readonly string[] } = {},
 ): OperatorBench {
-  const bench = options.bench ?? openBench(Date.now, 'withdraw');
+  const bench = options.bench ?? openBench({ poolProblems: 'withdraw' });
   const proxies = new Map<KeyName, number>();
   const host = hostOf(bench, proxies);
   const clock = Date.now;
@@ -44,6 +44,7 @@ export function startOperator(
     logger,
     refreshMs: 150,
   });
+  bench.decides = controllers.decides;
   if (options.leads === undefined || options.leads()) controllers.lead();
   return {
     bench,
@@ -71,7 +72,7 @@ function hostOf(bench: Bench, proxies: ReadonlyMap<KeyName, number>): PolicyHost
 }
 
 /** Resolves when `look` gives something other than undefined or false; rejects with `what` after `withinMs`. */
-export async function until<T>(what: string, look: () => T | Promise<T>, withinMs = 3_000): Promise<Exclude<T, undefined | false>> {
+export async function until<T>(what: string, look: () => T | Promise<T>, withinMs = 20_000): Promise<Exclude<T, undefined | false>> {
   const endMs = performance.now() + withinMs;
   for (;;) {
     const found = await look();

@@ -60,6 +60,8 @@ export interface Controllers {
   lead(): void;
   /** Starts no more writes. */
   unlead(): Promise<void>;
+  /** True while this replica leads, and knows of every key that was declared when it began to. */
+  decides(): boolean;
   /** Something of a key changed in the broker, its token or its proxies. */
   requeue(key: KeyName): void;
   /** Something changed in the broker, no matter of which key: those whose token or policy is another are looked at. */
@@ -79,11 +81,16 @@ export interface Counters {
   failures: number;
 }
 
+/** One time of leading. */
+interface Term {
+  isInformed: boolean;
+}
+
 /** Starts watching at once. */
 export function startControllers(deps: ControllerDeps): Controllers {
   const { client, namespace, poolNamespaces, logger } = deps;
   const counters: Counters = { adoptions: 0, reconciles: 0, failures: 0 };
-  const leader = leadOnly(client, () => isLeading && deps.leads());
+  const leader = leadOnly(client, () => term !== null && deps.leads());
   const rootKeys = createRootKeys({ client: leader, namespace, random: deps.random, onChange: rootChanged, logger });
   const rootWatch = createRootWatch(rootKeys, logger);
   const keyFields = ['conditions', 'observedGeneration', 'keyHint', 'secretName', 'rotated'];
@@ -92,7 +99,7 @@ export function startControllers(deps: ControllerDeps): Controllers {
   const poolStatus = createStatusWriter(leader, providerPools, ['conditions', 'observedGeneration', 'credentials', 'consumers']);
   const prints = new Map<KeyName, string>();
   let changing: NodeJS.Timeout | undefined;
-  let isLeading = false;
+  let term: Term | null = null;
   let queues: { readonly keys: Queue; readonly pools: Queue; readonly tick: NodeJS.Timeout } | null = null;
 
   const caches = createCaches({
@@ -176,7 +183,7 @@ export function startControllers(deps: ControllerDeps): Controllers {
   }
 
   function openQueues(): void {
-    if (!isLeading || queues !== null) return;
+    if (queues !== null) return;
     const tick = setInterval(refresh, deps.refreshMs ?? refreshMs);
     const opened = { keys: queueOf((key) => keyWork(key as KeyName)), pools: queueOf((pool) => poolWork(pool as PoolName)), tick };
     queues = opened;
@@ -210,7 +217,7 @@ export function startControllers(deps: ControllerDeps): Controllers {
   }
 
   async function unlead(): Promise<void> {
-    isLeading = false;
+    term = null;
     if (queues === null) return;
     const { keys, pools, tick } = queues;
     queues = null;
@@ -229,10 +236,18 @@ export function startControllers(deps: ControllerDeps): Controllers {
     adopted: policy.adopted,
     findKey: createFindKey(client, caches.keys),
     lead() {
-      isLeading = true;
-      void policy.adopted.then(openQueues);
+      const begun: Term = { isInformed: false };
+      term = begun;
+      // A key that the one before saw declared, and this copy not yet, would else lose its life.
+      void Promise.all([policy.adopted, caches.keys.fresh()]).then(() => {
+        if (term !== begun) return;
+        begun.isInformed = true;
+        policy.begin();
+        openQueues();
+      });
     },
     unlead,
+    decides: () => term?.isInformed === true && deps.leads(),
     requeue: (key) => queues?.keys.add(key),
     requeueAll() {
       if (queues !== null) changing ??= setTimeout(lookAtTokens, changedMs);

@@ -18,15 +18,13 @@ describe('the client', () => {
 
   beforeEach(async () => {
     api = await startFakeApi();
-    client = connectKube({ kubeconfig: api.kubeconfig, logger, timeoutMs: 1_000 });
+    client = connectKube({ kubeconfig: api.kubeconfig, logger });
     opened.push(client, api);
   });
   after(() => Promise.all(opened.map((each) => each.close())));
 
   test('makes 1,000 calls over at most four connections', async () => {
-    const patient = connectKube({ kubeconfig: api.kubeconfig, logger });
-    opened.push(patient);
-    await Promise.all(Array.from({ length: 1_000 }, () => patient.get(secrets, at)));
+    await Promise.all(Array.from({ length: 1_000 }, () => client.get(secrets, at)));
     assert.equal(api.requests.length, 1_000);
     assert.ok(api.connections() <= 4, `${api.connections()} connections`);
   });
@@ -94,12 +92,14 @@ describe('the client', () => {
   });
 
   test('no answer in time, a reset and a closed port are KubeUnreachable', async () => {
+    const hasty = connectKube({ kubeconfig: api.kubeconfig, logger, timeoutMs: 500 });
+    opened.push(hasty);
     for (const fault of ['hang', 'reset'] as const) {
       api.fault = () => fault;
-      await assert.rejects(client.get(secrets, at), KubeUnreachable);
+      await assert.rejects(hasty.get(secrets, at), KubeUnreachable);
     }
     await api.close();
-    await assert.rejects(client.get(secrets, at), KubeUnreachable);
+    await assert.rejects(hasty.get(secrets, at), KubeUnreachable);
   });
 
   test('never quotes an answer that it cannot read, for it may hold a Secret', async () => {

@@ -18,7 +18,7 @@ import { KubeUnreachable } from './types.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'connection-'));
 const get = { method: 'GET', path: '/version', accept: 'application/json', lane: 'call' } as const;
-const call = () => ({ ...get, signal: AbortSignal.timeout(2_000) });
+const call = () => ({ ...get, signal: AbortSignal.timeout(20_000) });
 
 describe('the connection', () => {
   after(() => rmSync(folder, { recursive: true }));

@@ -10,7 +10,9 @@ import { sleep, until } from './until.fixture.ts';
 
 const logger = pino({ level: 'silent' });
 const at = { namespace: 'keyforge-system', name: 'keyforge-operator' };
-const timings = { leaseMs: 1_000, renewDeadlineMs: 500, retryMs: 50, requestTimeoutMs: 100 };
+const timings = { leaseMs: 2_000, renewDeadlineMs: 1_400, retryMs: 50, requestTimeoutMs: 400 };
+/** With which nothing in a test is due to time alone. */
+const patient = { leaseMs: 120_000, renewDeadlineMs: 60_000, retryMs: 50, requestTimeoutMs: 10_000 };
 
 describe('the elector', () => {
   let api: FakeApi;
@@ -58,7 +60,7 @@ describe('the elector', () => {
   test('one of three leads, and keeps leading', async () => {
     const all = ['a', 'b', 'c'].map((identity) => candidate(identity).elector);
     await until(() => told.length > 0);
-    await sleep(1_300);
+    await sleep(timings.leaseMs * 1.2);
     assert.equal(told.length, 1);
     assert.equal(all.filter((elector) => elector.leads()).length, 1);
     const { holderIdentity, renewTime, leaseTransitions } = await spec();
@@ -78,27 +80,26 @@ describe('the elector', () => {
         told.push('a leads');
         signal.addEventListener('abort', () => setTimeout(() => finish(resolve), 50));
       });
-    const { elector } = candidate('a', { onStarted });
+    const { elector } = candidate('a', { ...patient, onStarted });
     await until(() => elector.leads());
-    const { elector: next } = candidate('b');
-    const startMs = performance.now();
+    const { elector: next } = candidate('b', patient);
     await elector.close();
     assert.ok(worked);
     await until(() => next.leads());
-    assert.ok(performance.now() - startMs < 400);
     assert.deepEqual(told, ['a leads', 'a stopped', 'b leads']);
   });
 
   test('cut off, it stops before another leads, and is a candidate again after', async () => {
     const stopped: number[] = [];
-    const { elector, link } = candidate('a', { onStopped: () => stopped.push(performance.now()) });
+    const wide = { ...timings, leaseMs: 3_000, renewDeadlineMs: 1_000 };
+    const { elector, link } = candidate('a', { ...wide, onStopped: () => stopped.push(performance.now()) });
     await until(() => elector.leads());
     const started: number[] = [];
-    const { elector: next } = candidate('b', { onStarted: () => void started.push(performance.now()) });
+    const { elector: next } = candidate('b', { ...wide, onStarted: () => void started.push(performance.now()) });
     link.cut = true;
     await until(() => next.leads());
     assert.ok(!elector.leads());
-    assert.ok((started[0] ?? 0) - (stopped[0] ?? Number.POSITIVE_INFINITY) >= 300, 'lease minus deadline lies between');
+    assert.ok((started[0] ?? 0) - (stopped[0] ?? Number.POSITIVE_INFINITY) >= 1_000, 'lease minus deadline lies between');
     link.cut = false;
     await next.close();
     await until(() => elector.leads());
@@ -120,19 +121,18 @@ describe('the elector', () => {
   });
 
   test('one that lost the Lease to another stops at the first refusal', async () => {
-    const { elector } = candidate('a');
+    const { elector } = candidate('a', patient);
     await until(() => elector.leads());
     api.put(leases, { metadata: at, spec: { holderIdentity: 'thief', leaseDurationSeconds: 1 } });
-    const startMs = performance.now();
     await until(() => told.includes('a stopped'));
-    assert.ok(performance.now() - startMs < 250);
+    assert.ok(!elector.leads());
   });
 
   test('a renewal whose answer got lost is no loss', async () => {
     const { elector, link } = candidate('a');
     await until(() => elector.leads());
     link.loseAnswers = 1;
-    await sleep(800);
+    await sleep(timings.renewDeadlineMs * 1.2);
     assert.deepEqual(told, ['a leads']);
     assert.ok(elector.leads());
   });

@@ -83,6 +83,8 @@ export async function startFakeApi({ bookmarkMs = 20, tls }: FakeApiOptions = {}
   const kinds = new Map<string, Map<string, KubeObject>>();
   const sockets = new Set<Socket>();
   const watchers = new Set<Watcher>();
+  /** Of lists in pages, which show the objects as they were at the first: by the token of the next page. */
+  const rests = new Map<string, { readonly version: number; readonly objects: readonly KubeObject[] }>();
   let history: Change[] = [];
   let version = 100;
   let compacted = 0;
@@ -136,11 +138,12 @@ export async function startFakeApi({ bookmarkMs = 20, tls }: FakeApiOptions = {}
 
   function list(target: Target, query: URLSearchParams, response: ServerResponse): void {
     const all = [...of(target.kind).values()].filter((object) => within(target, query, object));
-    const from = Number(query.get('continue') ?? 0);
-    const to = from + Number(query.get('limit') ?? all.length);
-    const more = to < all.length ? { continue: String(to) } : {};
-    const items = all.slice(from, to).map((object) => shape(object, response));
-    reply(response, 200, { metadata: { resourceVersion: String(version), ...more }, items });
+    const rest = rests.get(query.get('continue') ?? '') ?? { version, objects: all };
+    const most = Number(query.get('limit') ?? rest.objects.length);
+    const more = rest.objects.length > most ? { continue: String(rests.size + 1) } : {};
+    if (more.continue !== undefined) rests.set(more.continue, { ...rest, objects: rest.objects.slice(most) });
+    const items = rest.objects.slice(0, most).map((object) => shape(object, response));
+    reply(response, 200, { metadata: { resourceVersion: String(rest.version), ...more }, items });
   }
 
   function write(request: FakeRequest, target: Target, response: ServerResponse): void {

@@ -52,6 +52,8 @@ export interface Reflector {
   readonly synced: Promise<void>;
   get(place: ObjectPlace): KubeObject | undefined;
   all(): readonly KubeObject[];
+  /** Lists anew: resolves when nothing is missing that was there at the call; never rejects. */
+  fresh(): Promise<void>;
   /** Since the API server last said anything: over two minutes means that the copy is out of date. Infinity before the first list. */
   staleForMs(): number;
   close(): Promise<void>;
@@ -71,6 +73,9 @@ export function createReflector(options: ReflectorOptions): Reflector {
   const refused = createBackOff(timings.backOff, random);
   const synced = Promise.withResolvers<void>();
   const closing = new AbortController();
+  /** Told after the next list. */
+  const waiting: (() => void)[] = [];
+  let interrupt = new AbortController();
   const cache = createCache((kind, object, previous) => {
     try {
       onChange(kind, object, previous);
@@ -82,6 +87,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
   let running = Promise.resolve();
 
   async function listAll(): Promise<string> {
+    const told = waiting.length;
     const objects: KubeObject[] = [];
     let next: string | undefined;
     let version = '';
@@ -95,13 +101,15 @@ export function createReflector(options: ReflectorOptions): Reflector {
     } while (next !== undefined);
     cache.replace(objects, version);
     synced.resolve();
+    for (const tell of waiting.splice(0, told)) tell();
     return version;
   }
 
   /** Follows one watch to its end. Rejects with KubeError where the cache has to be listed anew. */
   async function watchOnce(version: string): Promise<void> {
     const silent = new AbortController();
-    const signal = AbortSignal.any([closing.signal, silent.signal]);
+    interrupt = new AbortController();
+    const signal = AbortSignal.any([closing.signal, silent.signal, interrupt.signal]);
     const timer = setTimeout(() => silent.abort(), silenceMs);
     const timeoutSeconds = Math.ceil((watchMs * (1 + random())) / 1_000);
     try {
@@ -124,14 +132,14 @@ export function createReflector(options: ReflectorOptions): Reflector {
 
   /** Null: to be listed. Resolves with the wait before the next step. */
   async function step(state: { version: string | null }): Promise<number> {
-    if (state.version === null) {
+    if (state.version === null || waiting.length > 0) {
       state.version = await listAll();
       return 0;
     }
     const startMs = clock();
     try {
       await watchOnce(state.version);
-      return clock() - startMs < shortMs ? refused.next() : 0;
+      return clock() - startMs < shortMs && waiting.length === 0 ? refused.next() : 0;
     } catch (error) {
       if (mustRelist(error)) state.version = null;
       throw error;
@@ -167,6 +175,11 @@ export function createReflector(options: ReflectorOptions): Reflector {
     synced: synced.promise,
     get: cache.get,
     all: cache.all,
+    fresh: () =>
+      new Promise((resolve) => {
+        waiting.push(resolve);
+        interrupt.abort();
+      }),
     staleForMs: () => clock() - lastContactMs,
     async close() {
       closing.abort();

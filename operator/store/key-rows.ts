@@ -1,4 +1,4 @@
-import type { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import type { KeyName, TokenId } from '../../core/key.ts';
 import type { ChildRow, KeyRows, TokenRow } from './types.ts';
 
@@ -22,6 +22,8 @@ interface ChildColumns {
 
 /** Keys, tokens and sub-agent keys in SQLite. */
 export function keyRows(db: DatabaseSync): KeyRows {
+  const revision = db.prepare("SELECT value FROM meta WHERE name = 'keys'");
+  const grow = db.prepare("INSERT INTO meta VALUES ('keys', '1') ON CONFLICT DO UPDATE SET value = value + 1");
   const createdAt = db.prepare('SELECT created_ms FROM keys WHERE key = ?');
   const uid = db.prepare('SELECT uid FROM keys WHERE key = ?');
   const putCreatedAt = db.prepare(
@@ -40,23 +42,28 @@ export function keyRows(db: DatabaseSync): KeyRows {
     'INSERT INTO children VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET parent = excluded.parent, spec = excluded.spec, created_ms = excluded.created_ms, expires_ms = excluded.expires_ms, run = excluded.run',
   );
   const dropChild = db.prepare('DELETE FROM children WHERE key = ?');
+  const write = (statement: StatementSync, ...values: readonly SQLInputValue[]): void => {
+    statement.run(...values);
+    grow.run();
+  };
   return {
+    revision: () => Number((revision.get() as { readonly value: string } | undefined)?.value ?? 0),
     createdAt: (key) => (createdAt.get(key) as { readonly created_ms: number } | undefined)?.created_ms ?? null,
     uid: (key) => (uid.get(key) as { readonly uid: string | null } | undefined)?.uid ?? null,
-    putCreatedAt: (key, atMs, objectUid) => void putCreatedAt.run(key, atMs, objectUid ?? null),
+    putCreatedAt: (key, atMs, objectUid) => write(putCreatedAt, key, atMs, objectUid ?? null),
     names: () => (names.all() as unknown as { readonly key: KeyName }[]).map(({ key }) => key),
     forget: (key) => {
-      forget.run(key);
-      forgetTokens.run(key);
+      write(forget, key);
+      write(forgetTokens, key);
     },
     tokens: (key) => (tokens.all(key) as unknown as TokenColumns[]).map(tokenRow),
     putToken: ({ id, key, hint, createdAtMs, validUntilMs, sealed }) =>
-      void putToken.run(id, key, hint, createdAtMs, validUntilMs ?? null, sealed),
-    dropToken: (id) => void dropToken.run(id),
+      write(putToken, id, key, hint, createdAtMs, validUntilMs ?? null, sealed),
+    dropToken: (id) => write(dropToken, id),
     children: () => (children.all() as unknown as ChildColumns[]).map(childRow),
     putChild: ({ key, parent, spec, createdAtMs, expiresAtMs, run }) =>
-      void putChild.run(key, parent, spec, createdAtMs, expiresAtMs ?? null, run ?? null),
-    dropChild: (key) => void dropChild.run(key),
+      write(putChild, key, parent, spec, createdAtMs, expiresAtMs ?? null, run ?? null),
+    dropChild: (key) => write(dropChild, key),
   };
 }
 

@@ -8,6 +8,9 @@ import { schema, schemaVersion } from './schema.ts';
 import { streamRows } from './stream-rows.ts';
 import type { Store, Tx } from './types.ts';
 
+/** How often another process is looked for: SQLite does not tell. */
+const lookMs = 100;
+
 export interface SqliteOptions {
   /** A file, made with mode 0600 where it is missing; its folder must exist. `:memory:` for a store that ends with the process. */
   readonly path: string;
@@ -34,6 +37,10 @@ export function openSqliteStore({ path, clock, onClockJump = () => {} }: SqliteO
   const commit = db.prepare('COMMIT');
   const rollback = db.prepare('ROLLBACK');
   const changes = db.prepare('SELECT total_changes() AS count');
+  const dataVersion = db.prepare('PRAGMA data_version');
+  /** Another after each commit of another connection, never after one of ours. */
+  const version = (): number => (dataVersion.get() as { readonly data_version: number }).data_version;
+  const looking: NodeJS.Timeout[] = [];
   const changed = (): number => (changes.get() as { readonly count: number }).count;
 
   return {
@@ -56,7 +63,17 @@ export function openSqliteStore({ path, clock, onClockJump = () => {} }: SqliteO
         throw error;
       }
     },
+    onForeignWrite(listener) {
+      let seen = version();
+      const look = (): void => {
+        const before = seen;
+        seen = version();
+        if (seen !== before) listener();
+      };
+      looking.push(setInterval(look, lookMs).unref());
+    },
     close: () => {
+      for (const timer of looking) clearInterval(timer);
       if (db.isOpen) db.close();
     },
   };

@@ -8,6 +8,8 @@ import type { KeyName, TokenId } from '../../core/key.ts';
  */
 export interface Store {
   transaction<T>(work: (tx: Tx) => T): T;
+  /** Calls back soon after another process wrote anything, until the store is closed. `listener` must not throw. */
+  onForeignWrite(listener: () => void): void;
   /** May be called again. */
   close(): void;
 }
@@ -25,6 +27,8 @@ export interface Tx {
 
 /** What outlives manifests: when a key was first seen, its tokens, sub-agent keys. */
 export interface KeyRows {
+  /** Grows with every write to these rows, whoever's it is. */
+  revision(): number;
   /** First seen in this life: a re-created key starts a new life (ttl, tokens), but keeps its accounts. */
   createdAt(key: KeyName): number | null;
   /** Uid of the object that began this life; null where manifests bear none, or the life began before it was known. */

@@ -70,7 +70,7 @@ test('a stream that says only pings is let go after a while, so that the client 
     t,
     (_key, response) => {
       events(response).write('ping\n');
-      setTimeout(() => response.end('late\n'), 120);
+      setTimeout(() => response.end('late\n'), 500);
     },
     { settings: { preambleMs: 30 } },
   );

@@ -16,7 +16,10 @@ export async function apply(client: ApiClient, manifest: object | string): Promi
   const manifests = typeof manifest === 'string' ? parseAllDocuments(manifest).map((document) => document.toJS()) : [manifest];
   for (const one of manifests.filter((document) => document !== null) as Manifest[]) {
     const path = await pathOf(client, one);
-    const answer = await client.request('PATCH', `${path}?fieldManager=test&force=true`, one, 'application/apply-patch+yaml');
+    const send = () => client.request('PATCH', `${path}?fieldManager=test&force=true`, one, 'application/apply-patch+yaml');
+    let answer = await send();
+    // A kind that was defined this moment is not in storage yet.
+    for (let tries = 0; answer.status === 429 && tries < 1200; tries++, await pause(50)) answer = await send();
     if (answer.status > 201) throw new Error(`${one.kind} ${one.metadata.name}: ${answer.status} ${answer.body.message ?? answer.body}`);
     if (one.kind === 'CustomResourceDefinition') await untilServed(client, path);
   }
@@ -24,16 +27,20 @@ export async function apply(client: ApiClient, manifest: object | string): Promi
 
 async function pathOf(client: ApiClient, manifest: Manifest): Promise<string> {
   const root = manifest.apiVersion === 'v1' ? '/api/v1' : `/apis/${manifest.apiVersion}`;
-  const known = await client.request('GET', root);
-  const resources = (known.body.resources ?? []) as readonly { name: string; kind: string; namespaced: boolean }[];
-  const resource = resources.find((one) => one.kind === manifest.kind && !one.name.includes('/'));
-  if (resource === undefined) throw new Error(`the API server knows no ${manifest.apiVersion} ${manifest.kind}`);
-  const namespace = resource.namespaced ? `/namespaces/${manifest.metadata.namespace ?? 'default'}` : '';
-  return `${root}${namespace}/${resource.name}/${manifest.metadata.name}`;
+  // Custom kinds are shown a moment after they were defined, and after the API server says that it is ready again.
+  for (let tries = 0; tries < 1200; tries++, await pause(50)) {
+    const known = await client.request('GET', root);
+    const resources = (known.body.resources ?? []) as readonly { name: string; kind: string; namespaced: boolean }[];
+    const resource = resources.find((one) => one.kind === manifest.kind && !one.name.includes('/'));
+    if (resource === undefined) continue;
+    const namespace = resource.namespaced ? `/namespaces/${manifest.metadata.namespace ?? 'default'}` : '';
+    return `${root}${namespace}/${resource.name}/${manifest.metadata.name}`;
+  }
+  throw new Error(`the API server has known no ${manifest.apiVersion} ${manifest.kind} for a minute`);
 }
 
 async function untilServed(client: ApiClient, path: string): Promise<void> {
-  for (let tries = 0; tries < 500; tries++, await pause(20)) {
+  for (let tries = 0; tries < 3000; tries++, await pause(20)) {
     const { body } = await client.request('GET', path);
     const conditions = (body.status?.conditions ?? []) as readonly { type: string; status: string }[];
     if (!conditions.some((condition) => condition.type === 'Established' && condition.status === 'True')) continue;
@@ -45,5 +52,5 @@ async function untilServed(client: ApiClient, path: string): Promise<void> {
     if (found.some((one) => one.name === names.plural) && (await client.request('GET', `${root}/${names.plural}?limit=1`)).status === 200)
       return;
   }
-  throw new Error(`${path} was not served in ten seconds`);
+  throw new Error(`${path} was not served in a minute`);
 }

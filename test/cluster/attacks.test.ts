@@ -5,6 +5,7 @@ import type { ApiAnswer, ApiClient } from './api-client.ts';
 import { attacks, edit, type Json, newerDigest, type PodJson } from './attacks.ts';
 import { canRunControlPlane } from './build.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { until } from './operator-world.ts';
 import { enforcePolicies } from './policies.ts';
 
 const able = canRunControlPlane();
@@ -247,6 +248,8 @@ describe('admission policies', { skip: able.ok ? false : able.why }, () => {
       });
       for (const each of [secret('foreign', {}), secret('ours', own)])
         assert.equal((await client.request('POST', secrets, each)).status, 201);
+      // The API server learns of its own roles a moment later.
+      await until('the role is in force', async () => (await operator.request('GET', secrets)).status === 200);
     });
     after(() => operator?.close());
 

@@ -35,7 +35,9 @@ export function auditLogOf(folder: string, users: readonly string[]): AuditLog {
   const calls = (): readonly ApiCall[] =>
     readFileSync(log, 'utf8')
       .split('\n')
-      .flatMap((line) => (line === '' ? [] : [JSON.parse(line) as ApiCall]));
+      // What follows the last line's end is nothing, or a line that is being written.
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as ApiCall);
   return {
     apiserverFlags: { 'audit-policy-file': policy, 'audit-log-path': log },
     calls,

@@ -54,7 +54,12 @@ export function filesIn(folder: string): ReadonlyMap<string, Buffer> {
 
 function collect(root: string, path: string, files: Map<string, Buffer>): void {
   const full = `${root}${path}`;
-  const found = statSync(full, { throwIfNoEntry: false });
-  if (found?.isDirectory()) for (const name of readdirSync(full)) collect(root, join(path, name), files);
-  else if (found?.isFile()) files.set(path, readFileSync(full));
+  try {
+    const found = statSync(full, { throwIfNoEntry: false });
+    if (found?.isDirectory()) for (const name of readdirSync(full)) collect(root, join(path, name), files);
+    else if (found?.isFile()) files.set(path, readFileSync(full));
+  } catch (error) {
+    // Removed while it was looked at: those who write there are running.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
 }

@@ -9,6 +9,7 @@ import { canRunControlPlane } from './build.ts';
 import { fullValues } from './chart.fixture.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { helmBinary } from './helm.ts';
+import { until } from './operator-world.ts';
 import { run } from './run.ts';
 
 const machine = canRunControlPlane();
@@ -34,6 +35,9 @@ test('the chart on a real API server', { skip: machine.ok ? false : machine.why 
     for (let found = -1; found !== count; await pause(50)) found = (await get(path)).body.items.length;
   };
 
+  const secrets = (inside: string): string => `/api/v1/namespaces/${inside}/secrets`;
+  const pools = '/apis/keyforge.dev/v1alpha1/providerpools';
+
   t.before(async () => {
     [cluster] = await Promise.all([startControlPlane(), helmBinary()]);
     await cluster.createNamespace(namespace, { 'pod-security.kubernetes.io/enforce': 'restricted' });
@@ -52,6 +56,9 @@ test('the chart on a real API server', { skip: machine.ok ? false : machine.why 
     assert.match(notes, /KeyForge \S+ is installed in keyforge-system/);
     assert.match(notes, /proxy\.image\.digest is not set/);
     await podsOf('operator', 1);
+    // The API server learns of its own roles, of the cluster and of a namespace, a moment later.
+    for (const path of [pools, secrets(namespace)])
+      await until('its roles are in force', async () => (await operator.request('GET', path)).status === 200);
   });
 
   await t.test('accepts the manifests of the quick start at once', async () => {
@@ -60,8 +67,6 @@ test('the chart on a real API server', { skip: machine.ok ? false : machine.why 
     }
   });
 
-  const secrets = (inside: string): string => `/api/v1/namespaces/${inside}/secrets`;
-  const pools = '/apis/keyforge.dev/v1alpha1/providerpools';
   const allowed: Readonly<Record<string, readonly [ApiMethod, string, number, unknown?]>> = {
     'list Secrets of the cluster': ['GET', '/api/v1/secrets', 403],
     'list Secrets of agents': ['GET', secrets('agents'), 403],

@@ -190,8 +190,8 @@ async function isReady(client: ApiClient): Promise<boolean> {
 
 /** Without it the API server refuses every pod of the namespace. */
 async function untilServiceAccount(client: ApiClient, namespace: string): Promise<void> {
-  for (let tries = 0; tries < 1500; tries++, await pause(20)) {
+  for (let tries = 0; tries < 3000; tries++, await pause(20)) {
     if ((await client.request('GET', `/api/v1/namespaces/${namespace}/serviceaccounts/default`)).status === 200) return;
   }
-  throw new Error(`namespace ${namespace} has had no default ServiceAccount for 30 s: see kube-controller-manager.log`);
+  throw new Error(`namespace ${namespace} has had no default ServiceAccount for a minute: see kube-controller-manager.log`);
 }

@@ -143,11 +143,11 @@ async function create(namespace: string, body: unknown, query = ''): Promise<{ s
 
 /** The first Pod of a namespace; made by a controller. */
 async function firstPod(namespace: string): Promise<Pod> {
-  for (let tries = 0; tries < 400; tries++, await pause(50)) {
+  for (let tries = 0; tries < 1200; tries++, await pause(50)) {
     const { body } = await cp.client.request('GET', `/api/v1/namespaces/${namespace}/pods`);
     if (body.items?.length > 0) return body.items[0];
   }
-  throw new Error(`no pod appeared in ${namespace} within 20 s`);
+  throw new Error(`no pod appeared in ${namespace} within a minute`);
 }
 
 function spec(of: Pod): PodSpec {
@@ -157,12 +157,12 @@ function spec(of: Pod): PodSpec {
 /** Until the configuration is in force: the API server's informer lags behind by some milliseconds. */
 async function webhooksInForce(namespace: string): Promise<void> {
   let said: unknown;
-  for (let tries = 0; tries < 200; tries++, await pause(25)) {
+  for (let tries = 0; tries < 2400; tries++, await pause(25)) {
     const { body } = await create(namespace, pod('probe'), '?dryRun=All');
     if ((spec(body)?.initContainers ?? []).some(({ name }) => name === 'keyforge-proxy')) return;
     said = body.message ?? body;
   }
-  throw new Error(`the webhook was not called within 5 s: ${JSON.stringify(said)}`);
+  throw new Error(`the webhook was not called within a minute: ${JSON.stringify(said)}`);
 }
 
 async function namespace(name: string, labels: Readonly<Record<string, string>> = {}): Promise<string> {
@@ -216,7 +216,11 @@ test('a LimitRange that fills in and bounds resources is no drift', options, asy
     metadata: { name: 'defaults', namespace: ns },
     spec: { limits: [{ type: 'Container', default: { cpu: '1', memory: '1Gi' }, defaultRequest: { cpu: '100m' } }] },
   });
-  await pause(200);
+  const isFilledIn = async (): Promise<boolean> => {
+    const { body } = await create(ns, pod('probe'), '?dryRun=All');
+    return spec(body).containers.some(({ resources }) => JSON.stringify(resources).includes('"memory":"1Gi"'));
+  };
+  for (let tries = 0; !(await isFilledIn()); tries++, await pause(50)) assert.ok(tries < 1200, 'the LimitRange is not in force');
   const { status, body } = await create(ns, pod('agent'));
   assert.equal(status, 201, String(body.message));
   assert.deepEqual(drift(body, settings), []);
@@ -272,7 +276,7 @@ test('what cannot be injected safely is refused with its reason, in the Pod’s 
 
 async function untilDeploymentSays(ns: string, words: RegExp): Promise<void> {
   let conditions: readonly { message?: string }[] = [];
-  for (let tries = 0; tries < 200; tries++, await pause(50)) {
+  for (let tries = 0; tries < 1200; tries++, await pause(50)) {
     const { body } = await cp.client.request('GET', `/apis/apps/v1/namespaces/${ns}/deployments/agent`);
     conditions = body.status?.conditions ?? [];
     if (conditions.some(({ message }) => words.test(message ?? ''))) return;

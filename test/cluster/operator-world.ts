@@ -180,7 +180,7 @@ export async function tokenIn(cp: ControlPlane, namespace: string, name: string)
 }
 
 /** Resolves when `look` gives something other than undefined and false; answers that fail count as nothing. */
-export async function until<T>(what: string, look: () => Promise<T>, withinMs = 30_000): Promise<Exclude<T, undefined | false>> {
+export async function until<T>(what: string, look: () => Promise<T>, withinMs = 60_000): Promise<Exclude<T, undefined | false>> {
   for (const endMs = performance.now() + withinMs; ; await pause(25)) {
     const found = await look().catch(() => undefined);
     if (found !== undefined && found !== false) return found as Exclude<T, undefined | false>;

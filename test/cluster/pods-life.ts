@@ -5,6 +5,12 @@ import { read, until } from './operator-world.ts';
 import { agentOf, billedNano, failed, podsPath, type Stage, scale, untilRecorded } from './stage.ts';
 import { agentsNamespace } from './world.ts';
 
+interface PodEnd {
+  readonly status: {
+    readonly initContainerStatuses: readonly { readonly state: { readonly terminated?: { readonly exitCode: number } } }[];
+  };
+}
+
 /** Agents as they come, work and go. */
 export function agentsLive({ world: theWorld, options }: Stage): void {
   test('unmodified SDKs talk through the injected sidecar, and what the provider bills is what is recorded', options, async () => {
@@ -32,17 +38,18 @@ export function agentsLive({ world: theWorld, options }: Stage): void {
     const metadata = { namespace: agentsNamespace };
     for (const name of ['work-1', 'work-2'])
       await world.cluster.apply({ apiVersion: 'batch/v1', kind: 'Job', metadata: { ...metadata, name }, spec: job });
-    const spec = { schedule: '* * * * *', jobTemplate: { spec: job } };
+    // As if it had been due while the controller was away, and not again before tomorrow: nobody waits for the minute, and no
+    // run of the next minute is billed to the test that follows.
+    const due = new Date(Date.now() - 60_000);
+    const spec = { schedule: `${due.getUTCMinutes()} ${due.getUTCHours()} * * *`, timeZone: 'Etc/UTC', jobTemplate: { spec: job } };
     await world.cluster.apply({ apiVersion: 'batch/v1', kind: 'CronJob', metadata: { ...metadata, name: 'nightly' }, spec });
-    // As if it had been due while the controller was away: nobody waits for the minute.
-    const lastScheduleTime = new Date(Date.now() - 90_000).toISOString();
+    const lastScheduleTime = new Date(due.getTime() - 60_000).toISOString();
     await world.cluster.client.request('PATCH', `${batch}/cronjobs/nightly/status`, { status: { lastScheduleTime } });
     const jobs = await until('three Jobs are complete', async () => {
       const { items } = await read(world.cluster, `${batch}/jobs`);
       const complete = items.filter(({ status }: { status: { completionTime?: string } }) => status.completionTime !== undefined);
-      return complete.length >= 3 && complete;
+      return complete.length === 3 && complete;
     });
-    await world.cluster.client.request('PATCH', `${batch}/cronjobs/nightly`, { spec: { suspend: true } });
     const accounts = new Set<string>();
     for (const {
       metadata: { name },
@@ -50,7 +57,14 @@ export function agentsLive({ world: theWorld, options }: Stage): void {
     } of jobs) {
       const seconds = (Date.parse(status.completionTime) - Date.parse(status.startTime)) / 1000;
       t.diagnostic(`Job ${name} was complete after ${seconds} s`);
-      assert.ok(seconds <= 30, `${name}: ${seconds} s`);
+      // One that had to be killed for its Pod to end would say 137.
+      const { items } = await read(world.cluster, `${podsPath}?labelSelector=batch.kubernetes.io%2Fjob-name%3D${name}`);
+      const ends = items.flatMap(({ status: { initContainerStatuses } }: PodEnd) => initContainerStatuses.map(({ state }) => state));
+      assert.deepEqual(
+        ends.map(({ terminated }: PodEnd['status']['initContainerStatuses'][number]['state']) => terminated?.exitCode),
+        [0],
+        JSON.stringify(ends),
+      );
       const calls = await until(`the call of ${name}`, async () => {
         const found = world.calls('worker').filter(({ run }) => run === `Job ${name}`);
         return found.length > 0 && found;
@@ -96,6 +110,11 @@ export function agentsLive({ world: theWorld, options }: Stage): void {
     const billed = await billedNano(world, async () => {
       const each = agents.map((one) => one.call({ content: 'spend', times: 12, parallel: 3 }));
       outcomes.push(...(await Promise.all(each)).flat());
+      // Whoever found the rest held by others was put off, not refused: it asks until it is.
+      for (let last: Outcome | undefined = outcomes.at(-1); last?.ok || last?.code === 'budget_reserved'; ) {
+        [last] = (await agents[0]?.call({ content: 'spend' })) ?? [];
+        if (last !== undefined) outcomes.push(last);
+      }
     });
     await untilRecorded(world, 'poor', billed);
     const codes = Object.groupBy(outcomes, (outcome) => (outcome.ok ? 'ok' : `${outcome.status} ${outcome.code}`));
@@ -111,7 +130,8 @@ export function agentsLive({ world: theWorld, options }: Stage): void {
     assert.ok(capNano - billed < boundNano, `${capNano - billed} nano-USD are left and a call of at most ${boundNano} was refused`);
     // A quarter of the output fits into what is left, twice; part of it is held by the other Pods.
     const more = await billedNano(world, async () => {
-      for (const one of [agents[0], agents[2]]) assert.deepEqual(failed((await one?.call({ content: 'spend', maxTokens: 16 })) ?? []), []);
+      for (const one of [agents[0], agents[2]])
+        assert.deepEqual(failed((await one?.call({ content: 'spend', maxTokens: 16, retries: 10 })) ?? []), []);
     });
     assert.ok(more > 0 && billed + more <= capNano);
   });

@@ -30,7 +30,7 @@ function likeIt(line: string): RegExp {
   return new RegExp(left === undefined ? `^${status} ${rest}` : `^${status} .+ \\(${/^\((\d\.\d)/.exec(left)?.[1]}\\d* USD left\\)$`);
 }
 
-describe('the quick start of README', { skip: machine.ok ? false : machine.why, timeout: 300_000 }, () => {
+describe('the quick start of README', { skip: machine.ok ? false : machine.why, timeout: 900_000 }, () => {
   let release: ReleaseCluster;
   let provider: Simulation;
 
@@ -62,7 +62,12 @@ describe('the quick start of README', { skip: machine.ok ? false : machine.why, 
       (name, namespace, item = '') =>
         release.cluster.apply({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace }, stringData: { [item]: credential } }),
     ],
-    [/^kubectl apply -f (.+)$/, (files = '') => Promise.all(files.split(' -f ').map(applyFile))],
+    [
+      /^kubectl apply -f (.+)$/,
+      async (files = '') => {
+        for (const file of files.split(' -f ')) await applyFile(file);
+      },
+    ],
     [/^kubectl logs --namespace agents deployment\/research-agent --container agent --follow$/, () => seen('200')],
     [
       /^kubectl delete virtualkey (\S+) --namespace (\S+)$/,
@@ -93,7 +98,7 @@ describe('the quick start of README', { skip: machine.ok ? false : machine.why, 
         const text = await cluster.podLogs(agent.namespace, items[0].metadata.name, agent.container);
         return text.split('\n').some((each) => likeIt(line).test(each.trim()));
       },
-      60_000,
+      120_000,
     );
   }
 

@@ -19,6 +19,6 @@ test('a release on a real node', { skip: machine.ok ? false : machine.why }, asy
   });
 
   await t.test('helm test finds the operator, with a certificate that proxies trust', async () => {
-    assert.match(await release.helm('test', 'keyforge', '--timeout', '60s'), /Phase:\s+Succeeded/);
+    assert.match(await release.helm('test', 'keyforge', '--timeout', '180s'), /Phase:\s+Succeeded/);
   });
 });

@@ -50,7 +50,7 @@ async function prepare(cluster: Cluster): Promise<ReleaseCluster> {
     async install(values) {
       const file = join(cluster.folder, 'values.json');
       await writeFile(file, JSON.stringify(values));
-      await helm('install', 'keyforge', chart, '--values', file, '--wait', '--timeout', '90s').catch(async (error: Error) => {
+      await helm('install', 'keyforge', chart, '--values', file, '--wait', '--timeout', '240s').catch(async (error: Error) => {
         throw new Error(`${error.message}\n${await logs(cluster)}`);
       });
     },

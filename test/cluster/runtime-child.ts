@@ -14,16 +14,16 @@ else await cache();
 
 /** Says `act WALLMS` about each 5 ms while it may write. */
 function elect(): void {
-  const client = connectKube({ kubeconfig, logger, timeoutMs: 1_000 });
+  const client = connectKube({ kubeconfig, logger, timeoutMs: 4_000 });
   const elector = createElector({
     client,
     namespace: 'runtime',
     name: 'election',
     identity,
-    leaseMs: 3_000,
-    renewDeadlineMs: 1_500,
+    leaseMs: 8_000,
+    renewDeadlineMs: 5_000,
     retryMs: 300,
-    requestTimeoutMs: 500,
+    requestTimeoutMs: 2_000,
     onStarted: () => void say(`leads ${Date.now()}`),
     onStopped: () => void say(`stopped ${Date.now()}`),
     logger,

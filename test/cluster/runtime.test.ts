@@ -79,7 +79,7 @@ describe('the controller runtime on a real API server', { skip: can.ok ? false :
     link.cut();
     await plane.startApiserver();
     link.mend();
-    await until(() => told.includes('put d'), 25_000);
+    await until(() => told.includes('put d'), 60_000);
     assert.deepEqual(told.slice(3).toSorted(), ['gone b', 'put c', 'put d']);
     assert.ok(refusals().includes(410), 'the version that it knew was compacted away');
     assert.ok(relists() >= 2);
@@ -93,7 +93,7 @@ describe('the controller runtime on a real API server', { skip: can.ok ? false :
     const all = ['one', 'two', 'three'].map((identity) => candidate(plane.adminKubeconfigPath, identity));
     const leaderBut = async (but: readonly Candidate[]): Promise<Candidate> => {
       const others = all.filter((each) => !but.includes(each));
-      await until(() => others.some(({ ledAtMs }) => ledAtMs.length > 0), 20_000);
+      await until(() => others.some(({ ledAtMs }) => ledAtMs.length > 0), 60_000);
       return others.find(({ ledAtMs }) => ledAtMs.length > 0) ?? assert.fail();
     };
     const first = await leaderBut([]);
@@ -102,31 +102,31 @@ describe('the controller runtime on a real API server', { skip: can.ok ? false :
     first.process.kill('SIGSTOP');
     const second = await leaderBut([first]);
     const ledMs = second.ledAtMs[0] ?? 0;
-    assert.ok(ledMs - stoppedMs >= 2_000, `after ${ledMs - stoppedMs} ms`);
+    assert.ok(ledMs - stoppedMs >= 6_000, `after ${ledMs - stoppedMs} ms`);
     first.process.kill('SIGCONT');
-    await until(() => first.stops > 0);
+    await until(() => first.stops > 0, 60_000);
     assert.ok(Math.max(...first.actedAtMs) < ledMs, 'it wrote nothing after it woke up');
 
     const killedMs = Date.now();
     second.process.kill('SIGKILL');
     first.ledAtMs.length = 0;
     const third = await leaderBut([second]);
-    assert.ok((third.ledAtMs[0] ?? 0) - killedMs >= 2_000);
+    assert.ok((third.ledAtMs[0] ?? 0) - killedMs >= 6_000);
     assert.ok(Math.max(...second.actedAtMs) < (third.ledAtMs[0] ?? 0));
 
     const last = all.find((each) => each !== second && each !== third) ?? assert.fail();
     last.ledAtMs.length = 0;
     const closedMs = Date.now();
     third.process.kill('SIGTERM');
-    await until(() => last.ledAtMs.length > 0);
-    assert.ok((last.ledAtMs[0] ?? 0) - closedMs < 1_500, 'a Lease handed back is taken at once');
+    await until(() => last.ledAtMs.length > 0, 60_000);
+    assert.ok((last.ledAtMs[0] ?? 0) - closedMs < 6_000, 'a Lease handed back is taken before it would run out');
     last.process.kill('SIGTERM');
     await Promise.all(
       all.filter(({ process }) => process.exitCode === null && process.signalCode === null).map(({ process }) => once(process, 'exit')),
     );
   });
 
-  test('a metadata-only cache does not grow by what foreign Secrets hold: 1,000 of 100 kB', async () => {
+  test('a metadata-only cache does not grow by what foreign Secrets hold: 1,000 of 100 kB', async (t) => {
     const data = 'x'.repeat(100_000);
     const numbers = Array.from({ length: 1_000 }, (_, i) => i);
     const create = async () => {
@@ -138,6 +138,7 @@ describe('the controller runtime on a real API server', { skip: can.ok ? false :
     const { stdout } = await promisify(execFile)(process.execPath, [child, 'cache', plane.adminKubeconfigPath]);
     const { grownBytes, objects } = JSON.parse(stdout) as { readonly grownBytes: number; readonly objects: number };
     assert.ok(objects >= 1_000);
+    t.diagnostic(`grew by ${grownBytes} bytes`);
     assert.ok(grownBytes < 30_000_000, `grew by ${grownBytes} bytes`);
   });
 });
