@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { isToken, type KeyName } from '../../core/key.ts';
+import { openBench } from '../broker/fixture.ts';
 import { namespaces, providerPools, secrets, virtualKeys } from '../kube/resources.ts';
-import type { KubeObject } from '../kube/types.ts';
+import type { KubeClient, KubeObject } from '../kube/types.ts';
 import {
   condition,
   itemOf,
@@ -344,6 +345,31 @@ test('a replica that does not lead adopts and writes nothing, and begins no life
   leads = true;
   controllers.lead();
   await ready('True Served');
+});
+
+test('a new leader that had not heard of a key keeps its token', async () => {
+  const first = start();
+  await first.controllers.adopted;
+  // Its watch says nothing, as one whose peer is gone without a word.
+  const deaf: KubeClient = {
+    ...kube.client,
+    watch: (resource, { resourceVersion }, signal) =>
+      kube.client.watch(resource, { labelSelector: 'nothing=this', resourceVersion, timeoutSeconds: 60 }, signal),
+  };
+  const bench = openBench({ poolProblems: 'withdraw', folder: first.bench.folder });
+  let leads = false;
+  const second = startOperator(deaf, { bench, leads: () => leads });
+  operators.unshift(second);
+  await second.controllers.adopted;
+  kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
+  await ready('True Served');
+  const token = itemOf(secret(), 'api-key');
+  await first.controllers.unlead();
+  leads = true;
+  second.controllers.lead();
+  await until('the second serves the key', () => second.host.token(botKey) !== null);
+  await pause(100);
+  assert.deepEqual([second.host.token(botKey), itemOf(secret(), 'api-key')], [token, token]);
 });
 
 test('nothing is written into a namespace that ends', async () => {

@@ -296,6 +296,24 @@ describe('the reflector', () => {
     assert.equal(reflector.all().length, truth.size);
   });
 
+  test('lists anew when it is asked to be fresh, and says when', async () => {
+    put('a');
+    await reflect();
+    await until(() => watches().length === 1);
+    // A watch that hears nothing more, and a list that fails once.
+    api.fault = faultOnWatch('mute');
+    api.cut();
+    await until(() => watches().length > 1);
+    put('b');
+    let failures = 0;
+    api.fault = ({ query }) => (query.get('watch') === null && failures++ === 0 ? { status: 500 } : undefined);
+    await reflector.fresh();
+    assert.equal(names(), 'a b');
+    assert.equal(failures, 2);
+    put('c');
+    await until(() => told.includes('put c'));
+  });
+
   test('close ends it while it waits, lists or watches', async () => {
     api.fault = () => 'reset';
     void reflect();

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { StreamId } from '../../core/audit/types.ts';
 import { keyName, type TokenId } from '../../core/key.ts';
 import type { ClockJump } from './clock.ts';
@@ -30,6 +31,7 @@ export function storeConformance(name: string, open: OpenStore): void {
     });
   };
   transactions(withStore, open);
+  replicas(name, open);
   clocks(name, open);
   keys(withStore);
   streams(withStore);
@@ -93,6 +95,33 @@ function transactions(withStore: WithStore, open: OpenStore): void {
       incarnation,
     );
     elsewhere.close();
+  });
+}
+
+function replicas(name: string, open: OpenStore): void {
+  test(`${name}: another process that writes is noticed, and whether it wrote of keys can be told`, async () => {
+    const [ours, theirs] = [open('replicas', { clock: () => start }), open('replicas', { clock: () => start })];
+    const revision = (): number => ours.transaction((tx) => tx.keys.revision());
+    let calls = 0;
+    ours.onForeignWrite(() => {
+      calls += 1;
+    });
+    const called = async (times: number): Promise<void> => {
+      for (const endMs = performance.now() + 10_000; calls < times && performance.now() < endMs; ) await pause(5);
+      assert.equal(calls, times);
+    };
+    const first = revision();
+    ours.transaction((tx) => tx.keys.putCreatedAt(key, 1));
+    const second = revision();
+    assert.ok(second > first);
+    theirs.transaction((tx) => tx.ledger.putAccount({ id: 'a', key, window: 'Day', startMs: 0, state: '{}' }));
+    await called(1);
+    assert.equal(revision(), second);
+    theirs.transaction((tx) => tx.keys.forget(key));
+    await called(2);
+    assert.ok(revision() > second);
+    ours.close();
+    theirs.close();
   });
 }
 

@@ -87,11 +87,9 @@ function writers(since: number): readonly string[] {
   return [...new Set(writes.map(({ user }) => user.username.replace('replica-', '')))];
 }
 
-/** One after the other, so that all replicas see the same keys at any moment: a store on SQLite has one writer, and does not tell the others. */
-async function serveKey(key: string): Promise<void> {
-  await cp.apply(keyObject('agents', key, onePool));
-  await untilKey(cp, 'agents', key);
-  await pause(200);
+async function serveKeys(keys: readonly string[]): Promise<void> {
+  await Promise.all(keys.map((key) => cp.apply(keyObject('agents', key, onePool))));
+  await Promise.all(keys.map((key) => untilKey(cp, 'agents', key)));
 }
 
 /** Attaches a proxy of the Pod to each replica. */
@@ -107,19 +105,29 @@ async function agree(proxies: readonly Attached[], key: string): Promise<void> {
   assert.match(token ?? '', /^vk_/);
   const hint = `vk_…${token?.slice(-4)}`;
   const all = Promise.all(proxies.map((proxy) => proxy.served(([served]) => served?.hints.includes(hint) === true)));
-  await Promise.race([all, pause(5_000).then(() => Promise.reject(new Error(`replicas do not agree on the token of ${key}`)))]);
+  const late = pause(30_000, undefined, { ref: false });
+  await Promise.race([all, late.then(() => Promise.reject(new Error(`replicas do not agree on the token of ${key}`)))]);
 }
 
 test('of three replicas that start together one leads, and it alone writes', options, async () => {
   await until('a leader', async () => (await leaders()).length === 1);
   const since = audit.writes().length;
-  const keys = Array.from({ length: 10 }, (_, index) => `bot-${index}`);
-  for (const key of keys) await serveKey(key);
+  await serveKeys(Array.from({ length: 30 }, (_, index) => `bot-${index}`));
   assert.deepEqual(writers(since), await leaders());
 });
 
 test('all replicas serve the tokens that the Secrets hold', options, async () => {
   for (const key of ['bot-0', 'bot-5', 'bot-9']) await agree(await attachToAll(await runPod(cp, 'agents', key, key)), key);
+});
+
+test('a token rotated by the leader is served by all replicas', options, async () => {
+  const proxies = await attachToAll(await runPod(cp, 'agents', 'rotated', 'bot-1'));
+  await agree(proxies, 'bot-1');
+  const before = await tokenIn(cp, 'agents', 'bot-1');
+  const rotate = { metadata: { annotations: { 'keyforge.dev/rotate': 'now' } } };
+  assert.equal((await cp.client.request('PATCH', keyPath('agents', 'bot-1'), rotate)).status, 200);
+  await until('another token', async () => (await tokenIn(cp, 'agents', 'bot-1')) !== before);
+  await agree(proxies, 'bot-1');
 });
 
 test('when the leader is killed another takes over; no Secret gets another token', options, async (t) => {
@@ -136,7 +144,7 @@ test('when the leader is killed another takes over; no Secret gets another token
   replicas.delete(leader);
   const startMs = performance.now();
   const since = audit.writes().length;
-  await serveKey('orphaned');
+  await serveKeys(['orphaned']);
   await cp.client.request('DELETE', keyPath('agents', 'bot-2'));
   t.diagnostic(`another wrote after ${Math.round(performance.now() - startMs)} ms`);
   assert.deepEqual(writers(since), await leaders());

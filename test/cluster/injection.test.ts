@@ -29,7 +29,9 @@ before(async () => {
   if (!can.ok) return;
   cp = await startControlPlane();
   const identity = await cp.authority.issueServer('webhooks', ['127.0.0.1']);
-  server = createServer({ cert: identity.certificate, key: identity.key }, async (request, response) => {
+  // Longer than the API server keeps an idle connection: it must not write to one that ends here this moment.
+  const keepAliveTimeout = 120_000;
+  server = createServer({ cert: identity.certificate, key: identity.key, keepAliveTimeout }, async (request, response) => {
     const chunks: Buffer[] = await request.toArray();
     const review = JSON.parse(Buffer.concat(chunks).toString());
     // The API server adds `?timeout=10s`.
