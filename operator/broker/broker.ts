@@ -150,7 +150,9 @@ export function createBroker(deps: BrokerDeps): Broker {
         if (notice !== 'policy') listener(notice);
         else if (live !== null) listener(snapshotFor(live, { kind: 'standalone' }));
       }),
-    refresh: registry.refresh,
+    refresh() {
+      if (registry.refresh()) funding.released();
+    },
     runUpkeep: upkeep.run,
     close() {
       upkeep.close();

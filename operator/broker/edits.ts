@@ -6,7 +6,7 @@ import type { Policy } from './policy.ts';
 
 /**
  * Records what an edit of the manifests changed: keys and pools that were there before and differ now. What changed while
- * the operator was down is told by the `policy` digest of the calls that follow.
+ * no operator was up, or none led, is told by the `policy` digest of the calls that follow.
  */
 export function recordEdits(tx: Tx, before: Policy, after: Policy, record: RecordEvent): void {
   const specs = new Map(before.manifests.virtualKeys.map(({ name, spec }) => [name, canonicalize(spec)]));

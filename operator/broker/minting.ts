@@ -41,6 +41,7 @@ export function createMinting({ registry, funding, record, ...press }: MintingDe
     const taken = new Set([...live.specs.keys(), ...tx.keys.names(), ...tx.keys.children().map(({ key }) => key)]);
     const { documents, children } = live;
     const holder = [...document.path, parent].findLast((key) => live.specs.has(key)) ?? parent;
+    if (live.tokens.get(holder)?.revoked === true) return denied({ code: 'key_revoked', message: `key ${holder} was revoked` });
     const lately = (minted.get(holder) ?? []).filter((atMs) => atMs > tx.now() - 60_000);
     if (lately.length >= mintsPerMinute) {
       return denied({

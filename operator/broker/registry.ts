@@ -1,6 +1,6 @@
 import type { ChildSpec } from '../../core/control.ts';
 import type { Problem } from '../../core/errors.ts';
-import type { KeyName } from '../../core/key.ts';
+import type { KeyName, TokenId } from '../../core/key.ts';
 import type { ProviderKind, VirtualKeySpec } from '../../core/manifest/types.ts';
 import { compile } from '../../core/policy/compile.ts';
 import type { AccountPlan, Compiled, KeyDocument, PoolDocument } from '../../core/policy/documents.ts';
@@ -24,7 +24,7 @@ export interface Live {
   readonly documents: ReadonlyMap<KeyName, KeyDocument>;
   /** Every node, also those that only hold a budget. */
   readonly plans: ReadonlyMap<KeyName, AccountPlan>;
-  /** Declared keys. */
+  /** Declared keys that have a life. */
   readonly specs: ReadonlyMap<KeyName, VirtualKeySpec>;
   readonly tokens: ReadonlyMap<KeyName, Tokens>;
   /** Living sub-agent keys and keys of runs. */
@@ -55,8 +55,8 @@ export interface Registry {
   read<T>(work: (tx: Tx, live: Live) => T): T;
   /** One transaction that changes rows and rebuilds the state; throws before the first policy was adopted. */
   change<T>(work: (tx: Tx, live: Live) => Change<T>): T;
-  /** Takes over what another process wrote of keys; nothing where it wrote nothing. */
-  refresh(): void;
+  /** After another process wrote: takes over what it wrote of keys. False where that was nothing. */
+  refresh(): boolean;
 }
 
 export interface RegistryDeps extends LifeDeps {
@@ -81,6 +81,10 @@ export interface RegistryDeps extends LifeDeps {
 export function createRegistry(deps: RegistryDeps): Registry {
   let live: Live | null = null;
   let revision = 0;
+  /** Current tokens that this process read or made. */
+  let opened: ReadonlySet<TokenId> = new Set();
+  /** The policy up to which edits are recorded, here or by another that is at work. */
+  let told: Policy | null = null;
 
   function served(): Live {
     if (live === null) throw new Error('no policy is served yet');
@@ -106,11 +110,15 @@ export function createRegistry(deps: RegistryDeps): Registry {
         const children = livingChildren(tx.keys.children(), standing, tx.now());
         const { problems, ...compiled } = compileAll(tx, policy, { standing, children, deps, before: live });
         if (problems.length + policy.missing.length > 0) return { problems: [...policy.missing, ...problems] };
-        if (deps.decides()) decide(tx, policy, standing);
-        return { next: assemble(tx, { policy, children, ...compiled, revision: revision + 1 }) };
+        const decides = deps.decides();
+        if (decides) decide(tx, policy, standing);
+        return { decides, next: assemble(tx, { policy, children, ...compiled, revision: revision + 1 }) };
       });
       if ('problems' in outcome) return outcome.problems;
-      serve(outcome.next);
+      const { decides, next } = outcome;
+      if (decides) opened = new Set([...next.tokens.values()].flatMap(({ current }) => current?.id ?? []));
+      if (decides || told === null) told = policy;
+      serve(next);
       return [];
     },
     token,
@@ -122,8 +130,11 @@ export function createRegistry(deps: RegistryDeps): Registry {
     change(work) {
       const before = served();
       const { done, next } = deps.store.transaction((tx) => {
-        const done = work(tx, before);
-        return { done, next: done.changed ? rebuild(tx, before.policy) : null };
+        // What another process wrote since counts here already: a key that it minted ends with a parent that is revoked.
+        const now = tx.keys.revision() === before.rows ? before : rebuild(tx, before.policy);
+        const done = work(tx, now);
+        if (done.changed) return { done, next: rebuild(tx, before.policy) };
+        return { done, next: now === before ? null : now };
       });
       if (next === null) return done.value;
       serve(next);
@@ -131,17 +142,19 @@ export function createRegistry(deps: RegistryDeps): Registry {
     },
     refresh() {
       const before = live;
-      if (before === null) return;
+      if (before === null) return false;
+      told = before.policy;
       const next = deps.store.transaction((tx) => (tx.keys.revision() === before.rows ? null : rebuild(tx, before.policy)));
       if (next !== null) serve(next);
+      return next !== null;
     },
   };
 
   function decide(tx: Tx, policy: Policy, standing: ReadonlySet<KeyName>): void {
     endLives(tx, standing, deps.record);
     endOrphans(tx, standing, deps.record);
-    beginLives(tx, policy, { ...deps, served: ({ key, id }) => live?.tokens.get(key)?.current?.id === id });
-    if (live !== null) recordEdits(tx, live.policy, policy, deps.record);
+    beginLives(tx, policy, { ...deps, served: ({ id }) => opened.has(id) });
+    if (told !== null) recordEdits(tx, told, policy, deps.record);
   }
 
   function rebuild(tx: Tx, policy: Policy): Live {
@@ -194,11 +207,12 @@ interface Assembly {
 }
 
 function assemble(tx: Tx, { policy, children, compiled, withdrawn, revision }: Assembly): Live {
-  const living = new Set(tx.keys.names());
+  const named = new Set(tx.keys.names());
   const standing = continuing(tx, policy);
-  const declared = new Map(policy.manifests.virtualKeys.map(({ name, spec }) => [name, spec]));
+  const declared = new Set(policy.manifests.virtualKeys.map(({ name }) => name));
   // Where another process decides, a new life may not have begun yet.
-  const keys = compiled.keys.filter(({ key }) => !declared.has(key) || (standing.has(key) && living.has(key)));
+  const lives = ({ key }: { readonly key: KeyName }): boolean => !declared.has(key) || (standing.has(key) && named.has(key));
+  const keys = compiled.keys.filter(lives);
   return {
     policy,
     revision,
@@ -212,7 +226,7 @@ function assemble(tx: Tx, { policy, children, compiled, withdrawn, revision }: A
     withdrawn,
     tokens: new Map(keys.map(({ key }) => [key, tokensOf(tx.keys, key, tx.now())])),
     documents: new Map(keys.map((document) => [document.key, document])),
-    plans: new Map(compiled.plans.map((plan) => [plan.key, plan])),
-    specs: declared,
+    plans: new Map(compiled.plans.filter(lives).map((plan) => [plan.key, plan])),
+    specs: new Map(policy.manifests.virtualKeys.filter(({ name }) => lives({ key: name })).map(({ name, spec }) => [name, spec])),
   };
 }

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { type KeyName, tokenId } from '../../core/key.ts';
 import { type Bench, openBench } from './fixture.ts';
+import { runKey } from './run-name.ts';
 import type { RunScope } from './scope.ts';
 
 const bot = 'agents/bot' as KeyName;
@@ -123,6 +126,84 @@ test(
 );
 
 test(
+  'what the other wrote a moment ago counts at once: a revoked key takes a new sub-agent along, and a full family stays full',
+  withTwo(async (leader, follower) => {
+    const few = { ...spec, delegation: { maxDepth: 1, maxChildren: 2 } };
+    for (const each of [leader, follower]) each.declare({ 'agents/bot': few });
+    for (const [each, name] of [
+      [follower, 'a'],
+      [leader, 'b'],
+      [follower, 'c'],
+    ] as const)
+      await each.broker.mint(bot, { name });
+    leader.broker.refresh();
+    assert.deepEqual(
+      leader.broker.live()?.children.map(({ key }) => key),
+      ['agents/bot.a', 'agents/bot.b'],
+    );
+    await leader.broker.unmint(bot, 'agents/bot.b' as KeyName);
+    assert.ok('token' in (await follower.broker.mint(bot, { name: 'd' })));
+    leader.broker.desk.revoke(bot, 'root');
+    follower.broker.refresh();
+    for (const { broker } of [leader, follower]) assert.deepEqual(broker.live()?.children, []);
+    assert.ok('denial' in (await follower.broker.mint(bot, { name: 'e' })), 'there is nothing to mint beneath a revoked key');
+  }),
+);
+
+test(
+  'a key of a life that is over mints nothing into the new one',
+  withTwo(async (leader, follower) => {
+    for (const each of [leader, follower]) each.declare({ 'agents/bot': spec }, { 'agents/bot': 'first' });
+    leader.declare({ 'agents/bot': spec }, { 'agents/bot': 'second' });
+    assert.ok('denial' in (await follower.broker.mint(bot, { name: 'helper' })));
+  }),
+);
+
+test(
+  'a run of a Pod that two replicas see is made once',
+  withTwo(async (leader, follower) => {
+    for (const each of [leader, follower]) each.declare({ 'agents/bot': { ...spec, run: { scope: 'Pod' } } });
+    const scope = { kind: 'sidecar', instance: 'p', key: bot, run: { podUid: 'p', podName: 'p' }, podCreatedAtMs: 0 } as const;
+    const stops = [leader, follower].map(({ broker }) => broker.session(scope).watch(() => {}));
+    for (const { broker } of [leader, follower])
+      for (let tries = 0; tries < 1000 && broker.live()?.children.length !== 1; tries++)
+        await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.equal(leader.events().filter((event) => event.startsWith('key_created VirtualKey agents/bot.run-')).length, 1);
+    for (const stop of stops) stop();
+  }),
+);
+
+test(
+  'before the life of a key has begun there is nothing to revoke or to rotate',
+  withTwo((leader, follower) => {
+    follower.declare({ 'agents/bot': spec });
+    const { desk } = follower.broker;
+    assert.deepEqual([desk.revoke(bot, 'root'), desk.rotate(bot, 0, 'root'), desk.list()], [false, 'unknown', []]);
+    leader.declare({ 'agents/bot': spec });
+    assert.equal(desk.revoke(bot, 'root'), true);
+  }),
+);
+
+test(
+  'who decides after all looks at every token, and tells the edits that were served meanwhile',
+  withTwo((leader, follower) => {
+    leader.declare({ 'agents/bot': spec });
+    const before = opens(leader);
+    follower.declare({ 'agents/bot': spec });
+    follower.declare({ 'agents/bot': { ...spec, perRequest: { usd: '0.10' } } });
+    const db = new DatabaseSync(join(leader.folder, 'keyforge.db'));
+    db.exec('UPDATE tokens SET sealed = zeroblob(80)');
+    db.close();
+    follower.decides = () => true;
+    follower.declare({ 'agents/bot': { ...spec, perRequest: { usd: '0.10' } } });
+    assert.ok(opens(follower));
+    assert.notEqual(opens(follower), before);
+    const told = ['key_rotated VirtualKey agents/bot', 'policy_changed VirtualKey agents/bot'];
+    assert.deepEqual(follower.events().slice(-2), told);
+  }),
+);
+
+test(
   'a run waits for the life of its key',
   withTwo(async (leader, follower) => {
     follower.declare({ 'agents/bot': { ...spec, run: { scope: 'Pod' } } });
@@ -140,6 +221,19 @@ test(
       await new Promise((resolve) => setTimeout(resolve, 5));
     assert.equal(follower.broker.live()?.children.length, 1);
     stop();
+  }),
+);
+
+test(
+  'a manifest that bears the name of a run takes its place, once',
+  withTwo(async (leader) => {
+    const name = runKey(bot, { scope: 'Pod' }, { podUid: 'p', podName: 'p' });
+    leader.declare({ 'agents/bot': { ...spec, run: { scope: 'Pod' } }, [name]: { ...spec, issueToken: false } });
+    const scope = { kind: 'sidecar', instance: 'p', key: bot, run: { podUid: 'p', podName: 'p' }, podCreatedAtMs: 0 } as const;
+    const stop = leader.broker.session(scope).watch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    stop();
+    assert.equal(leader.events().filter((event) => event === `key_created VirtualKey ${name}`).length, 1);
   }),
 );
 

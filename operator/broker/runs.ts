@@ -17,7 +17,8 @@ function missingRun(live: Live, scope: Scope): ChildRow | null {
   const spec = live.specs.get(scope.key);
   if (spec?.run === undefined || !live.documents.has(scope.key)) return null;
   const key = runKey(scope.key, spec.run, scope.run);
-  if (live.documents.has(key)) return null;
+  // A manifest may bear that name: then there is no run.
+  if (live.documents.has(key) || live.policy.manifests.virtualKeys.some(({ name }) => name === key)) return null;
   const { usdNano, ttlMs } = spec.run;
   const child: ChildSpec = { ...(usdNano !== undefined && { usdNano }) };
   return {

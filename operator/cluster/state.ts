@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Broker, type BrokerDeps, createBroker } from '../broker/broker.ts';
+import { checkOwn } from '../collector/own.ts';
 import { openDataFolder } from '../data-folder.ts';
 import { dailyBooks } from '../prices/daily.ts';
 import type { Store } from '../store/types.ts';
@@ -20,6 +21,7 @@ export interface StateDeps extends Pick<BrokerDeps, 'decides' | 'onChange'> {
 /** Opens the store in the data folder, and follows what other replicas write there; throws where it cannot go on, saying what to do. */
 export function openState({ dataDir, service, logger }: ClusterOptions, { clock, ...deps }: StateDeps): State {
   const { store, rootKey } = openDataFolder(dataDir, clock, logger);
+  store.transaction((tx) => checkOwn(tx, { rootKey, instance: service.name }));
   const broker = createBroker({
     ...{ store, book: dailyBooks(), random: randomBytes, rootKey, instance: service.name, logger },
     ...deps,
@@ -28,8 +30,10 @@ export function openState({ dataDir, service, logger }: ClusterOptions, { clock,
   store.onForeignWrite(() => {
     try {
       broker.refresh();
+      return true;
     } catch (error) {
-      logger.error({ err: error }, 'what another replica wrote could not be read; its next write is another try');
+      logger.error({ err: error }, 'what another replica wrote could not be read; it is tried again at once');
+      return false;
     }
   });
   return { store, broker };

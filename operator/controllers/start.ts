@@ -151,7 +151,6 @@ export function startControllers(deps: ControllerDeps): Controllers {
   });
   const spend = createSpendBook(deps.host, deps.refreshMs ?? refreshMs, deps.clock);
   const common = { ...deps, client: leader, caches, policy };
-  const keyWork = createVirtualKeyWork({ ...common, spend, status: keyStatus });
   const poolWork = createProviderPoolWork({ ...common, vault, rootKeys, status: poolStatus });
 
   function rootChanged(): void {
@@ -185,6 +184,8 @@ export function startControllers(deps: ControllerDeps): Controllers {
   function openQueues(): void {
     if (queues !== null) return;
     const tick = setInterval(refresh, deps.refreshMs ?? refreshMs);
+    // New with each term: what it remembers of rotations another may have gone beyond.
+    const keyWork = createVirtualKeyWork({ ...common, spend, status: keyStatus });
     const opened = { keys: queueOf((key) => keyWork(key as KeyName)), pools: queueOf((pool) => poolWork(pool as PoolName)), tick };
     queues = opened;
     for (const object of caches.keys.all()) opened.keys.add(keyOf(object));

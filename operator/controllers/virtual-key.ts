@@ -58,6 +58,8 @@ export function createVirtualKeyWork(deps: VirtualKeyDeps): (key: KeyName) => Pr
     const object = deps.status.latest(cached);
     const rotated = rotateOnce(key, object);
     const spec = deps.policy.spec(key);
+    // Its life has not begun yet: an adoption failed, and the next one that begins it brings the key back here.
+    if (spec?.issueToken === true && host.document(key) === null) return null;
     const secretName = secretNameOf(cached, verdict, spec);
     const before = statusOf(object)['secretName'];
     const [secret, former] = await Promise.all([

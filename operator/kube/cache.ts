@@ -6,6 +6,8 @@ export interface Cache {
   all(): readonly KubeObject[];
   /** The resourceVersion up to which everything is known. */
   version(): string;
+  /** Whether something of this resourceVersion may be unknown. */
+  isBehind(version: string): boolean;
   /** A complete list: what it lacks is gone. */
   replace(objects: readonly KubeObject[], version: string): void;
   /** One event of a watch; one that is not newer than what is known is dropped, so that doubled and late events do no harm. */
@@ -35,6 +37,7 @@ export function createCache(tell: (kind: 'put' | 'gone', object: KubeObject, pre
     get: (place) => objects.get(keyOf(place)),
     all: () => [...objects.values()],
     version: () => known,
+    isBehind: (version) => isNewer(version, known),
     replace(listed, version) {
       known = version;
       const keys = new Set(listed.map(({ metadata }) => keyOf(metadata)));

@@ -296,22 +296,37 @@ describe('the reflector', () => {
     assert.equal(reflector.all().length, truth.size);
   });
 
-  test('lists anew when it is asked to be fresh, and says when', async () => {
+  test('made fresh it knows of what its watch did not tell, and goes on', async () => {
     put('a');
-    await reflect();
-    await until(() => watches().length === 1);
-    // A watch that hears nothing more, and a list that fails once.
     api.fault = faultOnWatch('mute');
-    api.cut();
-    await until(() => watches().length > 1);
+    await reflect({ timings: { ...timings, silenceMs: 60_000 } });
+    await until(() => watches().length === 1);
     put('b');
     let failures = 0;
     api.fault = ({ query }) => (query.get('watch') === null && failures++ === 0 ? { status: 500 } : undefined);
     await reflector.fresh();
     assert.equal(names(), 'a b');
     assert.equal(failures, 2);
+    api.cut();
     put('c');
     await until(() => told.includes('put c'));
+    assert.deepEqual(told, ['put a', 'put b', 'put c']);
+  });
+
+  test('while it is made fresh by a slow list, the watch goes on telling, and is not undone', async () => {
+    for (const name of ['a', 'b', 'c', 'd']) put(name);
+    await reflect();
+    await until(() => watches().length === 1);
+    let pages = 0;
+    api.fault = ({ query }) => (query.get('watch') === null && ++pages === 2 ? { delayMs: 300 } : undefined);
+    const fresh = reflector.fresh();
+    await until(() => pages === 2);
+    api.drop(secrets, place('a'));
+    put('e');
+    await until(() => told.includes('gone a') && told.includes('put e'));
+    await fresh;
+    assert.equal(names(), 'b c d e');
+    assert.equal(told.length, 6);
   });
 
   test('close ends it while it waits, lists or watches', async () => {

@@ -52,7 +52,7 @@ export interface Reflector {
   readonly synced: Promise<void>;
   get(place: ObjectPlace): KubeObject | undefined;
   all(): readonly KubeObject[];
-  /** Lists anew: resolves when nothing is missing that was there at the call; never rejects. */
+  /** Lists anew, beside the watch: resolves when nothing is missing that was there at the call; never rejects. */
   fresh(): Promise<void>;
   /** Since the API server last said anything: over two minutes means that the copy is out of date. Infinity before the first list. */
   staleForMs(): number;
@@ -62,7 +62,7 @@ export interface Reflector {
 /**
  * Lists in pages, then watches from there on with bookmarks, resuming at the last resourceVersion after whatever ends a watch.
  * Where the API server has forgotten that version (410, as status or in the stream) or refuses otherwise, it lists again and
- * tells the difference, so that no deletion is lost. At most one request is open at a time; failures are spaced by a back-off.
+ * tells the difference, so that no deletion is lost. At most one request is open at a time, two while it is made `fresh`; failures are spaced by a back-off.
  */
 export function createReflector(options: ReflectorOptions): Reflector {
   const { client, resource, scope, transform = withoutManagedFields, onChange, logger } = options;
@@ -73,9 +73,6 @@ export function createReflector(options: ReflectorOptions): Reflector {
   const refused = createBackOff(timings.backOff, random);
   const synced = Promise.withResolvers<void>();
   const closing = new AbortController();
-  /** Told after the next list. */
-  const waiting: (() => void)[] = [];
-  let interrupt = new AbortController();
   const cache = createCache((kind, object, previous) => {
     try {
       onChange(kind, object, previous);
@@ -86,30 +83,48 @@ export function createReflector(options: ReflectorOptions): Reflector {
   let lastContactMs = Number.NEGATIVE_INFINITY;
   let running = Promise.resolve();
 
-  async function listAll(): Promise<string> {
-    const told = waiting.length;
+  async function list(): Promise<{ readonly objects: readonly KubeObject[]; readonly version: string }> {
     const objects: KubeObject[] = [];
     let next: string | undefined;
     let version = '';
     do {
       const page = await client.list(resource, scope, { limit: pageSize, ...(next !== undefined && { continue: next }) });
-      if (closing.signal.aborted) return version;
+      if (closing.signal.aborted) break;
       lastContactMs = clock();
       for (const item of page.items) objects.push(transform(item));
       version = page.resourceVersion;
       next = page.continue;
     } while (next !== undefined);
+    return { objects, version };
+  }
+
+  async function listAll(): Promise<string> {
+    const { objects, version } = await list();
+    if (closing.signal.aborted) return version;
     cache.replace(objects, version);
     synced.resolve();
-    for (const tell of waiting.splice(0, told)) tell();
     return version;
+  }
+
+  /** Beside the watch, which goes on telling: a deletion waits for no list. */
+  async function fresh(): Promise<void> {
+    const again = createBackOff(timings.backOff, random);
+    while (!closing.signal.aborted) {
+      try {
+        const { objects, version } = await list();
+        // Else the watch has told of more than this.
+        if (!closing.signal.aborted && cache.isBehind(version)) cache.replace(objects, version);
+        return;
+      } catch (error) {
+        await pause(again.next(error), closing.signal);
+      }
+    }
   }
 
   /** Follows one watch to its end. Rejects with KubeError where the cache has to be listed anew. */
   async function watchOnce(version: string): Promise<void> {
     const silent = new AbortController();
-    interrupt = new AbortController();
-    const signal = AbortSignal.any([closing.signal, silent.signal, interrupt.signal]);
+    const signal = AbortSignal.any([closing.signal, silent.signal]);
     const timer = setTimeout(() => silent.abort(), silenceMs);
     const timeoutSeconds = Math.ceil((watchMs * (1 + random())) / 1_000);
     try {
@@ -132,14 +147,14 @@ export function createReflector(options: ReflectorOptions): Reflector {
 
   /** Null: to be listed. Resolves with the wait before the next step. */
   async function step(state: { version: string | null }): Promise<number> {
-    if (state.version === null || waiting.length > 0) {
+    if (state.version === null) {
       state.version = await listAll();
       return 0;
     }
     const startMs = clock();
     try {
       await watchOnce(state.version);
-      return clock() - startMs < shortMs && waiting.length === 0 ? refused.next() : 0;
+      return clock() - startMs < shortMs ? refused.next() : 0;
     } catch (error) {
       if (mustRelist(error)) state.version = null;
       throw error;
@@ -175,11 +190,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
     synced: synced.promise,
     get: cache.get,
     all: cache.all,
-    fresh: () =>
-      new Promise((resolve) => {
-        waiting.push(resolve);
-        interrupt.abort();
-      }),
+    fresh,
     staleForMs: () => clock() - lastContactMs,
     async close() {
       closing.abort();

@@ -66,9 +66,8 @@ export function openSqliteStore({ path, clock, onClockJump = () => {} }: SqliteO
     onForeignWrite(listener) {
       let seen = version();
       const look = (): void => {
-        const before = seen;
-        seen = version();
-        if (seen !== before) listener();
+        const now = version();
+        if (now !== seen && listener()) seen = now;
       };
       looking.push(setInterval(look, lookMs).unref());
     },

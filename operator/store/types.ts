@@ -8,8 +8,8 @@ import type { KeyName, TokenId } from '../../core/key.ts';
  */
 export interface Store {
   transaction<T>(work: (tx: Tx) => T): T;
-  /** Calls back soon after another process wrote anything, until the store is closed. `listener` must not throw. */
-  onForeignWrite(listener: () => void): void;
+  /** Calls back soon after another process wrote anything, and again while it answers false; until the store is closed. */
+  onForeignWrite(listener: () => boolean): void;
   /** May be called again. */
   close(): void;
 }

@@ -30,7 +30,7 @@ import {
 import { findServicesHere } from './service-lookup.ts';
 
 const can = canRunControlPlane();
-const options = { skip: can.ok ? false : can.why, timeout: 180_000 };
+const options = { skip: can.ok ? false : can.why, timeout: 300_000 };
 const names = ['one', 'two', 'three'];
 
 let cp: ControlPlane;
