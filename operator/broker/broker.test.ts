@@ -191,6 +191,54 @@ test(
 );
 
 test(
+  'issueToken: false ends a token and what was minted with it for good: true again gives another token',
+  withBench(async (bench) => {
+    const delegating = { ...capped, delegation: { maxDepth: 2, maxChildren: 5 } };
+    bench.declare({ 'agents/bot': delegating });
+    const before = bench.tokenIds(bot);
+    await bench.broker.mint(bot, { name: 'a', usdNano: 1_000_000_000 });
+    await bench.broker.mint('agents/bot.a' as KeyName, { name: 'b' });
+    bench.declare({ 'agents/bot': { ...delegating, issueToken: false } });
+    assert.deepEqual([bench.tokenIds(bot), bench.files.read(bot), bench.broker.live()?.children], [[], null, []]);
+    assert.equal((await bench.broker.account(bot)).accounts[0]?.outstandingNanoUsd, '0');
+    bench.declare({ 'agents/bot': delegating });
+    assert.equal(bench.tokenIds(bot).length, 1);
+    assert.notDeepEqual(bench.tokenIds(bot), before);
+    assert.deepEqual(
+      snapshotOf(bench).keys.map(({ document }) => document.key),
+      [bot],
+    );
+    assert.equal(bench.events().filter((event) => event === 'key_revoked VirtualKey agents/bot').length, 1);
+  }),
+);
+
+test(
+  'issueToken: false brings back no key that was revoked',
+  withBench((bench) => {
+    bench.declare({ 'agents/bot': capped });
+    bench.broker.desk.revoke(bot, 'admin');
+    bench.declare({ 'agents/bot': { ...capped, issueToken: false } });
+    bench.declare({ 'agents/bot': capped });
+    assert.deepEqual([bench.tokenIds(bot), bench.broker.desk.list()[0]?.state], [[], 'revoked']);
+  }),
+);
+
+test(
+  'what stands in for a key that cannot be served takes neither its token nor its sub-agent keys',
+  withBench(async (bench) => {
+    const delegating = { ...capped, delegation: { maxDepth: 1, maxChildren: 5 } };
+    bench.declare({ 'agents/bot': delegating });
+    await bench.broker.mint(bot, { name: 'a' });
+    const before = [bench.tokenIds(bot), bench.tokenIds('agents/bot.a')];
+    bench.declare({ 'agents/bot': { issueToken: false, suspended: true } }, {}, { standIns: new Set([bot]) });
+    assert.equal(bench.broker.token(bot), null);
+    bench.declare({ 'agents/bot': delegating });
+    assert.deepEqual([bench.tokenIds(bot), bench.tokenIds('agents/bot.a')], before);
+    assert.equal(snapshotOf(bench).keys.length, 2);
+  }),
+);
+
+test(
   'revoking a key ends the sub-agent keys that it minted',
   withBench(async (bench) => {
     bench.declare({ 'agents/bot': { ...capped, delegation: { maxDepth: 2, maxChildren: 5 } } });

@@ -10,6 +10,7 @@ import { openSqliteStore } from '../store/sqlite.ts';
 import type { EntryRow, Store } from '../store/types.ts';
 import { type Broker, createBroker } from './broker.ts';
 import { findCredentials } from './credentials.ts';
+import type { Policy } from './policy.ts';
 import { openTokenFiles, type TokenFiles } from './token-files.ts';
 
 /** For tests: a VirtualKey without `kind` and `metadata`. */
@@ -25,7 +26,11 @@ export interface Bench {
   /** Whether it says which keys live; true at first. */
   decides: () => boolean;
   /** Adopts these keys, of objects with these uids, beside a pool that every namespace may use; problems as text. */
-  declare(keys: Readonly<Record<string, Spec>>, uids?: Readonly<Record<string, string>>): readonly string[];
+  declare(
+    keys: Readonly<Record<string, Spec>>,
+    uids?: Readonly<Record<string, string>>,
+    more?: Pick<Policy, 'standIns'>,
+  ): readonly string[];
   /** The ids of the tokens that open a key now. */
   tokenIds(key: string): readonly string[];
   /** Bodies of the operator's own stream, as `type object`. */
@@ -84,7 +89,7 @@ export function openBench({ clock = Date.now, poolProblems = 'refuse', folder }:
     files,
     folder: dir,
     decides: () => true,
-    declare(keys, uids = {}) {
+    declare(keys, uids = {}, more = {}) {
       const declared = Object.entries(keys).map(([key, spec]) => {
         const [namespace, name] = key.split('/');
         const pools = 'parentRef' in spec ? {} : { pools: [{ name: 'openai', namespace: 'platform' }] };
@@ -100,6 +105,7 @@ export function openBench({ clock = Date.now, poolProblems = 'refuse', folder }:
           credentials: found.credentials,
           missing: found.problems,
           uids: new Map(Object.entries(uids) as [KeyName, string][]),
+          ...more,
         })
         .map(formatProblem);
     },

@@ -54,6 +54,25 @@ export function endLives(tx: Tx, standing: ReadonlySet<KeyName>, record: RecordE
   }
 }
 
+/**
+ * Declared keys that are to have no token, and hence no sub-agent keys. What stands in for a key that cannot be served says
+ * nothing of that: mended, the key has the token that its Pods hold.
+ */
+export function withoutToken({ manifests, standIns }: Policy): ReadonlySet<KeyName> {
+  const declared = manifests.virtualKeys.filter(({ name }) => standIns?.has(name) !== true);
+  return new Set(declared.filter(({ spec }) => !spec.issueToken).map(({ name }) => name));
+}
+
+/** Ends the tokens and the sub-agent keys of these keys for good. One that was revoked stays so, whatever its manifest says later. */
+export function endTokens(tx: Tx, of: ReadonlySet<KeyName>, record: RecordEvent): void {
+  for (const key of of) {
+    if (tokensOf(tx.keys, key, tx.now()).current === null) continue;
+    for (const { id } of tx.keys.tokens(key)) tx.keys.dropToken(id);
+    record(tx, { type: 'key_revoked', object: `VirtualKey ${key}`, detail: { reason: 'its manifest has issueToken: false' } });
+  }
+  for (const row of tx.keys.children()) if (of.has(row.parent)) endChild(tx, row, `${row.parent} has no token any more`, record);
+}
+
 /** Ends sub-agent keys that are past their end, or that none of these declared keys is left above. */
 export function endOrphans(tx: Tx, declared: ReadonlySet<KeyName>, record: RecordEvent): void {
   const rows = tx.keys.children();

@@ -14,6 +14,8 @@ export interface Policy {
   readonly missing: readonly Problem[];
   /** Uids of the objects that declare keys: another than before is another key of that name. Absent: files have none. */
   readonly uids?: ReadonlyMap<KeyName, string>;
+  /** Keys that cannot be served: what stands in their place keeps their life, and nothing of it was declared. Absent: none. */
+  readonly standIns?: ReadonlySet<KeyName>;
 }
 
 /** Where a policy is read from. */

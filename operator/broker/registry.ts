@@ -8,7 +8,7 @@ import type { BookEntry } from '../../core/price/types.ts';
 import type { ChildRow, Store, Tx } from '../store/types.ts';
 import { livingChildren } from './children.ts';
 import { recordEdits } from './edits.ts';
-import { beginLives, continuing, digestOf, endLives, endOrphans, type LifeDeps } from './lives.ts';
+import { beginLives, continuing, digestOf, endLives, endOrphans, endTokens, type LifeDeps, withoutToken } from './lives.ts';
 import type { Policy } from './policy.ts';
 import { readToken, type Tokens, tokensOf } from './tokens.ts';
 
@@ -107,7 +107,7 @@ export function createRegistry(deps: RegistryDeps): Registry {
     adopt(policy) {
       const outcome = deps.store.transaction((tx) => {
         const standing = continuing(tx, policy);
-        const children = livingChildren(tx.keys.children(), standing, tx.now());
+        const children = childrenOf(tx, policy, standing);
         const { problems, ...compiled } = compileAll(tx, policy, { standing, children, deps, before: live });
         if (problems.length + policy.missing.length > 0) return { problems: [...policy.missing, ...problems] };
         const decides = deps.decides();
@@ -152,6 +152,7 @@ export function createRegistry(deps: RegistryDeps): Registry {
 
   function decide(tx: Tx, policy: Policy, standing: ReadonlySet<KeyName>): void {
     endLives(tx, standing, deps.record);
+    endTokens(tx, withoutToken(policy), deps.record);
     endOrphans(tx, standing, deps.record);
     beginLives(tx, policy, { ...deps, served: ({ id }) => opened.has(id) });
     if (told !== null) recordEdits(tx, told, policy, deps.record);
@@ -161,13 +162,20 @@ export function createRegistry(deps: RegistryDeps): Registry {
     // By the store alone: what this process knows of the manifests may lag behind the one that decides.
     endOrphans(tx, new Set(tx.keys.names()), deps.record);
     const standing = continuing(tx, policy);
-    const children = livingChildren(tx.keys.children(), standing, tx.now());
+    const children = childrenOf(tx, policy, standing);
     const { problems, ...compiled } = compileAll(tx, policy, { standing, children, deps, before: live });
     const [problem] = problems;
     // Neither tokens nor sub-agent keys can make an accepted policy wrong.
     if (problem !== undefined) throw new Error(`the policy that is served no longer compiles: ${problem.message}`);
     return assemble(tx, { policy, children, ...compiled, revision: revision + 1 });
   }
+}
+
+/** Sub-agent keys that live beside these manifests. */
+function childrenOf(tx: Tx, policy: Policy, standing: ReadonlySet<KeyName>): readonly ChildRow[] {
+  const ended = withoutToken(policy);
+  const rows = tx.keys.children().filter(({ parent }) => !ended.has(parent));
+  return livingChildren(rows, standing, tx.now());
 }
 
 function pair(key: KeyName, token: string | null): readonly (readonly [KeyName, string])[] {

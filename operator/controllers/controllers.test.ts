@@ -126,7 +126,7 @@ test('a deleted token Secret is written again with the same token', async () => 
   await until('the Secret again', () => itemOf(secret(), 'api-key') === token);
 });
 
-test('another secretName moves the token, and issueToken: false takes it away', async () => {
+test('another secretName moves the token, and issueToken: false takes it away for good', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   start();
   await ready('True Served');
@@ -140,6 +140,10 @@ test('another secretName moves the token, and issueToken: false takes it away', 
   await ready('True BudgetOnly');
   assert.deepEqual(secret({ namespace: 'agents', name: 'moved' })?.['data'], {});
   assert.equal(statusOf(key())['secretName'], undefined);
+  kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day, secretName: 'again' }));
+  await ready('True Served');
+  const again = itemOf(secret({ namespace: 'agents', name: 'again' }), 'api-key') ?? '';
+  assert.ok(isToken(again) && again !== token);
 });
 
 test('a new value of the annotation rotates the token, once', async () => {

@@ -110,6 +110,7 @@ export function createPolicyController(deps: PolicyDeps): PolicyController {
       ...pools.map((object) => poolCandidateOf(object, unserved)),
       ...keys.map((object) => keyCandidate(keyOf(object), readingOf(object), goods.get(keyId(object)))),
     ];
+    const parked = standInsOf(candidates);
     const namespaces = caches.namespaces.all().map(readNamespace);
     let manifests: readonly (VirtualKey | ProviderPool)[] = [];
     const verdicts = adoptAround(candidates, (tried) => {
@@ -117,7 +118,8 @@ export function createPolicyController(deps: PolicyDeps): PolicyController {
       const virtualKeys = tried.filter((manifest) => manifest.kind === 'VirtualKey');
       const served = tried.filter((manifest) => manifest.kind === 'ProviderPool');
       const credentials = credentialsFor(tried, deps.opened);
-      return host.adopt({ manifests: { virtualKeys, pools: served, namespaces, secrets: [] }, credentials, missing: [], uids });
+      const standIns = new Set(virtualKeys.filter((key) => parked.has(key)).map(({ name }) => name));
+      return host.adopt({ manifests: { virtualKeys, pools: served, namespaces, secrets: [] }, credentials, missing: [], uids, standIns });
     });
     for (const manifest of manifests) {
       const id = manifest.origin.file;
@@ -219,6 +221,12 @@ function withWithdrawn(verdicts: ReadonlyMap<string, Verdict>, withdrawn: readon
     if (verdict?.serving === 'declared') all.set(problem.where, { ...verdict, problems: [...verdict.problems, problem] });
   }
   return all;
+}
+
+/** What is served of keys that cannot be. */
+function standInsOf(candidates: readonly Candidate[]): ReadonlySet<VirtualKey | ProviderPool> {
+  const last = candidates.flatMap(({ steps }) => steps.filter(({ serving }) => serving === 'nothing'));
+  return new Set(last.flatMap(({ manifest }) => manifest ?? []));
 }
 
 function keyId(object: KubeObject): string {
