@@ -26,7 +26,7 @@ export interface ChildKey {
 /** All that the documents are made of. */
 export interface CompileInput {
   readonly manifests: Manifests;
-  /** When the key was first seen, milliseconds since the epoch; undefined where it never was. */
+  /** From when the key's ttl counts, milliseconds since the epoch; undefined where that is not known yet. */
   createdAtMs(key: KeyName): number | undefined;
   readonly children: readonly ChildKey[];
   /** True where this manifest is served already as it stands: what bars it from a pool is then a consent that was withdrawn, not its mistake. */

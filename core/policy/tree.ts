@@ -11,7 +11,7 @@ export interface TreeNode {
   /** Absent on a sub-agent key and on the key of a run. */
   readonly origin?: Origin;
   readonly spec: VirtualKeySpec;
-  /** Milliseconds since the epoch; absent where the key has not been seen before. */
+  /** From when its ttl counts, milliseconds since the epoch; absent where that is not known yet. */
   readonly createdAtMs?: number;
   /** Set on a sub-agent key that has a budget of its own. */
   readonly escrowNano?: NanoUsd;

@@ -89,6 +89,17 @@ test(
 );
 
 test(
+  'a ttl counts from the creation of the object, where that is known: a store that was lost begins none anew',
+  withBench((bench, clock) => {
+    const createdAtMs = new Map([[bot, clock.nowMs - hourMs]]);
+    bench.declare({ 'agents/bot': { ...capped, ttl: '2h' } }, { [bot]: 'uid-1' }, { createdAtMs });
+    assert.equal(snapshotOf(bench).keys[0]?.document.expiresAtMs, clock.nowMs + hourMs);
+    bench.broker.desk.rotate(bot, 0, 'admin');
+    assert.equal(snapshotOf(bench).keys[0]?.document.expiresAtMs, clock.nowMs + hourMs);
+  }),
+);
+
+test(
   'an edit with a mistake changes nothing: the last good state keeps serving',
   withBench((bench) => {
     bench.declare({ 'agents/bot': capped });

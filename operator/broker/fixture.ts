@@ -29,7 +29,7 @@ export interface Bench {
   declare(
     keys: Readonly<Record<string, Spec>>,
     uids?: Readonly<Record<string, string>>,
-    more?: Pick<Policy, 'standIns'>,
+    more?: Pick<Policy, 'createdAtMs' | 'standIns'>,
   ): readonly string[];
   /** The ids of the tokens that open a key now. */
   tokenIds(key: string): readonly string[];

@@ -14,6 +14,8 @@ export interface Policy {
   readonly missing: readonly Problem[];
   /** Uids of the objects that declare keys: another than before is another key of that name. Absent: files have none. */
   readonly uids?: ReadonlyMap<KeyName, string>;
+  /** When those objects were created, milliseconds since the epoch: a ttl begins there, else when the store first saw the key. */
+  readonly createdAtMs?: ReadonlyMap<KeyName, number>;
   /** Keys that cannot be served: what stands in their place keeps their life, and nothing of it was declared. Absent: none. */
   readonly standIns?: ReadonlySet<KeyName>;
 }

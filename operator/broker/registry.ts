@@ -182,11 +182,11 @@ function pair(key: KeyName, token: string | null): readonly (readonly [KeyName, 
   return token === null ? [] : [[key, token]];
 }
 
-function compileAll(tx: Tx, { manifests }: Policy, { standing, children, deps, before }: Family): ReturnType<typeof compile> {
+function compileAll(tx: Tx, { manifests, createdAtMs }: Policy, { standing, children, deps, before }: Family): ReturnType<typeof compile> {
   return compile({
     manifests,
-    // A key that is seen for the first time begins its ttl now, in the transaction that writes its first row.
-    createdAtMs: (key) => (standing.has(key) ? tx.keys.createdAt(key) : null) ?? tx.now(),
+    // Without an object, a key that is seen for the first time begins its ttl now, in the transaction that writes its first row.
+    createdAtMs: (key) => createdAtMs?.get(key) ?? (standing.has(key) ? tx.keys.createdAt(key) : null) ?? tx.now(),
     children: children.map((row) => ({ ...row, spec: JSON.parse(row.spec) as ChildSpec })),
     stands(key, { pools = [], parentRef }) {
       if (deps.poolProblems === 'withdraw') return true;

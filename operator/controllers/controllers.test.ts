@@ -216,6 +216,13 @@ test('a key that was deleted and made again has another token', async () => {
   assert.equal(itemOf(secret(), 'api-key'), bench.broker.token(botKey));
 });
 
+test('a ttl counts from the creation of the object, not from when an operator first saw it', async () => {
+  const created = kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day, ttl: '1h' })).metadata.creationTimestamp ?? '';
+  const { bench } = start();
+  const document = await until('the key', () => bench.broker.live()?.documents.get(botKey));
+  assert.equal(document.expiresAtMs, Date.parse(created) + 3_600_000);
+});
+
 test('a deletion is adopted well within a second', async (t) => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   const { bench } = start();

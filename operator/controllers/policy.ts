@@ -100,6 +100,7 @@ export function createPolicyController(deps: PolicyDeps): PolicyController {
     const uidById = new Map([...keys.map(uidOf('VirtualKey')), ...pools.map(uidOf('ProviderPool'))]);
     for (const [id, { uid }] of goods) if (uidById.get(id) !== uid) goods.delete(id);
     const uids = new Map(keys.map((object) => [keyOf(object), object.metadata.uid ?? '']));
+    const createdAtMs = new Map(keys.flatMap(creationOf));
     const unserved = new Map(
       pools.flatMap((object) => {
         const why = whyUnserved(object);
@@ -112,21 +113,23 @@ export function createPolicyController(deps: PolicyDeps): PolicyController {
     ];
     const parked = standInsOf(candidates);
     const namespaces = caches.namespaces.all().map(readNamespace);
-    let manifests: readonly (VirtualKey | ProviderPool)[] = [];
+    let adopted: readonly (VirtualKey | ProviderPool)[] = [];
     const verdicts = adoptAround(candidates, (tried) => {
-      manifests = tried;
+      adopted = tried;
       const virtualKeys = tried.filter((manifest) => manifest.kind === 'VirtualKey');
       const served = tried.filter((manifest) => manifest.kind === 'ProviderPool');
       const credentials = credentialsFor(tried, deps.opened);
       const standIns = new Set(virtualKeys.filter((key) => parked.has(key)).map(({ name }) => name));
-      return host.adopt({ manifests: { virtualKeys, pools: served, namespaces, secrets: [] }, credentials, missing: [], uids, standIns });
+      const manifests = { virtualKeys, pools: served, namespaces, secrets: [] };
+      return host.adopt({ manifests, credentials, missing: [], uids, createdAtMs, standIns });
     });
-    for (const manifest of manifests) {
+    for (const manifest of adopted) {
       const id = manifest.origin.file;
       const uid = uidById.get(id);
       if (uid !== undefined && verdicts.get(id)?.serving === 'declared') goods.set(id, { uid, manifest });
     }
-    return conclude({ candidates, verdicts: withWithdrawn(verdicts, host.withdrawn()), manifests, unserved, objects: [...keys, ...pools] });
+    const told = withWithdrawn(verdicts, host.withdrawn());
+    return conclude({ candidates, verdicts: told, manifests: adopted, unserved, objects: [...keys, ...pools] });
   }
 
   function readingOf(object: KubeObject): Reading<VirtualKey> {
@@ -221,6 +224,11 @@ function withWithdrawn(verdicts: ReadonlyMap<string, Verdict>, withdrawn: readon
     if (verdict?.serving === 'declared') all.set(problem.where, { ...verdict, problems: [...verdict.problems, problem] });
   }
   return all;
+}
+
+function creationOf(object: KubeObject): readonly (readonly [KeyName, number])[] {
+  const createdMs = Date.parse(object.metadata.creationTimestamp ?? '');
+  return Number.isNaN(createdMs) ? [] : [[keyOf(object), createdMs]];
 }
 
 /** What is served of keys that cannot be. */
