@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { ownKey } from '../collector/own.ts';
 import { abandon } from '../ledger/ledger.ts';
-import type { EpochRow, Tx } from '../store/types.ts';
+import type { ChildRow, EpochRow, Tx } from '../store/types.ts';
 import { endChild, type RecordEvent } from './lives.ts';
 import type { Registry } from './registry.ts';
 import { runId, runIdOf } from './run-name.ts';
@@ -13,7 +13,10 @@ export interface Retirement {
    * all are charged to what was burned.
    */
   retire(instance: string): void;
-  /** As `retire`, for every proxy and every run but those of these uids of Pods and Jobs. */
+  /**
+   * As `retire`, for every proxy and every run but those of these uids of Pods and Jobs, and but those that began in the last
+   * five minutes: their Pods may be too new for whoever looked.
+   */
   retireAllBut(living: ReadonlySet<string>): void;
 }
 
@@ -23,6 +26,15 @@ export interface RetirementDeps {
   /** Called where money may have come back. */
   readonly released: () => void;
   readonly logger: Logger;
+}
+
+/** More than a watch of Pods may lag where it is still believed. */
+const newMs = 300_000;
+
+/** What is to end. */
+interface Gone {
+  readonly epochs: readonly EpochRow[];
+  isGone(run: ChildRow): boolean;
 }
 
 /** Retirement over the registry. Before the first policy was adopted nothing is retired: who is gone by then a later look finds. */
@@ -40,11 +52,12 @@ export function createRetirement({ registry, record, released, logger }: Retirem
     logger.warn({ stream: row.stream, epoch: row.epoch, burned: burned.length }, 'a proxy is gone that had not closed its stream');
   }
 
-  function end(gone: (tx: Tx) => readonly EpochRow[], isRunGone: (id: string) => boolean): void {
+  function end(find: (tx: Tx) => Gone): void {
     if (registry.live() === null) return;
     registry.change((tx, { children }) => {
-      for (const row of gone(tx)) if (row.key !== ownKey) burn(tx, row);
-      const runs = children.filter(({ key, run }) => run !== undefined && isRunGone(runId(key)));
+      const { epochs, isGone } = find(tx);
+      for (const row of epochs) if (row.key !== ownKey) burn(tx, row);
+      const runs = children.filter((row) => row.run !== undefined && isGone(row));
       for (const row of runs) endChild(tx, row, 'its run has ended', record);
       return { changed: runs.length > 0, value: null };
     });
@@ -54,17 +67,21 @@ export function createRetirement({ registry, record, released, logger }: Retirem
   return {
     retire(instance) {
       const id = runIdOf(instance);
-      end(
-        (tx) => tx.streams.unsettledEpochs(instance),
-        (run) => run === id,
-      );
+      end((tx) => ({ epochs: tx.streams.unsettledEpochs(instance), isGone: ({ key }) => runId(key) === id }));
     },
     retireAllBut(living) {
-      const ids = new Set([...living].map(runIdOf));
-      end(
-        (tx) => tx.streams.unsettledEpochs().filter(({ instance }) => !living.has(instance)),
-        (run) => !ids.has(run),
-      );
+      end((tx) => goneBut(living, tx));
     },
   };
+}
+
+function goneBut(living: ReadonlySet<string>, tx: Tx): Gone {
+  const isNew = (sinceMs: number): boolean => tx.now() - sinceMs < newMs;
+  const unsettled = tx.streams.unsettledEpochs();
+  const epochs = unsettled.filter(({ instance, openedAtMs }) => !living.has(instance) && !isNew(openedAtMs));
+  const gone = new Set(epochs);
+  // Of a Job whose Pods come one after another the newest may be unknown, and the Job with it.
+  const served = new Set(unsettled.filter((row) => !gone.has(row)).map(({ key }) => key));
+  const ids = new Set([...living].map(runIdOf));
+  return { epochs, isGone: ({ key, createdAtMs }) => !ids.has(runId(key)) && !served.has(key) && !isNew(createdAtMs) };
 }

@@ -11,6 +11,7 @@ import { type Bench, openBench } from './fixture.ts';
 import type { RunScope, Scope } from './scope.ts';
 
 const bot = 'agents/bot' as KeyName;
+const other = 'agents/other' as KeyName;
 const startMs = Date.UTC(2026, 10, 21, 12);
 const hourMs = 3_600_000;
 
@@ -118,7 +119,6 @@ test(
   withBench(async (bench) => {
     bench.declare({ 'agents/bot': {}, 'agents/other': {} });
     const port = bench.broker.session(sidecar('pod-1'));
-    const other = 'agents/other' as KeyName;
     const refused = { name: 'OutOfScope' };
     await assert.rejects(port.open({ key: other, instance: 'pod-1' }), refused);
     await assert.rejects(port.open({ key: bot, instance: 'pod-2' }), refused);
@@ -211,12 +211,51 @@ test(
 );
 
 test(
+  'who began less than five minutes ago is not taken for vanished: a watch may not have seen its Pod yet',
+  withBench(async (bench, clock) => {
+    bench.declare({ 'agents/bot': { run: { usd: '0.01' } }, 'agents/other': {} });
+    const [old, young] = [bench.broker.session(sidecar('pod-1')), bench.broker.session(sidecar('pod-2', { key: other }))];
+    const { key: run } = await runOf(old);
+    assert.ok((await fund(old, run, 'pod-1')).grant);
+    const living = (): readonly string[] => [
+      ...bench.store.transaction((tx) => tx.streams.unsettledEpochs().map(({ instance }) => instance)).filter((name) => name !== 'test'),
+      ...(bench.broker.live()?.children.map(({ key }) => key) ?? []),
+    ];
+    clock.nowMs += 299_999;
+    assert.ok((await fund(young, other, 'pod-2')).grant);
+    bench.broker.retireAllBut(new Set());
+    assert.deepEqual(living(), ['pod-1', 'pod-2', run]);
+    clock.nowMs += 1;
+    bench.broker.retireAllBut(new Set());
+    assert.deepEqual(living(), ['pod-2']);
+  }),
+);
+
+test(
+  'the run of a Job lives as long as one of its Pods does, also while a watch has seen neither that Pod nor its Job',
+  withBench(async (bench, clock) => {
+    bench.declare({ 'agents/bot': { run: { usd: '0.05' } } });
+    const job = (uid: string) => bench.broker.session(sidecar(uid, {}, { jobUid: 'job-1', jobName: 'nightly' }));
+    const { key: run } = await runOf(job('pod-1'));
+    clock.nowMs += hourMs;
+    assert.ok((await fund(job('pod-2'), run, 'pod-2')).grant);
+    bench.broker.retireAllBut(new Set());
+    clock.nowMs += hourMs;
+    bench.broker.retireAllBut(new Set(['pod-2']));
+    assert.ok(bench.broker.live()?.documents.has(run));
+    bench.broker.retireAllBut(new Set());
+    assert.equal(bench.broker.live()?.documents.has(run), false);
+  }),
+);
+
+test(
   'what a vanished proxy held is burned, visibly, once; who lives keeps what it has',
-  withBench(async (bench) => {
+  withBench(async (bench, clock) => {
     bench.declare({ 'agents/bot': { limits: [{ window: 'Total', usd: '0.10' }] } });
     const gone = await fund(bench.broker.session(sidecar('pod-1')), bot, 'pod-1');
     const stays = await fund(bench.broker.session(sidecar('pod-2')), bot, 'pod-2');
     assert.ok(gone.grant && stays.grant);
+    clock.nowMs += hourMs;
     bench.broker.retireAllBut(new Set(['pod-2']));
     bench.broker.retireAllBut(new Set(['pod-2']));
     const [account] = (await bench.broker.account(bot)).accounts;

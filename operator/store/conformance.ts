@@ -33,6 +33,7 @@ export function storeConformance(name: string, open: OpenStore): void {
   transactions(withStore, open);
   replicas(name, open);
   clocks(name, open);
+  ages(name, open);
   keys(withStore);
   streams(withStore);
   accounts(withStore);
@@ -217,6 +218,19 @@ function entryRow(seq: number): EntryRow {
     body: Buffer.from('{"é":1}'),
   };
   return { stream, epoch: 1, seq, key, type: 'call', ...bytes };
+}
+
+function ages(name: string, open: OpenStore): void {
+  test(`${name}: an epoch is as old as its first row, by the store’s clock`, () => {
+    let nowMs = start;
+    const store = open('ages', { clock: () => nowMs });
+    store.transaction((tx) => tx.streams.putEpoch(epochRow));
+    nowMs += 1000;
+    store.transaction((tx) => tx.streams.putEpoch({ ...epochRow, lastSeq: 4 }));
+    const unsettled = store.transaction((tx) => tx.streams.unsettledEpochs());
+    assert.deepEqual(unsettled, [{ ...epochRow, lastSeq: 4, openedAtMs: start }]);
+    store.close();
+  });
 }
 
 function streams(withStore: WithStore): void {

@@ -1,5 +1,5 @@
 /** Version of the tables; a store of a later version is refused. */
-export const schemaVersion = 2;
+export const schemaVersion = 3;
 
 /**
  * All tables. `grant_accounts` has a row for each account of each open grant and for nothing else: it finds holders.
@@ -19,7 +19,8 @@ CREATE TABLE IF NOT EXISTS children (
 
 CREATE TABLE IF NOT EXISTS epochs (
   stream TEXT NOT NULL, epoch INTEGER NOT NULL, key TEXT NOT NULL, instance TEXT NOT NULL, nonce TEXT NOT NULL, state TEXT NOT NULL,
-  last_seq INTEGER NOT NULL, last_mac TEXT NOT NULL, sealed_key TEXT NOT NULL, PRIMARY KEY (stream, epoch)
+  last_seq INTEGER NOT NULL, last_mac TEXT NOT NULL, sealed_key TEXT NOT NULL, opened_ms INTEGER NOT NULL,
+  PRIMARY KEY (stream, epoch)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS epochs_unsettled ON epochs (instance) WHERE state IN ('open', 'quarantined');
 CREATE TABLE IF NOT EXISTS entries (

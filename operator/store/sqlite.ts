@@ -32,7 +32,7 @@ export function openSqliteStore({ path, clock, onClockJump = () => {} }: SqliteO
   let markedMs = time.now();
   let nowMs = 0;
   const now = (): number => nowMs;
-  const tx: Tx = { keys: keyRows(db), streams: streamRows(db), ledger: ledgerRows(db, now), incarnation, now };
+  const tx: Tx = { keys: keyRows(db), streams: streamRows(db, now), ledger: ledgerRows(db, now), incarnation, now };
   const begin = db.prepare('BEGIN IMMEDIATE');
   const commit = db.prepare('COMMIT');
   const rollback = db.prepare('ROLLBACK');

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { StreamId } from '../../core/audit/types.ts';
 import type { KeyName } from '../../core/key.ts';
-import type { EntryRow, EpochRow, StreamRows } from './types.ts';
+import type { EntryRow, EpochRow, StreamRows, UnsettledEpoch } from './types.ts';
 
 interface EpochColumns {
   readonly stream: StreamId;
@@ -13,6 +13,7 @@ interface EpochColumns {
   readonly last_seq: number;
   readonly last_mac: string;
   readonly sealed_key: string;
+  readonly opened_ms: number;
 }
 
 interface EntryColumns {
@@ -29,11 +30,11 @@ interface EntryColumns {
 }
 
 /** Epochs and entries in SQLite. */
-export function streamRows(db: DatabaseSync): StreamRows {
+export function streamRows(db: DatabaseSync, now: () => number): StreamRows {
   const epoch = db.prepare('SELECT * FROM epochs WHERE stream = ? AND epoch = ?');
   const lastEpoch = db.prepare('SELECT * FROM epochs WHERE stream = ? ORDER BY epoch DESC LIMIT 1');
   const putEpoch = db.prepare(
-    'INSERT INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET key = excluded.key, instance = excluded.instance, nonce = excluded.nonce, state = excluded.state, last_seq = excluded.last_seq, last_mac = excluded.last_mac, sealed_key = excluded.sealed_key',
+    'INSERT INTO epochs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET key = excluded.key, instance = excluded.instance, nonce = excluded.nonce, state = excluded.state, last_seq = excluded.last_seq, last_mac = excluded.last_mac, sealed_key = excluded.sealed_key',
   );
   const epochs = db.prepare('SELECT * FROM epochs ORDER BY stream, epoch');
   const unsettled = db.prepare("SELECT * FROM epochs WHERE state IN ('open', 'quarantined') AND instance = ? ORDER BY stream, epoch");
@@ -47,7 +48,10 @@ export function streamRows(db: DatabaseSync): StreamRows {
     epoch: (stream, number) => epochRow(epoch.get(stream, number)),
     lastEpoch: (stream) => epochRow(lastEpoch.get(stream)),
     putEpoch: (row) =>
-      void putEpoch.run(...[row.stream, row.epoch, row.key, row.instance, row.nonce, row.state, row.lastSeq, row.lastMac, row.sealedKey]),
+      void putEpoch.run(
+        ...[row.stream, row.epoch, row.key, row.instance, row.nonce, row.state],
+        ...[row.lastSeq, row.lastMac, row.sealedKey, now()],
+      ),
     entry: (stream, number, seq) => {
       const columns = entry.get(stream, number, seq) as unknown as EntryColumns | undefined;
       if (columns === undefined) return null;
@@ -59,14 +63,19 @@ export function streamRows(db: DatabaseSync): StreamRows {
     entries: (after, most) => (entries.all(after, most) as unknown as EntryColumns[]).map(entryRow),
     epochs: () => epochs.all().flatMap((columns) => epochRow(columns) ?? []),
     unsettledEpochs: (instance) =>
-      (instance === undefined ? allUnsettled.all() : unsettled.all(instance)).flatMap((columns) => epochRow(columns) ?? []),
+      (instance === undefined ? allUnsettled.all() : unsettled.all(instance)).flatMap((columns) => unsettledEpoch(columns) ?? []),
   };
 }
 
 function epochRow(found: unknown): EpochRow | null {
   if (found === undefined) return null;
-  const { last_seq, last_mac, sealed_key, ...rest } = found as EpochColumns;
+  const { last_seq, last_mac, sealed_key, opened_ms: _, ...rest } = found as EpochColumns;
   return { ...rest, lastSeq: last_seq, lastMac: last_mac, sealedKey: sealed_key };
+}
+
+function unsettledEpoch(found: unknown): UnsettledEpoch | null {
+  const row = epochRow(found);
+  return row && { ...row, openedAtMs: (found as EpochColumns).opened_ms };
 }
 
 function entryRow(columns: EntryColumns): EntryRow & { readonly position: number } {

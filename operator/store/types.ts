@@ -78,7 +78,7 @@ export interface StreamRows {
   entries(after: number, most: number): readonly (EntryRow & { readonly position: number })[];
   epochs(): readonly EpochRow[];
   /** Epochs in state `open` or `quarantined`, which may hold grants, of one proxy or of all. */
-  unsettledEpochs(instance?: string): readonly EpochRow[];
+  unsettledEpochs(instance?: string): readonly UnsettledEpoch[];
 }
 export interface EpochRow {
   readonly stream: StreamId;
@@ -94,6 +94,10 @@ export interface EpochRow {
   readonly lastMac: string;
   /** Ratchet key after that entry, sealed under the root key; hexadecimal. */
   readonly sealedKey: string;
+}
+export interface UnsettledEpoch extends EpochRow {
+  /** When its row was first put, by the store's clock. */
+  readonly openedAtMs: number;
 }
 export interface EntryRow {
   readonly stream: StreamId;
