@@ -6,9 +6,11 @@ import { compile } from '../../core/policy/compile.ts';
 import { keyObject, poolObject } from './bench.fixture.ts';
 import { tell } from './reason.ts';
 
-/** What core itself says of a key beside a pool that admits namespace `agents` only, and a few keys. */
-function told(spec: object, unserved?: ReadonlyMap<PoolName, string>): readonly string[] {
-  const pool = poolObject({ consumers: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'agents' } } }] });
+const agentsOnly = [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'agents' } } }];
+
+/** What core itself says of a key beside a pool that admits namespace `agents` only, unless told otherwise, and a few keys. */
+function told(spec: object, unserved?: ReadonlyMap<PoolName, string>, consumers: readonly object[] = agentsOnly): readonly string[] {
+  const pool = poolObject({ consumers });
   const pools = [{ name: 'openai', namespace: 'keyforge-system' }];
   const others = [keyObject('agents', 'parent', { pools }), keyObject('agents', 'closed', { pools })];
   const objects = [pool, ...others, keyObject('elsewhere', 'bot', spec)];
@@ -49,4 +51,15 @@ test('names of other objects are not suggested: they may be those of another ten
 test('a pool that exists and is not served is told with the reason', () => {
   const unserved = new Map([['elsewhere/own' as PoolName, 'its Secret is not there']]);
   assert.match(told({ pools: [{ name: 'own' }] }, unserved).join(), /^PoolNotServed: .*which is not served: its Secret is not there/);
+});
+
+test('a pool that is meant for the keys of teams tells nobody who asks what those keys are called', () => {
+  const consumers = ['red', 'blue'].map((name) => ({ namespaceSelector: {}, under: { name, namespace: 'platform' } }));
+  const said = told({ pools: [{ name: 'openai', namespace: 'keyforge-system' }] }, undefined, consumers).join();
+  assert.doesNotMatch(said, /platform|red|blue/);
+  assert.match(
+    said,
+    /^ConsentMissing: VirtualKey elsewhere\/bot uses the pool keyforge-system\/openai, which admits namespace elsewhere only under/,
+  );
+  assert.match(said, /ask who owns the pool/);
 });

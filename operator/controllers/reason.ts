@@ -30,6 +30,11 @@ export function tell({ path, message }: Problem, unserved: ReadonlyMap<PoolName,
   if (reason === undefined) return { reason: 'InvalidSpec', message: path === undefined ? message : `${path}: ${message}` };
   const [what = message] = message.split(/, which does not exist/);
   if (reason === 'ParentNotFound') return { reason, message: `${what}, which does not exist; create it or correct spec.parentRef` };
+  const [admits = message, under] = message.split(' only under ');
+  if (under !== undefined) {
+    const advice = 'let the key descend from one of them (spec.parentRef), or ask who owns the pool to admit it';
+    return { reason, message: `${admits} only under keys that its spec.consumers names; ${advice}` };
+  }
   if (reason !== 'PoolNotFound') return { reason, message };
   const pool = / names the pool (\S+)$/.exec(what)?.[1] as PoolName | undefined;
   const why = pool && unserved.get(pool);
