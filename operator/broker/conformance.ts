@@ -20,16 +20,19 @@ const usd = 1_000_000_000;
 const bot = 'agents/bot' as KeyName;
 const twin = 'agents/twin' as KeyName;
 
-/** What a suite needs declared: two keys below a budget of one dollar for ever; `agents/bot` may mint two children, two deep. */
+/** What a suite needs declared: two keys of a gateway below a budget of one dollar for ever; `agents/bot` may mint two children, two deep. */
 export const conformanceKeys = {
   'agents/team': { issueToken: false, limits: [{ window: 'Total', usd: '1.00' }] },
-  'agents/bot': { parentRef: { name: 'team' }, delegation: { maxDepth: 2, maxChildren: 2 } },
-  'agents/twin': { parentRef: { name: 'team' } },
+  'agents/bot': { parentRef: { name: 'team' }, delegation: { maxDepth: 2, maxChildren: 2 }, delivery: ['Gateway'] },
+  'agents/twin': { parentRef: { name: 'team' }, delivery: ['Gateway'] },
 } as const;
 
 /** One placement of the control port under test, with `conformanceKeys` declared. */
 export interface Subject {
+  /** That of `proxy-1`. */
   readonly control: ControlPort;
+  /** That of another proxy of this name. */
+  another(instance: string): Promise<ControlPort>;
   /** Cuts the way to the operator, as a crash of it would. */
   cut(): void;
   close(): Promise<void>;
@@ -132,12 +135,19 @@ export function controlConformance(name: string, open: () => Promise<Subject>): 
     assert.deepEqual(await stream.again(), reply);
   });
 
-  behaves('many shipments at once are each answered for their own streams', async ({ control }) => {
-    const streams = await Promise.all(Array.from({ length: 10 }, (_, index) => openStream(control, bot, `proxy-${index}`)));
-    const replies = await Promise.all(streams.map((stream) => stream.ship({ v: 1, type: 'heartbeat', time: time(), key: bot })));
+  behaves('many shipments at once are each answered for their own streams', async ({ control, another }) => {
+    const others = ['proxy-2', 'proxy-3', 'proxy-4'];
+    const proxies = [
+      ['proxy-1', control] as const,
+      ...(await Promise.all(others.map(async (name) => [name, await another(name)] as const))),
+    ];
+    const pairs = proxies.flatMap(([instance, port]) => [bot, twin].map((key) => ({ key, instance, port })));
+    const streams = await Promise.all(pairs.map(({ key, instance, port }) => openStream(port, key, instance)));
+    const ships = streams.map((stream, index) => stream.ship({ v: 1, type: 'heartbeat', time: time(), key: pairs[index]?.key ?? bot }));
+    const replies = await Promise.all(ships);
     assert.deepEqual(
-      replies.flatMap(({ acks }) => acks.map(({ stream, seq }) => `${stream} ${seq}`)),
-      streams.map((_, index) => `agents/bot@proxy-${index} 1`),
+      replies.map(({ acks }) => acks.map(({ stream, seq }) => `${stream} ${seq}`)),
+      pairs.map(({ key, instance }) => [`${key}@${instance} 1`]),
     );
   });
 

@@ -18,6 +18,7 @@ async function open(): Promise<Subject> {
   const control = connectControl(portChannel(port2));
   return {
     control,
+    another: async () => control,
     cut: stop,
     async close() {
       control.close();
