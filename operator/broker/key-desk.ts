@@ -25,6 +25,8 @@ export interface KeyListing {
   readonly remainingUsd?: string;
   readonly limits: readonly LimitListing[];
   readonly expiresAt?: string;
+  /** The ancestor whose end `expiresAt` is; absent where it is the key's own. */
+  readonly expiresBy?: KeyName;
 }
 
 /** One window of one node of the key's path that limits something, root first. */
@@ -33,6 +35,8 @@ export interface LimitListing {
   readonly window: string;
   readonly capUsd?: string;
   readonly spentUsd: string;
+  /** Not spent and not burned, whatever proxies hold of it; set where `capUsd` is. */
+  readonly remainingUsd?: string;
   readonly requestsCap?: number;
   readonly requestsUsed: number;
   readonly endsAt?: string;
@@ -141,12 +145,11 @@ function listingOf(tx: Tx, live: Live, key: KeyName): KeyListing {
   const plan = live.plans.get(key);
   const accounts = plan === undefined ? [] : view(tx, plan).accounts;
   const limits = accounts.filter(({ capNanoUsd, requestsCap }) => capNanoUsd !== undefined || requestsCap !== undefined);
-  const left = limits.flatMap(({ capNanoUsd, spentNanoUsd, burnedNanoUsd }) =>
-    capNanoUsd === undefined ? [] : [Number(capNanoUsd) - Number(spentNanoUsd) - Number(burnedNanoUsd)],
-  );
+  const left = limits.flatMap((account) => leftOf(account) ?? []);
   const parent = live.children.find((row) => row.key === key)?.parent;
   const hint = live.tokens.get(key)?.current?.hint;
-  const expiresAtMs = live.documents.get(key)?.expiresAtMs;
+  const end = firstEnd(tx, live, plan?.path ?? []);
+  const expiresAtMs = live.documents.get(key)?.expiresAtMs ?? end?.atMs;
   const [namespace = '', name = ''] = key.split('/');
   return {
     namespace,
@@ -155,10 +158,22 @@ function listingOf(tx: Tx, live: Live, key: KeyName): KeyListing {
     ...(hint !== undefined && { hint }),
     state: stateOf(live, key, tx.now()),
     spentUsd: formatUsd(spent(tx, key)),
-    ...(left.length > 0 && { remainingUsd: formatUsd(Math.max(0, Math.min(...left))) }),
+    ...(left.length > 0 && { remainingUsd: formatUsd(Math.min(...left)) }),
     limits: limits.map(limitListing),
     ...(expiresAtMs !== undefined && { expiresAt: new Date(expiresAtMs).toISOString() }),
+    ...(end !== undefined && end.key !== key && end.atMs === expiresAtMs && { expiresBy: end.key }),
   };
+}
+
+/** The first end among the declared keys of a path, root first; when a sub-agent key ends by itself, its document tells. */
+function firstEnd(tx: Tx, { specs }: Live, path: readonly KeyName[]): { readonly key: KeyName; readonly atMs: number } | undefined {
+  const ends = path.flatMap((key) => {
+    const { expiresAtMs, ttlMs } = specs.get(key) ?? {};
+    const createdAtMs = ttlMs === undefined ? null : tx.keys.createdAt(key);
+    const ttlEndMs = ttlMs === undefined || createdAtMs === null ? undefined : createdAtMs + ttlMs;
+    return [expiresAtMs, ttlEndMs].filter((atMs) => atMs !== undefined).map((atMs) => ({ key, atMs }));
+  });
+  return ends.toSorted((a, b) => a.atMs - b.atMs)[0];
 }
 
 function stateOf({ documents, tokens }: Live, key: KeyName, nowMs: number): KeyListing['state'] {
@@ -169,13 +184,20 @@ function stateOf({ documents, tokens }: Live, key: KeyName, nowMs: number): KeyL
   return document.expiresAtMs !== undefined && document.expiresAtMs <= nowMs ? 'expired' : 'active';
 }
 
+/** What an account has left of its dollar cap; undefined where it has none. */
+function leftOf({ capNanoUsd, spentNanoUsd, burnedNanoUsd }: AccountView['accounts'][number]): NanoUsd | undefined {
+  return capNanoUsd === undefined ? undefined : Math.max(0, Number(capNanoUsd) - Number(spentNanoUsd) - Number(burnedNanoUsd));
+}
+
 function limitListing(account: AccountView['accounts'][number]): LimitListing {
+  const left = leftOf(account);
   const usd = (nano: string): string => formatUsd(Number(nano) satisfies NanoUsd);
   return {
     key: account.key,
     window: account.window,
     ...(account.capNanoUsd !== undefined && { capUsd: usd(account.capNanoUsd) }),
     spentUsd: usd(account.spentNanoUsd),
+    ...(left !== undefined && { remainingUsd: formatUsd(left) }),
     ...(account.requestsCap !== undefined && { requestsCap: account.requestsCap }),
     requestsUsed: account.requestsUsed,
     ...(account.windowEnd !== undefined && { endsAt: account.windowEnd }),

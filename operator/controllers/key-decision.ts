@@ -3,7 +3,7 @@ import type { PoolName, VirtualKeySpec } from '../../core/manifest/types.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import { agentPort } from '../injector/names.ts';
 import type { KubeObject } from '../kube/types.ts';
-import { keyConditions, type Spend, type Stated } from './key-status.ts';
+import { type End, keyConditions, type Spend, type Stated } from './key-status.ts';
 import type { Verdict } from './ladder.ts';
 import { statusOf } from './status-writer.ts';
 import { holds, ownershipOf, tokenSecret } from './token-secret.ts';
@@ -25,7 +25,7 @@ export interface Gathered {
   readonly document: KeyDocument | null;
   /** A secret. */
   readonly token: string | null;
-  /** From the root to the key itself. */
+  /** From the root to the key itself, as they are served. */
   readonly path: readonly { readonly key: KeyName; readonly spec: VirtualKeySpec }[];
   readonly secretName: string;
   /** The Secret of that name. */
@@ -34,6 +34,7 @@ export interface Gathered {
   readonly former: KubeObject | null;
   readonly spend: Spend;
   readonly isCapped: boolean;
+  readonly end: End | null;
   readonly unserved: ReadonlyMap<PoolName, string>;
   /** The last value of the annotation that was acted upon. */
   readonly rotated: string | undefined;
@@ -76,7 +77,7 @@ export function decide(gathered: Gathered): Decision {
       ...shownSecret(gathered, use, conflict),
       ...(rotated !== undefined && { rotated }),
     },
-    againInMs: Math.min(conflict === null ? resyncMs : conflictMs, untilExpiry(gathered.document, nowMs)),
+    againInMs: Math.min(conflict === null ? resyncMs : conflictMs, untilEnd(gathered.end, nowMs)),
   };
 }
 
@@ -109,8 +110,8 @@ function shownSecret({ object, secretName }: Gathered, use: ReturnType<typeof us
   return typeof told === 'string' && use !== 'budget' ? { secretName: told } : {};
 }
 
-function untilExpiry(document: KeyDocument | null, nowMs: number): number {
-  const leftMs = (document?.expiresAtMs ?? 0) - nowMs;
+function untilEnd(end: End | null, nowMs: number): number {
+  const leftMs = (end?.atMs ?? 0) - nowMs;
   return leftMs > 0 ? leftMs + 1 : Number.POSITIVE_INFINITY;
 }
 

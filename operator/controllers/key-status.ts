@@ -1,13 +1,12 @@
 import type { KeyName } from '../../core/key.ts';
 import type { PoolName, VirtualKeySpec } from '../../core/manifest/types.ts';
-import { parseUsd } from '../../core/money.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
-import type { KeyListing, LimitListing } from '../broker/key-desk.ts';
+import type { KeyListing } from '../broker/key-desk.ts';
 import type { Condition } from '../kube/conditions.ts';
 import type { Verdict } from './ladder.ts';
 import { type Told, tell } from './reason.ts';
 
-/** What a key has used, as its status shows it. Dollars are decimal strings of the tightest dollar window on the path. */
+/** What a key has used, as its status shows it: all of one window, with `spent` and `remaining` as decimal dollars. */
 export interface Spend {
   readonly spent: string;
   /** Absent: no dollar limit on the path. */
@@ -18,6 +17,13 @@ export interface Spend {
   readonly activeProxies: number;
 }
 
+/** When a key ends. */
+export interface End {
+  readonly atMs: number;
+  /** The ancestor whose end that is; absent where it is the key's own. */
+  readonly by?: KeyName;
+}
+
 /** All that the state of a key is told from. */
 export interface KeyFacts {
   readonly key: KeyName;
@@ -25,6 +31,10 @@ export interface KeyFacts {
   /** What is served, which may be an older version. */
   readonly spec: VirtualKeySpec | undefined;
   readonly document: KeyDocument | null;
+  /** From the root to the key itself, as they are served. */
+  readonly path: readonly { readonly key: KeyName; readonly spec: VirtualKeySpec }[];
+  /** Null: never. */
+  readonly end: End | null;
   readonly hasToken: boolean;
   readonly secretName: string;
   /** What stands in the way of the token Secret; null: nothing. */
@@ -37,26 +47,25 @@ export interface KeyFacts {
 /** What a condition says, without its times. */
 export type Stated = Pick<Condition, 'type' | 'status' | 'reason' | 'message'>;
 
-/** Spend from a listing; the tightest dollar window first, else the window that counts requests. */
+/** Spend from a listing: of the dollar window with the least left, else of the key's own window that counts requests. */
 export function spendOf(listing: KeyListing | undefined, activeProxies: number): Spend {
   if (listing === undefined) return { spent: '0.00', activeProxies };
-  const tightest = listing.limits.reduce<LimitListing | undefined>((best, limit) => {
-    return limit.capUsd !== undefined && (best === undefined || leftOf(limit) < leftOf(best)) ? limit : best;
-  }, undefined);
-  const own = listing.limits.filter(({ key }) => key === `${listing.namespace}/${listing.name}`);
-  const counted = own.find(({ requestsCap }) => requestsCap !== undefined) ?? own[0];
+  const { namespace, name, limits, spentUsd, remainingUsd } = listing;
+  const tightest = limits.find((limit) => limit.remainingUsd !== undefined && limit.remainingUsd === remainingUsd);
+  const shown = tightest ?? limits.find(({ key }) => key === `${namespace}/${name}`);
   return {
-    spent: tightest?.spentUsd ?? listing.spentUsd,
-    ...(listing.remainingUsd !== undefined && { remaining: listing.remainingUsd }),
-    ...(tightest !== undefined && { window: tightest.window }),
-    ...(tightest?.endsAt !== undefined && { windowEndsAt: tightest.endsAt }),
-    ...(counted !== undefined && { requestsUsed: counted.requestsUsed }),
+    spent: shown?.spentUsd ?? spentUsd,
+    ...(remainingUsd !== undefined && { remaining: remainingUsd }),
+    ...(shown !== undefined && { window: shown.window, requestsUsed: shown.requestsUsed }),
+    ...(shown?.endsAt !== undefined && { windowEndsAt: shown.endsAt }),
     activeProxies,
   };
 }
 
-function leftOf({ capUsd = '0', spentUsd }: LimitListing): number {
-  return (parseUsd(capUsd) ?? 0) - (parseUsd(spentUsd) ?? 0);
+/** When a listed key ends; null: never. */
+export function endOf(listing: KeyListing | undefined): End | null {
+  if (listing?.expiresAt === undefined) return null;
+  return { atMs: Date.parse(listing.expiresAt), ...(listing.expiresBy !== undefined && { by: listing.expiresBy }) };
 }
 
 /** The conditions of a key. */
@@ -66,19 +75,21 @@ export function keyConditions(facts: KeyFacts): readonly Stated[] {
 }
 
 function readiness(facts: KeyFacts): Omit<Stated, 'type'> {
-  const { key, verdict, document, conflict } = facts;
+  const { key, spec, verdict, document, conflict } = facts;
   const told = worst(facts);
+  const ended = endedBy(facts);
   if (told !== null && verdict.serving === 'nothing') return { status: 'False', ...told };
   if (told !== null && verdict.serving === 'lastGood') {
-    return { status: 'False', reason: told.reason, message: `${told.message}. Until then its last good version is served` };
-  }
-  if (facts.spec?.issueToken === false) {
-    return { status: 'True', reason: 'BudgetOnly', message: `VirtualKey ${key} issues no token; it holds a budget for the keys below it` };
+    const meanwhile =
+      ended === null ? 'Until then its last good version is served' : `Its last good version is not served either: ${ended.message}`;
+    return { status: 'False', reason: told.reason, message: `${told.message}. ${meanwhile}` };
   }
   if (told !== null && document?.pools.length === 0) return { status: 'False', ...told };
   if (conflict !== null) return { status: 'False', reason: 'SecretConflict', message: conflict };
-  const ended = endOf(facts);
   if (ended !== null) return { status: 'False', ...ended };
+  if (spec?.issueToken === false) {
+    return { status: 'True', reason: 'BudgetOnly', message: `VirtualKey ${key} issues no token; it holds a budget for the keys below it` };
+  }
   if (told !== null) return { status: 'True', reason: told.reason, message: `${told.message}. Its other pools serve` };
   return { status: 'True', reason: 'Served', message: `its token is in Secret ${facts.secretName}, item api-key` };
 }
@@ -89,18 +100,19 @@ function worst({ verdict, unserved }: KeyFacts): Told | null {
   return { reason: first.reason, message: [first, ...others].map(({ message }) => message).join('. ') };
 }
 
-function endOf({ key, document, hasToken, nowMs }: KeyFacts): Told | null {
-  if (document?.suspendedBy === key) return { reason: 'Suspended', message: 'it is suspended; set spec.suspended to false' };
-  if (document?.suspendedBy !== undefined) {
-    return { reason: 'Suspended', message: `its ancestor ${document.suspendedBy} is suspended; set spec.suspended to false there` };
+/** Why nobody can call with what is served of a key; null: somebody can. */
+function endedBy({ key, spec, path, end, hasToken, nowMs }: KeyFacts): Told | null {
+  const suspended = path.findLast(({ spec }) => spec.suspended)?.key;
+  if (suspended === key) return { reason: 'Suspended', message: 'it is suspended; set spec.suspended to false' };
+  if (suspended !== undefined) {
+    return { reason: 'Suspended', message: `its ancestor ${suspended} is suspended; set spec.suspended to false there` };
   }
-  if (document?.expiresAtMs !== undefined && document.expiresAtMs <= nowMs) {
-    return {
-      reason: 'Expired',
-      message: `it expired at ${new Date(document.expiresAtMs).toISOString()}; set a later spec.expiresAt, or delete and create it again`,
-    };
+  if (end !== null && end.atMs <= nowMs) {
+    const [what, where] = end.by === undefined ? ['it', ''] : [`its ancestor ${end.by}`, ' there'];
+    const message = `${what} expired at ${new Date(end.atMs).toISOString()}; set a later spec.expiresAt${where}, or delete and create it again`;
+    return { reason: 'Expired', message };
   }
-  if (!hasToken) {
+  if (spec?.issueToken === true && !hasToken) {
     return { reason: 'Revoked', message: 'its token was revoked; give the annotation keyforge.dev/rotate a new value to issue another' };
   }
   return null;

@@ -1,7 +1,7 @@
 import type { KeyName } from '../../core/key.ts';
 import type { KeyListing } from '../broker/key-desk.ts';
 import type { PolicyHost } from './host.ts';
-import { type Spend, spendOf } from './key-status.ts';
+import { type End, endOf, type Spend, spendOf } from './key-status.ts';
 
 /** One listing reads every key in one transaction; it serves for this long. */
 const listingMs = 1_000;
@@ -9,7 +9,7 @@ const listingMs = 1_000;
 /** What keys have spent, as their status shows it: a number that changes with each call must not mean a write with each call. */
 export interface SpendBook {
   /** What to show of a key now: at most one change each `refreshMs`. */
-  shown(key: KeyName): { readonly spend: Spend; readonly isCapped: boolean };
+  shown(key: KeyName): { readonly spend: Spend; readonly isCapped: boolean; readonly end: End | null };
   /** Keys of which something else is to be shown now; asked for once each `refreshMs`. */
   due(): readonly KeyName[];
   forget(key: KeyName): void;
@@ -45,13 +45,14 @@ export function createSpendBook(host: Pick<PolicyHost, 'list' | 'activeProxies'>
   return {
     shown(key) {
       const isCapped = listing(key)?.remainingUsd !== undefined;
+      const end = endOf(listing(key));
       const last = shown.get(key);
       const hasRoom = last !== undefined && clock() - last.atMs < refreshMs;
       // A limit that was added or taken away is shown at once.
-      if (hasRoom && (last.spend.remaining !== undefined) === isCapped) return { spend: last.spend, isCapped };
+      if (hasRoom && (last.spend.remaining !== undefined) === isCapped) return { spend: last.spend, isCapped, end };
       const spend = current(key);
       if (last === undefined || !sameSpend(last.spend, spend)) shown.set(key, { spend, atMs: clock() });
-      return { spend, isCapped };
+      return { spend, isCapped, end };
     },
     due() {
       const due = [...shown].filter(([key, { spend }]) => !sameSpend(spend, current(key)));

@@ -67,10 +67,6 @@ export function createVirtualKeyWork(deps: VirtualKeyDeps): (key: KeyName) => Pr
       typeof before === 'string' && before !== secretName ? client.get(secrets, { namespace, name: before }) : null,
     ]);
     const document = host.document(key);
-    const path = [...(document?.path ?? []), key].flatMap((step) => {
-      const spec = deps.policy.spec(step);
-      return spec === undefined ? [] : [{ key: step, spec }];
-    });
     return {
       key,
       object,
@@ -78,7 +74,7 @@ export function createVirtualKeyWork(deps: VirtualKeyDeps): (key: KeyName) => Pr
       spec,
       document,
       token: host.token(key),
-      path,
+      path: pathTo(key),
       secretName,
       secret,
       former,
@@ -88,6 +84,13 @@ export function createVirtualKeyWork(deps: VirtualKeyDeps): (key: KeyName) => Pr
       rotated,
       nowMs: deps.clock(),
     };
+  }
+
+  /** By what is served, whose parents are there and which has no cycle. */
+  function pathTo(key: KeyName): Gathered['path'] {
+    const spec = deps.policy.spec(key);
+    if (spec === undefined) return [];
+    return [...(spec.parentRef === undefined ? [] : pathTo(spec.parentRef)), { key, spec }];
   }
 
   /** The value of the annotation that is done with; a new one rotates first. */
