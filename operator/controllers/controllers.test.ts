@@ -54,6 +54,10 @@ const key = (place = bot): KubeObject | undefined => kube.read(virtualKeys, plac
 const secret = (place = bot): KubeObject | undefined => kube.read(secrets, place);
 const pool = (): KubeObject | undefined => kube.read(providerPools, platform);
 const statusOf = (object: KubeObject | undefined) => (object?.['status'] ?? {}) as Readonly<Record<string, unknown>>;
+const messageOf = (object: KubeObject | undefined) =>
+  String(
+    (statusOf(object)['conditions'] as readonly Record<string, unknown>[] | undefined)?.find(({ type }) => type === 'Ready')?.['message'],
+  );
 const ready = (wanted: string, place = bot) => until(`Ready ${wanted}`, () => condition(key(place), 'Ready') === wanted);
 const credentials = ({ bench }: OperatorBench) => bench.broker.live()?.policy.credentials.map(({ name, value }) => `${name}=${value}`);
 
@@ -184,6 +188,35 @@ test('a broken object never holds back others: its last good version goes on, an
   await ready('False InvalidSpec');
   await ready('True Served', { namespace: 'agents', name: 'other' });
   assert.equal(bench.broker.live()?.documents.get(botKey)?.smallestCapNano, 5_000_000_000);
+});
+
+test('a suspension holds while a key has a problem: its last good version stands suspended, and serves again when that is taken back', async () => {
+  kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
+  const { bench } = start();
+  await ready('True Served');
+  const token = bench.broker.token(botKey);
+  const document = () => bench.broker.live()?.documents.get(botKey);
+  kube.put(virtualKeys, keyObject('agents', 'bot', { parentRef: { name: 'nobody' }, limits: day }));
+  await ready('False ParentNotFound');
+  assert.equal(document()?.suspendedBy, undefined);
+  kube.put(virtualKeys, keyObject('agents', 'bot', { parentRef: { name: 'nobody' }, limits: day, suspended: true }));
+  await until('suspended', () => document()?.suspendedBy === botKey);
+  await until('told', () => messageOf(key()).includes('Its last good version is not served either: it is suspended'));
+  kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: [{ window: 'Day', usd: 'much' }], suspended: true }));
+  await ready('False InvalidSpec');
+  assert.equal(document()?.suspendedBy, botKey);
+  kube.put(virtualKeys, keyObject('agents', 'bot', { parentRef: { name: 'nobody' }, limits: day }));
+  await until('served again', () => document() !== undefined && document()?.suspendedBy === undefined);
+  assert.equal(bench.broker.token(botKey), token);
+});
+
+test('an earlier end holds while a key has a problem', async () => {
+  kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day, expiresAt: '2099-01-01T00:00:00Z' }));
+  const { bench } = start();
+  await ready('True Served');
+  kube.put(virtualKeys, keyObject('agents', 'bot', { parentRef: { name: 'nobody' }, expiresAt: '2020-01-01T00:00:00Z' }));
+  await ready('False ParentNotFound');
+  assert.equal(bench.broker.live()?.documents.get(botKey)?.expiresAtMs, Date.UTC(2020, 0));
 });
 
 test('what descends from a key that cannot be served is not served either, and keeps its token', async () => {

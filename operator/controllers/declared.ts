@@ -21,10 +21,12 @@ export function isGone({ metadata }: KubeObject): boolean {
 }
 
 /** A VirtualKey's versions: as declared, as it was last good, parked. */
-export function keyCandidate(name: VirtualKey['name'], { manifest, problems }: Reading<VirtualKey>, good: Good | undefined): Candidate {
+export function keyCandidate(name: VirtualKey['name'], reading: Reading<VirtualKey>, good: Good | undefined): Candidate {
   const id = idOf('VirtualKey', name);
+  const { manifest, problems } = reading;
+  const last = good?.manifest.kind === 'VirtualKey' ? stopped(good.manifest, reading) : undefined;
   const nothing: Step = { serving: 'nothing', manifest: parked({ name, origin: { file: id, line: 1 } }) };
-  return { id, problems, steps: [...versions(manifest, good), nothing] };
+  return { id, problems, steps: [...versions(manifest, last), nothing] };
 }
 
 /** A ProviderPool's versions: as declared, as it was last good, none. One without credentials is not served; `why` tells. */
@@ -35,15 +37,25 @@ export function poolCandidate(
 ): Candidate {
   const id = idOf('ProviderPool', name);
   const none: Step = { serving: 'nothing', manifest: null };
-  if (unserved === null) return { id, problems, steps: [...versions(manifest, good), none] };
+  if (unserved === null) return { id, problems, steps: [...versions(manifest, good?.manifest), none] };
   const why: Problem = { where: id, message: unserved };
   return { id, problems: [...problems, why], steps: [none] };
 }
 
-function versions(manifest: VirtualKey | ProviderPool | null, good: Good | undefined): readonly Step[] {
+/** What stops a key holds whatever else is wrong with the object that says so: no older version outlives it. */
+function stopped(good: VirtualKey, { manifest, isSuspended }: Reading<VirtualKey>): VirtualKey {
+  const sooner = (field: 'expiresAtMs' | 'ttlMs') => {
+    const given = [good.spec[field], manifest?.spec[field]].filter((value) => value !== undefined);
+    return given.length === 0 ? {} : { [field]: Math.min(...given) };
+  };
+  const suspended = good.spec.suspended || isSuspended;
+  return { ...good, spec: { ...good.spec, ...sooner('expiresAtMs'), ...sooner('ttlMs'), suspended } };
+}
+
+function versions(manifest: VirtualKey | ProviderPool | null, good: VirtualKey | ProviderPool | undefined): readonly Step[] {
   const declared: readonly Step[] = manifest === null ? [] : [{ serving: 'declared', manifest }];
-  const isSame = manifest !== null && good !== undefined && canonicalize(manifest) === canonicalize(good.manifest);
-  return good === undefined || isSame ? declared : [...declared, { serving: 'lastGood', manifest: good.manifest }];
+  const isSame = manifest !== null && good !== undefined && canonicalize(manifest) === canonicalize(good);
+  return good === undefined || isSame ? declared : [...declared, { serving: 'lastGood', manifest: good }];
 }
 
 /** The credentials that the pools being served name; what else a vault still holds is left there. */

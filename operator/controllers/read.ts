@@ -9,6 +9,8 @@ export interface Reading<M> {
   /** Null where there are problems. */
   readonly manifest: M | null;
   readonly problems: readonly Problem[];
+  /** True where it says `suspended: true`, be the rest readable or not. */
+  readonly isSuspended: boolean;
 }
 
 /** `VirtualKey agents/bot`: where the problems of an object are told, and its id among all objects. */
@@ -29,19 +31,23 @@ export function poolOf({ metadata }: KubeObject): PoolName {
 /** Reads a VirtualKey. Of its metadata name and namespace alone: what else stands there is the API server's. */
 export function readKey(object: KubeObject): Reading<VirtualKey> {
   const { manifests, problems } = read('VirtualKey', keyOf(object), object);
-  return { manifest: manifests.virtualKeys[0] ?? null, problems };
+  return { manifest: manifests.virtualKeys[0] ?? null, problems, isSuspended: saysSuspended(object) };
 }
 
 /** Reads a ProviderPool, likewise. */
 export function readPool(object: KubeObject): Reading<ProviderPool> {
   const { manifests, problems } = read('ProviderPool', poolOf(object), object);
-  return { manifest: manifests.pools[0] ?? null, problems };
+  return { manifest: manifests.pools[0] ?? null, problems, isSuspended: false };
 }
 
 /** Reads a Namespace: its labels, which is all that selectors see. */
 export function readNamespace({ metadata }: KubeObject): Namespace {
   const { name, labels = {} } = metadata;
   return { kind: 'Namespace', name, labels, origin: { file: `Namespace ${name}`, line: 1 } };
+}
+
+function saysSuspended({ spec }: KubeObject): boolean {
+  return (spec as { readonly suspended?: unknown } | undefined)?.suspended === true;
 }
 
 function read(kind: 'VirtualKey' | 'ProviderPool', name: KeyName | PoolName, object: KubeObject): ReturnType<typeof parseManifests> {
