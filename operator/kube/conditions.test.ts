@@ -33,3 +33,11 @@ test('Ready comes first, the others by type, however they were set', () => {
     assert.deepEqual(types(conditions), ['Ready', 'Capped', 'Synced']);
   }
 });
+
+test('a message is cut to what the API server takes, in whole characters, and then changes nothing', () => {
+  const long = { ...ready, message: `${'x'.repeat(32_766)}\u{1f511}\u{1f511}` };
+  const conditions = setCondition([], long, one);
+  const message = conditions[0]?.message ?? '';
+  assert.ok(message.length <= 32_768 && message.endsWith('…') && message.isWellFormed());
+  assert.equal(setCondition(conditions, long, two), conditions);
+});

@@ -10,9 +10,12 @@ export interface Condition {
   readonly lastTransitionTime: string;
 }
 
+/** As CRDs bound a condition's message: one that is longer would have the whole status refused, for ever. */
+const mostMessageLength = 32_768;
+
 /**
  * The conditions with `next` in them, Ready first, the others by type. Keeps lastTransitionTime where the status stays the same.
- * The same array where nothing changed.
+ * The same array where nothing changed. A message that is too long is cut.
  */
 export function setCondition(
   conditions: readonly Condition[],
@@ -21,9 +24,14 @@ export function setCondition(
 ): readonly Condition[] {
   const old = conditions.find(({ type }) => type === next.type);
   const lastTransitionTime = old?.status === next.status ? old.lastTransitionTime : nowIso;
-  const condition = { ...next, lastTransitionTime };
+  const condition = { ...next, message: cut(next.message), lastTransitionTime };
   if (old !== undefined && same(old, condition)) return conditions;
   return [...conditions.filter(({ type }) => type !== next.type), condition].toSorted(byType);
+}
+
+/** In whole characters: half of one would come back from the API server as another, and differ at each look. */
+function cut(message: string): string {
+  return message.length <= mostMessageLength ? message : `${message.slice(0, mostMessageLength - 1).toWellFormed()}…`;
 }
 
 function same(one: Condition, other: Condition | undefined): boolean {
