@@ -1,4 +1,3 @@
-import { canonicalize } from '../../core/audit/canonical.ts';
 import type { KeyName } from '../../core/key.ts';
 import type { VirtualKeySpec } from '../../core/manifest/types.ts';
 import { formatUsd } from '../../core/money.ts';
@@ -51,9 +50,10 @@ export function tokenSecret(input: TokenSecretInput): KubeObject {
   };
 }
 
-/** True where a Secret of ours holds what it should; only then is nothing written. */
+/** True where a Secret of ours holds what it should; only then is nothing written. Items of others are theirs, and no write of ours takes them away. */
 export function holds(secret: KubeObject | null, wanted: KubeObject): boolean {
-  return secret !== null && canonicalize(secret['data'] ?? {}) === canonicalize(wanted['data']);
+  const held = new Map(Object.entries(secret?.['data'] ?? {}));
+  return Object.entries(wanted['data'] ?? {}).every(([item, value]) => held.get(item) === value);
 }
 
 /**
