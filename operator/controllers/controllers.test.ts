@@ -165,6 +165,19 @@ test('a new value of the annotation rotates the token, once', async () => {
   assert.equal(operator.bench.tokenIds('agents/bot').length, 1);
 });
 
+test('a replica that leads no more rotates nothing', async () => {
+  let leads = true;
+  kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
+  const { host, controllers } = start({ leads: () => leads });
+  await ready('True Served');
+  const token = host.token(botKey);
+  leads = false;
+  kube.put(virtualKeys, { ...(key() as KubeObject), metadata: { ...bot, annotations: { [rotateAnnotation]: '1' } } });
+  controllers.requeue(botKey);
+  await pause(200);
+  assert.equal(host.token(botKey), token);
+});
+
 test('a token that the broker rotated by itself reaches the Secret', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   const { bench, controllers } = start();

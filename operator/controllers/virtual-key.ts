@@ -24,6 +24,8 @@ export interface VirtualKeyDeps {
   readonly status: StatusWriter;
   readonly events: Events;
   readonly gatewayUrl: string | null;
+  /** True only while this replica certainly leads. */
+  readonly leads: () => boolean;
   readonly clock: () => number;
 }
 
@@ -93,13 +95,17 @@ export function createVirtualKeyWork(deps: VirtualKeyDeps): (key: KeyName) => Pr
     return [...(spec.parentRef === undefined ? [] : pathTo(spec.parentRef)), { key, spec }];
   }
 
-  /** The value of the annotation that is done with; a new one rotates first. */
+  /**
+   * The value of the annotation that is done with; a new one rotates first. The store has the new token before the status has the value:
+   * where this replica ends, or leads no more, in between, the next that leads rotates once more. Holders then find the second token
+   * in the Secret, and the first is good for `rotation.overlap`, as after any rotation. The other order could lose a rotation.
+   */
   function rotateOnce(key: KeyName, object: KubeObject): string | undefined {
     const wanted = object.metadata.annotations?.[rotateAnnotation]?.slice(0, 64);
     const told = statusOf(object)['rotated'];
     const done = handled.get(key) ?? (typeof told === 'string' ? told : undefined);
     if (wanted === undefined || wanted === '' || wanted === done) return done;
-    if (deps.policy.spec(key)?.issueToken !== true) return done;
+    if (deps.policy.spec(key)?.issueToken !== true || !deps.leads()) return done;
     host.rotate(key, undefined, `annotation ${rotateAnnotation}`);
     handled.set(key, wanted);
     return wanted;
