@@ -120,6 +120,51 @@ test('a Secret that somebody else made is never overwritten', async () => {
   assert.equal(statusOf(key())['secretName'], undefined);
 });
 
+test('a token Secret that the API server refuses is told in its words, and written once it may be', async () => {
+  const words = 'secrets "bot" is forbidden: exceeded quota: q, used: secrets=5';
+  kube.refuseSecret('bot', { status: 403, words });
+  kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
+  const { controllers } = start();
+  await ready('False SecretRefused');
+  assert.ok(messageOf(key()).includes(words));
+  assert.equal(statusOf(key())['secretName'], undefined);
+  await until('an event', () => kube.events().some((note) => note.includes(words)));
+  assert.ok(controllers.counters.failures > 0);
+  kube.refuseSecret('bot', null);
+  await ready('True Served');
+  assert.ok(isToken(itemOf(secret(), 'api-key') ?? ''));
+});
+
+test('a refusal that quotes the token is told without it, and the status does not lose where the token was', async () => {
+  kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
+  const { host } = start();
+  await ready('True Served');
+  const token = host.token(botKey);
+  kube.refuseSecret('moved', { status: 422, words: `Secret "moved" is invalid: ${token}` });
+  kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day, secretName: 'moved' }));
+  await ready('False SecretRefused');
+  assert.match(messageOf(key()), /^Secret moved could not be written: .* 422, in words that are left out/);
+  assert.doesNotMatch(JSON.stringify([key(), kube.events()]), /vk_[0-9A-Za-z]/);
+  assert.equal(statusOf(key())['secretName'], 'bot');
+  kube.refuseSecret('moved', null);
+  await until('the move', () => statusOf(key())['secretName'] === 'moved');
+  assert.deepEqual(secret()?.['data'], {});
+});
+
+test('a vault Secret that the API server refuses is told at the pool, and what was sealed before serves on', async () => {
+  const operator = start();
+  await until('sealed', () => condition(pool(), 'Ready') === 'True Served');
+  const [vault] = await vaults();
+  kube.refuseSecret(vault?.metadata.name ?? '', { status: 422, words: 'data: Forbidden: field is immutable when `immutable` is set' });
+  kube.put(secrets, secretObject('keyforge-system', 'openai', { a: 'sk-real-2' }));
+  await until('told', () => condition(pool(), 'Ready') === 'False SecretRefused');
+  assert.match(messageOf(pool()), /field is immutable/);
+  assert.deepEqual(credentials(operator), ['a=sk-real-1']);
+  kube.refuseSecret(vault?.metadata.name ?? '', null);
+  await until('the new one', () => credentials(operator)?.[0] === 'a=sk-real-2');
+  await until('served', () => condition(pool(), 'Ready') === 'True Served');
+});
+
 test('a deleted token Secret is written again with the same token', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   const { controllers } = start();

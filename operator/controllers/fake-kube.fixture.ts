@@ -23,6 +23,8 @@ export interface FakeKube {
   read(resource: Resource, place: ObjectPlace): KubeObject | undefined;
   /** And, as the garbage collector does, what it owned. */
   drop(resource: Resource, place: ObjectPlace): void;
+  /** Writes of Secrets of this name are refused from now on, with these words; null: no more. */
+  refuseSecret(name: string, refusal: { readonly status: number; readonly words: string } | null): void;
   /** Everything fails from now on, or works again. */
   setAway(away: boolean): void;
 }
@@ -40,6 +42,7 @@ export function createFakeKube(): FakeKube {
   let version = 0;
   let away = false;
   let writes: string[] = [];
+  const refused = new Map<string, { readonly status: number; readonly words: string }>();
 
   const id = (resource: Resource, { namespace, name }: ObjectPlace) => `${resource.plural} ${namespace ?? ''}/${name}`;
   const refuse = (status: number, reason: string): never => {
@@ -86,6 +89,8 @@ export function createFakeKube(): FakeKube {
   function write(verb: string, resource: Resource, place: ObjectPlace): void {
     reach();
     if (resource.plural !== 'events') writes.push(`${verb} ${resource.plural} ${place.namespace ?? ''}/${place.name}`);
+    const refusal = resource.plural === 'secrets' ? refused.get(place.name) : undefined;
+    if (refusal !== undefined) throw new KubeError(refusal.status, 'Forbidden', refusal.words);
   }
 
   const client: KubeClient = {
@@ -174,6 +179,10 @@ export function createFakeKube(): FakeKube {
     },
     read: (resource, place) => objects.get(id(resource, place)),
     drop: (resource, place) => void drop(resource, place),
+    refuseSecret(name, refusal) {
+      if (refusal === null) refused.delete(name);
+      else refused.set(name, refusal);
+    },
     setAway(now) {
       away = now;
     },

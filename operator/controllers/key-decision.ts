@@ -5,6 +5,7 @@ import { agentPort } from '../injector/names.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { type End, keyConditions, type Spend, type Stated } from './key-status.ts';
 import type { Verdict } from './ladder.ts';
+import type { Told } from './reason.ts';
 import { statusOf } from './status-writer.ts';
 import { holds, ownershipOf, tokenSecret } from './token-secret.ts';
 
@@ -32,6 +33,8 @@ export interface Gathered {
   readonly secret: KubeObject | null;
   /** Where the token was before `secretName` changed. */
   readonly former: KubeObject | null;
+  /** Why the API server would not have one of these Secrets written; null: nothing was tried yet. */
+  readonly refused: string | null;
   readonly spend: Spend;
   readonly isCapped: boolean;
   readonly end: End | null;
@@ -63,21 +66,20 @@ export function secretNameOf(object: KubeObject, { serving }: Verdict, spec: Vir
 
 /** What to do about one key. Pure. */
 export function decide(gathered: Gathered): Decision {
-  const { object, spec, token, secretName, secret, nowMs, spend, rotated } = gathered;
+  const { object, spec, token, secret, nowMs, spend, rotated } = gathered;
   const use = useOf(gathered);
-  const ownership = ownershipOf(secret, object);
-  const conflict = use === 'token' && ownership === 'other' ? conflictWith(secretName, secret, object) : null;
+  const obstacle = obstacleTo(gathered, use);
   return {
-    write: conflict === null && use === 'token' ? writeOf(gathered, ownership) : null,
-    retire: conflict === null ? retired(gathered, use) : [],
-    conditions: keyConditions({ ...gathered, spec, hasToken: token !== null, conflict }),
+    write: obstacle === null && use === 'token' ? writeOf(gathered, ownershipOf(secret, object)) : null,
+    retire: obstacle === null ? retired(gathered, use) : [],
+    conditions: keyConditions({ ...gathered, spec, hasToken: token !== null, obstacle }),
     fields: {
       ...(token !== null && { keyHint: tokenHint(token) }),
       ...spend,
-      ...shownSecret(gathered, use, conflict),
+      ...shownSecret(gathered, use, obstacle),
       ...(rotated !== undefined && { rotated }),
     },
-    againInMs: Math.min(conflict === null ? resyncMs : conflictMs, untilEnd(gathered.end, nowMs)),
+    againInMs: Math.min(obstacle === null ? resyncMs : conflictMs, untilEnd(gathered.end, nowMs)),
   };
 }
 
@@ -103,16 +105,22 @@ function retired({ object, secret, former }: Gathered, use: ReturnType<typeof us
   return stale.filter((old) => old !== null && ownershipOf(old, object) === 'ours').filter((old) => old !== null);
 }
 
-/** Where the token is; after a conflict still where it was before. */
-function shownSecret({ object, secretName }: Gathered, use: ReturnType<typeof useOf>, conflict: string | null) {
-  if (use === 'token' && conflict === null) return { secretName };
+/** Where the token is; past an obstacle still where it was before, so that it is taken out there once it can be. */
+function shownSecret({ object, secretName }: Gathered, use: ReturnType<typeof useOf>, obstacle: Told | null) {
+  if (use === 'token' && obstacle === null) return { secretName };
   const told = statusOf(object)['secretName'];
-  return typeof told === 'string' && use !== 'budget' ? { secretName: told } : {};
+  return typeof told === 'string' && (use !== 'budget' || obstacle !== null) ? { secretName: told } : {};
 }
 
 function untilEnd(end: End | null, nowMs: number): number {
   const leftMs = (end?.atMs ?? 0) - nowMs;
   return leftMs > 0 ? leftMs + 1 : Number.POSITIVE_INFINITY;
+}
+
+function obstacleTo({ object, secretName, secret, refused }: Gathered, use: ReturnType<typeof useOf>): Told | null {
+  if (refused !== null) return { reason: 'SecretRefused', message: refused };
+  if (use !== 'token' || ownershipOf(secret, object) !== 'other') return null;
+  return { reason: 'SecretConflict', message: conflictWith(secretName, secret, object) };
 }
 
 function conflictWith(name: string, secret: KubeObject | null, owner: KubeObject): string {

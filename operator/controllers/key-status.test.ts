@@ -15,7 +15,7 @@ const plain = specOf({});
 function readyOf(facts: Partial<KeyFacts>) {
   const [ready] = keyConditions({
     ...{ key: bot, verdict: { serving: 'declared', problems: [] }, spec: plain, document: null, path: [{ key: bot, spec: plain }] },
-    ...{ end: null, hasToken: true, secretName: 'bot', conflict: null, isCapped: true, unserved: new Map(), nowMs: 2_000 },
+    ...{ end: null, hasToken: true, secretName: 'bot', obstacle: null, isCapped: true, unserved: new Map(), nowMs: 2_000 },
     ...facts,
   });
   return { status: ready?.status, reason: ready?.reason, message: ready?.message ?? '' };

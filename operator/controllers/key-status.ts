@@ -38,7 +38,7 @@ export interface KeyFacts {
   readonly hasToken: boolean;
   readonly secretName: string;
   /** What stands in the way of the token Secret; null: nothing. */
-  readonly conflict: string | null;
+  readonly obstacle: Told | null;
   readonly isCapped: boolean;
   readonly unserved: ReadonlyMap<PoolName, string>;
   readonly nowMs: number;
@@ -75,7 +75,7 @@ export function keyConditions(facts: KeyFacts): readonly Stated[] {
 }
 
 function readiness(facts: KeyFacts): Omit<Stated, 'type'> {
-  const { key, spec, verdict, document, conflict } = facts;
+  const { key, spec, verdict, document, obstacle } = facts;
   const told = worst(facts);
   const ended = endedBy(facts);
   if (told !== null && verdict.serving === 'nothing') return { status: 'False', ...told };
@@ -85,7 +85,7 @@ function readiness(facts: KeyFacts): Omit<Stated, 'type'> {
     return { status: 'False', reason: told.reason, message: `${told.message}. ${meanwhile}` };
   }
   if (told !== null && document?.pools.length === 0) return { status: 'False', ...told };
-  if (conflict !== null) return { status: 'False', reason: 'SecretConflict', message: conflict };
+  if (obstacle !== null) return { status: 'False', ...obstacle };
   if (ended !== null) return { status: 'False', ...ended };
   if (spec?.issueToken === false) {
     return { status: 'True', reason: 'BudgetOnly', message: `VirtualKey ${key} issues no token; it holds a budget for the keys below it` };

@@ -47,6 +47,6 @@ test('without a last good value the state says what is wrong, and never the valu
     serving: 'nothing',
     problems: [{ where: '', message: 'none of its credentials is usable; its status says why' }],
   } as const;
-  const ready = poolReady({ pool: 'keyforge-system/openai' as PoolName, verdict, states: invalid.states, problem: null });
+  const ready = poolReady({ pool: 'keyforge-system/openai' as PoolName, verdict, states: invalid.states, problem: null, refused: null });
   assert.equal(ready.reason, 'CredentialInvalid');
 });

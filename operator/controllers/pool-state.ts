@@ -72,10 +72,12 @@ export interface PoolFacts {
   readonly states: readonly CredentialState[];
   /** Of the vault Secret or the root keys. */
   readonly problem: VaultProblem | null;
+  /** Why the API server would not have one of these Secrets written; null: it did. */
+  readonly refused: string | null;
 }
 
 /** The Ready condition of a pool. */
-export function poolReady({ pool, verdict, states, problem }: PoolFacts): Stated {
+export function poolReady({ pool, verdict, states, problem, refused }: PoolFacts): Stated {
   const type = 'Ready';
   const [fault] = verdict?.problems ?? [];
   const bad = states.filter(({ state }) => state !== 'Ready');
@@ -86,11 +88,11 @@ export function poolReady({ pool, verdict, states, problem }: PoolFacts): Stated
     const told = tell(fault);
     return { type, status: 'False', reason: told.reason, message: `${told.message}${after}` };
   }
-  if (worst !== undefined) {
-    const message = bad.map(({ name, message }) => `key ${name}: ${message}`).join('. ');
-    return { type, status: 'False', reason: `Credential${worst.state}`, message };
-  }
-  if (problem !== null) return { type, status: 'False', reason: problem.reason, message: problem.message };
+  if (refused !== null) return { type, status: 'False', reason: 'SecretRefused', message: refused };
+  const wanting = bad.map(({ name, message }) => `key ${name}: ${message}`);
+  // A value that is only in a vault that cannot be opened is not to be called missing without a word of that.
+  if (problem !== null) return { type, status: 'False', reason: problem.reason, message: [problem.message, ...wanting].join('. ') };
+  if (worst !== undefined) return { type, status: 'False', reason: `Credential${worst.state}`, message: wanting.join('. ') };
   if (verdict?.serving !== 'declared')
     return { type, status: 'Unknown', reason: 'Pending', message: `ProviderPool ${pool} is about to be served` };
   return { type, status: 'True', reason: 'Served', message: 'all its credentials are sealed and served' };

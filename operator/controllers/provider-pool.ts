@@ -12,6 +12,7 @@ import type { OpenedVault } from './opened-vaults.ts';
 import type { PolicyController } from './policy.ts';
 import { gatherCredentials, type PoolCredentials, poolReady } from './pool-state.ts';
 import { idOf, readPool } from './read.ts';
+import { refusalOf, writeSecret } from './refused-write.ts';
 import type { RootKeys } from './root-ring.ts';
 import { conditionsFor, type StatusWriter } from './status-writer.ts';
 
@@ -33,6 +34,14 @@ export interface ProviderPoolDeps {
   readonly clock: () => number;
 }
 
+/** What was found of a pool that is served. */
+interface Found {
+  /** Null where it cannot be read. */
+  readonly credentials: PoolCredentials | null;
+  readonly vault: OpenedVault;
+  readonly refused: string | null;
+}
+
 /** Brings the vault Secret and the status of one pool to what they should be; a pool that is gone leaves nothing behind. */
 export function createProviderPoolWork(deps: ProviderPoolDeps): (pool: PoolName) => Promise<{ readonly againInMs?: number }> {
   const { client, rootKeys } = deps;
@@ -45,18 +54,16 @@ export function createProviderPoolWork(deps: ProviderPoolDeps): (pool: PoolName)
       if (object !== undefined && !isGone(object)) await tellStatus(pool, object, notServed(namespace));
       return {};
     }
-    await rootKeys.ensure();
+    const withoutRoot = await refusalOf(rootKeys.ensure());
     const vault = deps.vault(pool);
     const { manifest } = readPool(object);
-    if (manifest === null) {
-      // What the vault holds stays as it is: the last good version of the pool is served with it.
-      await tellStatus(pool, object, { credentials: null, vault });
-      return {};
-    }
-    const credentials = gatherCredentials(manifest, await readSources(namespace, manifest.keys), vault.credentials);
-    await writeVault(pool, vault, credentials);
-    await tellStatus(pool, object, { credentials, vault });
-    return { againInMs: resyncMs };
+    const credentials = manifest && gatherCredentials(manifest, await readSources(namespace, manifest.keys), vault.credentials);
+    // Of a pool that cannot be read, what the vault holds stays as it is: its last good version is served with it.
+    const unsealed = credentials && (await refusalOf(writeVault(pool, vault, credentials)));
+    const refused = withoutRoot ?? unsealed;
+    await tellStatus(pool, object, { credentials, vault, refused: refused?.message ?? null });
+    if (refused !== null) throw refused; // to be tried again, ever more seldom
+    return manifest === null ? {} : { againInMs: resyncMs };
   };
 
   async function readSources(
@@ -74,18 +81,23 @@ export function createProviderPoolWork(deps: ProviderPoolDeps): (pool: PoolName)
     if (vault.problem !== null && !isWhole) return;
     if (wanted.length === 0) return removeVault(pool);
     if (vault.secret !== null && isUpToDate(pool, vault.secret['data'], wanted, ring)) return;
-    await client.apply(secrets, {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      type: 'Opaque',
-      metadata: {
-        name: vaultSecretName(pool),
-        namespace: deps.namespace,
-        labels: { [managedLabel]: managedValue, [vaultLabel]: 'pool' },
-        annotations: { [poolAnnotation]: pool },
-      },
-      data: sealPool(pool, wanted, ring, deps.random),
-    });
+    const data = sealPool(pool, wanted, ring, deps.random);
+    const name = vaultSecretName(pool);
+    const advice = "Change what refuses it in the operator's namespace (a quota, an admission policy, `immutable` in the Secret)";
+    await writeSecret({ secret: name, advice, values: Object.values(data) }, () =>
+      client.apply(secrets, {
+        apiVersion: 'v1',
+        kind: 'Secret',
+        type: 'Opaque',
+        metadata: {
+          name,
+          namespace: deps.namespace,
+          labels: { [managedLabel]: managedValue, [vaultLabel]: 'pool' },
+          annotations: { [poolAnnotation]: pool },
+        },
+        data,
+      }),
+    );
   }
 
   async function removeVault(pool: PoolName): Promise<void> {
@@ -94,17 +106,11 @@ export function createProviderPoolWork(deps: ProviderPoolDeps): (pool: PoolName)
     await client.remove(secrets, { namespace: deps.namespace, name: secret.metadata.name }, { uid: secret.metadata.uid });
   }
 
-  async function tellStatus(
-    pool: PoolName,
-    object: KubeObject,
-    found: { readonly credentials: PoolCredentials | null; readonly vault: OpenedVault } | ReturnType<typeof notServed>,
-  ): Promise<void> {
+  async function tellStatus(pool: PoolName, object: KubeObject, found: Found | ReturnType<typeof notServed>): Promise<void> {
     const states = 'vault' in found ? (found.credentials?.states ?? []) : [];
     const problem = 'vault' in found ? (rootKeys.problem() ?? found.vault.problem) : null;
-    const stated =
-      'vault' in found
-        ? poolReady({ pool, verdict: deps.policy.verdict(idOf('ProviderPool', pool), object.metadata.uid), states, problem })
-        : found;
+    const verdict = deps.policy.verdict(idOf('ProviderPool', pool), object.metadata.uid);
+    const stated = 'vault' in found ? poolReady({ pool, verdict, states, problem, refused: found.refused }) : found;
     const conditions = conditionsFor(deps.status.latest(object), [stated], deps.clock());
     announce(deps.events, deps.status.latest(object), conditions);
     await deps.status.write(object, {

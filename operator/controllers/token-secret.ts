@@ -50,6 +50,12 @@ export function tokenSecret(input: TokenSecretInput): KubeObject {
   };
 }
 
+/** The token in a token Secret, if any; a secret. */
+export function tokenIn(secret: KubeObject | null): string | undefined {
+  const { 'api-key': packed } = (secret?.['data'] ?? {}) as { readonly 'api-key'?: string };
+  return packed === undefined ? undefined : Buffer.from(packed, 'base64').toString();
+}
+
 /** True where a Secret of ours holds what it should; only then is nothing written. Items of others are theirs, and no write of ours takes them away. */
 export function holds(secret: KubeObject | null, wanted: KubeObject): boolean {
   const held = new Map(Object.entries(secret?.['data'] ?? {}));

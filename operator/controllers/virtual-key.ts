@@ -10,9 +10,10 @@ import { type Decision, decide, type Gathered, secretNameOf } from './key-decisi
 import { rotateAnnotation } from './names.ts';
 import type { PolicyController } from './policy.ts';
 import { idOf } from './read.ts';
+import { refusalOf, writeSecret } from './refused-write.ts';
 import type { SpendBook } from './spend.ts';
 import { conditionsFor, type StatusWriter, statusOf } from './status-writer.ts';
-import { retirement } from './token-secret.ts';
+import { retirement, tokenIn } from './token-secret.ts';
 
 export interface VirtualKeyDeps {
   /** Its writes fail where this replica does not lead. */
@@ -39,8 +40,9 @@ export function createVirtualKeyWork(deps: VirtualKeyDeps): (key: KeyName) => Pr
     const gathered = await gather(key);
     if (gathered === null) return {};
     const decision = decide(gathered);
-    await apply(gathered, decision);
-    await tellStatus(gathered, decision);
+    const refused = await refusalOf(apply(gathered, decision));
+    await tellStatus(gathered, refused === null ? decision : decide({ ...gathered, refused: refused.message }));
+    if (refused !== null) throw refused; // to be tried again, ever more seldom
     return { againInMs: decision.againInMs };
   };
 
@@ -80,6 +82,7 @@ export function createVirtualKeyWork(deps: VirtualKeyDeps): (key: KeyName) => Pr
       secretName,
       secret,
       former,
+      refused: null,
       ...deps.spend.shown(key),
       unserved: deps.policy.unserved(),
       gatewayUrl: deps.gatewayUrl,
@@ -111,22 +114,33 @@ export function createVirtualKeyWork(deps: VirtualKeyDeps): (key: KeyName) => Pr
     return wanted;
   }
 
-  async function apply({ object, secret }: Gathered, { write, retire }: Decision): Promise<void> {
+  async function apply({ object, secret, former }: Gathered, { write, retire }: Decision): Promise<void> {
     const { namespace } = object.metadata;
-    if (write?.kind === 'create') await client.create(secrets, write.wanted);
-    if (write?.kind === 'apply') {
-      const { wanted } = write;
-      const uid = secret?.metadata.uid;
-      // The uid: had the Secret that we looked at been replaced meanwhile, this would overwrite somebody else's.
-      await client.apply(secrets, { ...wanted, metadata: { ...wanted.metadata, ...(uid !== undefined && { uid }) } });
+    const values = [secret, former, write?.wanted ?? null].flatMap((held) => tokenIn(held) ?? []);
+    if (write !== null) {
+      const { name } = write.wanted.metadata;
+      const advice =
+        'Change what refuses it (a quota, an admission policy, `immutable` in the Secret), or choose another name in spec.secretName';
+      await writeSecret({ secret: name, advice, values }, () => put(write, secret));
     }
     for (const old of retire) {
-      const at = { ...(namespace !== undefined && { namespace }), name: old.metadata.name };
-      await client.patch(secrets, at, retirement(old, object)).catch((error: unknown) => {
-        // Gone, or another Secret by now: both are what was wanted.
-        if (!(error instanceof KubeError && [404, 409, 422].includes(error.status))) throw error;
-      });
+      const { name } = old.metadata;
+      const advice = 'The token of this key does not belong there any more: change what refuses the write, or delete that Secret';
+      const at = { ...(namespace !== undefined && { namespace }), name };
+      await writeSecret({ secret: name, advice, values }, () => client.patch(secrets, at, retirement(old, object))).catch(
+        (error: unknown) => {
+          // Gone, or another Secret by now: both are what was wanted.
+          if (!(error instanceof KubeError && [404, 409, 422].includes(error.status))) throw error;
+        },
+      );
     }
+  }
+
+  function put({ kind, wanted }: NonNullable<Decision['write']>, held: KubeObject | null): Promise<KubeObject> {
+    if (kind === 'create') return client.create(secrets, wanted);
+    const uid = held?.metadata.uid;
+    // The uid: had the Secret that we looked at been replaced meanwhile, this would overwrite somebody else's.
+    return client.apply(secrets, { ...wanted, metadata: { ...wanted.metadata, ...(uid !== undefined && { uid }) } });
   }
 
   async function tellStatus({ object, nowMs }: Gathered, { conditions: stated, fields }: Decision): Promise<void> {
