@@ -4,6 +4,7 @@ import { type KubeClient, KubeError } from '../kube/types.ts';
 import type { Random } from '../vault/aead.ts';
 import { newRootKey, type RootRing, readRootRing, rootKeySecret, type VaultProblem } from '../vault/ring.ts';
 import { managedLabel, managedValue } from './names.ts';
+import { writeSecret } from './refused-write.ts';
 
 /** The root keys as they stand in the operator's namespace. */
 export interface RootKeys {
@@ -13,7 +14,7 @@ export interface RootKeys {
   problem(): VaultProblem | null;
   /** Reads anew. Rejects where the API server cannot be asked. */
   read(): Promise<void>;
-  /** Makes the Secret where there is none: the leader's part. */
+  /** Makes the Secret where there is none, of the keys in use if there are any: the leader's part. */
   ensure(): Promise<void>;
 }
 
@@ -21,7 +22,7 @@ export interface RootKeysDeps {
   readonly client: KubeClient;
   readonly namespace: string;
   readonly random: Random;
-  /** Other keys are in use from now on. */
+  /** Other keys are in use from now on, or something else is wrong with the Secret. */
   readonly onChange: () => void;
   readonly logger: Logger;
 }
@@ -31,20 +32,25 @@ export function createRootKeys({ client, namespace, random, onChange, logger }: 
   const at = { namespace, name: rootKeySecret };
   let ring: RootRing | undefined;
   let problem: VaultProblem | null = null;
+  let isMissing = false;
 
   async function read(): Promise<void> {
     const secret = await client.get(secrets, at);
-    if (secret === null) return;
-    const found = readRootRing(secret['data']);
-    problem = found.kind === 'problem' ? found : null;
-    if (found.kind === 'problem') {
-      logger.error({ reason: found.reason }, found.message);
-      return;
-    }
-    const isSame = sameKey(ring?.current, found.ring.current) && sameKey(ring?.previous, found.ring.previous);
-    if (isSame) return;
-    ring = found.ring;
+    const found = secret === null ? null : readRootRing(secret['data']);
+    const before = { ring, told: problem?.message, isMissing };
+    isMissing = found === null;
+    problem = found?.kind === 'problem' ? found : null;
+    if (found?.kind === 'ring' && !sameRing(ring, found.ring)) ring = found.ring;
+    if (before.ring === ring && before.told === problem?.message && before.isMissing === isMissing) return;
+    if (problem !== null) logger.error({ reason: problem.reason }, problem.message);
     onChange();
+  }
+
+  async function create(data: Readonly<Record<string, string>>): Promise<void> {
+    const metadata = { ...at, labels: { [managedLabel]: managedValue } };
+    const advice = "Change what refuses it in the operator's namespace (a quota, an admission policy)";
+    const write = { secret: rootKeySecret, advice, values: Object.values(data) };
+    await writeSecret(write, () => client.create(secrets, { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', metadata, data }));
   }
 
   return {
@@ -52,19 +58,30 @@ export function createRootKeys({ client, namespace, random, onChange, logger }: 
     problem: () => problem,
     read,
     async ensure() {
-      // While keys are in use, a Secret that vanished is for people to restore: a new key could not open what is sealed.
-      if (ring !== undefined) return;
+      if (ring !== undefined && !isMissing) return;
       await read();
-      if (ring !== undefined || problem !== null) return;
-      const metadata = { ...at, labels: { [managedLabel]: managedValue } };
+      if (!isMissing) return;
+      const isLost = ring !== undefined;
       try {
-        await client.create(secrets, { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', metadata, data: newRootKey(random) });
+        // While keys are in use a new one would not do: it could not open what is sealed.
+        await create(ring === undefined ? newRootKey(random) : itemsOf(ring));
+        if (isLost) logger.warn(`Secret ${rootKeySecret} was gone; wrote it again with the same keys`);
+        else logger.info(`made a new root key in Secret ${rootKeySecret}; vaults that another one sealed are told at their ProviderPools`);
       } catch (error) {
         if (!(error instanceof KubeError && error.reason === 'AlreadyExists')) throw error;
       }
       await read();
     },
   };
+}
+
+/** As the Secret's `data`; secrets. */
+function itemsOf(ring: RootRing): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(ring).map(([item, key]) => [item, Buffer.from(key).toString('base64')]));
+}
+
+function sameRing(a: RootRing | undefined, b: RootRing): boolean {
+  return sameKey(a?.current, b.current) && sameKey(a?.previous, b.previous);
 }
 
 function sameKey(a: Buffer | undefined, b: Buffer | undefined): boolean {
