@@ -363,6 +363,25 @@ test('consent of a pool that is withdrawn takes it from the key, which says so',
   assert.deepEqual(bench.broker.live()?.documents.get(botKey)?.pools, []);
 });
 
+test('consent of a parent in another namespace that is withdrawn ends what its children may do, until it is given again', async () => {
+  const parent = (spec: object) => keyObject('keyforge-system', 'team', { pools, limits: day, ...spec });
+  kube.put(virtualKeys, parent({ children: { namespaceSelector: {} } }));
+  kube.put(virtualKeys, keyObject('agents', 'bot', { parentRef: { name: 'team', namespace: 'keyforge-system' } }));
+  const { bench } = start();
+  await ready('True Served');
+  const token = itemOf(secret(), 'api-key');
+  for (const withdrawn of [{}, { children: { namespaceSelector: { matchLabels: { team: 'other' } } } }]) {
+    kube.put(virtualKeys, parent(withdrawn));
+    await ready('False ConsentMissing');
+    assert.match(messageOf(key()), /which takes no children from namespace agents; set spec\.children there/);
+    assert.equal(bench.broker.live()?.documents.has(botKey), false);
+    assert.equal(itemOf(secret(), 'api-key'), token);
+    kube.put(virtualKeys, parent({ children: { namespaceSelector: {} } }));
+    await ready('True Served');
+    assert.equal(bench.broker.token(botKey), token);
+  }
+});
+
 test('labels of namespaces are consent as well', async () => {
   kube.put(providerPools, poolObject({ consumers: [{ namespaceSelector: { matchLabels: { team: 'ml' } } }] }));
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
@@ -382,6 +401,39 @@ test('another credential reaches what is served; a Secret that breaks leaves the
   assert.deepEqual(credentials(operator), ['a=sk-real-2']);
   assert.doesNotMatch(JSON.stringify([pool(), kube.events()]), /sk-real/);
   assert.ok(kube.events().some((note) => note.includes('Secret openai does not exist')));
+});
+
+test('a source Secret without a usable credential is told at its pool and in an event, and the last good one goes on serving its keys', async () => {
+  kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
+  const operator = start();
+  await ready('True Served');
+  for (const [items, words] of [
+    [{ a: 'sk one\nsk two' }, 'item a of Secret openai cannot stand in an HTTP header'],
+    [{ a: '' }, 'item a of Secret openai is empty'],
+    [{ other: 'sk-other' }, 'Secret openai has no item a'],
+  ] as const) {
+    kube.put(secrets, secretObject('keyforge-system', 'openai', items));
+    await until(words, () => messageOf(pool()).includes(words));
+    assert.equal(condition(pool(), 'Ready'), 'False CredentialStale');
+    assert.deepEqual(credentials(operator), ['a=sk-real-1']);
+    assert.equal(condition(key(), 'Ready'), 'True Served');
+    kube.put(secrets, secretObject('keyforge-system', 'openai', { a: 'sk-real-1' }));
+    await until('mended', () => condition(pool(), 'Ready') === 'True Served');
+    await until('an event', () => kube.events().some((note) => note.includes(words)));
+  }
+  assert.doesNotMatch(JSON.stringify([pool(), kube.events()]), /sk-real|sk one|sk-other/);
+});
+
+test('a pool whose source Secret never was there is not served, says so, and serves once it is', async () => {
+  kube.drop(secrets, platform);
+  kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
+  const operator = start();
+  await until('told', () => condition(pool(), 'Ready') === 'False CredentialMissing');
+  await ready('False PoolNotServed');
+  await until('an event', () => kube.events().some((note) => note.includes('Secret openai does not exist')));
+  kube.put(secrets, secretObject('keyforge-system', 'openai', { a: 'sk-real-1' }));
+  await ready('True Served');
+  assert.deepEqual(credentials(operator), ['a=sk-real-1']);
 });
 
 test('a credential that no pool names any more is gone from what is served and from the vault', async () => {
