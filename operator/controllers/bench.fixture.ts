@@ -123,7 +123,21 @@ export function itemOf(secret: KubeObject | null | undefined, item: string): str
 
 /** A condition as `Status Reason`. */
 export function condition(object: KubeObject | null | undefined, type: string): string | undefined {
-  const { conditions = [] } = (object?.['status'] ?? {}) as { readonly conditions?: readonly Record<string, unknown>[] };
-  const found = conditions.find((entry) => entry['type'] === type);
+  const found = conditionOf(object, type);
   return found === undefined ? undefined : `${found['status']} ${found['reason']}`;
+}
+
+/** What the Ready condition says; '' where there is none. */
+export function messageOf(object: KubeObject | null | undefined): string {
+  return String(conditionOf(object, 'Ready')?.['message'] ?? '');
+}
+
+/** The credentials that are served, as `name=value`. */
+export function credentials({ bench }: OperatorBench): readonly string[] | undefined {
+  return bench.broker.live()?.policy.credentials.map(({ name, value }) => `${name}=${value}`);
+}
+
+function conditionOf(object: KubeObject | null | undefined, type: string): Readonly<Record<string, unknown>> | undefined {
+  const { conditions = [] } = (object?.['status'] ?? {}) as { readonly conditions?: readonly Record<string, unknown>[] };
+  return conditions.find((entry) => entry['type'] === type);
 }

@@ -7,8 +7,10 @@ import { namespaces, providerPools, secrets, virtualKeys } from '../kube/resourc
 import type { KubeClient, KubeObject } from '../kube/types.ts';
 import {
   condition,
+  credentials,
   itemOf,
   keyObject,
+  messageOf,
   namespaceObject,
   type OperatorBench,
   poolObject,
@@ -54,12 +56,7 @@ const key = (place = bot): KubeObject | undefined => kube.read(virtualKeys, plac
 const secret = (place = bot): KubeObject | undefined => kube.read(secrets, place);
 const pool = (): KubeObject | undefined => kube.read(providerPools, platform);
 const statusOf = (object: KubeObject | undefined) => (object?.['status'] ?? {}) as Readonly<Record<string, unknown>>;
-const messageOf = (object: KubeObject | undefined) =>
-  String(
-    (statusOf(object)['conditions'] as readonly Record<string, unknown>[] | undefined)?.find(({ type }) => type === 'Ready')?.['message'],
-  );
 const ready = (wanted: string, place = bot) => until(`Ready ${wanted}`, () => condition(key(place), 'Ready') === wanted);
-const credentials = ({ bench }: OperatorBench) => bench.broker.live()?.policy.credentials.map(({ name, value }) => `${name}=${value}`);
 
 test('a VirtualKey gets its token Secret and a status that says where', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
@@ -458,98 +455,6 @@ test('a pool that was deleted while no operator ran leaves no vault Secret', asy
   kube.drop(providerPools, platform);
   const second = startOperator(kube.client, { bench: first.bench });
   await until('gone', async () => (await vaults()).length === 0);
-  await second.close();
-});
-
-test('a new root key seals anew, and the previous one may go', async () => {
-  const operator = start();
-  await until('sealed', async () => (await vaults()).length === 1);
-  const at = { namespace: 'keyforge-system', name: 'keyforge-root-key' };
-  const { current } = (kube.read(secrets, at) as KubeObject)['data'] as { readonly current: string };
-  const before = JSON.stringify((await vaults())[0]?.['data']);
-  const next = Buffer.alloc(32, 9).toString('base64');
-  kube.put(secrets, { ...(kube.read(secrets, at) as KubeObject), data: { current: next, previous: current } });
-  await until('sealed anew', async () => JSON.stringify((await vaults())[0]?.['data']) !== before);
-  await pause(100);
-  kube.put(secrets, { ...(kube.read(secrets, at) as KubeObject), data: { current: next } });
-  await pause(200);
-  assert.deepEqual(credentials(operator), ['a=sk-real-1']);
-  await until('the pool', () => condition(pool(), 'Ready') === 'True Served');
-});
-
-const rootKeyAt = { namespace: 'keyforge-system', name: 'keyforge-root-key' };
-const rootKeyData = () => kube.read(secrets, rootKeyAt)?.['data'];
-
-test('a root key that is deleted while an operator leads is written again, the same', async () => {
-  const operator = start();
-  await until('sealed', () => condition(pool(), 'Ready') === 'True Served');
-  const before = rootKeyData();
-  kube.drop(secrets, rootKeyAt);
-  await until('written again', () => rootKeyData() !== undefined);
-  assert.deepEqual(rootKeyData(), before);
-  assert.deepEqual(credentials(operator), ['a=sk-real-1']);
-});
-
-test('a replica that does not lead leaves a deleted root key to the one that does', async () => {
-  let leads = true;
-  const { controllers } = start({ leads: () => leads });
-  await until('sealed', () => condition(pool(), 'Ready') === 'True Served');
-  const before = rootKeyData();
-  await controllers.unlead();
-  leads = false;
-  kube.drop(secrets, rootKeyAt);
-  await pause(100);
-  assert.equal(rootKeyData(), undefined);
-  leads = true;
-  controllers.lead();
-  await until('written again', () => rootKeyData() !== undefined);
-  assert.deepEqual(rootKeyData(), before);
-});
-
-test('a root key that cannot be read is told at once; mended or deleted, it is as before', async () => {
-  const operator = start();
-  await until('sealed', () => condition(pool(), 'Ready') === 'True Served');
-  const whole = kube.read(secrets, rootKeyAt) as KubeObject;
-  kube.put(secrets, { ...whole, data: { current: 'bm8=' } });
-  await until('told', () => condition(pool(), 'Ready') === 'False RootKeyUnreadable');
-  assert.deepEqual(credentials(operator), ['a=sk-real-1']);
-  kube.put(secrets, whole);
-  await until('mended', () => condition(pool(), 'Ready') === 'True Served');
-  kube.put(secrets, { ...whole, data: { current: 'bm8=' } });
-  await until('told again', () => condition(pool(), 'Ready') === 'False RootKeyUnreadable');
-  kube.drop(secrets, rootKeyAt);
-  await until('written again', () => condition(pool(), 'Ready') === 'True Served');
-  assert.deepEqual(rootKeyData(), whole['data']);
-});
-
-test('a root key that could never be read is made anew once its Secret is deleted, as its condition says', async () => {
-  kube.put(secrets, secretObject('keyforge-system', 'keyforge-root-key', { current: 'short' }));
-  const operator = start();
-  await until('told', () => condition(pool(), 'Ready') === 'False RootKeyUnreadable');
-  kube.drop(secrets, rootKeyAt);
-  await until('served', () => condition(pool(), 'Ready') === 'True Served');
-  assert.deepEqual(credentials(operator), ['a=sk-real-1']);
-});
-
-test('a root key that is lost while no operator runs is told at each pool whose vault it sealed; whose sources are there is sealed anew', async () => {
-  const first = start();
-  await until('sealed', () => condition(pool(), 'Ready') === 'True Served');
-  kube.put(secrets, secretObject('keyforge-system', 'lonely', { a: 'sk-lonely' }));
-  kube.put(providerPools, poolObject({ keys: [{ name: 'a', secretRef: { name: 'lonely', key: 'a' } }] }, 'lonely'));
-  const lonely = () => kube.read(providerPools, { namespace: 'keyforge-system', name: 'lonely' });
-  await until('the other', () => condition(lonely(), 'Ready') === 'True Served');
-  const whole = kube.read(secrets, rootKeyAt) as KubeObject;
-  await first.close();
-  kube.drop(secrets, rootKeyAt);
-  kube.drop(secrets, { namespace: 'keyforge-system', name: 'lonely' });
-  const second = startOperator(kube.client, { bench: first.bench });
-  await until('told', () => condition(lonely(), 'Ready') === 'False RootKeyUnknown');
-  assert.match(messageOf(lonely()), /put that key back as "previous".*Secret lonely does not exist/);
-  await until('sealed anew', () => credentials(second)?.includes('a=sk-real-1'));
-  await until('the first', () => condition(pool(), 'Ready') === 'True Served');
-  const { current } = rootKeyData() as { readonly current: string };
-  kube.put(secrets, { ...whole, data: { current, previous: (whole['data'] as { readonly current: string }).current } });
-  await until('put back', () => credentials(second)?.includes('a=sk-lonely'));
   await second.close();
 });
 
