@@ -65,7 +65,7 @@ function unreadable(item: string, found: Buffer | undefined): VaultProblem {
     reason: 'RootKeyUnreadable',
     message:
       `item "${item}" of Secret ${rootKeySecret} in the operator's namespace ${fault}; restore the Secret from a backup. ` +
-      'Without it, delete the Secret: the operator then makes a new root key, seals the credentials anew from the Secrets that the ' +
-      'ProviderPools name, and all vk_ tokens must be rotated',
+      'Without it, delete the Secret: an operator that still has the keys writes them again, else it makes a new root key and seals ' +
+      'the credentials anew from the Secrets that the ProviderPools name',
   };
 }
