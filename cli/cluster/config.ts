@@ -1,4 +1,5 @@
 import type { ClusterOptions } from '../../operator/cluster/config.ts';
+import { isRecord, type JsonRecord } from '../../operator/injector/json.ts';
 import type { Address } from '../address.ts';
 import { isLoopback, levels, type Misuse } from '../config.ts';
 import { type Environment, type Reader, reader } from '../reader.ts';
@@ -68,6 +69,7 @@ export function readOperatorCommand(args: readonly string[], environment: Enviro
     'proxy-image': { type: 'string' },
     'proxy-image-digests': { type: 'string' },
     'proxy-image-pull-policy': { type: 'string' },
+    'proxy-resources': { type: 'string' },
     'gateway-service-account': { type: 'string' },
     'gateway-url': { type: 'string' },
     'log-level': { type: 'string' },
@@ -90,6 +92,7 @@ export function readOperatorCommand(args: readonly string[], environment: Enviro
     proxyImage: required(read, 'proxy-image'),
     proxyImageDigests: words(read.text('proxy-image-digests')) ?? [],
     proxyImagePullPolicy: isPullPolicy(pullPolicy) ? pullPolicy : 'IfNotPresent',
+    proxyResources: resources(read, 'proxy-resources'),
     gatewayServiceAccount: read.text('gateway-service-account') ?? null,
     gatewayUrl: origin(read, 'gateway-url'),
     logLevel: logLevel(read),
@@ -121,6 +124,37 @@ function origin(read: Reader, name: string): string | null {
     read.problem(`--${name}: ${url} is no origin; give it as http://keyforge-gateway.keyforge-system.svc, without a path`);
   }
   return url;
+}
+
+const standardResources = '{"requests":{"cpu":"10m","memory":"96Mi"},"limits":{"memory":"256Mi"}}';
+
+/** As a container has them. What the API server would refuse is a problem now, rather than with every Pod that asks for a proxy. */
+function resources(read: Reader, name: string): ClusterOptions['proxyResources'] {
+  const text = read.text(name) ?? standardResources;
+  const wrong = (what: string): void => read.problem(`--${name}: ${what}; write JSON such as ${standardResources}`);
+  const given = jsonObject(text);
+  if (given === null) wrong(`${text} is no JSON object`);
+  for (const part of Object.keys(given ?? {})) if (!['requests', 'limits'].includes(part)) wrong(`${part} is neither requests nor limits`);
+  const amounts = (part: string): Readonly<Record<string, string>> => {
+    const found = given?.[part] ?? {};
+    if (!isRecord(found)) wrong(`${part} is no object`);
+    const entries = Object.entries(isRecord(found) ? found : {});
+    for (const [resource, amount] of entries) if (!quantity.test(String(amount))) wrong(`${part}.${resource}: ${amount} is no quantity`);
+    return Object.fromEntries(entries.map(([resource, amount]) => [resource, String(amount)]));
+  };
+  return { requests: amounts('requests'), limits: amounts('limits') };
+}
+
+/** https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/, without exponents. */
+const quantity = /^\d+(\.\d+)?(m|k|[MGTPE]|[KMGTPE]i)?$/;
+
+function jsonObject(text: string): JsonRecord | null {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) ? value : null;
+  } catch {
+    return null;
+  }
 }
 
 function logLevel(read: Reader): string {

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { RenderSettings } from '../injector/types.ts';
 
 /** Everything that the operator of a cluster is started with. */
 export interface ClusterOptions {
@@ -24,6 +25,8 @@ export interface ClusterOptions {
   /** `sha256:…` of the images that may hold credentials; empty: any image, for development. */
   readonly proxyImageDigests: readonly string[];
   readonly proxyImagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
+  /** Of every proxy that is injected from now on; too little memory ends it in the middle of calls. */
+  readonly proxyResources: RenderSettings['resources'];
   /** The ServiceAccount, in its own namespace, of the proxies that serve keys delivered to the gateway; null: none. */
   readonly gatewayServiceAccount: string | null;
   /** Where callers reach those proxies, without a path; null: token Secrets never name them. */

@@ -5,16 +5,15 @@ import type { RenderSettings } from '../injector/types.ts';
 import type { KubeClient } from '../kube/types.ts';
 import type { ClusterOptions } from './config.ts';
 
-const resources = { requests: { cpu: '10m', memory: '96Mi' }, limits: { memory: '256Mi' } };
-
 /** What Pods are injected with now. */
-export function settingsOf({ proxyImage, proxyImagePullPolicy, service, namespace }: ClusterOptions, authority: Authority): RenderSettings {
+export function settingsOf(options: ClusterOptions, authority: Authority): RenderSettings {
+  const { proxyImage, proxyImagePullPolicy, proxyResources, service, namespace } = options;
   return {
     image: proxyImage,
     imagePullPolicy: proxyImagePullPolicy,
     controlUrl: `wss://${service.name}.${namespace}.svc:${service.port}/control`,
     rootCertificate: authority.rootPem(),
-    resources,
+    resources: proxyResources,
   };
 }
 

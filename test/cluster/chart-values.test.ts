@@ -109,6 +109,7 @@ describe('the chart', { skip: machine.ok ? false : machine.why }, () => {
     'an empty selector of namespaces': { injector: { namespaceSelector: {} } },
     'a selector without labels': { injector: { namespaceSelector: { matchLabels: {} } } },
     'a peer that means everybody': { networkPolicy: { gatewayFrom: [{}] } },
+    'no port of providers, which would mean every port': { networkPolicy: { providerPorts: [] } },
     'a peer with an empty selector': { networkPolicy: { metricsFrom: [{ namespaceSelector: {} }] } },
     'a tag where a digest belongs': { proxy: { image: { digest: 'latest' } } },
     'a digest cut short': { proxy: { allowedDigests: ['sha256:abc'] } },
@@ -240,6 +241,23 @@ describe('the chart', { skip: machine.ok ? false : machine.why }, () => {
     }
   });
 
+  test('what may leave: DNS, and from the gateway the ports of providers, as the values name them', async () => {
+    const egress = (objects: readonly Rendered[], name: string): readonly (readonly string[])[] =>
+      one(objects, 'NetworkPolicy', name)['spec'].egress.map(({ ports }: { readonly ports: readonly Port[] }) =>
+        ports.map(({ protocol, port }) => `${protocol} ${port}`),
+      );
+    assert.deepEqual(egress(full, 'keyforge-operator'), [
+      ['UDP 53', 'TCP 53'],
+      ['TCP 443', 'TCP 6443'],
+    ]);
+    assert.deepEqual(egress(full, 'keyforge-gateway'), [['UDP 53', 'TCP 53'], ['TCP 8443'], ['TCP 443']]);
+    const networkPolicy = { dnsPorts: [53, 5353], providerPorts: [443, 8000], apiServerPorts: [6443] };
+    const other = await render({ gateway: { enabled: true }, networkPolicy });
+    const dns = ['UDP 53', 'TCP 53', 'UDP 5353', 'TCP 5353'];
+    assert.deepEqual(egress(other, 'keyforge-operator'), [dns, ['TCP 6443']]);
+    assert.deepEqual(egress(other, 'keyforge-gateway'), [dns, ['TCP 8443'], ['TCP 443', 'TCP 8000']]);
+  });
+
   test('the gateway runs the proxy as attestation expects it', () => {
     const { spec } = one(full, 'Deployment', 'keyforge-gateway')['spec'].template;
     const [container, ...others] = spec.containers;
@@ -260,6 +278,8 @@ describe('the chart', { skip: machine.ok ? false : machine.why }, () => {
   });
 
   test('the programs understand the arguments that they are given', () => {
+    const standard = readOperatorCommand(['--namespace=x', '--proxy-image=x'], {});
+    assert.ok(!('problems' in standard));
     for (const objects of [plain, full]) {
       const [operator] = one(objects, 'Deployment', 'keyforge-operator')['spec'].template.spec.containers;
       const command = readOperatorCommand(operator.args, {});
@@ -267,6 +287,10 @@ describe('the chart', { skip: machine.ok ? false : machine.why }, () => {
       assert.equal(command.namespace, releaseNamespace);
       assert.equal(command.webhookConfiguration, 'keyforge-injector');
       assert.equal(command.service.name, 'keyforge-operator');
+      assert.deepEqual(
+        command.proxyResources,
+        objects === full ? { requests: {}, limits: { cpu: '1', memory: '512Mi' } } : standard.proxyResources,
+      );
       assert.equal(command.gatewayUrl, objects === full ? 'http://keyforge-gateway.keyforge-system.svc' : null);
     }
     const [gateway] = one(full, 'Deployment', 'keyforge-gateway')['spec'].template.spec.containers;
@@ -309,6 +333,11 @@ interface Rule {
   readonly resources: readonly string[];
   readonly verbs: readonly string[];
   readonly resourceNames?: readonly string[];
+}
+
+interface Port {
+  readonly protocol: string;
+  readonly port: number;
 }
 
 interface Alert {

@@ -54,7 +54,11 @@ export const fullValues: object = {
     tolerations: [{ operator: 'Exists' }],
     affinity: { nodeAffinity: {} },
   },
-  proxy: { image: { digest: digest('2') }, allowedDigests: [digest('3')] },
+  proxy: {
+    image: { digest: digest('2') },
+    allowedDigests: [digest('3')],
+    resources: { requests: null, limits: { cpu: 1, memory: '512Mi' } },
+  },
   injector: {
     namespaceSelector: { matchLabels: { agents: 'yes' }, matchExpressions: [{ key: 'tier', operator: 'In', values: ['dev'] }] },
   },
