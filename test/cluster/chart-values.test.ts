@@ -21,6 +21,7 @@ import { run } from './run.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const machine = canRunControlPlane();
+const valuesText = readFileSync(join(chartFolder, 'values.yaml'), 'utf8');
 
 interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
@@ -123,23 +124,28 @@ describe('the chart', { skip: machine.ok ? false : machine.why }, () => {
   }
 
   test('every value of the schema is in values.yaml, with its default, and no other', () => {
-    const schema = JSON.parse(readFileSync(join(chartFolder, 'values.schema.json'), 'utf8')) as Schema & {
-      readonly $defs: Record<string, Schema>;
-    };
-    const inSchema = (at: Schema, path: string): readonly string[] => {
-      const { properties } = at.$ref === '#/$defs/image' ? (schema.$defs['image'] ?? at) : at;
-      if (properties === undefined) return [path];
-      return Object.entries(properties).flatMap(([name, inner]) => inSchema(inner, path === '' ? name : `${path}.${name}`));
-    };
-    const paths = inSchema(schema, '').filter((path) => path !== 'global');
-    const values = parse(readFileSync(join(chartFolder, 'values.yaml'), 'utf8')) as Readonly<Record<string, unknown>>;
-    const known = new Set(paths);
+    const values = parse(valuesText) as Readonly<Record<string, unknown>>;
+    const known = new Set(valuePaths());
     const inValues = (at: unknown, path: string): readonly string[] => {
       if (known.has(path) || typeof at !== 'object' || at === null) return [path];
       return Object.entries(at).flatMap(([name, inner]) => inValues(inner, path === '' ? name : `${path}.${name}`));
     };
-    const issuer = 'certificates.certManager.issuerRef';
-    assert.deepEqual(inValues(values, '').toSorted(), paths.filter((path) => !path.startsWith(`${issuer}.`)).toSorted());
+    assert.deepEqual(inValues(values, '').toSorted(), [...known].toSorted());
+  });
+
+  test('every value has a comment of its own in values.yaml', () => {
+    const known = new Set(valuePaths());
+    const lines = valuesText.split('\n');
+    const place: string[] = [];
+    const silent = lines.flatMap((line, index) => {
+      const [, indent = '', name] = /^( *)(\w+):/.exec(line) ?? [];
+      if (name === undefined) return [];
+      place.splice(indent.length / 2, place.length, name);
+      const path = place.join('.');
+      return known.delete(path) && !/^ *# -- \S/.test(lines[index - 1] ?? '') ? [path] : [];
+    });
+    assert.deepEqual(silent, []);
+    assert.deepEqual([...known], []);
   });
 
   test('the operator may touch Secrets by name only, and enumerate them in its own and the pools’ namespaces', () => {
@@ -210,6 +216,36 @@ describe('the chart', { skip: machine.ok ? false : machine.why }, () => {
     assert.equal(claim.metadata.annotations?.['helm.sh/resource-policy'], 'keep');
     const volumes = deployment['spec'].template.spec.volumes as readonly Readonly<Record<string, unknown>>[];
     assert.deepEqual(volumes[0], { name: 'data', persistentVolumeClaim: { claimName: 'keyforge-operator' } });
+  });
+
+  test('service accounts carry what a cloud or a policy wants to see on them', () => {
+    assert.deepEqual(one(full, 'ServiceAccount', 'keyforge-operator').metadata.annotations, { cloud: 'operator' });
+    assert.deepEqual(one(full, 'ServiceAccount', 'keyforge-gateway').metadata.annotations, { cloud: 'gateway' });
+    assert.equal(one(plain, 'ServiceAccount', 'keyforge-operator').metadata.annotations, undefined);
+  });
+
+  test('the Pod of helm test goes where the operator may', () => {
+    const { nodeSelector, tolerations } = one(full, 'Deployment', 'keyforge-operator')['spec'].template.spec;
+    const { spec } = one(full, 'Pod', 'keyforge-test');
+    assert.deepEqual([spec.nodeSelector, spec.tolerations], [nodeSelector, tolerations]);
+    assert.deepEqual(tolerations, [{ operator: 'Exists' }]);
+  });
+
+  test('the gateway’s Pods are spread over nodes, unless the values place them', async () => {
+    const spread = async (gateway: object): Promise<readonly Rendered[]> =>
+      one(await render({ gateway: { enabled: true, ...gateway } }), 'Deployment', 'keyforge-gateway')['spec'].template.spec
+        .topologySpreadConstraints;
+    const [byNode, ...others] = await spread({});
+    assert.deepEqual(others, []);
+    assert.equal(byNode?.['topologyKey'], 'kubernetes.io/hostname');
+    assertSelects(byNode?.['labelSelector'].matchLabels, one(full, 'Deployment', 'keyforge-gateway'));
+    assert.equal(await spread({ affinity: { podAntiAffinity: {} } }), undefined);
+    const zone = { maxSkew: 1, topologyKey: 'topology.kubernetes.io/zone', whenUnsatisfiable: 'DoNotSchedule' };
+    const labelSelector = { matchLabels: { app: 'x' } };
+    assert.deepEqual(await spread({ topologySpreadConstraints: [zone, { ...zone, labelSelector }] }), [
+      { ...zone, labelSelector: byNode?.['labelSelector'] },
+      { ...zone, labelSelector },
+    ]);
   });
 
   test('disruption budgets let nodes drain, and select the Pods that they are for', () => {
@@ -344,6 +380,19 @@ interface Alert {
   readonly alert: string;
   readonly labels: { readonly severity: string };
   readonly annotations: { readonly runbook_url: string };
+}
+
+/** `operator.image.tag` and so on: every value that the schema takes, but what only Helm sets. */
+function valuePaths(): readonly string[] {
+  const schema = JSON.parse(readFileSync(join(chartFolder, 'values.schema.json'), 'utf8')) as Schema & {
+    readonly $defs: Record<string, Schema>;
+  };
+  const inSchema = (at: Schema, path: string): readonly string[] => {
+    const { properties } = schema.$defs[/(image|serviceAccount)$/.exec(at.$ref ?? '')?.[0] ?? ''] ?? at;
+    if (properties === undefined) return [path];
+    return Object.entries(properties).flatMap(([name, inner]) => inSchema(inner, path === '' ? name : `${path}.${name}`));
+  };
+  return inSchema(schema, '').filter((path) => path !== 'global');
 }
 
 function verbsOn(rules: readonly Rule[] | undefined, resource: string): readonly string[] {

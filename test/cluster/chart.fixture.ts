@@ -53,6 +53,7 @@ export const fullValues: object = {
     nodeSelector: { 'kubernetes.io/os': 'linux' },
     tolerations: [{ operator: 'Exists' }],
     affinity: { nodeAffinity: {} },
+    serviceAccount: { annotations: { cloud: 'operator' } },
   },
   proxy: {
     image: { digest: digest('2') },
@@ -63,7 +64,12 @@ export const fullValues: object = {
     namespaceSelector: { matchLabels: { agents: 'yes' }, matchExpressions: [{ key: 'tier', operator: 'In', values: ['dev'] }] },
   },
   certificates: { source: 'cert-manager' },
-  gateway: { enabled: true, service: { annotations: { note: 'x' } } },
+  gateway: {
+    enabled: true,
+    service: { annotations: { note: 'x' } },
+    serviceAccount: { annotations: { cloud: 'gateway' } },
+    topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'topology.kubernetes.io/zone', whenUnsatisfiable: 'ScheduleAnyway' }],
+  },
   networkPolicy: {
     metricsFrom: [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'monitoring' } } }],
     gatewayFrom: [{ namespaceSelector: { matchLabels: { people: 'yes' } } }],
