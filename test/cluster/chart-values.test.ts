@@ -15,7 +15,7 @@ import {
   tokenMountPath,
 } from '../../operator/injector/names.ts';
 import { canRunControlPlane } from './build.ts';
-import { chartFolder, fullValues, type Rendered, releaseNamespace, render } from './chart.fixture.ts';
+import { chartFolder, fullValues, one, type Rendered, releaseNamespace, render } from './chart.fixture.ts';
 import { helmBinary } from './helm.ts';
 import { run } from './run.ts';
 
@@ -409,12 +409,6 @@ function nameOf({ kind, metadata }: Rendered): string {
 /** Without the admission policies, which have a test of their own. */
 function names(objects: readonly Rendered[]): string[] {
   return objects.filter(({ kind }) => !kind.startsWith('ValidatingAdmissionPolicy')).map(nameOf);
-}
-
-function one(objects: readonly Rendered[], kind: string, name: string): Rendered {
-  const found = objects.find((object) => object.kind === kind && object.metadata.name === name);
-  if (found === undefined) throw new Error(`the chart renders no ${kind}/${name}`);
-  return found;
 }
 
 function podSpecs(object: Rendered): readonly Rendered['spec'][] {

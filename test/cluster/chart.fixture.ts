@@ -22,13 +22,22 @@ export interface Rendered {
   readonly [field: string]: any;
 }
 
-/** `helm template` of release keyforge in keyforge-system; rejects with Helm's message. */
-export async function render(values: object = {}): Promise<readonly Rendered[]> {
+/** Whose names the rendered objects have. */
+export interface Release {
+  readonly name: string;
+  readonly namespace: string;
+}
+
+/** `helm template`, by default of release keyforge in keyforge-system; rejects with Helm's message. */
+export async function render(
+  values: object = {},
+  { name, namespace }: Release = { name: 'keyforge', namespace: releaseNamespace },
+): Promise<readonly Rendered[]> {
   const folder = mkdtempSync(join(tmpdir(), 'keyforge-chart-'));
   try {
     const file = join(folder, 'values.json');
     writeFileSync(file, JSON.stringify(values));
-    const text = await run(await helmBinary(), ['template', 'keyforge', chartFolder, '--namespace', releaseNamespace, '--values', file]);
+    const text = await run(await helmBinary(), ['template', name, chartFolder, '--namespace', namespace, '--values', file]);
     return parseAllDocuments(text).flatMap((document) => {
       if (document.errors.length > 0) throw document.errors[0];
       const object = document.toJS() as Rendered | null;
@@ -37,6 +46,14 @@ export async function render(values: object = {}): Promise<readonly Rendered[]> 
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** The one object of this kind whose name ends so. */
+export function one(objects: readonly Rendered[], kind: string, name: string): Rendered {
+  const [found, ...others] = objects.filter((object) => object.kind === kind && object.metadata.name.endsWith(name));
+  if (found === undefined || others.length > 0)
+    throw new Error(`the chart renders ${found === undefined ? 'no' : 'more than one'} ${kind}/${name}`);
+  return found;
 }
 
 const digest = (digit: string): string => `sha256:${digit.repeat(64)}`;
