@@ -1,10 +1,10 @@
 // Builds the two images as OCI archives, without a container engine; `--files PROGRAM` writes only the program's own files, for the Dockerfiles.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildImages } from './images/build.ts';
-import { programFiles } from './images/files.ts';
+import { packageVersion, programFiles } from './images/files.ts';
 
 const usage = 'node scripts/images.ts --out DIR [--version VERSION] [--files proxy|operator]\n';
 
@@ -25,13 +25,12 @@ async function main(): Promise<number> {
     return 0;
   }
   const cacheDir = join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'keyforge', 'layers');
-  const images = await buildImages({ out, version, cacheDir, nodeBinary: process.execPath });
+  const images = await buildImages({ out, version, cacheDir });
   process.stdout.write(`${JSON.stringify(images)}\n`);
   return 0;
 }
 
-function packageVersion(): string {
-  return (JSON.parse(readFileSync(join(import.meta.dirname, '..', 'package.json'), 'utf8')) as { readonly version: string }).version;
-}
-
-process.exitCode = await main();
+process.exitCode = await main().catch((error: Error) => {
+  process.stderr.write(`scripts/images.ts: ${error.message}\n`);
+  return 1;
+});

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, copyFileSync, cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -40,7 +40,7 @@ function blob(image: BuiltImage, { digest, size }: Descriptor): Buffer {
 
 describe('the images', { skip: process.platform !== 'linux' ? 'images are built on Linux' : false }, () => {
   const folder = mkdtempSync(join(tmpdir(), 'keyforge-images-'));
-  const options = { version: '1.2.3', cacheDir: join(cacheRoot(), 'layers'), nodeBinary: process.execPath };
+  const options = { version: '1.2.3', cacheDir: join(cacheRoot(), 'layers') };
   let built: BuiltImages;
 
   before(async () => {
@@ -48,11 +48,37 @@ describe('the images', { skip: process.platform !== 'linux' ? 'images are built 
   });
   after(() => rmSync(folder, { recursive: true, force: true }));
 
-  test('the same inputs give the same bytes', async () => {
-    const again = await buildImages({ ...options, out: join(folder, 'second') });
+  /** A layer's files, in a new folder. */
+  const unpack = (layer: Buffer | undefined, name: string): string => {
+    const at = join(folder, name);
+    mkdirSync(at);
+    execFileSync('tar', ['-xf', '-', '-C', at], { input: layer ?? '' });
+    return at;
+  };
+
+  test('the same tree gives the same bytes elsewhere, with an empty cache, and whichever Node builds it', () => {
+    const tree = copyTree(join(folder, 'tree'));
+    const otherNode = join(folder, 'other-node');
+    copyFileSync(process.execPath, otherNode);
+    // Other bytes that do the same.
+    appendFileSync(otherNode, 'another');
+    const build = () =>
+      spawnSync(otherNode, ['scripts/images.ts', '--out', 'dist', '--version', '1.2.3'], {
+        cwd: tree,
+        encoding: 'utf8',
+        env: { PATH: process.env['PATH'], XDG_CACHE_HOME: join(folder, 'cache') },
+      });
+    const without = build();
+    assert.equal(without.status, 1);
+    assert.match(without.stderr, /^scripts\/images\.ts: \S+\/node_modules\/node\/bin\/node .* npm ci.*\n$/);
+
+    symlinkSync(join(root, 'node_modules', 'node'), join(tree, 'node_modules', 'node'));
+    const { status, stdout, stderr } = build();
+    assert.equal(status, 0, stderr);
+    const again = JSON.parse(stdout) as BuiltImages;
     for (const program of programs) {
       assert.equal(again[program].digest, built[program].digest);
-      assert.ok(readFileSync(again[program].file).equals(readFileSync(built[program].file)), program);
+      assert.ok(readFileSync(join(tree, again[program].file)).equals(readFileSync(built[program].file)), program);
     }
   });
 
@@ -107,13 +133,18 @@ describe('the images', { skip: process.platform !== 'linux' ? 'images are built 
     }
   });
 
+  test('the Dockerfiles’ own command writes what the images have', () => {
+    for (const program of programs) {
+      const [, args = ''] =
+        /node_modules\/\.bin\/node (scripts\/images\.ts .*) --out \/out/.exec(readFileSync(join(root, `Dockerfile.${program}`), 'utf8')) ??
+        [];
+      const out = join(folder, `${program}-files`);
+      execFileSync(process.execPath, [...args.split(' '), '--out', out, '--version', '1.2.3'], { cwd: root });
+      execFileSync('diff', ['-r', out, unpack(layersOf(built[program])[1], `${program}-layer`)]);
+    }
+  });
+
   test('start from what is in them: Node, its libraries and one file', () => {
-    const unpack = (layer: Buffer | undefined, name: string): string => {
-      const at = join(folder, name);
-      mkdirSync(at);
-      execFileSync('tar', ['-xf', '-', '-C', at], { input: layer ?? '' });
-      return at;
-    };
     const runtime = unpack(layersOf(built.proxy)[0], 'runtime');
     const find = (name: string): string => execFileSync('find', [runtime, '-name', name], { encoding: 'utf8' }).trim();
     const libraries = ['--library-path', dirname(find('libc.so.6'))];
@@ -129,6 +160,16 @@ describe('the images', { skip: process.platform !== 'linux' ? 'images are built 
     }
   });
 });
+
+/** What the images are built from, at another path; Node is not among its packages. */
+function copyTree(to: string): string {
+  for (const name of ['core', 'proxy', 'operator', 'cli', 'scripts', 'package.json', 'tsconfig.json', 'LICENSE'])
+    cpSync(join(root, name), join(to, name), { recursive: true });
+  const packages = join(root, 'node_modules');
+  mkdirSync(join(to, 'node_modules'));
+  for (const name of readdirSync(packages)) if (name !== 'node') symlinkSync(join(packages, name), join(to, 'node_modules', name));
+  return to;
+}
 
 function configOf(image: BuiltImage): Config {
   const [described] = (JSON.parse(read(image.file, 'index.json').toString()) as { readonly manifests: readonly [Descriptor] }).manifests;

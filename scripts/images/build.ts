@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import type { Program } from './bundle.ts';
-import { programFiles, runtimeFiles, userOf } from './files.ts';
+import { pinnedNode, programFiles, runtimeFiles, userOf } from './files.ts';
 import { type TarEntry, tar } from './tar.ts';
 
 export interface BuildOptions {
@@ -12,8 +12,6 @@ export interface BuildOptions {
   readonly version: string;
   /** Compressed layers by content: Node is 150 MB and seldom changes. Outside the repository. */
   readonly cacheDir: string;
-  /** The Node that the images carry. */
-  readonly nodeBinary: string;
 }
 
 export interface BuiltImage {
@@ -45,10 +43,13 @@ const heapFlags: Readonly<Record<Program, readonly string[]>> = { proxy: ['--max
 
 const manifestType = 'application/vnd.oci.image.manifest.v1+json';
 
-/** Builds both images without a container engine. Same inputs, same bytes: no time, no order and no name of this machine gets in. */
+/**
+ * Builds both images without a container engine. Same inputs, same bytes: no time, no order and no name of this machine gets in.
+ * What does: the shared libraries that Node asks for, and the zlib of the Node that runs this, which compresses the layers.
+ */
 export async function buildImages(options: BuildOptions): Promise<BuiltImages> {
   mkdirSync(options.out, { recursive: true });
-  const runtime = layer(runtimeFiles(options.nodeBinary), options.cacheDir);
+  const runtime = layer(runtimeFiles(pinnedNode()), options.cacheDir);
   const image = async (program: Program): Promise<BuiltImage> => {
     const app = layer(await programFiles(program, options.version), options.cacheDir);
     return writeImage(program, options, [runtime, app]);

@@ -26,6 +26,8 @@ export async function bundle(program: Program): Promise<Bundle> {
     format: 'esm',
     platform: 'node',
     target: 'node26',
+    // Paths of CommonJS modules get into the bundle: as they are below the repository, wherever a link leads.
+    preserveSymlinks: true,
     // Names are kept: a stack trace in a log must tell where it was.
     minifySyntax: true,
     minifyWhitespace: true,

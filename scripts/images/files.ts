@@ -1,11 +1,25 @@
 import { execFileSync } from 'node:child_process';
-import { readFileSync, realpathSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { bundle, notices, type Program } from './bundle.ts';
 import type { TarEntry } from './tar.ts';
 
+const root = join(import.meta.dirname, '..', '..');
+
 /** Users that the images run as; the injector gives the proxy the same. */
 export const userOf: Readonly<Record<Program, number>> = { proxy: 64087, operator: 65532 };
+
+/** The version that package.json names. */
+export function packageVersion(): string {
+  return (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { readonly version: string }).version;
+}
+
+/** The Node that package-lock.json names, which images carry; what runs this is whatever the system has. */
+export function pinnedNode(): string {
+  const path = join(root, 'node_modules', 'node', 'bin', 'node');
+  if (!existsSync(path)) throw new Error(`${path} is not there, the Node that images carry: run npm ci, with its install scripts`);
+  return path;
+}
 
 /** Node itself with the libraries that it asks for, and the little of /etc that they read. No shell, no package manager. */
 export function runtimeFiles(nodeBinary: string): readonly TarEntry[] {

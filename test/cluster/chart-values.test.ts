@@ -14,6 +14,7 @@ import {
   proxyUserId,
   tokenMountPath,
 } from '../../operator/injector/names.ts';
+import { packageVersion } from '../../scripts/images/files.ts';
 import { canRunControlPlane } from './build.ts';
 import { chartFolder, fullValues, one, type Rendered, releaseNamespace, render } from './chart.fixture.ts';
 import { helmBinary } from './helm.ts';
@@ -39,6 +40,13 @@ describe('the chart', { skip: machine.ok ? false : machine.why }, () => {
 
   test('passes helm lint', async () => {
     await run(await helmBinary(), ['lint', '--strict', chartFolder]);
+  });
+
+  test('is of the version that package.json names, and so are the images that it asks for', () => {
+    const { version, appVersion } = parse(readFileSync(join(chartFolder, 'Chart.yaml'), 'utf8')) as Readonly<Record<string, string>>;
+    assert.deepEqual([version, appVersion], [packageVersion(), packageVersion()]);
+    const [operator] = one(plain, 'Deployment', 'keyforge-operator')['spec'].template.spec.containers;
+    assert.equal(operator.image, `keyforge.dev/keyforge-operator:${packageVersion()}`);
   });
 
   test('installs these objects by default', () => {

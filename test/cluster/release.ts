@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type BuiltImages, buildImages } from '../../scripts/images/build.ts';
+import { packageVersion } from '../../scripts/images/files.ts';
 import { cacheRoot } from './cache.ts';
 import { type Cluster, startCluster } from './cluster.ts';
 import { helmBinary } from './helm.ts';
@@ -32,7 +33,7 @@ export async function startReleaseCluster(): Promise<ReleaseCluster> {
 async function prepare(cluster: Cluster): Promise<ReleaseCluster> {
   const binary = await helmBinary();
   const out = join(cluster.folder, 'images');
-  const images = await buildImages({ out, version: '0.1.0', cacheDir: join(cacheRoot(), 'layers'), nodeBinary: process.execPath });
+  const images = await buildImages({ out, version: packageVersion(), cacheDir: join(cacheRoot(), 'layers') });
   await cluster.importImage(images.proxy.file);
   await cluster.importImage(images.operator.file);
   await cluster.createNamespace(systemNamespace, { 'pod-security.kubernetes.io/enforce': 'restricted' });
