@@ -2,7 +2,13 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
+import { parse } from 'yaml';
+import { secretVariable } from '../cli/run/environment.ts';
+import { readRunManifests } from '../cli/run/manifests.ts';
+import { parseRunOptions } from '../cli/run/options.ts';
 import { refusalTable } from '../core/errors.ts';
+import { parseManifests } from '../core/manifest/parse.ts';
+import { loadPaths } from '../operator/files/load.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -77,4 +83,34 @@ test('every dependency has its line in docs/dependencies.md', () => {
     Object.keys(dependencies).filter((name) => !text.includes(name)),
     [],
   );
+});
+
+test('every manifest of the examples is read without a problem', async () => {
+  const ours = ['Namespace', 'ProviderPool', 'VirtualKey', undefined];
+  const files = readdirSync(join(root, 'examples'), { recursive: true, encoding: 'utf8' }).filter((name) => /\w\/.*\.yaml$/.test(name));
+  assert.ok(files.length >= 12, files.join());
+  for (const file of files) {
+    const { documents, problems } = await loadPaths([join(root, 'examples', file)]);
+    const { manifests, problems: more } = parseManifests(documents.filter(({ value }) => ours.includes((value as { kind?: string }).kind)));
+    assert.deepEqual([...problems, ...more], [], file);
+    assert.ok(manifests.virtualKeys.length + manifests.pools.length + Number(file.endsWith('agent.yaml')) > 0, file);
+  }
+});
+
+test('the step of the GitHub workflow is a command that KeyForge takes, with every credential that its pools name', async () => {
+  const { jobs } = parse(read('examples/github-actions.yaml')) as {
+    readonly jobs: {
+      readonly review: { readonly steps: readonly { readonly run?: string; readonly env?: Readonly<Record<string, string>> }[] };
+    };
+  };
+  const { run = '', env = {} } = jobs.review.steps.find((step) => step.run?.includes('keyforge.ts')) ?? {};
+  const [, program = '', words = ''] = /^\.keyforge-cli\/node_modules\/\.bin\/node \.keyforge-cli\/(\S+) run (.+)$/.exec(run) ?? [];
+  assert.ok(existsSync(join(root, program)), run);
+  const options = parseRunOptions(words.replaceAll('.keyforge-cli', root).split(' '));
+  assert.ok('command' in options, JSON.stringify(options));
+  const manifests = await readRunManifests(options, env);
+  assert.ok('documents' in manifests, JSON.stringify(manifests));
+  const { pools } = parseManifests((await loadPaths(options.files)).documents).manifests;
+  const named = pools.flatMap(({ keys }) => keys.map(({ secretRef }) => secretVariable(secretRef.name, secretRef.key)));
+  assert.deepEqual(Object.keys(env).toSorted(), named.toSorted());
 });

@@ -4,15 +4,19 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { parseAllDocuments } from 'yaml';
 import { type Simulation, startSimulation } from '../../cli/simulate/provider.ts';
+import type { BuiltImage, BuiltImages } from '../../scripts/images/build.ts';
 import { canRunPods } from './cluster.ts';
 import { nodeImage } from './image.ts';
 import { read, until } from './operator-world.ts';
 import { type ReleaseCluster, startReleaseCluster } from './release.ts';
+import { run } from './run.ts';
 
 const machine = await canRunPods();
 const root = join(import.meta.dirname, '..', '..');
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const credential = 'sk-sim-readme-CANARY-0123456789abcdef';
+/** Where nothing is built yet. */
+const building = { timeout: 600_000 };
 const agent = { namespace: 'agents', container: 'agent' };
 
 /** The fenced blocks of README's section on Kubernetes that begin with this word, line by line. */
@@ -41,7 +45,7 @@ describe('the quick start of README', { skip: machine.ok ? false : machine.why, 
     // By the name that the manifest gives: this node pulls nothing.
     const image = { name: 'docker.io/library/node:26-slim', folder: cluster.folder, files: {}, entrypoint: ['/usr/local/bin/node'] };
     await cluster.importImage(await nodeImage(image));
-  });
+  }, building);
   after(async () => {
     await release?.cluster.close();
     await provider?.close();
@@ -49,8 +53,16 @@ describe('the quick start of README', { skip: machine.ok ? false : machine.why, 
 
   /** What each command does, the way `kubectl` and a shell would do it. A line that none of these is fails the test. */
   const commands: readonly (readonly [RegExp, (...words: readonly string[]) => Promise<unknown>])[] = [
-    // The images that were built from this tree are on the node already.
-    [/^npm run --silent images -- --out dist$/, async () => undefined],
+    [
+      /^npm run --silent images -- --out dist$/,
+      async () => {
+        const out = join(release.cluster.folder, 'dist');
+        const built = JSON.parse(await run('npm', ['run', '--silent', 'images', '--', '--out', out], { folder: root })) as BuiltImages;
+        const identity = ({ reference, digest }: BuiltImage): readonly string[] => [reference, digest];
+        for (const program of ['operator', 'proxy'] as const)
+          assert.deepEqual(identity(built[program]), identity(release.images[program]), 'it is what the node has');
+      },
+    ],
     [
       /^helm install (\S+) (\S+) (.+)$/,
       // Added here: the node has no storage class.
