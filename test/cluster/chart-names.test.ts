@@ -27,7 +27,7 @@ const namings: Readonly<Record<string, Naming>> = {
 };
 
 describe('the names of the chart’s objects', { skip: machine.ok ? false : machine.why }, () => {
-  before(async () => void (await helmBinary()));
+  before(async () => void (await helmBinary()), { timeout: 600_000 });
 
   for (const [what, { release, values, prefix }] of Object.entries(namings)) {
     test(`agree with one another under ${what}`, async () => {

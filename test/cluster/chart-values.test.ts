@@ -22,6 +22,8 @@ import { run } from './run.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const machine = canRunControlPlane();
+/** Where Helm is not built yet. */
+const building = { timeout: 600_000 };
 const valuesText = readFileSync(join(chartFolder, 'values.yaml'), 'utf8');
 
 interface Schema {
@@ -36,7 +38,7 @@ describe('the chart', { skip: machine.ok ? false : machine.why }, () => {
   before(async () => {
     await helmBinary();
     [plain, full] = await Promise.all([render(), render(fullValues)]);
-  });
+  }, building);
 
   test('passes helm lint', async () => {
     await run(await helmBinary(), ['lint', '--strict', chartFolder]);

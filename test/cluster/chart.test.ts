@@ -3,7 +3,6 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import type { ApiAnswer, ApiClient, ApiMethod } from './api-client.ts';
 import { canRunControlPlane } from './build.ts';
 import { fullValues } from './chart.fixture.ts';
@@ -16,9 +15,11 @@ const machine = canRunControlPlane();
 const root = join(import.meta.dirname, '..', '..');
 const chart = join(root, 'charts', 'keyforge');
 const namespace = 'keyforge-system';
+/** Where nothing is built yet. */
+const building = { timeout: 600_000 };
 const webhook = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/keyforge-injector';
 
-test('the chart on a real API server', { skip: machine.ok ? false : machine.why }, async (t) => {
+test('the chart on a real API server', { skip: machine.ok ? false : machine.why, timeout: 900_000 }, async (t) => {
   let cluster: ControlPlane;
   let operator: ApiClient;
 
@@ -32,7 +33,7 @@ test('the chart on a real API server', { skip: machine.ok ? false : machine.why 
   const get = (path: string): Promise<ApiAnswer> => cluster.client.request('GET', path);
   const podsOf = async (component: string, count: number): Promise<void> => {
     const path = `/api/v1/namespaces/${namespace}/pods?labelSelector=app.kubernetes.io/component%3D${component}`;
-    for (let found = -1; found !== count; await pause(50)) found = (await get(path)).body.items.length;
+    await until(`${count} Pods of the ${component}`, async () => (await get(path)).body.items.length === count);
   };
 
   const secrets = (inside: string): string => `/api/v1/namespaces/${inside}/secrets`;
@@ -45,10 +46,10 @@ test('the chart on a real API server', { skip: machine.ok ? false : machine.why 
     await cluster.createNamespace('pools');
     const groups = ['system:serviceaccounts', `system:serviceaccounts:${namespace}`, 'system:authenticated'];
     operator = await cluster.clientFor(`system:serviceaccount:${namespace}:keyforge-operator`, groups);
-  });
+  }, building);
   t.after(async () => {
-    await operator.close();
-    await cluster.close();
+    await operator?.close();
+    await cluster?.close();
   });
 
   await t.test('installs, and its Pods are let into a namespace that enforces the restricted standard', async () => {
@@ -83,9 +84,11 @@ test('the chart on a real API server', { skip: machine.ok ? false : machine.why 
   };
   for (const [what, [method, path, wanted, body]] of Object.entries(allowed)) {
     await t.test(`the operator ${wanted === 403 ? 'may not' : 'may'} ${what}`, async () => {
-      let status = 429;
-      // A resource that was defined this moment is not in storage yet.
-      for (; status === 429; await pause(50)) status = (await operator.request(method, path, body)).status;
+      // A resource that was defined this moment is not in storage yet: 429.
+      const status = await until(`an answer to ${method} ${path}`, async () => {
+        const answer = await operator.request(method, path, body);
+        return answer.status !== 429 && answer.status;
+      });
       assert.equal(status, wanted);
     });
   }

@@ -5,12 +5,15 @@ import { importedImages, type ReleaseCluster, startReleaseCluster } from './rele
 
 const machine = await canRunPods();
 
-test('a release on a real node', { skip: machine.ok ? false : machine.why }, async (t) => {
+test('a release on a real node', { skip: machine.ok ? false : machine.why, timeout: 900_000 }, async (t) => {
   let release: ReleaseCluster;
 
-  t.before(async () => {
-    release = await startReleaseCluster();
-  });
+  t.before(
+    async () => {
+      release = await startReleaseCluster();
+    },
+    { timeout: 600_000 },
+  );
   t.after(() => release?.cluster.close());
 
   await t.test('operator and gateway get ready, from the images that were built here', async () => {
