@@ -348,8 +348,7 @@ describe('the chart', { skip: machine.ok ? false : machine.why }, () => {
   });
 
   test('every alert has its section in the runbook, and every section its alert', () => {
-    const groups = one(full, 'PrometheusRule', 'keyforge')['spec'].groups as readonly { readonly rules: readonly Alert[] }[];
-    const alerts = groups.flatMap(({ rules }) => rules);
+    const alerts = alertsOf(full);
     const sections = [...readFileSync(join(root, 'docs', 'runbooks.md'), 'utf8').matchAll(/^## (.+)$/gm)].map((match) => match[1]);
     assert.deepEqual(
       sections,
@@ -359,6 +358,25 @@ describe('the chart', { skip: machine.ok ? false : machine.why }, () => {
       assert.ok(annotations.runbook_url.endsWith(`#${alert.toLowerCase()}`), alert);
       assert.ok(['critical', 'warning', 'info'].includes(labels.severity), alert);
     }
+  });
+
+  test('what happens once is told: alerts on single refusals see a series that is born with its first', () => {
+    const expressions = new Map(alertsOf(full).map(({ alert, expr }) => [alert, expr.replace(/\s+/g, ' ')]));
+    const risen = (by: string, series: string, within: string): string =>
+      `sum by (${by}) (increase(${series}[${within}])) > 0 or sum by (${by}) (${series} unless ${series} offset ${within}) > 0`;
+    const refused = (codes: string): string => `keyforge_requests_total{code=~"${codes}"}`;
+    assert.equal(expressions.get('KeyForgeBudgetExhausted'), risen('key', refused('budget_exhausted|quota_exhausted'), '15m'));
+    assert.equal(expressions.get('KeyForgePriceUnknown'), risen('key', refused('model_unpriced|unmeterable_request'), '30m'));
+    const drifts = 'keyforge_operator_drifts_total{namespace="keyforge-system"}';
+    const refusals = 'keyforge_operator_session_refusals_total{namespace="keyforge-system", refusal=~"pod_drifted|image_denied"}';
+    assert.equal(expressions.get('KeyForgePodDrifted'), `${risen('', drifts, '15m')} or ${risen('', refusals, '15m')}`);
+  });
+
+  test('alerts are refused without the ServiceMonitor, since that of an operator which nobody scrapes would never end', async () => {
+    await assert.rejects(
+      render({ monitoring: { prometheusRule: { enabled: true } } }),
+      /monitoring\.prometheusRule\.enabled needs monitoring\.serviceMonitor\.enabled/,
+    );
   });
 
   test('alerts and dashboards ask for metrics that proxy and operator have', () => {
@@ -388,6 +406,7 @@ interface Port {
 
 interface Alert {
   readonly alert: string;
+  readonly expr: string;
   readonly labels: { readonly severity: string };
   readonly annotations: { readonly runbook_url: string };
 }
@@ -403,6 +422,11 @@ function valuePaths(): readonly string[] {
     return Object.entries(properties).flatMap(([name, inner]) => inSchema(inner, path === '' ? name : `${path}.${name}`));
   };
   return inSchema(schema, '').filter((path) => path !== 'global');
+}
+
+function alertsOf(objects: readonly Rendered[]): readonly Alert[] {
+  const groups = one(objects, 'PrometheusRule', 'keyforge')['spec'].groups as readonly { readonly rules: readonly Alert[] }[];
+  return groups.flatMap(({ rules }) => rules);
 }
 
 function verbsOn(rules: readonly Rule[] | undefined, resource: string): readonly string[] {

@@ -136,3 +136,13 @@ labels:
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- end -}}
+
+{{/*
+PromQL: true where a counter has risen. A series is born with what it counts first, and `increase` sees nothing of that: it has
+no value before. Dict: series, by, within.
+*/}}
+{{- define "keyforge.risen" -}}
+sum by ({{ .by }}) (increase({{ .series }}[{{ .within }}])) > 0
+  or
+sum by ({{ .by }}) ({{ .series }} unless {{ .series }} offset {{ .within }}) > 0
+{{- end -}}
