@@ -1,34 +1,43 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pino } from 'pino';
 import { openAuthority } from '../../operator/certificates/authority.ts';
 import { bundlePatch } from '../../operator/certificates/bundle.ts';
-import { dayMs, issueRoot, rootLifeMs } from '../../operator/certificates/issue.ts';
+import { dayMs, issueLeaf, issueRoot, type Root, rootLifeMs } from '../../operator/certificates/issue.ts';
 import { overlapMs } from '../../operator/certificates/roots.ts';
 import { keepCertificate } from '../../operator/certificates/serve.ts';
 import type { Authority } from '../../operator/certificates/types.ts';
+import { keyObject } from '../../operator/controllers/bench.fixture.ts';
 import { connectKube } from '../../operator/kube/client.ts';
 import { mutatingWebhooks, secrets } from '../../operator/kube/resources.ts';
 import type { KubeClient, KubeObject } from '../../operator/kube/types.ts';
 import { canRunControlPlane } from './build.ts';
-import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import type { ControlPlane } from './control-plane.ts';
+import { startOperatorProcess } from './operator-process.ts';
+import { attach, onePool, proxyDigest, runPod, sendPodsTo, startWorld, system, until, untilKey } from './operator-world.ts';
+import { findServicesHere } from './service-lookup.ts';
 
 const can = canRunControlPlane();
 const options = { skip: can.ok ? false : can.why };
 const logger = pino({ level: 'silent' });
 const service = 'keyforge-operator';
 const webhookName = 'keyforge-certificates-test';
+/** Where nothing is built yet. */
+const building = { timeout: 600_000 };
 let cp: ControlPlane;
 let client: KubeClient;
 
 before(async () => {
   if (!can.ok) return;
-  cp = await startControlPlane();
+  cp = await startWorld();
   client = connectKube({ kubeconfig: cp.adminKubeconfigPath, logger });
-});
+}, building);
 
 after(async () => {
   await client?.close();
@@ -178,4 +187,58 @@ test('the API server accepts a renewed leaf without a restart, and below the old
     await allowed(namespace);
     assert.equal(await trust(pem), 0, 'at rest nothing is written');
   }
+});
+
+/** What cert-manager would put into the operator's folder: a new certificate under `root`, and the roots to trust. Its serial number. */
+async function renew(folder: string, root: Root, roots: string): Promise<string> {
+  const host = `${service}.${system}.svc`;
+  const { certPem, keyPem, serial } = await issueLeaf([host, `${host}.cluster.local`], root, '', Date.now());
+  for (const [name, text] of Object.entries({ 'tls.key': keyPem, 'tls.crt': certPem, 'ca.crt': roots }))
+    await writeFile(join(folder, name), text);
+  return serial;
+}
+
+test('webhook, caBundle and sessions work under certificates that somebody else renews, and go on as they do', options, async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'keyforge-certificates-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const root = await issueRoot(Date.now());
+  await renew(folder, root, root.certPem);
+  await sendPodsTo(cp, 443);
+  const more = ['--certificate-dir', folder, '--proxy-image-digests', proxyDigest];
+  const operator = await startOperatorProcess({ kubeconfig: cp.adminKubeconfigPath, namespace: system, more });
+  t.after(() => operator.stop());
+  await operator.ready();
+  await sendPodsTo(cp, operator.port);
+  t.after(findServicesHere());
+  const namespace = 'certificates-outside';
+  await cp.createNamespace(namespace);
+  await cp.apply(keyObject(namespace, 'bot', onePool));
+  await untilKey(cp, namespace, 'bot');
+  const bundle = async (): Promise<string> => {
+    const { webhooks } = (await client.get(mutatingWebhooks, { name: 'keyforge-injector' })) as KubeObject & {
+      readonly webhooks: readonly [{ readonly clientConfig: { readonly caBundle?: string } }];
+    };
+    return Buffer.from(webhooks[0].clientConfig.caBundle ?? '', 'base64').toString();
+  };
+  /** A new Pod is injected, trusts these roots, and its proxy is served. */
+  const works = async (name: string, roots: string) => {
+    await until('the webhook trusts the roots', async () => (await bundle()) === roots);
+    // The API server learns of that a moment later.
+    const pod = await until('a Pod is injected', () => runPod(cp, namespace, name, 'bot'));
+    assert.equal(pod.ca, roots);
+    const { session, served } = await attach(cp, pod, operator.port);
+    t.after(() => session.close());
+    await served((keys) => keys.length === 1);
+    return pod;
+  };
+  const first = await works('first', root.certPem);
+
+  const other = await issueRoot(Date.now());
+  const serial = await renew(folder, root, root.certPem + other.certPem);
+  await until('the new certificate is read', async () => operator.log().some((line) => line['serial'] === serial));
+  await works('second', root.certPem + other.certPem);
+  const again = await attach(cp, first, operator.port);
+  t.after(() => again.session.close());
+  await again.served((keys) => keys.length === 1);
+  assert.equal(await version(system), undefined, 'it makes none of its own');
 });
