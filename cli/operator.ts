@@ -10,8 +10,8 @@ import type { UpStreams } from './up.ts';
 const operatorUsage = `keyforge operator --namespace NS --proxy-image IMAGE [--kubeconfig FILE] [--data DIR] [--listen 0.0.0.0:8443]
                   [--metrics-listen 0.0.0.0:9464] [--admin-listen 127.0.0.1:8788] [--service NAME] [--service-port 443] [--webhook-configuration NAME]
                   [--certificate-dir DIR] [--pool-namespaces NS,…] [--proxy-image-digests sha256:…,…]
-                  [--proxy-image-pull-policy POLICY] [--gateway-service-account NAME] [--gateway-url URL]
-                  [--log-level LEVEL]
+                  [--proxy-image-pull-policy POLICY] [--proxy-resources JSON] [--gateway-service-account NAME]
+                  [--gateway-url URL] [--log-level LEVEL]
 
 The control plane in a cluster: reconciles VirtualKeys and ProviderPools, injects proxies, funds them and keeps their records.
 
@@ -19,6 +19,7 @@ The control plane in a cluster: reconciles VirtualKeys and ProviderPools, inject
   --proxy-image IMAGE            what Pods are injected with; pin it by digest
   --proxy-image-digests D,…      the only images that are given credentials (none given: any, for development)
   --proxy-image-pull-policy P    Always, IfNotPresent (default) or Never
+  --proxy-resources JSON         of each injected proxy: {"requests":{…},"limits":{…}} (default: cpu 10m and memory 96Mi; memory 256Mi)
   --kubeconfig FILE              default: the service account of its Pod
   --data DIR                     keyforge.db and root.key; must outlive the Pod (default /var/lib/keyforge)
   --listen ADDR                  webhook and control port, TLS (default 0.0.0.0:8443)
