@@ -5,16 +5,54 @@ import type { KubeClient, KubeObject } from '../kube/types.ts';
 import { isGone } from './declared.ts';
 import { readKey } from './read.ts';
 
-/** Looks in the cache, then at the API server: a key that was applied together with its Pod may not have reached the cache. */
+/** Anybody in the cluster may have names looked up: half of the connections to the API server stay for everything else. */
+const mostLookUps = 2;
+/** Well under the webhook's timeout. */
+const longestMs = 2_000;
+/** The cache is asked first: a key that is made meanwhile is found all the same. */
+const missMs = 1_000;
+
+/**
+ * Looks in the cache, then at the API server: a key that was applied together with its Pod may not have reached the cache.
+ * Rejects where the API server does not answer in two seconds, and at once where it is asked for too many names.
+ */
 export function createFindKey(client: Pick<KubeClient, 'get'>, keys: Pick<Reflector, 'get'>): FindKey {
+  /** By place: what is being looked up, and for a moment what was not there. */
+  const answers = new Map<string, Promise<InjectedKey | null>>();
+  let underWay = 0;
+
+  /** Counts until the API server has answered: so long it holds a connection, waited for or not. */
+  function lookUp(namespace: string, name: string): Promise<InjectedKey | null> {
+    if (underWay >= mostLookUps) return Promise.reject(new Error('too many VirtualKeys are being looked up at once'));
+    underWay += 1;
+    const found = client.get(virtualKeys, { namespace, name }).then(injectedKey);
+    const answer = inTime(found);
+    const place = `${namespace}/${name}`;
+    const forget = () => void answers.delete(place);
+    answers.set(place, answer);
+    const ended = (key: InjectedKey | null | undefined): void => {
+      underWay -= 1;
+      if (key === null) setTimeout(forget, missMs).unref();
+      else forget();
+    };
+    found.then(ended, () => ended(undefined));
+    return answer;
+  }
+
   return async (namespace, name) => {
     const cached = keys.get({ namespace, name });
-    const object = cached ?? (await client.get(virtualKeys, { namespace, name }));
-    return object === null || isGone(object) ? null : injectedKey(object);
+    return cached === undefined ? (answers.get(`${namespace}/${name}`) ?? lookUp(namespace, name)) : injectedKey(cached);
   };
 }
 
-function injectedKey(object: KubeObject): InjectedKey | null {
+function inTime<T>(answer: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`the API server did not answer within ${longestMs} ms`)), longestMs);
+  return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer));
+}
+
+function injectedKey(object: KubeObject | null): InjectedKey | null {
+  if (object === null || isGone(object)) return null;
   const { manifest } = readKey(object);
   if (manifest === null) return null;
   const { secretName = object.metadata.name, delivery } = manifest.spec;
