@@ -15,7 +15,11 @@ function after(...patch: readonly JsonPatchOperation[]): Pod {
 test('an injected Pod has no drift, nor what the cluster’s own parts write into any container', () => {
   assert.deepEqual(drift(live, settings), []);
   const touched = after(
-    { op: 'replace', path: `${proxy}/resources`, value: { requests: { cpu: '1' }, limits: { cpu: '1' } } },
+    {
+      op: 'replace',
+      path: `${proxy}/resources`,
+      value: { requests: { cpu: '1' }, limits: { cpu: '1', 'hugepages-2Mi': '2Mi', 'ephemeral-storage': '1Gi' } },
+    },
     { op: 'add', path: `${proxy}/resizePolicy`, value: [{ resourceName: 'cpu', restartPolicy: 'NotRequired' }] },
     { op: 'replace', path: `${proxy}/image`, value: `mirror.example/a@sha256:${'a'.repeat(64)}` },
     { op: 'replace', path: `${proxy}/imagePullPolicy`, value: 'Always' },
@@ -86,6 +90,10 @@ const drifts: readonly (readonly [string, JsonPatchOperation, string])[] = [
   ['a host port', { op: 'add', path: `${proxy}/ports/0/hostPort`, value: 9464 }, `${proxy}/ports/0/hostPort`],
   ['startup probe', { op: 'replace', path: `${proxy}/startupProbe/httpGet/path`, value: '/' }, `${proxy}/startupProbe/httpGet/path`],
   ['liveness probe', { op: 'add', path: `${proxy}/livenessProbe`, value: { exec: { command: ['sh'] } } }, `${proxy}/livenessProbe/httpGet`],
+  ...['limits', 'requests'].map((kind) => {
+    const path = `${proxy}/resources/${kind}/vendor.example~1device`;
+    return [`a device in ${kind}`, { op: 'add', path, value: '1' }, path] as const;
+  }),
   ['a device claim', { op: 'add', path: `${proxy}/resources/claims`, value: [{ name: 'x' }] }, `${proxy}/resources/claims`],
   ...Object.entries({
     allowPrivilegeEscalation: true,
@@ -134,6 +142,16 @@ const drifts: readonly (readonly [string, JsonPatchOperation, string])[] = [
   ['search list', { op: 'add', path: '/spec/dnsConfig', value: { searches: ['evil'] } }, '/spec/dnsConfig/searches'],
   ['the Pod’s user', { op: 'add', path: '/spec/securityContext', value: { runAsUser: 64087 } }, '/spec/securityContext/runAsUser'],
   ['Windows', { op: 'add', path: '/spec/os', value: { name: 'windows' } }, '/spec/os'],
+  [
+    'the Pod’s AppArmor profile',
+    { op: 'add', path: '/spec/securityContext', value: { appArmorProfile: { type: 'Unconfined' } } },
+    '/spec/securityContext/appArmorProfile',
+  ],
+  [
+    'the Pod’s SELinux type',
+    { op: 'add', path: '/spec/securityContext', value: { seLinuxOptions: { type: 'spc_t' } } },
+    '/spec/securityContext/seLinuxOptions',
+  ],
   ['a container before it', { op: 'add', path: '/spec/initContainers/0', value: { name: 'first' } }, '/spec/initContainers/1'],
   ['the proxy gone', { op: 'remove', path: proxy }, '/spec/initContainers'],
   [

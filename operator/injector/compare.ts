@@ -63,11 +63,17 @@ function settled(live: JsonRecord, wanted: JsonRecord): JsonRecord {
     ...(digest !== '' && digest === digestOf(wanted['image']) && { image: wanted['image'] }),
     // The AlwaysPullImages admission plugin.
     ...(container['imagePullPolicy'] === 'Always' && { imagePullPolicy: wanted['imagePullPolicy'] }),
-    // LimitRange, vertical autoscaler, resize in place. Claims are another matter: a device may bring mounts and variables.
-    ...(list(record(container['resources'])['claims']).length === 0 && { resources: wanted['resources'] }),
+    // LimitRange, vertical autoscaler, resize in place.
+    ...(!asksForDevice(record(container['resources'])) && { resources: wanted['resources'] }),
     // Written as a default by some versions.
     ...(procMount === 'Default' && { securityContext: withoutProcMount }),
   };
+}
+
+/** True where anything but time, memory and disk is asked for: a device may bring variables, mounts and hooks. */
+function asksForDevice({ claims, limits, requests }: JsonRecord): boolean {
+  const names = [...Object.keys(record(limits)), ...Object.keys(record(requests))];
+  return list(claims).length > 0 || names.some((name) => !/^(?:cpu|memory|ephemeral-storage|hugepages-.*)$/.test(name));
 }
 
 /** With image and root as they are rendered now, where those that it has are accepted. */

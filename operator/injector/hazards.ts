@@ -1,5 +1,5 @@
 import { otherContainers, type PlacedContainer, volumesOf } from './containers.ts';
-import { type JsonRecord, list, pointer, record } from './json.ts';
+import { differences, type JsonRecord, list, pointer, record } from './json.ts';
 import { controlAudience, dataVolume, proxyUserId, tokenVolume } from './names.ts';
 import { because, type ReasonName } from './reasons.ts';
 import type { Pod, Reason } from './types.ts';
@@ -34,7 +34,9 @@ const ourVolumes: ReadonlySet<unknown> = new Set([tokenVolume, dataVolume]);
 export function hazards(pod: Pod): readonly Hazard[] {
   const spec = record(pod['spec']);
   return [
+    ...windowsHazards(spec),
     ...fieldHazards(spec),
+    ...securityHazards(record(spec['securityContext'])),
     ...volumesOf(pod).flatMap(({ path, volume }) => volumeHazards(path, volume)),
     ...otherContainers(pod).flatMap((placed) => containerHazards(placed, spec)),
   ];
@@ -43,7 +45,6 @@ export function hazards(pod: Pod): readonly Hazard[] {
 function fieldHazards(spec: JsonRecord): readonly Hazard[] {
   const dns = record(spec['dnsConfig']);
   const rules: readonly (readonly [boolean, string, ReasonName, string])[] = [
-    [isWindows(spec), '/spec/os', 'Windows', 'the proxy runs on Linux nodes only; take the label keyforge.dev/inject off'],
     [
       spec['hostNetwork'] === true,
       '/spec/hostNetwork',
@@ -78,18 +79,46 @@ function fieldHazards(spec: JsonRecord): readonly Hazard[] {
       'DnsConfig',
       'the proxy finds the operator by the cluster’s DNS; set dnsPolicy: ClusterFirst',
     ],
-    [
-      record(spec['securityContext'])['runAsUser'] === proxyUserId,
-      '/spec/securityContext/runAsUser',
-      'UserIdTaken',
-      `user ${proxyUserId} is the proxy’s; choose another`,
-    ],
   ];
   return rules.flatMap(([applies, path, reason, advice]) => (applies ? [hazard(reason, path, advice)] : []));
 }
 
-function isWindows(spec: JsonRecord): boolean {
-  return record(spec['os'])['name'] === 'windows' || record(spec['nodeSelector'])['kubernetes.io/os'] === 'windows';
+/** What the Pod sets for all containers that do not set it themselves, the proxy among them. */
+function securityHazards({ runAsUser, appArmorProfile, seLinuxOptions }: JsonRecord): readonly Hazard[] {
+  const path = '/spec/securityContext';
+  // A level alone keeps Pods apart from each other, and some clusters give every Pod one; within a Pod all have the same.
+  const { level: _, ...label } = record(seLinuxOptions);
+  return [
+    ...(runAsUser === proxyUserId
+      ? [hazard('UserIdTaken', `${path}/runAsUser`, `user ${proxyUserId} is the proxy’s; choose another`)]
+      : []),
+    ...(isSet(appArmorProfile) && record(appArmorProfile)['type'] !== 'RuntimeDefault'
+      ? [hazard('AppArmorProfile', `${path}/appArmorProfile`, 'it would hold for the proxy too; set it at the containers')]
+      : []),
+    ...(Object.values(label).some(isSet)
+      ? [hazard('SELinuxOptions', `${path}/seLinuxOptions`, 'user, role and type would hold for the proxy too; set them at the containers')]
+      : []),
+  ];
+}
+
+function windowsHazards(spec: JsonRecord): readonly Hazard[] {
+  const required = 'requiredDuringSchedulingIgnoredDuringExecution';
+  const terms = list(record(record(record(spec['affinity'])['nodeAffinity'])[required])['nodeSelectorTerms']);
+  const rules: readonly (readonly [boolean, string])[] = [
+    [record(spec['os'])['name'] === 'windows', '/spec/os'],
+    [record(spec['nodeSelector'])['kubernetes.io/os'] === 'windows', pointer('spec', 'nodeSelector', 'kubernetes.io/os')],
+    [terms.some(wantsWindows), pointer('spec', 'affinity', 'nodeAffinity', required)],
+  ];
+  const advice = 'the proxy runs on Linux nodes only; take the label keyforge.dev/inject off';
+  return rules.flatMap(([applies, path]) => (applies ? [hazard('Windows', path, advice)] : []));
+}
+
+function wantsWindows(term: unknown): boolean {
+  return list(record(term)['matchExpressions'])
+    .map(record)
+    .some(
+      ({ key, operator, values }) => key === 'kubernetes.io/os' && operator === 'In' && differences(values, ['windows'], '').length === 0,
+    );
 }
 
 function volumeHazards(path: string, volume: JsonRecord): readonly Hazard[] {

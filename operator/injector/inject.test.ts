@@ -29,6 +29,23 @@ test('a Pod must name a VirtualKey that exists and is delivered to sidecars', ()
 });
 
 const agent = { name: 'agent', image: 'agent' };
+
+function nodesWhere(operator: string, values: readonly string[]) {
+  const nodeSelectorTerms = [{ matchExpressions: [{ key: 'kubernetes.io/os', operator, values }] }];
+  return { affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: { nodeSelectorTerms } } } };
+}
+
+test('a Pod that may run on Linux, or gives the proxy no other confinement, is injected', () => {
+  for (const spec of [
+    nodesWhere('In', ['linux']),
+    nodesWhere('In', ['linux', 'windows']),
+    nodesWhere('NotIn', ['windows']),
+    { securityContext: { appArmorProfile: { type: 'RuntimeDefault' }, seLinuxOptions: { level: 's0:c26,c10' } } },
+    { containers: [{ ...agent, securityContext: { appArmorProfile: { type: 'Unconfined' }, seLinuxOptions: { type: 'spc_t' } } }] },
+  ])
+    assert.equal(outcome(agentPod(spec)), 'patch', JSON.stringify(spec));
+});
+
 for (const [reason, spec] of [
   ['HostNetwork', { hostNetwork: true }],
   ['HostPID', { hostPID: true }],
@@ -43,6 +60,9 @@ for (const [reason, spec] of [
   ],
   ['DnsConfig', { dnsConfig: { nameservers: ['10.0.0.1'] } }],
   ['Windows', { nodeSelector: { 'kubernetes.io/os': 'windows' } }],
+  ['Windows', nodesWhere('In', ['windows'])],
+  ['AppArmorProfile', { securityContext: { appArmorProfile: { type: 'Localhost', localhostProfile: 'mine' } } }],
+  ['SELinuxOptions', { securityContext: { seLinuxOptions: { user: 'system_u' } } }],
   ['HostPath', { volumes: [{ name: 'node', hostPath: { path: '/' } }] }],
   ['UserIdTaken', { securityContext: { runAsUser: 64087 } }],
   ['PrivilegedContainer', { containers: [{ ...agent, securityContext: { privileged: true } }] }],

@@ -22,6 +22,8 @@ export const reasons = {
   EphemeralContainer: 'Somebody debugs the Pod.',
   PrivilegedContainer: 'A container could read the proxy’s memory.',
   CapabilityAdded: 'A container could reach into the proxy or its traffic.',
+  AppArmorProfile: 'The Pod sets an AppArmor profile for all its containers, the proxy among them.',
+  SELinuxOptions: 'The Pod sets an SELinux user, role or type for all its containers, the proxy among them.',
   UserIdTaken: 'Another container runs as the proxy’s user.',
   ProxyVolumeMounted: 'Another container mounts the proxy’s token or records.',
   ControlAudienceTaken: 'Another volume holds a token with which a container could pass for the proxy.',

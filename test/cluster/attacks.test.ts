@@ -53,12 +53,38 @@ describe('admission policies', { skip: able.ok ? false : able.why }, () => {
         { name: 'mesh', image: 'y', restartPolicy: 'Always', securityContext: { runAsUser: 1337, capabilities: { drop: ['ALL'] } } },
       ],
       volumes: [{ name: 'work', emptyDir: {} }],
-      securityContext: { runAsUser: 1000, fsGroup: 1000 },
+      securityContext: {
+        runAsUser: 1000,
+        fsGroup: 1000,
+        appArmorProfile: { type: 'RuntimeDefault' },
+        seLinuxOptions: { level: 's0:c26,c10' },
+      },
+      affinity: {
+        nodeAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: {
+            nodeSelectorTerms: [{ matchExpressions: [{ key: 'kubernetes.io/os', operator: 'In', values: ['linux'] }] }],
+          },
+        },
+      },
     };
-    for (const pod of [good(), good(others)]) {
+    const resized = edit(good(), (pod) =>
+      Object.assign(pod.spec.initContainers[0] as Json, {
+        resources: { limits: { cpu: '1', memory: '1Gi', 'ephemeral-storage': '1Gi', 'hugepages-2Mi': '2Mi' }, requests: { cpu: '1' } },
+      }),
+    );
+    for (const pod of [good(), good(others), resized]) {
       const answer = await create(pod);
       assert.equal(answer.status, 201, answer.body.message);
     }
+  });
+
+  it('says which labels its namespace needs, where the webhook is narrowed to some', async () => {
+    const values = { image: settings.image, allowedDigests: [newerDigest] };
+    await enforcePolicies(cluster, { ...values, namespaceSelector: { matchLabels: { agents: 'true' } } });
+    const says = 'namespace agents must match injector.namespaceSelector {"matchLabels":{"agents":"true"}}; where it does, the webhook';
+    await until('it says so', async () => (await create(agentPod())).body.message.includes(says));
+    await enforcePolicies(cluster, values);
+    await until('it says so no more', async () => !(await create(agentPod())).body.message.includes('must match'));
   });
 
   it('admits a Pod as large as they come: the API server bounds what a policy may cost', async () => {

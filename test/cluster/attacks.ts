@@ -59,6 +59,8 @@ const onMounts = (what: string, change: (mounts: Json[]) => unknown): Attack => 
   change: (pod) => change(proxy(pod)['volumeMounts']),
   says: 'volumeMounts of keyforge-proxy',
 });
+const onResources = (what: string, resources: Json): Attack =>
+  onProxy(`${what} among its resources`, { resources }, 'resources of keyforge-proxy');
 const rawKey = (what: string, variable: Json, container = 'agent'): Attack => ({
   what,
   change: (pod) => Object.assign(agent(pod), { env: [{ name: 'HOME', value: '/' }, variable] }),
@@ -146,6 +148,16 @@ const proxyFields: readonly Attack[] = [
     says: 'probes of keyforge-proxy',
   },
   {
+    what: 'a proxy with a probe of another path',
+    change: (pod) => Object.assign(proxy(pod)['startupProbe'].httpGet, { path: '/metrics' }),
+    says: 'probes of keyforge-proxy',
+  },
+  {
+    what: 'a proxy with a probe of another port',
+    change: (pod) => Object.assign(proxy(pod)['livenessProbe'].httpGet, { port: 8787 }),
+    says: 'probes of keyforge-proxy',
+  },
+  {
     what: 'a proxy without startup probe',
     change: (pod) => Object.assign(proxy(pod), { startupProbe: undefined }),
     says: 'probes of keyforge-proxy',
@@ -181,6 +193,26 @@ const proxyParts: readonly Attack[] = [
   onSecurity('no seccomp profile', (security) => Object.assign(security, { seccompProfile: { type: 'Unconfined' } })),
   onSecurity('no AppArmor profile', (security) => Object.assign(security, { appArmorProfile: { type: 'Unconfined' } })),
   {
+    what: 'a proxy with no AppArmor profile, by annotation',
+    change: (pod) =>
+      Object.assign(pod.metadata['annotations'], { 'container.apparmor.security.beta.kubernetes.io/keyforge-proxy': 'unconfined' }),
+    says: 'securityContext of keyforge-proxy',
+  },
+  onSecurity('another SELinux type', (security) => Object.assign(security, { seLinuxOptions: { type: 'spc_t' } })),
+  onResources('a device', { limits: { 'vendor.example/device': '1' } }),
+  onResources('a device beside memory', {
+    limits: { memory: '256Mi', 'vendor.example/device': '1' },
+    requests: { memory: '96Mi' },
+  }),
+  {
+    what: 'a proxy with a claim of a device',
+    change: (pod) => {
+      pod.spec['resourceClaims'] = [{ name: 'device', resourceClaimName: 'x' }];
+      proxy(pod)['resources'] = { claims: [{ name: 'device' }] };
+    },
+    says: 'resources of keyforge-proxy',
+  },
+  {
     what: 'a token for another audience',
     change: (pod) =>
       Object.assign(volume(pod, 'keyforge-token')['projected'].sources[0].serviceAccountToken, {
@@ -208,6 +240,21 @@ function volume(pod: PodJson, name: string): Json {
   return pod.spec.volumes.find((each) => each['name'] === name) ?? {};
 }
 
+const windowsAffinity = {
+  nodeAffinity: {
+    requiredDuringSchedulingIgnoredDuringExecution: {
+      nodeSelectorTerms: [
+        {
+          matchExpressions: [
+            { key: 'zone', operator: 'Exists' },
+            { key: 'kubernetes.io/os', operator: 'In', values: ['windows'] },
+          ],
+        },
+      ],
+    },
+  },
+};
+
 const podFields: readonly Attack[] = [
   onPod('the node’s network', { hostNetwork: true }, 'hostNetwork'),
   onPod('the node’s processes', { hostPID: true }, 'hostPID'),
@@ -218,7 +265,32 @@ const podFields: readonly Attack[] = [
   onPod('a search list', { dnsConfig: { searches: ['attacker.example'] } }, 'dnsConfig.searches'),
   onPod('name servers only of its own', { dnsPolicy: 'None', dnsConfig: { nameservers: ['10.0.0.1'] } }, 'dnsPolicy'),
   onPod('name servers of the node', { dnsPolicy: 'Default' }, 'dnsPolicy'),
+  onPod('another host’s name', { hostnameOverride: 'api.openai.com' }, 'hostnameOverride'),
   onPod('a node of Windows', { nodeSelector: { 'kubernetes.io/os': 'windows' } }, 'the proxy runs on Linux only'),
+  onPod('an affinity to nodes of Windows', { affinity: windowsAffinity }, 'the proxy runs on Linux only'),
+  {
+    what: 'a Pod of Windows',
+    // What only Linux has, the API server itself refuses there.
+    change: (pod) => {
+      pod.spec['os'] = { name: 'windows' };
+      delete proxy(pod)['securityContext'];
+    },
+    says: 'the proxy runs on Linux only',
+  },
+  onPod('options of Windows', { securityContext: { windowsOptions: { runAsUserName: 'x' } } }, 'the proxy runs on Linux only'),
+  onPod('no AppArmor profile', { securityContext: { appArmorProfile: { type: 'Unconfined' } } }, 'securityContext.appArmorProfile'),
+  onPod(
+    'an AppArmor profile of the node',
+    { securityContext: { appArmorProfile: { type: 'Localhost', localhostProfile: 'mine' } } },
+    'securityContext.appArmorProfile',
+  ),
+  ...['user', 'role', 'type'].map((field) =>
+    onPod(
+      `another SELinux ${field}`,
+      { securityContext: { seLinuxOptions: { [field]: 'x', level: 's0' } } },
+      'securityContext.seLinuxOptions',
+    ),
+  ),
   onPod('the proxy’s user', { securityContext: { runAsUser: 64087 } }, 'user 64087'),
   {
     what: 'a Pod with files of the node',
@@ -254,6 +326,7 @@ const containerFields: readonly Attack[] = [
     says: 'container late mounts a volume of the proxy',
   },
   onAgent('the proxy’s user', { securityContext: { runAsUser: 64087 } }, 'container agent runs as user 64087'),
+  onAgent('options of Windows', { securityContext: { windowsOptions: { runAsUserName: 'x' } } }, 'container agent has windowsOptions'),
   onAgent('privileges', { securityContext: { privileged: true } }, 'container agent is privileged'),
   ...['NET_RAW', 'NET_ADMIN', 'SYS_PTRACE', 'SYS_ADMIN', 'ALL'].map((capability) =>
     onAgent(

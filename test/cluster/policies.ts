@@ -10,13 +10,15 @@ export interface PolicyValues {
   /** Of the proxy. */
   readonly image: string;
   readonly allowedDigests?: readonly string[];
+  /** `injector.namespaceSelector`. */
+  readonly namespaceSelector?: object;
 }
 
 /**
  * The chart's admission policies as release `keyforge` in `keyforge-system` renders them, without Helm: a test of what they
  * refuse needs nothing else. Throws where the template uses something new.
  */
-function renderPolicies({ image, allowedDigests = [] }: PolicyValues): string {
+function renderPolicies({ image, allowedDigests = [], namespaceSelector }: PolicyValues): string {
   const values: Readonly<Record<string, string>> = {
     'include "keyforge.fullname" .': 'keyforge',
     'include "keyforge.operatorName" .': 'keyforge-operator',
@@ -34,6 +36,11 @@ function renderPolicies({ image, allowedDigests = [] }: PolicyValues): string {
   return readFileSync(template, 'utf8')
     .replaceAll(/\{\{ range \.Values\.proxy\.allowedDigests \}\}(.*?)\{\{ end \}\}/g, (_, each: string) =>
       allowedDigests.map((digest) => each.replaceAll('{{ . }}', digest)).join(''),
+    )
+    .replaceAll(/\{\{ with \.Values\.injector\.namespaceSelector \}\}(.*?)\{\{ end \}\}/g, (_, narrowed: string) =>
+      namespaceSelector === undefined
+        ? ''
+        : narrowed.replaceAll('{{ toJson . | quote }}', () => JSON.stringify(JSON.stringify(namespaceSelector))),
     )
     .replaceAll(/\{\{(.*?)\}\}/g, (whole, expression: string) => {
       const value = values[expression.trim()];
