@@ -2,22 +2,34 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { test } from 'node:test';
-import { createClusterMetrics, createOperatorMetricsServer } from './metrics.ts';
+import { type ClusterFigures, createClusterMetrics, createOperatorMetricsServer } from './metrics.ts';
+
+const nothing = (): ReadonlyMap<string, number> => new Map();
+const figures: ClusterFigures = {
+  keys: nothing,
+  sessions: () => 0,
+  leads: () => true,
+  problems: nothing,
+  staleSeconds: nothing,
+  certificateExpiry: () => 0,
+  podsWithoutProxy: () => 0,
+};
+
+test('the refusals that raise an alert are there before the first of them', async () => {
+  const { registry } = createClusterMetrics(figures);
+  const text = await registry.metrics();
+  for (const refusal of ['pod_drifted', 'image_denied'])
+    assert.ok(text.includes(`keyforge_operator_session_refusals_total{refusal="${refusal}"} 0`), refusal);
+});
 
 test('scrapes that follow one another read the accounts of all keys once', async (t) => {
   let reads = 0;
-  const nothing = (): ReadonlyMap<string, number> => new Map();
   const { registry } = createClusterMetrics({
+    ...figures,
     keys() {
       reads += 1;
       return new Map([['active', 2]]);
     },
-    sessions: () => 0,
-    leads: () => true,
-    problems: nothing,
-    staleSeconds: nothing,
-    certificateExpiry: () => 0,
-    podsWithoutProxy: () => 0,
   });
   const server = createOperatorMetricsServer(registry, () => null);
   server.listen(0, '127.0.0.1');

@@ -22,6 +22,7 @@ export interface ClusterFigures {
 export interface ClusterMetrics {
   readonly registry: Registry;
   countInjection(outcome: string, reason: string): void;
+  countWarning(reason: string): void;
   countRefusal(refusal: string): void;
   countDrift(): void;
 }
@@ -57,7 +58,12 @@ export function createClusterMetrics(figures: ClusterFigures): ClusterMetrics {
     'outcome',
     'reason',
   ]);
+  const warnings = counter('keyforge_operator_injection_warnings_total', 'Pods that got a proxy with something left as it was, by reason', [
+    'reason',
+  ]);
   const refusals = counter('keyforge_operator_session_refusals_total', 'Proxies that were not served, by reason', ['refusal']);
+  // There from the start: an increase from nothing to one is none that an alert could see.
+  for (const refusal of ['pod_drifted', 'image_denied']) refusals.inc({ refusal }, 0);
   const drifts = counter('keyforge_operator_drifts_total', 'Sessions ended because the Pod was no longer as injected', []);
   gauge('keyforge_operator_sessions', 'Proxies attached to this replica', figures.sessions);
   gauge('keyforge_operator_leader', '1 where this replica writes to the Kubernetes API', () => (figures.leads() ? 1 : 0));
@@ -69,6 +75,7 @@ export function createClusterMetrics(figures: ClusterFigures): ClusterMetrics {
   return {
     registry,
     countInjection: (outcome, reason) => injections.inc({ outcome, reason }),
+    countWarning: (reason) => warnings.inc({ reason }),
     countRefusal: (refusal) => refusals.inc({ refusal }),
     countDrift: () => drifts.inc(),
   };

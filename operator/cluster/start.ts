@@ -17,6 +17,7 @@ import { startClusterAdmin } from './admin.ts';
 import { keepBundle } from './bundle.ts';
 import type { ClusterOptions } from './config.ts';
 import { type ClusterFigures, type ClusterMetrics, createClusterMetrics, createOperatorMetricsServer } from './metrics.ts';
+import { createOutcomes } from './outcomes.ts';
 import { type PodWatch, watchPods } from './pods.ts';
 import { createOperatorServer, listenOn } from './server.ts';
 import { openTrust, settingsOf } from './settings.ts';
@@ -61,7 +62,7 @@ export async function startClusterOperator(options: ClusterOptions): Promise<Clu
     settings,
     kubernetes: { minor },
     findKey: logged(logger, (...key) => controllers.findKey(...key)),
-    onOutcome: outcomes(metrics, logger),
+    onOutcome: createOutcomes({ metrics, events, clock, logger }),
   };
   const server = createOperatorServer((body) => reviewAdmission(body, review), logger);
   const sessions = serveSessions({
@@ -182,14 +183,6 @@ function sessionEvents(metrics: ClusterMetrics, requeue: Controllers['requeue'])
     closed: () => {},
     refused: metrics.countRefusal,
     drifted: metrics.countDrift,
-  };
-}
-
-function outcomes(metrics: ClusterMetrics, logger: Logger): ReviewDeps['onOutcome'] {
-  return (namespace, pod, injection) => {
-    const reason = injection.kind === 'patch' ? 'Injected' : injection.reason;
-    metrics.countInjection(injection.kind, reason);
-    if (injection.kind !== 'skip') logger.info({ namespace, pod, outcome: injection.kind, reason }, 'reviewed a Pod');
   };
 }
 

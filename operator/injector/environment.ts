@@ -2,8 +2,7 @@ import type { JsonPatchOperation } from '../kube/types.ts';
 import type { PlacedContainer } from './containers.ts';
 import { differences, list, record } from './json.ts';
 import { agentPort } from './names.ts';
-import { because } from './reasons.ts';
-import type { Reason } from './types.ts';
+import { because, type Reason } from './reasons.ts';
 
 /** An item of a container's `env`. */
 type Variable = Readonly<Record<string, unknown>> & { readonly name: string };

@@ -1,12 +1,11 @@
 import { otherContainers, type PlacedContainer, volumesOf } from './containers.ts';
 import { differences, type JsonRecord, list, pointer, record } from './json.ts';
 import { controlAudience, dataVolume, proxyUserId, tokenVolume } from './names.ts';
-import { because, type ReasonName } from './reasons.ts';
-import type { Pod, Reason } from './types.ts';
+import { because, type Reason, type ReasonName } from './reasons.ts';
+import type { Pod } from './types.ts';
 
 /** Something in a Pod, outside our container, that reaches into it. */
 export interface Hazard extends Reason {
-  readonly reason: ReasonName;
   /** JSON Pointer. */
   readonly path: string;
 }

@@ -6,9 +6,9 @@ import { hazards } from './hazards.ts';
 import { list, pointer, record } from './json.ts';
 import { agentPort, injectedAnnotation, injectLabel, metricsPort, proxyContainer, virtualKeyAnnotation } from './names.ts';
 import { rawProviderKey } from './raw-key.ts';
-import { because } from './reasons.ts';
+import { because, type Reason } from './reasons.ts';
 import { renderProxy } from './render.ts';
-import type { InjectedKey, Injection, Pod, Reason, RenderedProxy, RenderSettings } from './types.ts';
+import type { InjectedKey, Injection, Pod, RenderedProxy, RenderSettings } from './types.ts';
 
 /** True for a Pod that asks for a proxy by its label. */
 export function optedIn(pod: Pod): boolean {

@@ -1,8 +1,8 @@
 import { credentialVariables } from '../../core/credential-variables.ts';
 import { otherContainers } from './containers.ts';
 import { list, record } from './json.ts';
-import { because } from './reasons.ts';
-import type { Pod, Reason } from './types.ts';
+import { because, type Reason } from './reasons.ts';
+import type { Pod } from './types.ts';
 
 /** Keys that tell by their shape whose they are: OpenAI, Anthropic and OpenRouter (sk-…), Google (AIza…, AQ.…), AWS (AKIA…, ABSK…). */
 const shapes = /(?:^|[^\w-])(?:sk-[\w-]{20,}|AIza[\w-]{35}|AQ\.[\w-]{30,}|(?:AKIA|ASIA)[0-9A-Z]{16}|ABSK[\w+/=]{40,})/;

@@ -1,5 +1,3 @@
-import type { Reason } from './types.ts';
-
 /** Every reason of the injector and when it is given; the same words in events, logs and metrics. */
 export const reasons = {
   NotOptedIn: 'The Pod does not carry the label keyforge.dev/inject: "true".',
@@ -33,11 +31,19 @@ export const reasons = {
   EnvironmentSet: 'A container sets part of a pair of variables itself: that pair is left alone.',
   EnvironmentUnseen: 'A container takes variables from envFrom, which cannot be seen.',
   Injected: 'The proxy was added or repaired.',
+  NotInjected: 'The Pod asks for a proxy and runs without one.',
 } as const;
 
 export type ReasonName = keyof typeof reasons;
 
+/** Why a Pod is not injected, or why a pair of variables is not set. */
+export interface Reason {
+  readonly reason: ReasonName;
+  /** What, which object, what to do. */
+  readonly message: string;
+}
+
 /** A reason of the table with its message: what, which object, what to do. */
-export function because(reason: ReasonName, message: string): Reason & { readonly reason: ReasonName } {
+export function because(reason: ReasonName, message: string): Reason {
   return { reason, message };
 }

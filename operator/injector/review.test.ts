@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { JsonPatchOperation } from '../kube/types.ts';
+import type { JsonPatchOperation, OwnerReference } from '../kube/types.ts';
 import { drift } from './compare.ts';
 import { agentPod, key, patched, settings } from './pod.fixture.ts';
 import { type ReviewAnswer, type ReviewDeps, reviewAdmission } from './review.ts';
@@ -10,11 +10,13 @@ interface Answered {
   readonly answer: ReviewAnswer;
   readonly outcomes: readonly (readonly [string, string, Injection['kind']])[];
   readonly asked: readonly string[];
+  readonly owners: readonly (OwnerReference | null)[];
 }
 
 async function ask(request: Readonly<Record<string, unknown>>, deps: Partial<ReviewDeps> = {}): Promise<Answered> {
   const outcomes: [string, string, Injection['kind']][] = [];
   const asked: string[] = [];
+  const owners: (OwnerReference | null)[] = [];
   const answer = await reviewAdmission(
     {
       apiVersion: 'admission.k8s.io/v1',
@@ -34,11 +36,14 @@ async function ask(request: Readonly<Record<string, unknown>>, deps: Partial<Rev
       },
       settings: () => settings,
       kubernetes: { minor: 37 },
-      onOutcome: (namespace, name, { kind }) => outcomes.push([namespace, name, kind]),
+      onOutcome(namespace, name, { kind }, owner) {
+        outcomes.push([namespace, name, kind]);
+        owners.push(owner);
+      },
       ...deps,
     },
   );
-  return { answer, outcomes, asked };
+  return { answer, outcomes, asked, owners };
 }
 
 function response({ answer }: Answered): Record<string, unknown> {
@@ -71,6 +76,20 @@ test('a dry run gets the same answer and leaves no trace', async () => {
   const answered = await ask({ object: agentPod(), dryRun: true });
   assert.ok(response(answered)['patch']);
   assert.deepEqual(answered.outcomes, []);
+});
+
+test('what makes the Pod is told, where the key is there and the sender names what could be one', async () => {
+  const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'agent-5d8f', uid: '8a1c0a1e-4d1f-4a7e-9c39-2a7d3c1b0f00' };
+  const made = (controller: object) => {
+    const pod = agentPod({ hostPID: true });
+    return { ...pod, metadata: { ...pod.metadata, ownerReferences: [{ ...owner, name: 'other' }, controller] } };
+  };
+  const object = made({ ...owner, controller: true });
+  assert.deepEqual((await ask({ object })).owners, [owner]);
+  assert.deepEqual((await ask({ object }, { findKey: async () => null })).owners, [null]);
+  assert.deepEqual((await ask({ object: agentPod() })).owners, [null]);
+  for (const wrong of [{ kind: 'A sentence' }, { name: 'x'.repeat(254) }, { uid: 7 }, { apiVersion: 'a b' }])
+    assert.deepEqual((await ask({ object: made({ ...owner, controller: true, ...wrong }) })).owners, [null], JSON.stringify(wrong));
 });
 
 test('a refusal tells reason and advice', async () => {

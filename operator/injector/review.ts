@@ -1,5 +1,6 @@
+import type { OwnerReference } from '../kube/types.ts';
 import { inject, namedKey, optedIn } from './inject.ts';
-import { isRecord, type JsonRecord, record } from './json.ts';
+import { isRecord, type JsonRecord, list, record } from './json.ts';
 import { because } from './reasons.ts';
 import type { FindKey, InjectedKey, Injection, Pod, RenderSettings } from './types.ts';
 
@@ -11,8 +12,11 @@ export interface ReviewDeps {
   readonly settings: () => RenderSettings;
   /** The API server's version. */
   readonly kubernetes: { readonly minor: number };
-  /** Told of each answer but those of dry runs. `podName` ends in `*` where the API server has yet to complete it. */
-  readonly onOutcome: (namespace: string, podName: string, injection: Injection) => void;
+  /**
+   * Told of each answer but those of dry runs. `podName` ends in `*` where the API server has yet to complete it. `owner` is what makes the
+   * Pod, as the sender says it; null where nothing does, or where the Pod names no VirtualKey that is there.
+   */
+  readonly onOutcome: (namespace: string, podName: string, injection: Injection, owner: OwnerReference | null) => void;
 }
 
 /** To be sent as JSON: an AdmissionReview (admission.k8s.io/v1), or 400 with a message where the body was none. */
@@ -43,15 +47,21 @@ export async function reviewAdmission(body: unknown, deps: ReviewDeps): Promise<
   const namespace = request['namespace'];
   if (pod === null || typeof namespace !== 'string' || !/^[-a-z0-9]{1,63}$/.test(namespace))
     return malformed('the request holds no Pod or no namespace');
-  const injection = await decide(pod, namespace, deps);
-  if (request['dryRun'] !== true) deps.onOutcome(namespace, podName(pod, request['name']), injection);
+  const { injection, key } = await decide(pod, namespace, deps);
+  const owner = key === null ? null : controllerOf(pod);
+  if (request['dryRun'] !== true) deps.onOutcome(namespace, podName(pod, request['name']), injection, owner);
   return answer(uid, injection);
 }
 
-async function decide(pod: Pod, namespace: string, deps: ReviewDeps): Promise<Injection> {
+interface Decision {
+  readonly injection: Injection;
+  readonly key: InjectedKey | null;
+}
+
+async function decide(pod: Pod, namespace: string, deps: ReviewDeps): Promise<Decision> {
   if (optedIn(pod) && deps.kubernetes.minor < oldestMinor) {
     const message = `native sidecars need Kubernetes 1.${oldestMinor}, this is 1.${deps.kubernetes.minor}; upgrade the cluster`;
-    return { kind: 'refuse', ...because('KubernetesTooOld', message) };
+    return { injection: { kind: 'refuse', ...because('KubernetesTooOld', message) }, key: null };
   }
   const name = optedIn(pod) ? namedKey(pod) : null;
   let key: InjectedKey | null = null;
@@ -59,15 +69,25 @@ async function decide(pod: Pod, namespace: string, deps: ReviewDeps): Promise<In
     if (name !== null) key = await deps.findKey(namespace, name);
   } catch {
     // The cause stays in the operator's log: whoever creates the Pod can only wait.
-    return { kind: 'refuse', ...because('VirtualKeyUnreadable', `VirtualKey ${namespace}/${name} could not be looked up; try again`) };
+    const told = because('VirtualKeyUnreadable', `VirtualKey ${namespace}/${name} could not be looked up; try again`);
+    return { injection: { kind: 'refuse', ...told }, key: null };
   }
-  return inject(pod, namespace, key, deps.settings());
+  return { injection: inject(pod, namespace, key, deps.settings()), key };
 }
 
 function asPod(object: unknown): Pod | null {
   if (!isRecord(object) || !isRecord(object['spec'])) return null;
   // A Pod made from a template has no name yet, and may have no metadata at all.
   return { ...object, metadata: { name: '', ...record(object['metadata']) } };
+}
+
+/** What could be no reference of the API server's is none. */
+function controllerOf(pod: Pod): OwnerReference | null {
+  const { apiVersion, kind, name, uid } = record(list(pod.metadata.ownerReferences).find((owner) => record(owner)['controller'] === true));
+  const isOne = (value: unknown, form: RegExp): value is string =>
+    typeof value === 'string' && value.length <= longestName && form.test(value);
+  if (!isOne(apiVersion, /^[a-z0-9.-]+(\/[a-z0-9]+)?$/) || !isOne(kind, /^[A-Za-z0-9]+$/)) return null;
+  return isOne(name, /^[a-z0-9.-]+$/) && isOne(uid, /^[A-Za-z0-9-]+$/) ? { apiVersion, kind, name, uid } : null;
 }
 
 function podName(pod: Pod, requested: unknown): string {

@@ -1,4 +1,5 @@
 import type { JsonPatchOperation, KubeObject } from '../kube/types.ts';
+import type { Reason } from './reasons.ts';
 
 /** What every injected proxy has in common: the operator's configuration. */
 export interface RenderSettings {
@@ -16,13 +17,6 @@ export interface RenderSettings {
 export interface RenderedProxy {
   readonly container: Readonly<Record<string, unknown>>;
   readonly volumes: readonly Readonly<Record<string, unknown>>[];
-}
-
-/** Why a Pod is not injected, or why a pair of variables is not set: the same word in events, logs and metrics. */
-export interface Reason {
-  readonly reason: string;
-  /** What, which object, what to do. */
-  readonly message: string;
 }
 
 export type Injection =
