@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { request } from 'node:https';
+import { Agent, request, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { before, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,9 +14,11 @@ before(async () => {
   certificates = await makeCertificates();
 });
 
-/** Answers each review with the size of its body. */
-async function start(t: TestContext): Promise<number> {
-  const server = createOperatorServer(async (body) => ({ status: 200, body: { echo: body } }), silent);
+const echo: Review = async (body) => ({ status: 200, body: { echo: body } });
+type Review = Parameters<typeof createOperatorServer>[0];
+
+async function serve(t: TestContext, review: Review): Promise<{ readonly server: Server; readonly port: number }> {
+  const server = createOperatorServer(review, silent);
   server.setSecureContext({ cert: certificates.cert, key: certificates.key });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -24,7 +26,12 @@ async function start(t: TestContext): Promise<number> {
     server.close();
     server.closeAllConnections();
   });
-  return (server.address() as AddressInfo).port;
+  return { server, port: (server.address() as AddressInfo).port };
+}
+
+/** Answers each review with its body. */
+async function start(t: TestContext): Promise<number> {
+  return (await serve(t, echo)).port;
 }
 
 async function open(t: TestContext, port: number): Promise<TLSSocket> {
@@ -35,9 +42,10 @@ async function open(t: TestContext, port: number): Promise<TLSSocket> {
   return socket;
 }
 
-function post(port: number, body: string): Promise<string> {
+/** On a connection of its own, or one of `agent`'s. */
+function post(port: number, body: string, agent: Agent | false = false): Promise<string> {
   return new Promise((resolve, reject) => {
-    const options = { port, host: '127.0.0.1', ca: certificates.ca, path: '/inject', method: 'POST', agent: false };
+    const options = { port, host: '127.0.0.1', ca: certificates.ca, path: '/inject', method: 'POST', agent };
     const sent = request(options, async (response) => {
       let text = '';
       for await (const part of response) text += part;
@@ -52,6 +60,40 @@ test('a review is answered, and what is no JSON is told apart by whoever reviews
   const port = await start(t);
   assert.equal(await post(port, '{"a":1}'), '200 {"echo":{"a":1}}');
   assert.equal(await post(port, 'no'), '200 {"echo":null}');
+});
+
+// The API server keeps an idle connection for 90 s, and takes one that ended under it for a webhook that failed.
+test('an idle connection is kept for longer than the API server keeps it', async (t) => {
+  const { server, port } = await serve(t, echo);
+  assert.equal(server.keepAliveTimeout, 120_000);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  t.after(() => agent.destroy());
+  let connections = 0;
+  server.on('secureConnection', () => {
+    connections += 1;
+  });
+  await post(port, '1', agent);
+  await post(port, '2', agent);
+  assert.equal(connections, 1);
+});
+
+test('a server that closes answers what it has begun, and no more on that connection', async (t) => {
+  const begun = Promise.withResolvers<void>();
+  const decided = Promise.withResolvers<void>();
+  const { server, port } = await serve(t, async (body) => {
+    begun.resolve();
+    await decided.promise;
+    return { status: 200, body: { echo: body } };
+  });
+  const answered = post(port, '1', new Agent({ keepAlive: true }));
+  await begun.promise;
+  server.close();
+  server.closeIdleConnections();
+  const closed = once(server, 'close');
+  decided.resolve();
+  assert.equal(await answered, '200 {"echo":1}');
+  await closed;
+  await assert.rejects(post(port, '2'), { code: 'ECONNREFUSED' });
 });
 
 test('half-sent reviews of one address take so much memory and no more, and give it back', async (t) => {

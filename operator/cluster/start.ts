@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
+import type { KeyName } from '../../core/key.ts';
 import type { Broker } from '../broker/broker.ts';
 import { keepCertificate } from '../certificates/serve.ts';
 import type { Authority } from '../certificates/types.ts';
@@ -205,9 +206,15 @@ function hostOf(broker: Broker, sessions: Sessions): PolicyHost {
     token: broker.token,
     document: (key) => broker.live()?.documents.get(key) ?? null,
     list: broker.desk.list,
-    activeProxies: sessions.activeByKey,
+    activeProxies: () => sessions.activeByKey(keysOfGateways(broker)),
     rotate: (key, overlapMs, actor) => void broker.desk.rotate(key, overlapMs, actor),
   };
+}
+
+function keysOfGateways(broker: Broker): readonly KeyName[] {
+  const live = broker.live();
+  if (live === null) return [];
+  return [...live.specs].flatMap(([key, { delivery }]) => (delivery.includes('Gateway') && live.documents.has(key) ? [key] : []));
 }
 
 function countBy(words: readonly string[]): ReadonlyMap<string, number> {

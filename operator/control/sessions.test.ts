@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { before, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
 import { WebSocket } from 'ws';
 import { type ControlPort, ControlUnavailable, type Push, type Snapshot } from '../../core/control.ts';
 import type { KeyName } from '../../core/key.ts';
@@ -171,12 +172,28 @@ test('a proxy learns its name, is told the state and each change, and counts for
   port.push(snapshot(2));
   await until('both states came', () => seen.join() === '1,2');
   assert.deepEqual(session.state(), { kind: 'connected' });
-  assert.deepEqual([...sessions.activeByKey()], [[bot, 1]]);
+  assert.deepEqual([...sessions.activeByKey([])], [[bot, 1]]);
   assert.deepEqual([...sessions.instances()], ['pod-1']);
   session.close();
   await until('the session ended', () => sessions.count() === 0);
   assert.deepEqual(log, ['opened pod-1', 'closed left']);
   assert.equal(port.watchers, 0);
+});
+
+test('a gateway counts for each key that gateways serve, next to the sidecars of that key', async (t) => {
+  const { connect, outcomes, sessions } = await createWorld(t);
+  for (const instance of ['gateway-1', 'gateway-2']) outcomes.set(instance, { kind: 'gateway', instance });
+  const proxies = ['token-1', 'gateway-1', 'gateway-2'].map((token) => connect({ readToken: async () => token }));
+  await Promise.all(proxies.map(({ instance }) => instance));
+  const other = 'agents/other' as KeyName;
+  assert.deepEqual(
+    [...sessions.activeByKey([bot, other])],
+    [
+      [bot, 3],
+      [other, 2],
+    ],
+  );
+  assert.deepEqual([...sessions.activeByKey([])], [[bot, 1]]);
 });
 
 test('after a restart of the operator the session goes on, and every watch is told the whole state again', async (t) => {
@@ -261,6 +278,17 @@ test('a Pod that drifts loses its session and what it held at once, and the log 
   await until('it is served again', () => seen.join() === '1,none,1');
 });
 
+test('a Pod that is not as injected when its proxy says hello is counted, and the log names it and where it differs', async (t) => {
+  const lines: string[] = [];
+  const logger = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) });
+  const { connect, outcomes, log } = await createWorld(t, { logger });
+  outcomes.set('token-1', drifted);
+  const session = connect();
+  await until('it was refused', () => session.state().kind === 'refused');
+  assert.equal(log[0], 'refused pod_drifted');
+  assert.match(lines[0] ?? '', /Pod agents\/agent-1 is not as it was injected: \/spec\/hostPID/);
+});
+
 test('a Pod that changed in nothing that matters keeps its session; one whose key is another says hello anew', async (t) => {
   const { connect, outcomes, sessions, log } = await createWorld(t);
   await connect().instance;
@@ -271,7 +299,7 @@ test('a Pod that changed in nothing that matters keeps its session; one whose ke
   assert.deepEqual(log, ['opened pod-1']);
   outcomes.set('token-1', sidecar('pod-1', 'agents/other'));
   sessions.podChanged(changed);
-  await until('it serves the other key', () => sessions.activeByKey().has('agents/other' as KeyName));
+  await until('it serves the other key', () => sessions.activeByKey([]).has('agents/other' as KeyName));
   assert.deepEqual(log, ['opened pod-1', 'closed renew', 'opened pod-1']);
 });
 

@@ -44,8 +44,8 @@ export interface SessionsOptions {
 /** The proxies that this replica serves. */
 export interface Sessions {
   count(): number;
-  /** Sidecars by the key that they serve. */
-  activeByKey(): ReadonlyMap<KeyName, number>;
+  /** Proxies by the key that they serve: each sidecar its own, each gateway all of `ofGateways`. */
+  activeByKey(ofGateways: Iterable<KeyName>): ReadonlyMap<KeyName, number>;
   /** Uids of the Pods that have a session. */
   instances(): Iterable<string>;
   /** A watch saw a Pod: its session ends where it is entitled to it no longer. */
@@ -148,7 +148,7 @@ export function serveSessions(options: SessionsOptions): Sessions {
   server.on('upgrade', upgrade);
   return {
     count: () => sessions.size,
-    activeByKey: () => countByKey(sessions.values()),
+    activeByKey: (ofGateways) => countByKey([...sessions.values()], ofGateways),
     instances: () => sessions.keys(),
     podChanged(pod) {
       const { uid = '' } = pod.metadata;
@@ -195,8 +195,10 @@ function turnAway(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }
 
-function countByKey(sessions: Iterable<Session>): ReadonlyMap<KeyName, number> {
+function countByKey(sessions: readonly Session[], ofGateways: Iterable<KeyName>): ReadonlyMap<KeyName, number> {
   const counts = new Map<KeyName, number>();
+  const gateways = sessions.filter(({ scope }) => scope.kind === 'gateway').length;
+  if (gateways > 0) for (const key of ofGateways) counts.set(key, gateways);
   for (const { scope } of sessions) if (scope.kind === 'sidecar') counts.set(scope.key, (counts.get(scope.key) ?? 0) + 1);
   return counts;
 }
