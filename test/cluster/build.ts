@@ -3,8 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type CacheEntry, cached, cacheRoot } from './cache.ts';
-import { createFolder } from './folder.ts';
+import { type CacheEntry, cached } from './cache.ts';
 import { run } from './run.ts';
 
 const components = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-scheduler', 'kube-proxy', 'kubelet'] as const;
@@ -37,7 +36,7 @@ export async function buildPause(): Promise<string> {
     name: 'pause',
     inputs: [source, goVersion()],
     duration: 'some seconds',
-    make: (into) => goBuild(moduleFolder, ['-o', join(into, 'pause'), pauseSource]),
+    make: (into) => goBuild(moduleFolder, into, ['-o', join(into, 'pause'), pauseSource]),
   });
   return join(folder, 'pause');
 }
@@ -50,7 +49,7 @@ function kubernetesEntry(): CacheEntry {
     inputs: [...files, ...flags, goVersion()],
     duration: 'about six minutes on two cores',
     make: async (folder) => {
-      await goBuild(moduleFolder, [...flags, '-o', join(folder, 'kubernetes'), '.']);
+      await goBuild(moduleFolder, folder, [...flags, '-o', join(folder, 'kubernetes'), '.']);
       for (const component of components) await symlink('kubernetes', join(folder, component));
     },
   };
@@ -71,15 +70,12 @@ function linkerFlags(goModule: string): string {
   return ['-s -w', ...Object.entries(values).map(([name, value]) => `-X k8s.io/component-base/version.${name}=${value}`)].join(' ');
 }
 
-/** `go build` in a module's folder, with a build cache of its own, 4 GB for Kubernetes, that is gone afterwards. */
-export async function goBuild(folder: string, args: readonly string[]): Promise<void> {
-  const goCache = await createFolder(cacheRoot());
+/** `go build` in a module's folder. Its build cache, 4 GB for Kubernetes, is beside what it makes, and gone afterwards. */
+export async function goBuild(folder: string, into: string, args: readonly string[]): Promise<void> {
+  const goCache = join(into, '.go');
   const environment = { CGO_ENABLED: '0', GOCACHE: goCache, GOFLAGS: '', GOWORK: 'off' };
-  try {
-    await run('go', ['build', '-buildvcs=false', '-trimpath', ...args], { folder, environment });
-  } finally {
-    await rm(goCache, { recursive: true, force: true });
-  }
+  await run('go', ['build', '-buildvcs=false', '-trimpath', ...args], { folder, environment, timeoutMs: 3_600_000 });
+  await rm(goCache, { recursive: true, force: true });
 }
 
 /** Of the toolchain that this module selects, with its platform. */

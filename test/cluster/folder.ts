@@ -1,17 +1,16 @@
-import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const prefix = 'keyforge-cluster-';
 
-/** A new folder named for this process. Removes those of processes that were killed before they could. */
-export async function createFolder(within: string = tmpdir()): Promise<string> {
-  await mkdir(within, { recursive: true });
-  for (const name of await readdir(within)) {
+/** A new temporary folder named for this process. Removes those of processes that were killed before they could. */
+export async function createFolder(): Promise<string> {
+  for (const name of await readdir(tmpdir())) {
     const owner = Number(name.slice(prefix.length).split('-')[0]);
-    if (name.startsWith(prefix) && !isAlive(owner)) await rm(join(within, name), { recursive: true, force: true });
+    if (name.startsWith(prefix) && !isAlive(owner)) await rm(join(tmpdir(), name), { recursive: true, force: true });
   }
-  return mkdtemp(join(within, `${prefix}${process.pid}-`));
+  return mkdtemp(join(tmpdir(), `${prefix}${process.pid}-`));
 }
 
 /** Whether a process of this id runs. */

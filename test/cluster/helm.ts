@@ -15,7 +15,7 @@ export async function helmBinary(): Promise<string> {
     name: 'helm',
     inputs: [...files, ...flags, goVersion],
     duration: 'about two minutes on two cores',
-    make: (into) => goBuild(folder, [...flags, '-o', join(into, 'helm'), 'helm.sh/helm/v4/cmd/helm']),
+    make: (into) => goBuild(folder, into, [...flags, '-o', join(into, 'helm'), 'helm.sh/helm/v4/cmd/helm']),
   });
   return join(built, 'helm');
 }

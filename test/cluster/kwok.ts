@@ -19,7 +19,7 @@ export async function kwokBinary(): Promise<string> {
     name: 'kwok',
     inputs: [...files, ...flags, goVersion],
     duration: 'about two minutes on two cores',
-    make: (into) => goBuild(folder, [...flags, '-o', join(into, 'kwok'), 'sigs.k8s.io/kwok/cmd/kwok']),
+    make: (into) => goBuild(folder, into, [...flags, '-o', join(into, 'kwok'), 'sigs.k8s.io/kwok/cmd/kwok']),
   });
   return join(built, 'kwok');
 }
