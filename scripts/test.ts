@@ -53,9 +53,20 @@ function readCounts(output: string): Counts {
 }
 
 /** Builds Kubernetes and Helm from source, once on this machine, while the other steps run. Where it fails, the tests themselves say so. */
-function buildCluster(): Promise<unknown> {
-  const child = spawn(join(bin, 'node'), [join(root, 'test/cluster/build-all.ts')], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
-  return once(child, 'close');
+function buildCluster(): { readonly done: Promise<unknown>; stop(): void } {
+  const child = spawn(join(bin, 'node'), [join(root, 'test/cluster/build-all.ts')], {
+    cwd: root,
+    // Compilers end with the group; all of it ends with this process, however that ends.
+    detached: true,
+    stdio: ['pipe', 'inherit', 'inherit'],
+    env: { ...process.env, EXIT_WITH_STDIN: '1' },
+  });
+  return {
+    done: once(child, 'close'),
+    stop: () => {
+      if (child.pid !== undefined && child.exitCode === null && child.signalCode === null) process.kill(-child.pid, 'SIGKILL');
+    },
+  };
 }
 
 const cluster = buildCluster();
@@ -63,7 +74,7 @@ let total: Counts = { passed: 0, failed: 0, skipped: 0 };
 for (const step of steps) {
   const startedMs = performance.now();
   process.stdout.write(`\n── ${step.name}: ${step.command.join(' ')}\n`);
-  if (step.needsCluster) await cluster;
+  if (step.needsCluster) await cluster.done;
   const { code, counts } = await run(step);
   total = { passed: total.passed + counts.passed, failed: total.failed + counts.failed, skipped: total.skipped + counts.skipped };
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
@@ -71,6 +82,7 @@ for (const step of steps) {
   if (code !== 0) {
     process.exitCode = 1;
     if (counts.failed === 0) total = { ...total, failed: total.failed + 1 };
+    cluster.stop();
     break;
   }
 }
