@@ -31,6 +31,8 @@ import { findServicesHere } from './service-lookup.ts';
 
 const can = canRunControlPlane();
 const options = { skip: can.ok ? false : can.why, timeout: 300_000 };
+/** Of what starts before them: each part of it may take a minute. */
+const setup = { timeout: 600_000 };
 const names = ['one', 'two', 'three'];
 
 let cp: ControlPlane;
@@ -52,7 +54,7 @@ before(async () => {
   await Promise.all(names.map(startReplica));
   await sendPodsTo(cp, replicas.get('one')?.port ?? 0);
   stopFinding = findServicesHere();
-});
+}, setup);
 
 after(async () => {
   for (const { session } of attached) session.close();

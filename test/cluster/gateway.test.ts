@@ -11,6 +11,8 @@ import { agentsNamespace, startWorld, type World } from './world.ts';
 
 const machine = await canRunPods();
 const chart = join(import.meta.dirname, '..', '..', 'charts', 'keyforge');
+/** The setup may wait for two installs of four minutes each; a hook does not get the time of its suite. */
+const setup = { timeout: 900_000 };
 const outputTokens = 64;
 /** Of the calls below. */
 const boundNano = 1_138_500n;
@@ -40,7 +42,7 @@ describe('the gateway', { skip: machine.ok ? false : machine.why, timeout: 900_0
     assert.equal(replicas.length, 2);
     // A Service leads to its Pods about a second after they are ready.
     await until('the Service leads to them', async () => (await self(gateway, 'vk_nobody')) === 401);
-  });
+  }, setup);
   after(() => world?.close());
 
   async function call(origin: string, token: string): Promise<Outcome> {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -17,6 +18,7 @@ export interface OperatorProcess {
   log(): readonly Readonly<Record<string, unknown>>[];
   /** Resolves once policy is served. */
   ready(): Promise<void>;
+  /** By default with SIGTERM, and waits until it is gone; SIGKILL where that takes over a minute. */
   stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
@@ -60,16 +62,32 @@ export async function startOperatorProcess({
     rest = parts.pop() ?? '';
     for (const line of parts) lines.push(line.startsWith('{') ? JSON.parse(line) : { msg: line });
   });
+  // A test that forgets to stop it still ends, and the operator with it.
+  for (const held of [child, child.stdin as Socket, child.stderr as Socket]) held.unref();
   const exited = once(child, 'exit');
-  const find = async (msg: string): Promise<Readonly<Record<string, unknown>>> => {
-    for (;;) {
+  const hasEnded = (): boolean => child.exitCode !== null || child.signalCode !== null;
+  const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<void> => {
+    if (hasEnded()) return;
+    child.ref();
+    child.kill(signal);
+    const late = setTimeout(() => child.kill('SIGKILL'), 60_000);
+    await exited;
+    clearTimeout(late);
+  };
+  const find = async (msg: string, withinMs = 120_000): Promise<Readonly<Record<string, unknown>>> => {
+    for (const endMs = performance.now() + withinMs; ; await pause(20)) {
       const line = lines.find((each) => each['msg'] === msg);
       if (line !== undefined) return line;
-      if (child.exitCode !== null) throw new Error(`the operator ended: ${lines.map((each) => JSON.stringify(each)).join('\n')}`);
-      await pause(20);
+      if (!hasEnded() && performance.now() < endMs) continue;
+      const how = hasEnded() ? `ended with ${child.exitCode ?? child.signalCode} and` : `within ${withinMs} ms`;
+      const tail = lines.slice(-30).map((each) => JSON.stringify(each));
+      throw new Error(`the operator ${how} did not say '${msg}'; its log ends with:\n${tail.join('\n')}`);
     }
   };
-  const { port, metricsPort } = await find('listening');
+  const { port, metricsPort } = await find('listening').catch(async (error) => {
+    await stop('SIGKILL');
+    throw error;
+  });
   return {
     port: Number(port),
     metricsUrl: `http://127.0.0.1:${metricsPort}`,
@@ -77,10 +95,6 @@ export async function startOperatorProcess({
     process: child,
     log: () => lines,
     ready: async () => void (await find('policy is served')),
-    async stop(signal = 'SIGTERM') {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      child.kill(signal);
-      await exited;
-    },
+    stop,
   };
 }

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { keyObject, poolObject, secretObject } from '../../operator/controllers/bench.fixture.ts';
 import { canRunControlPlane } from './build.ts';
@@ -27,14 +30,18 @@ import { findServicesHere } from './service-lookup.ts';
 
 const can = canRunControlPlane();
 const options = { skip: can.ok ? false : can.why, timeout: 300_000 };
+/** Of what starts before them: each part of it may take a minute. */
+const setup = { timeout: 600_000 };
 
 let cp: ControlPlane;
+let folder: string;
 let operator: OperatorProcess;
 let stopFinding: () => void;
 const attached: Attached[] = [];
 
 before(async () => {
   if (!can.ok) return;
+  folder = mkdtempSync(join(tmpdir(), 'keyforge-operator-'));
   cp = await startWorld();
   await cp.createNamespace('agents');
   // Before the operator: it looks after the configuration at once, and then each ten seconds.
@@ -44,18 +51,19 @@ before(async () => {
   await sendPodsTo(cp, operator.port);
   await until('the webhook trusts the operator', async () => (await webhook()).clientConfig.caBundle !== undefined);
   stopFinding = findServicesHere();
-});
+}, setup);
 
 after(async () => {
   for (const { session } of attached) session.close();
   await operator?.stop();
   stopFinding?.();
   await cp?.close();
+  if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 
-function start(dataDir?: string): Promise<OperatorProcess> {
+function start(): Promise<OperatorProcess> {
   const more = ['--proxy-image-digests', proxyDigest];
-  return startOperatorProcess({ kubeconfig: cp.adminKubeconfigPath, namespace: system, more, ...(dataDir !== undefined && { dataDir }) });
+  return startOperatorProcess({ kubeconfig: cp.adminKubeconfigPath, namespace: system, dataDir: folder, more });
 }
 
 async function webhook() {
@@ -251,9 +259,8 @@ test('deleting a key reaches each proxy: revocation', options, async (t) => {
 
 test('a restart keeps every token and writes nothing to the objects of people', options, async () => {
   const before = await snapshotOfKeys();
-  const { dataDir } = operator;
   await operator.stop();
-  operator = await start(dataDir);
+  operator = await start();
   await operator.ready();
   await until('it leads', async () => (await figure(operator.metricsUrl, 'keyforge_operator_leader')) === 1);
   await new Promise((resolve) => setTimeout(resolve, 10_000));

@@ -29,6 +29,8 @@ import { startToll, type Toll } from './toll.ts';
 
 const can = canRunControlPlane();
 const options = { skip: can.ok ? false : can.why, timeout: 300_000 };
+/** Of what starts before them: each part of it may take a minute. */
+const setup = { timeout: 600_000 };
 /** Stands for the minutes that an upgrade of a control plane takes. */
 const outageMs = 20_000;
 
@@ -48,11 +50,12 @@ before(async () => {
   await cp.createNamespace('agents');
   await sendPodsTo(cp, 443);
   toll = await startToll(await cp.kubeconfigFor('the-operator', ['system:masters']));
-  operator = await start();
+  operator = await startOperator();
+  await operator.ready();
   await sendPodsTo(cp, operator.port);
   stopFinding = findServicesHere();
   await until('it leads', async () => (await figure(operator.metricsUrl, 'keyforge_operator_leader')) === 1);
-});
+}, setup);
 
 after(async () => {
   for (const { session } of attached) session.close();
@@ -63,11 +66,9 @@ after(async () => {
   if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
 });
 
-async function start(): Promise<OperatorProcess> {
-  const more = ['--proxy-image-digests', proxyDigest];
-  const started = await startOperatorProcess({ kubeconfig: toll.kubeconfigPath, namespace: system, dataDir: folder, more });
-  await started.ready();
-  return started;
+function startOperator(flags: readonly string[] = []): Promise<OperatorProcess> {
+  const more = ['--proxy-image-digests', proxyDigest, ...flags];
+  return startOperatorProcess({ kubeconfig: toll.kubeconfigPath, namespace: system, dataDir: folder, more });
 }
 
 /** A key with a proxy that is served it. */
@@ -162,8 +163,7 @@ test(
     await remove('deleted-meanwhile');
     await remove('again-meanwhile');
     await cp.apply(keyObject('agents', 'again-meanwhile', onePool));
-    const more = ['--proxy-image-digests', proxyDigest, '--listen', `127.0.0.1:${port}`];
-    operator = await startOperatorProcess({ kubeconfig: toll.kubeconfigPath, namespace: system, dataDir: folder, more });
+    operator = await startOperator(['--listen', `127.0.0.1:${port}`]);
     await doomed.served((keys) => keys.length === 0);
     await until('it is attached again', async () => kept.session.state().kind === 'connected');
     await kept.served(([key]) => key?.hints.join() === `vk_…${token?.slice(-4)}`);

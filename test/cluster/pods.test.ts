@@ -12,12 +12,14 @@ import { agentsNamespace, nanoOf, startWorld, type World } from './world.ts';
 
 const machine = await canRunPods();
 const options = { skip: machine.ok ? false : machine.why, timeout: 300_000 } as const;
+/** An install alone may take four minutes; a hook does not get the time of its tests. */
+const setup = { timeout: 900_000 };
 let world: World;
 const stage: Stage = { options, world: () => world };
 
 before(async () => {
   if (machine.ok) world = await startWorld();
-});
+}, setup);
 after(() => world?.close());
 
 // One world for all; in this order, since what comes later breaks more.

@@ -22,6 +22,8 @@ import { run } from './run.ts';
 
 const can = canRunControlPlane();
 const options = { skip: can.ok ? false : can.why, timeout: 300_000 };
+/** Of what starts before them: each part of it may take a minute. */
+const setup = { timeout: 600_000 };
 const root = join(import.meta.dirname, '..', '..');
 const account = `system:serviceaccount:${system}:keyforge-operator`;
 /** Of the pools: not the operator's own. */
@@ -64,7 +66,7 @@ before(async () => {
   kubeconfig = await cp.kubeconfigFor(account, groups);
   operator = await startOperatorProcess({ kubeconfig, namespace: system, dataDir: folder, more: ['--pool-namespaces', platform] });
   await operator.ready();
-});
+}, setup);
 
 after(async () => {
   await operator?.stop();

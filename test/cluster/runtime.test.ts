@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { subscribe } from 'node:diagnostics_channel';
-import { once } from 'node:events';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -16,7 +16,8 @@ import { type ControlPlane, startControlPlane } from './control-plane.ts';
 
 const can = canRunControlPlane();
 const logger = pino({ level: 'silent' });
-const child = new URL('runtime-child.ts', import.meta.url).pathname;
+/** A process that ends with this one. */
+const child = ['--import', join(import.meta.dirname, 'die-with-parent.ts'), join(import.meta.dirname, 'runtime-child.ts')];
 const namespace = 'runtime';
 
 describe('the controller runtime on a real API server', { skip: can.ok ? false : can.why }, () => {
@@ -89,8 +90,10 @@ describe('the controller runtime on a real API server', { skip: can.ok ? false :
     await reflector.close();
   });
 
-  test('of three processes one leads; stopped or killed, another leads only after the Lease ran out', async () => {
+  test('of three processes one leads; stopped or killed, another leads only after the Lease ran out', async (t) => {
     const all = ['one', 'two', 'three'].map((identity) => candidate(plane.adminKubeconfigPath, identity));
+    // Stopped ones too.
+    t.after(() => all.map(({ process }) => process.kill('SIGKILL')));
     const leaderBut = async (but: readonly Candidate[]): Promise<Candidate> => {
       const others = all.filter((each) => !but.includes(each));
       await until(() => others.some(({ ledAtMs }) => ledAtMs.length > 0), 60_000);
@@ -121,9 +124,7 @@ describe('the controller runtime on a real API server', { skip: can.ok ? false :
     await until(() => last.ledAtMs.length > 0, 60_000);
     assert.ok((last.ledAtMs[0] ?? 0) - closedMs < 6_000, 'a Lease handed back is taken before it would run out');
     last.process.kill('SIGTERM');
-    await Promise.all(
-      all.filter(({ process }) => process.exitCode === null && process.signalCode === null).map(({ process }) => once(process, 'exit')),
-    );
+    await until(() => all.every(({ process }) => process.exitCode !== null || process.signalCode !== null));
   });
 
   test('a metadata-only cache does not grow by what foreign Secrets hold: 1,000 of 100 kB', async (t) => {
@@ -135,7 +136,10 @@ describe('the controller runtime on a real API server', { skip: can.ok ? false :
       }
     };
     await Promise.all([create(), create(), create(), create()]);
-    const { stdout } = await promisify(execFile)(process.execPath, [child, 'cache', plane.adminKubeconfigPath]);
+    const { stdout } = await promisify(execFile)(process.execPath, [...child, 'cache', plane.adminKubeconfigPath], {
+      timeout: 120_000,
+      killSignal: 'SIGKILL',
+    });
     const { grownBytes, objects } = JSON.parse(stdout) as { readonly grownBytes: number; readonly objects: number };
     assert.ok(objects >= 1_000);
     t.diagnostic(`grew by ${grownBytes} bytes`);
@@ -151,7 +155,7 @@ interface Candidate {
 }
 
 function candidate(kubeconfig: string, identity: string): Candidate {
-  const process = spawn(globalThis.process.execPath, [child, 'elect', kubeconfig, identity], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const process = spawn(globalThis.process.execPath, [...child, 'elect', kubeconfig, identity], { stdio: ['pipe', 'pipe', 'inherit'] });
   const state: Candidate = { process, ledAtMs: [], actedAtMs: [], stops: 0 };
   createInterface({ input: process.stdout }).on('line', (line) => {
     const [what, ms] = line.split(' ');
