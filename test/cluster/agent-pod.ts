@@ -22,7 +22,7 @@ export type Outcome =
 /** The first call that was refused, and when its answer came. */
 export type Refusal = Extract<Outcome, { ok: false }> & { readonly atMs: number };
 
-/** An agent's Pod that serves; drives it from the test. */
+/** An agent's Pod that serves; drives it from the test. What takes over two minutes rejects. */
 export interface Agent {
   readonly pod: string;
   readonly ip: string;
@@ -79,7 +79,11 @@ export const restricted: object = {
 /** The agent in a Pod that is ready. */
 export function agentAt(pod: string, ip: string): Agent {
   const post = (path: string, body?: Ask): Promise<Response> =>
-    fetch(`http://${ip}:8080${path}`, { method: 'POST', ...(body !== undefined && { body: JSON.stringify(body) }) });
+    fetch(`http://${ip}:8080${path}`, {
+      method: 'POST',
+      signal: AbortSignal.timeout(120_000),
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
   return {
     pod,
     ip,

@@ -64,7 +64,7 @@ function startLoad(ask: Ask): void {
 
 /** Calls every few milliseconds: sends the headers once a call was served, the body once one was refused. */
 async function pollUntilRefused(ask: Ask, response: ServerResponse): Promise<void> {
-  for (;;) {
+  while (!response.closed) {
     const outcome = await call({ ...ask, retries: 0 });
     if (outcome.ok && !response.headersSent) response.writeHead(200).flushHeaders();
     if (!outcome.ok && response.headersSent) {

@@ -7,7 +7,7 @@ import { createFolder } from './folder.ts';
 import { createNamespaces, type NodeNamespaces } from './network.ts';
 import { startNode } from './node.ts';
 import { once } from './once.ts';
-import { nodePackages } from './packages.ts';
+import { nodeEnvironment, nodePackages } from './packages.ts';
 import { type NodeProcess, readProcesses } from './processes.ts';
 import { run } from './run.ts';
 
@@ -39,10 +39,20 @@ export async function canRunPods(): Promise<{ readonly ok: true } | { readonly o
   if (!(await succeeds('unshare', ['--net', '--mount', '--pid', '--fork', 'sh', '-c', probe]))) {
     return { ok: false, why: 'this process may not make namespaces, interfaces and mounts: run it as a privileged root' };
   }
-  return nodePackages().then(
-    () => ({ ok: true }),
-    (error: Error) => ({ ok: false, why: `the packages of a node cannot be had: ${error.message}` }),
-  );
+  const groups = 'cd /sys/fs/cgroup; test -e cgroup.controllers || cd memory; rmdir "$(mktemp -d "$PWD/keyforge-XXXXXX")"';
+  if (!(await succeeds('sh', ['-ec', groups]))) {
+    return { ok: false, why: 'this process may not make control groups in /sys/fs/cgroup: run it where that is writable' };
+  }
+  try {
+    const packages = await nodePackages();
+    // What kube-proxy needs of the kernel.
+    const rule = 'add rule ip probe probe fib daddr type local masquerade';
+    const rules = `add table ip probe; add chain ip probe probe { type nat hook postrouting priority 100; }; ${rule}`;
+    if (await succeeds('unshare', ['--net', 'env', ...nodeEnvironment(packages), 'nft', rules])) return { ok: true };
+    return { ok: false, why: 'the kernel lacks nftables, or what Services need of it: nf_tables, nft_nat, nft_masq, nft_fib_ipv4' };
+  } catch (error) {
+    return { ok: false, why: `the packages of a node cannot be had: ${(error as Error).message}` };
+  }
 }
 
 function succeeds(command: string, args: readonly string[]): Promise<boolean> {

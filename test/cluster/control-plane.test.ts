@@ -6,7 +6,6 @@ import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { setTimeout as pause } from 'node:timers/promises';
 import { canRunControlPlane } from './build.ts';
 import { type Cluster, canRunPods, startCluster } from './cluster.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
@@ -33,9 +32,9 @@ test('a control plane', { skip: plane.ok ? false : plane.why }, async (t) => {
     await cp.createNamespace('agents', { team: 'ml' });
     const { body } = await cp.client.request('GET', '/api/v1/namespaces/agents');
     assert.equal(body.metadata.labels.team, 'ml');
-    for (let status = 0; status !== 200; await pause(20)) {
-      status = (await cp.client.request('GET', '/api/v1/namespaces/agents/configmaps/kube-root-ca.crt')).status;
-    }
+    await until('the root certificate is there', async () => {
+      return (await cp.client.request('GET', '/api/v1/namespaces/agents/configmaps/kube-root-ca.crt')).status === 200;
+    });
   });
 
   await t.test('lets nobody do what RBAC does not give', async () => {
@@ -81,13 +80,15 @@ test('a test that is killed leaves no process behind', { skip: plane.ok ? false 
   );
 });
 
-test('a cluster', { skip: pods.ok ? false : pods.why }, async (t) => {
+/** Each part of a node may take a minute. */
+const setup = { timeout: 600_000 };
+
+test('a cluster', { skip: pods.ok ? false : pods.why, timeout: 900_000 }, async (t) => {
   let cluster: Cluster;
   t.before(async () => {
     cluster = await startCluster();
     const server = `
-      import { once } from 'node:events';
-import { createServer } from 'node:http';
+      import { createServer } from 'node:http';
       console.log('serving');
       createServer(async (request, response) => {
         const answer = await fetch('http://${cluster.hostAddress}:' + request.url.slice(1));
@@ -99,7 +100,7 @@ import { createServer } from 'node:http';
     await cluster.createNamespace('agents');
     await cluster.apply(serverManifests);
     await untilRunning(cluster);
-  });
+  }, setup);
   t.after(() => cluster.close());
 
   await t.test('runs a pod that is reached by its Service, and that reaches the test', async () => {

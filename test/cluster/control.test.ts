@@ -17,6 +17,7 @@ import type { KubeClient } from '../../operator/kube/types.ts';
 import { connectOperator } from '../../proxy/state/session.ts';
 import { canRunControlPlane } from './build.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { until } from './operator-world.ts';
 
 const can = canRunControlPlane();
 const options = { skip: can.ok ? false : can.why };
@@ -182,21 +183,18 @@ test('a debug container ends the session of a running proxy, and names the provi
     server.close();
   });
   const states: number[] = [];
-  const revoked = new Promise<void>((resolve) => {
-    session.watch((push) => {
-      if (push.kind === 'snapshot') states.push(push.credentials.length);
-      if (states.at(-1) === 0) resolve();
-    });
+  session.watch((push) => {
+    if (push.kind === 'snapshot') states.push(push.credentials.length);
   });
   assert.equal(await session.instance, uid);
-  while (states.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  await until('it has its state', async () => states.length > 0);
   const debug = { name: 'debugger', image: 'busybox', targetContainerName: 'keyforge-proxy', terminationMessagePolicy: 'File' };
   const type = 'application/strategic-merge-patch+json';
   const path = '/api/v1/namespaces/agents/pods/four/ephemeralcontainers';
   const { status } = await cp.client.request('PATCH', path, { spec: { ephemeralContainers: [debug] } }, type);
   assert.equal(status, 200);
   sessions.podChanged((await kube.get(pods, { namespace: 'agents', name: 'four' })) as Pod);
-  await revoked;
+  await until('its credentials are taken away', async () => states.at(-1) === 0);
   assert.deepEqual(states, [1, 0]);
   assert.deepEqual(rotate, ['p/openai a']);
   assert.deepEqual([...new Set(refusals)], ['pod_drifted']);

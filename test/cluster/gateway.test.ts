@@ -79,7 +79,9 @@ describe('the gateway', { skip: machine.ok ? false : machine.why, timeout: 900_0
   /** Calls over the Service and both replicas, twenty at a time, until two rounds in a row serve nothing. */
   async function exhaust(token: string): Promise<readonly Outcome[]> {
     const outcomes: Outcome[] = [];
+    const endMs = performance.now() + 120_000;
     for (let barren = 0; barren < 2; ) {
+      assert.ok(performance.now() < endMs, `still served after ${outcomes.length} calls in two minutes`);
       const origins = Array.from({ length: 20 }, (_, index) => [gateway, ...replicas][index % 3] ?? gateway);
       const round = await Promise.all(origins.map((origin) => call(origin, token)));
       outcomes.push(...round);
@@ -163,18 +165,16 @@ describe('the gateway', { skip: machine.ok ? false : machine.why, timeout: 900_0
     for (const origin of replicas) assert.equal((await call(origin, next)).status, 200);
   });
 
-  test('a deleted key is dead at both replicas in under a second', async (t) => {
+  test('a deleted key is dead at both replicas within 5 s', async (t) => {
     const token = await served('killed', {});
     const startedMs = performance.now();
     await world.cluster.client.request('DELETE', keyPath(agentsNamespace, 'killed'));
     const deaths = replicas.map(async (origin) => {
-      for (; ; await pause(5)) if ((await self(origin, token)) === 401) return performance.now() - startedMs;
-    });
-    for (const tookMs of await Promise.all(deaths)) {
-      t.diagnostic(`dead after ${Math.round(tookMs)} ms`);
       // A busy machine is given more than users are promised.
-      assert.ok(tookMs < 5_000, `${tookMs} ms`);
-    }
+      await until(`${origin} refuses it`, async () => (await self(origin, token)) === 401, 5_000);
+      return performance.now() - startedMs;
+    });
+    for (const tookMs of await Promise.all(deaths)) t.diagnostic(`dead after ${Math.round(tookMs)} ms`);
   });
 
   test('what both replicas recorded verifies, beside the running operator', async () => {

@@ -203,9 +203,11 @@ for (const [kind, apiVersion, body] of [
     { schedule: '@every 1s', jobTemplate: { spec: { template: { ...template, spec: { ...template.spec, restartPolicy: 'Never' } } } } },
   ],
 ] as const) {
-  test(`the Pod of a ${kind} is injected without drift`, options, async () => {
+  test(`the Pod of a ${kind} is injected without drift`, options, async (t) => {
     const ns = await namespace(`inject-${kind.toLowerCase()}`);
     await cp.apply({ apiVersion, kind, metadata: { name: 'agent', namespace: ns }, spec: body });
+    // A CronJob would go on to make a Job a second.
+    t.after(() => cp.client.request('DELETE', `/apis/${apiVersion}/namespaces/${ns}/${kind.toLowerCase()}s/agent`));
     assert.deepEqual(drift(await firstPod(ns), settings), []);
   });
 }

@@ -1,5 +1,6 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { cacheRoot } from './cache.ts';
 import { startProcess } from './component.ts';
 import { exists } from './folder.ts';
 import { run } from './run.ts';
@@ -27,7 +28,7 @@ export async function createNamespaces(folder: string, logsFolder: string): Prom
   const flags = ['--net', '--mount', '--propagation', 'private', '--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc'];
   const script = join(import.meta.dirname, 'node.sh');
   await mkdir(logsFolder, { recursive: true });
-  const holder = await startProcess('unshare', [...flags, 'sh', script, folder], join(logsFolder, 'node.log'));
+  const holder = await startProcess('unshare', [...flags, 'sh', script, folder, cacheRoot()], join(logsFolder, 'node.log'));
   try {
     await holder.until(() => exists(join(folder, 'prepared')));
     const pid = Number((await readFile(`/proc/${holder.pid}/task/${holder.pid}/children`, 'utf8')).trim());
@@ -49,8 +50,9 @@ async function connect(pid: number): Promise<Pick<NodeNamespaces, 'hostAddress' 
       if (String(error).includes('File exists')) continue;
       throw error;
     }
-    const [hostAddress, nodeAddress] = [`10.79.${number}.1`, `10.79.${number}.2`];
-    const [podRange, serviceRange] = [`10.78.${number}.0/24`, `10.96.${number}.0/24`];
+    // RFC 2544's range for benchmarks: the routes below are this whole machine's, and 10.96.0.10 may be its DNS.
+    const [podRange, serviceRange] = [`198.19.${number}.0/24`, `198.18.${number}.0/25`];
+    const [hostAddress, nodeAddress] = [`198.18.${number}.129`, `198.18.${number}.130`];
     await run('ip', ['address', 'add', `${hostAddress}/30`, 'dev', outside]);
     await run('ip', ['link', 'set', outside, 'up']);
     // Services are answered by the node's own rules; the route only gets a packet as far as them.

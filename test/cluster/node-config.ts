@@ -30,6 +30,8 @@ state = "${join(places.folder, 'containerd', 'state')}"
   address = "${socket}"
 [ttrpc]
   address = "${socket}.ttrpc"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "${join(places.folder, 'containerd', 'opt')}"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "${pauseImage}"
   restrict_oom_score_adj = true

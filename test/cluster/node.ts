@@ -1,5 +1,5 @@
 import { mkdir, statfs, writeFile } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { buildKubernetes, buildPause } from './build.ts';
 import { type Component, startProcess } from './component.ts';
 import type { ControlPlane } from './control-plane.ts';
@@ -8,7 +8,7 @@ import { fileImage } from './image.ts';
 import { kubeconfig } from './kubeconfig.ts';
 import type { NodeNamespaces } from './network.ts';
 import { cniConfig, containerdSocket, containerdToml, kubeletConfig, type NodePlaces, pauseImage } from './node-config.ts';
-import { type NodePackages, nodePackages } from './packages.ts';
+import { nodeEnvironment, nodePackages } from './packages.ts';
 import { run } from './run.ts';
 
 /** A running node: containerd, kubelet and kube-proxy in namespaces of their own. */
@@ -30,12 +30,15 @@ export async function startNode(plane: ControlPlane, namespaces: NodeNamespaces)
   const kubeconfigPath = await writeFiles(plane, places);
   const start = (command: string, args: readonly string[]): Promise<Component> => {
     const name = command.split('/').at(-1);
-    return startProcess(...namespaces.enter('env', [...environment(packages), command, ...args]), join(plane.logsFolder, `${name}.log`));
+    return startProcess(
+      ...namespaces.enter('env', [...nodeEnvironment(packages), command, ...args]),
+      join(plane.logsFolder, `${name}.log`),
+    );
   };
   const ctr = (args: readonly string[]): Promise<string> =>
     run(
       ...namespaces.enter('env', [
-        ...environment(packages),
+        ...nodeEnvironment(packages),
         'ctr',
         '--address',
         containerdSocket(folder),
@@ -71,10 +74,6 @@ export async function startNode(plane: ControlPlane, namespaces: NodeNamespaces)
   ]);
   await kubelet.until(() => isReady(plane));
   return { importImage };
-}
-
-function environment({ binFolders, libraryFolder }: NodePackages): readonly string[] {
-  return [`PATH=${[...binFolders, process.env['PATH'] ?? ''].join(delimiter)}`, `LD_LIBRARY_PATH=${libraryFolder}`];
 }
 
 /** Gives the path of the kubelet's kubeconfig. */

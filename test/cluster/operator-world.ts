@@ -103,7 +103,7 @@ export async function tokenOf(cp: ControlPlane, { namespace, name, uid }: Runnin
 /** A proxy of the Pod: its session, and the tokens that it was last told to let through with when it heard that. */
 export interface Attached {
   readonly session: Session;
-  /** Resolves to the time when what is served comes true for `isIt`. */
+  /** Resolves to the time when what is served comes true for `isIt`; rejects with what is where that takes over two minutes. */
   served(isIt: (keys: readonly ServedHints[], credentials: number) => boolean): Promise<number>;
 }
 
@@ -135,9 +135,14 @@ export async function attach(cp: ControlPlane, pod: RunningPod, port: number): P
   return {
     session,
     served: (isIt) =>
-      new Promise((resolve) => {
+      new Promise((resolve, reject) => {
+        const late = setTimeout(() => {
+          waiting.delete(look);
+          reject(new Error(`not within two minutes: the proxy of ${pod.name} is served what was expected, but ${JSON.stringify(last)}`));
+        }, 120_000);
         const look = (): void => {
           if (last === null || !isIt(last.keys, last.credentials)) return;
+          clearTimeout(late);
           waiting.delete(look);
           resolve(last.atMs);
         };

@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { cached } from './cache.ts';
 import { run } from './run.ts';
 
@@ -40,6 +40,11 @@ export async function nodePackages(): Promise<NodePackages> {
     cniFolder: join(folder, 'usr', 'lib', 'cni'),
     libraryFolder: join(folder, 'usr', 'lib', libraries ?? ''),
   };
+}
+
+/** For `env`: its programs first, with their libraries. */
+export function nodeEnvironment({ binFolders, libraryFolder }: NodePackages): readonly string[] {
+  return [`PATH=${[...binFolders, process.env['PATH'] ?? ''].join(delimiter)}`, `LD_LIBRARY_PATH=${libraryFolder}`];
 }
 
 async function download(folder: string): Promise<void> {

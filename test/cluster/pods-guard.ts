@@ -9,7 +9,7 @@ import { agentsNamespace, providerKeys } from './world.ts';
 
 /** Keys are taken away at once, and nobody gets at a proxy or into its place. */
 export function keysAreGuarded({ world: theWorld, options }: Stage): void {
-  test('a key that is suspended or deleted is refused at the sidecar within a second', options, async (t) => {
+  test('a key that is suspended or deleted is refused at the sidecar within 5 s', options, async (t) => {
     const world = theWorld();
     await world.key('fickle', { limits: [{ window: 'Day', usd: '20.00' }] });
     const fickle = await agentOf(world, 'fickle');
@@ -42,6 +42,7 @@ export function keysAreGuarded({ world: theWorld, options }: Stage): void {
       t.diagnostic(
         `${what} to the first refusal: p50 ${quantile(numbers, 0.5)} ms, p99 ${quantile(numbers, 0.99)} ms of ${numbers.length}`,
       );
+      // A busy machine is given more than users are promised.
       assert.ok(Math.max(...numbers) < 5_000);
     }
   });

@@ -111,10 +111,12 @@ export function agentsLive({ world: theWorld, options }: Stage): void {
       const each = agents.map((one) => one.call({ content: 'spend', times: 12, parallel: 3 }));
       outcomes.push(...(await Promise.all(each)).flat());
       // Whoever found the rest held by others was put off, not refused: it asks until it is.
-      for (let last: Outcome | undefined = outcomes.at(-1); last?.ok || last?.code === 'budget_reserved'; ) {
-        [last] = (await agents[0]?.call({ content: 'spend' })) ?? [];
-        if (last !== undefined) outcomes.push(last);
-      }
+      await until('it is refused for good', async () => {
+        const last = outcomes.at(-1);
+        if (last !== undefined && !last.ok && last.code !== 'budget_reserved') return true;
+        outcomes.push(...((await agents[0]?.call({ content: 'spend' })) ?? []));
+        return false;
+      });
     });
     await untilRecorded(world, 'poor', billed);
     const codes = Object.groupBy(outcomes, (outcome) => (outcome.ok ? 'ok' : `${outcome.status} ${outcome.code}`));

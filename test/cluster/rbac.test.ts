@@ -209,6 +209,6 @@ async function mint(): Promise<string> {
 async function attest(trust: Trust): Promise<void> {
   const socket = new WebSocket(`wss://127.0.0.1:${operator.port}/control`, trust);
   socket.on('open', () => socket.send(helloText(0, token)));
-  const [code] = await once(socket, 'close');
+  const [code] = await once(socket, 'close', { signal: AbortSignal.timeout(60_000) });
   assert.equal(code, closeCodes.refused);
 }
