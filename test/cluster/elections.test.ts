@@ -3,18 +3,22 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { keyObject } from '../../operator/controllers/bench.fixture.ts';
 import { type AuditLog, auditLogOf } from './audit-log.ts';
+import { startBalancer } from './balancer.ts';
 import { canRunControlPlane } from './build.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { type OperatorProcess, startOperatorProcess } from './operator-process.ts';
 import {
   type Attached,
+  agentPod,
   attach,
   figure,
   keyPath,
   onePool,
   proxyDigest,
+  proxyImage,
   type RunningPod,
   read,
   runPod,
@@ -26,6 +30,7 @@ import {
   until,
   untilKey,
 } from './operator-world.ts';
+import { enforcePolicies } from './policies.ts';
 import { findServicesHere } from './service-lookup.ts';
 
 const can = canRunControlPlane();
@@ -164,4 +169,52 @@ test('a replica that comes back follows', options, async () => {
   const pod = await until('a Pod', () => runPod(cp, 'agents', 'orphaned', 'orphaned'));
   await agree(await attachToAll(pod), 'orphaned');
   assert.deepEqual(await leaders(), [leader]);
+});
+
+/** What becomes of a Pod that opts in, under the chart's policies. */
+async function admission(name: string): Promise<string> {
+  const { metadata, spec } = agentPod('orphaned');
+  const { status, body } = await cp.client.request('POST', '/api/v1/namespaces/agents/pods', { metadata: { name, ...metadata }, spec });
+  if (status === 201) return body.spec.initContainers?.[0]?.name === 'keyforge-proxy' ? 'admitted' : `${name} has no proxy`;
+  if (/the webhook keyforge-injector was out of reach/.test(body.message)) return 'refused by the policy';
+  return /try again/.test(body.message) ? 'asked to try again' : `${status} ${body.message}`;
+}
+
+test('while replicas are replaced one by one, a Pod gets its proxy or is refused for now', options, async (t) => {
+  const ports = new Set([...replicas.values()].map(({ port }) => port));
+  const service = await startBalancer(() => [...ports]);
+  t.after(service.close);
+  // Last of all: from here on only kubelets may ask for the tokens of proxies.
+  await enforcePolicies(cp, { image: proxyImage, allowedDigests: [proxyDigest] });
+  await sendPodsTo(cp, service.port, 'Ignore');
+  let probes = 0;
+  await until('Pods come by the balancer', async () => {
+    probes += 1;
+    return (await admission(`probe-${probes}`)) === 'admitted' && service.connections() > 0;
+  });
+  let replacing = true;
+  const asked: Promise<string>[] = [];
+  const creating = (async () => {
+    for (; replacing; await pause(30)) asked.push(admission(`replaced-${asked.length}`).catch(String));
+  })();
+  try {
+    for (const name of names) {
+      const old = replicas.get(name);
+      // As a Service does it: it is asked no more once it is told to end, and again once it is ready.
+      ports.delete(old?.port ?? 0);
+      await old?.stop();
+      await startReplica(name);
+      ports.add(replicas.get(name)?.port ?? 0);
+    }
+  } finally {
+    replacing = false;
+    await creating;
+  }
+  const counts = Object.entries(Object.groupBy(await Promise.all(asked), (outcome) => outcome));
+  t.diagnostic(counts.map(([outcome, all]) => `${outcome}: ${all?.length}`).join(', '));
+  assert.deepEqual(
+    counts.map(([outcome]) => outcome).filter((outcome) => !['refused by the policy', 'asked to try again'].includes(outcome)),
+    ['admitted'],
+  );
+  await until('a leader', async () => (await leaders()).length === 1);
 });

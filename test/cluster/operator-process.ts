@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { proxyImage } from './operator-world.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 
@@ -52,7 +53,7 @@ export async function startOperatorProcess({
     '127.0.0.1:0',
   ];
   const program = ['--import', join(import.meta.dirname, 'die-with-parent.ts'), join(root, 'cli/keyforge.ts'), 'operator'];
-  const child = spawn(process.execPath, [...program, ...flags, '--proxy-image', 'keyforge.dev/keyforge-proxy:test', ...more], {
+  const child = spawn(process.execPath, [...program, ...flags, '--proxy-image', proxyImage, ...more], {
     stdio: ['pipe', 'inherit', 'pipe'],
   });
   const lines: Readonly<Record<string, unknown>>[] = [];

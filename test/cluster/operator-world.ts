@@ -9,6 +9,8 @@ import type { ApiAnswer } from './api-client.ts';
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from './control-plane.ts';
 
 export const system: string = 'keyforge-system';
+/** What Pods of `startOperatorProcess` are injected with. */
+export const proxyImage: string = 'keyforge.dev/keyforge-proxy:test';
 /** Of the proxy image that may run. */
 export const proxyDigest: string = `sha256:${'a'.repeat(64)}`;
 export const onePool: { readonly pools: readonly object[]; readonly limits: readonly object[] } = {
@@ -35,7 +37,7 @@ export async function startWorld(options: ControlPlaneOptions = {}): Promise<Con
 }
 
 /** Sends Pods that opt in to the operator on this port. No caBundle is named: the operator keeps that. */
-export async function sendPodsTo(cp: ControlPlane, port: number): Promise<void> {
+export async function sendPodsTo(cp: ControlPlane, port: number, failurePolicy: 'Fail' | 'Ignore' = 'Fail'): Promise<void> {
   await cp.apply({
     apiVersion: 'admissionregistration.k8s.io/v1',
     kind: 'MutatingWebhookConfiguration',
@@ -47,7 +49,7 @@ export async function sendPodsTo(cp: ControlPlane, port: number): Promise<void> 
         clientConfig: { service: { name: 'keyforge-operator', namespace: system, path: '/inject', port } },
         rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['CREATE'], resources: ['pods'], scope: 'Namespaced' }],
         objectSelector: { matchLabels: { 'keyforge.dev/inject': 'true' } },
-        failurePolicy: 'Fail',
+        failurePolicy,
         reinvocationPolicy: 'IfNeeded',
         sideEffects: 'NoneOnDryRun',
       },
