@@ -21,6 +21,9 @@ import {
 } from './stage.ts';
 import { agentsNamespace, nanoOf, type World } from './world.ts';
 
+/** A proxy holds what it will spend in five times this: longer than an operator is away below, on a busy machine too. */
+const fundingMs = 10_000;
+
 /** What becomes of calls, money and records while parts of KeyForge or the cluster are away. */
 export function agentsOutlastOutages({ world: theWorld, options }: Stage): void {
   test('a proxy, the operator and the API server that are killed in turn lose nothing and overspend nothing', options, async (t) => {
@@ -45,6 +48,7 @@ export function agentsOutlastOutages({ world: theWorld, options }: Stage): void 
     assert.ok(failed(proxy.outcomes).every((outcome) => !outcome.ok && [0, 503].includes(outcome.status)));
 
     const operator = await callUnder(world, steady, async () => {
+      await pause(fundingMs);
       await killContainer(world, systemNamespace, (await operatorPod(world))?.metadata.name ?? '', 'operator');
       await until('the operator is back', async () => {
         const [container] = (await operatorPod(world))?.status.containerStatuses ?? [];
@@ -79,7 +83,7 @@ export function agentsOutlastOutages({ world: theWorld, options }: Stage): void 
       metadata: { ...gated.metadata, name: 'late', namespace: agentsNamespace },
     });
     const load = await steady.load({ content: 'alone' });
-    await pause(2_000);
+    await pause(fundingMs);
     const endingMs = performance.now();
     await scale(world, systemNamespace, 'keyforge-operator', 0);
     await until('the operator is gone', async () => (await operatorPod(world)) === null);
@@ -101,11 +105,56 @@ export function agentsOutlastOutages({ world: theWorld, options }: Stage): void 
     assert.ok(!(await podIsReady(world, 'late')));
     const outcomes = await load.stop();
     t.diagnostic(`${outcomes.length} calls went on, ${Math.round(performance.now() - awayMs)} ms of them without an operator`);
-    assert.deepEqual(failed(outcomes), []);
     const backMs = performance.now();
     await scale(world, systemNamespace, 'keyforge-operator', 1);
     await until('the Pod is ready', async () => await podIsReady(world, 'late'));
     t.diagnostic(`the Pod is ready ${Math.round(performance.now() - backMs)} ms after the operator was asked back`);
+    // Only now: the tests that follow need the operator.
+    assert.deepEqual(failed(outcomes), []);
+  });
+
+  test('a cap of two cents holds while a proxy, the operator and the API server are killed in turn', options, async (t) => {
+    const world = theWorld();
+    const { cluster } = world;
+    const capNano = 20_000_000;
+    await world.key('pinched', { limits: [{ window: 'Total', usd: '0.02' }] });
+    const pinched = await agentOf(world, 'pinched');
+    const estimatedBefore = estimatedNano(world);
+    const outcomes: Outcome[] = [];
+    const killings: Readonly<Record<string, () => Promise<unknown>>> = {
+      proxy: () => killContainer(world, agentsNamespace, pinched.pod, 'keyforge-proxy'),
+      operator: async () => killContainer(world, systemNamespace, (await operatorPod(world))?.metadata.name ?? '', 'operator'),
+      apiServer: () => cluster.stopApiserver().then(() => cluster.startApiserver()),
+    };
+    const billed = await billedNano(world, async () => {
+      for (const kill of Object.values(killings)) {
+        // Some of the budget each time, so that it lasts for all three; the first two are slow, and on their way when it happens.
+        world.provider.rule({ times: 2, conditions: { msPerToken: 150 } });
+        const calls = pinched.call({ content: 'pinch', times: 5, parallel: 2 });
+        await pause(300);
+        await kill();
+        outcomes.push(...(await calls));
+      }
+      await until('the operator is back', async () => (await operatorPod(world))?.status.containerStatuses[0]?.ready);
+      await until(
+        'nothing is left',
+        async () => {
+          outcomes.push(...(await pinched.call({ content: 'pinch', parallel: 4 })));
+          const last = outcomes.at(-1);
+          return last !== undefined && !last.ok && last.code === 'budget_exhausted';
+        },
+        120_000,
+      );
+    });
+    world.provider.clearRules();
+    const estimated = (): number => estimatedNano(world) - estimatedBefore;
+    await until('all is recorded', async () => billed <= nanoOf(world.calls('pinched')) + estimated());
+    const recorded = nanoOf(world.calls('pinched'));
+    t.diagnostic(describeAccount({ outcomes, billed, recorded, estimated: estimated() }));
+    assert.ok(billed <= capNano, `billed ${billed} nano-USD`);
+    assert.ok(recorded + estimated() <= capNano, `recorded ${recorded}, estimated ${estimated()}`);
+    assert.ok(recorded <= billed);
+    assert.ok(outcomes.some(({ ok }) => ok));
   });
 }
 
