@@ -7,7 +7,7 @@ import type { KeyName } from '../../core/key.ts';
 import { openEpoch } from '../collector/epoch.ts';
 import { type CollectorDeps, ingest } from '../collector/ingest.ts';
 import { recordOwn } from '../collector/own.ts';
-import { settleEntry } from '../ledger/settle.ts';
+import { type LedgerNote, settleEntry } from '../ledger/settle.ts';
 import { overdrawn, view } from '../ledger/view.ts';
 import type { Tx } from '../store/types.ts';
 import { createBatch } from './batch.ts';
@@ -45,17 +45,25 @@ export interface Broker extends ControlPort, Retirement {
   close(): void;
 }
 
+/**
+ * What people should hear of: records that do not fit their chain or name money that is not theirs; a provider that billed more
+ * than a call's bound, or an entry that came after its money was closed; money that counts as spent since nobody knows better.
+ */
+export type Alarm = 'entry_refused' | 'overdraft' | 'burned';
+
 export interface BrokerDeps extends Pick<RegistryDeps, 'store' | 'book' | 'random' | 'rootKey' | 'poolProblems' | 'decides'> {
   /** Name of this operator in its own audit stream. */
   readonly instance: string;
   /** Called in the same turn in which a change became durable, before any proxy hears of it. */
   readonly onChange: () => void;
+  /** Once for each; what exactly is in the log. Default: the log is all. */
+  readonly onAlarm?: (alarm: Alarm) => void;
   readonly logger: Logger;
 }
 
 /** The broker over a store. Nothing is served until a policy was adopted. */
 export function createBroker(deps: BrokerDeps): Broker {
-  const { store, logger, random, rootKey, instance } = deps;
+  const { store, logger, random, rootKey, instance, onAlarm = () => {} } = deps;
   const watchers = new Set<(notice: Notice) => void>();
   const push = (notice: Notice): void => {
     for (const listener of [...watchers]) {
@@ -76,7 +84,7 @@ export function createBroker(deps: BrokerDeps): Broker {
     recordOwn(tx, { v: 1, time: new Date(tx.now()).toISOString(), ...event }, { rootKey, instance, random });
   /** Keys of which something was noticed since the last entries were taken in. */
   const alarmed = new Set<KeyName>();
-  const collector: CollectorDeps = { rootKey, instance, random, settle: noted(logger, (key) => void alarmed.add(key)) };
+  const collector: CollectorDeps = { rootKey, instance, random, settle: noted };
   const registry = createRegistry({
     ...deps,
     record,
@@ -90,6 +98,20 @@ export function createBroker(deps: BrokerDeps): Broker {
   const funding = createFunding({ batch, live: registry.live, push });
   const runs = createRuns({ registry, record, logger });
   const upkeep = createUpkeep({ ...deps, registry, record, released: funding.released });
+
+  /** The ledger's settlement; what it noticed is told. */
+  function noted(...[tx, entry, body]: Parameters<CollectorDeps['settle']>): ReturnType<CollectorDeps['settle']> {
+    const notes = settleEntry(tx, entry, body);
+    // The entry's place alone: a log line with its bytes in it cannot be written, and would undo the settlement.
+    const { stream, epoch, seq } = entry;
+    if (notes.length > 0) alarmed.add(body.key);
+    for (const note of notes) {
+      logger.error({ ...note, stream, epoch, seq }, `ledger: ${note.message}`);
+      const alarm = alarmOf(note);
+      if (alarm !== null) onAlarm(alarm);
+    }
+    return notes;
+  }
 
   /** What is held idle beyond a cap on the path of these keys is not to be spent. */
   function recallOverdrawn(of: Iterable<KeyName>): void {
@@ -109,6 +131,7 @@ export function createBroker(deps: BrokerDeps): Broker {
     if (entries === null) throw new RangeError('what was shipped are not whole entries');
     for (const { stream } of entries) check(stream);
     const reply = await batch.run((tx) => ingest(tx, entries, collector));
+    for (const _ of reply.rejected) onAlarm('entry_refused');
     if (givesBack.some((type) => ask.entries.includes(type))) funding.released();
     recallOverdrawn(alarmed);
     alarmed.clear();
@@ -121,7 +144,7 @@ export function createBroker(deps: BrokerDeps): Broker {
     token: registry.token,
     tokens: registry.tokens,
     session: (scope) => scopedPort(scope, { whole: broker, ship, registry, runs, subscribe, hasStream }),
-    ...createRetirement({ registry, record, released: funding.released, logger }),
+    ...createRetirement({ registry, record, released: funding.released, onAlarm, logger }),
     adopt(policy) {
       const problems = registry.adopt(policy);
       // A cluster tells it in conditions, to those who can mend it.
@@ -170,14 +193,8 @@ function hasStream(tx: Tx, key: KeyName, instance: string): boolean {
   return tx.streams.lastEpoch(`${key}@${instance}` as StreamId) !== null;
 }
 
-/** The ledger's settlement, with what it noticed told in the log, and that it did by `alarm`. */
-function noted(logger: Logger, alarm: (key: KeyName) => void): CollectorDeps['settle'] {
-  return (tx, entry, body) => {
-    const notes = settleEntry(tx, entry, body);
-    // The entry's place alone: a log line with its bytes in it cannot be written, and would undo the settlement.
-    const { stream, epoch, seq } = entry;
-    if (notes.length > 0) alarm(body.key);
-    for (const note of notes) logger.error({ ...note, stream, epoch, seq }, `ledger: ${note.message}`);
-    return notes;
-  };
+/** What refuses an entry is told where it is refused. */
+function alarmOf({ kind }: LedgerNote): Alarm | null {
+  if (kind === 'burned') return 'burned';
+  return kind === 'overdraft' || kind === 'spent_after_close' ? 'overdraft' : null;
 }

@@ -8,7 +8,7 @@ import type { KeyName } from '../../core/key.ts';
 import { parseManifests } from '../../core/manifest/parse.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import type { EntryRow, Store } from '../store/types.ts';
-import { type Broker, createBroker } from './broker.ts';
+import { type Alarm, type Broker, createBroker } from './broker.ts';
 import { findCredentials } from './credentials.ts';
 import type { Policy } from './policy.ts';
 import { openTokenFiles, type TokenFiles } from './token-files.ts';
@@ -35,6 +35,8 @@ export interface Bench {
   tokenIds(key: string): readonly string[];
   /** Bodies of the operator's own stream, as `type object`. */
   events(): readonly string[];
+  /** What people should have heard of. */
+  readonly alarms: readonly Alarm[];
   /** Ends broker and store and opens them again on the same folder. Nothing is declared then. */
   restart(): void;
   close(): void;
@@ -65,12 +67,18 @@ export function openBench({ clock = Date.now, poolProblems = 'refuse', folder }:
   const rootKey = Buffer.alloc(32, 7);
   const logger = pino({ level: 'silent' });
   const files = openTokenFiles(join(dir, 'tokens'));
+  const alarms: Alarm[] = [];
   let { store, broker } = start();
 
   function start(): { readonly store: Store; readonly broker: Broker } {
     const opened = openSqliteStore({ path: join(dir, 'keyforge.db'), clock });
     const deps = { store: opened, rootKey, logger, book: () => [], random: randomBytes, instance: 'test', poolProblems } as const;
-    const made: Broker = createBroker({ ...deps, decides: () => bench.decides(), onChange: () => files.sync(made.tokens()) });
+    const made: Broker = createBroker({
+      ...deps,
+      decides: () => bench.decides(),
+      onAlarm: (alarm) => alarms.push(alarm),
+      onChange: () => files.sync(made.tokens()),
+    });
     return { store: opened, broker: made };
   }
 
@@ -87,6 +95,7 @@ export function openBench({ clock = Date.now, poolProblems = 'refuse', folder }:
       return store;
     },
     files,
+    alarms,
     folder: dir,
     decides: () => true,
     declare(keys, uids = {}, more = {}) {

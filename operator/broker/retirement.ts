@@ -25,6 +25,7 @@ export interface RetirementDeps {
   readonly record: RecordEvent;
   /** Called where money may have come back. */
   readonly released: () => void;
+  readonly onAlarm: (alarm: 'burned') => void;
   readonly logger: Logger;
 }
 
@@ -38,7 +39,7 @@ interface Gone {
 }
 
 /** Retirement over the registry. Before the first policy was adopted nothing is retired: who is gone by then a later look finds. */
-export function createRetirement({ registry, record, released, logger }: RetirementDeps): Retirement {
+export function createRetirement({ registry, record, released, onAlarm, logger }: RetirementDeps): Retirement {
   function burn(tx: Tx, row: EpochRow): void {
     const burned = abandon(tx, row.stream, row.epoch);
     if (row.state === 'open') tx.streams.putEpoch({ ...row, state: 'abandoned' });
@@ -49,6 +50,7 @@ export function createRetirement({ registry, record, released, logger }: Retirem
       lastSeq: String(row.lastSeq),
     };
     record(tx, { type: 'epoch_abandoned', object: row.stream, detail });
+    for (const _ of burned) onAlarm('burned');
     logger.warn({ stream: row.stream, epoch: row.epoch, burned: burned.length }, 'a proxy is gone that had not closed its stream');
   }
 

@@ -267,6 +267,31 @@ test(
       bench.events().filter((event) => event.startsWith('epoch_abandoned')),
       ['epoch_abandoned agents/bot@pod-1'],
     );
+    assert.deepEqual(bench.alarms, ['burned']);
+  }),
+);
+
+test(
+  'records that do not fit, and money that a proxy lost with its spool, are alarms',
+  withBench(async (bench) => {
+    bench.declare({ 'agents/bot': { limits: [{ window: 'Total', usd: '0.10' }] } });
+    const port = bench.broker.session(sidecar('pod-1'));
+    await fund(port, bot, 'pod-1');
+    await fund(port, bot, 'pod-1');
+    assert.deepEqual(bench.alarms, ['burned']);
+    const { stream, epoch, nonce } = await port.open({ key: bot, instance: 'pod-1' });
+    const forged = createChain({ stream, epoch, key: Buffer.alloc(32, 1) });
+    const body: ProxyBody = {
+      v: 1,
+      type: 'epoch_open',
+      time: new Date(startMs).toISOString(),
+      key: bot,
+      instance: 'pod-1',
+      nonce,
+      bootId: 'b',
+    };
+    await port.ship({ entries: encodeEntries([forged.append(body, randomBytes)]) });
+    assert.deepEqual(bench.alarms, ['burned', 'entry_refused']);
   }),
 );
 

@@ -13,13 +13,25 @@ const figures: ClusterFigures = {
   staleSeconds: nothing,
   certificateExpiry: () => 0,
   podsWithoutProxy: () => 0,
+  work: () => ({ adoptions: 1, reconciles: 3, failures: 2 }),
 };
 
-test('the refusals that raise an alert are there before the first of them', async () => {
+test('what raises an alert is there before the first of it', async () => {
   const { registry } = createClusterMetrics(figures);
   const text = await registry.metrics();
   for (const refusal of ['pod_drifted', 'image_denied'])
     assert.ok(text.includes(`keyforge_operator_session_refusals_total{refusal="${refusal}"} 0`), refusal);
+  for (const alarm of ['entry_refused', 'overdraft', 'burned'])
+    assert.ok(text.includes(`keyforge_operator_alarms_total{alarm="${alarm}"} 0`), alarm);
+});
+
+test('work and alarms are counted', async () => {
+  const metrics = createClusterMetrics(figures);
+  metrics.countAlarm('burned');
+  await metrics.registry.metrics();
+  const text = await metrics.registry.metrics();
+  for (const line of ['alarms_total{alarm="burned"} 1', 'adoptions_total 1', 'reconciles_total 3', 'reconcile_failures_total 2'])
+    assert.ok(text.includes(`keyforge_operator_${line}\n`), line);
 });
 
 test('scrapes that follow one another read the accounts of all keys once', async (t) => {

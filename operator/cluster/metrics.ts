@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import { Counter, Gauge, Registry } from 'prom-client';
+import type { Alarm } from '../broker/broker.ts';
 import { limitCrowd } from './crowd.ts';
 
 /** Figures that are read at each scrape. */
@@ -16,6 +17,8 @@ export interface ClusterFigures {
   certificateExpiry(): number;
   /** Pods that opted in and run without a proxy. */
   podsWithoutProxy(): number;
+  /** Since the start. */
+  work(): { readonly adoptions: number; readonly reconciles: number; readonly failures: number };
 }
 
 /** The operator's metrics; labels are of closed sets. */
@@ -25,6 +28,7 @@ export interface ClusterMetrics {
   countWarning(reason: string): void;
   countRefusal(refusal: string): void;
   countDrift(): void;
+  countAlarm(alarm: Alarm): void;
 }
 
 /** Makes the registry; gauges ask `figures` at each scrape. */
@@ -39,6 +43,17 @@ export function createClusterMetrics(figures: ClusterFigures): ClusterMetrics {
       registers: [registry],
       collect() {
         this.set(read());
+      },
+    });
+  };
+  const counted = (name: string, help: string, read: () => number): void => {
+    new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.reset();
+        this.inc(read());
       },
     });
   };
@@ -64,11 +79,16 @@ export function createClusterMetrics(figures: ClusterFigures): ClusterMetrics {
   const refusals = counter('keyforge_operator_session_refusals_total', 'Proxies that were not served, by reason', ['refusal']);
   // There from the start: an increase from nothing to one is none that an alert could see.
   for (const refusal of ['pod_drifted', 'image_denied']) refusals.inc({ refusal }, 0);
+  const alarms = counter('keyforge_operator_alarms_total', 'What was noticed of money and records that people should hear of', ['alarm']);
+  for (const alarm of ['entry_refused', 'overdraft', 'burned'] satisfies readonly Alarm[]) alarms.inc({ alarm }, 0);
   const drifts = counter('keyforge_operator_drifts_total', 'Sessions ended because the Pod was no longer as injected', []);
   gauge('keyforge_operator_sessions', 'Proxies attached to this replica', figures.sessions);
   gauge('keyforge_operator_leader', '1 where this replica writes to the Kubernetes API', () => (figures.leads() ? 1 : 0));
   gauge('keyforge_operator_certificate_expiry_timestamp_seconds', 'End of the certificate shown in handshakes', figures.certificateExpiry);
   gauge('keyforge_operator_pods_without_proxy', 'Pods that opted in and run without a proxy', figures.podsWithoutProxy);
+  counted('keyforge_operator_adoptions_total', 'Policies put together from all objects and served', () => figures.work().adoptions);
+  counted('keyforge_operator_reconciles_total', 'Objects looked at', () => figures.work().reconciles);
+  counted('keyforge_operator_reconcile_failures_total', 'Looks at an object that failed, to be tried again', () => figures.work().failures);
   gaugeBy('keyforge_operator_keys', 'Keys by state', 'state', figures.keys);
   gaugeBy('keyforge_operator_problems', 'Objects that are not served as they are written', 'kind', figures.problems);
   gaugeBy('keyforge_operator_cache_stale_seconds', 'Time since the API server last said anything', 'kind', figures.staleSeconds);
@@ -78,6 +98,7 @@ export function createClusterMetrics(figures: ClusterFigures): ClusterMetrics {
     countWarning: (reason) => warnings.inc({ reason }),
     countRefusal: (refusal) => refusals.inc({ refusal }),
     countDrift: () => drifts.inc(),
+    countAlarm: (alarm) => alarms.inc({ alarm }),
   };
 }
 

@@ -43,6 +43,7 @@ export async function startClusterOperator(options: ClusterOptions): Promise<Clu
   const { store, broker } = openState(options, {
     clock,
     decides: () => controllers.decides(),
+    onAlarm: (alarm) => metrics.countAlarm(alarm),
     onChange: () => controllers.requeueAll(),
   });
   const events = createEvents({ client, component: 'keyforge.dev/operator', instance: identity, clock, logger });
@@ -175,6 +176,7 @@ function figuresOf({ broker, authority, elector, sessions, controllers, podWatch
     },
     certificateExpiry: () => authority.leaf().notAfterMs / 1000,
     podsWithoutProxy: () => podWatch().withoutProxy(),
+    work: () => controllers().counters,
   };
 }
 
