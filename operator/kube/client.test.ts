@@ -40,6 +40,14 @@ describe('the client', () => {
     await Promise.all(watches);
   });
 
+  test('a watch tells of an object as large as etcd takes it, each byte of it escaped', async () => {
+    const values = '\u0001'.repeat(1.5 * 1024 * 1024);
+    api.put(secrets, { metadata: at, values });
+    const watching = client.watch(secrets, { resourceVersion: '100', timeoutSeconds: 60 }, AbortSignal.timeout(20_000));
+    const { value } = await watching[Symbol.asyncIterator]().next();
+    assert.equal(value?.type === 'ADDED' && value.object['values'], values);
+  });
+
   test('says who it is and carries the token of the kubeconfig', async () => {
     await client.get(secrets, at);
     assert.match(api.requests[0]?.headers['user-agent'] ?? '', /^keyforge\/\d+\.\d+\.\d+$/);

@@ -3,12 +3,21 @@ import type { Dispatcher } from 'undici';
 import { BodyTooLarge, readBody, readLines } from './body.ts';
 import { type Connection, type ConnectionRequest, openConnection, unreachable } from './connection.ts';
 import { collectionPath, objectPath, writePath } from './paths.ts';
-import { type KubeClient, KubeError, type KubeObject, KubeUnreachable, type Resource, type Scope, type WatchEvent } from './types.ts';
+import {
+  KubeAnswerTooLarge,
+  type KubeClient,
+  KubeError,
+  type KubeObject,
+  KubeUnreachable,
+  type Resource,
+  type Scope,
+  type WatchEvent,
+} from './types.ts';
 
-/** A page of 500 objects of 100 kB each, and some. */
+/** A page of 500 objects of 100 kB each, and some; of larger objects, fewer are asked for. */
 const mostBodyBytes = 64 * 1024 * 1024;
-/** etcd takes objects of 1.5 MB; JSON escapes can double that. */
-const mostEventLength = 8 * 1024 * 1024;
+/** etcd takes objects of 1.5 MiB, and JSON may write each of their bytes as six (`\u003c`). */
+const mostEventLength = 16 * 1024 * 1024;
 const mostMessageLength = 1_000;
 const fieldManager = 'keyforge';
 
@@ -83,7 +92,7 @@ async function callOnce(connection: Connection, request: Call, timeoutMs: number
   const signal = AbortSignal.timeout(timeoutMs);
   const response = await connection.send({ accept: 'application/json', ...request, lane: 'call', signal });
   const text = await readBody(response.body, mostBodyBytes).catch((error) => {
-    throw error instanceof BodyTooLarge ? refusal(request, response, error.message) : unreachable(method, path, error);
+    throw error instanceof BodyTooLarge ? tooLarge(request, error) : unreachable(method, path, error);
   });
   if (response.statusCode < 200 || response.statusCode > 299) throw refusal(request, response, text);
   try {
@@ -115,6 +124,7 @@ async function* watchOnce({ connection, request, resource, timeoutMs, signal, lo
   } catch (error) {
     if (signal.aborted) return;
     if (error instanceof KubeError || error instanceof KubeUnreachable) throw error;
+    if (error instanceof BodyTooLarge) throw tooLarge(request, error);
     logger.debug({ plural: resource.plural, error: (error as Error).name }, 'watch broke off');
     throw unreachable(method, path, error);
   } finally {
@@ -164,6 +174,10 @@ function refusal({ method, path }: Call, { statusCode, headers }: Dispatcher.Res
   const Refusal = absent ? NotFound : KubeError;
   const message = `${method} ${path.split('?', 1)[0]}: ${statusCode} ${what}`;
   return new Refusal(statusCode, status.reason ?? '', message, Number.isNaN(seconds) ? undefined : seconds * 1_000);
+}
+
+function tooLarge({ method, path }: Call, { message }: BodyTooLarge): KubeAnswerTooLarge {
+  return new KubeAnswerTooLarge(200, '', `${method} ${path.split('?', 1)[0]}: the answer is ${message}`);
 }
 
 function parseStatus(text: string): Status {

@@ -70,6 +70,20 @@ describe('the reflector', () => {
     assert.ok(Number(watches()[0]?.query.get('timeoutSeconds')) >= 60);
   });
 
+  test('a page of objects too large to be taken in is asked for again, with half as many', async () => {
+    for (const name of ['a', 'b', 'c', 'd', 'e']) put(name);
+    const text = ' '.repeat(64 * 1024 * 1024 + 1);
+    api.fault = ({ query }) => (Number(query.get('limit')) > 2 ? { status: 200, text } : undefined);
+    await reflect();
+    assert.equal(names(), 'a b c d e');
+    assert.deepEqual(
+      api.requests.slice(0, 4).map(({ query }) => query.get('limit')),
+      ['3', '2', '2', '2'],
+    );
+    put('f');
+    await until(() => told.includes('put f'));
+  });
+
   test('asks the server for metadata alone, and for its own labels alone', async () => {
     api.put(secrets, { metadata: { ...place('ours'), labels: { of: 'us' } }, data: { password: 'x' } });
     put('theirs', { data: { password: 'x' } });

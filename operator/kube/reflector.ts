@@ -2,7 +2,17 @@ import type { Logger } from 'pino';
 import { createBackOff } from './back-off.ts';
 import { createCache } from './cache.ts';
 import { pause } from './pause.ts';
-import { type KubeClient, KubeError, type KubeObject, KubeUnreachable, type ObjectPlace, type Resource, type Scope } from './types.ts';
+import {
+  KubeAnswerTooLarge,
+  type KubeClient,
+  KubeError,
+  type KubeObject,
+  KubeUnreachable,
+  type ListPage,
+  type ObjectPlace,
+  type Resource,
+  type Scope,
+} from './types.ts';
 
 export interface ReflectorOptions {
   readonly client: KubeClient;
@@ -85,17 +95,20 @@ export function createReflector(options: ReflectorOptions): Reflector {
 
   async function list(): Promise<{ readonly objects: readonly KubeObject[]; readonly version: string }> {
     const objects: KubeObject[] = [];
-    let next: string | undefined;
-    let version = '';
+    let limit = pageSize;
+    let page: ListPage | undefined;
     do {
-      const page = await client.list(resource, scope, { limit: pageSize, ...(next !== undefined && { continue: next }) });
-      if (closing.signal.aborted) break;
-      lastContactMs = clock();
-      for (const item of page.items) objects.push(transform(item));
-      version = page.resourceVersion;
-      next = page.continue;
-    } while (next !== undefined);
-    return { objects, version };
+      try {
+        page = await client.list(resource, scope, { limit, ...(page?.continue !== undefined && { continue: page.continue }) });
+        lastContactMs = clock();
+        for (const item of page.items) objects.push(transform(item));
+      } catch (error) {
+        // Whoever may write large objects must not blind us; one alone always fits.
+        if (!(error instanceof KubeAnswerTooLarge) || limit === 1) throw error;
+        limit = Math.ceil(limit / 2);
+      }
+    } while ((page === undefined || page.continue !== undefined) && !closing.signal.aborted);
+    return { objects, version: page?.resourceVersion ?? '' };
   }
 
   async function listAll(): Promise<string> {

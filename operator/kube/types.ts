@@ -67,8 +67,8 @@ export type WatchEvent =
   | { readonly type: 'ERROR'; readonly object: { readonly code?: number; readonly reason?: string; readonly message?: string } };
 
 /**
- * The API server over one pool of connections. Every call rejects with KubeError where the server answered, and with
- * KubeUnreachable where it did not. Nothing is retried here: queue, reflector and elector each know when to.
+ * The API server over one pool of connections. Every call rejects with KubeError where the server answered (KubeAnswerTooLarge
+ * where that was too much to take in), and with KubeUnreachable where it did not. Nothing is retried here: queue, reflector and elector each know when to.
  */
 export interface KubeClient {
   /** Null where there is none. */
@@ -117,6 +117,9 @@ export class KubeError extends Error {
     this.retryAfterMs = retryAfterMs;
   }
 }
+
+/** What it said is more than is taken in at once; a list can be asked for in smaller pages. */
+export class KubeAnswerTooLarge extends KubeError {}
 
 /** No answer: refused, reset, timed out. */
 export class KubeUnreachable extends Error {
