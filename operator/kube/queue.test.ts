@@ -109,6 +109,48 @@ describe('the queue', () => {
     await until(() => done.size === 500);
   });
 
+  test('an API server that refuses every key is asked few times more, and what is new waits for none of that', async () => {
+    let refuses = true;
+    let attempts = 0;
+    const done = new Set<string>();
+    open(
+      async (key) => {
+        attempts += 1;
+        if (refuses && key !== 'new') throw new KubeError(500, 'InternalError', 'etcd is away');
+        done.add(key);
+      },
+      { backOff: { firstMs: 1, mostMs: 4 } },
+    );
+    for (let i = 0; i < 300; i += 1) queue.add(`key-${i}`);
+    const startMs = performance.now();
+    await until(() => attempts >= 400);
+    await sleep(300);
+    const tookMs = performance.now() - startMs;
+    assert.ok(attempts <= 300 + 100 + tookMs / 100 + 1, `${attempts} attempts in ${tookMs} ms`);
+    queue.add('new');
+    await queue.idle();
+    assert.ok(done.has('new'));
+    refuses = false;
+    await until(() => done.size > 5);
+  });
+
+  test('a key that is added and fails again and again does not hold up the retries of others', async () => {
+    let attempts = 0;
+    open(async (key) => {
+      if (key === 'b') attempts += 1;
+      if (key === 'a' || attempts === 1) throw new Error('no');
+    });
+    for (let i = 0; i < 300; i += 1) {
+      queue.add('a');
+      await queue.idle();
+    }
+    const startMs = performance.now();
+    queue.add('b');
+    await until(() => attempts === 2);
+    const tookMs = performance.now() - startMs;
+    assert.ok(tookMs < 5_000, `${tookMs} ms`);
+  });
+
   test('close starts nothing more and waits for what is in work', async () => {
     let ended = false;
     let runs = 0;

@@ -4,6 +4,9 @@ import { KubeUnreachable } from './types.ts';
 
 /** The waits between attempts to reach an API server that is away, for all keys together. */
 const outage: BackOffSteps = { firstMs: 250, mostMs: 10_000 };
+/** Retries of all keys together: so many at once, and then one each so often, as client-go's controllers have it. */
+const retriesAtOnce = 100;
+const retryEveryMs = 100;
 
 export interface QueueOptions {
   /** Brings the world to what `key` asks for, from whatever state it is in. Resolves with when to look again, if ever. */
@@ -33,7 +36,8 @@ export interface Queue {
 /**
  * A key added while in work is worked again after. KubeUnreachable is not held against the key: the whole queue pauses, then
  * tries with one key at a time until one succeeds, so that an API server that is away sees the same few calls however many
- * keys there are.
+ * keys there are. Any other error may be of one key alone and holds up no other; but retries are bounded over all keys, so that
+ * an API server that answers everything with errors is not asked ever more. What is added waits for no retry.
  */
 export function createQueue(options: QueueOptions): Queue {
   const { work, concurrency, logger, onError, random = Math.random } = options;
@@ -43,6 +47,7 @@ export function createQueue(options: QueueOptions): Queue {
   const later = new Map<string, { readonly timer: NodeJS.Timeout; readonly atMs: number }>();
   const failures = new Map<string, BackOff>();
   const away = createBackOff(outage, random);
+  let retriesUntilMs = Number.NEGATIVE_INFINITY;
   let probing = false;
   let pausing: NodeJS.Timeout | undefined;
   let closed = false;
@@ -105,11 +110,19 @@ export function createQueue(options: QueueOptions): Queue {
     } else {
       const backOff = failures.get(key) ?? createBackOff(options.backOff, random);
       failures.set(key, backOff);
-      const delayMs = backOff.next(error);
+      const delayMs = Math.max(backOff.next(error), nextRetryInMs());
       logger.warn({ key, err: error, delayMs }, 'failed; to be tried again');
       addAfter(key, delayMs);
     }
     onError?.(key, error);
+  }
+
+  /** A key that is added before its retry gives that up, so no more are ahead than there are keys that failed. */
+  function nextRetryInMs(): number {
+    const nowMs = performance.now();
+    const spreadMs = Math.max(retriesUntilMs, nowMs - retriesAtOnce * retryEveryMs) + retryEveryMs;
+    retriesUntilMs = Math.min(spreadMs, nowMs + failures.size * retryEveryMs);
+    return Math.max(0, retriesUntilMs - nowMs);
   }
 
   /** Failures of keys that were in work together count as one. */
