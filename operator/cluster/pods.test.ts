@@ -53,6 +53,32 @@ test('sessions hear of whole Pods, those without proxy are counted and told once
   assert.deepEqual(notes, ['NotInjected']);
 });
 
+test('a Pod that left the watch while the API server was away is looked up when that is back', async (t) => {
+  const fake = createFakeKube();
+  const gone: string[] = [];
+  const { metadata } = fake.put(pods, named(injected(agentPod()), 'good', 'Running'));
+  const watch = watchPods({
+    client: fake.client,
+    sessions: { podChanged: () => {}, podGone: (uid) => void gone.push(uid), instances: () => [metadata.uid ?? ''] },
+    retireAllBut: async () => {},
+    events: { emit: () => {}, close: async () => {} },
+    leads: () => true,
+    gateway: null,
+    logger: pino({ level: 'silent' }),
+  });
+  t.after(() => watch.close());
+  await watch.synced;
+  // The watch begins where the list ended.
+  await pause(20);
+  fake.setAway(true);
+  fake.drop(pods, { namespace: 'agents', name: 'good' });
+  await pause(50);
+  assert.deepEqual(gone, []);
+  fake.setAway(false);
+  for (let tries = 0; gone.length === 0 && tries < 4000; tries += 1) await pause(5);
+  assert.deepEqual(gone, [metadata.uid]);
+});
+
 test('a sweep that fails is told in the log, and ends nothing', async (t) => {
   const lines: string[] = [];
   const watch = watchPods({

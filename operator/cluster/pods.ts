@@ -4,6 +4,7 @@ import type { Sessions } from '../control/sessions.ts';
 import { proxyOf } from '../injector/containers.ts';
 import { injectLabel } from '../injector/names.ts';
 import type { Events } from '../kube/events.ts';
+import { createQueue } from '../kube/queue.ts';
 import { createReflector, type Reflector } from '../kube/reflector.ts';
 import { pods } from '../kube/resources.ts';
 import type { KubeClient, KubeObject } from '../kube/types.ts';
@@ -64,12 +65,22 @@ export function watchPods(deps: PodWatchDeps): PodWatch {
   }
 
   /** A Pod also leaves the watch when its label is taken away: then it lives on, and keeps what it has until it drifts. */
-  async function gone({ metadata: { namespace = '', name, uid = '' } }: KubeObject): Promise<void> {
+  const left = createQueue({
+    async work(key) {
+      const [namespace = '', name = '', uid = ''] = key.split('/');
+      const live = await client.get(pods, { namespace, name });
+      if (live?.metadata.uid === uid) sessions.podChanged(live);
+      else sessions.podGone(uid);
+    },
+    concurrency: 4,
+    backOff: { firstMs: 500, mostMs: 60_000 },
+    logger,
+  });
+
+  function gone({ metadata: { namespace = '', name, uid = '' } }: KubeObject): void {
     told.delete(uid);
     lacking.delete(uid);
-    const live = await client.get(pods, { namespace, name });
-    if (live?.metadata.uid === uid) sessions.podChanged(live);
-    else sessions.podGone(uid);
+    left.add(`${namespace}/${name}/${uid}`);
   }
 
   const reflect = (scope: { readonly namespace?: string; readonly labelSelector: string }): Reflector =>
@@ -77,8 +88,7 @@ export function watchPods(deps: PodWatchDeps): PodWatch {
       ...{ client, logger, scope, resource: pods, transform: keep },
       onChange(kind, pod) {
         if (kind === 'put') changed(pod);
-        // Not now, then by the sweep.
-        else gone(pod).catch((error: unknown) => logger.debug({ err: error }, 'a Pod that left the watch could not be looked up'));
+        else gone(pod);
       },
     });
   const reflectors = [reflect({ labelSelector: `${injectLabel}=true` }), ...(deps.gateway === null ? [] : [reflect(deps.gateway)])];
@@ -108,7 +118,7 @@ export function watchPods(deps: PodWatchDeps): PodWatch {
     staleForMs,
     async close() {
       clearInterval(sweeping);
-      await Promise.all(reflectors.map((reflector) => reflector.close()));
+      await Promise.all([...reflectors.map((reflector) => reflector.close()), left.close()]);
     },
   };
 }

@@ -20,6 +20,8 @@ export function createCache(tell: (kind: 'put' | 'gone', object: KubeObject, pre
   let known = '';
 
   function put(key: string, object: KubeObject): void {
+    // The same name, another object: a list shows no deletion between the two.
+    if (objects.get(key)?.metadata.uid !== object.metadata.uid) drop(key);
     const previous = objects.get(key);
     if (previous !== undefined && previous.metadata.resourceVersion === object.metadata.resourceVersion) return;
     objects.set(key, object);

@@ -139,6 +139,26 @@ describe('the reflector', () => {
     });
   }
 
+  test('what was deleted and made again under its name while it was away is told as gone, then as new', async () => {
+    const changes: unknown[] = [];
+    const first = put('a');
+    await reflect({ onChange: (...change) => changes.push(change.map((part) => (typeof part === 'object' ? part.metadata.uid : part))) });
+    await until(() => watches().length === 1);
+    api.fault = faultOnWatch('reset');
+    api.cut();
+    api.drop(secrets, place('a'));
+    const second = put('a');
+    api.compact();
+    api.fault = () => undefined;
+    await until(() => changes.length === 3);
+    assert.deepEqual(changes, [
+      ['put', first.metadata.uid, undefined],
+      ['gone', first.metadata.uid, first.metadata.uid],
+      ['put', second.metadata.uid, undefined],
+    ]);
+    assert.equal(reflector.get(place('a'))?.metadata.uid, second.metadata.uid);
+  });
+
   test('a black hole is left after the silence, and staleness shows it', async () => {
     await reflect({ timings: hasty });
     await until(() => watches().length === 1);

@@ -24,8 +24,9 @@ export interface ReflectorOptions {
    */
   readonly transform?: (object: KubeObject) => KubeObject;
   /**
-   * Synchronous, in the order of the API server. `put`: new or changed (`previous` undefined where new); `gone`: the last state
-   * known, deleted or out of the scope, also where that happened while disconnected. What it throws is logged.
+   * Synchronous, in the order of the API server. `put`: new or changed (`previous` undefined where new, else the same object
+   * before); `gone`: the last state known, deleted or out of the scope, also where that happened while disconnected, and before
+   * another of its name is put. What it throws is logged.
    */
   readonly onChange: (kind: 'put' | 'gone', object: KubeObject, previous: KubeObject | undefined) => void;
   readonly logger: Logger;
