@@ -40,6 +40,14 @@ describe('the client', () => {
     await Promise.all(watches);
   });
 
+  test('a watch that follows another takes over its connection', async () => {
+    for (const _ of [1, 2, 3]) {
+      const events = client.watch(secrets, { resourceVersion: '100', timeoutSeconds: 0 }, AbortSignal.timeout(20_000));
+      for await (const event of events) assert.equal(event.type, 'BOOKMARK');
+    }
+    assert.deepEqual([api.requests.length, api.connections()], [3, 1]);
+  });
+
   test('a watch tells of an object as large as etcd takes it, each byte of it escaped', async () => {
     const values = '\u0001'.repeat(1.5 * 1024 * 1024);
     api.put(secrets, { metadata: at, values });

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Dispatcher } from 'undici';
 import { BodyTooLarge, readBody, readLines } from './body.ts';
@@ -121,6 +122,7 @@ async function* watchOnce({ connection, request, resource, timeoutMs, signal, lo
     if (response.statusCode !== 200) throw refusal(request, response, await readBody(response.body, mostBodyBytes));
     clearTimeout(timer);
     for await (const line of readLines(response.body, mostEventLength)) yield parseEvent(resource, line);
+    await nextTurn(); // by then the pool has the connection back, for the watch that follows
   } catch (error) {
     if (signal.aborted) return;
     if (error instanceof KubeError || error instanceof KubeUnreachable) throw error;

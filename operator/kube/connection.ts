@@ -8,7 +8,10 @@ import { KubeUnreachable } from './types.ts';
 const callConnections = 4;
 /** Certificates and tokens are looked at again after this long, so that rotated files and exec credentials are picked up. */
 const credentialsMs = 10_000;
-/** Dead peers are found in 15 s + 3 × 5 s by TCP alone, also on a watch that has nothing to say. */
+/**
+ * Dead peers are found in 15 s + 3 × 5 s by TCP alone, also on a watch that has nothing to say. A balancer that ends TCP answers the
+ * probes itself: a dead API server behind one is found by the timeout of a call and by the silence of a watch.
+ */
 const keepAlive = { enable: true, initialDelay: 15_000, interval: 5_000, count: 3 };
 
 export interface ConnectionRequest {

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { pino } from 'pino';
 import { connectKube } from './client.ts';
@@ -171,6 +174,36 @@ describe('the reflector', () => {
     api.fault = () => undefined;
     await until(() => told.includes('put a'));
     assert.ok(reflector.staleForMs() < hasty.silenceMs * 0.75);
+    assert.equal(lists(), 1);
+  });
+
+  test('a quiet watch that ends as it was asked to is a sign of life, also where no bookmarks come', async (t) => {
+    const quiet = await startFakeApi({ bookmarkMs: 600_000 });
+    const quietClient = connectKube({ kubeconfig: quiet.kubeconfig, logger });
+    t.after(() => Promise.all([quietClient.close(), quiet.close()]));
+    await reflect({ client: quietClient, timings: { ...timings, watchMs: 1_000, silenceMs: 3_000 }, random: () => 0 });
+    const startMs = performance.now();
+    while (performance.now() - startMs < 4_000) {
+      await sleep(20);
+      assert.ok(reflector.staleForMs() < 2_500, `stale for ${reflector.staleForMs()} ms`);
+    }
+    assert.ok(quiet.requests.length >= 4);
+  });
+
+  test('where a balancer on the way holds the connection open, the silence alone ends it', async (t) => {
+    const relay = await startRelay(api.kubeconfig);
+    const relayed = connectKube({ kubeconfig: api.kubeconfig, logger });
+    t.after(() => Promise.all([relayed.close(), relay.close()]));
+    put('a');
+    await reflect({ client: relayed, timings: hasty });
+    await until(() => watches().length === 1);
+    await hears();
+    relay.swallow();
+    const startMs = performance.now();
+    api.drop(secrets, place('a'));
+    await until(() => told.includes('gone a'));
+    const tookMs = performance.now() - startMs;
+    assert.ok(tookMs > hasty.silenceMs * 0.8 && tookMs < hasty.silenceMs * 2, `${tookMs} ms`);
     assert.equal(lists(), 1);
   });
 
@@ -373,6 +406,36 @@ describe('the reflector', () => {
     assert.equal(api.requests.length, length);
   });
 });
+
+interface Relay {
+  /** What is open stays open and leads nowhere; what is opened from now on goes through. */
+  swallow(): void;
+  close(): Promise<void>;
+}
+
+/** A balancer in front of the API server, which the kubeconfig names from now on. */
+async function startRelay(kubeconfig: string): Promise<Relay> {
+  const text = readFileSync(kubeconfig, 'utf8');
+  const [address = '', port] = /127\.0\.0\.1:(\d+)/.exec(text) ?? [];
+  const sockets = new Set<Socket>();
+  const relay = createServer((near) => {
+    const far = connect(Number(port), '127.0.0.1');
+    for (const socket of [near, far]) sockets.add(socket.on('error', () => undefined));
+    near.pipe(far).pipe(near);
+  });
+  relay.listen(0, '127.0.0.1');
+  await once(relay, 'listening');
+  writeFileSync(kubeconfig, text.replace(address, `127.0.0.1:${(relay.address() as AddressInfo).port}`));
+  return {
+    swallow() {
+      for (const socket of sockets) socket.unpipe().resume();
+    },
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      relay.close();
+    },
+  };
+}
 
 /** Park and Miller's generator. */
 function seeded(seed: number): () => number {

@@ -41,17 +41,21 @@ export interface Timings {
   readonly pageSize: number;
   /** A watch is asked to end after one to two times this long. */
   readonly watchMs: number;
-  /** A watch with no event and no bookmark for this long is dead. API servers send a bookmark about each minute. */
+  /**
+   * A watch with no event, bookmark or end for this long is dead. Over twice `watchMs`: of a quiet kind there may be no
+   * bookmark for minutes (API servers send them where etcd reports progress), so the end is the one sign of life that is sure.
+   */
   readonly silenceMs: number;
   /** A watch that ends sooner counts as a failure. */
   readonly shortMs: number;
   readonly backOff: { readonly firstMs: number; readonly mostMs: number };
 }
 
+/** Short watches, so that one that leads nowhere is left within a minute; they cost the API server less than renewing the Lease does. */
 const standardTimings: Timings = {
   pageSize: 500,
-  watchMs: 300_000,
-  silenceMs: 80_000,
+  watchMs: 25_000,
+  silenceMs: 55_000,
   shortMs: 5_000,
   backOff: { firstMs: 500, mostMs: 10_000 },
 };
@@ -156,6 +160,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
     } finally {
       clearTimeout(timer);
     }
+    if (!signal.aborted) lastContactMs = clock();
     if (silent.signal.aborted) throw new KubeUnreachable(`watch ${resource.plural}: silent for ${silenceMs} ms`);
   }
 
