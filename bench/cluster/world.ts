@@ -57,7 +57,7 @@ export async function openWorld(namespaces: readonly string[]): Promise<World> {
 }
 
 function operatorOf(cp: ControlPlane): World['startOperator'] {
-  return async (dataDir) => {
+  return async (dataDir = join(cp.folder, 'operator-data')) => {
     const certificates = join(cp.folder, 'operator-certificates');
     await mkdir(certificates, { recursive: true });
     // Proxies come by address here, Pods by name.
@@ -68,7 +68,7 @@ function operatorOf(cp: ControlPlane): World['startOperator'] {
     const groups = ['system:serviceaccounts', `system:serviceaccounts:${system}`, 'system:authenticated'];
     const kubeconfig = await cp.kubeconfigFor(account, groups);
     const more = ['--certificate-dir', certificates, '--proxy-image-digests', `sha256:${'a'.repeat(64)}`];
-    const operator = await startOperatorProcess({ kubeconfig, namespace: system, more, ...(dataDir !== undefined && { dataDir }) });
+    const operator = await startOperatorProcess({ kubeconfig, namespace: system, more, dataDir });
     const path = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/keyforge-injector';
     const operation = { op: 'replace', path: '/webhooks/0/clientConfig/service/port', value: operator.port };
     await demand(cp.client, 'PATCH', path, [operation], 'application/json-patch+json');

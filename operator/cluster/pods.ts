@@ -3,6 +3,7 @@ import { hasEnded } from '../control/attest.ts';
 import type { Sessions } from '../control/sessions.ts';
 import { proxyOf } from '../injector/containers.ts';
 import { injectLabel } from '../injector/names.ts';
+import { because } from '../injector/reasons.ts';
 import type { Events } from '../kube/events.ts';
 import { createQueue } from '../kube/queue.ts';
 import { createReflector, type Reflector } from '../kube/reflector.ts';
@@ -59,9 +60,12 @@ export function watchPods(deps: PodWatchDeps): PodWatch {
     else lacking.delete(uid);
     if (!lacking.has(uid) || told.has(uid) || !leads()) return;
     told.add(uid);
-    const note = `the Pod asks for a proxy (label ${injectLabel}) and has none: the webhook was away when it was created; delete the Pod, so that it is created anew`;
-    events.emit(pod, 'Warning', 'NotInjected', note, 'Inject');
-    logger.warn({ namespace: pod.metadata.namespace, pod: pod.metadata.name }, note);
+    const { reason, message } = because(
+      'NotInjected',
+      `the Pod asks for a proxy (label ${injectLabel}) and has none: the webhook was away when it was created; delete the Pod, so that it is created anew`,
+    );
+    events.emit(pod, 'Warning', reason, message, 'Inject');
+    logger.warn({ namespace: pod.metadata.namespace, pod: pod.metadata.name, reason }, message);
   }
 
   /** A Pod also leaves the watch when its label is taken away: then it lives on, and keeps what it has until it drifts. */
