@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { createReflector, type Reflector } from '../kube/reflector.ts';
 import { namespaces, providerPools, secrets, virtualKeys } from '../kube/resources.ts';
 import type { KubeClient, KubeObject, ObjectPlace } from '../kube/types.ts';
-import { managedLabel, managedValue, vaultLabel } from './names.ts';
+import { managedLabel, managedValue, poolAnnotation, rotateAnnotation, vaultLabel } from './names.ts';
 
 /** What changed: `put` for new and changed objects. `previous` is undefined where it is new. */
 export type OnChange = (kind: 'put' | 'gone', object: KubeObject, previous: KubeObject | undefined) => void;
@@ -40,32 +40,20 @@ export interface CachesDeps {
 /** The caches, not started yet. */
 export function createCaches(deps: CachesDeps): Caches {
   const { client, namespace, logger } = deps;
-  const keys = createReflector({ client, resource: virtualKeys, scope: {}, onChange: deps.onKey, logger });
-  const pools = createReflector({ client, resource: providerPools, scope: {}, onChange: deps.onPool, logger });
-  const named = createReflector({
-    client,
-    resource: namespaces,
-    scope: { content: 'metadata' },
-    onChange: deps.onNamespace,
-    logger,
-  });
+  const common = { client, logger, transform: withOurAnnotations };
+  const keys = createReflector({ ...common, resource: virtualKeys, scope: {}, onChange: deps.onKey });
+  const pools = createReflector({ ...common, resource: providerPools, scope: {}, onChange: deps.onPool });
+  const named = createReflector({ ...common, resource: namespaces, scope: { content: 'metadata' }, onChange: deps.onNamespace });
   const vaults = createReflector({
-    client,
+    ...common,
     resource: secrets,
     scope: { namespace, labelSelector: `${managedLabel}=${managedValue},${vaultLabel}` },
     onChange: deps.onVault,
-    logger,
   });
   const bare = new Map(
     [...new Set([namespace, ...deps.poolNamespaces])].map((name): [string, Reflector] => [
       name,
-      createReflector({
-        client,
-        resource: secrets,
-        scope: { namespace: name, content: 'metadata' },
-        onChange: deps.onSecret,
-        logger,
-      }),
+      createReflector({ ...common, resource: secrets, scope: { namespace: name, content: 'metadata' }, onChange: deps.onSecret }),
     ]),
   );
   const all = [keys, pools, named, vaults, ...bare.values()];
@@ -90,4 +78,13 @@ export function createCaches(deps: CachesDeps): Caches {
       await Promise.all(all.map((cache) => cache.close()));
     },
   };
+}
+
+const ourAnnotations: readonly string[] = [poolAnnotation, rotateAnnotation];
+
+/** Whoever may write an object may hang 256 KiB of annotations on it: of these, only what is read here is kept. */
+function withOurAnnotations(object: KubeObject): KubeObject {
+  const { managedFields: _, annotations = {}, ...metadata } = object.metadata;
+  const ours = Object.entries(annotations).filter(([name]) => ourAnnotations.includes(name));
+  return { ...object, metadata: { ...metadata, annotations: Object.fromEntries(ours) } as KubeObject['metadata'] };
 }

@@ -268,8 +268,8 @@ export function startControllers(deps: ControllerDeps): Controllers {
 /** True where more than the status or an annotation changed. */
 function isNews({ metadata }: KubeObject, previous: KubeObject | undefined): boolean {
   if (previous === undefined) return true;
-  const { uid, generation, deletionTimestamp } = previous.metadata;
-  return metadata.uid !== uid || metadata.generation !== generation || metadata.deletionTimestamp !== deletionTimestamp;
+  const { generation, deletionTimestamp } = previous.metadata;
+  return metadata.generation !== generation || metadata.deletionTimestamp !== deletionTimestamp;
 }
 
 function labelsOf({ metadata }: KubeObject): string {
