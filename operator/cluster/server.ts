@@ -17,13 +17,16 @@ const roomBounds = { bytes: 128 * 1_048_576, perAddressBytes: 32 * 1_048_576 };
 export function createOperatorServer(review: (body: unknown) => Promise<ReviewAnswer>, logger: Logger): Server {
   const room = createRoom(roomBounds);
   const listener: RequestListener = (request, response) => {
-    answer(request, review, room).then(
-      ({ status, body }) => send(response, status, body),
-      (error: unknown) => {
+    answer(request, review, room)
+      .catch((error: unknown) => {
         logger.error({ err: error }, 'a review failed');
-        send(response, 500, { message: 'the review failed; the log of the operator says more' });
-      },
-    );
+        return { status: 500, body: { message: 'the review failed; the log of the operator says more' } };
+      })
+      .then(({ status, body }) => {
+        // The next review of that connection is for another replica, or the next start.
+        if (!server.listening) response.setHeader('connection', 'close');
+        send(response, status, body);
+      });
   };
   const timeouts = { handshakeTimeout: 10_000, headersTimeout: 10_000, requestTimeout: 10_000, connectionsCheckingInterval: 5_000 };
   const server = createServer({ ...timeouts, keepAliveTimeout: 120_000 }, listener);
