@@ -36,7 +36,7 @@ after(async () => {
 
 /** Runs a line of README as it stands; what it wrote to stdout. */
 async function shell(line: string, more: Readonly<Record<string, string>> = {}): Promise<string> {
-  return (await promisify(execFile)('sh', ['-c', line], { cwd: copy, env: { ...environment, ...more } })).stdout;
+  return (await promisify(execFile)('sh', ['-c', line], { cwd: copy, timeout: 60_000, env: { ...environment, ...more } })).stdout;
 }
 
 test('the commands for a laptop serve the manifests, show what was called, and prove it', async () => {
@@ -69,8 +69,13 @@ test('the commands for a laptop serve the manifests, show what was called, and p
     assert.match(await shell(tail), /^\S+Z agents\/research-agent ok gpt-5\.4-mini \d+\+\d+ tokens \$0\.\d+$/m);
     assert.match(await shell(verify), /^intact: \d+ entries/m);
   } finally {
-    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGTERM');
+    const stop = (signal: NodeJS.Signals): void => {
+      if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, signal);
+    };
+    stop('SIGTERM');
+    const late = setTimeout(stop, 30_000, 'SIGKILL');
     await ended;
+    clearTimeout(late);
   }
 });
 

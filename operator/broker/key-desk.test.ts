@@ -46,6 +46,17 @@ test(
 );
 
 test(
+  'the end of an ancestor counts from the creation of its object, as its enforcement does',
+  withBench((bench) => {
+    const createdAtMs = new Map([['agents/team' as KeyName, startMs - dayMs]]);
+    const keys = { 'agents/team': { issueToken: false, ttl: '48h' }, 'agents/bot': { parentRef: { name: 'team' } } };
+    bench.declare(keys, {}, { createdAtMs });
+    const { expiresAt, expiresBy } = listed(bench, 'bot') ?? {};
+    assert.deepEqual([expiresAt, expiresBy], [new Date(startMs + dayMs).toISOString(), 'agents/team']);
+  }),
+);
+
+test(
   'what burned counts in what a window has left, and the least of these is what the key has left',
   withBench(async (bench) => {
     const day = { window: 'Day', usd: '1.00' };

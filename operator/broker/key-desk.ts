@@ -166,10 +166,10 @@ function listingOf(tx: Tx, live: Live, key: KeyName): KeyListing {
 }
 
 /** The first end among the declared keys of a path, root first; when a sub-agent key ends by itself, its document tells. */
-function firstEnd(tx: Tx, { specs }: Live, path: readonly KeyName[]): { readonly key: KeyName; readonly atMs: number } | undefined {
+function firstEnd(tx: Tx, { specs, policy }: Live, path: readonly KeyName[]): { readonly key: KeyName; readonly atMs: number } | undefined {
   const ends = path.flatMap((key) => {
     const { expiresAtMs, ttlMs } = specs.get(key) ?? {};
-    const createdAtMs = ttlMs === undefined ? null : tx.keys.createdAt(key);
+    const createdAtMs = ttlMs === undefined ? null : (policy.createdAtMs?.get(key) ?? tx.keys.createdAt(key));
     const ttlEndMs = ttlMs === undefined || createdAtMs === null ? undefined : createdAtMs + ttlMs;
     return [expiresAtMs, ttlEndMs].filter((atMs) => atMs !== undefined).map((atMs) => ({ key, atMs }));
   });

@@ -32,7 +32,7 @@ export function openState({ dataDir, service, logger }: ClusterOptions, { clock,
       broker.refresh();
       return true;
     } catch (error) {
-      logger.error({ err: error }, 'what another replica wrote could not be read; it is tried again at once');
+      logger.error({ err: error }, 'what another replica wrote could not be read; it is tried again');
       return false;
     }
   });

@@ -148,6 +148,20 @@ test('a refusal that quotes the token is told without it, and the status does no
   assert.deepEqual(secret()?.['data'], {});
 });
 
+test('a Secret that the token cannot be taken out of is told, until it can', async () => {
+  kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
+  start();
+  await ready('True Served');
+  kube.refuseSecret('bot', { status: 422, words: 'data: Forbidden: field is immutable when `immutable` is set' });
+  kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day, secretName: 'moved' }));
+  await ready('False SecretRefused');
+  assert.match(messageOf(key()), /^Secret bot could not be written: .*immutable.* delete that Secret/);
+  assert.equal(statusOf(key())['secretName'], 'bot');
+  kube.refuseSecret('bot', null);
+  await until('the move', () => statusOf(key())['secretName'] === 'moved');
+  assert.deepEqual(secret()?.['data'], {});
+});
+
 test('a vault Secret that the API server refuses is told at the pool, and what was sealed before serves on', async () => {
   const operator = start();
   await until('sealed', () => condition(pool(), 'Ready') === 'True Served');
@@ -272,6 +286,9 @@ test('an earlier end holds while a key has a problem', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { parentRef: { name: 'nobody' }, expiresAt: '2020-01-01T00:00:00Z' }));
   await ready('False ParentNotFound');
   assert.equal(bench.broker.live()?.documents.get(botKey)?.expiresAtMs, Date.UTC(2020, 0));
+  kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: [{ window: 'Day', usd: 'much' }], expiresAt: '2019-01-01T00:00:00Z' }));
+  await ready('False InvalidSpec');
+  assert.equal(bench.broker.live()?.documents.get(botKey)?.expiresAtMs, Date.UTC(2019, 0));
 });
 
 test('what descends from a key that cannot be served is not served either, and keeps its token', async () => {

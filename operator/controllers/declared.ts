@@ -43,13 +43,13 @@ export function poolCandidate(
 }
 
 /** What stops a key holds whatever else is wrong with the object that says so: no older version outlives it. */
-function stopped(good: VirtualKey, { manifest, isSuspended }: Reading<VirtualKey>): VirtualKey {
-  const sooner = (field: 'expiresAtMs' | 'ttlMs') => {
-    const given = [good.spec[field], manifest?.spec[field]].filter((value) => value !== undefined);
+function stopped({ spec, ...good }: VirtualKey, { manifest, stops }: Reading<VirtualKey>): VirtualKey {
+  const sooner = (field: 'expiresAtMs' | 'ttlMs', other: number | undefined) => {
+    const given = [spec[field], other].filter((value) => value !== undefined);
     return given.length === 0 ? {} : { [field]: Math.min(...given) };
   };
-  const suspended = good.spec.suspended || isSuspended;
-  return { ...good, spec: { ...good.spec, ...sooner('expiresAtMs'), ...sooner('ttlMs'), suspended } };
+  const ends = { ...sooner('expiresAtMs', stops.expiresAtMs), ...sooner('ttlMs', manifest?.spec.ttlMs) };
+  return { ...good, spec: { ...spec, ...ends, suspended: spec.suspended || stops.suspended } };
 }
 
 function versions(manifest: VirtualKey | ProviderPool | null, good: VirtualKey | ProviderPool | undefined): readonly Step[] {

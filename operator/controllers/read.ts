@@ -9,8 +9,8 @@ export interface Reading<M> {
   /** Null where there are problems. */
   readonly manifest: M | null;
   readonly problems: readonly Problem[];
-  /** True where it says `suspended: true`, be the rest readable or not. */
-  readonly isSuspended: boolean;
+  /** What stops a key, as it says it itself, be the rest readable or not. */
+  readonly stops: { readonly suspended: boolean; readonly expiresAtMs?: number };
 }
 
 /** `VirtualKey agents/bot`: where the problems of an object are told, and its id among all objects. */
@@ -31,13 +31,13 @@ export function poolOf({ metadata }: KubeObject): PoolName {
 /** Reads a VirtualKey. Of its metadata name and namespace alone: what else stands there is the API server's. */
 export function readKey(object: KubeObject): Reading<VirtualKey> {
   const { manifests, problems } = read('VirtualKey', keyOf(object), object);
-  return { manifest: manifests.virtualKeys[0] ?? null, problems, isSuspended: saysSuspended(object) };
+  return { manifest: manifests.virtualKeys[0] ?? null, problems, stops: stopsOf(object) };
 }
 
 /** Reads a ProviderPool, likewise. */
 export function readPool(object: KubeObject): Reading<ProviderPool> {
   const { manifests, problems } = read('ProviderPool', poolOf(object), object);
-  return { manifest: manifests.pools[0] ?? null, problems, isSuspended: false };
+  return { manifest: manifests.pools[0] ?? null, problems, stops: { suspended: false } };
 }
 
 /** Reads a Namespace: its labels, which is all that selectors see. */
@@ -46,8 +46,10 @@ export function readNamespace({ metadata }: KubeObject): Namespace {
   return { kind: 'Namespace', name, labels, origin: { file: `Namespace ${name}`, line: 1 } };
 }
 
-function saysSuspended({ spec }: KubeObject): boolean {
-  return (spec as { readonly suspended?: unknown } | undefined)?.suspended === true;
+function stopsOf({ spec }: KubeObject): Reading<VirtualKey>['stops'] {
+  const { suspended, expiresAt } = (spec ?? {}) as { readonly suspended?: unknown; readonly expiresAt?: unknown };
+  const expiresAtMs = typeof expiresAt === 'string' ? Date.parse(expiresAt) : Number.NaN;
+  return { suspended: suspended === true, ...(!Number.isNaN(expiresAtMs) && { expiresAtMs }) };
 }
 
 function read(kind: 'VirtualKey' | 'ProviderPool', name: KeyName | PoolName, object: KubeObject): ReturnType<typeof parseManifests> {

@@ -56,7 +56,7 @@ export function tokenIn(secret: KubeObject | null): string | undefined {
   return packed === undefined ? undefined : Buffer.from(packed, 'base64').toString();
 }
 
-/** True where a Secret of ours holds what it should; only then is nothing written. Items of others are theirs, and no write of ours takes them away. */
+/** True where a Secret of ours holds what it should; only then is nothing written. Items of others are none of its business. */
 export function holds(secret: KubeObject | null, wanted: KubeObject): boolean {
   const held = new Map(Object.entries(secret?.['data'] ?? {}));
   return Object.entries(wanted['data'] ?? {}).every(([item, value]) => held.get(item) === value);

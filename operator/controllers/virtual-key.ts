@@ -128,9 +128,10 @@ export function createVirtualKeyWork(deps: VirtualKeyDeps): (key: KeyName) => Pr
       const advice = 'The token of this key does not belong there any more: change what refuses the write, or delete that Secret';
       const at = { ...(namespace !== undefined && { namespace }), name };
       await writeSecret({ secret: name, advice, values }, () => client.patch(secrets, at, retirement(old, object))).catch(
-        (error: unknown) => {
+        async (error: unknown) => {
+          const isRefused = error instanceof KubeError && [404, 409, 422].includes(error.status);
           // Gone, or another Secret by now: both are what was wanted.
-          if (!(error instanceof KubeError && [404, 409, 422].includes(error.status))) throw error;
+          if (!isRefused || (await client.get(secrets, at))?.metadata.uid === old.metadata.uid) throw error;
         },
       );
     }

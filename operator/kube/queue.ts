@@ -7,6 +7,8 @@ const outage: BackOffSteps = { firstMs: 250, mostMs: 10_000 };
 /** Retries of all keys together: so many at once, and then one each so often, as client-go's controllers have it. */
 const retriesAtOnce = 100;
 const retryEveryMs = 100;
+/** Failures of a key that its own back-off alone spaces: what passes by itself, such as a conflict, waits for no other key. */
+const ownFailures = 2;
 
 export interface QueueOptions {
   /** Brings the world to what `key` asks for, from whatever state it is in. Resolves with when to look again, if ever. */
@@ -33,11 +35,17 @@ export interface Queue {
   close(): Promise<void>;
 }
 
+/** Of one key since its last success. */
+interface Failures {
+  readonly backOff: BackOff;
+  readonly times: number;
+}
+
 /**
  * A key added while in work is worked again after. KubeUnreachable is not held against the key: the whole queue pauses, then
  * tries with one key at a time until one succeeds, so that an API server that is away sees the same few calls however many
- * keys there are. Any other error may be of one key alone and holds up no other; but retries are bounded over all keys, so that
- * an API server that answers everything with errors is not asked ever more. What is added waits for no retry.
+ * keys there are. Any other error may be of one key alone; but the retries of keys that go on failing are bounded over all of
+ * them, so that an API server that answers everything with errors is not asked ever more. What is added waits for no retry.
  */
 export function createQueue(options: QueueOptions): Queue {
   const { work, concurrency, logger, onError, random = Math.random } = options;
@@ -45,7 +53,7 @@ export function createQueue(options: QueueOptions): Queue {
   const working = new Set<string>();
   const dirty = new Set<string>();
   const later = new Map<string, { readonly timer: NodeJS.Timeout; readonly atMs: number }>();
-  const failures = new Map<string, BackOff>();
+  const failures = new Map<string, Failures>();
   const away = createBackOff(outage, random);
   let retriesUntilMs = Number.NEGATIVE_INFINITY;
   let probing = false;
@@ -108,9 +116,9 @@ export function createQueue(options: QueueOptions): Queue {
       dirty.add(key);
       pause();
     } else {
-      const backOff = failures.get(key) ?? createBackOff(options.backOff, random);
-      failures.set(key, backOff);
-      const delayMs = Math.max(backOff.next(error), nextRetryInMs());
+      const { backOff, times } = failures.get(key) ?? { backOff: createBackOff(options.backOff, random), times: 0 };
+      failures.set(key, { backOff, times: times + 1 });
+      const delayMs = Math.max(backOff.next(error), times < ownFailures ? 0 : nextRetryInMs());
       logger.warn({ key, err: error, delayMs }, 'failed; to be tried again');
       addAfter(key, delayMs);
     }

@@ -97,6 +97,7 @@ export function createReflector(options: ReflectorOptions): Reflector {
   });
   let lastContactMs = Number.NEGATIVE_INFINITY;
   let running = Promise.resolve();
+  let listing: Promise<void> = Promise.resolve();
 
   async function list(): Promise<{ readonly objects: readonly KubeObject[]; readonly version: string }> {
     const objects: KubeObject[] = [];
@@ -116,12 +117,24 @@ export function createReflector(options: ReflectorOptions): Reflector {
     return { objects, version: page?.resourceVersion ?? '' };
   }
 
-  async function listAll(): Promise<string> {
-    const { objects, version } = await list();
-    if (closing.signal.aborted) return version;
-    cache.replace(objects, version);
-    synced.resolve();
-    return version;
+  /** One list at a time: one that began earlier and ended later would undo a newer one. */
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = listing.then(work);
+    listing = mine.then(
+      () => undefined,
+      () => undefined,
+    );
+    return mine;
+  }
+
+  function listAll(): Promise<string> {
+    return inTurn(async () => {
+      const { objects, version } = await list();
+      if (closing.signal.aborted) return version;
+      cache.replace(objects, version);
+      synced.resolve();
+      return version;
+    });
   }
 
   /** Beside the watch, which goes on telling: a deletion waits for no list. */
@@ -129,9 +142,11 @@ export function createReflector(options: ReflectorOptions): Reflector {
     const again = createBackOff(timings.backOff, random);
     while (!closing.signal.aborted) {
       try {
-        const { objects, version } = await list();
-        // Else the watch has told of more than this.
-        if (!closing.signal.aborted && cache.isBehind(version)) cache.replace(objects, version);
+        await inTurn(async () => {
+          const { objects, version } = await list();
+          // Else the watch has told of more than this.
+          if (!closing.signal.aborted && cache.isBehind(version)) cache.replace(objects, version);
+        });
         return;
       } catch (error) {
         await pause(again.next(error), closing.signal);
@@ -173,7 +188,10 @@ export function createReflector(options: ReflectorOptions): Reflector {
     const startMs = clock();
     try {
       await watchOnce(state.version);
-      return clock() - startMs < shortMs ? refused.next() : 0;
+      if (clock() - startMs < shortMs) return refused.next();
+      away.reset();
+      refused.reset();
+      return 0;
     } catch (error) {
       if (mustRelist(error)) state.version = null;
       throw error;

@@ -1,4 +1,4 @@
-/** Version of the tables; a store of a later version is refused. */
+/** Version of the tables; a store of another is refused. Before the first release none is carried over. */
 export const schemaVersion = 3;
 
 /**

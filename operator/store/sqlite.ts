@@ -10,6 +10,8 @@ import type { Store, Tx } from './types.ts';
 
 /** How often another process is looked for: SQLite does not tell. */
 const lookMs = 100;
+/** Looks that are left out after failures, at most: six seconds. */
+const mostResting = 60;
 
 export interface SqliteOptions {
   /** A file, made with mode 0600 where it is missing; its folder must exist. `:memory:` for a store that ends with the process. */
@@ -22,7 +24,7 @@ export interface SqliteOptions {
 
 /**
  * The store on SQLite. WAL with synchronous=FULL: a transaction that returned is on the disk. One process writes; others may read.
- * Throws where the file cannot be opened or was written by a later version.
+ * Throws where the file cannot be opened or has tables of another version.
  */
 export function openSqliteStore({ path, clock, onClockJump = () => {} }: SqliteOptions): Store {
   const db = openDatabase(path);
@@ -65,9 +67,16 @@ export function openSqliteStore({ path, clock, onClockJump = () => {} }: SqliteO
     },
     onForeignWrite(listener) {
       let seen = version();
+      let failures = 0;
+      let resting = 0;
       const look = (): void => {
+        if (resting-- > 0) return;
         const now = version();
-        if (now !== seen && listener()) seen = now;
+        if (now === seen) return;
+        const isTaken = listener();
+        if (isTaken) seen = now;
+        failures = isTaken ? 0 : failures + 1;
+        resting = isTaken ? 0 : Math.min(2 ** failures, mostResting);
       };
       looking.push(setInterval(look, lookMs).unref());
     },

@@ -8,7 +8,7 @@ import type { KeyName, TokenId } from '../../core/key.ts';
  */
 export interface Store {
   transaction<T>(work: (tx: Tx) => T): T;
-  /** Calls back soon after another process wrote anything, and again while it answers false; until the store is closed. */
+  /** Calls back soon after another process wrote anything, and again, ever more seldom, while it answers false; until the store is closed. */
   onForeignWrite(listener: () => boolean): void;
   /** May be called again. */
   close(): void;
