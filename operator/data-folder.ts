@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { loadRootKey } from './collector/root-key.ts';
@@ -13,10 +13,11 @@ export interface DataFolder {
   readonly rootKey: Buffer;
 }
 
-/** Opens `keyforge.db` and `root.key`, made at first use; throws where the one is there without the other, saying what to do. */
+/** Opens `keyforge.db` and `root.key`, made with their folder at first use; throws where the one is there without the other, saying what to do. */
 export function openDataFolder(dataDir: string, clock: () => number, logger: Logger): DataFolder {
   const path = join(dataDir, 'keyforge.db');
   const rootKeyPath = join(dataDir, 'root.key');
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   if (existsSync(path) && !existsSync(rootKeyPath)) {
     throw new Error(
       `${rootKeyPath} is missing, and without it the records in ${path} cannot go on: restore it, or give another data folder`,
