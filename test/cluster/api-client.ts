@@ -1,4 +1,4 @@
-import { Agent, request as send } from 'undici';
+import { Agent, type Dispatcher, request as send } from 'undici';
 import type { KeyPair } from './pki.ts';
 
 /** The API server as one user sees it: raw JSON and raw statuses, for tests that judge both. */
@@ -8,6 +8,8 @@ export interface ApiClient {
    * The answer's body is parsed where it is JSON, else a string. Rejects where there was no answer.
    */
   request(method: ApiMethod, path: string, body?: unknown, contentType?: string): Promise<ApiAnswer>;
+  /** A list as kubectl shows it: `columnDefinitions` and `rows`. */
+  table(path: string): Promise<ApiAnswer>;
   close(): Promise<void>;
 }
 
@@ -31,18 +33,18 @@ export function openApiClient(url: string, caPem: string, identity: KeyPair): Ap
     headersTimeout: 60_000,
     bodyTimeout: 60_000,
   });
+  const call = async (path: string, options: Pick<Dispatcher.RequestOptions, 'method' | 'headers' | 'body'>): Promise<ApiAnswer> => {
+    const answer = await send(`${url}${path}`, { ...options, dispatcher: agent });
+    const text = await answer.body.text();
+    return { status: answer.statusCode, body: parse(text), text };
+  };
   return {
-    request: async (method, path, body, contentType) => {
+    request(method, path, body, contentType) {
       const type = contentType ?? (method === 'PATCH' ? 'application/merge-patch+json' : 'application/json');
-      const answer = await send(`${url}${path}`, {
-        method,
-        dispatcher: agent,
-        headers: { accept: 'application/json', ...(body !== undefined && { 'content-type': type }) },
-        body: body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body),
-      });
-      const text = await answer.body.text();
-      return { status: answer.statusCode, body: parse(text), text };
+      const headers = { accept: 'application/json', ...(body !== undefined && { 'content-type': type }) };
+      return call(path, { method, headers, body: body === undefined ? null : typeof body === 'string' ? body : JSON.stringify(body) });
     },
+    table: (path) => call(path, { method: 'GET', headers: { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' } }),
     close: () => agent.destroy(),
   };
 }

@@ -67,6 +67,27 @@ describe('the resources', { skip: able.ok ? false : able.why }, () => {
     }
   });
 
+  it('are found by their short names and category, and listed with what people ask first', async () => {
+    const { body } = await cluster.client.request('GET', '/apis/keyforge.dev/v1alpha1');
+    const kinds = body.resources.filter(({ name }: { name: string }) => !name.includes('/'));
+    const found = kinds.map(({ name, shortNames, categories }: Record<string, unknown>) => [name, shortNames, categories]);
+    assert.deepEqual(
+      new Set(found),
+      new Set([
+        ['virtualkeys', ['vk'], ['keyforge']],
+        ['providerpools', ['kfpool'], ['keyforge']],
+      ]),
+    );
+    const columnsOf = async (plural: string): Promise<readonly string[]> => {
+      const table = await cluster.client.table(`/apis/keyforge.dev/v1alpha1/${plural}`);
+      return table.body.columnDefinitions
+        .filter(({ priority }: { priority: number }) => priority === 0)
+        .map(({ name }: { name: string }) => name);
+    };
+    assert.deepEqual(await columnsOf('virtualkeys'), ['Name', 'Ready', 'Capped', 'Spent', 'Remaining', 'Window', 'Window Ends', 'Age']);
+    assert.deepEqual(await columnsOf('providerpools'), ['Name', 'Provider', 'Ready', 'Consumers', 'Age']);
+  });
+
   it('are judged alike with any one place changed', async () => {
     await fc.assert(
       fc.asyncProperty(mutants, async (manifest) => {
