@@ -9,10 +9,13 @@ import type { Policy } from './policy.ts';
  * no operator was up, or none led, is told by the `policy` digest of the calls that follow.
  */
 export function recordEdits(tx: Tx, before: Policy, after: Policy, record: RecordEvent): void {
-  const specs = new Map(before.manifests.virtualKeys.map(({ name, spec }) => [name, canonicalize(spec)]));
+  const specs = new Map(before.manifests.virtualKeys.map(({ name, spec }) => [name, spec]));
   for (const { name, spec } of after.manifests.virtualKeys) {
-    const [was, is] = [specs.get(name), canonicalize(spec)];
-    if (was === undefined || was === is || before.uids?.get(name) !== after.uids?.get(name)) continue;
+    const known = specs.get(name);
+    // Most are the very same object.
+    if (known === undefined || known === spec || before.uids?.get(name) !== after.uids?.get(name)) continue;
+    const [was, is] = [canonicalize(known), canonicalize(spec)];
+    if (was === is) continue;
     record(tx, { type: 'policy_changed', object: `VirtualKey ${name}`, detail: { spec: digestOf(is), before: digestOf(was) } });
   }
   const pools = new Map([...before.manifests.pools].map((pool) => [pool.name, pool]));

@@ -24,7 +24,8 @@ export function isGone({ metadata }: KubeObject): boolean {
 export function keyCandidate(name: VirtualKey['name'], reading: Reading<VirtualKey>, good: Good | undefined): Candidate {
   const id = idOf('VirtualKey', name);
   const { manifest, problems } = reading;
-  const last = good?.manifest.kind === 'VirtualKey' ? stopped(good.manifest, reading) : undefined;
+  const isOther = good !== undefined && good.manifest !== manifest;
+  const last = isOther && good.manifest.kind === 'VirtualKey' ? stopped(good.manifest, reading) : undefined;
   const nothing: Step = { serving: 'nothing', manifest: parked({ name, origin: { file: id, line: 1 } }) };
   return { id, problems, steps: [...versions(manifest, last), nothing] };
 }
