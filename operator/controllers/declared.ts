@@ -4,7 +4,7 @@ import type { Problem } from '../../core/errors.ts';
 import type { PoolName, ProviderPool, VirtualKey } from '../../core/manifest/types.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { type Candidate, parked, type Step } from './ladder.ts';
-import { idOf, type Reading } from './read.ts';
+import { idOf, type KeyReading, type Reading } from './read.ts';
 
 /** A version of an object that was served as it stood then, and whose it was. */
 export interface Good {
@@ -21,9 +21,10 @@ export function isGone({ metadata }: KubeObject): boolean {
 }
 
 /** A VirtualKey's versions: as declared, as it was last good, parked. */
-export function keyCandidate(name: VirtualKey['name'], reading: Reading<VirtualKey>, good: Good | undefined): Candidate {
+export function keyCandidate(name: VirtualKey['name'], reading: KeyReading, good: Good | undefined): Candidate {
   const id = idOf('VirtualKey', name);
   const { manifest, problems } = reading;
+  // Of most keys it is the very same object, and nothing need be compared.
   const isOther = good !== undefined && good.manifest !== manifest;
   const last = isOther && good.manifest.kind === 'VirtualKey' ? stopped(good.manifest, reading) : undefined;
   const nothing: Step = { serving: 'nothing', manifest: parked({ name, origin: { file: id, line: 1 } }) };
@@ -44,7 +45,7 @@ export function poolCandidate(
 }
 
 /** What stops a key holds whatever else is wrong with the object that says so: no older version outlives it. */
-function stopped({ spec, ...good }: VirtualKey, { manifest, stops }: Reading<VirtualKey>): VirtualKey {
+function stopped({ spec, ...good }: VirtualKey, { manifest, stops }: KeyReading): VirtualKey {
   const sooner = (field: 'expiresAtMs' | 'ttlMs', other: number | undefined) => {
     const given = [spec[field], other].filter((value) => value !== undefined);
     return given.length === 0 ? {} : { [field]: Math.min(...given) };

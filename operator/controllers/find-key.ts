@@ -2,6 +2,7 @@ import type { FindKey, InjectedKey } from '../injector/types.ts';
 import type { Reflector } from '../kube/reflector.ts';
 import { virtualKeys } from '../kube/resources.ts';
 import type { KubeClient, KubeObject } from '../kube/types.ts';
+import { within } from '../kube/within.ts';
 import { isGone } from './declared.ts';
 import { readKey } from './read.ts';
 
@@ -26,7 +27,7 @@ export function createFindKey(client: Pick<KubeClient, 'get'>, keys: Pick<Reflec
     if (underWay >= mostLookUps) return Promise.reject(new Error('too many VirtualKeys are being looked up at once'));
     underWay += 1;
     const found = client.get(virtualKeys, { namespace, name }).then(injectedKey);
-    const answer = inTime(found);
+    const answer = within(longestMs, found);
     const place = `${namespace}/${name}`;
     const forget = () => void answers.delete(place);
     answers.set(place, answer);
@@ -43,12 +44,6 @@ export function createFindKey(client: Pick<KubeClient, 'get'>, keys: Pick<Reflec
     const cached = keys.get({ namespace, name });
     return cached === undefined ? (answers.get(`${namespace}/${name}`) ?? lookUp(namespace, name)) : injectedKey(cached);
   };
-}
-
-function inTime<T>(answer: Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`the API server did not answer within ${longestMs} ms`)), longestMs);
-  return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer));
 }
 
 function injectedKey(object: KubeObject | null): InjectedKey | null {

@@ -7,7 +7,7 @@ import type { Caches } from './caches.ts';
 import { credentialsFor, type Good, isGone, keyCandidate, type Opened, poolCandidate } from './declared.ts';
 import type { PolicyHost } from './host.ts';
 import { adoptAround, type Candidate, type Verdict } from './ladder.ts';
-import { idOf, keyOf, poolOf, type Reading, readKey, readNamespace, readPool } from './read.ts';
+import { idOf, type KeyReading, keyOf, poolOf, type Reading, readKey, readNamespace, readPool } from './read.ts';
 
 /** Changes that come in a burst are adopted together: after this much quiet, and after this long at the latest. */
 const quietMs = 20;
@@ -58,7 +58,7 @@ interface Served {
 /** The controller; nothing is adopted before `begin`, since an empty cache would kill every key. */
 export function createPolicyController(deps: PolicyDeps): PolicyController {
   const { host, caches, logger } = deps;
-  const keyReadings = new WeakMap<KubeObject, Reading<VirtualKey>>();
+  const keyReadings = new WeakMap<KubeObject, KeyReading>();
   const poolReadings = new WeakMap<KubeObject, Reading<ProviderPool>>();
   const goods = new Map<string, Good>();
   const firstAdoption = Promise.withResolvers<void>();
@@ -132,7 +132,7 @@ export function createPolicyController(deps: PolicyDeps): PolicyController {
     return conclude({ candidates, verdicts: told, manifests: adopted, unserved, objects: [...keys, ...pools] });
   }
 
-  function readingOf(object: KubeObject): Reading<VirtualKey> {
+  function readingOf(object: KubeObject): KeyReading {
     const known = keyReadings.get(object) ?? readKey(object);
     keyReadings.set(object, known);
     return known;

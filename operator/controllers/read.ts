@@ -9,7 +9,11 @@ export interface Reading<M> {
   /** Null where there are problems. */
   readonly manifest: M | null;
   readonly problems: readonly Problem[];
-  /** What stops a key, as it says it itself, be the rest readable or not. */
+}
+
+/** What was read of a VirtualKey object. */
+export interface KeyReading extends Reading<VirtualKey> {
+  /** What stops the key, as it says it itself, be the rest readable or not. */
   readonly stops: { readonly suspended: boolean; readonly expiresAtMs?: number };
 }
 
@@ -29,7 +33,7 @@ export function poolOf({ metadata }: KubeObject): PoolName {
 }
 
 /** Reads a VirtualKey. Of its metadata name and namespace alone: what else stands there is the API server's. */
-export function readKey(object: KubeObject): Reading<VirtualKey> {
+export function readKey(object: KubeObject): KeyReading {
   const { manifests, problems } = read('VirtualKey', keyOf(object), object);
   return { manifest: manifests.virtualKeys[0] ?? null, problems, stops: stopsOf(object) };
 }
@@ -37,7 +41,7 @@ export function readKey(object: KubeObject): Reading<VirtualKey> {
 /** Reads a ProviderPool, likewise. */
 export function readPool(object: KubeObject): Reading<ProviderPool> {
   const { manifests, problems } = read('ProviderPool', poolOf(object), object);
-  return { manifest: manifests.pools[0] ?? null, problems, stops: { suspended: false } };
+  return { manifest: manifests.pools[0] ?? null, problems };
 }
 
 /** Reads a Namespace: its labels, which is all that selectors see. */
@@ -46,7 +50,7 @@ export function readNamespace({ metadata }: KubeObject): Namespace {
   return { kind: 'Namespace', name, labels, origin: { file: `Namespace ${name}`, line: 1 } };
 }
 
-function stopsOf({ spec }: KubeObject): Reading<VirtualKey>['stops'] {
+function stopsOf({ spec }: KubeObject): KeyReading['stops'] {
   const { suspended, expiresAt } = (spec ?? {}) as { readonly suspended?: unknown; readonly expiresAt?: unknown };
   const expiresAtMs = typeof expiresAt === 'string' ? Date.parse(expiresAt) : Number.NaN;
   return { suspended: suspended === true, ...(!Number.isNaN(expiresAtMs) && { expiresAtMs }) };

@@ -3,6 +3,7 @@ import { claim, released, specOf } from './lease.ts';
 import { pause } from './pause.ts';
 import { leases } from './resources.ts';
 import { type KubeClient, KubeError, type KubeObject } from './types.ts';
+import { within } from './within.ts';
 
 export interface ElectorOptions {
   /** One of its own: renewals must not wait for a connection behind lists. */
@@ -67,6 +68,7 @@ export function createElector(options: ElectorOptions): Elector {
   let running = Promise.resolve();
 
   const leads = () => term !== null && !term.ended.signal.aborted && performance.now() < term.untilMs;
+  /** A request that arrives late does no harm: its resourceVersion is checked, and it only makes others wait longer. */
   const write = (current: KubeObject | null) => {
     const lease = claim(at, current, { identity, leaseMs, nowMs: clock() });
     return within(requestTimeoutMs, current === null ? client.create(leases, lease) : client.replace(leases, lease));
@@ -175,11 +177,4 @@ export function createElector(options: ElectorOptions): Elector {
       await running;
     },
   };
-}
-
-/** The request itself may go on: if it arrives late, its resourceVersion is checked, and it only makes others wait longer. */
-function within<T>(timeoutMs: number, answer: Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
-  return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer));
 }

@@ -70,13 +70,19 @@ export function openSqliteStore({ path, clock, onClockJump = () => {} }: SqliteO
       let failures = 0;
       let resting = 0;
       const look = (): void => {
-        if (resting-- > 0) return;
+        if (resting > 0) {
+          resting -= 1;
+          return;
+        }
         const now = version();
         if (now === seen) return;
-        const isTaken = listener();
-        if (isTaken) seen = now;
-        failures = isTaken ? 0 : failures + 1;
-        resting = isTaken ? 0 : Math.min(2 ** failures, mostResting);
+        if (listener()) {
+          seen = now;
+          failures = 0;
+        } else {
+          failures += 1;
+          resting = Math.min(2 ** failures, mostResting);
+        }
       };
       looking.push(setInterval(look, lookMs).unref());
     },
