@@ -2,12 +2,12 @@ import type { Logger } from 'pino';
 import { type ReasonName, reasons } from '../injector/reasons.ts';
 import type { ReviewDeps } from '../injector/review.ts';
 import type { Injection } from '../injector/types.ts';
+import { createBucket } from '../kube/bucket.ts';
 import type { Events } from '../kube/events.ts';
 import type { ClusterMetrics } from './metrics.ts';
 
-/** Events of reviews, whatever they are about: this many at once, then one in each `eventMs`. */
-const burst = 20;
-const eventMs = 3_000;
+/** Events of reviews, whatever they are about. */
+const steps = { atOnce: 20, everyMs: 3_000 };
 
 export interface OutcomesDeps {
   readonly metrics: Pick<ClusterMetrics, 'countInjection' | 'countWarning'>;
@@ -22,17 +22,7 @@ export interface OutcomesDeps {
  * Anybody may send a review, so events are few, and in words of ours alone: whoever creates the Pod is told which container it is.
  */
 export function createOutcomes({ metrics, events, clock, logger }: OutcomesDeps): ReviewDeps['onOutcome'] {
-  let left = burst;
-  let atMs = clock();
-
-  function takesRoom(): boolean {
-    const nowMs = clock();
-    left = Math.min(burst, left + Math.max(0, nowMs - atMs) / eventMs);
-    atMs = nowMs;
-    if (left < 1) return false;
-    left -= 1;
-    return true;
-  }
+  const room = createBucket(steps, clock());
 
   return (namespace, pod, injection, owner) => {
     const reason = injection.kind === 'patch' ? 'Injected' : injection.reason;
@@ -46,7 +36,7 @@ export function createOutcomes({ metrics, events, clock, logger }: OutcomesDeps)
     const regarding = { apiVersion, kind, metadata: { namespace, name, uid } };
     const became = injection.kind === 'refuse' ? 'refused' : 'given its proxy';
     for (const told of injection.kind === 'refuse' ? [injection.reason] : warnings)
-      if (takesRoom()) events.emit(regarding, 'Warning', told, `its Pod was ${became}: ${reasons[told]}`, 'Inject');
+      if (room.take(clock())) events.emit(regarding, 'Warning', told, `its Pod was ${became}: ${reasons[told]}`, 'Inject');
   };
 }
 

@@ -98,6 +98,11 @@ test('at rest nothing is written, and a new operator over the same store finds n
   await second.controllers.adopted;
   await pause(300);
   assert.deepEqual(kube.writes(), []);
+  await until('nothing is looked at again and again either', async () => {
+    const { reconciles } = { ...second.controllers.counters };
+    await pause(300);
+    return second.controllers.counters.reconciles === reconciles;
+  });
   await second.close();
 });
 

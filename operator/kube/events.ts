@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
+import { type Bucket, createBucket } from './bucket.ts';
 import { microTime } from './lease.ts';
 import { events } from './resources.ts';
 import { type KubeClient, KubeError, type KubeObject } from './types.ts';
@@ -8,9 +9,8 @@ import { type KubeClient, KubeError, type KubeObject } from './types.ts';
 const seriesMs = 360_000;
 /** Repetitions are counted here and written at most so often. */
 const refreshMs = 60_000;
-/** New Events about one object: this many at once, then one each minute. */
-const burst = 10;
-const tokenMs = 60_000;
+/** New Events about one object. */
+const steps = { atOnce: 10, everyMs: 60_000 };
 /** Series, and objects, that are remembered: the longest silent are forgotten first. */
 const mostRemembered = 1_000;
 /** Writes under way or waiting; what comes over it is dropped. */
@@ -46,7 +46,7 @@ interface Series {
 /** The same type, reason, action and note about the same object is one Event whose series is counted. */
 export function createEvents({ client, component, instance, clock, logger }: EventsOptions): Events {
   const series = new Map<string, Series>();
-  const tokens = new Map<string, { left: number; atMs: number }>();
+  const rooms = new Map<string, Bucket>();
   let tail = Promise.resolve();
   let writes = 0;
   let closed = false;
@@ -63,7 +63,7 @@ export function createEvents({ client, component, instance, clock, logger }: Eve
       if (nowMs - known.writtenMs >= refreshMs) count(known);
       return;
     }
-    if (!spend(JSON.stringify(about), nowMs)) return;
+    if (!takesRoom(JSON.stringify(about), nowMs)) return;
     const namespace = about.namespace ?? 'default';
     const place = { namespace, name: `${about.name.slice(0, 200)}.${randomBytes(8).toString('hex')}` };
     remember(series, key, { place, count: 1, lastMs: nowMs, writtenMs: nowMs });
@@ -88,11 +88,10 @@ export function createEvents({ client, component, instance, clock, logger }: Eve
     write(() => client.patch(events, known.place, [{ op: 'add', path: '/series', value }]));
   }
 
-  function spend(object: string, nowMs: number): boolean {
-    const { left, atMs } = tokens.get(object) ?? { left: burst, atMs: nowMs };
-    const have = Math.min(burst, left + Math.max(0, nowMs - atMs) / tokenMs);
-    remember(tokens, object, { left: have < 1 ? have : have - 1, atMs: nowMs });
-    return have >= 1;
+  function takesRoom(object: string, nowMs: number): boolean {
+    const room = rooms.get(object) ?? createBucket(steps, nowMs);
+    remember(rooms, object, room);
+    return room.take(nowMs);
   }
 
   /** One after the other: a burst of events must not take the connections that the work needs. */
