@@ -3,13 +3,13 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { KeyName } from '../core/key.ts';
-import { sessionTimings } from '../core/session.ts';
-import { createBroker } from '../operator/broker/broker.ts';
-import { readPolicy } from '../operator/broker/policy.ts';
-import type { AttestedScope } from '../operator/control/attest.ts';
-import { makeCertificates, silent, startReplica } from '../operator/control/world.fixture.ts';
+import { sessionTimings } from '../core/protocol/session.ts';
+import type { KeyName } from '../core/token.ts';
+import { createBroker } from '../operator/broker.ts';
+import { readPolicy } from '../operator/keys/policy.ts';
 import { dailyBooks } from '../operator/prices/daily.ts';
+import type { AttestedScope } from '../operator/sessions/attest.ts';
+import { makeCertificates, silent, startReplica } from '../operator/sessions/world.fixture.ts';
 import { openSqliteStore } from '../operator/store/sqlite.ts';
 
 const [manifest = '', dir = ''] = process.argv.slice(2);

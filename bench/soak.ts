@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { startSimulation } from '../cli/simulate/provider.ts';
+import { startSimulation } from '../simulator/provider.ts';
 import { descriptors, median, memoryMb } from './process.ts';
 import { nodeFlags } from './targets.ts';
 

@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, type TestContext, test } from 'node:test';
 import { pino } from 'pino';
-import { bot, closeBody, createWorld, recoveredBody, stream } from '../operator/collector/collector.fixture.ts';
-import { recordOwn } from '../operator/collector/own.ts';
-import { loadRootKey } from '../operator/collector/root-key.ts';
-import { openSpool } from '../proxy/state/spool.ts';
+import { bot, closeBody, createWorld, recoveredBody, stream } from '../operator/evidence/evidence.fixture.ts';
+import { recordOwn } from '../operator/evidence/own-stream.ts';
+import { loadRootKey } from '../operator/store/root-key.ts';
+import { openSpool } from '../proxy/evidence/spool/spool.ts';
 import { runAudit } from './audit.ts';
 
 const home = mkdtempSync(join(tmpdir(), 'keyforge-audit-'));

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import type { CallBody, Entry, EntryBody } from '../core/audit/types.ts';
 import { formatUsd } from '../core/money.ts';
-import { checkStore } from '../operator/collector/check.ts';
-import { readRootKey } from '../operator/collector/root-key.ts';
+import { checkStore } from '../operator/evidence/check.ts';
+import { readRootKey } from '../operator/store/root-key.ts';
 import { openSqliteStore } from '../operator/store/sqlite.ts';
 import type { Store } from '../operator/store/types.ts';
-import { readSpooledEntries } from '../proxy/state/spool-recovery.ts';
+import { readSpooledEntries } from '../proxy/evidence/spool/recovery.ts';
 import { type AuditOptions, readAuditOptions } from './config.ts';
 
 export interface AuditIo {

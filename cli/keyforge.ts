@@ -20,7 +20,7 @@ const { stdout, stderr } = process;
 // Each command is loaded when it is asked for: `audit` needs no proxy, and `keys` needs next to nothing.
 const commands: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
   up: async (args) => (await import('./up.ts')).runUp(args, { stdout, stderr, stop: stopSignal() }),
-  run: async (args) => (await import('./run.ts')).runRun(args, { stdout, stderr }),
+  run: async (args) => (await import('./run/run.ts')).runRun(args, { stdout, stderr }),
   audit: async (args) => (await import('./audit.ts')).runAudit(args, { stdout, stderr }),
   operator: async (args) => (await import('./operator.ts')).runOperator(args, { stdout, stderr, stop: stopSignal() }),
   proxy: async (args) => (await import('./proxy.ts')).runProxy(args, { stdout, stderr, stop: stopSignal() }),

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { KeyListing, LimitListing, RotatedKey } from '../operator/broker/key-desk.ts';
+import type { KeyListing, LimitListing, RotatedKey } from '../operator/keys/desk.ts';
 import { type KeysOptions, readKeysOptions } from './config.ts';
 
 export const keysUsage = `keyforge keys list [--json]

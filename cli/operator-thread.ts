@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import type { FromOperator, IssuedKey, OperatorOptions, ToOperator } from '../operator/config.ts';
+import type { FromOperator, IssuedKey, OperatorOptions, ToOperator } from '../operator/standalone/config.ts';
 import { StandaloneFailed } from './standalone-failed.ts';
 
 /** The operator in its thread. */
@@ -15,7 +15,7 @@ export interface OperatorThread {
 
 /** Starts the thread, without this process's environment; rejects with StandaloneFailed where the operator finds problems. */
 export async function startOperator(options: OperatorOptions): Promise<OperatorThread> {
-  const worker = new Worker(new URL('../operator/main.ts', import.meta.url), {
+  const worker = new Worker(new URL('../operator/standalone/main.ts', import.meta.url), {
     name: 'operator',
     env: {},
     workerData: options,

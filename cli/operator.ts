@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { pino } from 'pino';
 import { startClusterOperator } from '../operator/cluster/start.ts';
-import { loggerOptions } from '../operator/config.ts';
+import { loggerOptions } from '../operator/standalone/config.ts';
 import { readOperatorCommand } from './cluster/config.ts';
 import { crashText } from './crash.ts';
 import type { UpStreams } from './up.ts';

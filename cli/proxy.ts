@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { pino } from 'pino';
-import { loggerOptions } from '../operator/config.ts';
+import { loggerOptions } from '../operator/standalone/config.ts';
+import { connectOperator } from '../proxy/link/session.ts';
 import { startProxy } from '../proxy/main.ts';
-import { connectOperator } from '../proxy/state/session.ts';
 import { bootId } from './boot-id.ts';
 import { readProxyCommand } from './cluster/config.ts';
 import type { UpStreams } from './up.ts';

@@ -1,6 +1,6 @@
 import { join, resolve } from 'node:path';
 import { type Logger, pino } from 'pino';
-import { loggerOptions } from '../operator/config.ts';
+import { loggerOptions } from '../operator/standalone/config.ts';
 import { readUpOptions, type UpOptions } from './config.ts';
 import { crashText } from './crash.ts';
 import { type Standalone, startStandalone } from './standalone.ts';

@@ -6,7 +6,7 @@ import { isRefusal, refuse } from '../core/errors.ts';
 import { beginCall, type Call } from './call.ts';
 import { matchRoute } from './dialect/routes.ts';
 import { createPurse, createWorld, type Purse, usage, type World } from './line.fixture.ts';
-import { serve } from './stages/upstream-testbed.ts';
+import { serve } from './upstream/testbed.ts';
 
 interface Conversation {
   readonly world: World;

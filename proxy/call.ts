@@ -4,11 +4,11 @@ import { refusalTable, refuse } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
 import type { Io, Line } from './deps.ts';
 import type { CallRoute } from './dialect/routes.ts';
+import { SpoolUnavailable } from './evidence/spool/spool.ts';
 import { Exchange } from './exchange.ts';
 import { type CallAsked, type CallEnded, callBody } from './stages/audit.ts';
 import type { Caller } from './stages/authenticate.ts';
 import { type Notes, respondRefusal, respondStreamError } from './stages/respond.ts';
-import { SpoolUnavailable } from './state/spool.ts';
 
 /** One call of one key: its exchange, what its entry will say, and the two ways in which it can end. */
 export interface Call extends Disposable {

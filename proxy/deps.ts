@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
-import type { ControlPort } from '../core/control.ts';
+import type { ControlPort } from '../core/protocol/control.ts';
 import type { ProxyLimits } from './limits.ts';
+import type { Drains } from './link/drains.ts';
+import type { ServedState } from './link/served.ts';
 import type { Metrics } from './metrics.ts';
-import type { UpstreamDeps } from './stages/upstream.ts';
-import type { Drains } from './state/drains.ts';
-import type { ServedState } from './state/served.ts';
+import type { UpstreamDeps } from './upstream/upstream.ts';
 
 /** All that one request needs of what outlives it. */
 export interface Line {

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Refusal } from '../core/errors.ts';
-import type { TokenId } from '../core/key.ts';
+import type { TokenId } from '../core/token.ts';
 import type { Dialect, StreamMeter } from './dialect/types.ts';
+import type { InFlight } from './link/served.ts';
 import { respondRefusal, respondStreamError, type StreamKind } from './stages/respond.ts';
-import type { InFlight } from './state/served.ts';
 
 /** One request and its answer while they last: who may end it early, and what then happens upstream. */
 export class Exchange implements InFlight, Disposable {

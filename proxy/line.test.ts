@@ -6,8 +6,8 @@ import type { CallBody } from '../core/audit/types.ts';
 import { refuse } from '../core/errors.ts';
 import { createWorld, type World } from './line.fixture.ts';
 import { serve as serveLine } from './line.ts';
-import { serve } from './stages/upstream-testbed.ts';
-import type { InFlight } from './state/served.ts';
+import type { InFlight } from './link/served.ts';
+import { serve } from './upstream/testbed.ts';
 
 interface Upload {
   readonly world: World;

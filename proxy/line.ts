@@ -1,23 +1,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isRefusal, type Refusal, refuse } from '../core/errors.ts';
 import { checkEndpoint, checkKey } from '../core/policy/check.ts';
+import { serveOwn } from './api/own.ts';
 import { beginCall } from './call.ts';
 import type { Io, Line } from './deps.ts';
 import { readBody } from './dialect/json.ts';
 import { type CallRoute, callerFamily, matchRoute } from './dialect/routes.ts';
 import type { Family } from './dialect/types.ts';
+import { SpoolUnavailable } from './evidence/spool/spool.ts';
 import { admit } from './stages/admit.ts';
 import { authenticate, type Caller } from './stages/authenticate.ts';
 import { headersForProvider, queryForProvider } from './stages/headers.ts';
 import { hold } from './stages/hold.ts';
 import { meter } from './stages/meter.ts';
-import { serveOwn } from './stages/own.ts';
 import { receive } from './stages/receive.ts';
 import { respondRefusal, respondRest } from './stages/respond.ts';
 import { route as routeCall } from './stages/route.ts';
 import { send } from './stages/send.ts';
 import { settle, tokensOf } from './stages/settle.ts';
-import { SpoolUnavailable } from './state/spool.ts';
 
 /** One request, from its arrival to the end of its answer. Never rejects. */
 export async function serve(line: Line, request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -2,21 +2,21 @@ import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import type { ControlPort, Push } from '../core/control.ts';
-import type { KeyName } from '../core/key.ts';
+import type { ControlPort, Push } from '../core/protocol/control.ts';
+import type { KeyName } from '../core/token.ts';
+import { createPools } from './credentials/pool.ts';
 import type { Line } from './deps.ts';
+import { createRecorder } from './evidence/recorder.ts';
+import { createShipper } from './evidence/shipper.ts';
+import { openSpool } from './evidence/spool/spool.ts';
 import { defaultLimits, type ProxyLimits } from './limits.ts';
 import { serve } from './line.ts';
+import { createDrains, type Drains } from './link/drains.ts';
+import { createServedState, type ServedState } from './link/served.ts';
 import { createMetrics, createMetricsServer } from './metrics.ts';
+import { createFunds, type Funds } from './money/funds.ts';
 import { createAgentServer, listen } from './server.ts';
-import { createOrigins, defaultUpstreamSettings } from './stages/upstream-origins.ts';
-import { createDrains, type Drains } from './state/drains.ts';
-import { createFunds, type Funds } from './state/funds.ts';
-import { createPools } from './state/pool.ts';
-import { createRecorder } from './state/recorder.ts';
-import { createServedState, type ServedState } from './state/served.ts';
-import { createShipper } from './state/shipper.ts';
-import { openSpool } from './state/spool.ts';
+import { createOrigins, defaultUpstreamSettings } from './upstream/origins.ts';
 
 /** Where a proxy listens. Port 0: any free one. */
 export interface Address {

@@ -4,7 +4,7 @@ import { dirname, join, normalize, relative } from 'node:path';
 import { test } from 'node:test';
 
 const root = join(import.meta.dirname, '..');
-const rooms = ['core', 'proxy', 'operator', 'cli'] as const;
+const rooms = ['core', 'proxy', 'operator', 'simulator', 'cli'] as const;
 type Room = (typeof rooms)[number];
 
 /** Arrows of the architecture: who may import whom. */
@@ -12,7 +12,8 @@ const allowed: Readonly<Record<Room, readonly Room[]>> = {
   core: ['core'],
   proxy: ['proxy', 'core'],
   operator: ['operator', 'core'],
-  cli: ['cli', 'proxy', 'operator', 'core'],
+  simulator: ['simulator'],
+  cli: ['cli', 'simulator', 'proxy', 'operator', 'core'],
 };
 
 interface Source {
@@ -106,7 +107,7 @@ test('the environment is read in config.ts alone', () => {
 });
 
 test('only entry points end the process, or the thread that they are the entry of', () => {
-  const entries = ['cli/keyforge.ts', 'cli/start.ts', 'operator/main.ts'];
+  const entries = ['cli/keyforge.ts', 'cli/start/start.ts', 'operator/standalone/main.ts'];
   const wrong = sources.filter(({ path, text }) => /process\.exit\(/.test(text) && !entries.includes(path)).map(({ path }) => path);
   assert.deepEqual(wrong, []);
 });

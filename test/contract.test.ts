@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { test } from 'node:test';
-import { simulatedModels } from '../cli/simulate/models.ts';
+import { simulatedModels } from '../simulator/models.ts';
 import { credentialValue, eventually, startWorld, type World } from './harness.ts';
 import { keyManifest, poolManifest } from './manifests.ts';
 

@@ -8,7 +8,7 @@ import { readRunManifests } from '../cli/run/manifests.ts';
 import { parseRunOptions } from '../cli/run/options.ts';
 import { refusalTable } from '../core/errors.ts';
 import { parseManifests } from '../core/manifest/parse.ts';
-import { loadPaths } from '../operator/files/load.ts';
+import { loadPaths } from '../operator/standalone/load.ts';
 
 const root = join(import.meta.dirname, '..');
 

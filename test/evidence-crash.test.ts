@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { checkStore } from '../operator/collector/check.ts';
-import { bot, stream } from '../operator/collector/collector.fixture.ts';
+import { checkStore } from '../operator/evidence/check.ts';
+import { bot, stream } from '../operator/evidence/evidence.fixture.ts';
 import { spent } from '../operator/ledger/view.ts';
-import { readSpooledEntries } from '../proxy/state/spool-recovery.ts';
+import { readSpooledEntries } from '../proxy/evidence/spool/recovery.ts';
 import { boundNano, costNano, openWorld, type Stage, stages, team } from './evidence-world.ts';
 
 /** What must have been charged once the next process has recovered. */

@@ -3,22 +3,22 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import type { CallBody } from '../core/audit/types.ts';
-import { decodeEntries } from '../core/audit/wire.ts';
 import type { Reservation } from '../core/budget/types.ts';
-import type { ControlPort } from '../core/control.ts';
-import type { KeyName } from '../core/key.ts';
 import type { AccountPlan } from '../core/policy/documents.ts';
-import { bot, callBody } from '../operator/collector/collector.fixture.ts';
-import { openEpoch } from '../operator/collector/epoch.ts';
-import { type CollectorDeps, ingest } from '../operator/collector/ingest.ts';
-import { loadRootKey } from '../operator/collector/root-key.ts';
+import type { ControlPort } from '../core/protocol/control.ts';
+import { decodeEntries } from '../core/protocol/entry-wire.ts';
+import type { KeyName } from '../core/token.ts';
+import { openEpoch } from '../operator/evidence/epoch.ts';
+import { bot, callBody } from '../operator/evidence/evidence.fixture.ts';
+import { type CollectorDeps, ingest } from '../operator/evidence/ingest.ts';
 import { grant } from '../operator/ledger/ledger.ts';
 import { settleEntry } from '../operator/ledger/settle.ts';
+import { loadRootKey } from '../operator/store/root-key.ts';
 import { openSqliteStore } from '../operator/store/sqlite.ts';
 import type { Store } from '../operator/store/types.ts';
-import { createRecorder, type Recorder } from '../proxy/state/recorder.ts';
-import { createShipper, type Shipper } from '../proxy/state/shipper.ts';
-import { openSpool, type Spool } from '../proxy/state/spool.ts';
+import { createRecorder, type Recorder } from '../proxy/evidence/recorder.ts';
+import { createShipper, type Shipper } from '../proxy/evidence/shipper.ts';
+import { openSpool, type Spool } from '../proxy/evidence/spool/spool.ts';
 
 /** Stages at which a process may be killed, in the order in which one call passes them. */
 export const stages = [

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { simulatedModels } from '../cli/simulate/models.ts';
+import { simulatedModels } from '../simulator/models.ts';
 import { credentialValue, startWorld, type World } from './harness.ts';
 import { poolManifest } from './manifests.ts';
 

@@ -3,11 +3,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { readCalls } from '../cli/records.ts';
-import { simulatedModels } from '../cli/simulate/models.ts';
-import { type Simulation, type SimulationOptions, startSimulation } from '../cli/simulate/provider.ts';
-import type { SimulatedModel } from '../cli/simulate/types.ts';
 import { type Standalone, startStandalone } from '../cli/standalone.ts';
 import type { CallBody } from '../core/audit/types.ts';
+import { simulatedModels } from '../simulator/models.ts';
+import { type Simulation, type SimulationOptions, startSimulation } from '../simulator/provider.ts';
+import type { SimulatedModel } from '../simulator/types.ts';
 import { type LogCapture, openLog } from './log.ts';
 import { keyManifest, poolManifest } from './manifests.ts';
 

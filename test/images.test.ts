@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { proxyUserId } from '../operator/injector/names.ts';
+import { proxyUserId } from '../operator/inject/names.ts';
 import { type BuiltImage, type BuiltImages, buildImages } from '../scripts/images/build.ts';
 import { bundle, type Program } from '../scripts/images/bundle.ts';
 import { type TarEntry, tar } from '../scripts/images/tar.ts';
@@ -63,14 +63,14 @@ describe('the images', { skip: process.platform !== 'linux' ? 'images are built 
     // Other bytes that do the same.
     appendFileSync(otherNode, 'another');
     const build = () =>
-      spawnSync(otherNode, ['scripts/images.ts', '--out', 'dist', '--version', '1.2.3'], {
+      spawnSync(otherNode, ['scripts/images/images.ts', '--out', 'dist', '--version', '1.2.3'], {
         cwd: tree,
         encoding: 'utf8',
         env: { PATH: process.env['PATH'], XDG_CACHE_HOME: join(folder, 'cache') },
       });
     const without = build();
     assert.equal(without.status, 1);
-    assert.match(without.stderr, /^scripts\/images\.ts: \S+\/node_modules\/node\/bin\/node .* npm ci.*\n$/);
+    assert.match(without.stderr, /^scripts\/images\/images\.ts: \S+\/node_modules\/node\/bin\/node .* npm ci.*\n$/);
 
     symlinkSync(join(root, 'node_modules', 'node'), join(tree, 'node_modules', 'node'));
     const { status, stdout, stderr } = build();
@@ -136,7 +136,7 @@ describe('the images', { skip: process.platform !== 'linux' ? 'images are built 
   test('the Dockerfiles’ own command writes what the images have', () => {
     for (const program of programs) {
       const [, args = ''] =
-        /node_modules\/\.bin\/node (scripts\/images\.ts .*) --out \/out/.exec(readFileSync(join(root, `Dockerfile.${program}`), 'utf8')) ??
+        /node_modules\/\.bin\/node (scripts\/images\/images\.ts .*) --out \/out/.exec(readFileSync(join(root, `Dockerfile.${program}`), 'utf8')) ??
         [];
       const out = join(folder, `${program}-files`);
       execFileSync(process.execPath, [...args.split(' '), '--out', out, '--version', '1.2.3'], { cwd: root });
@@ -163,7 +163,7 @@ describe('the images', { skip: process.platform !== 'linux' ? 'images are built 
 
 /** What the images are built from, at another path; Node is not among its packages. */
 function copyTree(to: string): string {
-  for (const name of ['core', 'proxy', 'operator', 'cli', 'scripts', 'package.json', 'tsconfig.json', 'LICENSE'])
+  for (const name of ['core', 'proxy', 'operator', 'simulator', 'cli', 'scripts', 'package.json', 'tsconfig.json', 'LICENSE'])
     cpSync(join(root, name), join(to, name), { recursive: true });
   const packages = join(root, 'node_modules');
   mkdirSync(join(to, 'node_modules'));

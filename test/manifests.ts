@@ -1,4 +1,4 @@
-import type { SimulatedModel } from '../cli/simulate/types.ts';
+import type { SimulatedModel } from '../simulator/types.ts';
 
 /** A pool of the simulated provider. Its models carry the simulation's own prices, so that both sides must agree to the pico-dollar. */
 export interface PoolShape {

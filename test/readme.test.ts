@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { type Simulation, startSimulation } from '../cli/simulate/provider.ts';
+import { type Simulation, startSimulation } from '../simulator/provider.ts';
 import { childEnvironment } from './cli.ts';
 import { eventually } from './harness.ts';
 
@@ -21,7 +21,7 @@ let environment: Record<string, string>;
 before(async () => {
   provider = await startSimulation({ credentials: [credential] });
   copy = await mkdtemp(join(tmpdir(), 'keyforge-readme-'));
-  for (const name of ['core', 'proxy', 'operator', 'cli', 'examples', 'package.json'])
+  for (const name of ['core', 'proxy', 'operator', 'simulator', 'cli', 'examples', 'package.json'])
     await cp(join(root, name), join(copy, name), { recursive: true });
   await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
   // Added here: there is no way out of this machine, and its ports may be taken.

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { refusalTable } from '../core/errors.ts';
-import { closeCodes } from '../core/session.ts';
+import { closeCodes } from '../core/protocol/session.ts';
 import { createClusterMetrics } from '../operator/cluster/metrics.ts';
 import { createMetrics } from '../proxy/metrics.ts';
 

@@ -11,10 +11,10 @@ const root = join(import.meta.dirname, '..');
 
 test('npm start gives a key that works on all three providers, and shows calls as they arrive', async () => {
   const copy = await mkdtemp(join(tmpdir(), 'keyforge-start-'));
-  for (const name of ['core', 'proxy', 'operator', 'cli', 'examples', 'package.json'])
+  for (const name of ['core', 'proxy', 'operator', 'simulator', 'cli', 'examples', 'package.json'])
     await cp(join(root, name), join(copy, name), { recursive: true });
   await symlink(join(root, 'node_modules'), join(copy, 'node_modules'));
-  const child = spawn(process.execPath, ['cli/start.ts'], { cwd: copy, env: childEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, ['cli/start/start.ts'], { cwd: copy, env: childEnvironment(), stdio: ['ignore', 'pipe', 'pipe'] });
   const end = ended(child);
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => {

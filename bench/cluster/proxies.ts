@@ -1,7 +1,7 @@
 // Many proxies in one process: each holds a session with the operator as the sidecar does. One line of JSON a snapshot on stdout.
 import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
-import { connectOperator } from '../../proxy/state/session.ts';
+import { connectOperator } from '../../proxy/link/session.ts';
 
 /** What to connect to, as whom: the JSON in the file that the program is given. */
 export interface ProxiesPlan {

@@ -1,5 +1,5 @@
 import type { ClusterOptions } from '../../operator/cluster/config.ts';
-import { isRecord, type JsonRecord } from '../../operator/injector/json.ts';
+import { isRecord, type JsonRecord } from '../../operator/inject/json.ts';
 import type { Address } from '../address.ts';
 import { isLoopback, levels, type Misuse } from '../config.ts';
 import { type Environment, type Reader, reader } from '../reader.ts';

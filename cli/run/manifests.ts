@@ -2,7 +2,7 @@ import { formatProblem, type Problem } from '../../core/errors.ts';
 import { parseManifests, type RawDocument } from '../../core/manifest/parse.ts';
 import type { Limit, Manifests, VirtualKey } from '../../core/manifest/types.ts';
 import { formatUsd } from '../../core/money.ts';
-import { loadPaths } from '../../operator/files/load.ts';
+import { loadPaths } from '../../operator/standalone/load.ts';
 import { type Environment, environmentPools, secretVariable } from './environment.ts';
 import type { RunOptions } from './options.ts';
 

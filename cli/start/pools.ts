@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { type Simulation, startSimulation } from '../simulate/provider.ts';
+import { type Simulation, startSimulation } from '../../simulator/provider.ts';
 
 const providers = ['openai', 'anthropic', 'gemini'] as const;
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import type { KeyName } from '../key.ts';
+import type { KeyName } from '../token.ts';
 import { createChain } from './chain.ts';
 import { deriveEpochKey } from './entry.ts';
 import { pooledRandom } from './random-pool.ts';

@@ -1,4 +1,4 @@
-import type { KeyName, TokenId } from '../key.ts';
+import type { KeyName, TokenId } from '../token.ts';
 
 /** `namespace/name@instance`: one VirtualKey in one proxy. Its epochs follow each other. */
 export type StreamId = string & { readonly brand: 'StreamId' };

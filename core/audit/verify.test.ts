@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import type { KeyName } from '../key.ts';
+import type { KeyName } from '../token.ts';
 import { createChain } from './chain.ts';
 import { commit, createSealer, deriveEpochKey, ratchet } from './entry.ts';
 import { type Finding, formatFinding } from './finding.ts';

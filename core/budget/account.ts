@@ -1,5 +1,5 @@
-import type { KeyName } from '../key.ts';
 import { addMoney, type NanoUsd } from '../money.ts';
+import type { KeyName } from '../token.ts';
 
 /** What is counted: money, requests, and tokens of the per-minute rate. */
 export interface Amounts {

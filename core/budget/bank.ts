@@ -1,7 +1,7 @@
 import type { StreamId } from '../audit/types.ts';
-import type { GrantDenial } from '../control.ts';
-import type { KeyName } from '../key.ts';
 import type { NanoUsd } from '../money.ts';
+import type { GrantDenial } from '../protocol/control.ts';
+import type { KeyName } from '../token.ts';
 import { type Amounts, accountName, nothing, openAccount, plus } from './account.ts';
 import type { BookedGrant, Books } from './books.ts';
 import { type Ceiling, ceilings, type EscrowCeiling, type Till } from './ceiling.ts';

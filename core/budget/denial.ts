@@ -1,5 +1,5 @@
-import type { GrantDenial } from '../control.ts';
 import { formatUsd, type NanoUsd } from '../money.ts';
+import type { GrantDenial } from '../protocol/control.ts';
 import type { Books } from './books.ts';
 import type { Ceiling } from './ceiling.ts';
 import { leftOf } from './grant.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Grant } from '../control.ts';
-import { keyName } from '../key.ts';
+import type { Grant } from '../protocol/control.ts';
+import { keyName } from '../token.ts';
 import type { Need, Reservation, Shortage } from './types.ts';
 import { createWallet } from './wallet.ts';
 

@@ -1,4 +1,4 @@
-import type { KeyName } from '../key.ts';
+import type { KeyName } from '../token.ts';
 import { metadata, namespaceSelector } from './metadata.ts';
 import { dnsName, modelName, reference, secretItem } from './names.ts';
 import { defaultEndpoints, unserved } from './providers.ts';

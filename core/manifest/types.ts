@@ -1,5 +1,5 @@
-import type { KeyName } from '../key.ts';
 import type { NanoUsd, PicoUsdPerToken } from '../money.ts';
+import type { KeyName } from '../token.ts';
 
 /** Where a manifest came from, for messages. */
 export interface Origin {

@@ -1,4 +1,4 @@
-import { type KeyName, keyName } from '../key.ts';
+import { type KeyName, keyName } from '../token.ts';
 import { limits } from './limits.ts';
 import { metadata, namespaceSelector } from './metadata.ts';
 import { dnsName, modelName, modelPattern, reference, routeTemplate } from './names.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { KeyName } from '../key.ts';
+import type { KeyName } from '../token.ts';
 import { checkEndpoint, checkKey } from './check.ts';
 import type { KeyDocument } from './documents.ts';
 

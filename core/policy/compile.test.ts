@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { formatProblem } from '../errors.ts';
-import { type KeyName, keyName } from '../key.ts';
 import type { Namespace, PoolConsumer, PoolName, ProviderPool, VirtualKey, VirtualKeySpec } from '../manifest/types.ts';
+import { type KeyName, keyName } from '../token.ts';
 import { type ChildKey, type CompileInput, compile } from './compile.ts';
 import type { KeyDocument } from './documents.ts';
 

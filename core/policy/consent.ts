@@ -1,7 +1,7 @@
 import type { Problem } from '../errors.ts';
-import type { KeyName } from '../key.ts';
 import { nearest } from '../manifest/nearest.ts';
 import type { PoolName, ProviderPool } from '../manifest/types.ts';
+import type { KeyName } from '../token.ts';
 import { type Selects, selectorFor } from './selector.ts';
 import { namespaceOf, problemAt, type TreeNode, type TreePath } from './tree.ts';
 

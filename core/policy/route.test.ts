@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isRefusal } from '../errors.ts';
-import type { KeyName } from '../key.ts';
 import type { PoolModel, PoolName, ProviderKind } from '../manifest/types.ts';
 import type { ModelPrice } from '../price/types.ts';
+import type { KeyName } from '../token.ts';
 import type { KeyDocument, PoolDocument } from './documents.ts';
 import { listModels, routeModel } from './route.ts';
 

@@ -1,8 +1,8 @@
 import type { Problem } from '../errors.ts';
-import type { KeyName } from '../key.ts';
 import { nearest } from '../manifest/nearest.ts';
 import type { Origin, VirtualKeySpec } from '../manifest/types.ts';
 import type { NanoUsd } from '../money.ts';
+import type { KeyName } from '../token.ts';
 import { type Selects, selectorFor } from './selector.ts';
 
 /** One VirtualKey or sub-agent key in the tree of authority. */

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import type { Logger } from 'pino';
-import { type KeyName, keyName } from '../../core/key.ts';
 import { duration } from '../../core/manifest/quantity.ts';
 import { rootPlace } from '../../core/manifest/reader.ts';
 import { formatUsd } from '../../core/money.ts';
-import type { KeyDesk, RotateRefusal } from '../broker/key-desk.ts';
+import { type KeyName, keyName } from '../../core/token.ts';
+import type { KeyDesk, RotateRefusal } from '../keys/desk.ts';
 import { apiError, requireLoopbackHost, requireToken } from './guard.ts';
 
 export interface AdminApiDeps {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pino } from 'pino';
-import { openBench } from '../broker/fixture.ts';
-import { fakeSecrets } from '../certificates/secrets.fixture.ts';
+import { openBench } from '../broker.fixture.ts';
+import { fakeSecrets } from '../trust/secrets.fixture.ts';
 import { adminSecret, startClusterAdmin } from './admin.ts';
 
 const logger = pino({ level: 'silent' });

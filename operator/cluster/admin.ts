@@ -2,10 +2,10 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import { createAdminApi } from '../api/app.ts';
 import { type AdminServer, listenAdmin } from '../api/server.ts';
-import type { KeyDesk } from '../broker/key-desk.ts';
-import { managedLabel, managedValue } from '../controllers/names.ts';
+import type { KeyDesk } from '../keys/desk.ts';
 import { secrets } from '../kube/resources.ts';
 import { type KubeClient, KubeError } from '../kube/types.ts';
+import { managedLabel, managedValue } from '../reconcile/names.ts';
 
 /** Item `token` opens the admin API: who may read it rules every key. */
 export const adminSecret = 'keyforge-admin';

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino';
-import { bundlePatch } from '../certificates/bundle.ts';
-import type { Authority } from '../certificates/types.ts';
 import { mutatingWebhooks } from '../kube/resources.ts';
 import type { KubeClient } from '../kube/types.ts';
+import { bundlePatch } from '../trust/bundle.ts';
+import type { Authority } from '../trust/types.ts';
 
 const lookMs = 10_000;
 

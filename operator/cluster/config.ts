@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { RenderSettings } from '../injector/types.ts';
+import type { RenderSettings } from '../inject/types.ts';
 
 /** Everything that the operator of a cluster is started with. */
 export interface ClusterOptions {

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
-import { createFakeKube } from '../controllers/fake-kube.fixture.ts';
-import { agentPod, injected } from '../injector/pod.fixture.ts';
-import type { Pod } from '../injector/types.ts';
+import { agentPod, injected } from '../inject/pod.fixture.ts';
+import type { Pod } from '../inject/types.ts';
 import { pods } from '../kube/resources.ts';
+import { createFakeKube } from '../reconcile/fake-kube.fixture.ts';
 import { watchPods } from './pods.ts';
 
 const named = (pod: Pod, name: string, phase: string): Pod => ({

@@ -1,14 +1,14 @@
 import type { Logger } from 'pino';
-import { hasEnded } from '../control/attest.ts';
-import type { Sessions } from '../control/sessions.ts';
-import { proxyOf } from '../injector/containers.ts';
-import { injectLabel } from '../injector/names.ts';
-import { because } from '../injector/reasons.ts';
+import { proxyOf } from '../inject/containers.ts';
+import { injectLabel } from '../inject/names.ts';
+import { because } from '../inject/reasons.ts';
 import type { Events } from '../kube/events.ts';
 import { createQueue } from '../kube/queue.ts';
 import { createReflector, type Reflector } from '../kube/reflector.ts';
 import { pods } from '../kube/resources.ts';
 import type { KubeClient, KubeObject } from '../kube/types.ts';
+import { hasEnded } from '../sessions/attest.ts';
+import type { Sessions } from '../sessions/sessions.ts';
 
 /** The Pods that hold a proxy, or should. */
 export interface PodWatch {

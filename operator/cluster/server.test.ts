@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { before, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type TLSSocket } from 'node:tls';
-import { makeCertificates, silent, type TestCertificates } from '../control/world.fixture.ts';
-import { createRoom, limitCrowd } from './crowd.ts';
+import { makeCertificates, silent, type TestCertificates } from '../sessions/world.fixture.ts';
+import { createRoom, limitCrowd } from './connections.ts';
 import { createOperatorServer } from './server.ts';
 
 let certificates: TestCertificates;

@@ -2,8 +2,8 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Server as NetServer } from 'node:net';
 import type { Logger } from 'pino';
-import type { ReviewAnswer } from '../injector/review.ts';
-import { createRoom, limitCrowd, mostOfOneAddress, type Room } from './crowd.ts';
+import type { ReviewAnswer } from '../inject/review.ts';
+import { createRoom, limitCrowd, mostOfOneAddress, type Room } from './connections.ts';
 
 /** The API server sends at most a 3 MiB object, in a review that holds it once or twice. */
 const mostBytes = 8 * 1_048_576;

@@ -1,8 +1,8 @@
-import { openAuthority } from '../certificates/authority.ts';
-import { openCertificateFiles } from '../certificates/files.ts';
-import type { Authority } from '../certificates/types.ts';
-import type { RenderSettings } from '../injector/types.ts';
+import type { RenderSettings } from '../inject/types.ts';
 import type { KubeClient } from '../kube/types.ts';
+import { openAuthority } from '../trust/authority.ts';
+import { openCertificateFiles } from '../trust/files.ts';
+import type { Authority } from '../trust/types.ts';
 import type { ClusterOptions } from './config.ts';
 
 /** What Pods are injected with now. */

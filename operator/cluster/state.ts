@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { type Broker, type BrokerDeps, createBroker } from '../broker/broker.ts';
-import { checkOwn } from '../collector/own.ts';
-import { openDataFolder } from '../data-folder.ts';
+import { type Broker, type BrokerDeps, createBroker } from '../broker.ts';
+import { checkOwn } from '../evidence/own-stream.ts';
 import { dailyBooks } from '../prices/daily.ts';
+import { openDataFolder } from '../store/data-folder.ts';
 import type { Store } from '../store/types.ts';
 import type { ClusterOptions } from './config.ts';
 

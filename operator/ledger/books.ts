@@ -1,6 +1,6 @@
 import { type Account, type Amounts, accountName } from '../../core/budget/account.ts';
 import type { BookedGrant, Books } from '../../core/budget/books.ts';
-import type { KeyName } from '../../core/key.ts';
+import type { KeyName } from '../../core/token.ts';
 import type { GrantRow, Tx } from '../store/types.ts';
 
 /**

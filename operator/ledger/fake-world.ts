@@ -2,9 +2,9 @@ import type { CallBody, EntryBody, PaidFrom, ProxyBody, StreamId } from '../../c
 import { slotsAt } from '../../core/budget/slot.ts';
 import type { Need, Reservation } from '../../core/budget/types.ts';
 import { createWallet, type Wallet } from '../../core/budget/wallet.ts';
-import type { GrantAsk, GrantReply } from '../../core/control.ts';
-import type { KeyName } from '../../core/key.ts';
 import type { AccountPlan } from '../../core/policy/documents.ts';
+import type { GrantAsk, GrantReply } from '../../core/protocol/control.ts';
+import type { KeyName } from '../../core/token.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import type { EpochRow, Store, Tx } from '../store/types.ts';
 import { grant } from './ledger.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { StreamId } from '../../core/audit/types.ts';
-import { keyName, type TokenId } from '../../core/key.ts';
+import { keyName, type TokenId } from '../../core/token.ts';
 import type { ClockJump } from './clock.ts';
 import type { EntryRow, EpochRow, GrantRow, Store } from './types.ts';
 

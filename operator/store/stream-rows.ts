@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { StreamId } from '../../core/audit/types.ts';
-import type { KeyName } from '../../core/key.ts';
+import type { KeyName } from '../../core/token.ts';
 import type { EntryRow, EpochRow, StreamRows, UnsettledEpoch } from './types.ts';
 
 interface EpochColumns {

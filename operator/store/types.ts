@@ -1,5 +1,5 @@
 import type { StreamId } from '../../core/audit/types.ts';
-import type { KeyName, TokenId } from '../../core/key.ts';
+import type { KeyName, TokenId } from '../../core/token.ts';
 
 /**
  * The operator's one durable state. `transaction` is serialisable and durable when it returns: what it wrote survives

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { anthropicCountTokens, anthropicMessages } from './anthropic-messages.ts';
-import { geminiEmbed, geminiGenerate } from './gemini.ts';
-import { openaiChat } from './openai-chat.ts';
-import { openaiEmbeddings } from './openai-embeddings.ts';
-import { openaiResponses } from './openai-responses.ts';
+import { anthropicCountTokens, anthropicMessages } from './anthropic/messages.ts';
+import { geminiEmbed, geminiGenerate } from './gemini/requests.ts';
+import { openaiChat } from './openai/chat.ts';
+import { openaiEmbeddings } from './openai/embeddings.ts';
+import { openaiResponses } from './openai/responses.ts';
 import type { Dialect, StreamMeter } from './types.ts';
 
 function data(value: unknown, name?: string): string {

@@ -3,12 +3,12 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Usage } from '../../core/price/types.ts';
-import { anthropicMessages } from './anthropic-messages.ts';
-import { geminiBatchEmbed, geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini.ts';
+import { anthropicMessages } from './anthropic/messages.ts';
+import { geminiBatchEmbed, geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini/requests.ts';
 import { readBody } from './json.ts';
-import { openaiChat } from './openai-chat.ts';
-import { openaiEmbeddings } from './openai-embeddings.ts';
-import { openaiResponses } from './openai-responses.ts';
+import { openaiChat } from './openai/chat.ts';
+import { openaiEmbeddings } from './openai/embeddings.ts';
+import { openaiResponses } from './openai/responses.ts';
 import type { Dialect, StreamMeter } from './types.ts';
 
 const folder = join(import.meta.dirname, '../../../shared/recordings');

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isRefusal, type Refusal } from '../../core/errors.ts';
 import { stringBound } from '../../core/price/text.ts';
-import { anthropicCountTokens, anthropicMessages } from './anthropic-messages.ts';
-import { geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini.ts';
+import { anthropicCountTokens, anthropicMessages } from './anthropic/messages.ts';
+import { geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini/requests.ts';
 import { type JsonBody, readBody } from './json.ts';
-import { openaiChat } from './openai-chat.ts';
-import { openaiEmbeddings } from './openai-embeddings.ts';
-import { openaiResponses } from './openai-responses.ts';
+import { openaiChat } from './openai/chat.ts';
+import { openaiEmbeddings } from './openai/embeddings.ts';
+import { openaiResponses } from './openai/responses.ts';
 import type { Changes, Dialect, Facts } from './types.ts';
 
 function bodyOf(value: unknown): JsonBody {

@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { type Refusal, refuse } from '../../core/errors.ts';
-import { anthropicCountTokens, anthropicMessages } from './anthropic-messages.ts';
-import { geminiBatchEmbed, geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini.ts';
-import { openaiChat } from './openai-chat.ts';
-import { openaiEmbeddings } from './openai-embeddings.ts';
-import { openaiResponses } from './openai-responses.ts';
+import { anthropicCountTokens, anthropicMessages } from './anthropic/messages.ts';
+import { geminiBatchEmbed, geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini/requests.ts';
+import { openaiChat } from './openai/chat.ts';
+import { openaiEmbeddings } from './openai/embeddings.ts';
+import { openaiResponses } from './openai/responses.ts';
 import type { Dialect, Family, RouteAction } from './types.ts';
 
 /** A call that goes to a provider. */

@@ -6,10 +6,10 @@ import Anthropic from '@anthropic-ai/sdk';
 import { ApiError, GoogleGenAI } from '@google/genai';
 import OpenAI from 'openai';
 import { type RefusalCode, refusalTable, refuse } from '../../core/errors.ts';
-import { anthropicMessages } from './anthropic-messages.ts';
-import { geminiGenerate } from './gemini.ts';
-import { openaiChat } from './openai-chat.ts';
-import { openaiResponses } from './openai-responses.ts';
+import { anthropicMessages } from './anthropic/messages.ts';
+import { geminiGenerate } from './gemini/requests.ts';
+import { openaiChat } from './openai/chat.ts';
+import { openaiResponses } from './openai/responses.ts';
 import { errorBody, modelList, streamError } from './shape.ts';
 import type { Dialect } from './types.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { elementEnds } from './json-array.ts';
+import { elementEnds } from './gemini/json-array.ts';
 import { eventData, type FindEnd, memberFinder, splitEvents, sseEnds } from './sse.ts';
 
 function eventsOf(chunks: readonly Buffer[], findEnd: FindEnd = sseEnds()): { readonly events: readonly string[]; readonly out: string } {

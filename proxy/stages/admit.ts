@@ -1,5 +1,4 @@
 import type { Reservation } from '../../core/budget/types.ts';
-import type { GrantDenial } from '../../core/control.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
@@ -7,8 +6,9 @@ import type { Candidate } from '../../core/policy/route.ts';
 import { affordableOutput, upperBound } from '../../core/price/bound.ts';
 import { type Demand, type Overhead, withSearches } from '../../core/price/demand.ts';
 import type { ModelPrice } from '../../core/price/types.ts';
+import type { GrantDenial } from '../../core/protocol/control.ts';
 import type { Dialect, Facts } from '../dialect/types.ts';
-import type { Funds } from '../state/funds.ts';
+import type { Funds } from '../money/funds.ts';
 
 /** Leave to send one call: what is held for it, and how far its answer may go. */
 export interface Admission {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import oracle from 'canonicalize';
 import { canonicalize } from '../../core/audit/canonical.ts';
 import type { CallBody } from '../../core/audit/types.ts';
-import type { KeyName, TokenId } from '../../core/key.ts';
+import type { KeyName, TokenId } from '../../core/token.ts';
 import { keyDocument, openai, usage } from '../line.fixture.ts';
 import { type CallAsked, type CallEnded, callBody } from './audit.ts';
 

@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto';
 import type { Attempt, CallBody, EntryUsage, PaidFrom } from '../../core/audit/types.ts';
-import type { TokenId } from '../../core/key.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
+import type { TokenId } from '../../core/token.ts';
 import type { CallCode } from '../metrics.ts';
+import type { AttemptFact } from '../upstream/types.ts';
 import type { Settlement } from './settle.ts';
-import type { AttemptFact } from './upstream-types.ts';
 
 /** What an entry says of how a call was asked. */
 export interface CallAsked {

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
 import { test } from 'node:test';
-import type { TokenId } from '../../core/key.ts';
-import { mintToken, tokenId } from '../../core/key.ts';
+import type { TokenId } from '../../core/token.ts';
+import { mintToken, tokenId } from '../../core/token.ts';
 import { bot, createPurse, keyDocument } from '../line.fixture.ts';
-import { createServedState, type ServedState } from '../state/served.ts';
+import { createServedState, type ServedState } from '../link/served.ts';
 import { authenticate } from './authenticate.ts';
 
 const token = mintToken();

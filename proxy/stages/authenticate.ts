@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { type Refusal, refuse } from '../../core/errors.ts';
-import { isToken, type TokenId, tokenId } from '../../core/key.ts';
-import type { Served, ServedState } from '../state/served.ts';
+import { isToken, type TokenId, tokenId } from '../../core/token.ts';
+import type { Served, ServedState } from '../link/served.ts';
 
 /** Who calls: the key's state in this proxy and the token that opened it. */
 export interface Caller {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PaidFrom } from '../../core/audit/types.ts';
 import type { Reservation } from '../../core/budget/types.ts';
+import { SpoolUnavailable } from '../evidence/spool/spool.ts';
 import { createPurse, type Purse } from '../line.fixture.ts';
-import { SpoolUnavailable } from '../state/spool.ts';
 import { type Held, hold } from './hold.ts';
 
 interface World {

@@ -1,7 +1,7 @@
 import type { PaidFrom } from '../../core/audit/types.ts';
 import type { Reservation } from '../../core/budget/types.ts';
 import type { NanoUsd } from '../../core/money.ts';
-import type { Funds } from '../state/funds.ts';
+import type { Funds } from '../money/funds.ts';
 
 /** A reservation that ends with its scope: settled once, cancelled where the call never left, charged whole where its fate was lost. */
 export interface Held extends Disposable {

@@ -4,10 +4,10 @@ import { type Refusal, refusalTable, refuse } from '../../core/errors.ts';
 import type { Call } from '../call.ts';
 import type { Dialect, Reading } from '../dialect/types.ts';
 import type { CallCode } from '../metrics.ts';
+import type { AttemptFact, BodyEnd, FlowingBody, UpstreamAnswer } from '../upstream/types.ts';
 import { noteHeaders, type Rest } from './respond.ts';
 import type { Sent } from './send.ts';
 import type { CallEnd } from './settle.ts';
-import type { AttemptFact, BodyEnd, FlowingBody, UpstreamAnswer } from './upstream-types.ts';
 
 /** How a call ended, and what of its answer is still to be sent. */
 export interface Metered {

@@ -3,8 +3,8 @@ import { request as send } from 'node:http';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { isRefusal } from '../../core/errors.ts';
+import { serve } from '../upstream/testbed.ts';
 import { receive } from './receive.ts';
-import { serve } from './upstream-testbed.ts';
 
 const limit = 1000;
 

@@ -3,8 +3,8 @@ import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { refuse } from '../../core/errors.ts';
+import { serve } from '../upstream/testbed.ts';
 import { noteHeaders, respondJson, respondRefusal, respondRest, respondStreamError, respondWhole } from './respond.ts';
-import { serve } from './upstream-testbed.ts';
 
 const notes = { requestId: 'req_1' };
 const chat = { dialect: 'openai.chat', framing: 'sse', family: 'openai' } as const;

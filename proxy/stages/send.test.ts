@@ -3,15 +3,15 @@ import type { ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import type { PoolName } from '../../core/manifest/types.ts';
 import { readBody } from '../dialect/json.ts';
-import { openaiChat } from '../dialect/openai-chat.ts';
+import { openaiChat } from '../dialect/openai/chat.ts';
+import { SpoolUnavailable } from '../evidence/spool/spool.ts';
 import { createWorld, demand, openai, poolDocument, price } from '../line.fixture.ts';
 import { mistral } from '../provider/mistral.ts';
 import { openAi } from '../provider/openai.ts';
 import type { Provider } from '../provider/types.ts';
-import { SpoolUnavailable } from '../state/spool.ts';
+import { json, limited, serve } from '../upstream/testbed.ts';
+import type { Flight } from '../upstream/types.ts';
 import { type Reachable, type SendInput, type Sent, send } from './send.ts';
-import { json, limited, serve } from './upstream-testbed.ts';
-import type { Flight } from './upstream-types.ts';
 
 const second = 'platform/second' as PoolName;
 

@@ -3,8 +3,8 @@ import type { JsonBody } from '../dialect/json.ts';
 import type { Changes, Dialect, Facts, StreamMeter } from '../dialect/types.ts';
 import { upstreamPath } from '../provider/table.ts';
 import type { Provider } from '../provider/types.ts';
-import { callUpstream, type UpstreamDeps } from './upstream.ts';
-import type { AttemptFact, Flight, UpstreamAnswer, UpstreamCall } from './upstream-types.ts';
+import type { AttemptFact, Flight, UpstreamAnswer, UpstreamCall } from '../upstream/types.ts';
+import { callUpstream, type UpstreamDeps } from '../upstream/upstream.ts';
 
 /** A candidate whose provider speaks the caller's dialect. */
 export interface Reachable extends Candidate {

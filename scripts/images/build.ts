@@ -84,7 +84,7 @@ function writeImage(program: Program, { out, version }: BuildOptions, layers: re
         Labels: labels(program, version),
       },
       rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
-      history: layers.map(() => ({ created: '1970-01-01T00:00:00Z', created_by: 'scripts/images.ts' })),
+      history: layers.map(() => ({ created: '1970-01-01T00:00:00Z', created_by: 'scripts/images/images.ts' })),
     }),
   );
   const manifest = blob(

@@ -49,12 +49,12 @@ function only(program: Program): Plugin {
   return {
     name: 'one command',
     setup(esbuild) {
-      esbuild.onResolve({ filter: /^\.\/[a-z-]+\.ts$/ }, ({ kind, importer, path }) => {
+      esbuild.onResolve({ filter: /^\.\/(?:[a-z-]+\/)?[a-z-]+\.ts$/ }, ({ kind, importer, path }) => {
         if (kind !== 'dynamic-import' || importer !== entry || path === `./${program}.ts`) return undefined;
         return { path, namespace: 'absent' };
       });
       esbuild.onLoad({ filter: /.*/, namespace: 'absent' }, ({ path }) => {
-        const name = path.replace(/^\.\/|\.ts$/g, '');
+        const name = path.replace(/^.*\/|\.ts$/g, '');
         const run = `run${name.charAt(0).toUpperCase()}${name.slice(1)}`;
         const message = `keyforge: this image has no ${name}, only ${program}\n`;
         return { contents: `export async function ${run}(){process.stderr.write(${JSON.stringify(message)});return 2}` };
@@ -65,7 +65,7 @@ function only(program: Program): Plugin {
 
 /** A thread's entry or a data file that is found beside its source would be missing in the image. */
 function requireSelfContained(program: Program, inputs: readonly string[]): void {
-  const loose = inputs.filter((path) => /^(cli|proxy|operator|core)\//.test(path) && path !== 'cli/keyforge.ts');
+  const loose = inputs.filter((path) => /^(cli|proxy|operator|core|simulator)\//.test(path) && path !== 'cli/keyforge.ts');
   const wrong = loose.filter((path) => /\bimport\.meta\.(?:url|dirname|filename)\b/.test(readFileSync(join(root, path), 'utf8')));
   if (wrong.length > 0)
     throw new Error(`${program}: ${wrong.join(', ')} would look for a file beside itself, which a bundle does not have`);

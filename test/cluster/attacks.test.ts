@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { agentPod, injected, settings } from '../../operator/injector/pod.fixture.ts';
+import { agentPod, injected, settings } from '../../operator/inject/pod.fixture.ts';
 import type { ApiAnswer, ApiClient } from './api-client.ts';
 import { attacks, edit, type Json, newerDigest, type PodJson } from './attacks.ts';
 import { canRunControlPlane } from './build.ts';

@@ -13,7 +13,7 @@ import {
   proxyContainer,
   proxyUserId,
   tokenMountPath,
-} from '../../operator/injector/names.ts';
+} from '../../operator/inject/names.ts';
 import { packageVersion } from '../../scripts/images/files.ts';
 import { canRunControlPlane } from './build.ts';
 import { chartFolder, fullValues, one, type Rendered, releaseNamespace, render } from './chart.fixture.ts';

@@ -4,7 +4,11 @@ import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
-import type { KeyName } from '../../core/key.ts';
+import type { KeyName } from '../../core/token.ts';
+import { connectKube } from '../../operator/kube/client.ts';
+import { createElector } from '../../operator/kube/elector.ts';
+import { providerPools, secrets, virtualKeys } from '../../operator/kube/resources.ts';
+import type { KubeClient, KubeObject, Resource } from '../../operator/kube/types.ts';
 import {
   condition,
   itemOf,
@@ -14,11 +18,7 @@ import {
   secretObject,
   startOperator,
   until,
-} from '../../operator/controllers/bench.fixture.ts';
-import { connectKube } from '../../operator/kube/client.ts';
-import { createElector } from '../../operator/kube/elector.ts';
-import { providerPools, secrets, virtualKeys } from '../../operator/kube/resources.ts';
-import type { KubeClient, KubeObject, Resource } from '../../operator/kube/types.ts';
+} from '../../operator/reconcile/bench.fixture.ts';
 import { canRunControlPlane } from './build.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 

@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import fc from 'fast-check';
 import { formatProblem } from '../../core/errors.ts';
 import { parseManifests } from '../../core/manifest/parse.ts';
-import { readYaml } from '../../operator/files/yaml.ts';
+import { readYaml } from '../../operator/standalone/yaml.ts';
 import type { ApiAnswer } from './api-client.ts';
 import { canRunControlPlane } from './build.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';

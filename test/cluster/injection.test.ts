@@ -4,9 +4,9 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { drift } from '../../operator/injector/compare.ts';
-import { reviewAdmission } from '../../operator/injector/review.ts';
-import type { Injection, Pod, RenderSettings } from '../../operator/injector/types.ts';
+import { drift } from '../../operator/inject/compare.ts';
+import { reviewAdmission } from '../../operator/inject/review.ts';
+import type { Injection, Pod, RenderSettings } from '../../operator/inject/types.ts';
 import { canRunControlPlane } from './build.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
-import { poolObject, secretObject } from '../../operator/controllers/bench.fixture.ts';
-import { controlAudience } from '../../operator/injector/names.ts';
-import { connectOperator, type Session } from '../../proxy/state/session.ts';
+import { controlAudience } from '../../operator/inject/names.ts';
+import { poolObject, secretObject } from '../../operator/reconcile/bench.fixture.ts';
+import { connectOperator, type Session } from '../../proxy/link/session.ts';
 import type { ApiAnswer } from './api-client.ts';
 import { type ControlPlane, type ControlPlaneOptions, startControlPlane } from './control-plane.ts';
 

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { keyObject, poolObject, secretObject } from '../../operator/controllers/bench.fixture.ts';
+import { keyObject, poolObject, secretObject } from '../../operator/reconcile/bench.fixture.ts';
 import { canRunControlPlane } from './build.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { type OperatorProcess, startOperatorProcess } from './operator-process.ts';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { keyObject } from '../../operator/controllers/bench.fixture.ts';
+import { keyObject } from '../../operator/reconcile/bench.fixture.ts';
 import { type AuditLog, auditLogOf } from './audit-log.ts';
 import { canRunControlPlane } from './build.ts';
 import type { ControlPlane } from './control-plane.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { SimulatedCall } from '../../cli/simulate/call.ts';
+import type { SimulatedCall } from '../../simulator/call.ts';
 import { type Agent, agentTemplate, type Outcome } from './agent-pod.ts';
 import { read, until } from './operator-world.ts';
 import { systemNamespace } from './release.ts';

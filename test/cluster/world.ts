@@ -1,9 +1,9 @@
 import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { simulatedModels } from '../../cli/simulate/models.ts';
-import { type Simulation, startSimulation } from '../../cli/simulate/provider.ts';
 import type { CallBody, EntryBody } from '../../core/audit/types.ts';
+import { simulatedModels } from '../../simulator/models.ts';
+import { type Simulation, startSimulation } from '../../simulator/provider.ts';
 import { keyManifest, poolManifest } from '../manifests.ts';
 import { type Agent, agentAt, agentImage, agentTemplate } from './agent-pod.ts';
 import type { Cluster } from './cluster.ts';

@@ -1,0 +1,109 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { readCalls } from '../records.ts';
+import { startStandalone } from '../standalone.ts';
+import { runCommand } from './command.ts';
+import { readEnvironment } from './config.ts';
+import { commandEnvironment, scrub, secretsOf } from './environment.ts';
+import { type Execve, type Handover, handOver, receiveHandover } from './handover.ts';
+import { readRunManifests } from './manifests.ts';
+import { parseRunOptions, type RunOptions, runUsage } from './options.ts';
+import { summarise } from './summary.ts';
+
+/** Where messages go. */
+export interface RunStreams {
+  readonly stdout: { write(text: string): unknown };
+  readonly stderr: { write(text: string): unknown };
+}
+
+/** Our own failures, as `env`, `timeout` and `docker run` number them. */
+const ownFailure = 125;
+
+/** `keyforge run`: one command with a key, a proxy and a budget of its own. Resolves to the exit code. */
+export async function runRun(args: readonly string[], io: RunStreams): Promise<number> {
+  const complain = (message: string): unknown => io.stderr.write(`keyforge: ${message}\n`);
+  const options = parseRunOptions(args);
+  if ('help' in options) {
+    io.stdout.write(runUsage);
+    return 0;
+  }
+  if ('problems' in options) {
+    for (const problem of options.problems) complain(problem);
+    return ownFailure;
+  }
+  const ready = await prepare(options, complain);
+  if (ready === undefined) return ownFailure;
+  const folder = await mkdtemp(join(tmpdir(), 'keyforge-run-'));
+  try {
+    return await runIn(folder, { options, ...ready, io });
+  } catch (error) {
+    complain(error instanceof Error ? error.message : String(error));
+    return ownFailure;
+  } finally {
+    if (options.keepData) complain(`data kept in ${folder}: keyforge audit tail --data ${join(folder, 'data')}`);
+    else await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Reads environment and manifests once; in the first of the two processes this does not return. */
+async function prepare(options: RunOptions, complain: (message: string) => unknown): Promise<Handover | undefined> {
+  const environment = readEnvironment();
+  const received = receiveHandover(environment);
+  if (received !== undefined) return received;
+  const manifests = await readRunManifests(options, secretsOf(environment));
+  if ('problems' in manifests) {
+    for (const problem of manifests.problems) complain(problem);
+    return undefined;
+  }
+  const handover = { manifests, environment: scrub(environment, manifests.secrets) };
+  handOver(handover, { execPath: process.execPath, args: selfArguments(), execve: process.execve as Execve | undefined });
+  complain('this system cannot hide the environment that KeyForge was started with: CMD may read credentials there');
+  return handover;
+}
+
+/** The same program again, without the signal that would let any process of this user open its inspector. */
+function selfArguments(): readonly string[] {
+  const flag = '--disable-sigusr1';
+  const flags = process.execArgv.includes(flag) ? process.execArgv : [...process.execArgv, flag];
+  return [...flags, ...process.argv.slice(1)];
+}
+
+interface Run extends Handover {
+  readonly options: RunOptions;
+  readonly io: RunStreams;
+}
+
+async function runIn(folder: string, { options, manifests, environment, io }: Run): Promise<number> {
+  const frozen = join(folder, 'manifests');
+  const dataDir = join(folder, 'data');
+  await mkdir(frozen, { mode: 0o700 });
+  for (const [index, document] of manifests.documents.entries()) {
+    await writeFile(join(frozen, `${index}.json`), JSON.stringify(document), { mode: 0o600 });
+  }
+  const standalone = await startStandalone({
+    manifests: [frozen],
+    dataDir,
+    listen: { host: '127.0.0.1', port: 0 },
+    adminListen: null,
+    metricsListen: null,
+    secrets: manifests.secrets,
+    watch: 'frozen',
+    logger: pino({ level: 'error' }, pino.destination({ dest: 2, sync: true })),
+  });
+  standalone.failure.then((error) => io.stderr.write(`keyforge: calls are refused from now on: ${error.message}\n`));
+  let code = ownFailure;
+  try {
+    const key = standalone.keys.find((each) => `${each.namespace}/${each.name}` === manifests.key);
+    if (key === undefined) throw new Error(`${manifests.key} has no token: set issueToken: true`);
+    code = await runCommand(options.command, commandEnvironment(environment, standalone.proxyUrl, key.key), {
+      isTerminal: process.stdin.isTTY,
+      complain: (message) => io.stderr.write(`keyforge: ${message}\n`),
+    });
+  } finally {
+    await standalone.close();
+  }
+  io.stderr.write(`${summarise(readCalls(dataDir))}\n`);
+  return code;
+}

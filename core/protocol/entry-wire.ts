@@ -1,0 +1,52 @@
+import { macBytes, saltBytes } from '../audit/entry.ts';
+import type { Entry, StreamId } from '../audit/types.ts';
+
+/** Before each entry: epoch and seq (48 bits each), two MACs, salt, the lengths of stream (16 bits) and body (32 bits); numbers little endian. */
+const headBytes = 6 + 6 + 2 * macBytes + saltBytes + 2 + 4;
+
+/** Entries as they travel, one behind the other. The buffer is its memory's only owner. */
+export function encodeEntries(entries: readonly Entry[]): Buffer {
+  const streams = entries.map(({ stream }) => Buffer.byteLength(stream));
+  const size = entries.reduce((sum, { body }, i) => sum + headBytes + (streams[i] ?? 0) + body.length, 0);
+  const bytes = Buffer.allocUnsafeSlow(size);
+  let at = 0;
+  for (const [i, { stream, epoch, seq, previousMac, mac, salt, body }] of entries.entries()) {
+    at = bytes.writeUIntLE(epoch, at, 6);
+    at = bytes.writeUIntLE(seq, at, 6);
+    for (const field of [previousMac, mac, salt]) {
+      bytes.set(field, at);
+      at += field.length;
+    }
+    at = bytes.writeUInt16LE(streams[i] ?? 0, at);
+    at = bytes.writeUInt32LE(body.length, at);
+    at += bytes.write(stream, at);
+    bytes.set(body, at);
+    at += body.length;
+  }
+  return bytes;
+}
+
+/** Entries as they arrived, views of `bytes`; null where those are not whole entries. Says nothing of MACs. */
+export function decodeEntries(bytes: Buffer): readonly Entry[] | null {
+  const entries: Entry[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const macAt = at + 12 + macBytes;
+    const saltAt = macAt + macBytes;
+    const streamAt = at + headBytes;
+    if (streamAt > bytes.length) return null;
+    const bodyAt = streamAt + bytes.readUInt16LE(saltAt + saltBytes);
+    const end = bodyAt + bytes.readUInt32LE(saltAt + saltBytes + 2);
+    if (end > bytes.length) return null;
+    entries.push({
+      stream: bytes.toString('utf8', streamAt, bodyAt) as StreamId,
+      epoch: bytes.readUIntLE(at, 6),
+      seq: bytes.readUIntLE(at + 6, 6),
+      previousMac: bytes.subarray(at + 12, macAt),
+      mac: bytes.subarray(macAt, saltAt),
+      salt: bytes.subarray(saltAt, saltAt + saltBytes),
+      body: bytes.subarray(bodyAt, end),
+    });
+    at = end;
+  }
+  return entries;
+}

@@ -1,0 +1,106 @@
+import type { Message } from './channel.ts';
+import { type ControlPort, controlVersion } from './control.ts';
+
+/** One call of a proxy, of the right shape. */
+export interface CallMessage {
+  readonly id: number;
+  readonly call: Exclude<keyof ControlPort, 'watch'> | 'watch' | 'unwatch';
+  readonly args: readonly unknown[];
+}
+
+/** The token with which a proxy shows who it is: a secret. */
+export interface HelloMessage {
+  readonly id: number;
+  readonly hello: string;
+}
+
+/** A message that cannot be served; `id` where one could be read. */
+export interface BadMessage {
+  readonly id: number | null;
+  readonly bad: string;
+}
+
+type Check = (value: unknown) => boolean;
+
+const text: Check = (value) => typeof value === 'string' && value.length <= 1_048_576;
+const whole: Check = (value) => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+const positive: Check = (value) => whole(value) && value !== 0;
+const key: Check = (value) => typeof value === 'string' && /^[-a-z0-9]{1,63}\/[-.a-z0-9]{1,253}$/.test(value);
+const isBytes: Check = (value) => value instanceof Uint8Array;
+const list =
+  (item: Check): Check =>
+  (value) =>
+    Array.isArray(value) && value.every(item);
+
+/** An object with these fields; those of `optional` may be absent. Others are let through: later versions of one side add some. */
+function record(required: Readonly<Record<string, Check>>, optional: Readonly<Record<string, Check>> = {}): Check {
+  return (value) => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+    const fields = value as Readonly<Record<string, unknown>>;
+    if (!Object.entries(required).every(([name, check]) => check(fields[name]))) return false;
+    return Object.entries(optional).every(([name, check]) => fields[name] === undefined || check(fields[name]));
+  };
+}
+
+/** As `record`, but unknown fields are refused: what narrows a key must never be overlooked. */
+function exactly(optional: Readonly<Record<string, Check>>): Check {
+  const known = record({}, optional);
+  return (value) => known(value) && Object.keys(value as object).every((name) => name in optional);
+}
+
+const childSpec = exactly({
+  name: text,
+  usdNano: positive,
+  requests: positive,
+  ttlMs: positive,
+  models: list(text),
+  endpoints: list(text),
+  outputTokens: positive,
+  delegation: record({ maxDepth: positive, maxChildren: positive }),
+});
+const figures = { atLeastNano: whole, boundNano: whole, wantNano: whole, atLeastRequests: whole, wantRequests: whole, tokens: whole };
+const head: Check = (value) => value === -1 || whole(value);
+
+const calls: Readonly<Record<CallMessage['call'], readonly Check[]>> = {
+  open: [record({ key, instance: (value) => typeof value === 'string' && /^[-.\w]{1,128}$/.test(value) })],
+  ship: [isBytes],
+  grant: [record({ stream: text, epoch: whole, head, askId: text, ...figures }, { heldNano: whole })],
+  account: [key],
+  mint: [key, childSpec],
+  children: [key],
+  unmint: [key, key],
+  watch: [],
+  unwatch: [whole],
+};
+
+const hello = record({ token: (value) => typeof value === 'string' && value.length <= 16_384 });
+
+/**
+ * Reads one message of a proxy: `{"v":1,"id":7,"call":"grant","args":[…]}`, whose one argument is the bytes beside it where there are some,
+ * or `{"v":1,"id":0,"hello":{"token":"…"}}`.
+ */
+export function readCall({ text: body, bytes }: Message): CallMessage | HelloMessage | BadMessage {
+  const message = parse(body);
+  if (!record({ id: whole })(message)) return { id: null, bad: 'a message is JSON text with an id' };
+  const { id, ...rest } = message as { readonly id: number } & Readonly<Record<'v' | 'call' | 'args' | 'hello', unknown>>;
+  if (rest.v !== controlVersion)
+    return { id, bad: `this operator speaks version ${controlVersion} of the control port; run the same KeyForge version on both sides` };
+  if (hello(rest.hello)) return { id, hello: (rest.hello as { readonly token: string }).token };
+  const { call } = rest;
+  const args = bytes === undefined ? rest.args : [bytes];
+  if (typeof call !== 'string' || !Object.hasOwn(calls, call)) return { id, bad: 'unknown call' };
+  const name = call as CallMessage['call'];
+  const checks = calls[name];
+  if (!Array.isArray(args) || args.length !== checks.length || !checks.every((check, index) => check(args[index]))) {
+    return { id, bad: `${name}: the arguments do not have its shape` };
+  }
+  return { id, call: name, args };
+}
+
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return null;
+  }
+}

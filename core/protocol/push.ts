@@ -1,0 +1,50 @@
+import type { PoolName } from '../manifest/types.ts';
+import type { PoolDocument } from '../policy/documents.ts';
+import type { Push, Snapshot } from './control.ts';
+
+/** A pool whose prices are those that the same watch was sent last for it. */
+type PricedBefore = Omit<PoolDocument, 'models' | 'book'>;
+
+/** A push as it travels. Price books make nine tenths of a snapshot and change once a day: a watch is sent each but once. */
+export type SentPush = Exclude<Push, Snapshot> | (Omit<Snapshot, 'pools'> & { readonly pools: readonly (PoolDocument | PricedBefore)[] });
+
+/** Documents go to many proxies as they are: each is written out once. */
+const texts = new WeakMap<PoolDocument, string>();
+
+/** For one watch: JSON without the prices that its other end has. What it makes must be sent, each and in order. */
+export function pushWriter(): (push: Push) => string {
+  const sent = new Map<PoolName, string>();
+
+  function poolText(pool: PoolDocument): string {
+    if (sent.get(pool.pool) === pool.priceBookDigest) {
+      const { models: _, book: __, ...rest } = pool;
+      return JSON.stringify(rest);
+    }
+    sent.set(pool.pool, pool.priceBookDigest);
+    const text = texts.get(pool) ?? JSON.stringify(pool);
+    texts.set(pool, text);
+    return text;
+  }
+
+  return (push) => {
+    if (push.kind !== 'snapshot') return JSON.stringify(push);
+    const { pools, ...rest } = push;
+    return `${JSON.stringify(rest).slice(0, -1)},"pools":[${pools.map(poolText).join(',')}]}`;
+  };
+}
+
+/** The other end of a `pushWriter`. */
+export function pushReader(): (push: SentPush) => Push {
+  const known = new Map<PoolName, Pick<PoolDocument, 'models' | 'book'>>();
+  return (push) => {
+    if (push.kind !== 'snapshot') return push;
+    const pools = push.pools.map((pool): PoolDocument => {
+      if ('book' in pool) return pool;
+      const prices = known.get(pool.pool);
+      if (prices === undefined) throw new Error(`the operator left out the prices of ${pool.pool}, which it never sent`);
+      return { ...pool, ...prices };
+    });
+    for (const { pool, models, book } of pools) known.set(pool, { models, book });
+    return { ...push, pools };
+  };
+}

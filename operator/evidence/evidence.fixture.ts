@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { type Chain, createChain } from '../../core/audit/chain.ts';
+import type { CallBody, Entry, EpochRecoveredBody, PaidFrom, ProxyBody, StreamId } from '../../core/audit/types.ts';
+import type { AccountPlan } from '../../core/policy/documents.ts';
+import type { OpenReply, ShipReply } from '../../core/protocol/control.ts';
+import { decodeEntries, encodeEntries } from '../../core/protocol/entry-wire.ts';
+import type { KeyName, TokenId } from '../../core/token.ts';
+import { grant } from '../ledger/ledger.ts';
+import { settleEntry } from '../ledger/settle.ts';
+import { openSqliteStore } from '../store/sqlite.ts';
+import type { EpochRow, Store } from '../store/types.ts';
+import { openEpoch } from './epoch.ts';
+import { type CollectorDeps, ingest } from './ingest.ts';
+
+export const team: KeyName = 'platform/team' as KeyName;
+export const bot: KeyName = 'agents/bot' as KeyName;
+export const stream: StreamId = 'agents/bot@i-1' as StreamId;
+const time = '2026-11-20T10:00:00.000Z';
+
+const plan: AccountPlan = {
+  key: bot,
+  path: [team, bot],
+  nodes: [
+    { key: team, limits: [], rate: {} },
+    { key: bot, limits: [{ window: 'Total', usdNano: 1_000_000, timeZone: 'Etc/UTC' }], rate: {} },
+  ],
+} as AccountPlan;
+
+/** One epoch as its proxy writes it. */
+export interface Writer {
+  readonly reply: OpenReply;
+  readonly chain: Chain;
+  write(body: ProxyBody): Entry;
+  open(): Entry;
+  call(paidFrom?: readonly PaidFrom[]): Entry;
+}
+
+/** The collector over a real store and ledger. */
+export interface World {
+  readonly store: Store;
+  readonly deps: CollectorDeps;
+  writer(): Writer;
+  ship(entries: readonly Entry[]): ShipReply;
+  /** A grant's id, for the newest epoch. */
+  fund(writer: Writer, nano: number): string;
+  epoch(number: number): EpochRow;
+}
+
+export function createWorld(path = ':memory:', rootKey: Buffer = randomBytes(32)): World {
+  const store = openSqliteStore({ path, clock: Date.now });
+  const deps: CollectorDeps = { rootKey, instance: 'op-1', random: randomBytes, settle: settleEntry };
+  let asks = 0;
+  return {
+    store,
+    deps,
+    writer() {
+      const reply = store.transaction((tx) => openEpoch(tx, { key: bot, instance: 'i-1' }, deps));
+      const chain = createChain({ stream: reply.stream, epoch: reply.epoch, key: Buffer.from(reply.chainKey, 'hex') });
+      const write = (body: ProxyBody): Entry => chain.append(body, randomBytes);
+      return {
+        reply,
+        chain,
+        write,
+        open: () => write({ bootId: 'boot-1', instance: 'i-1', key: bot, nonce: reply.nonce, time, type: 'epoch_open', v: 1 }),
+        call: (paidFrom = []) => write(callBody(paidFrom)),
+      };
+    },
+    ship: (entries) => store.transaction((tx) => ingest(tx, decodeEntries(encodeEntries(entries)) ?? [], deps)),
+    fund(writer, nano) {
+      const money = { atLeastNano: nano, boundNano: nano, wantNano: nano };
+      const count = { atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+      asks += 1;
+      const { stream: of, epoch } = writer.reply;
+      const ask = { stream: of, epoch, head: writer.chain.head(), askId: `ask-${asks}`, ...money, ...count };
+      const reply = store.transaction((tx) => grant(tx, ask, plan));
+      assert.ok('grant' in reply, JSON.stringify(reply));
+      return reply.grant.id;
+    },
+    epoch(number) {
+      const row = store.transaction((tx) => tx.streams.epoch(stream, number));
+      assert.ok(row);
+      return row;
+    },
+  };
+}
+
+export function callBody(paidFrom: readonly PaidFrom[]): CallBody {
+  const cost = paidFrom.reduce((sum, { costNanoUsd }) => sum + Number(costNanoUsd), 0);
+  return {
+    attempts: [],
+    code: 'ok',
+    costNanoUsd: String(cost),
+    dialect: 'openai.chat',
+    endpoint: '/v1/chat/completions',
+    estimated: false,
+    key: bot,
+    labels: {},
+    latencyMs: 1,
+    model: 'fast',
+    owner: {},
+    paidFrom,
+    path: [team],
+    policy: 'sha256:00',
+    requestId: 'r-1',
+    servedModel: 'gpt-5.4-mini',
+    status: 200,
+    stream: false,
+    time,
+    tokenId: 'aa' as TokenId,
+    type: 'call',
+    usage: { cacheWrite: 0, cachedInput: 2, input: 10, output: 5, reasoning: 0 },
+    v: 1,
+  };
+}
+
+export function recoveredBody(more: Partial<EpochRecoveredBody>): EpochRecoveredBody {
+  return { charges: [], key: bot, lastSeq: 0, recoveredEpoch: 1, time, type: 'epoch_recovered', v: 1, whole: true, ...more };
+}
+
+export function closeBody(): ProxyBody {
+  return { key: bot, time, type: 'epoch_close', v: 1 };
+}

@@ -1,0 +1,45 @@
+import { createChain } from '../../core/audit/chain.ts';
+import type { OperatorBody, StreamId } from '../../core/audit/types.ts';
+import type { KeyName } from '../../core/token.ts';
+import type { EpochRow, Tx } from '../store/types.ts';
+import { startEpoch } from './epoch.ts';
+import { openRow, type SealDeps, sealRow } from './seal.ts';
+
+export interface OwnDeps extends SealDeps {
+  /** Name of this operator. */
+  readonly instance: string;
+}
+
+/** What the operator's own entries bear in place of a key; no VirtualKey has a name without a namespace. */
+export const ownKey: KeyName = 'operator' as KeyName;
+
+/** Throws where the root key is not the one that sealed this operator's stream. */
+export function checkOwn(tx: Tx, { rootKey, instance }: Pick<OwnDeps, 'rootKey' | 'instance'>): void {
+  const row = tx.streams.lastEpoch(ownStream(instance));
+  if (row !== null) openHead(row, rootKey);
+}
+
+/**
+ * Records what the operator did in its own stream, `operator@<instance>`, in the transaction that does it. Chained as a
+ * proxy's; its one epoch goes on over restarts. Throws where the root key is not the one that sealed the stream.
+ */
+export function recordOwn(tx: Tx, body: OperatorBody, deps: OwnDeps): void {
+  const stream = ownStream(deps.instance);
+  const row = tx.streams.lastEpoch(stream) ?? startEpoch(tx, { stream, key: ownKey, instance: deps.instance }, deps).row;
+  const key = openHead(row, deps.rootKey);
+  const chain = createChain({ stream, epoch: row.epoch, key, head: row.lastSeq, lastMac: Buffer.from(row.lastMac, 'hex') });
+  const entry = chain.append(body, deps.random);
+  tx.streams.addEntry({ ...entry, key: ownKey, type: body.type });
+  tx.streams.putEpoch(sealRow({ ...row, lastSeq: entry.seq, lastMac: entry.mac.toString('hex') }, chain.key(), deps));
+  chain.wipe();
+}
+
+function ownStream(instance: string): StreamId {
+  return `${ownKey}@${instance}` as StreamId;
+}
+
+function openHead(row: EpochRow, rootKey: Buffer): Buffer {
+  const key = openRow(row, rootKey);
+  if (key === null) throw new Error(`the head of ${row.stream} does not open: it was altered, or this is not the root key that sealed it`);
+  return key;
+}

@@ -1,0 +1,89 @@
+import type { Logger } from 'pino';
+import { ownKey } from '../evidence/own-stream.ts';
+import { abandon } from '../ledger/ledger.ts';
+import type { ChildRow, EpochRow, Tx } from '../store/types.ts';
+import { endChild, type RecordEvent } from './lives.ts';
+import type { Registry } from './registry.ts';
+import { runId, runIdOf } from './run-name.ts';
+
+/** The end of proxies whose Pod is gone without their saying so. */
+export interface Retirement {
+  /**
+   * The Pod of this uid is gone: what its proxy still held burns, visibly, and its run ends. Entries that come late after
+   * all are charged to what was burned.
+   */
+  retire(instance: string): void;
+  /**
+   * As `retire`, for every proxy and every run but those of these uids of Pods and Jobs, and but those that began in the last
+   * five minutes: their Pods may be too new for whoever looked.
+   */
+  retireAllBut(living: ReadonlySet<string>): void;
+}
+
+export interface RetirementDeps {
+  readonly registry: Registry;
+  readonly record: RecordEvent;
+  /** Called where money may have come back. */
+  readonly released: () => void;
+  readonly onAlarm: (alarm: 'burned') => void;
+  readonly logger: Logger;
+}
+
+/** More than a watch of Pods may lag where it is still believed. */
+const newMs = 300_000;
+
+/** What is to end. */
+interface Gone {
+  readonly epochs: readonly EpochRow[];
+  isGone(run: ChildRow): boolean;
+}
+
+/** Retirement over the registry. Before the first policy was adopted nothing is retired: who is gone by then a later look finds. */
+export function createRetirement({ registry, record, released, onAlarm, logger }: RetirementDeps): Retirement {
+  function burn(tx: Tx, row: EpochRow): void {
+    const burned = abandon(tx, row.stream, row.epoch);
+    if (row.state === 'open') tx.streams.putEpoch({ ...row, state: 'abandoned' });
+    if (burned.length === 0 && (row.state !== 'open' || row.lastSeq < 0)) return;
+    const detail = {
+      ...Object.fromEntries(burned.map(({ grant, nano }) => [`burned ${grant}`, String(nano)])),
+      epoch: String(row.epoch),
+      lastSeq: String(row.lastSeq),
+    };
+    record(tx, { type: 'epoch_abandoned', object: row.stream, detail });
+    for (const _ of burned) onAlarm('burned');
+    logger.warn({ stream: row.stream, epoch: row.epoch, burned: burned.length }, 'a proxy is gone that had not closed its stream');
+  }
+
+  function end(find: (tx: Tx) => Gone): void {
+    if (registry.live() === null) return;
+    registry.change((tx, { children }) => {
+      const { epochs, isGone } = find(tx);
+      for (const row of epochs) if (row.key !== ownKey) burn(tx, row);
+      const runs = children.filter((row) => row.run !== undefined && isGone(row));
+      for (const row of runs) endChild(tx, row, 'its run has ended', record);
+      return { changed: runs.length > 0, value: null };
+    });
+    released();
+  }
+
+  return {
+    retire(instance) {
+      const id = runIdOf(instance);
+      end((tx) => ({ epochs: tx.streams.unsettledEpochs(instance), isGone: ({ key }) => runId(key) === id }));
+    },
+    retireAllBut(living) {
+      end((tx) => goneBut(living, tx));
+    },
+  };
+}
+
+function goneBut(living: ReadonlySet<string>, tx: Tx): Gone {
+  const isNew = (sinceMs: number): boolean => tx.now() - sinceMs < newMs;
+  const unsettled = tx.streams.unsettledEpochs();
+  const epochs = unsettled.filter(({ instance, openedAtMs }) => !living.has(instance) && !isNew(openedAtMs));
+  const gone = new Set(epochs);
+  // Of a Job whose Pods come one after another the newest may be unknown, and the Job with it.
+  const served = new Set(unsettled.filter((row) => !gone.has(row)).map(({ key }) => key));
+  const ids = new Set([...living].map(runIdOf));
+  return { epochs, isGone: ({ key, createdAtMs }) => !ids.has(runId(key)) && !served.has(key) && !isNew(createdAtMs) };
+}

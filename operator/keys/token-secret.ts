@@ -1,0 +1,106 @@
+import type { VirtualKeySpec } from '../../core/manifest/types.ts';
+import { formatUsd } from '../../core/money.ts';
+import type { KeyDocument } from '../../core/policy/documents.ts';
+import type { KeyName } from '../../core/token.ts';
+import type { JsonPatchOperation, KubeObject, OwnerReference } from '../kube/types.ts';
+import { managedLabel, managedValue } from '../reconcile/names.ts';
+
+/** What the token Secret of a key is made of. */
+export interface TokenSecretInput {
+  readonly owner: KubeObject;
+  readonly name: string;
+  /** A secret. */
+  readonly token: string;
+  readonly document: KeyDocument;
+  /** Where the token is taken: `http://HOST`, without a path. */
+  readonly origin: string;
+  /** From the root of the path to the key itself. */
+  readonly path: readonly { readonly key: KeyName; readonly spec: VirtualKeySpec }[];
+}
+
+/** Whose Secret this is: `other` belongs to somebody else, or to an earlier key of this name, and is never touched. */
+export function ownershipOf(secret: KubeObject | null, owner: KubeObject): 'none' | 'ours' | 'other' {
+  if (secret === null) return 'none';
+  const { labels = {}, ownerReferences = [] } = secret.metadata;
+  const isOwner = ownerReferences.some(({ kind, uid }) => kind === 'VirtualKey' && uid === owner.metadata.uid);
+  return isOwner && labels[managedLabel] === managedValue ? 'ours' : 'other';
+}
+
+/** The token Secret as it should be. The garbage collector removes it with its key, whether we are there or not. */
+export function tokenSecret(input: TokenSecretInput): KubeObject {
+  const { owner, name, token, origin } = input;
+  const items = {
+    'api-key': token,
+    'openai-base-url': `${origin}/v1`,
+    'anthropic-base-url': origin,
+    'gemini-base-url': origin,
+    'policy.json': `${JSON.stringify(policyText(input), null, 2)}\n`,
+  };
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    type: 'Opaque',
+    metadata: {
+      name,
+      ...(owner.metadata.namespace !== undefined && { namespace: owner.metadata.namespace }),
+      labels: { [managedLabel]: managedValue },
+      ownerReferences: [ownerReference(owner, owner.metadata.uid ?? '')],
+    },
+    data: Object.fromEntries(Object.entries(items).map(([item, text]) => [item, Buffer.from(text).toString('base64')])),
+  };
+}
+
+/** The token in a token Secret, if any; a secret. */
+export function tokenIn(secret: KubeObject | null): string | undefined {
+  const { 'api-key': packed } = (secret?.['data'] ?? {}) as { readonly 'api-key'?: string };
+  return packed === undefined ? undefined : Buffer.from(packed, 'base64').toString();
+}
+
+/** True where a Secret of ours holds what it should; only then is nothing written. Items of others are none of its business. */
+export function holds(secret: KubeObject | null, wanted: KubeObject): boolean {
+  const held = new Map(Object.entries(secret?.['data'] ?? {}));
+  return Object.entries(wanted['data'] ?? {}).every(([item, value]) => held.get(item) === value);
+}
+
+/**
+ * Takes the token out of a Secret of ours and leaves the rest to the garbage collector, whose rule is that an object goes
+ * when its owner is not there. So the operator needs no right to delete Secrets in the users' namespaces.
+ */
+export function retirement(secret: KubeObject, owner: KubeObject): readonly JsonPatchOperation[] {
+  const noOwner = ownerReference(owner, '00000000-0000-0000-0000-000000000000');
+  return [
+    { op: 'test', path: '/metadata/uid', value: secret.metadata.uid },
+    { op: 'add', path: '/data', value: {} },
+    { op: 'add', path: '/metadata/ownerReferences', value: [noOwner] },
+  ];
+}
+
+function ownerReference(owner: KubeObject, uid: string): OwnerReference {
+  return { apiVersion: 'keyforge.dev/v1alpha1', kind: 'VirtualKey', name: owner.metadata.name, uid, controller: true };
+}
+
+/** The effective policy, for people to read. */
+function policyText({ document, path }: TokenSecretInput): unknown {
+  const { digest, pools, owner, labels, models, endpoints, perRequest, expiresAtMs, suspendedBy, delegation } = document;
+  const limits = path.flatMap(({ key, spec }) =>
+    spec.limits.map(({ usdNano, ...limit }) => ({ key, ...limit, ...(usdNano !== undefined && { usd: formatUsd(usdNano) }) })),
+  );
+  const rates = path.flatMap(({ key, spec }) => (Object.keys(spec.rate).length === 0 ? [] : [{ key, ...spec.rate }]));
+  const { usdNano, ...bounds } = perRequest;
+  return {
+    key: document.key,
+    path: document.path,
+    digest,
+    owner,
+    labels,
+    pools,
+    models,
+    ...(endpoints && { endpoints }),
+    limits,
+    rates,
+    perRequest: { ...(usdNano !== undefined && { usd: formatUsd(usdNano) }), ...bounds },
+    ...(expiresAtMs !== undefined && { expiresAt: new Date(expiresAtMs).toISOString() }),
+    ...(suspendedBy !== undefined && { suspendedBy }),
+    ...(delegation && { delegation }),
+  };
+}

@@ -1,0 +1,26 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { pino } from 'pino';
+import { virtualKeys } from '../../kube/resources.ts';
+import { keyObject } from '../bench.fixture.ts';
+import { createFakeKube } from '../fake-kube.fixture.ts';
+import { rotateAnnotation } from '../names.ts';
+import { createCaches } from './caches.ts';
+
+test('of the annotations that people hang on an object only ours are kept', async (t) => {
+  const kube = createFakeKube();
+  const object = keyObject('agents', 'bot', {});
+  const annotations = { [rotateAnnotation]: '1', 'kubectl.kubernetes.io/last-applied-configuration': 'x'.repeat(200_000) };
+  kube.put(virtualKeys, { ...object, metadata: { ...object.metadata, annotations } });
+  const ignore = (): void => {};
+  const caches = createCaches({
+    ...{ client: kube.client, namespace: 'keyforge-system', poolNamespaces: [], logger: pino({ level: 'silent' }) },
+    ...{ onKey: ignore, onPool: ignore, onNamespace: ignore, onVault: ignore, onSecret: ignore },
+  });
+  t.after(() => caches.close());
+  caches.start();
+  await caches.synced;
+  const kept = caches.keys.get({ namespace: 'agents', name: 'bot' });
+  assert.deepEqual(kept?.metadata.annotations, { [rotateAnnotation]: '1' });
+  assert.deepEqual(kept?.['spec'], object['spec']);
+});

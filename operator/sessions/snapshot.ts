@@ -1,0 +1,78 @@
+import { hash } from 'node:crypto';
+import type { ServedKey, Snapshot } from '../../core/protocol/control.ts';
+import type { KeyName } from '../../core/token.ts';
+import type { Live } from '../keys/registry.ts';
+import { runKey } from '../keys/run-name.ts';
+import type { Tokens } from '../keys/tokens.ts';
+import type { TokenRow } from '../store/types.ts';
+import type { Scope } from './scope.ts';
+
+/**
+ * What one proxy serves: its keys, the pools that they use and those pools' credentials, and nothing else. A key without a
+ * live token stays listed, so that its money comes back in order.
+ */
+export function snapshotFor(live: Live, scope: Scope): Snapshot {
+  if (scope.kind === 'standalone') {
+    const keys = [...live.documents.keys()].flatMap((key) => servedKey(live, key, opening(live, key)));
+    return { kind: 'snapshot', revision: live.revision, keys, pools: live.pools, credentials: live.policy.credentials };
+  }
+  const keys = scope.kind === 'sidecar' ? sidecarKeys(live, scope) : gatewayKeys(live);
+  const used = new Set(keys.flatMap(({ document }) => document.pools));
+  return {
+    kind: 'snapshot',
+    revision: live.revision,
+    keys,
+    pools: live.pools.filter(({ pool }) => used.has(pool)),
+    credentials: live.policy.credentials.filter(({ pool }) => used.has(pool)),
+  };
+}
+
+/** Differs where two snapshots of one scope differ in anything but their revision. */
+export function signatureOf({ keys, pools, credentials }: Snapshot): string {
+  const parts = {
+    keys: keys.map(({ document, tokens }) => [document.digest, tokens]),
+    pools: pools.map(({ models: _, book: __, ...rest }) => rest),
+    credentials,
+  };
+  return hash('sha256', JSON.stringify(parts));
+}
+
+/** So long after a rotation the Secret may still hold the old token, and a Pod be started with it. */
+const secretLagMs = 60_000;
+
+/** The Pod's key, or that of its run, opened by the tokens that the Pod may have been started with; and its sub-agents. */
+function sidecarKeys(live: Live, { key, run, podCreatedAtMs }: Extract<Scope, { kind: 'sidecar' }>): readonly ServedKey[] {
+  const spec = live.specs.get(key);
+  if (spec?.delivery.includes('Sidecar') !== true) return [];
+  const root = spec.run === undefined ? key : runKey(key, spec.run, run);
+  const { current, leaving, left } = live.tokens.get(key) ?? noTokens;
+  const known = [...leaving, ...left].filter(({ validUntilMs = 0 }) => validUntilMs > podCreatedAtMs - secretLagMs);
+  // On its own loopback a token of the Pod's lifetime has no end.
+  const tokens = [...(current === null ? [] : [current]), ...known].map(({ id, hint }) => ({ id, hint }));
+  return [...servedKey(live, root, tokens), ...subAgents(live, root)];
+}
+
+function gatewayKeys(live: Live): readonly ServedKey[] {
+  const declared = [...live.specs].filter(([, { delivery }]) => delivery.includes('Gateway')).map(([key]) => key);
+  return declared.flatMap((key) => [...servedKey(live, key, opening(live, key)), ...subAgents(live, key)]);
+}
+
+function subAgents(live: Live, of: KeyName): readonly ServedKey[] {
+  return (live.minted.get(of) ?? []).flatMap(({ key }) => [...servedKey(live, key, opening(live, key)), ...subAgents(live, key)]);
+}
+
+function servedKey({ documents }: Live, key: KeyName, tokens: ServedKey['tokens']): readonly ServedKey[] {
+  const document = documents.get(key);
+  return document === undefined ? [] : [{ document, tokens }];
+}
+
+const noTokens: Tokens = { current: null, leaving: [], left: [], revoked: false };
+
+function opening(live: Live, key: KeyName): ServedKey['tokens'] {
+  const { current, leaving } = live.tokens.get(key) ?? noTokens;
+  return [...(current === null ? [] : [current]), ...leaving].map(served);
+}
+
+function served({ id, hint, validUntilMs }: TokenRow): ServedKey['tokens'][number] {
+  return { id, hint, ...(validUntilMs !== undefined && { validUntilMs }) };
+}

@@ -1,0 +1,43 @@
+import { controlAudience } from '../inject/names.ts';
+import { tokenReviews } from '../kube/resources.ts';
+import type { KubeClient } from '../kube/types.ts';
+
+/** For whom the API server vouches: a Pod's service account token, bound to that Pod. */
+export interface Identity {
+  readonly namespace: string;
+  readonly serviceAccount: string;
+  readonly podName: string;
+  readonly podUid: string;
+}
+
+/** What a TokenReview of authentication.k8s.io/v1 tells. */
+interface ReviewStatus {
+  readonly authenticated?: boolean;
+  readonly audiences?: readonly string[];
+  readonly user?: { readonly username?: string; readonly extra?: Readonly<Record<string, readonly string[]>> };
+}
+
+const podClaim = 'authentication.kubernetes.io/pod-';
+
+/**
+ * Asks the API server whose token this is; a sentence where it is not a Pod's token for us. Rejects as KubeClient does. The answer says
+ * nothing of whether the Pod still exists: the API server caches it for ten seconds.
+ */
+export async function reviewToken(kube: Pick<KubeClient, 'create'>, token: string): Promise<Identity | string> {
+  const { status } = await kube.create(tokenReviews, {
+    apiVersion: 'authentication.k8s.io/v1',
+    kind: 'TokenReview',
+    metadata: { name: '' },
+    spec: { token, audiences: [controlAudience] },
+  });
+  const { authenticated, audiences, user } = (status ?? {}) as ReviewStatus;
+  if (authenticated !== true) return `the API server does not accept the token: it must be projected with the audience ${controlAudience}`;
+  // An authenticator that knows no audiences leaves the list out, and its tokens are for everybody.
+  if (audiences?.includes(controlAudience) !== true) return `the token is not for the audience ${controlAudience}`;
+  const [, namespace, serviceAccount] = /^system:serviceaccount:([^:]+):([^:]+)$/.exec(user?.username ?? '') ?? [];
+  const podName = user?.extra?.[`${podClaim}name`]?.[0];
+  const podUid = user?.extra?.[`${podClaim}uid`]?.[0];
+  if (namespace === undefined || serviceAccount === undefined) return 'the token is not one of a ServiceAccount';
+  if (podName === undefined || podUid === undefined) return 'the token is not bound to a Pod: take it from a projected volume';
+  return { namespace, serviceAccount, podName, podUid };
+}

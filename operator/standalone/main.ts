@@ -1,0 +1,120 @@
+import { randomBytes } from 'node:crypto';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { parentPort, workerData } from 'node:worker_threads';
+import { type Logger, pino } from 'pino';
+import { formatProblem } from '../../core/errors.ts';
+import { portChannel } from '../../core/protocol/channel.ts';
+import { createAdminApi } from '../api/app.ts';
+import { type AdminServer, listenAdmin } from '../api/server.ts';
+import { type Broker, createBroker } from '../broker.ts';
+import { replaceFile } from '../files/replace.ts';
+import { watchPaths } from '../files/watch.ts';
+import { readPolicy } from '../keys/policy.ts';
+import { openTokenFiles } from '../keys/token-files.ts';
+import { dailyBooks } from '../prices/daily.ts';
+import { serveControl } from '../sessions/port.ts';
+import { openDataFolder } from '../store/data-folder.ts';
+import { type FromOperator, type IssuedKey, loggerOptions, type OperatorOptions, type ToOperator } from './config.ts';
+
+/** The operator of standalone: a thread of its own, so that no fsync ever stalls a request of the proxy. */
+async function run(options: OperatorOptions, tell: (message: FromOperator) => void): Promise<() => Promise<void>> {
+  const logger = pino(loggerOptions(options.logLevel), pino.destination({ dest: 2, sync: true })).child({ component: 'operator' });
+  const { store, rootKey } = openDataFolder(options.dataDir, Date.now, logger);
+  const files = openTokenFiles(join(options.dataDir, 'tokens'));
+  const broker: Broker = createBroker({
+    ...{ store, book: dailyBooks(), random: randomBytes, rootKey, instance: options.instance, logger },
+    poolProblems: 'refuse',
+    decides: () => true,
+    onChange: () => files.sync(broker.tokens()),
+  });
+  const stopFollowing = await follow(options, { broker, logger, tell });
+  const admin = await startAdmin(options, broker, logger);
+  const stopServing = serveControl(portChannel(options.control), broker, logger);
+  tell({ kind: 'started', adminUrl: admin?.url ?? null, keys: issuedKeys(broker) });
+  return async () => {
+    await stopFollowing();
+    await admin?.close();
+    rmSync(join(options.dataDir, 'admin.token'), { force: true });
+    stopServing();
+    broker.close();
+    store.close();
+  };
+}
+
+interface Following {
+  readonly broker: Broker;
+  readonly logger: Logger;
+  readonly tell: (message: FromOperator) => void;
+}
+
+/** Adopts the manifests, and again at each change of theirs; an edit with problems changes nothing. Throws StartProblems; the thread then ends. */
+async function follow(options: OperatorOptions, { broker, logger, tell }: Following): Promise<() => Promise<void>> {
+  const adopt = async (missing: 'problem' | 'gone'): Promise<readonly string[]> => {
+    const { policy, problems } = await readPolicy({ paths: options.manifests, secrets: options.secrets, missing });
+    return (problems.length > 0 ? [...problems, ...policy.missing] : broker.adopt(policy)).map(formatProblem);
+  };
+  let reloading: Promise<void> = Promise.resolve();
+  const reload = async (): Promise<void> => {
+    const problems = await adopt('gone').catch((error: unknown) => {
+      logger.error({ err: error }, 'an edit could not be adopted');
+      return ['the edit could not be adopted; the log says why'];
+    });
+    tell({ kind: 'reloaded', problems, keys: issuedKeys(broker) });
+  };
+  // Watching begins before the first reading: an edit in between is seen as a change.
+  const onChange = (): void => {
+    reloading = reloading.then(reload);
+  };
+  const watch = options.watch === 'files' ? watchPaths(options.manifests, onChange) : null;
+  await watch?.ready;
+  const problems = await adopt('problem');
+  if (problems.length > 0) throw new StartProblems(problems);
+  return () => {
+    watch?.close();
+    return reloading;
+  };
+}
+
+/** The manifests cannot be served. */
+class StartProblems extends Error {
+  override readonly name = 'StartProblems';
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('\n'));
+    this.problems = problems;
+  }
+}
+
+async function startAdmin({ adminListen, dataDir }: OperatorOptions, { desk }: Broker, logger: Logger): Promise<AdminServer | null> {
+  if (adminListen === null) return null;
+  // A new one each start: what was read from an old data folder opens nothing.
+  const token = randomBytes(32).toString('base64url');
+  replaceFile(join(dataDir, 'admin.token'), `${token}\n`);
+  return listenAdmin(createAdminApi({ desk, token, logger }), adminListen);
+}
+
+function issuedKeys(broker: Broker): readonly IssuedKey[] {
+  return [...broker.tokens()].map(([name, key]) => ({
+    namespace: name.slice(0, name.indexOf('/')),
+    name: name.slice(name.indexOf('/') + 1),
+    key,
+  }));
+}
+
+const parent = parentPort;
+if (parent === null) throw new Error('operator/standalone/main.ts is the entry of a worker thread');
+const tell = (message: FromOperator): void => parent.postMessage(message);
+try {
+  const stop = await run(workerData as OperatorOptions, tell);
+  parent.on('message', ({ kind }: ToOperator) => {
+    if (kind === 'stop') void stop().finally(() => parent.close());
+  });
+} catch (error) {
+  tell({
+    kind: 'failed',
+    problems: error instanceof StartProblems ? error.problems : [error instanceof Error ? error.message : String(error)],
+  });
+  process.exit(1);
+}

@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { isRefusal } from '../../core/errors.ts';
+import type { PoolName } from '../../core/manifest/types.ts';
+import type { AccountView, ChildSpec } from '../../core/protocol/control.ts';
+import type { KeyName } from '../../core/token.ts';
+import { matchRoute } from '../dialect/routes.ts';
+import { bot, createWorld, openai, type Plan, poolDocument, price, type World } from '../line.fixture.ts';
+import { serve } from '../upstream/testbed.ts';
+import { serveOwn } from './own.ts';
+
+type Ask = (
+  method: string,
+  path: string,
+  body?: unknown,
+) => Promise<{ status: number; value: Record<string, unknown>; requestId: string | null }>;
+
+/** A key’s own routes on the loopback. */
+async function createOwn(t: TestContext, plan: Plan = {}): Promise<{ world: World; ask: Ask }> {
+  const world = createWorld(t, plan);
+  const origin = await serve(t, (request, response) => {
+    const route = matchRoute(request.method ?? '', request.url ?? '', request.headers);
+    if (isRefusal(route) || route.kind !== 'own') throw new Error('not a route of our own');
+    serveOwn(world.line, { request, response, requestId: 'req_1' }, route, world.caller()).catch(() => response.destroy());
+  });
+  const ask: Ask = async (method, path, body) => {
+    const text = typeof body === 'string' ? body : JSON.stringify(body);
+    const response = await fetch(origin + path, { method, ...(body === undefined ? {} : { body: text }) });
+    return {
+      status: response.status,
+      value: (await response.json()) as Record<string, unknown>,
+      requestId: response.headers.get('x-keyforge-request-id'),
+    };
+  };
+  return { world, ask };
+}
+
+function code(value: Record<string, unknown>): unknown {
+  return (value['error'] as Record<string, unknown>)['code'];
+}
+
+const child = { key: 'agents/bot-1' as KeyName, keyHint: 'vk_…abcd', capNanoUsd: '500000000', spentNanoUsd: '0' };
+
+test('models are those that this key may call, in the caller’s dialect, aliases first', async (t) => {
+  const claude = 'platform/claude' as PoolName;
+  const book = [
+    { id: 'm', match: { equals: 'm' }, price: price() },
+    { id: 'n', match: { equals: 'n' }, price: price() },
+  ];
+  const pools = [
+    poolDocument({ book }),
+    poolDocument({ pool: claude, provider: 'Anthropic', book: [{ id: 'c', match: { equals: 'c' }, price: price() }] }),
+  ];
+  const document = { pools: [openai, claude], models: { allow: [], deny: ['n'], aliases: { fast: 'm' } } };
+  const { ask } = await createOwn(t, { pools, document });
+  const { status, value, requestId } = await ask('GET', '/v1/models');
+  assert.deepEqual([status, requestId, value['object']], [200, 'req_1', 'list']);
+  assert.deepEqual(
+    (value['data'] as { id: string }[]).map(({ id }) => id),
+    ['fast', 'm'],
+  );
+  const gemini = await ask('GET', '/v1beta/models');
+  assert.deepEqual(gemini.value, { models: [] });
+});
+
+test('a key is told its limits, what is spent, held and left of each, and its rules', async (t) => {
+  const account = {
+    ...{ key: bot, window: 'Day', windowStart: '2026-11-20T00:00:00Z', windowEnd: '2026-11-21T00:00:00Z', capNanoUsd: '5000000000' },
+    ...{ spentNanoUsd: '1500000000', outstandingNanoUsd: '200000000', burnedNanoUsd: '500000000', requestsUsed: 7, requestsCap: 100 },
+  };
+  const team = { ...account, key: 'platform/team-ml' as KeyName, capNanoUsd: '9000000000', spentNanoUsd: '7000000000', burnedNanoUsd: '0' };
+  const view: AccountView = { key: bot, accounts: [account, team] };
+  const document = { perRequest: { usdNano: 500_000_000, outputTokens: 64 }, expiresAtMs: Date.UTC(2026, 11, 1) };
+  const { ask } = await createOwn(t, { document, control: { account: () => Promise.resolve(view) } });
+  const { value } = await ask('GET', '/keyforge/v1/self');
+  const { limits, ...rest } = value;
+  assert.deepEqual(rest, {
+    key: bot,
+    owner: { team: 'ml' },
+    labels: { project: 'atlas' },
+    expiresAt: '2026-12-01T00:00:00.000Z',
+    remainingUsd: '2.00',
+    perRequest: { usd: '0.50', outputTokens: 64 },
+    models: { allow: [], deny: [], aliases: {} },
+  });
+  assert.deepEqual((limits as unknown[])[0], {
+    ...{ key: bot, window: 'Day', windowEndsAt: '2026-11-21T00:00:00Z', capUsd: '5.00', spentUsd: '1.50', heldUsd: '0.20' },
+    ...{ requestsUsed: 7, requestsCap: 100 },
+  });
+});
+
+test('a key without a dollar limit is told of no remainder', async (t) => {
+  const { ask } = await createOwn(t, { control: { account: () => Promise.resolve({ key: bot, accounts: [] }) } });
+  const { value } = await ask('GET', '/keyforge/v1/self');
+  assert.deepEqual([value['remainingUsd'], value['limits'], value['perRequest']], [undefined, [], {}]);
+});
+
+test('a minted key’s token is in the answer, and what was asked for reaches the operator exactly', async (t) => {
+  const specs: ChildSpec[] = [];
+  const { ask } = await createOwn(t, {
+    control: {
+      mint(parent, spec) {
+        assert.equal(parent, bot);
+        specs.push(spec);
+        return Promise.resolve({ token: 'vk_new', child });
+      },
+    },
+  });
+  const asked = { name: 'bot-1', usd: '0.50', ttl: '1h', models: ['m'], outputTokens: 64, delegation: { maxDepth: 1, maxChildren: 2 } };
+  const { status, value } = await ask('POST', '/keyforge/v1/keys', asked);
+  assert.equal(status, 201);
+  assert.deepEqual(value, { key: 'vk_new', name: 'agents/bot-1', keyHint: 'vk_…abcd', capUsd: '0.50', spentUsd: '0.00' });
+  assert.deepEqual(specs, [
+    {
+      ...{ name: 'bot-1', usdNano: 500_000_000, ttlMs: 3_600_000, models: ['m'], outputTokens: 64 },
+      delegation: { maxDepth: 1, maxChildren: 2 },
+    },
+  ]);
+});
+
+test('a sub-agent key that is not valid is refused with every problem and its path', async (t) => {
+  const { ask, world } = await createOwn(t);
+  const { status, value } = await ask('POST', '/keyforge/v1/keys', { usd: 5, ttl: 'soon', colour: 'red' });
+  assert.deepEqual([status, code(value)], [400, 'invalid_request']);
+  const { message } = value['error'] as { message: string };
+  for (const path of ['usd', 'ttl', 'colour']) assert.match(message, new RegExp(path));
+  assert.equal((await ask('POST', '/keyforge/v1/keys', 'not json')).status, 400);
+  assert.match(await world.metrics(), /keyforge_requests_total\{key="",endpoint="",code="invalid_request"\} 2/);
+});
+
+test('the operator’s denial of a sub-agent key is a refusal', async (t) => {
+  const denial = { code: 'request_too_expensive', message: 'Only $0.10 is left.' } as const;
+  const { ask } = await createOwn(t, { control: { mint: () => Promise.resolve({ denial }) } });
+  const { status, value } = await ask('POST', '/keyforge/v1/keys', { usd: '0.50' });
+  assert.deepEqual([status, code(value)], [403, 'request_too_expensive']);
+});
+
+test('sub-agent keys are listed without their tokens, and end by their short or full name', async (t) => {
+  const ended: string[] = [];
+  const { ask } = await createOwn(t, {
+    control: {
+      children: () => Promise.resolve([{ ...child, expiresAt: '2026-12-01T00:00:00.000Z' }]),
+      unmint: (_, name) => Promise.resolve(name === child.key && ended.push(name) > 0),
+    },
+  });
+  assert.deepEqual((await ask('GET', '/keyforge/v1/keys')).value, {
+    keys: [{ name: 'agents/bot-1', keyHint: 'vk_…abcd', expiresAt: '2026-12-01T00:00:00.000Z', capUsd: '0.50', spentUsd: '0.00' }],
+  });
+  assert.deepEqual((await ask('DELETE', '/keyforge/v1/keys/bot-1')).value, { deleted: 'agents/bot-1' });
+  assert.deepEqual((await ask('DELETE', '/keyforge/v1/keys/agents%2Fbot-1')).value, { deleted: 'agents/bot-1' });
+  assert.deepEqual(ended, ['agents/bot-1', 'agents/bot-1']);
+  const { status, value } = await ask('DELETE', '/keyforge/v1/keys/stranger');
+  assert.deepEqual([status, code(value)], [404, 'not_found']);
+});
+
+test('a key that may not be used is not told anything', async (t) => {
+  const { ask } = await createOwn(t, { document: { suspendedBy: bot } });
+  for (const path of ['/v1/models', '/keyforge/v1/self', '/keyforge/v1/keys']) {
+    const { status, value } = await ask('GET', path);
+    assert.deepEqual([status, code(value)], [401, 'key_revoked']);
+  }
+});
+
+test('while the operator is out of reach its answers are to be asked for again, and models are listed all the same', async (t) => {
+  const { ask } = await createOwn(t);
+  for (const path of ['/keyforge/v1/self', '/keyforge/v1/keys']) {
+    const { status, value } = await ask('GET', path);
+    assert.deepEqual([status, code(value)], [503, 'grant_unavailable']);
+  }
+  assert.equal((await ask('GET', '/v1/models')).status, 200);
+});

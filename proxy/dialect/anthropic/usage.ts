@@ -1,0 +1,59 @@
+import type { Usage } from '../../../core/price/types.ts';
+import { asArray, asObject, type JsonObject } from '../fields.ts';
+import { tokens, withParts } from '../openai/usage.ts';
+
+/** The latest value of every figure that a message named so far, by dotted path. */
+export type AnthropicCounts = Map<string, number>;
+
+const paths: readonly (readonly [string] | readonly [string, string])[] = [
+  ['input_tokens'],
+  ['cache_creation_input_tokens'],
+  ['cache_read_input_tokens'],
+  ['output_tokens'],
+  ['cache_creation', 'ephemeral_5m_input_tokens'],
+  ['cache_creation', 'ephemeral_1h_input_tokens'],
+  ['output_tokens_details', 'thinking_tokens'],
+  ['server_tool_use', 'web_search_requests'],
+];
+
+/** Overwrites with what this usage object names; figures are running totals, and what is null stays as it was. */
+export function mergeAnthropic(counts: AnthropicCounts, value: unknown): void {
+  const usage = asObject(value);
+  if (usage === null) return;
+  for (const [outer, inner] of paths) {
+    const figure = inner === undefined ? usage[outer] : asObject(usage[outer])?.[inner];
+    if (typeof figure === 'number') counts.set(inner ?? outer, figure);
+  }
+  const compactions = asArray(usage['iterations']).map(asObject).filter(isCompaction);
+  if (compactions.length === 0) return;
+  // Billed beside the totals.
+  for (const [name] of paths.slice(0, 4))
+    counts.set(
+      `compaction.${name}`,
+      compactions.reduce((sum, one) => sum + tokens(one, name), 0),
+    );
+}
+
+function isCompaction(iteration: JsonObject | null): iteration is JsonObject {
+  return iteration?.['type'] === 'compaction';
+}
+
+/** Anthropic’s `input_tokens` leaves out what was read from and written to the cache. Null where nothing was named. */
+export function anthropicUsage(counts: AnthropicCounts): Usage | null {
+  if (!counts.has('input_tokens') && !counts.has('output_tokens')) return null;
+  const figure = (name: string): number => Math.max(0, Math.ceil(counts.get(name) ?? 0));
+  const sum = (name: string): number => figure(name) + figure(`compaction.${name}`);
+  const written1h = figure('ephemeral_1h_input_tokens');
+  const written = Math.max(figure('cache_creation_input_tokens'), figure('ephemeral_5m_input_tokens') + written1h);
+  const output = sum('output_tokens');
+  return withParts(
+    {
+      input: sum('input_tokens'),
+      cachedInput: sum('cache_read_input_tokens'),
+      cacheWrite: written + figure('compaction.cache_creation_input_tokens'),
+      output,
+      reasoning: Math.min(figure('thinking_tokens'), output),
+    },
+    { cacheWrite1h: written1h, webSearches: figure('web_search_requests') },
+  );
+}

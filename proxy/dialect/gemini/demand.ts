@@ -1,0 +1,91 @@
+import { isRefusal, type Refusal, refuse } from '../../../core/errors.ts';
+import { asObject, asString, type JsonObject, readCount } from '../fields.ts';
+import { countInline } from '../media.ts';
+import { addSearches, type Tally, unbounded } from '../tally.ts';
+import type { GeminiFields } from './fields.ts';
+
+const mostChoices = 1024;
+const cheapTiers = new Set(['', 'unspecified', 'standard', 'flex']);
+const searchTools = new Set(['googleSearch', 'googleSearchRetrieval', 'enterpriseWebSearch', 'exaAiSearch', 'parallelAiSearch']);
+const clientTools = new Set(['functionDeclarations', 'computerUse']);
+
+/** Counts what a generateContent request costs beside its text. */
+export function countGenerate(tally: Tally, request: JsonObject, fields: GeminiFields): Refusal | null {
+  for (const content of fields.list(request, 'contents')) countParts(tally, content, fields);
+  countParts(tally, fields.get(request, 'systemInstruction'), fields);
+  countTools(tally, request, fields);
+  if (isGiven(fields.get(request, 'cachedContent'))) tally.wholeContext = true;
+  const tier = fields.get(request, 'serviceTier');
+  if (
+    isGiven(tier) &&
+    !cheapTiers.has(
+      String(tier)
+        .toLowerCase()
+        .replace(/^service_tier_/, ''),
+    )
+  ) {
+    unbounded(tally, 'this serviceTier may cost more than the standard price');
+  }
+  return countConfig(tally, asObject(fields.get(request, 'generationConfig')), fields);
+}
+
+function countConfig(tally: Tally, config: JsonObject | null, fields: GeminiFields): Refusal | null {
+  if (config === null) return null;
+  for (const name of ['routingConfig', 'modelSelectionConfig', 'modelConfig']) {
+    if (!isGiven(fields.get(config, name))) continue;
+    return refuse('model_denied', `generationConfig.${name} could choose another model than the path names; leave it out.`);
+  }
+  const choices = readCount({ candidateCount: fields.get(config, 'candidateCount') }, 'candidateCount', mostChoices);
+  if (isRefusal(choices)) return choices;
+  tally.choices = choices ?? 1;
+  const modalities = modalitiesOf(fields.get(config, 'responseModalities'));
+  const formats = isGiven(fields.get(config, 'responseFormat'));
+  tally.audioOutput = formats || modalities.includes('AUDIO');
+  tally.imageOutput = formats || modalities.includes('IMAGE') || isGiven(fields.get(config, 'imageConfig'));
+  return null;
+}
+
+/** Google takes one without its list for a list of one, and enum values by their numbers. */
+function modalitiesOf(given: unknown): readonly string[] {
+  const names = new Map([
+    ['2', 'IMAGE'],
+    ['3', 'AUDIO'],
+  ]);
+  return (Array.isArray(given) ? given : [given]).map((value) => names.get(String(value)) ?? String(value).toUpperCase());
+}
+
+function countTools(tally: Tally, request: JsonObject, fields: GeminiFields): void {
+  for (const entry of fields.list(request, 'tools')) {
+    for (const [key, value] of Object.entries(asObject(entry) ?? {})) {
+      if (!isGiven(value)) continue;
+      const name = key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+      if (clientTools.has(name)) continue;
+      tally.wholeContext = true;
+      if (searchTools.has(name)) addSearches(tally, null);
+      else unbounded(tally, `the tool ${name.slice(0, 60)} runs at the provider without a limit on its cost`);
+    }
+  }
+}
+
+/** Counts the media in a Content’s parts. */
+export function countParts(tally: Tally, content: unknown, fields: GeminiFields): void {
+  for (const entry of fields.list(asObject(content), 'parts')) {
+    const part = asObject(entry);
+    if (part === null) continue;
+    countMedia(tally, part, fields);
+    const response = asObject(fields.get(part, 'functionResponse'));
+    for (const inner of fields.list(response, 'parts')) countMedia(tally, asObject(inner), fields);
+  }
+}
+
+function countMedia(tally: Tally, part: JsonObject | null, fields: GeminiFields): void {
+  if (isGiven(fields.get(part, 'fileData'))) tally.wholeContext = true;
+  const inline = asObject(fields.get(part, 'inlineData'));
+  if (inline === null) return;
+  const data = asString(inline['data']);
+  if (data !== null) countInline(tally, asString(fields.get(inline, 'mimeType')) ?? '', data);
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}

@@ -1,0 +1,50 @@
+import { type Refusal, refuse } from '../../../core/errors.ts';
+import { asObject, type JsonObject } from '../fields.ts';
+
+const spellings = new Map<string, string>();
+
+function snake(camel: string): string {
+  let name = spellings.get(camel);
+  if (name === undefined) {
+    name = camel.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    spellings.set(camel, name);
+  }
+  return name;
+}
+
+/** Reads fields that Gemini takes in camelCase and in snake_case; a field given in both is a problem that stays. */
+export interface GeminiFields {
+  get(object: JsonObject | null, camel: string): unknown;
+  /** Elements of a repeated field; one that is given without its list counts as a list of one, as Google reads it. */
+  list(object: JsonObject | null, camel: string): readonly unknown[];
+  /** The refusal of the first field that was given in both spellings; null where there was none. */
+  problem(): Refusal | null;
+}
+
+/** Begins to read one request. */
+export function readGeminiFields(): GeminiFields {
+  let twice: string | null = null;
+  const get = (object: JsonObject | null, camel: string): unknown => {
+    if (object === null) return undefined;
+    const name = snake(camel);
+    if (name === camel) return object[camel];
+    if (object[camel] !== undefined && object[name] !== undefined) twice ??= camel;
+    return object[camel] ?? object[name];
+  };
+  return {
+    get,
+    list(object, camel) {
+      const value = get(object, camel);
+      if (Array.isArray(value)) return value;
+      return asObject(value) === null ? [] : [value];
+    },
+    problem: () =>
+      twice === null ? null : refuse('invalid_request', `The field ${twice} is given twice, also as ${snake(twice)}; give it once.`),
+  };
+}
+
+/** The spelling in which an object has this field; camelCase where it has neither. */
+export function spellingIn(object: JsonObject | null, camel: string): string {
+  const name = snake(camel);
+  return object !== null && object[camel] === undefined && object[name] !== undefined ? name : camel;
+}

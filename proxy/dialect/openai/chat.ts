@@ -1,0 +1,153 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import { isRefusal, type Refusal, refuse } from '../../../core/errors.ts';
+import { affinityOf, openingText } from '../affinity.ts';
+import { readAnswer } from '../answer.ts';
+import {
+  asArray,
+  asObject,
+  asString,
+  badField,
+  type JsonObject,
+  readCount,
+  readModel,
+  readStream,
+  refuseLookalikes,
+  refuseOtherModels,
+} from '../fields.ts';
+import type { JsonBody } from '../json.ts';
+import { type Edit, spliceBody } from '../splice.ts';
+import { addSearches, demandOf, startTally, type Tally, unbounded } from '../tally.ts';
+import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
+import { meterChat } from './chat-meter.ts';
+import { countContent, countShared } from './parts.ts';
+import { chatUsage } from './usage.ts';
+
+const governing: ReadonlySet<string> = new Set([
+  'model',
+  'messages',
+  'stream',
+  'stream_options',
+  'max_tokens',
+  'max_completion_tokens',
+  'n',
+  'tools',
+  'service_tier',
+  'modalities',
+  'prediction',
+  'web_search_options',
+  'plugins',
+  'models',
+  'route',
+  'preset',
+]);
+
+// OpenRouter’s ways to name further models.
+const otherModels = ['models', 'route', 'preset'] as const;
+const mostChoices = 1024;
+
+function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders): Facts | Refusal {
+  const { value } = body;
+  const barred = refuseLookalikes(body, governing) ?? refuseOtherModels(value, otherModels);
+  if (barred !== null) return barred;
+  const model = readModel(value);
+  if (isRefusal(model)) return model;
+  const stream = readStream(value);
+  if (isRefusal(stream)) return stream;
+  const limit = readLimit(value);
+  if (isRefusal(limit)) return limit;
+  const choices = readCount(value, 'n', mostChoices);
+  if (isRefusal(choices)) return choices;
+  const options = value['stream_options'];
+  if (options !== undefined && options !== null && asObject(options) === null) return badField('stream_options', 'an object');
+  const messages = asArray(value['messages']);
+  const affinity = affinityOf(headers, value, [], () => openingText(messages[0], messages.find(isFromUser)));
+  return {
+    model,
+    stream,
+    ...(limit === undefined ? {} : { maxOutputTokens: limit }),
+    demand: demandOf(countDemand(body, messages, choices ?? 1)),
+    wantsUsage: asObject(options)?.['include_usage'] === true,
+    ...(affinity === undefined ? {} : { affinity }),
+  };
+}
+
+function isFromUser(message: unknown): boolean {
+  return asObject(message)?.['role'] === 'user';
+}
+
+/** `max_tokens` is the old name of `max_completion_tokens`; who gives both must mean the same. */
+function readLimit(value: JsonObject): number | undefined | Refusal {
+  const current = readCount(value, 'max_completion_tokens');
+  if (isRefusal(current)) return current;
+  const old = readCount(value, 'max_tokens');
+  if (isRefusal(old)) return old;
+  if (current !== undefined && old !== undefined && current !== old) {
+    return refuse('invalid_request', 'The fields max_tokens and max_completion_tokens differ; give one of them.');
+  }
+  return current ?? old;
+}
+
+function countDemand(body: JsonBody, messages: readonly unknown[], choices: number): Tally {
+  const { value } = body;
+  const tally = startTally(body.tokens);
+  tally.choices = choices;
+  countShared(tally, value);
+  for (const entry of messages) {
+    const message = asObject(entry);
+    if (message === null) continue;
+    countContent(tally, message['content']);
+    // The sound of an earlier answer, by its id.
+    if (asObject(message['audio']) !== null) tally.wholeContext = true;
+  }
+  countTools(tally, value);
+  const modalities = asArray(value['modalities']);
+  tally.audioOutput = modalities.includes('audio');
+  tally.imageOutput = modalities.includes('image');
+  if (asObject(value['prediction']) !== null) unbounded(tally, 'the rejected tokens of a prediction are billed beside the output');
+  return tally;
+}
+
+/** Functions and custom tools run at the caller’s; everything else runs at the provider’s and costs what it likes. */
+function countTools(tally: Tally, value: JsonObject): void {
+  for (const entry of asArray(value['tools'])) {
+    const type = asObject(entry)?.['type'];
+    if (type === 'function' || type === 'custom') continue;
+    if (asString(type)?.includes('web_search') === true) hostedSearch(tally);
+    else unbounded(tally, `the tool ${JSON.stringify(type ?? null).slice(0, 60)} runs at the provider without a limit on its cost`);
+  }
+  if (asObject(value['web_search_options']) !== null) hostedSearch(tally);
+  if (asArray(value['plugins']).length > 0) unbounded(tally, 'plugins run at the provider without a limit on their cost');
+}
+
+function hostedSearch(tally: Tally): void {
+  addSearches(tally, null);
+  tally.wholeContext = true;
+}
+
+function rewrite(body: JsonBody, changes: Changes): Buffer {
+  const edits: Edit[] = [];
+  if (changes.model !== undefined) edits.push({ path: ['model'], value: changes.model });
+  if (changes.maxOutputTokens !== undefined) {
+    for (const field of limitFields(body, changes)) edits.push({ path: [field], value: changes.maxOutputTokens });
+  }
+  if (changes.includeUsage === true) edits.push({ path: ['stream_options', 'include_usage'], value: true });
+  return spliceBody(body, edits);
+}
+
+/** The fields the caller used, else the one that the provider knows. */
+function limitFields({ value }: JsonBody, changes: Changes): readonly string[] {
+  const used = ['max_completion_tokens', 'max_tokens'].filter((name) => typeof value[name] === 'number');
+  return used.length > 0 ? used : [changes.outputField ?? 'max_completion_tokens'];
+}
+
+/** OpenAI chat completions, as OpenAI and all that imitate it speak it. */
+export const openaiChat: Dialect = {
+  id: 'openai.chat',
+  family: 'openai',
+  billed: true,
+  generates: true,
+  read,
+  rewrite,
+  readUsage: (body) => readAnswer(body, (answer) => chatUsage(answer['usage'])),
+  meterStream: meterChat,
+};

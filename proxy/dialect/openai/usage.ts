@@ -1,0 +1,93 @@
+import type { Usage } from '../../../core/price/types.ts';
+import { asObject, type JsonObject } from '../fields.ts';
+
+/** A token count as it stands; 0 where it is absent, null or no number. */
+export function tokens(object: JsonObject | null, name: string): number {
+  const value = object?.[name];
+  return typeof value === 'number' && Number.isFinite(value) && value > 0 ? Math.ceil(value) : 0;
+}
+
+/** The figures that may be part of a class; left out where they are 0. */
+export function withParts(usage: Usage, parts: Omit<Usage, 'input' | 'cachedInput' | 'cacheWrite' | 'output' | 'reasoning'>): Usage {
+  return { ...usage, ...Object.fromEntries(Object.entries(parts).filter(([, value]) => value > 0)) };
+}
+
+/**
+ * `usage` of chat completions and embeddings. `prompt_tokens` includes what was cached and written to the cache.
+ * Two servers count beside the standard, told by their total: Gemini’s OpenAI endpoint and xAI leave reasoning out of
+ * `completion_tokens`, Mistral leaves audio out of `prompt_tokens`.
+ */
+export function chatUsage(value: unknown): Usage | null {
+  const usage = asObject(value);
+  if (usage === null || typeof usage['prompt_tokens'] !== 'number') return null;
+  const details = asObject(usage['prompt_tokens_details']);
+  const produced = asObject(usage['completion_tokens_details']);
+  const audio = tokens(details, 'audio_tokens');
+  const unnamed = Math.max(0, tokens(usage, 'total_tokens') - tokens(usage, 'prompt_tokens') - tokens(usage, 'completion_tokens'));
+  const leftOutAudio = audio > 0 && unnamed >= audio && audio > tokens(usage, 'prompt_tokens') ? audio : 0;
+  const leftOutThinking = unnamed - leftOutAudio;
+  return classes({
+    input: tokens(usage, 'prompt_tokens') + leftOutAudio,
+    output: tokens(usage, 'completion_tokens') + leftOutThinking,
+    reasoning: Math.max(tokens(produced, 'reasoning_tokens'), leftOutThinking),
+    details,
+    produced,
+    webSearches: tokens(asObject(usage['server_tool_use_details']), 'web_search_requests'),
+  });
+}
+
+/** `usage` of a response object of the Responses API, with the hosted searches that its output lists. */
+export function responseUsage(response: JsonObject | null): Usage | null {
+  const usage = asObject(response?.['usage']);
+  if (usage === null || typeof usage['input_tokens'] !== 'number') return null;
+  const produced = asObject(usage['output_tokens_details']);
+  return classes({
+    input: tokens(usage, 'input_tokens'),
+    output: tokens(usage, 'output_tokens'),
+    reasoning: tokens(produced, 'reasoning_tokens'),
+    details: asObject(usage['input_tokens_details']),
+    produced,
+    webSearches: searches(response?.['output']),
+  });
+}
+
+/** Searches are billed by the call; opening a page or finding in it is not. */
+function searches(output: unknown): number {
+  if (!Array.isArray(output)) return 0;
+  return output.filter((value) => {
+    const item = asObject(value);
+    if (item?.['type'] !== 'web_search_call') return false;
+    const action = asObject(item['action'])?.['type'];
+    return action !== 'open_page' && action !== 'find_in_page' && action !== 'find';
+  }).length;
+}
+
+interface Counts {
+  readonly input: number;
+  readonly output: number;
+  readonly reasoning: number;
+  readonly details: JsonObject | null;
+  readonly produced: JsonObject | null;
+  readonly webSearches: number;
+}
+
+/** Parts a total into disjoint classes. Some servers name more cached tokens than input (grok on Azure) or more reasoning than output. */
+function classes({ input, reasoning, details, produced, webSearches, ...counts }: Counts): Usage {
+  const output = Math.max(counts.output, reasoning);
+  const cachedInput = tokens(details, 'cached_tokens');
+  const cacheWrite = tokens(details, 'cache_write_tokens');
+  const plain = Math.max(0, input - cachedInput - cacheWrite);
+  const audio = tokens(details, 'audio_tokens');
+  const inputAudio = Math.min(audio, plain);
+  return withParts(
+    { input: plain, cachedInput, cacheWrite, output, reasoning },
+    {
+      inputAudio,
+      inputImage: Math.min(tokens(details, 'image_tokens'), plain - inputAudio),
+      cachedInputAudio: Math.min(audio - inputAudio, cachedInput),
+      outputAudio: Math.min(tokens(produced, 'audio_tokens'), output),
+      outputImage: Math.min(tokens(produced, 'image_tokens'), output),
+      webSearches,
+    },
+  );
+}

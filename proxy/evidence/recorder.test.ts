@@ -1,0 +1,276 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { deriveEpochKey } from '../../core/audit/entry.ts';
+import type { CallBody, EntryBody, EpochRecoveredBody } from '../../core/audit/types.ts';
+import { createVerifier } from '../../core/audit/verify.ts';
+import { type ControlPort, ControlUnavailable } from '../../core/protocol/control.ts';
+import type { TokenId } from '../../core/token.ts';
+import { createRecorder, type Recorder } from './recorder.ts';
+import { bot, folder, open, owed, reservation, stream } from './spool/spool.fixture.ts';
+import { type Spool, SpoolUnavailable } from './spool/spool.ts';
+
+const root = randomBytes(32);
+
+/** An operator that opens epochs and knows their nonces. */
+function createOperator(): Pick<ControlPort, 'open'> & { nonces: string[]; down: boolean } {
+  const nonces: string[] = [];
+  return {
+    nonces,
+    down: false,
+    open() {
+      if (this.down) return Promise.reject(new ControlUnavailable('away'));
+      const nonce = randomBytes(16).toString('hex');
+      nonces.push(nonce);
+      const chainKey = deriveEpochKey(root, nonce, stream, nonces.length).toString('hex');
+      return Promise.resolve({ stream, epoch: nonces.length, nonce, chainKey });
+    },
+  };
+}
+
+interface World {
+  readonly operator: ReturnType<typeof createOperator>;
+  readonly clock: { ms: number };
+  readonly dir: string;
+  spool: Spool;
+  recorder: Recorder;
+}
+
+/** A spool that can be full at will: the real one behind a switch, since a disk fills at no exact moment. */
+function createWorld(t: TestContext, dir = folder(t), operator = createOperator()): World {
+  const clock = { ms: Date.UTC(2026, 10, 20) };
+  const spool = open(dir);
+  t.after(() => spool.close());
+  const recorder = record(spool, operator, clock);
+  return { operator, clock, dir, spool, recorder };
+}
+
+function record(spool: Spool, control: Pick<ControlPort, 'open'>, clock: { ms: number }): Recorder {
+  return createRecorder({ key: bot, instance: 'i-1', bootId: 'boot-1', control, spool, clock: () => clock.ms, random: randomBytes });
+}
+
+/** The next process on the same folder, as a killed one leaves it. */
+function restart(t: TestContext, world: World): World {
+  const copy = join(folder(t), 'spool');
+  cpSync(world.dir, copy, { recursive: true });
+  return createWorld(t, copy, world.operator);
+}
+
+function call(requestId: string, costNano = 3): CallBody {
+  return {
+    attempts: [],
+    code: 'ok',
+    costNanoUsd: String(costNano),
+    dialect: 'openai.chat',
+    endpoint: '/v1/chat/completions',
+    estimated: false,
+    key: bot,
+    labels: {},
+    latencyMs: 1,
+    owner: {},
+    paidFrom: costNano === 0 ? [] : [{ costNanoUsd: String(costNano), grant: 'g-1' }],
+    path: [],
+    policy: 'sha256:00',
+    requestId,
+    status: 200,
+    stream: false,
+    time: '2026-11-20T00:00:00.000Z',
+    tokenId: 'aa' as TokenId,
+    type: 'call',
+    v: 1,
+  };
+}
+
+function bodies(world: World): EntryBody[] {
+  return owed(world.spool).map(({ body }) => JSON.parse(body.toString()) as EntryBody);
+}
+
+function types(world: World): string[] {
+  return bodies(world).map(({ type }) => type);
+}
+
+function assertVerifies(world: World): void {
+  const verifier = createVerifier(root, (_, epoch) => world.operator.nonces[epoch - 1] ?? null);
+  for (const entry of owed(world.spool)) verifier.add(entry);
+  assert.deepEqual(verifier.findings(), []);
+}
+
+/** Fills the disk for a while. */
+function fill(spool: Spool): () => void {
+  const { writeEntry, writeOpen } = spool;
+  const full = (): never => {
+    throw new SpoolUnavailable('full');
+  };
+  Object.assign(spool, { writeEntry: full, writeOpen: full });
+  return () => Object.assign(spool, { writeEntry, writeOpen });
+}
+
+test('an epoch is opened once, on first use, and begins with epoch_open', async (t) => {
+  const world = createWorld(t);
+  const { recorder } = world;
+  assert.equal(recorder.stream, stream);
+  assert.deepEqual([recorder.epoch, recorder.head()], [0, -1]);
+  assert.throws(() => recorder.append(call('r-1')), SpoolUnavailable);
+  await Promise.all([recorder.ready(), recorder.ready()]);
+  await recorder.ready();
+  assert.deepEqual([recorder.epoch, recorder.head()], [1, 0]);
+  assert.deepEqual(bodies(world), [
+    {
+      bootId: 'boot-1',
+      instance: 'i-1',
+      key: bot,
+      nonce: world.operator.nonces[0],
+      time: '2026-11-20T00:00:00.000Z',
+      type: 'epoch_open',
+      v: 1,
+    },
+  ]);
+});
+
+test('an operator out of reach is asked again at the next use', async (t) => {
+  const { operator, recorder } = createWorld(t);
+  operator.down = true;
+  await assert.rejects(recorder.ready(), ControlUnavailable);
+  operator.down = false;
+  await recorder.ready();
+  assert.equal(recorder.epoch, 1);
+});
+
+test('calls, releases and the end of the epoch make one chain that verifies', async (t) => {
+  const world = createWorld(t);
+  const { recorder } = world;
+  await recorder.ready();
+  recorder.openCall('r-1', reservation(5));
+  assert.deepEqual(recorder.append(call('r-1')), { seq: 1 });
+  recorder.release(['g-1']);
+  recorder.close();
+  recorder.close();
+  assert.deepEqual(types(world), ['epoch_open', 'call', 'release', 'epoch_close']);
+  assert.throws(() => recorder.append(call('r-2')), SpoolUnavailable);
+  assertVerifies(world);
+  assert.deepEqual(restart(t, world).spool.recovered, []);
+});
+
+test('a heartbeat is written where a minute passed without an entry', async (t) => {
+  const world = createWorld(t);
+  const { recorder, clock } = world;
+  recorder.heartbeat();
+  await recorder.ready();
+  clock.ms += 59_999;
+  recorder.heartbeat();
+  clock.ms += 1;
+  recorder.heartbeat();
+  recorder.heartbeat();
+  clock.ms += 30_000;
+  recorder.append(call('r-1', 0));
+  clock.ms += 59_000;
+  recorder.heartbeat();
+  assert.deepEqual(types(world), ['epoch_open', 'heartbeat', 'call']);
+});
+
+test('after a crash the new epoch begins with what the open calls cost at most', async (t) => {
+  const world = createWorld(t);
+  await world.recorder.ready();
+  world.recorder.openCall('done', reservation(5));
+  world.recorder.append(call('done'));
+  world.recorder.openCall('open', reservation(5));
+  world.recorder.openCall('open', { parts: [{ grant: 'g-2', nano: 9 }], amountNano: 9 });
+  world.recorder.openCall('counted', { parts: [], counted: { grant: 'g-3', requests: 1, tokens: 0 }, amountNano: 0 });
+  const next = restart(t, world);
+  await next.recorder.ready();
+  const first = bodies(next)[2] as EpochRecoveredBody;
+  assert.deepEqual(first, {
+    charges: [
+      {
+        paidFrom: [
+          { costNanoUsd: '5', grant: 'g-1', requests: 1, tokens: 7 },
+          { costNanoUsd: '9', grant: 'g-2' },
+        ],
+        requestId: 'open',
+      },
+      { paidFrom: [{ costNanoUsd: '0', grant: 'g-3', requests: 1 }], requestId: 'counted' },
+    ],
+    key: bot,
+    lastSeq: 1,
+    recoveredEpoch: 1,
+    time: '2026-11-20T00:00:00.000Z',
+    type: 'epoch_recovered',
+    v: 1,
+    whole: true,
+  });
+  assertVerifies(next);
+
+  const third = restart(t, next);
+  assert.deepEqual(
+    third.spool.recovered.map(({ epoch, openCalls }) => [epoch, openCalls]),
+    [[2, []]],
+    'charged once',
+  );
+});
+
+test('a process that dies before its first entry leaves the recovery to the next', async (t) => {
+  const world = createWorld(t);
+  await world.recorder.ready();
+  world.recorder.openCall('open', reservation(5));
+  const second = restart(t, world);
+  await second.operator.open({ key: bot, instance: 'i-1' });
+  const third = restart(t, second);
+  await third.recorder.ready();
+  const first = bodies(third)[1] as EpochRecoveredBody;
+  assert.deepEqual([first.type, first.recoveredEpoch, first.charges.length], ['epoch_recovered', 1, 1]);
+  assert.equal(third.recorder.epoch, 3);
+});
+
+test('a full spool refuses calls; the entry of a call under way is kept and written first, once', async (t) => {
+  const world = createWorld(t);
+  const { recorder, spool } = world;
+  await recorder.ready();
+  recorder.openCall('r-1', reservation(5));
+  const empty = fill(spool);
+  assert.throws(() => recorder.append(call('r-1')), SpoolUnavailable);
+  assert.throws(() => recorder.append(call('refused', 0)), SpoolUnavailable);
+  assert.throws(() => recorder.openCall('r-2', reservation(5)), SpoolUnavailable);
+  assert.equal(recorder.head(), 0);
+  empty();
+  recorder.openCall('r-3', reservation(5));
+  recorder.append(call('r-3'));
+  assert.deepEqual(
+    bodies(world).map((body) => (body.type === 'call' ? body.requestId : body.type)),
+    ['epoch_open', 'r-1', 'r-3'],
+  );
+  assertVerifies(world);
+  assert.deepEqual(restart(t, world).spool.recovered[0]?.openCalls, []);
+});
+
+test('a first entry that the spool cannot take leaves the recorder to be opened again', async (t) => {
+  const world = createWorld(t);
+  const empty = fill(world.spool);
+  await assert.rejects(world.recorder.ready(), SpoolUnavailable);
+  assert.equal(world.recorder.epoch, 0);
+  empty();
+  await world.recorder.ready();
+  assert.deepEqual(types(world), ['epoch_open']);
+  assertVerifies(world);
+});
+
+test('an epoch with a call still open is not closed: the call is charged by the next process', async (t) => {
+  const world = createWorld(t);
+  await world.recorder.ready();
+  world.recorder.openCall('r-1', reservation(5));
+  world.recorder.close();
+  assert.deepEqual(types(world), ['epoch_open']);
+  assert.deepEqual(restart(t, world).spool.recovered[0]?.openCalls.length, 1);
+});
+
+test('a quarantined stream opens no call and still ends those under way', async (t) => {
+  const world = createWorld(t);
+  const { recorder } = world;
+  await recorder.ready();
+  recorder.openCall('r-1', reservation(5));
+  recorder.halt('another entry is stored in its place');
+  assert.throws(() => recorder.openCall('r-2', reservation(5)), /quarantined: another entry/);
+  recorder.append(call('r-1'));
+  assert.deepEqual(types(world), ['epoch_open', 'call']);
+});

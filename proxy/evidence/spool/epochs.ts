@@ -1,0 +1,183 @@
+import type { StreamId } from '../../../core/audit/types.ts';
+import type { Reservation } from '../../../core/budget/types.ts';
+import type { KeyName } from '../../../core/token.ts';
+import type { EntryRecord, OpenRecord } from './frame.ts';
+
+/** One file of the spool. Positions are bytes since the spool began: a record's is `base` + its offset. */
+export interface Segment {
+  readonly base: number;
+  readonly path: string;
+  /** Length up to the last whole frame. */
+  bytes: number;
+  /** Highest seq that it holds, by epoch. */
+  readonly heads: Map<SpooledEpoch, number>;
+  /** Open records in it whose call has not ended. */
+  openCalls: number;
+}
+
+/** What the spool knows of one epoch of one stream. */
+export interface SpooledEpoch {
+  readonly stream: StreamId;
+  readonly epoch: number;
+  /** Seq of the last entry; -1 where none. */
+  head: number;
+  /** Seq up to which the operator holds it; -1 where nothing. */
+  acked: number;
+  closed: boolean;
+  /** False where records may have been lost: a torn tail, a gap, another boot. */
+  whole: boolean;
+  /** Seq of the last entry that was read or written here; null where none. What lies before the first was trimmed. */
+  seen: number | null;
+  /** First seq behind a gap: neither it nor what follows can ever be stored. */
+  lostFrom: number | null;
+  /** Calls without an entry, with the segments that hold their open records. */
+  readonly openCalls: Map<string, OpenCall>;
+}
+
+interface OpenCall {
+  readonly segments: Segment[];
+  readonly reservations: Reservation[];
+}
+
+/** A stream whose last epoch did not close. */
+export interface RecoveredStream {
+  readonly stream: StreamId;
+  readonly key: KeyName;
+  readonly epoch: number;
+  /** Last entry of that epoch; -1 where none is known. */
+  readonly lastSeq: number;
+  /** Same boot and nothing lost: what the open calls do not cost may be given back. */
+  readonly whole: boolean;
+  readonly openCalls: readonly { readonly requestId: string; readonly reservations: readonly Reservation[] }[];
+}
+
+/** What outlives the records themselves. */
+export type SavedEpoch = Pick<SpooledEpoch, 'stream' | 'epoch' | 'acked' | 'closed' | 'whole'>;
+
+/** Book-keeping of epochs, open calls and acknowledgements; decides what may be trimmed. No I/O. */
+export interface Epochs {
+  restore(saved: SavedEpoch): void;
+  noteOpen(segment: Segment, record: Omit<OpenRecord, 'kind'>): void;
+  noteEntry(segment: Segment, record: Omit<EntryRecord, 'kind'>): void;
+  /** Marks what may have lost records: the epochs of a segment, or all. */
+  distrust(segment?: Segment): void;
+  acknowledge(stream: StreamId, epoch: number, seq: number): void;
+  /** True where the operator still has to get this entry. */
+  isOwed(stream: StreamId, epoch: number, seq: number): boolean;
+  /** True where nothing in the segment is needed any more. */
+  isSettled(segment: Segment): boolean;
+  /** Entries not acknowledged. */
+  owed(): number;
+  unclosed(): readonly RecoveredStream[];
+  /** Forgets epochs that are over and acknowledged, and gives what is to be saved of the others. */
+  save(): readonly SavedEpoch[];
+}
+
+export function createEpochs(): Epochs {
+  const epochs = new Map<string, SpooledEpoch>();
+  /** The newest epoch of each stream. */
+  const latest = new Map<StreamId, SpooledEpoch>();
+
+  function open(stream: StreamId, epoch: number): SpooledEpoch {
+    const id = epochId(stream, epoch);
+    const known = epochs.get(id);
+    if (known !== undefined) return known;
+    const made: SpooledEpoch = {
+      stream,
+      epoch,
+      head: -1,
+      acked: -1,
+      closed: false,
+      whole: true,
+      seen: null,
+      lostFrom: null,
+      openCalls: new Map(),
+    };
+    epochs.set(id, made);
+    const before = latest.get(stream);
+    if (before === undefined || before.epoch < epoch) {
+      latest.set(stream, made);
+      // The first entry of a new epoch carries what the calls open in the one before cost.
+      for (const requestId of before?.openCalls.keys() ?? []) endCall(before as SpooledEpoch, requestId);
+    }
+    return made;
+  }
+
+  function isOver(state: SpooledEpoch): boolean {
+    return (state.closed || latest.get(state.stream) !== state) && state.acked >= state.head;
+  }
+
+  return {
+    restore(saved) {
+      Object.assign(open(saved.stream, saved.epoch), { ...saved, head: saved.acked });
+    },
+    noteOpen(segment, { stream, epoch, requestId, reservation }) {
+      const { openCalls } = open(stream, epoch);
+      const call = openCalls.get(requestId) ?? { segments: [], reservations: [] };
+      call.segments.push(segment);
+      call.reservations.push(reservation);
+      openCalls.set(requestId, call);
+      segment.openCalls += 1;
+    },
+    noteEntry(segment, { entry, endsCall, endsEpoch }) {
+      const state = open(entry.stream, entry.epoch);
+      if (state.seen !== null && entry.seq > Math.max(state.seen, state.acked) + 1) {
+        state.lostFrom ??= entry.seq;
+        state.whole = false;
+      }
+      if (state.lostFrom !== null) return;
+      state.seen = entry.seq;
+      state.head = Math.max(state.head, entry.seq);
+      state.closed ||= endsEpoch;
+      segment.heads.set(state, entry.seq);
+      if (endsCall !== '') endCall(state, endsCall);
+    },
+    distrust(segment) {
+      for (const state of segment?.heads.keys() ?? latest.values()) state.whole = false;
+    },
+    acknowledge(stream, epoch, seq) {
+      const state = epochs.get(epochId(stream, epoch));
+      if (state !== undefined) state.acked = Math.max(state.acked, seq);
+    },
+    isOwed(stream, epoch, seq) {
+      const state = epochs.get(epochId(stream, epoch));
+      return state !== undefined && seq > state.acked && (state.lostFrom === null || seq < state.lostFrom);
+    },
+    isSettled(segment) {
+      if (segment.openCalls > 0) return false;
+      for (const [state, seq] of segment.heads) if (state.acked < seq) return false;
+      return true;
+    },
+    owed() {
+      let entries = 0;
+      for (const state of epochs.values()) entries += Math.max(0, state.head - state.acked);
+      return entries;
+    },
+    unclosed() {
+      return [...latest.values()].filter((state) => !state.closed).map(recover);
+    },
+    save() {
+      for (const [id, state] of epochs) {
+        if (!isOver(state)) continue;
+        epochs.delete(id);
+        if (latest.get(state.stream) === state) latest.delete(state.stream);
+      }
+      return [...epochs.values()].map(({ stream, epoch, acked, closed, whole }) => ({ stream, epoch, acked, closed, whole }));
+    },
+  };
+}
+
+function epochId(stream: StreamId, epoch: number): string {
+  return `${stream} ${epoch}`;
+}
+
+function endCall(state: SpooledEpoch, requestId: string): void {
+  for (const segment of state.openCalls.get(requestId)?.segments ?? []) segment.openCalls -= 1;
+  state.openCalls.delete(requestId);
+}
+
+function recover(state: SpooledEpoch): RecoveredStream {
+  const openCalls = [...state.openCalls].map(([requestId, { reservations }]) => ({ requestId, reservations }));
+  const key = state.stream.slice(0, state.stream.indexOf('@')) as KeyName;
+  return { stream: state.stream, key, epoch: state.epoch, lastSeq: state.head, whole: state.whole, openCalls };
+}

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import type { StreamId } from '../../../core/audit/types.ts';
+import { createFrameEncoder, mostFrameBytes, type PlacedRecord, readFrames, type SpoolRecord } from './frame.ts';
+import { folder } from './spool.fixture.ts';
+
+const bytesOf = (size: number): fc.Arbitrary<Buffer> => fc.uint8Array({ minLength: size, maxLength: size }).map((all) => Buffer.from(all));
+const texts = fc.string({ unit: 'grapheme', maxLength: 40 });
+const records: fc.Arbitrary<SpoolRecord> = fc.oneof(
+  texts.map((bootId) => ({ kind: 'header' as const, bootId })),
+  fc.record({ requestId: texts, epoch: fc.nat(), nano: fc.nat() }).map(({ requestId, epoch, nano }) => ({
+    kind: 'open' as const,
+    stream: 'a/b@c' as StreamId,
+    epoch,
+    requestId,
+    reservation: { parts: [{ grant: 'g', nano }], amountNano: nano },
+  })),
+  fc
+    .record({
+      name: texts,
+      epoch: fc.maxSafeNat().map((n) => n % 2 ** 48),
+      seq: fc.nat(),
+      mac: bytesOf(32),
+      salt: bytesOf(16),
+      text: fc.string({ maxLength: 3000 }),
+    })
+    .chain((of) => fc.record({ of: fc.constant(of), endsCall: texts, endsEpoch: fc.boolean() }))
+    .map(({ of, endsCall, endsEpoch }) => ({
+      kind: 'entry' as const,
+      entry: {
+        stream: of.name as StreamId,
+        epoch: of.epoch,
+        seq: of.seq,
+        previousMac: Buffer.from(of.mac).reverse(),
+        mac: of.mac,
+        salt: of.salt,
+        body: Buffer.from(of.text),
+      },
+      endsCall,
+      endsEpoch,
+    })),
+);
+
+function readBack(dir: string, bytes: Buffer): PlacedRecord[] {
+  const path = join(dir, 'frames');
+  writeFileSync(path, bytes);
+  const fd = openSync(path, 'r');
+  try {
+    return [...readFrames(fd, 0, bytes.length)];
+  } finally {
+    closeSync(fd);
+  }
+}
+
+test('any records come back from their frames', (t) => {
+  const dir = folder(t);
+  const encode = createFrameEncoder();
+  fc.assert(
+    fc.property(fc.array(records, { maxLength: 6 }), (written) => {
+      const bytes = Buffer.concat(written.map((record) => Buffer.from(encode(record))));
+      const read = readBack(dir, bytes);
+      assert.deepEqual(
+        read.map(({ record }) => record),
+        written,
+      );
+      assert.equal(read.at(-1)?.end ?? 0, bytes.length);
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test('frames are found across the chunks in which a large file is read', (t) => {
+  const encode = createFrameEncoder();
+  const record: SpoolRecord = { kind: 'header', bootId: 'x'.repeat(700_000) };
+  const read = readBack(folder(t), Buffer.concat([record, record, record].map((each) => Buffer.from(encode(each)))));
+  assert.equal(read.length, 3);
+});
+
+test('a record that is larger than any reader takes is not written', () => {
+  assert.throws(() => createFrameEncoder()({ kind: 'header', bootId: 'x'.repeat(mostFrameBytes) }), RangeError);
+});

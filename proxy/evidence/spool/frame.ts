@@ -1,0 +1,146 @@
+import { readSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
+import { macBytes, saltBytes } from '../../../core/audit/entry.ts';
+import type { Entry, StreamId } from '../../../core/audit/types.ts';
+import type { Reservation } from '../../../core/budget/types.ts';
+
+/** First record of each segment. */
+export interface HeaderRecord {
+  readonly kind: 'header';
+  /** Of the kernel that wrote the segment: after another boot its page cache may have been lost. */
+  readonly bootId: string;
+}
+
+/** Written before a call is dispatched. */
+export interface OpenRecord {
+  readonly kind: 'open';
+  readonly stream: StreamId;
+  readonly epoch: number;
+  readonly requestId: string;
+  readonly reservation: Reservation;
+}
+
+export interface EntryRecord {
+  readonly kind: 'entry';
+  readonly entry: Entry;
+  /** The open call that this entry ends; empty where none. */
+  readonly endsCall: string;
+  /** True on an epoch's `epoch_close`. */
+  readonly endsEpoch: boolean;
+}
+export type SpoolRecord = HeaderRecord | OpenRecord | EntryRecord;
+
+/** A frame: length and CRC-32 of its payload (32 bits each, little endian), then the payload. */
+const frameHeadBytes = 8;
+/** No frame is larger, so that a reader needs one buffer of this size. */
+export const mostFrameBytes = 1_048_576;
+
+const tagHeader = 1;
+const tagOpen = 2;
+const tagEntry = 3;
+const tagLastEntry = 4;
+/** Tag, epoch and seq (48 bits each, little endian), two MACs, salt, and the lengths of stream and request id. */
+const entryHeadBytes = 1 + 6 + 6 + 2 * macBytes + saltBytes + 2 + 2;
+
+/** Encodes into one buffer that it reuses: a frame is valid until the next is made. Throws RangeError where it is too large. */
+export function createFrameEncoder(): (record: SpoolRecord) => Buffer {
+  let buffer = Buffer.allocUnsafe(16_384);
+
+  function reserve(payloadBytes: number): void {
+    const bytes = frameHeadBytes + payloadBytes;
+    if (bytes > mostFrameBytes) throw new RangeError(`a spool record of ${bytes} bytes is larger than ${mostFrameBytes}`);
+    if (bytes > buffer.length) buffer = Buffer.allocUnsafe(bytes * 2);
+  }
+
+  function seal(end: number): Buffer {
+    buffer.writeUInt32LE(end - frameHeadBytes, 0);
+    buffer.writeUInt32LE(crc32(buffer.subarray(frameHeadBytes, end)), 4);
+    return buffer.subarray(0, end);
+  }
+
+  function encodeText(tag: number, text: string): Buffer {
+    reserve(1 + Buffer.byteLength(text));
+    buffer[frameHeadBytes] = tag;
+    return seal(frameHeadBytes + 1 + buffer.write(text, frameHeadBytes + 1));
+  }
+
+  function encodeEntry({ entry, endsCall, endsEpoch }: EntryRecord): Buffer {
+    const streamBytes = Buffer.byteLength(entry.stream);
+    const callBytes = Buffer.byteLength(endsCall);
+    reserve(entryHeadBytes + streamBytes + callBytes + entry.body.length);
+    let at = frameHeadBytes;
+    buffer[at] = endsEpoch ? tagLastEntry : tagEntry;
+    at = buffer.writeUIntLE(entry.epoch, at + 1, 6);
+    at = buffer.writeUIntLE(entry.seq, at, 6);
+    for (const bytes of [entry.previousMac, entry.mac, entry.salt]) {
+      buffer.set(bytes, at);
+      at += bytes.length;
+    }
+    at = buffer.writeUInt16LE(streamBytes, at);
+    at = buffer.writeUInt16LE(callBytes, at);
+    at += buffer.write(entry.stream, at);
+    at += buffer.write(endsCall, at);
+    buffer.set(entry.body, at);
+    return seal(at + entry.body.length);
+  }
+
+  return (record) => {
+    if (record.kind === 'entry') return encodeEntry(record);
+    const { kind, ...members } = record;
+    return encodeText(kind === 'open' ? tagOpen : tagHeader, JSON.stringify(members));
+  };
+}
+
+/** A record and where its frame ends in the file. */
+export interface PlacedRecord {
+  readonly record: SpoolRecord;
+  readonly end: number;
+}
+
+/** Reads whole frames of an open file between two offsets and stops at the first that is torn or damaged. */
+export function* readFrames(fd: number, from: number, to: number): Generator<PlacedRecord> {
+  let start = from;
+  while (start < to) {
+    const chunk = Buffer.allocUnsafe(Math.min(mostFrameBytes, to - start));
+    const read = readSync(fd, chunk, 0, chunk.length, start);
+    let at = 0;
+    for (let end = frameEnd(chunk, at, read); end !== null; end = frameEnd(chunk, at, read)) {
+      const record = decode(chunk.subarray(at + frameHeadBytes, end));
+      if (record === null) return;
+      at = end;
+      yield { record, end: start + at };
+    }
+    if (at === 0) return;
+    start += at;
+  }
+}
+
+/** Where the frame at `at` ends; null where it is not whole or its CRC does not fit. */
+function frameEnd(chunk: Buffer, at: number, size: number): number | null {
+  if (at + frameHeadBytes >= size) return null;
+  const end = at + frameHeadBytes + chunk.readUInt32LE(at);
+  if (end > size || end === at + frameHeadBytes) return null;
+  return crc32(chunk.subarray(at + frameHeadBytes, end)) === chunk.readUInt32LE(at + 4) ? end : null;
+}
+
+function decode(payload: Buffer): SpoolRecord | null {
+  const tag = payload[0];
+  if (tag === tagHeader) return { kind: 'header', ...JSON.parse(payload.toString('utf8', 1)) };
+  if (tag === tagOpen) return { kind: 'open', ...JSON.parse(payload.toString('utf8', 1)) };
+  if ((tag !== tagEntry && tag !== tagLastEntry) || payload.length < entryHeadBytes) return null;
+  const macAt = 13 + macBytes;
+  const saltAt = macAt + macBytes;
+  const lengthsAt = saltAt + saltBytes;
+  const callAt = entryHeadBytes + payload.readUInt16LE(lengthsAt);
+  const bodyAt = callAt + payload.readUInt16LE(lengthsAt + 2);
+  const entry: Entry = {
+    stream: payload.toString('utf8', entryHeadBytes, callAt) as StreamId,
+    epoch: payload.readUIntLE(1, 6),
+    seq: payload.readUIntLE(7, 6),
+    previousMac: payload.subarray(13, macAt),
+    mac: payload.subarray(macAt, saltAt),
+    salt: payload.subarray(saltAt, lengthsAt),
+    body: payload.subarray(bodyAt),
+  };
+  return { kind: 'entry', entry, endsCall: payload.toString('utf8', callAt, bodyAt), endsEpoch: tag === tagLastEntry };
+}

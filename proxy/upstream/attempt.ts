@@ -1,0 +1,220 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Dispatcher } from 'undici';
+import type { StreamMeter } from '../dialect/types.ts';
+import type { UpstreamSettings } from './origins.ts';
+import type { BodyEnd, FlowingBody, WholeBody } from './types.ts';
+
+/** What became of one attempt before any of it was shown to the client. */
+export type AttemptResult =
+  | {
+      readonly kind: 'failed';
+      /** False: not a byte of it left. */
+      readonly sent: boolean;
+      readonly end: Exclude<BodyEnd, 'complete'>;
+      /** Of Node or undici, e.g. `ECONNREFUSED`. */
+      readonly code: string;
+      /** Set where the answer broke off while it was collected. */
+      readonly status?: number;
+    }
+  | {
+      readonly kind: 'answered';
+      readonly status: number;
+      readonly headers: IncomingHttpHeaders;
+      readonly body: WholeBody | FlowingBody;
+      readonly meter: StreamMeter | null;
+    };
+
+const openingBracket = 0x5b;
+/** Bytes kept while nobody has asked for them yet. */
+const unclaimedBytes = 64 * 1024;
+
+/** One request to a provider and its answer: undici's handler on one side, a result and a body on the other. Owned by one call. */
+export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
+  readonly kind = 'flowing';
+  readonly result: Promise<AttemptResult>;
+
+  readonly #settings: UpstreamSettings;
+  readonly #meterFor: () => StreamMeter | null;
+  #settle: { resolve(result: AttemptResult): void; reject(error: unknown): void };
+  #phase: 'waiting' | 'collecting' | 'preamble' | 'flowing' | 'ended' = 'waiting';
+  #controller: Dispatcher.DispatchController | null = null;
+  #abortedAs: 'timeout' | 'stopped' | null = null;
+  #status = 0;
+  #headers: IncomingHttpHeaders = {};
+  #meter: StreamMeter | null = null;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  #preambleTimer: NodeJS.Timeout | undefined;
+  #write: ((chunk: Buffer) => boolean) | null = null;
+  #end: BodyEnd | null = null;
+  #onEnd: (() => void) | null = null;
+  #piped: { resolve(end: BodyEnd): void; reject(error: unknown): void } | null = null;
+
+  constructor(settings: UpstreamSettings, meterFor: () => StreamMeter | null) {
+    this.#settings = settings;
+    this.#meterFor = meterFor;
+    const { promise, resolve, reject } = Promise.withResolvers<AttemptResult>();
+    this.result = promise;
+    this.#settle = { resolve, reject };
+  }
+
+  /** Ends the attempt now, wherever it is. */
+  abort(as: 'timeout' | 'stopped'): void {
+    if (this.#phase === 'ended') return;
+    this.#abortedAs ??= as;
+    // Not on a socket yet: `onRequestStart` will see to it that it never gets there.
+    if (this.#controller === null) this.#fail('UND_ERR_ABORTED');
+    else this.#controller.abort(new Error(as));
+  }
+
+  /** `act` is called once, when the last byte is in or none will come; at once where that is so already. */
+  whenEnded(act: () => void): void {
+    if (this.#phase === 'ended') act();
+    else this.#onEnd = act;
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    if (this.#phase === 'ended') controller.abort(new Error('stopped'));
+    else this.#controller = controller;
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    if (status < 200 || this.#phase !== 'waiting') return;
+    this.#status = status;
+    this.#headers = headers;
+    const streams = status < 300 && headers['content-type']?.startsWith('text/event-stream') === true;
+    const encoded = (headers['content-encoding'] ?? 'identity') !== 'identity';
+    try {
+      this.#meter = streams && !encoded ? this.#meterFor() : null;
+      this.#phase = this.#meter === null ? 'collecting' : 'preamble';
+      // Encoded although identity was asked for: such a stream cannot be read in passing, so it passes unread.
+      if (streams && encoded) this.#flow();
+    } catch (error) {
+      this.#throw(error);
+    }
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    try {
+      this.#take(chunk);
+    } catch (error) {
+      this.#throw(error);
+    }
+  }
+
+  onResponseEnd(): void {
+    try {
+      if (this.#phase === 'collecting') {
+        const bytes = this.#held.length === 1 && this.#held[0] !== undefined ? this.#held[0] : Buffer.concat(this.#held, this.#heldBytes);
+        this.#answer({ kind: 'whole', bytes });
+        this.#finish('complete');
+        return;
+      }
+      for (const rest of this.#meter?.flush() ?? []) this.#pass(rest);
+      if (this.#phase === 'preamble') this.#flow();
+      this.#finish('complete');
+    } catch (error) {
+      this.#throw(error);
+    }
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    this.#fail('code' in error && typeof error.code === 'string' ? error.code : error.name);
+  }
+
+  pipe(write: (chunk: Buffer) => boolean): Promise<BodyEnd> {
+    this.#write = write;
+    const { promise, resolve, reject } = Promise.withResolvers<BodyEnd>();
+    this.#piped = { resolve, reject };
+    try {
+      const held = this.#held;
+      this.#held = [];
+      let goOn = true;
+      for (const chunk of held) goOn = write(chunk) && goOn;
+      if (this.#end !== null) resolve(this.#end);
+      else if (goOn) this.#controller?.resume();
+      else this.#controller?.pause();
+    } catch (error) {
+      this.#throw(error);
+    }
+    return promise;
+  }
+
+  resume(): void {
+    this.#controller?.resume();
+  }
+
+  #take(chunk: Buffer): void {
+    if (this.#phase === 'collecting' && this.#heldBytes === 0 && this.#status < 300 && chunk[0] === openingBracket) this.#meterArray();
+    if (this.#phase === 'collecting') {
+      this.#hold(chunk);
+      if (this.#heldBytes > this.#settings.wholeBytes) this.#flow();
+      return;
+    }
+    if (this.#meter === null) this.#pass(chunk);
+    else for (const passed of this.#meter.push(chunk)) this.#pass(passed);
+    if (this.#phase !== 'preamble') return;
+    if (this.#meter?.phase !== 'preamble' || this.#heldBytes > this.#settings.preambleBytes) this.#flow();
+    else this.#preambleTimer ??= setTimeout(() => this.#flow(), this.#settings.preambleMs);
+  }
+
+  /** Gemini streams one JSON array where the caller did not ask for events; nothing else answers with a list. */
+  #meterArray(): void {
+    this.#meter = (this.#headers['content-encoding'] ?? 'identity') === 'identity' ? this.#meterFor() : null;
+    if (this.#meter !== null) this.#phase = 'preamble';
+  }
+
+  #pass(chunk: Buffer): void {
+    if (this.#write === null) {
+      this.#hold(chunk);
+      if (this.#phase === 'flowing' && this.#heldBytes > unclaimedBytes) this.#controller?.pause();
+    } else if (!this.#write(chunk)) {
+      this.#controller?.pause();
+    }
+  }
+
+  #hold(chunk: Buffer): void {
+    this.#held.push(chunk);
+    this.#heldBytes += chunk.length;
+  }
+
+  /** From here on the answer is the client's, as it comes. */
+  #flow(): void {
+    clearTimeout(this.#preambleTimer);
+    this.#phase = 'flowing';
+    this.#answer(this);
+  }
+
+  #answer(body: WholeBody | FlowingBody): void {
+    this.#settle.resolve({ kind: 'answered', status: this.#status, headers: this.#headers, body, meter: this.#meter });
+  }
+
+  #fail(code: string): void {
+    if (this.#phase === 'ended') return;
+    const end = this.#abortedAs ?? (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT' ? 'timeout' : 'cut');
+    // Has no effect where an answer was given before.
+    this.#settle.resolve({
+      kind: 'failed',
+      sent: this.#controller !== null,
+      end,
+      code,
+      ...(this.#status === 0 ? {} : { status: this.#status }),
+    });
+    this.#finish(end);
+  }
+
+  #finish(end: BodyEnd): void {
+    clearTimeout(this.#preambleTimer);
+    this.#phase = 'ended';
+    this.#end = end;
+    this.#piped?.resolve(end);
+    this.#onEnd?.();
+  }
+
+  /** A meter or a sink threw: our own fault, so it is thrown on, and nothing more of this answer is taken. */
+  #throw(error: unknown): void {
+    this.#settle.reject(error);
+    this.#piped?.reject(error);
+    this.abort('stopped');
+  }
+}

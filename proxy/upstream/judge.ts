@@ -1,0 +1,140 @@
+import { type Refusal, refuse } from '../../core/errors.ts';
+import type { NoneLeft } from '../credentials/pool.ts';
+import type { Verdict } from '../provider/types.ts';
+import { headersForClient } from '../stages/headers.ts';
+import type { AttemptResult } from './attempt.ts';
+import { decodeWhole, jsonText, withoutSecret } from './body.ts';
+import type { AttemptFact, FlowingBody, UpstreamAnswer, UpstreamCall, WholeBody } from './types.ts';
+
+type Fact = Pick<AttemptFact, 'status' | 'outcome'>;
+type Answered = Extract<AttemptResult, { kind: 'answered' }>;
+type AnswerOnly = UpstreamAnswer extends infer A ? (A extends unknown ? Omit<A, 'attempts'> : never) : never;
+
+/** What to do about an attempt: end the call with it, or set its credential aside and go on. */
+export type Judged =
+  | { readonly kind: 'final'; readonly answer: AnswerOnly; readonly fact: Fact }
+  | { readonly kind: 'rotate'; readonly verdict: Verdict; readonly body?: string; readonly fact: Fact };
+
+interface At {
+  /** The credential, so that no answer repeats it. */
+  readonly secret: string;
+  readonly nowMs: number;
+}
+
+/** Waits longer than this are no use to a client that waits by itself. */
+const worthWaitingMs = 60_000;
+
+/** OpenRouter's failures after it has accepted a call. Answers start with their id. */
+const startsAsError = /^\s*\{\s*"error"\s*:\s*\{/;
+
+/** Reads one attempt's result. Pure. */
+export function judge(call: UpstreamCall, result: AttemptResult, at: At): Judged {
+  if (result.kind === 'failed') return judgeFailure(call, result);
+  if (result.meter?.phase === 'error') return judgeHiddenError(call, result, result.meter.errorBody ?? '', at);
+  if (result.status < 300 && result.body.kind === 'whole' && startsAsError.test(result.body.bytes.toString('latin1', 0, 32))) {
+    return judgeHiddenError(call, result, result.body.bytes.toString(), at);
+  }
+  if (result.status < 300)
+    return { kind: 'final', answer: answerOf(result, at.secret), fact: { status: result.status, outcome: 'answered' } };
+  if (result.status < 400) {
+    const message = `The provider of pool ${call.pool.pool} answered with a redirect (${result.status}), which is never followed: correct the pool's endpoint.`;
+    return final(refuse('provider_error', message, { retryable: false }), { status: result.status, outcome: 'refused' });
+  }
+  return judgeError(call, result, at);
+}
+
+function judgeFailure(call: UpstreamCall, { end, sent, code, status }: Extract<AttemptResult, { kind: 'failed' }>): Judged {
+  const fact: Fact = { outcome: sent ? 'unknown' : 'not_sent', ...(status === undefined ? {} : { status }) };
+  if (end === 'stopped') return { kind: 'final', answer: { kind: 'stopped' }, fact };
+  const provider = `The provider of pool ${call.pool.pool}`;
+  if (end === 'timeout') return final(refuse('provider_timeout', `${provider} gave no answer in time.`), fact);
+  const what = sent ? 'broke off before its answer was complete' : 'could not be reached';
+  return final(refuse('provider_error', `${provider} ${what} (${/^[A-Z0-9_]+$/.test(code) ? code : 'network error'}).`), fact);
+}
+
+/** A 200 that is an error all the same, as first event of a stream or in place of an answer: nothing of it was shown yet. */
+function judgeHiddenError(call: UpstreamCall, result: Answered, body: string, at: At): Judged {
+  const verdict = call.provider.classify({ status: 200, headers: result.headers, body, nowMs: at.nowMs });
+  const fact: Fact = { status: result.status, outcome: 'refused' };
+  return rotates(verdict)
+    ? { kind: 'rotate', verdict, fact, ...jsonText(withoutSecret(Buffer.from(body), at.secret)) }
+    : { kind: 'final', answer: answerOf(result, at.secret), fact };
+}
+
+function judgeError(call: UpstreamCall, result: Answered, at: At): Judged {
+  const answer = answerOf(result, at.secret);
+  const bytes = answer.body.kind === 'whole' ? answer.body.bytes : Buffer.alloc(0);
+  const json = jsonText(bytes);
+  const { status, headers } = result;
+  const verdict = call.provider.classify({ status, headers, body: bytes.toString(), nowMs: at.nowMs });
+  // A 4xx says that the call was not carried out. A 5xx says so only in the provider's own words; 502 and 504 are said by
+  // whoever stands between, and the call may well be running behind them.
+  const definite = status < 500 ? status !== 408 : json.body !== undefined && status !== 502 && status !== 504;
+  const fact: Fact = { status, outcome: definite ? 'refused' : 'unknown' };
+  if (definite && rotates(verdict)) return { kind: 'rotate', verdict, fact, ...json };
+  return { kind: 'final', answer, fact };
+}
+
+function rotates(verdict: Verdict): boolean {
+  return verdict.kind === 'cooldown' || verdict.kind === 'disabled' || verdict.kind === 'unauthorized';
+}
+
+interface Given {
+  readonly kind: 'answer';
+  readonly status: number;
+  readonly headers: string[];
+  readonly body: WholeBody | FlowingBody;
+  readonly meter: Answered['meter'];
+}
+
+/** What the client may see of an answer: the credential is in none of it, whatever its status. */
+function answerOf({ status, headers, body, meter }: Answered, secret: string): Given {
+  const forClient = headersForClient(headers).map((text) => (text.includes(secret) ? '[redacted]' : text));
+  const encoding = headers['content-encoding'] ?? 'identity';
+  const decoded = body.kind === 'whole' && encoding !== 'identity' ? decodeWhole(body.bytes, encoding) : null;
+  if (encoding !== 'identity' && decoded === null) forClient.push('content-encoding', encoding);
+  return { kind: 'answer', status, headers: forClient, body: bodyWithoutSecret(body, decoded, secret), meter };
+}
+
+function bodyWithoutSecret(body: WholeBody | FlowingBody, decoded: Buffer | null, secret: string): WholeBody | FlowingBody {
+  if (body.kind === 'whole') return { kind: 'whole', bytes: withoutSecret(decoded ?? body.bytes, secret) };
+  // As far as one chunk shows it: an error that repeats it is one short event.
+  const pipe: FlowingBody['pipe'] = (write) => body.pipe((chunk) => write(withoutSecret(chunk, secret)));
+  return { kind: 'flowing', pipe, resume: () => body.resume() };
+}
+
+function final(refusal: Refusal, fact: Fact): Judged {
+  return { kind: 'final', answer: { kind: 'refusal', refusal }, fact };
+}
+
+/** Why no credential of the pool could serve: all refused, or all limited. `lastBody`: the provider's words in this very call. */
+export function refuseAll(
+  call: UpstreamCall,
+  { none, lastBody, nowMs }: { readonly none: NoneLeft; readonly lastBody: string | undefined; readonly nowMs: number },
+): Refusal {
+  const pool = call.pool.pool;
+  if (none.unauthorized) {
+    return refuse(
+      'provider_unauthorized',
+      `No credential of pool ${pool} is accepted by its provider: whoever runs the pool must renew them.`,
+    );
+  }
+  const providerBody = lastBody ?? none.providerBody;
+  const kept = providerBody === undefined ? {} : { providerBody };
+  if (none.retryAtMs === undefined) {
+    return refuse('provider_limited', `Every credential of pool ${pool} is without money or quota at its provider.`, {
+      retryable: false,
+      ...kept,
+    });
+  }
+  const waitMs = Math.max(1000, none.retryAtMs - nowMs);
+  return refuse(
+    'provider_limited',
+    `Every credential of pool ${pool} is limited by its provider for ${call.model}: wait as Retry-After says.`,
+    {
+      retryAfterSeconds: Math.ceil(waitMs / 1000),
+      retryable: waitMs <= worthWaitingMs,
+      ...kept,
+    },
+  );
+}

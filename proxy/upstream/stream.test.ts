@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
+import type { StreamMeter } from '../dialect/types.ts';
+import { canary, drain, expectKind, lineMeter, testbed } from './testbed.ts';
+
+const limit = JSON.stringify({ error: { code: 'rate_limit_exceeded', message: canary } });
+
+function events(response: ServerResponse): ServerResponse {
+  return response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' });
+}
+
+test('a stream passes through its meter, held until its first content', async (t) => {
+  const bed = await testbed(t, (_key, response) => {
+    events(response).write('ping\n');
+    setTimeout(() => response.write('hello\n'), 20);
+    setTimeout(() => response.end('world\n'), 40);
+  });
+  const { body, meter, attempts } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  assert.equal(meter?.phase, 'content');
+  assert.ok(body.kind === 'flowing');
+  assert.deepEqual(await drain(body), { text: 'ping\nhello\nworld\nflushed\n', end: 'complete' });
+  assert.deepEqual(
+    attempts.map(({ outcome }) => outcome),
+    ['answered'],
+  );
+});
+
+test('an error before content moves the call on, and none of it is seen', async (t) => {
+  const bed = await testbed(t, (key, response) => events(response).end(key === 'b' ? 'hello\n' : `ping\nerror ${limit}\n`), {
+    keys: { a: 'x', b: 'y', c: 'z' },
+  });
+  const { body, attempts } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  assert.ok(body.kind === 'flowing');
+  assert.deepEqual(await drain(body), { text: 'hello\nflushed\n', end: 'complete' });
+  assert.ok(attempts.slice(0, -1).every(({ outcome, status }) => outcome === 'refused' && status === 200));
+  assert.equal(attempts.at(-1)?.credential, 'b');
+});
+
+test('with nothing left, an error in a stream becomes a refusal with its body, less our credential', async (t) => {
+  const bed = await testbed(t, (key, response) => events(response).end(`error ${limit.replace(canary, `${canary}-${key}`)}\n`));
+  const { refusal, attempts } = await expectKind(bed.call({ meter: lineMeter }), 'refusal');
+  assert.equal(refusal.code, 'provider_limited');
+  assert.match(refusal.providerBody ?? '', /rate_limit_exceeded/);
+  assert.ok(!JSON.stringify(refusal).includes(canary));
+  assert.deepEqual(
+    attempts.map(({ outcome }) => outcome),
+    ['refused'],
+  );
+});
+
+test('an error before content that is nobody else to solve passes as it is', async (t) => {
+  const bed = await testbed(t, (_key, response) => events(response).end('error {"error":{"code":"invalid_prompt"}}\n'), {
+    keys: { a: 'x', b: 'y' },
+  });
+  const { body, meter, attempts } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  assert.equal(meter?.phase, 'error');
+  assert.deepEqual(
+    attempts.map(({ outcome }) => outcome),
+    ['refused'],
+  );
+  assert.ok(body.kind === 'flowing');
+  assert.match((await drain(body)).text, /invalid_prompt/);
+});
+
+test('a stream that says only pings is let go after a while, so that the client hears them', async (t) => {
+  const bed = await testbed(
+    t,
+    (_key, response) => {
+      events(response).write('ping\n');
+      setTimeout(() => response.end('late\n'), 500);
+    },
+    { settings: { preambleMs: 30 } },
+  );
+  const { body, meter } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  assert.equal(meter?.phase, 'preamble');
+  assert.ok(body.kind === 'flowing');
+  assert.deepEqual(await drain(body), { text: 'ping\nlate\nflushed\n', end: 'complete' });
+});
+
+test('a stream that breaks after content ends as cut', async (t) => {
+  const bed = await testbed(t, (_key, response, request) => {
+    events(response).write('hello\n');
+    setTimeout(() => request.socket.destroy(), 20);
+  });
+  const { body } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  assert.ok(body.kind === 'flowing');
+  assert.deepEqual(await drain(body), { text: 'hello\n', end: 'cut' });
+});
+
+test('a stream that breaks before content is unknown and is not tried again', async (t) => {
+  const bed = await testbed(
+    t,
+    (_key, response, request) => {
+      events(response).write('ping\n', () => request.socket.destroy());
+    },
+    { keys: { a: 'x', b: 'y' } },
+  );
+  const { refusal, attempts } = await expectKind(bed.call({ meter: lineMeter }), 'refusal');
+  assert.equal(refusal.code, 'provider_error');
+  assert.deepEqual(
+    attempts.map(({ outcome }) => outcome),
+    ['unknown'],
+  );
+});
+
+test('a stream that falls silent ends as timeout', async (t) => {
+  const bed = await testbed(t, (_key, response) => events(response).write('hello\n'), { settings: { idleTimeoutMs: 60 } });
+  const { body } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  assert.ok(body.kind === 'flowing');
+  assert.deepEqual(await drain(body), { text: 'hello\n', end: 'timeout' });
+});
+
+test('stop ends a stream and its connection', async (t) => {
+  const closed = Promise.withResolvers<void>();
+  const bed = await testbed(t, (_key, response) => {
+    events(response).write('hello\n');
+    response.on('close', closed.resolve);
+  });
+  const flight = bed.call({ meter: lineMeter });
+  const { body } = await expectKind(flight, 'answer');
+  assert.ok(body.kind === 'flowing');
+  const ended = drain(body);
+  flight.stop();
+  assert.equal((await ended).end, 'stopped');
+  await closed.promise;
+});
+
+test('a client that does not read holds the provider back, and resume lets it go on', async (t) => {
+  let written = 0;
+  const bed = await testbed(t, (_key, response) => {
+    events(response);
+    const fill = (): void => {
+      while (written < 32 * 1024 * 1024) {
+        written += 65536;
+        if (!response.write(Buffer.alloc(65536, 'x'))) {
+          response.once('drain', fill);
+          return;
+        }
+      }
+      response.end();
+    };
+    fill();
+  });
+  const { body } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  assert.ok(body.kind === 'flowing');
+  let received = 0;
+  let slow = true;
+  const end = body.pipe((chunk) => {
+    received += chunk.length;
+    return !slow;
+  });
+  await sleep(150);
+  assert.ok(received < 1024 * 1024, `${received} bytes came through a sink that takes none`);
+  assert.ok(written < 20 * 1024 * 1024, `${written} bytes were taken from the provider`);
+  slow = false;
+  body.resume();
+  assert.equal(await end, 'complete');
+  assert.equal(received, 32 * 1024 * 1024 + 'flushed\n'.length);
+});
+
+test('an encoded stream passes unread', async (t) => {
+  const bytes = gzipSync('hello\n');
+  const bed = await testbed(t, (_key, response) =>
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'content-encoding': 'gzip' }).end(bytes),
+  );
+  const { body, meter, headers } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  assert.equal(meter, null);
+  assert.ok(headers.includes('content-encoding'));
+  const chunks: Buffer[] = [];
+  assert.ok(body.kind === 'flowing');
+  await body.pipe((chunk) => chunks.push(chunk) > 0);
+  assert.deepEqual(Buffer.concat(chunks), bytes);
+});
+
+test('a meter or a sink that throws is our fault: the call rejects and the connection ends', async (t) => {
+  const closed = Promise.withResolvers<void>();
+  const bed = await testbed(t, (_key, response) => {
+    response.on('close', closed.resolve);
+    events(response).write('hello\n');
+  });
+  const bad = (): StreamMeter => ({
+    ...lineMeter(),
+    push: () => {
+      throw new Error('broken meter');
+    },
+  });
+  await assert.rejects(bed.call({ meter: bad }).answer, /broken meter/);
+  await closed.promise;
+  const { body } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  assert.ok(body.kind === 'flowing');
+  await assert.rejects(
+    body.pipe(() => {
+      throw new Error('broken sink');
+    }),
+    /broken sink/,
+  );
+});
+
+test('a stream that is one JSON array goes through its meter too', async (t) => {
+  const bed = await testbed(t, (_key, response) => response.writeHead(200, { 'content-type': 'application/json' }).end('[{"a":1}]'));
+  const { body, meter } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  assert.equal(meter?.phase, 'content');
+  assert.ok(body.kind === 'flowing');
+  assert.deepEqual(await drain(body), { text: '[{"a":1}]flushed\n', end: 'complete' });
+  assert.equal((await expectKind(bed.call(), 'answer')).body.kind, 'whole');
+});

@@ -1,0 +1,145 @@
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { TestContext } from 'node:test';
+import type { PoolName } from '../../core/manifest/types.ts';
+import type { PoolDocument } from '../../core/policy/documents.ts';
+import { createPools, type Pools } from '../credentials/pool.ts';
+import type { StreamMeter } from '../dialect/types.ts';
+import { openAi } from '../provider/openai.ts';
+import { createOrigins, defaultUpstreamSettings, type UpstreamSettings } from './origins.ts';
+import type { Flight, FlowingBody, UpstreamAnswer, UpstreamCall } from './types.ts';
+import { callUpstream } from './upstream.ts';
+
+/** Stands for real credentials: must be found in nothing that leaves the upstream stage. */
+export const canary = 'sk-canary-0123456789';
+
+const pool = 'platform/openai' as PoolName;
+
+export interface Testbed {
+  readonly pools: Pools;
+  readonly clock: { nowMs: number };
+  /** Credentials in the order in which the provider saw them. */
+  readonly seen: string[];
+  readonly requests: IncomingMessage[];
+  call(more?: Partial<UpstreamCall>): Flight;
+}
+
+interface Plan {
+  /** Key name → quota scope. */
+  readonly keys?: Readonly<Record<string, string>>;
+  readonly settings?: Partial<UpstreamSettings>;
+  /** Below the server's origin, or an origin of its own. */
+  readonly endpoint?: string;
+}
+
+/** A provider on the loopback, a pool whose keys are worth `<canary>-<name>`, and the stage between them. */
+export async function testbed(
+  context: TestContext,
+  provider: (key: string, response: ServerResponse, request: IncomingMessage) => void,
+  plan: Plan = {},
+): Promise<Testbed> {
+  const seen: string[] = [];
+  const requests: IncomingMessage[] = [];
+  const origin = await serve(context, (request, response) => {
+    const key = (request.headers.authorization ?? '').replace(`Bearer ${canary}-`, '');
+    request.resume().on('end', () => {
+      seen.push(key);
+      requests.push(request);
+      provider(key, response, request);
+    });
+  });
+  const keys = Object.entries(plan.keys ?? { a: 'scope-a' }).map(([name, quotaScope]) => ({ name, quotaScope }));
+  const endpoint = plan.endpoint?.startsWith('http') === true ? plan.endpoint : origin + (plan.endpoint ?? '');
+  const document: PoolDocument = { pool, provider: 'OpenAI', endpoint, keys, models: [], book: [], priceBookDigest: 'sha256:0' };
+  const clock = { nowMs: Date.UTC(2026, 0, 1) };
+  const settings = { ...defaultUpstreamSettings, ...plan.settings };
+  const origins = createOrigins(settings);
+  context.after(() => origins.close());
+  const pools = createPools({ clock: () => clock.nowMs });
+  pools.update(
+    [document],
+    keys.map(({ name }) => ({ pool, name, value: `${canary}-${name}\n` })),
+  );
+  const deps = { origins, pools, settings, clock: () => clock.nowMs };
+  const call = (more: Partial<UpstreamCall> = {}): Flight =>
+    callUpstream(deps, {
+      provider: openAi,
+      pool: document,
+      path: '/v1/chat/completions',
+      query: '',
+      headers: ['content-type', 'application/json'],
+      body: Buffer.from('{"model":"m"}'),
+      model: 'm',
+      meter: () => null,
+      ...more,
+    });
+  return { pools, clock, seen, requests, call };
+}
+
+/** A loopback server for the length of a test; its origin. */
+export function serve(context: TestContext, listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  context.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
+  });
+}
+
+/** Answers with JSON. */
+export function json(response: ServerResponse, status: number, value: unknown, headers: Readonly<Record<string, string>> = {}): void {
+  response.writeHead(status, { 'content-type': 'application/json', ...headers });
+  response.end(JSON.stringify(value));
+}
+
+/** OpenAI's 429. */
+export function limited(response: ServerResponse, retryAfter: string): void {
+  json(
+    response,
+    429,
+    { error: { message: 'Rate limit reached', type: 'tokens', code: 'rate_limit_exceeded' } },
+    { 'retry-after': retryAfter },
+  );
+}
+
+/** Narrows to an answer of one kind; throws with the whole of it otherwise. */
+export async function expectKind<K extends UpstreamAnswer['kind']>(flight: Flight, kind: K): Promise<Extract<UpstreamAnswer, { kind: K }>> {
+  const answer = await flight.answer;
+  if (answer.kind !== kind) throw new Error(`expected ${kind}, got ${JSON.stringify(answer)}`);
+  return answer as Extract<UpstreamAnswer, { kind: K }>;
+}
+
+/** The body as one text, and how it ended. */
+export async function drain(body: FlowingBody): Promise<{ text: string; end: string }> {
+  const chunks: Buffer[] = [];
+  const end = await body.pipe((chunk) => chunks.push(chunk) > 0);
+  return { text: Buffer.concat(chunks).toString(), end };
+}
+
+/** Knows three kinds of line: `ping`, `error {json}`, and content. */
+export function lineMeter(): StreamMeter {
+  let phase: StreamMeter['phase'] = 'preamble';
+  let errorBody: string | undefined;
+  return {
+    framing: 'sse',
+    push(chunk) {
+      for (const line of chunk.toString().split('\n')) {
+        if (phase !== 'preamble' || line === '' || line === 'ping') continue;
+        phase = line.startsWith('error ') ? 'error' : 'content';
+        if (phase === 'error') errorBody = line.slice(6);
+      }
+      return [chunk];
+    },
+    flush: () => [Buffer.from('flushed\n')],
+    get phase() {
+      return phase;
+    },
+    get errorBody() {
+      return errorBody;
+    },
+    complete: true,
+    reading: () => ({ usage: null }),
+  };
+}

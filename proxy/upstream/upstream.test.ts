@@ -1,0 +1,324 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import { canary, drain, expectKind, json, limited, serve, testbed } from './testbed.ts';
+
+const invalidKey = { error: { message: 'Incorrect API key provided', type: 'invalid_request_error', code: 'invalid_api_key' } };
+
+test('a JSON answer comes whole, with the credential added and the client headers kept', async (t) => {
+  const bed = await testbed(
+    t,
+    (_key, response) => json(response, 200, { ok: true }, { 'x-request-id': 'r1', 'set-cookie': 'a=b', 'openai-organization': 'org' }),
+    {
+      endpoint: '/proxy/v1',
+    },
+  );
+  const answer = await expectKind(
+    bed.call({ headers: ['content-type', 'application/json', 'x-stainless-lang', 'js'], query: '?beta=true' }),
+    'answer',
+  );
+  assert.equal(answer.status, 200);
+  assert.deepEqual(answer.body, { kind: 'whole', bytes: Buffer.from('{"ok":true}') });
+  assert.deepEqual(answer.headers, ['content-type', 'application/json', 'x-request-id', 'r1']);
+  assert.deepEqual(answer.attempts, [{ pool: 'platform/openai', credential: 'a', status: 200, outcome: 'answered' }]);
+  assert.equal(bed.requests[0]?.url, '/proxy/v1/chat/completions?beta=true');
+  assert.equal(bed.requests[0]?.headers['x-stainless-lang'], 'js');
+  assert.equal(bed.requests[0]?.headers.authorization, `Bearer ${canary}-a`);
+});
+
+test('a 429 moves the call to a credential of another quota scope, never to one of the same', async (t) => {
+  const bed = await testbed(t, (key, response) => (key === 'c' ? json(response, 200, {}) : limited(response, '20')), {
+    keys: { a: 'org-1', b: 'org-1', c: 'org-2' },
+  });
+  for (let i = 0; i < 4; i += 1) assert.equal((await expectKind(bed.call(), 'answer')).status, 200);
+  assert.ok(bed.seen.filter((key) => key !== 'c').length <= 1);
+  assert.equal(bed.seen.filter((key) => key === 'c').length, 4);
+});
+
+test('nine dead credentials of ten still give an answer', async (t) => {
+  const keys = Object.fromEntries(Array.from({ length: 10 }, (_, i) => [`k${i}`, `scope-${i}`]));
+  const bed = await testbed(
+    t,
+    (key, response) =>
+      key === 'k7' ? json(response, 200, {}) : Number(key.slice(1)) % 2 === 0 ? limited(response, '30') : json(response, 401, invalidKey),
+    { keys },
+  );
+  const started: string[] = [];
+  const answer = await expectKind(bed.call({ attemptStarts: (credential) => started.push(credential) }), 'answer');
+  assert.equal(answer.status, 200);
+  assert.equal(answer.attempts.at(-1)?.outcome, 'answered');
+  assert.ok(answer.attempts.slice(0, -1).every(({ outcome }) => outcome === 'refused'));
+  assert.deepEqual(started, bed.seen);
+  assert.equal(new Set(bed.seen).size, bed.seen.length);
+});
+
+test('a second credential of the same scope serves where the first was refused', async (t) => {
+  const bed = await testbed(t, (key, response) => (key === 'a' ? json(response, 401, invalidKey) : json(response, 200, {})), {
+    keys: { a: 'org', b: 'org' },
+  });
+  await expectKind(bed.call({ affinity: 's' }), 'answer');
+  assert.equal(bed.seen.at(-1), 'b');
+});
+
+test('when every credential is limited, the earliest deadline and the provider body are told', async (t) => {
+  const bed = await testbed(t, (key, response) => limited(response, key === 'a' ? '40' : '25'), { keys: { a: 'org-1', b: 'org-2' } });
+  const first = await expectKind(bed.call(), 'refusal');
+  assert.equal(first.refusal.code, 'provider_limited');
+  assert.equal(first.refusal.retryAfterSeconds, 25);
+  assert.equal(first.refusal.retryable, true);
+  assert.match(first.refusal.providerBody ?? '', /rate_limit_exceeded/);
+
+  bed.clock.nowMs += 10_000;
+  const second = await expectKind(bed.call(), 'refusal');
+  assert.equal(second.refusal.retryAfterSeconds, 15);
+  assert.match(second.refusal.providerBody ?? '', /rate_limit_exceeded/);
+  assert.equal(bed.seen.length, 2, 'a limited credential gets no traffic');
+
+  bed.clock.nowMs += 16_000;
+  await expectKind(bed.call(), 'refusal');
+  assert.equal(bed.seen.at(-1), 'b');
+});
+
+test('the later of two deadlines wins, and a long wait is not called retryable', async (t) => {
+  const bed = await testbed(t, (_key, response) =>
+    json(
+      response,
+      429,
+      { error: { code: 'rate_limit_exceeded' } },
+      { 'retry-after': '3', 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '6m0s' },
+    ),
+  );
+  const { refusal } = await expectKind(bed.call(), 'refusal');
+  assert.equal(refusal.retryAfterSeconds, 360);
+  assert.equal(refusal.retryable, false);
+});
+
+test('a limit is confined to its model', async (t) => {
+  const bed = await testbed(t, (_key, response) => limited(response, '30'));
+  await expectKind(bed.call(), 'refusal');
+  await expectKind(bed.call({ model: 'other' }), 'refusal');
+  assert.equal(bed.seen.length, 2);
+});
+
+test('out of money has no Retry-After and is not retryable', async (t) => {
+  const bed = await testbed(t, (_key, response) =>
+    json(response, 429, { error: { type: 'insufficient_quota', code: 'credit_balance_exhausted' } }),
+  );
+  const { refusal } = await expectKind(bed.call(), 'refusal');
+  assert.equal(refusal.code, 'provider_limited');
+  assert.equal(refusal.retryAfterSeconds, undefined);
+  assert.equal(refusal.retryable, false);
+});
+
+test('refused credentials become provider_unauthorized, never a 401 for the caller', async (t) => {
+  const bed = await testbed(
+    t,
+    (_key, response) => json(response, 401, { error: { ...invalidKey.error, message: `Incorrect: ${canary}-a` } }),
+    { keys: { a: 'x', b: 'y' } },
+  );
+  const answer = await expectKind(bed.call(), 'refusal');
+  assert.equal(answer.refusal.code, 'provider_unauthorized');
+  assert.equal(answer.attempts.length, 2);
+  assert.ok(!JSON.stringify([answer, bed.pools.state()]).includes(canary));
+});
+
+test('trouble of the vendor passes through and is not rotated', async (t) => {
+  const bed = await testbed(
+    t,
+    (_key, response) => json(response, 503, { error: { code: 'server_is_overloaded' } }, { 'retry-after': '2' }),
+    { keys: { a: 'x', b: 'y' } },
+  );
+  const answer = await expectKind(bed.call(), 'answer');
+  assert.equal(answer.status, 503);
+  assert.ok(answer.headers.includes('retry-after'));
+  assert.deepEqual(
+    answer.attempts.map(({ outcome }) => outcome),
+    ['refused'],
+  );
+});
+
+for (const [status, body, outcome] of [
+  [400, '{"error":{"message":"bad"}}', 'refused'],
+  [413, '<html>', 'refused'],
+  [500, '{"error":{"message":"oops"}}', 'refused'],
+  [500, '', 'unknown'],
+  [502, '<html><h1>502 Bad Gateway</h1></html>', 'unknown'],
+  [504, '{"error":{"type":"timeout_error"}}', 'unknown'],
+] as const) {
+  test(`a ${status} with ${JSON.stringify(body)} passes through as ${outcome}`, async (t) => {
+    const bed = await testbed(t, (_key, response) => response.writeHead(status).end(body));
+    const answer = await expectKind(bed.call(), 'answer');
+    assert.equal(answer.status, status);
+    assert.equal(answer.body.kind === 'whole' && answer.body.bytes.toString(), body);
+    assert.equal(answer.attempts[0]?.outcome, outcome);
+  });
+}
+
+test('an error that repeats our credential loses it, in body and headers', async (t) => {
+  const bed = await testbed(t, (_key, response, request) =>
+    json(response, 400, { echo: request.headers }, { 'x-echo': String(request.headers.authorization) }),
+  );
+  const answer = await expectKind(bed.call(), 'answer');
+  assert.ok(answer.body.kind === 'whole' && answer.body.bytes.includes('[redacted]'));
+  assert.ok(!(answer.body.kind === 'whole' && answer.body.bytes.includes(canary)));
+  assert.ok(!JSON.stringify(answer.headers).includes(canary));
+});
+
+test('a redirect is an error, and nobody follows it', async (t) => {
+  let elsewhere = 0;
+  const other = await serve(t, (_request, response) => {
+    elsewhere += 1;
+    response.end();
+  });
+  for (const status of [301, 302, 307, 308]) {
+    const bed = await testbed(t, (_key, response) => response.writeHead(status, { location: `${other}/steal` }).end());
+    const { refusal, attempts } = await expectKind(bed.call(), 'refusal');
+    assert.equal(refusal.code, 'provider_error');
+    assert.equal(refusal.retryable, false);
+    assert.equal(attempts[0]?.outcome, 'refused');
+  }
+  assert.equal(elsewhere, 0);
+});
+
+test('what could not be sent costs nothing', async (t) => {
+  for (const endpoint of ['http://127.0.0.1:1', 'http://no-such-host.invalid', 'https://127.0.0.1:1']) {
+    const bed = await testbed(t, () => {}, { endpoint });
+    const { refusal, attempts } = await expectKind(bed.call(), 'refusal');
+    assert.equal(refusal.code, 'provider_error');
+    assert.deepEqual(
+      attempts.map(({ outcome }) => outcome),
+      ['not_sent'],
+    );
+    assert.ok(!refusal.message.includes(canary));
+  }
+});
+
+test('a TLS handshake that fails costs nothing', async (t) => {
+  const plain = await serve(t, (_request, response) => response.end());
+  const bed = await testbed(t, () => {}, { endpoint: plain.replace('http:', 'https:') });
+  assert.equal((await expectKind(bed.call(), 'refusal')).attempts[0]?.outcome, 'not_sent');
+});
+
+test('a connection that breaks after the request is unknown, and nothing is tried again', async (t) => {
+  const bed = await testbed(t, (_key, _response, request) => request.socket.destroy(), { keys: { a: 'x', b: 'y' } });
+  const { refusal, attempts } = await expectKind(bed.call(), 'refusal');
+  assert.equal(refusal.code, 'provider_error');
+  assert.deepEqual(
+    attempts.map(({ outcome }) => outcome),
+    ['unknown'],
+  );
+});
+
+test('a JSON answer that breaks off is unknown, and none of it is shown', async (t) => {
+  const bed = await testbed(t, (_key, response, request) => {
+    response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' });
+    response.write('{"choices":', () => request.socket.destroy());
+  });
+  const { refusal, attempts } = await expectKind(bed.call(), 'refusal');
+  assert.equal(refusal.code, 'provider_error');
+  assert.deepEqual(attempts, [{ pool: 'platform/openai', credential: 'a', status: 200, outcome: 'unknown' }]);
+});
+
+test('a silent provider is provider_timeout', async (t) => {
+  const silent = await testbed(t, () => {}, { settings: { headersTimeoutMs: 60 } });
+  const { refusal, attempts } = await expectKind(silent.call(), 'refusal');
+  assert.equal(refusal.code, 'provider_timeout');
+  assert.equal(attempts[0]?.outcome, 'unknown');
+});
+
+test('a provider that trickles is cut by the total timeout', async (t) => {
+  const bed = await testbed(
+    t,
+    (_key, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      const timer = setInterval(() => response.write(' '), 10);
+      response.on('close', () => clearInterval(timer));
+    },
+    { settings: { totalTimeoutMs: 120 } },
+  );
+  assert.equal((await expectKind(bed.call(), 'refusal')).refusal.code, 'provider_timeout');
+});
+
+test('headers without end are refused', async (t) => {
+  const bed = await testbed(t, (_key, response) => response.writeHead(200, { 'x-long': 'x'.repeat(5000) }).end(), {
+    settings: { headerBytes: 4096 },
+  });
+  assert.equal((await expectKind(bed.call(), 'refusal')).refusal.code, 'provider_error');
+});
+
+test('stop before the answer ends the connection to the provider', async (t) => {
+  const closed = Promise.withResolvers<void>();
+  const arrived = Promise.withResolvers<void>();
+  const bed = await testbed(t, (_key, response) => {
+    arrived.resolve();
+    response.on('close', closed.resolve);
+  });
+  const flight = bed.call();
+  await arrived.promise;
+  flight.stop();
+  assert.deepEqual(
+    (await expectKind(flight, 'stopped')).attempts.map(({ outcome }) => outcome),
+    ['unknown'],
+  );
+  await closed.promise;
+});
+
+test('stop at once sends nothing', async (t) => {
+  const bed = await testbed(t, (_key, response) => json(response, 200, {}));
+  const flight = bed.call();
+  flight.stop();
+  assert.equal((await expectKind(flight, 'stopped')).attempts[0]?.outcome, 'not_sent');
+  await expectKind(bed.call(), 'answer');
+  assert.equal(bed.seen.length, 1);
+});
+
+test('an encoded answer is decoded, a broken one passes as it is', async (t) => {
+  const bed = await testbed(t, (_key, response) =>
+    response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(gzipSync('{"ok":1}')),
+  );
+  const answer = await expectKind(bed.call(), 'answer');
+  assert.equal(answer.body.kind === 'whole' && answer.body.bytes.toString(), '{"ok":1}');
+  assert.ok(!answer.headers.includes('content-encoding'));
+
+  const broken = await testbed(t, (_key, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end('not gzip'));
+  assert.ok((await expectKind(broken.call(), 'answer')).headers.includes('content-encoding'));
+});
+
+test('an answer too large to hold flows, without a meter', async (t) => {
+  const bed = await testbed(t, (_key, response) => json(response, 200, 'x'.repeat(300_000)), { settings: { wholeBytes: 100_000 } });
+  const { body, meter } = await expectKind(bed.call(), 'answer');
+  assert.equal(meter, null);
+  assert.ok(body.kind === 'flowing');
+  const { text, end } = await drain(body);
+  assert.equal(end, 'complete');
+  assert.equal(text.length, 300_002);
+});
+
+test('a pool without credentials is provider_unauthorized, and nothing is sent', async (t) => {
+  const bed = await testbed(t, () => {}, { keys: {} });
+  assert.equal((await expectKind(bed.call(), 'refusal')).refusal.code, 'provider_unauthorized');
+});
+
+test('what attemptStarts throws ends the call before anything is sent', async (t) => {
+  const bed = await testbed(t, (_key, response) => json(response, 200, {}));
+  const flight = bed.call({
+    attemptStarts: () => {
+      throw new Error('spool is full');
+    },
+  });
+  await assert.rejects(flight.answer, /spool is full/);
+  assert.equal(bed.seen.length, 0);
+});
+
+test('an error that comes as 200 moves the call on like any other', async (t) => {
+  const bed = await testbed(
+    t,
+    (key, response) => json(response, 200, key === 'b' ? { id: 'x' } : { error: { code: 429, message: 'Rate limited upstream' } }),
+    {
+      keys: { a: 'x', b: 'y', c: 'z' },
+    },
+  );
+  const answer = await expectKind(bed.call(), 'answer');
+  assert.equal(answer.attempts.at(-1)?.credential, 'b');
+  assert.equal(answer.attempts.at(-1)?.outcome, 'answered');
+});

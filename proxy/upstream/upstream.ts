@@ -1,0 +1,86 @@
+import type { Picked, Pools } from '../credentials/pool.ts';
+import { Attempt } from './attempt.ts';
+import { judge, refuseAll } from './judge.ts';
+import { joinPath, type Origins, type UpstreamSettings } from './origins.ts';
+import type { AttemptFact, Flight, UpstreamAnswer, UpstreamCall } from './types.ts';
+
+export interface UpstreamDeps {
+  readonly origins: Origins;
+  readonly pools: Pools;
+  readonly settings: UpstreamSettings;
+  /** Milliseconds since the epoch. */
+  readonly clock: () => number;
+}
+
+/**
+ * The only outbound call. Rotates to a credential of another quota scope while a provider limits or refuses the one it has, and only
+ * before the first byte of content. Redirects are never followed. A provider's outage costs the call, never more than its bound.
+ */
+export function callUpstream(deps: UpstreamDeps, call: UpstreamCall): Flight {
+  let current: Attempt | null = null;
+  let over: 'timeout' | 'stopped' | null = null;
+  const end = (as: 'timeout' | 'stopped'): void => {
+    over ??= as;
+    current?.abort(as);
+  };
+  const timer = setTimeout(end, deps.settings.totalTimeoutMs, 'timeout');
+  const start = (picked: Picked): Attempt => {
+    current = dispatch(deps, call, picked);
+    if (over !== null) current.abort(over);
+    return current;
+  };
+  const answer = rotate(deps, call, start).then(
+    (given) => {
+      if (given.kind === 'answer' && current !== null) current.whenEnded(() => clearTimeout(timer));
+      else clearTimeout(timer);
+      return given;
+    },
+    (error: unknown) => {
+      clearTimeout(timer);
+      throw error;
+    },
+  );
+  return { answer, stop: () => end('stopped') };
+}
+
+async function rotate(deps: UpstreamDeps, call: UpstreamCall, start: (picked: Picked) => Attempt): Promise<UpstreamAnswer> {
+  const pool = call.pool.pool;
+  const attempts: AttemptFact[] = [];
+  const tried = new Set<string>();
+  let lastBody: string | undefined;
+  for (;;) {
+    const picked = deps.pools.pick(pool, call.model, call.affinity, tried);
+    if (picked.kind === 'none')
+      return { kind: 'refusal', refusal: refuseAll(call, { none: picked, lastBody, nowMs: deps.clock() }), attempts };
+
+    call.attemptStarts?.(picked.credential);
+    const attempt = start(picked);
+    const judged = judge(call, await attempt.result, { secret: picked.secret.reveal(), nowMs: deps.clock() });
+    attempts.push({ pool, credential: picked.credential, ...judged.fact });
+    if (judged.kind === 'final') return { ...judged.answer, attempts };
+
+    // An error within a stream: nothing that may still follow it is wanted.
+    attempt.abort('stopped');
+    deps.pools.report(picked, call.model, judged);
+    if (judged.verdict.kind === 'unauthorized') continue;
+    tried.add(picked.quotaScope);
+    lastBody = judged.body ?? lastBody;
+  }
+}
+
+/** The one place where a credential is opened, and where it goes is said by the pool's document alone. */
+function dispatch(deps: UpstreamDeps, call: UpstreamCall, picked: Picked): Attempt {
+  const { dispatcher, prefix } = deps.origins.at(call.pool.endpoint);
+  const { header, prefix: before } = call.provider.authentication;
+  const attempt = new Attempt(deps.settings, call.meter);
+  dispatcher.dispatch(
+    {
+      method: 'POST',
+      path: joinPath(prefix, call.path) + call.query,
+      headers: [...call.headers, header, before + picked.secret.reveal()],
+      body: call.body,
+    },
+    attempt,
+  );
+  return attempt;
+}
