@@ -3,8 +3,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { keyName } from '../core/names.ts';
 import { sessionTimings } from '../core/protocol/session.ts';
-import type { KeyName } from '../core/token.ts';
 import { createBroker } from '../operator/broker.ts';
 import { readPolicy } from '../operator/keys/policy.ts';
 import { dailyBooks } from '../operator/prices/daily.ts';
@@ -23,7 +23,7 @@ const broker = createBroker({
 });
 const { policy } = await readPolicy({ paths: [manifest], secrets: { KEYFORGE_SECRET_OPENAI_BENCH: 'sk-bench' }, missing: 'problem' });
 broker.adopt(policy);
-const key = 'agents/bench' as KeyName;
+const key = keyName('agents', 'bench');
 const scope: AttestedScope = {
   kind: 'sidecar',
   instance: 'bench',

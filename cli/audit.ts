@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Writable } from 'node:stream';
 import type { CallBody, Entry, EntryBody } from '../core/audit/types.ts';
 import { formatUsd } from '../core/money.ts';
+import { epochId } from '../core/names.ts';
 import { checkStore } from '../operator/evidence/check.ts';
 import { readRootKey } from '../operator/store/root-key.ts';
 import { openSqliteStore } from '../operator/store/sqlite.ts';
@@ -66,7 +67,7 @@ function tail(store: Store, ask: AuditOptions, io: AuditIo): number {
   const spooled = [...spooledIn(ask.dataDir)];
   const shown = new Map<string, number>();
   const show = ({ stream, epoch, seq, body }: Entry): void => {
-    const id = `${stream} ${epoch}`;
+    const id = epochId({ stream, epoch });
     if (seq <= (shown.get(id) ?? -1)) return;
     shown.set(id, seq);
     const text = body.toString();

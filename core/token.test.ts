@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { isToken, keyName, mintToken, tokenHint, tokenId, tokenPattern } from './token.ts';
+import { keyName, tokenId } from './names.ts';
+import { isToken, mintToken, tokenHint, tokenPattern } from './token.ts';
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const random = fc.uint8Array({ minLength: 32, maxLength: 32 });

@@ -1,4 +1,4 @@
-import { createHash, hash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const secretLength = 43; // ceil(256 / log2(62))
@@ -6,17 +6,6 @@ const checksumLength = 6; // ceil(32 / log2(62))
 
 /** What secret scanners match; the checksum then removes false alarms (docs/keys.md). */
 export const tokenPattern: RegExp = /\bvk_[0-9A-Za-z]{49}\b/;
-
-/** `namespace/name` of a VirtualKey. */
-export type KeyName = string & { readonly brand: 'KeyName' };
-
-/** Lower-case hexadecimal SHA-256 of a whole token; all that ledger, documents and entries know of it. */
-export type TokenId = string & { readonly brand: 'TokenId' };
-
-/** Joins the two parts of a key's name. */
-export function keyName(namespace: string, name: string): KeyName {
-  return `${namespace}/${name}` as KeyName;
-}
 
 function base62(bytes: Uint8Array, length: number): string {
   let value = BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
@@ -42,11 +31,6 @@ export function mintToken(random: (size: number) => Uint8Array = randomBytes): s
 export function isToken(text: string): boolean {
   if (text.length !== 52 || !tokenPattern.test(text)) return false;
   return checksum(text.slice(3, 46)) === text.slice(46);
-}
-
-/** The id by which a token is looked up. */
-export function tokenId(token: string): TokenId {
-  return hash('sha256', token) as TokenId;
 }
 
 /** For people: `vk_…7xKm`. */

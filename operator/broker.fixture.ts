@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { formatProblem } from '../core/errors.ts';
 import { parseManifests } from '../core/manifest/parse.ts';
-import type { KeyName } from '../core/token.ts';
+import type { KeyName } from '../core/names.ts';
 import { type Alarm, type Broker, createBroker } from './broker.ts';
 import type { Policy } from './keys/policy.ts';
 import { openTokenFiles, type TokenFiles } from './keys/token-files.ts';

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Snapshot } from '../core/protocol/control.ts';
-import { type KeyName, tokenId } from '../core/token.ts';
+import { type KeyName, keyName, tokenId } from '../core/names.ts';
+import type { Snapshot } from '../core/protocol/snapshot.ts';
 import { type Bench, openBench } from './broker.fixture.ts';
 
-const bot = 'agents/bot' as KeyName;
+const bot = keyName('agents', 'bot');
 const capped = { limits: [{ window: 'Total', usd: '1.00' }] };
 const hourMs = 3_600_000;
 
@@ -107,7 +107,7 @@ test(
     const problems = bench.declare({ 'agents/bot': { ...capped, parentRef: { name: 'nobody' } }, 'agents/new': capped });
     assert.match(problems.join(), /agents\/nobody/);
     assert.deepEqual(snapshotOf(bench), before);
-    assert.equal(bench.files.read('agents/new' as KeyName), null);
+    assert.equal(bench.files.read(keyName('agents', 'new')), null);
     assert.deepEqual(bench.events(), ['key_created VirtualKey agents/bot']);
   }),
 );
@@ -185,7 +185,7 @@ test(
   withBench((bench) => {
     bench.declare({ 'agents/bot': capped });
     assert.equal(bench.broker.desk.revoke(bot, 'admin'), true);
-    assert.equal(bench.broker.desk.revoke('agents/nobody' as KeyName, 'admin'), false);
+    assert.equal(bench.broker.desk.revoke(keyName('agents', 'nobody'), 'admin'), false);
     assert.deepEqual(
       snapshotOf(bench).keys.map(({ tokens }) => tokens),
       [[]],
@@ -208,7 +208,7 @@ test(
     bench.declare({ 'agents/bot': delegating });
     const before = bench.tokenIds(bot);
     await bench.broker.mint(bot, { name: 'a', usdNano: 1_000_000_000 });
-    await bench.broker.mint('agents/bot.a' as KeyName, { name: 'b' });
+    await bench.broker.mint(keyName('agents', 'bot.a'), { name: 'b' });
     bench.declare({ 'agents/bot': { ...delegating, issueToken: false } });
     assert.deepEqual([bench.tokenIds(bot), bench.files.read(bot), bench.broker.live()?.children], [[], null, []]);
     assert.equal((await bench.broker.account(bot)).accounts[0]?.outstandingNanoUsd, '0');
@@ -254,7 +254,7 @@ test(
   withBench(async (bench) => {
     bench.declare({ 'agents/bot': { ...capped, delegation: { maxDepth: 2, maxChildren: 5 } } });
     await bench.broker.mint(bot, { name: 'a' });
-    await bench.broker.mint('agents/bot.a' as KeyName, { name: 'b' });
+    await bench.broker.mint(keyName('agents', 'bot.a'), { name: 'b' });
     bench.broker.desk.revoke(bot, 'admin');
     assert.deepEqual(
       snapshotOf(bench).keys.map(({ document }) => document.key),
@@ -304,7 +304,7 @@ test(
     await bench.broker.mint(bot, { name: 'a' });
     const [agents] = bench.tokenIds('agents/bot.a');
     bench.declare({ 'agents/bot': delegating, 'agents/bot.a': capped });
-    assert.deepEqual(bench.tokenIds('agents/bot.a'), [tokenId(bench.files.read('agents/bot.a' as KeyName) ?? '')]);
+    assert.deepEqual(bench.tokenIds('agents/bot.a'), [tokenId(bench.files.read(keyName('agents', 'bot.a')) ?? '')]);
     assert.notEqual(bench.tokenIds('agents/bot.a')[0], agents);
     assert.deepEqual(await bench.broker.children(bot), []);
   }),

@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
-import type { StreamId } from '../core/audit/types.ts';
 import type { Problem } from '../core/errors.ts';
-import type { ControlPort, ShipAsk, ShipReply } from '../core/protocol/control.ts';
+import { type KeyName, type StreamId, streamId } from '../core/names.ts';
+import type { ControlPort } from '../core/protocol/control.ts';
 import { decodeEntries } from '../core/protocol/entry-wire.ts';
-import type { KeyName } from '../core/token.ts';
+import type { ShipReply, ShipRequest } from '../core/protocol/evidence.ts';
 import { openEpoch } from './evidence/epoch.ts';
 import { type CollectorDeps, ingest } from './evidence/ingest.ts';
 import { recordOwn } from './evidence/own-stream.ts';
@@ -126,7 +126,7 @@ export function createBroker(deps: BrokerDeps): Broker {
     return plan;
   }
 
-  async function ship(ask: ShipAsk, check: (stream: StreamId) => void): Promise<ShipReply> {
+  async function ship(ask: ShipRequest, check: (stream: StreamId) => void): Promise<ShipReply> {
     const entries = decodeEntries(ask.entries);
     if (entries === null) throw new RangeError('what was shipped are not whole entries');
     for (const { stream } of entries) check(stream);
@@ -190,7 +190,7 @@ export function createBroker(deps: BrokerDeps): Broker {
 const givesBack = ['release', 'epoch_close', 'epoch_recovered'].map((type) => `"type":"${type}"`);
 
 function hasStream(tx: Tx, key: KeyName, instance: string): boolean {
-  return tx.streams.lastEpoch(`${key}@${instance}` as StreamId) !== null;
+  return tx.streams.lastEpoch(streamId(key, instance)) !== null;
 }
 
 /** What refuses an entry is told where it is refused. */

@@ -2,14 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { ControlPort } from '../core/protocol/control.ts';
 import type { ProxyLimits } from './limits.ts';
+import type { ActiveKeys } from './link/active-keys.ts';
 import type { Drains } from './link/drains.ts';
-import type { ServedState } from './link/served.ts';
 import type { Metrics } from './metrics.ts';
 import type { UpstreamDeps } from './upstream/upstream.ts';
 
 /** All that one request needs of what outlives it. */
 export interface Line {
-  readonly served: ServedState;
+  readonly served: ActiveKeys;
   readonly control: ControlPort;
   readonly upstream: UpstreamDeps;
   readonly drains: Drains;

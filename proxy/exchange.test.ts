@@ -4,12 +4,12 @@ import { request } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as settled } from 'node:timers/promises';
 import { refuse } from '../core/errors.ts';
-import type { TokenId } from '../core/token.ts';
+import type { TokenId } from '../core/names.ts';
 import { geminiGenerate } from './dialect/gemini/requests.ts';
 import { openaiChat } from './dialect/openai/chat.ts';
 import type { Dialect } from './dialect/types.ts';
 import { Exchange } from './exchange.ts';
-import type { InFlight } from './link/served.ts';
+import type { InFlight } from './link/active-keys.ts';
 import { serve } from './upstream/testbed.ts';
 
 const deleted = refuse('key_revoked', 'The key was deleted.');

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Refusal } from '../core/errors.ts';
-import type { TokenId } from '../core/token.ts';
+import type { TokenId } from '../core/names.ts';
 import type { Dialect, StreamMeter } from './dialect/types.ts';
-import type { InFlight } from './link/served.ts';
+import type { InFlight } from './link/active-keys.ts';
 import { respondRefusal, respondStreamError, type StreamKind } from './stages/respond.ts';
 
 /** One request and its answer while they last: who may end it early, and what then happens upstream. */

@@ -1,35 +1,36 @@
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
-import type { PaidFrom, ProxyBody, StreamId } from '../core/audit/types.ts';
+import type { PaidFrom, ProxyBody } from '../core/audit/types.ts';
 import type { Reservation } from '../core/budget/types.ts';
 import { createWallet } from '../core/budget/wallet.ts';
 import type { Refusal } from '../core/errors.ts';
-import type { PoolName } from '../core/manifest/types.ts';
 import type { NanoUsd } from '../core/money.ts';
+import { type KeyName, keyName, type PoolName, poolName, type StreamId, tokenId } from '../core/names.ts';
 import type { KeyDocument, PoolDocument } from '../core/policy/documents.ts';
 import type { Demand } from '../core/price/demand.ts';
 import type { ModelPrice, Usage } from '../core/price/types.ts';
-import { type ControlPort, ControlUnavailable, type GrantDenial } from '../core/protocol/control.ts';
-import { type KeyName, mintToken, tokenId } from '../core/token.ts';
+import { type ControlPort, ControlUnavailable } from '../core/protocol/control.ts';
+import type { GrantDenial } from '../core/protocol/money.ts';
+import { mintToken } from '../core/token.ts';
 import { createPools } from './credentials/pool.ts';
 import type { Line } from './deps.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
 import { defaultLimits } from './limits.ts';
+import { createActiveKeys } from './link/active-keys.ts';
 import { createDrains } from './link/drains.ts';
-import { createServedState } from './link/served.ts';
 import { createMetrics } from './metrics.ts';
 import type { Funds } from './money/funds.ts';
 import type { Caller } from './stages/authenticate.ts';
 import { createOrigins, defaultUpstreamSettings } from './upstream/origins.ts';
 
-export const bot: KeyName = 'agents/bot' as KeyName;
-export const openai: PoolName = 'platform/openai' as PoolName;
+export const bot: KeyName = keyName('agents', 'bot');
+export const openai: PoolName = poolName('platform', 'openai');
 
 /** An uncapped key that may call everything in one pool. */
 export function keyDocument(more: Partial<KeyDocument> = {}): KeyDocument {
   return {
     key: bot,
-    path: ['platform/team-ml' as KeyName],
+    path: [keyName('platform', 'team-ml')],
     owner: { team: 'ml' },
     labels: { project: 'atlas' },
     pools: [openai],
@@ -165,7 +166,7 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
   const purse = plan.purse ?? createPurse(1_000_000);
   const clock = { ms: Date.UTC(2026, 10, 20, 10) };
   const now = (): number => clock.ms;
-  const served = createServedState({ openFunds: () => purse, now });
+  const served = createActiveKeys({ openFunds: () => purse, now });
   const pools = createPools({ clock: now });
   const documents = plan.pools ?? [poolDocument()];
   const credentials = documents.flatMap(({ pool, keys }) => keys.map(({ name }) => ({ pool, name, value: `sk-${name}` })));

@@ -6,7 +6,7 @@ import type { CallBody } from '../core/audit/types.ts';
 import { refuse } from '../core/errors.ts';
 import { createWorld, type World } from './line.fixture.ts';
 import { serve as serveLine } from './line.ts';
-import type { InFlight } from './link/served.ts';
+import type { InFlight } from './link/active-keys.ts';
 import { serve } from './upstream/testbed.ts';
 
 interface Upload {

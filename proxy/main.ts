@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import type { ControlPort, Push } from '../core/protocol/control.ts';
-import type { KeyName } from '../core/token.ts';
+import type { KeyName } from '../core/names.ts';
+import type { ControlPort } from '../core/protocol/control.ts';
+import type { Push } from '../core/protocol/snapshot.ts';
 import { createPools } from './credentials/pool.ts';
 import type { Line } from './deps.ts';
 import { createRecorder } from './evidence/recorder.ts';
@@ -11,8 +12,8 @@ import { createShipper } from './evidence/shipper.ts';
 import { openSpool } from './evidence/spool/spool.ts';
 import { defaultLimits, type ProxyLimits } from './limits.ts';
 import { serve } from './line.ts';
+import { type ActiveKeys, createActiveKeys } from './link/active-keys.ts';
 import { createDrains, type Drains } from './link/drains.ts';
-import { createServedState, type ServedState } from './link/served.ts';
 import { createMetrics, createMetricsServer } from './metrics.ts';
 import { createFunds, type Funds } from './money/funds.ts';
 import { createAgentServer, listen } from './server.ts';
@@ -85,7 +86,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       free,
     });
   const { isStale } = options;
-  const served = createServedState({ openFunds, now: clock, ...(isStale && { isStale }) });
+  const served = createActiveKeys({ openFunds, now: clock, ...(isStale && { isStale }) });
 
   // Once there is policy, readiness no more hangs on the operator: an outage of it must not take the Pod out of its Services.
   const readiness = (): string | null => (served.revision > 0 ? null : (options.waitingFor?.() ?? 'no policy yet'));
@@ -164,13 +165,13 @@ async function drain(agent: Server, shutdownMs: number): Promise<void> {
 }
 
 /** Calls that nobody waits for any more are read on for a moment, then stopped: what is charged for each is recorded before the streams end. */
-async function settle(served: ServedState, drains: Drains): Promise<void> {
+async function settle(served: ActiveKeys, drains: Drains): Promise<void> {
   const timer = setTimeout(() => drains.stop(), lastDrainMs);
   await served.settled();
   clearTimeout(timer);
 }
 
-function haltStream(served: ServedState, stream: string, reason: string): void {
+function haltStream(served: ActiveKeys, stream: string, reason: string): void {
   for (const { funds } of served.all()) if (funds.stream === stream) funds.halt(reason);
 }
 

@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { KeyName } from '../core/token.ts';
+import { keyName } from '../core/names.ts';
 import { createBroker } from '../operator/broker.ts';
 import { readPolicy } from '../operator/keys/policy.ts';
 import { makeCertificates, quick, scripted, sidecar, silent, startReplica, until } from '../operator/sessions/world.fixture.ts';
@@ -50,7 +50,7 @@ test('while the operator is away calls are paid from grants, then refused; after
     listen: { host: '127.0.0.1', port: 0 },
     isStale: () => monotonic() - session.lastContact() > 60 * minuteMs,
   });
-  const token = broker.token('agents/bot' as KeyName) ?? '';
+  const token = broker.token(keyName('agents', 'bot')) ?? '';
   const model = models[0]?.name ?? '';
   const call = async (): Promise<string> => {
     const response = await fetch(`${proxy.url}/v1/chat/completions`, {
@@ -78,7 +78,7 @@ test('while the operator is away calls are paid from grants, then refused; after
     await until('the proxy is back', () => session.state().kind === 'connected');
     assert.equal(await call(), '200 ok');
     await proxy.close();
-    const [account] = (await broker.account('agents/bot' as KeyName)).accounts;
+    const [account] = (await broker.account(keyName('agents', 'bot'))).accounts;
     assert.deepEqual([account?.outstandingNanoUsd, account?.burnedNanoUsd], ['0', '0']);
     // Each call is rounded up to a whole nano-dollar.
     const { totalPico, calls } = provider.bill();

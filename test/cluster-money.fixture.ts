@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { AccountView } from '../core/protocol/control.ts';
-import type { KeyName } from '../core/token.ts';
+import { type KeyName, keyName } from '../core/names.ts';
+import type { AccountView } from '../core/protocol/money.ts';
 import { type Broker, createBroker } from '../operator/broker.ts';
 import { type CheckReport, checkStore } from '../operator/evidence/check.ts';
 import { readPolicy } from '../operator/keys/policy.ts';
@@ -13,7 +13,7 @@ import { simulatedModels } from '../simulator/models.ts';
 import { type Simulation, startSimulation } from '../simulator/provider.ts';
 import { keyManifest, poolManifest } from './manifests.ts';
 
-export const bot: KeyName = 'agents/bot' as KeyName;
+export const bot: KeyName = keyName('agents', 'bot');
 const model = 'gpt-5.4-mini';
 
 /** One operator with its real store and its real control port, to be cut off, killed and edited; and a provider that bills. */

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import type { CallBody } from '../core/audit/types.ts';
 import type { Reservation } from '../core/budget/types.ts';
+import { type KeyName, keyName } from '../core/names.ts';
 import type { AccountPlan } from '../core/policy/documents.ts';
 import type { ControlPort } from '../core/protocol/control.ts';
 import { decodeEntries } from '../core/protocol/entry-wire.ts';
-import type { KeyName } from '../core/token.ts';
 import { openEpoch } from '../operator/evidence/epoch.ts';
 import { bot, callBody } from '../operator/evidence/evidence.fixture.ts';
 import { type CollectorDeps, ingest } from '../operator/evidence/ingest.ts';
@@ -35,7 +35,7 @@ export type Stage = (typeof stages)[number];
 
 export const boundNano = 50;
 export const costNano = 30;
-export const team: KeyName = 'platform/team' as KeyName;
+export const team: KeyName = keyName('platform', 'team');
 
 const plan: AccountPlan = {
   key: bot,

@@ -136,8 +136,9 @@ describe('the images', { skip: process.platform !== 'linux' ? 'images are built 
   test('the Dockerfiles’ own command writes what the images have', () => {
     for (const program of programs) {
       const [, args = ''] =
-        /node_modules\/\.bin\/node (scripts\/images\/images\.ts .*) --out \/out/.exec(readFileSync(join(root, `Dockerfile.${program}`), 'utf8')) ??
-        [];
+        /node_modules\/\.bin\/node (scripts\/images\/images\.ts .*) --out \/out/.exec(
+          readFileSync(join(root, `Dockerfile.${program}`), 'utf8'),
+        ) ?? [];
       const out = join(folder, `${program}-files`);
       execFileSync(process.execPath, [...args.split(' '), '--out', out, '--version', '1.2.3'], { cwd: root });
       execFileSync('diff', ['-r', out, unpack(layersOf(built[program])[1], `${program}-layer`)]);

@@ -2,6 +2,7 @@ import { formatProblem, type Problem } from '../../core/errors.ts';
 import { parseManifests, type RawDocument } from '../../core/manifest/parse.ts';
 import type { Limit, Manifests, VirtualKey } from '../../core/manifest/types.ts';
 import { formatUsd } from '../../core/money.ts';
+import { type PoolName, partsOf, poolName } from '../../core/names.ts';
 import { loadPaths } from '../../operator/standalone/load.ts';
 import { type Environment, environmentPools, secretVariable } from './environment.ts';
 import type { RunOptions } from './options.ts';
@@ -35,7 +36,7 @@ export async function readRunManifests(
     Object.entries(data).map(([entry, value]) => [secretVariable(name.split('/')[1] ?? name, entry), value] as const),
   );
   const pools = manifests.pools.length > 0 ? [] : defaultPools(secrets);
-  const poolNames = manifests.pools.length > 0 ? manifests.pools.map((pool) => String(pool.name)) : pools.map((pool) => pool.name);
+  const poolNames = manifests.pools.length > 0 ? manifests.pools.map((pool) => pool.name) : pools.map((pool) => pool.name);
   if (poolNames.length === 0) {
     return { problems: ['no pool: give one with -f, or set OPENAI_API_KEY, ANTHROPIC_API_KEY or GEMINI_API_KEY'] };
   }
@@ -71,7 +72,7 @@ function isFields(value: unknown): value is Fields {
 function narrowed(document: RawDocument, key: VirtualKey, options: RunOptions): unknown {
   if (document.file !== key.origin.file || document.line !== key.origin.line || !isFields(document.value)) return document.value;
   const spec = (document.value['kind'] === undefined ? document.value : document.value['spec']) as Fields;
-  const [namespace, name] = key.name.split('/');
+  const { namespace, name } = partsOf(key.name);
   const { ttl, expiresAt, limits, ...rest } = spec;
   return {
     apiVersion: 'keyforge.dev/v1alpha1',
@@ -106,20 +107,20 @@ function least(...values: readonly (number | undefined)[]): number | undefined {
 }
 
 /** A root that names no pool uses all there are. */
-function withPools(document: unknown, pools: readonly string[]): unknown {
+function withPools(document: unknown, pools: readonly PoolName[]): unknown {
   if (!isFields(document) || document['kind'] !== 'VirtualKey' || !isFields(document['spec'])) return document;
   const spec = document['spec'];
   if (spec['parentRef'] !== undefined || spec['pools'] !== undefined) return document;
-  const references = pools.map((pool) => ({ namespace: pool.split('/')[0], name: pool.split('/')[1] }));
+  const references = pools.map(partsOf);
   return { ...document, spec: { ...spec, pools: references } };
 }
 
 /** One pool for each provider whose credential came from the environment. */
-function defaultPools(secrets: Environment): readonly { readonly name: string; readonly document: unknown }[] {
+function defaultPools(secrets: Environment): readonly { readonly name: PoolName; readonly document: unknown }[] {
   return environmentPools
     .filter(({ pool }) => secrets[secretVariable(pool, 'api-key')] !== undefined)
     .map(({ pool, provider }) => ({
-      name: `${poolNamespace}/${pool}`,
+      name: poolName(poolNamespace, pool),
       document: {
         apiVersion: 'keyforge.dev/v1alpha1',
         kind: 'ProviderPool',

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { createHash, createHmac, hkdfSync, randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import type { KeyName } from '../token.ts';
+import { keyName, streamId } from '../names.ts';
 import { createChain } from './chain.ts';
 import { deriveEpochKey } from './entry.ts';
 import { pooledRandom } from './random-pool.ts';
-import type { HeartbeatBody, StreamId } from './types.ts';
+import type { HeartbeatBody } from './types.ts';
 
-const stream = 'agents/bot@i-1' as StreamId;
-const body: HeartbeatBody = { v: 1, type: 'heartbeat', time: '2026-11-20T10:00:00.000Z', key: 'agents/bot' as KeyName };
+const stream = streamId(keyName('agents', 'bot'), 'i-1');
+const body: HeartbeatBody = { v: 1, type: 'heartbeat', time: '2026-11-20T10:00:00.000Z', key: keyName('agents', 'bot') };
 const root = Buffer.alloc(32, 7);
 const nonce = '00112233445566778899aabbccddeeff';
 

@@ -1,6 +1,7 @@
+import type { StreamId } from '../names.ts';
 import { canonicalize } from './canonical.ts';
 import { commit, createSealer, firstPreviousMac, ratchet, saltBytes } from './entry.ts';
-import type { Entry, EntryBody, StreamId } from './types.ts';
+import type { Entry, EntryBody } from './types.ts';
 
 /** Where a chain starts, or goes on: `head` and `lastMac` are of the entry that `key` was ratcheted past. */
 export interface ChainStart {

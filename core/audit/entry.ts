@@ -1,6 +1,6 @@
 import { hash, hkdfSync } from 'node:crypto';
+import type { StreamId } from '../names.ts';
 import { createFixedHmac } from './hmac.ts';
-import type { StreamId } from './types.ts';
 
 /** Domain of every MAC and info prefix of every epoch key. */
 export const auditDomain = 'keyforge/audit/v1';

@@ -1,5 +1,6 @@
+import type { StreamId } from '../names.ts';
 import { commit, type Sealer } from './entry.ts';
-import type { Entry, StreamId } from './types.ts';
+import type { Entry } from './types.ts';
 
 /** What can be wrong with evidence. */
 export type FindingKind =

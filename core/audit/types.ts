@@ -1,7 +1,4 @@
-import type { KeyName, TokenId } from '../token.ts';
-
-/** `namespace/name@instance`: one VirtualKey in one proxy. Its epochs follow each other. */
-export type StreamId = string & { readonly brand: 'StreamId' };
+import type { KeyName, StreamId, TokenId } from '../names.ts';
 
 /** One record of a stream as it is chained, spooled, shipped and stored. Buffers are raw bytes. */
 export interface Entry {

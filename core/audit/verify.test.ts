@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import type { KeyName } from '../token.ts';
+import { keyName, type StreamId, streamId } from '../names.ts';
 import { createChain } from './chain.ts';
 import { commit, createSealer, deriveEpochKey, ratchet } from './entry.ts';
 import { type Finding, formatFinding } from './finding.ts';
-import type { Entry, HeartbeatBody, StreamId } from './types.ts';
+import type { Entry, HeartbeatBody } from './types.ts';
 import { createVerifier, type EpochHead } from './verify.ts';
 
 const root = randomBytes(32);
-const stream = 'agents/bot@i-1' as StreamId;
-const other = 'agents/bat@i-1' as StreamId;
+const stream = streamId(keyName('agents', 'bot'), 'i-1');
+const other = streamId(keyName('agents', 'bat'), 'i-1');
 const nonces = new Map<string, string>();
 const length = 6;
 
@@ -23,7 +23,7 @@ function write(of: StreamId, epoch: number, count: number): Entry[] {
   nonces.set(`${of} ${epoch}`, nonce);
   const chain = createChain({ stream: of, epoch, key: deriveEpochKey(root, nonce, of, epoch) });
   return Array.from({ length: count }, (_, i) => {
-    const body: HeartbeatBody = { v: 1, type: 'heartbeat', time: new Date(i * 1000).toISOString(), key: 'agents/bot' as KeyName };
+    const body: HeartbeatBody = { v: 1, type: 'heartbeat', time: new Date(i * 1000).toISOString(), key: keyName('agents', 'bot') };
     return chain.append(body, randomBytes);
   });
 }
@@ -151,7 +151,7 @@ test('an epoch re-written with a later key does not verify', () => {
   let key = deriveEpochKey(root, nonceOf(stream, 2) ?? '', stream, 2);
   for (let seq = 0; seq < length; seq += 1) key = ratchet(key);
   const chain = createChain({ stream, epoch: 2, key });
-  const body: HeartbeatBody = { v: 1, type: 'heartbeat', time: new Date(0).toISOString(), key: 'agents/bot' as KeyName };
+  const body: HeartbeatBody = { v: 1, type: 'heartbeat', time: new Date(0).toISOString(), key: keyName('agents', 'bot') };
   const resealed = second.map(() => chain.append(body, randomBytes));
   const findings = check(mixed(resealed), [at(heads, 0), at(heads, 2), headOf(resealed)]);
   assert.equal(findings.filter((found) => found.epoch === 2 && found.kind !== 'wrong_head').length, length);

@@ -1,6 +1,7 @@
+import { type EpochId, epochId, epochRef, type StreamId } from '../names.ts';
 import { commit, createSealer, deriveEpochKey, firstPreviousMac, ratchet, type Sealer } from './entry.ts';
 import { explain, type Finding, type FindingKind, type Suspect } from './finding.ts';
-import type { Entry, StreamId } from './types.ts';
+import type { Entry } from './types.ts';
 
 /** What the store says of an epoch: its newest entry. */
 export interface EpochHead {
@@ -44,12 +45,12 @@ interface Track {
 
 /** Verifies with the root key; `nonceOf` gives an epoch's nonce (hexadecimal), or null where no such epoch was opened. */
 export function createVerifier(root: Buffer, nonceOf: (stream: StreamId, epoch: number) => string | null): Verifier {
-  const tracks = new Map<string, Track | null>();
+  const tracks = new Map<EpochId, Track | null>();
   const findings: Finding[] = [];
   let verified = 0;
 
   function trackOf(stream: StreamId, epoch: number): Track | null {
-    const id = `${stream} ${epoch}`;
+    const id = epochId({ stream, epoch });
     const known = tracks.get(id);
     if (known !== undefined) return known;
     const nonce = nonceOf(stream, epoch);
@@ -127,7 +128,7 @@ export function createVerifier(root: Buffer, nonceOf: (stream: StreamId, epoch: 
     const all = [...findings];
     for (const [id, track] of tracks) {
       if (track === null) continue;
-      const [stream, epoch] = splitId(id);
+      const { stream, epoch } = epochRef(id);
       for (const [from, to] of track.gaps) all.push({ kind: 'missing', stream, epoch, from, to, message: 'removed' });
       all.push(...explain(track.suspects, track.seal));
       const from = track.suspects.at(-1)?.entry.seq ?? 0;
@@ -172,9 +173,4 @@ function splitGap([first, last]: readonly [number, number], seq: number): (reado
     [seq + 1, last],
   ];
   return parts.filter(([from, to]) => from <= to);
-}
-
-function splitId(id: string): readonly [StreamId, number] {
-  const at = id.lastIndexOf(' ');
-  return [id.slice(0, at) as StreamId, Number(id.slice(at + 1))];
 }

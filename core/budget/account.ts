@@ -1,5 +1,5 @@
 import { addMoney, type NanoUsd } from '../money.ts';
-import type { KeyName } from '../token.ts';
+import { type KeyName, storedKey } from '../names.ts';
 
 /** What is counted: money, requests, and tokens of the per-minute rate. */
 export interface Amounts {
@@ -40,7 +40,7 @@ export function accountId({ key, window, startMs }: AccountName): string {
 
 export function accountName(id: string): AccountName {
   const [key = '', window = '', start = ''] = id.split('|');
-  return { key: key as KeyName, window, startMs: Date.parse(start) };
+  return { key: storedKey(key), window, startMs: Date.parse(start) };
 }
 
 /** Sum, each dimension; throws MoneyOverflow. */

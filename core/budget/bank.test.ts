@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { StreamId } from '../audit/types.ts';
 import type { Limit } from '../manifest/types.ts';
+import { type KeyName, keyName, type StreamId } from '../names.ts';
 import type { AccountNode, AccountPlan } from '../policy/documents.ts';
-import type { GrantDenial } from '../protocol/control.ts';
-import { type KeyName, keyName } from '../token.ts';
+import type { GrantDenial } from '../protocol/money.ts';
 import { committed, nothing } from './account.ts';
 import { type Allotment, type Ask, allot } from './bank.ts';
 import { fakeBooks } from './fake-books.ts';

@@ -1,14 +1,13 @@
-import type { StreamId } from '../audit/types.ts';
 import type { NanoUsd } from '../money.ts';
-import type { GrantDenial } from '../protocol/control.ts';
-import type { KeyName } from '../token.ts';
+import type { KeyName, StreamId } from '../names.ts';
+import type { GrantDenial } from '../protocol/money.ts';
 import { type Amounts, accountName, nothing, openAccount, plus } from './account.ts';
 import type { BookedGrant, Books } from './books.ts';
 import { type Ceiling, ceilings, type EscrowCeiling, type Till } from './ceiling.ts';
 import { deny, type Obstacle } from './denial.ts';
 import type { Slot } from './slot.ts';
 
-/** What one holder asks for. Figures are whole numbers ≥ 0; see GrantAsk and Shortage. */
+/** What one holder asks for. Figures are whole numbers ≥ 0; see GrantRequest and Shortage. */
 export interface Ask {
   readonly id: string;
   readonly askId: string;

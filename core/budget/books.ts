@@ -1,6 +1,5 @@
-import type { StreamId } from '../audit/types.ts';
 import type { NanoUsd } from '../money.ts';
-import type { KeyName } from '../token.ts';
+import type { KeyName, StreamId } from '../names.ts';
 import type { Account, Amounts } from './account.ts';
 
 /** A grant as the ledger holds it. */

@@ -1,5 +1,5 @@
 import type { NanoUsd } from '../money.ts';
-import type { KeyName } from '../token.ts';
+import type { KeyName } from '../names.ts';
 import { type Account, committed, type Dimension } from './account.ts';
 import type { BookedGrant } from './books.ts';
 import { type Slot, totalOf } from './slot.ts';

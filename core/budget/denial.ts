@@ -1,5 +1,5 @@
 import { formatUsd, type NanoUsd } from '../money.ts';
-import type { GrantDenial } from '../protocol/control.ts';
+import type { GrantDenial } from '../protocol/money.ts';
 import type { Books } from './books.ts';
 import type { Ceiling } from './ceiling.ts';
 import { leftOf } from './grant.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { keyName } from '../token.ts';
+import { keyName } from '../names.ts';
 import { slotsAt } from './slot.ts';
 
 const key = keyName('agents', 'bot');

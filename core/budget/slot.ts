@@ -1,6 +1,6 @@
 import type { WindowKind } from '../manifest/types.ts';
+import type { KeyName } from '../names.ts';
 import type { AccountNode, AccountPlan } from '../policy/documents.ts';
-import type { KeyName } from '../token.ts';
 import { type Amounts, accountId } from './account.ts';
 import { windowAt } from './window.ts';
 

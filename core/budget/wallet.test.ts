@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Grant } from '../protocol/control.ts';
-import { keyName } from '../token.ts';
+import { keyName } from '../names.ts';
+import type { Grant } from '../protocol/money.ts';
 import type { Need, Reservation, Shortage } from './types.ts';
 import { createWallet } from './wallet.ts';
 

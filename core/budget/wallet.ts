@@ -1,6 +1,6 @@
 import type { PaidFrom } from '../audit/types.ts';
 import type { NanoUsd } from '../money.ts';
-import type { Grant } from '../protocol/control.ts';
+import type { Grant } from '../protocol/money.ts';
 import { createActivity } from './activity.ts';
 import type { Need, Reservation, Shortage } from './types.ts';
 

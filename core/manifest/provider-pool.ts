@@ -1,4 +1,4 @@
-import type { KeyName } from '../token.ts';
+import { type KeyName, poolName } from '../names.ts';
 import { metadata, namespaceSelector } from './metadata.ts';
 import { dnsName, modelName, reference, secretItem } from './names.ts';
 import { defaultEndpoints, unserved } from './providers.ts';
@@ -10,7 +10,6 @@ import {
   type PoolKey,
   type PoolModel,
   type PoolModelPrice,
-  type PoolName,
   type ProviderKind,
   type ProviderPool,
   providerKinds,
@@ -118,5 +117,5 @@ export function readProviderPool(value: unknown, at: Place, origin: Origin): Pro
   )(value, at);
   const { namespace, name } = envelope?.metadata ?? { namespace: 'default', name: '' };
   const read = envelope?.spec && spec(namespace)(envelope.spec.value, at.at('spec'));
-  return read && { kind: 'ProviderPool', name: `${namespace}/${name}` as PoolName, origin, ...read };
+  return read && { kind: 'ProviderPool', name: poolName(namespace, name), origin, ...read };
 }

@@ -1,5 +1,5 @@
 import type { NanoUsd, PicoUsdPerToken } from '../money.ts';
-import type { KeyName } from '../token.ts';
+import type { KeyName, PoolName } from '../names.ts';
 
 /** Where a manifest came from, for messages. */
 export interface Origin {
@@ -7,9 +7,6 @@ export interface Origin {
   /** 1-based line of the document's start. */
   readonly line: number;
 }
-
-/** `namespace/name` of a ProviderPool. */
-export type PoolName = string & { readonly brand: 'PoolName' };
 
 export const providerKinds = [
   'OpenAI',

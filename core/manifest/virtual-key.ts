@@ -1,10 +1,10 @@
-import { type KeyName, keyName } from '../token.ts';
+import { type KeyName, keyName, type PoolName } from '../names.ts';
 import { limits } from './limits.ts';
 import { metadata, namespaceSelector } from './metadata.ts';
 import { dnsName, modelName, modelPattern, reference, routeTemplate } from './names.ts';
 import { count, duration, instant, positiveDuration, positiveUsd, usd } from './quantity.ts';
 import { distinctList, flag, ignored, list, object, oneOf, type Place, type Read, record, shortText } from './reader.ts';
-import type { Origin, PoolName, VirtualKey, VirtualKeySpec } from './types.ts';
+import type { Origin, VirtualKey, VirtualKeySpec } from './types.ts';
 
 const models = object({ allow: list(modelPattern, 256), deny: list(modelPattern, 256), aliases: record(modelName, 64) });
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { KeyName } from '../token.ts';
+import { keyName } from '../names.ts';
 import { checkEndpoint, checkKey } from './check.ts';
 import type { KeyDocument } from './documents.ts';
 
 const plain: KeyDocument = {
-  key: 'agents/bot' as KeyName,
-  path: ['platform/team' as KeyName],
+  key: keyName('agents', 'bot'),
+  path: [keyName('platform', 'team')],
   owner: {},
   labels: {},
   pools: [],
@@ -29,7 +29,7 @@ describe('checkKey', () => {
   });
 
   it('refuses a suspended key first, and says whose suspension it is', () => {
-    const refusal = checkKey({ ...plain, expiresAtMs: 0, suspendedBy: 'platform/team' as KeyName }, 5);
+    const refusal = checkKey({ ...plain, expiresAtMs: 0, suspendedBy: keyName('platform', 'team') }, 5);
     assert.equal(refusal?.code, 'key_revoked');
     assert.equal(
       refusal?.message,

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { formatProblem } from '../errors.ts';
-import type { Namespace, PoolConsumer, PoolName, ProviderPool, VirtualKey, VirtualKeySpec } from '../manifest/types.ts';
-import { type KeyName, keyName } from '../token.ts';
+import type { Namespace, PoolConsumer, ProviderPool, VirtualKey, VirtualKeySpec } from '../manifest/types.ts';
+import { type KeyName, keyName, type PoolName, poolName } from '../names.ts';
 import { type ChildKey, type CompileInput, compile } from './compile.ts';
 import type { KeyDocument } from './documents.ts';
 
 const origin = { file: 'm.yaml', line: 1 };
-const openai = 'keyforge-system/openai' as PoolName;
-const anthropic = 'keyforge-system/anthropic' as PoolName;
+const openai = poolName('keyforge-system', 'openai');
+const anthropic = poolName('keyforge-system', 'anthropic');
 const everyone: readonly PoolConsumer[] = [{ namespaceSelector: { matchLabels: {} } }];
 
 function vk(name: string, spec: Partial<VirtualKeySpec> = {}): VirtualKey {
@@ -68,12 +68,12 @@ function documentOf(world: World, name: string): KeyDocument {
 }
 
 const team = vk('platform/team', { issueToken: false, pools: [openai, anthropic], children: { namespaceSelector: { matchLabels: {} } } });
-const teamRef = { parentRef: 'platform/team' as KeyName };
+const teamRef = { parentRef: keyName('platform', 'team') };
 
 describe('the tree', () => {
   it('refuses an unknown parent and names the nearest', () => {
     const { problems } = run({
-      keys: [team, vk('agents/bot', { parentRef: 'platform/teams' as KeyName }), vk('agents/x', { parentRef: 'a/b' as KeyName })],
+      keys: [team, vk('agents/bot', { parentRef: keyName('platform', 'teams') }), vk('agents/x', { parentRef: keyName('a', 'b') })],
     });
     assert.deepEqual(problems, [
       'spec.parentRef: VirtualKey agents/bot names the parent platform/teams, which does not exist; did you mean platform/team?',
@@ -87,16 +87,16 @@ describe('the tree', () => {
       ['a', 'b'],
       ['b', 'c'],
       ['d', 'a'],
-    ].map(([name, parent]) => vk(`n/${name}`, { parentRef: `n/${parent}` as KeyName }));
+    ].map(([name, parent]) => vk(`n/${name}`, { parentRef: keyName('n', `${parent}`) }));
     assert.deepEqual(run({ keys }).problems, [
       'spec.parentRef: VirtualKey n/a is its own ancestor: n/a → n/b → n/c → n/a; cut one parentRef',
     ]);
-    assert.equal(run({ keys: [vk('n/a', { parentRef: 'n/a' as KeyName })] }).problems.length, 1);
+    assert.equal(run({ keys: [vk('n/a', { parentRef: keyName('n', 'a') })] }).problems.length, 1);
   });
 
   it('refuses what hangs too deep, and takes no longer for a chain of keys than for as many apart', () => {
     const chain = Array.from({ length: 3_000 }, (_, index) =>
-      vk(`n/k${index}`, index === 0 ? { pools: [openai] } : { parentRef: `n/k${index - 1}` as KeyName }),
+      vk(`n/k${index}`, index === 0 ? { pools: [openai] } : { parentRef: keyName('n', `k${index - 1}`) }),
     );
     const { problems, compiled } = run({ keys: chain });
     assert.equal(compiled.keys.length, 16);
@@ -105,7 +105,7 @@ describe('the tree', () => {
   });
 
   it('suggests nothing among very many keys: holding each against all would take minutes', () => {
-    const keys = Array.from({ length: 3_000 }, (_, index) => vk(`n/k${index}`, { parentRef: `n/missing-${index}` as KeyName }));
+    const keys = Array.from({ length: 3_000 }, (_, index) => vk(`n/k${index}`, { parentRef: keyName('n', `missing-${index}`) }));
     const { problems } = run({ keys });
     assert.equal(problems.length, 3_000);
     assert.match(problems[0] ?? '', /create that VirtualKey or remove parentRef$/);
@@ -148,7 +148,7 @@ describe('the tree', () => {
 describe('pools and their consent', () => {
   it('refuses unknown pools, and roots without any', () => {
     assert.deepEqual(
-      run({ keys: [vk('n/a', { pools: ['keyforge-system/opnai' as PoolName] }), vk('n/b'), vk('n/c', { pools: ['x/y' as PoolName] })] })
+      run({ keys: [vk('n/a', { pools: [poolName('keyforge-system', 'opnai')] }), vk('n/b'), vk('n/c', { pools: [poolName('x', 'y')] })] })
         .problems,
       [
         'spec.pools: VirtualKey n/a names the pool keyforge-system/opnai, which does not exist; did you mean keyforge-system/openai?',
@@ -222,7 +222,7 @@ describe('pools and their consent', () => {
     const keys = [
       team,
       vk('agents/a', { ...teamRef, pools: [anthropic, openai] }),
-      vk('agents/b', { parentRef: 'agents/a' as KeyName, pools: [openai] }),
+      vk('agents/b', { parentRef: keyName('agents', 'a'), pools: [openai] }),
     ];
     assert.deepEqual(documentOf({ keys }, 'agents/a').pools, [anthropic, openai]);
     assert.deepEqual(documentOf({ keys }, 'agents/b').pools, [openai]);
@@ -302,7 +302,7 @@ describe('the effective policy', () => {
 
   it('counts requests for a quota or a rate anywhere on the path', () => {
     for (const spec of [{ rate: { tokensPerMinute: 5 } }, { limits: [{ window: 'Day', requests: 5, timeZone: 'Etc/UTC' }] }] as const) {
-      const keys = [vk('n/p', { pools: [openai], ...spec }), vk('n/a', { parentRef: 'n/p' as KeyName })];
+      const keys = [vk('n/p', { pools: [openai], ...spec }), vk('n/a', { parentRef: keyName('n', 'p') })];
       assert.equal(documentOf({ keys }, 'n/a').counted, true);
     }
   });
@@ -310,8 +310,8 @@ describe('the effective policy', () => {
   it('names the nearest suspended node, and leaves a ttl out until the key was seen', () => {
     const keys = [
       vk('n/a', { pools: [openai], suspended: true }),
-      vk('n/b', { parentRef: 'n/a' as KeyName, suspended: true }),
-      vk('n/c', { parentRef: 'n/b' as KeyName, ttlMs: 5 }),
+      vk('n/b', { parentRef: keyName('n', 'a'), suspended: true }),
+      vk('n/c', { parentRef: keyName('n', 'b'), ttlMs: 5 }),
     ];
     const document = documentOf({ keys, createdAtMs: () => undefined }, 'n/c');
     assert.equal(document.suspendedBy, 'n/b');
@@ -404,7 +404,7 @@ describe('sub-agent keys', () => {
       ],
     );
     assert.equal(
-      run({ keys: [agent, vk('n/x', { parentRef: 'n/one' as KeyName })], children: [child('one', 'agent')] }).problems.length,
+      run({ keys: [agent, vk('n/x', { parentRef: keyName('n', 'one') })], children: [child('one', 'agent')] }).problems.length,
       1,
     );
   });

@@ -1,10 +1,10 @@
 import { canonicalize } from '../audit/canonical.ts';
 import type { Problem } from '../errors.ts';
 import { defaultEndpoints } from '../manifest/providers.ts';
-import type { Limit, Manifests, PoolName, ProviderKind, ProviderPool, VirtualKeySpec } from '../manifest/types.ts';
+import type { Limit, Manifests, ProviderKind, ProviderPool, VirtualKeySpec } from '../manifest/types.ts';
+import type { KeyName, PoolName } from '../names.ts';
 import type { BookEntry } from '../price/types.ts';
-import type { ChildSpec } from '../protocol/control.ts';
-import type { KeyName } from '../token.ts';
+import type { ChildSpec } from '../protocol/children.ts';
 import { namingProblems, poolsOf } from './consent.ts';
 import type { AccountNode, Compiled, KeyDocument, PoolDocument } from './documents.ts';
 import { narrow } from './narrow.ts';

@@ -1,9 +1,9 @@
 import type { Problem } from '../errors.ts';
 import { nearest } from '../manifest/nearest.ts';
-import type { PoolName, ProviderPool } from '../manifest/types.ts';
-import type { KeyName } from '../token.ts';
+import type { ProviderPool } from '../manifest/types.ts';
+import { type KeyName, namespaceOf, type PoolName } from '../names.ts';
 import { type Selects, selectorFor } from './selector.ts';
-import { namespaceOf, problemAt, type TreeNode, type TreePath } from './tree.ts';
+import { problemAt, type TreeNode, type TreePath } from './tree.ts';
 
 /** What decides who may use which pool. */
 export interface Consent {

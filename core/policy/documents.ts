@@ -1,7 +1,7 @@
-import type { Limit, PoolModel, PoolName, ProviderKind, VirtualKeySpec } from '../manifest/types.ts';
+import type { Limit, PoolModel, ProviderKind, VirtualKeySpec } from '../manifest/types.ts';
 import type { NanoUsd } from '../money.ts';
+import type { KeyName, PoolName } from '../names.ts';
 import type { BookEntry } from '../price/types.ts';
-import type { KeyName } from '../token.ts';
 
 /** The effective policy of one key: its own and its ancestors', already narrowed. Plain JSON; what a proxy enforces. */
 export interface KeyDocument {

@@ -1,4 +1,4 @@
-import type { PoolName } from '../manifest/types.ts';
+import type { PoolName } from '../names.ts';
 import type { KeyDocument } from './documents.ts';
 import type { TreeNode, TreePath } from './tree.ts';
 

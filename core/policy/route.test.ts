@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isRefusal } from '../errors.ts';
-import type { PoolModel, PoolName, ProviderKind } from '../manifest/types.ts';
+import type { PoolModel, ProviderKind } from '../manifest/types.ts';
+import { keyName, type PoolName } from '../names.ts';
 import type { ModelPrice } from '../price/types.ts';
-import type { KeyName } from '../token.ts';
 import type { KeyDocument, PoolDocument } from './documents.ts';
 import { listModels, routeModel } from './route.ts';
 
@@ -22,7 +22,7 @@ const pools = new Map([openai, router, anthropic].map((document) => [document.po
 
 function key(models: Partial<KeyDocument['models']> = {}, names: readonly string[] = [...pools.keys()]): KeyDocument {
   return {
-    key: 'agents/bot' as KeyName,
+    key: keyName('agents', 'bot'),
     path: [],
     owner: {},
     labels: {},

@@ -1,6 +1,7 @@
 import { type Refusal, refuse } from '../errors.ts';
 import { quote } from '../manifest/reader.ts';
-import type { PoolName, ProviderKind } from '../manifest/types.ts';
+import type { ProviderKind } from '../manifest/types.ts';
+import { type PoolName, partsOf } from '../names.ts';
 import { type FoundModel, findModel, modelNames } from '../price/book.ts';
 import type { ModelPrice } from '../price/types.ts';
 import type { KeyDocument, PoolDocument } from './documents.ts';
@@ -86,7 +87,7 @@ function poolsOf(document: KeyDocument, pools: Pools): readonly PoolDocument[] {
 }
 
 function withoutPrefix({ pool }: PoolDocument, model: string): readonly string[] {
-  const prefixes = [`${pool}/`, `${pool.slice(pool.indexOf('/') + 1)}/`];
+  const prefixes = [`${pool}/`, `${partsOf(pool).name}/`];
   return prefixes.filter((prefix) => model.startsWith(prefix) && model.length > prefix.length).map((prefix) => model.slice(prefix.length));
 }
 

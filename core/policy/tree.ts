@@ -2,7 +2,7 @@ import type { Problem } from '../errors.ts';
 import { nearest } from '../manifest/nearest.ts';
 import type { Origin, VirtualKeySpec } from '../manifest/types.ts';
 import type { NanoUsd } from '../money.ts';
-import type { KeyName } from '../token.ts';
+import { type KeyName, namespaceOf } from '../names.ts';
 import { type Selects, selectorFor } from './selector.ts';
 
 /** One VirtualKey or sub-agent key in the tree of authority. */
@@ -24,11 +24,6 @@ export type TreePath = readonly TreeNode[];
 
 /** VirtualKeys on a path from the root, at most: what is compiled grows with the square of it, and anybody may hang keys below his own. */
 const deepest = 16;
-
-/** The namespace of a key. */
-export function namespaceOf(key: KeyName): string {
-  return key.slice(0, key.indexOf('/'));
-}
 
 /** A problem of a node's manifest. */
 export function problemAt(node: TreeNode, path: string, message: string): Problem {

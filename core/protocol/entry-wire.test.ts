@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Entry, StreamId } from '../audit/types.ts';
+import type { Entry } from '../audit/types.ts';
+import { keyName, type StreamId, streamId } from '../names.ts';
 import { decodeEntries, encodeEntries } from './entry-wire.ts';
 
 const entry: Entry = {
-  stream: 'agents/bot@i-1' as StreamId,
+  stream: streamId(keyName('agents', 'bot'), 'i-1'),
   epoch: 2,
   seq: 5,
   previousMac: Buffer.alloc(32, 1),

@@ -1,5 +1,6 @@
 import { macBytes, saltBytes } from '../audit/entry.ts';
-import type { Entry, StreamId } from '../audit/types.ts';
+import type { Entry } from '../audit/types.ts';
+import { storedStream } from '../names.ts';
 
 /** Before each entry: epoch and seq (48 bits each), two MACs, salt, the lengths of stream (16 bits) and body (32 bits); numbers little endian. */
 const headBytes = 6 + 6 + 2 * macBytes + saltBytes + 2 + 4;
@@ -38,7 +39,7 @@ export function decodeEntries(bytes: Buffer): readonly Entry[] | null {
     const end = bodyAt + bytes.readUInt32LE(saltAt + saltBytes + 2);
     if (end > bytes.length) return null;
     entries.push({
-      stream: bytes.toString('utf8', streamAt, bodyAt) as StreamId,
+      stream: storedStream(bytes.toString('utf8', streamAt, bodyAt)),
       epoch: bytes.readUIntLE(at, 6),
       seq: bytes.readUIntLE(at + 6, 6),
       previousMac: bytes.subarray(at + 12, macAt),

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PoolName } from '../manifest/types.ts';
+import type { PoolName } from '../names.ts';
 import type { PoolDocument } from '../policy/documents.ts';
-import type { Snapshot } from './control.ts';
 import { pushReader, pushWriter, type SentPush } from './push.ts';
+import type { Snapshot } from './snapshot.ts';
 
 function pool(name: string, priceBookDigest: string): PoolDocument {
   const book = [{ id: priceBookDigest }] as unknown as PoolDocument['book'];

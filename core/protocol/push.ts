@@ -1,6 +1,6 @@
-import type { PoolName } from '../manifest/types.ts';
+import type { PoolName } from '../names.ts';
 import type { PoolDocument } from '../policy/documents.ts';
-import type { Push, Snapshot } from './control.ts';
+import type { Push, Snapshot } from './snapshot.ts';
 
 /** A pool whose prices are those that the same watch was sent last for it. */
 type PricedBefore = Omit<PoolDocument, 'models' | 'book'>;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { test } from 'node:test';
 import { pino } from 'pino';
-import type { KeyName } from '../../core/token.ts';
+import { keyName } from '../../core/names.ts';
 import { type Bench, openBench } from '../broker.fixture.ts';
 import { abandon } from '../ledger/ledger.ts';
 import { createAdminApi } from './app.ts';
@@ -125,7 +125,7 @@ test(
 test(
   'credit gives burned money back, once, and says so in the record',
   withApi(async ({ call, bench }) => {
-    const { stream, epoch } = await bench.broker.open({ key: 'agents/bot' as KeyName, instance: 'lost' });
+    const { stream, epoch } = await bench.broker.open({ key: keyName('agents', 'bot'), instance: 'lost' });
     const money = { atLeastNano: 1e8, boundNano: 1e8, wantNano: 1e8, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
     await bench.broker.grant({ stream, epoch, head: -1, askId: 'a', ...money });
     bench.store.transaction((tx) => abandon(tx, stream, epoch));

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { duration } from '../../core/manifest/quantity.ts';
 import { rootPlace } from '../../core/manifest/reader.ts';
 import { formatUsd } from '../../core/money.ts';
-import { type KeyName, keyName } from '../../core/token.ts';
+import { type KeyName, keyName } from '../../core/names.ts';
 import type { KeyDesk, RotateRefusal } from '../keys/desk.ts';
 import { apiError, requireLoopbackHost, requireToken } from './guard.ts';
 

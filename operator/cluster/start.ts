@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { KeyName } from '../../core/token.ts';
+import type { KeyName } from '../../core/names.ts';
 import type { Broker } from '../broker.ts';
 import { drift } from '../inject/compare.ts';
 import { createOutcomes } from '../inject/outcomes.ts';

@@ -1,9 +1,9 @@
 import { formatFinding } from '../../core/audit/finding.ts';
-import type { CallBody, Entry, EntryBody, EpochRecoveredBody, PaidFrom, StreamId } from '../../core/audit/types.ts';
+import type { CallBody, Entry, EntryBody, EpochRecoveredBody, PaidFrom } from '../../core/audit/types.ts';
 import { createVerifier, type Verifier } from '../../core/audit/verify.ts';
 import { accountName } from '../../core/budget/account.ts';
 import { formatUsd } from '../../core/money.ts';
-import type { KeyName } from '../../core/token.ts';
+import { epochId, type KeyName, type StreamId } from '../../core/names.ts';
 import { spent } from '../ledger/view.ts';
 import type { EntryRow, EpochRow, Store, Tx } from '../store/types.ts';
 import { openRow } from './seal.ts';
@@ -61,9 +61,9 @@ function closeBooks(tx: Tx, of: { readonly verifier: Verifier; readonly audit: A
 }
 
 function addSpooled(verifier: Verifier, epochs: readonly EpochRow[], spooled: Iterable<Entry>): void {
-  const heads = new Map(epochs.map((row) => [`${row.stream} ${row.epoch}`, row]));
+  const heads = new Map(epochs.map((row) => [epochId(row), row]));
   for (const entry of spooled) {
-    const row = heads.get(`${entry.stream} ${entry.epoch}`);
+    const row = heads.get(epochId(entry));
     if (row === undefined || entry.seq > row.lastSeq) verifier.add(entry);
   }
 }

@@ -1,7 +1,6 @@
 import { deriveEpochKey, firstPreviousMac } from '../../core/audit/entry.ts';
-import type { StreamId } from '../../core/audit/types.ts';
-import type { OpenAsk, OpenReply } from '../../core/protocol/control.ts';
-import type { KeyName } from '../../core/token.ts';
+import { type KeyName, type StreamId, streamId } from '../../core/names.ts';
+import type { OpenReply, OpenRequest } from '../../core/protocol/evidence.ts';
 import type { EpochRow, Tx } from '../store/types.ts';
 import { type SealDeps, sealRow } from './seal.ts';
 
@@ -12,9 +11,9 @@ const instancePattern = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,252})$/;
  * Opens the next epoch of a key's stream in one proxy. What an older epoch holds stays as it is until the first entry of
  * the new one says what became of it. Throws RangeError where the instance is no name.
  */
-export function openEpoch(tx: Tx, ask: OpenAsk, deps: SealDeps): OpenReply {
+export function openEpoch(tx: Tx, ask: OpenRequest, deps: SealDeps): OpenReply {
   if (!instancePattern.test(ask.instance)) throw new RangeError(`"${ask.instance}" is no name for a proxy: use letters, digits, . _ and -`);
-  const { row, chainKey } = startEpoch(tx, { stream: `${ask.key}@${ask.instance}` as StreamId, ...ask }, deps);
+  const { row, chainKey } = startEpoch(tx, { stream: streamId(ask.key, ask.instance), ...ask }, deps);
   return { stream: row.stream, epoch: row.epoch, nonce: row.nonce, chainKey: chainKey.toString('hex') };
 }
 

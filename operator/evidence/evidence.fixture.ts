@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type Chain, createChain } from '../../core/audit/chain.ts';
-import type { CallBody, Entry, EpochRecoveredBody, PaidFrom, ProxyBody, StreamId } from '../../core/audit/types.ts';
+import type { CallBody, Entry, EpochRecoveredBody, PaidFrom, ProxyBody } from '../../core/audit/types.ts';
+import { type KeyName, keyName, type StreamId, streamId, type TokenId } from '../../core/names.ts';
 import type { AccountPlan } from '../../core/policy/documents.ts';
-import type { OpenReply, ShipReply } from '../../core/protocol/control.ts';
 import { decodeEntries, encodeEntries } from '../../core/protocol/entry-wire.ts';
-import type { KeyName, TokenId } from '../../core/token.ts';
+import type { OpenReply, ShipReply } from '../../core/protocol/evidence.ts';
 import { grant } from '../ledger/ledger.ts';
 import { settleEntry } from '../ledger/settle.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
@@ -13,9 +13,9 @@ import type { EpochRow, Store } from '../store/types.ts';
 import { openEpoch } from './epoch.ts';
 import { type CollectorDeps, ingest } from './ingest.ts';
 
-export const team: KeyName = 'platform/team' as KeyName;
-export const bot: KeyName = 'agents/bot' as KeyName;
-export const stream: StreamId = 'agents/bot@i-1' as StreamId;
+export const team: KeyName = keyName('platform', 'team');
+export const bot: KeyName = keyName('agents', 'bot');
+export const stream: StreamId = streamId(keyName('agents', 'bot'), 'i-1');
 const time = '2026-11-20T10:00:00.000Z';
 
 const plan: AccountPlan = {

@@ -1,7 +1,8 @@
 import { timingSafeEqual } from 'node:crypto';
 import { commit, createSealer, ratchet } from '../../core/audit/entry.ts';
-import type { Entry, ProxyBody, StreamId } from '../../core/audit/types.ts';
-import type { ShipReply } from '../../core/protocol/control.ts';
+import type { Entry, ProxyBody } from '../../core/audit/types.ts';
+import { epochId, type StreamId } from '../../core/names.ts';
+import type { ShipReply } from '../../core/protocol/evidence.ts';
 import type { EntryRow, EpochRow, Tx } from '../store/types.ts';
 import { parseBody } from './body.ts';
 import { type OwnDeps, recordOwn } from './own-stream.ts';
@@ -47,7 +48,7 @@ export function ingest(tx: Tx, entries: readonly Entry[], deps: CollectorDeps): 
 function byEpoch(entries: readonly Entry[]): readonly (readonly [Entry, ...Entry[]])[] {
   const groups = new Map<string, [Entry, ...Entry[]]>();
   for (const entry of entries) {
-    const id = `${entry.stream} ${entry.epoch}`;
+    const id = epochId(entry);
     const group = groups.get(id);
     if (group === undefined) groups.set(id, [entry]);
     else group.push(entry);

@@ -1,6 +1,6 @@
 import { createChain } from '../../core/audit/chain.ts';
-import type { OperatorBody, StreamId } from '../../core/audit/types.ts';
-import type { KeyName } from '../../core/token.ts';
+import type { OperatorBody } from '../../core/audit/types.ts';
+import { operatorKey, type StreamId, streamId } from '../../core/names.ts';
 import type { EpochRow, Tx } from '../store/types.ts';
 import { startEpoch } from './epoch.ts';
 import { openRow, type SealDeps, sealRow } from './seal.ts';
@@ -9,9 +9,6 @@ export interface OwnDeps extends SealDeps {
   /** Name of this operator. */
   readonly instance: string;
 }
-
-/** What the operator's own entries bear in place of a key; no VirtualKey has a name without a namespace. */
-export const ownKey: KeyName = 'operator' as KeyName;
 
 /** Throws where the root key is not the one that sealed this operator's stream. */
 export function checkOwn(tx: Tx, { rootKey, instance }: Pick<OwnDeps, 'rootKey' | 'instance'>): void {
@@ -25,17 +22,17 @@ export function checkOwn(tx: Tx, { rootKey, instance }: Pick<OwnDeps, 'rootKey' 
  */
 export function recordOwn(tx: Tx, body: OperatorBody, deps: OwnDeps): void {
   const stream = ownStream(deps.instance);
-  const row = tx.streams.lastEpoch(stream) ?? startEpoch(tx, { stream, key: ownKey, instance: deps.instance }, deps).row;
+  const row = tx.streams.lastEpoch(stream) ?? startEpoch(tx, { stream, key: operatorKey, instance: deps.instance }, deps).row;
   const key = openHead(row, deps.rootKey);
   const chain = createChain({ stream, epoch: row.epoch, key, head: row.lastSeq, lastMac: Buffer.from(row.lastMac, 'hex') });
   const entry = chain.append(body, deps.random);
-  tx.streams.addEntry({ ...entry, key: ownKey, type: body.type });
+  tx.streams.addEntry({ ...entry, key: operatorKey, type: body.type });
   tx.streams.putEpoch(sealRow({ ...row, lastSeq: entry.seq, lastMac: entry.mac.toString('hex') }, chain.key(), deps));
   chain.wipe();
 }
 
 function ownStream(instance: string): StreamId {
-  return `${ownKey}@${instance}` as StreamId;
+  return streamId(operatorKey, instance);
 }
 
 function openHead(row: EpochRow, rootKey: Buffer): Buffer {

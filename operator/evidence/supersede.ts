@@ -1,4 +1,5 @@
-import type { ProxyBody, StreamId } from '../../core/audit/types.ts';
+import type { ProxyBody } from '../../core/audit/types.ts';
+import type { StreamId } from '../../core/names.ts';
 import type { EpochRow, Tx } from '../store/types.ts';
 import { type OwnDeps, recordOwn } from './own-stream.ts';
 

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { type KeyName, keyName } from '../../core/names.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
-import type { ChildSpec } from '../../core/protocol/control.ts';
-import type { KeyName } from '../../core/token.ts';
+import type { ChildSpec } from '../../core/protocol/children.ts';
 import type { ChildRow } from '../store/types.ts';
 import { livingChildren, newChild } from './children.ts';
 import { runIdOf } from './run-name.ts';
 
-const bot = 'agents/bot' as KeyName;
+const bot = keyName('agents', 'bot');
 const parent: KeyDocument = {
   key: bot,
   path: [],
@@ -60,7 +60,7 @@ test('a name that the run of a Pod or Job could have is refused, so that no agen
 test('a name that is no DNS label, too long or taken is refused', () => {
   for (const name of ['', 'A', '-a', 'a.b', '../x', 'a/b', 'a'.repeat(64)]) assert.equal(codeOf(mint({ name })), 'invalid_request', name);
   assert.equal(codeOf(mint({ name: 'sub' }, { taken: ['agents/bot.sub'] })), 'invalid_request');
-  const long = { ...parent, key: `agents/${'a'.repeat(240)}` as KeyName };
+  const long = { ...parent, key: keyName('agents', `${'a'.repeat(240)}`) };
   assert.equal(codeOf(mint({ name: 'b'.repeat(20) }, { parent: long })), 'invalid_request');
 });
 

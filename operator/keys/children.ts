@@ -1,8 +1,8 @@
 import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
+import { childKeyName, type KeyName, partsOf } from '../../core/names.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import { rulesOf } from '../../core/policy/rules.ts';
-import type { ChildSpec } from '../../core/protocol/control.ts';
-import type { KeyName } from '../../core/token.ts';
+import type { ChildSpec } from '../../core/protocol/children.ts';
 import type { ChildRow } from '../store/types.ts';
 import { isRunName } from './run-name.ts';
 import type { Random } from './tokens.ts';
@@ -67,8 +67,8 @@ function listRefusal({ parent, spec }: MintCase): Refusal | null {
 
 function nameOf({ parent, spec, taken, random }: MintCase): KeyName | Refusal {
   const own = spec.name ?? Buffer.from(random(6)).toString('hex');
-  const key = `${parent.key}.${own}` as KeyName;
-  const name = key.slice(key.indexOf('/') + 1);
+  const key = childKeyName(parent.key, own);
+  const { name } = partsOf(key);
   if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(own) || name.length > 253) {
     return refuse('invalid_request', 'name must be a DNS-1123 label: at most 63 lower-case letters, digits and "-"; or leave it out');
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { KeyName } from '../../core/token.ts';
+import { keyName } from '../../core/names.ts';
 import { type Bench, openBench } from '../broker.fixture.ts';
 import { abandon } from '../ledger/ledger.ts';
 
@@ -48,7 +48,7 @@ test(
 test(
   'the end of an ancestor counts from the creation of its object, as its enforcement does',
   withBench((bench) => {
-    const createdAtMs = new Map([['agents/team' as KeyName, startMs - dayMs]]);
+    const createdAtMs = new Map([[keyName('agents', 'team'), startMs - dayMs]]);
     const keys = { 'agents/team': { issueToken: false, ttl: '48h' }, 'agents/bot': { parentRef: { name: 'team' } } };
     bench.declare(keys, {}, { createdAtMs });
     const { expiresAt, expiresBy } = listed(bench, 'bot') ?? {};
@@ -61,7 +61,7 @@ test(
   withBench(async (bench) => {
     const day = { window: 'Day', usd: '1.00' };
     bench.declare({ 'agents/bot': { limits: [{ window: 'Total', usd: '1.05' }, day] } });
-    const { stream, epoch } = await bench.broker.open({ key: 'agents/bot' as KeyName, instance: 'lost' });
+    const { stream, epoch } = await bench.broker.open({ key: keyName('agents', 'bot'), instance: 'lost' });
     const money = { atLeastNano: 1e8, boundNano: 1e8, wantNano: 1e8, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
     await bench.broker.grant({ stream, epoch, head: -1, askId: 'a', ...money });
     bench.store.transaction((tx) => abandon(tx, stream, epoch));

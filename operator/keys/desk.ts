@@ -1,7 +1,7 @@
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
+import { type KeyName, partsOf } from '../../core/names.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
-import type { AccountView } from '../../core/protocol/control.ts';
-import type { KeyName } from '../../core/token.ts';
+import type { AccountView } from '../../core/protocol/money.ts';
 import { credit } from '../ledger/ledger.ts';
 import { spent, view } from '../ledger/view.ts';
 import type { Tx } from '../store/types.ts';
@@ -150,10 +150,8 @@ function listingOf(tx: Tx, live: Live, key: KeyName): KeyListing {
   const hint = live.tokens.get(key)?.current?.hint;
   const end = firstEnd(tx, live, plan?.path ?? []);
   const expiresAtMs = live.documents.get(key)?.expiresAtMs ?? end?.atMs;
-  const [namespace = '', name = ''] = key.split('/');
   return {
-    namespace,
-    name,
+    ...partsOf(key),
     ...(parent !== undefined && { parent }),
     ...(hint !== undefined && { hint }),
     state: stateOf(live, key, tx.now()),

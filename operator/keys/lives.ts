@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { OperatorBody } from '../../core/audit/types.ts';
-import type { KeyName } from '../../core/token.ts';
+import type { KeyName } from '../../core/names.ts';
 import { endEscrow } from '../ledger/escrow.ts';
 import type { ChildRow, TokenRow, Tx } from '../store/types.ts';
 import { livingChildren } from './children.ts';

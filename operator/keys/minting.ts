@@ -1,7 +1,8 @@
 import { isRefusal } from '../../core/errors.ts';
+import type { KeyName } from '../../core/names.ts';
 import { checkKey } from '../../core/policy/check.ts';
-import type { ChildSpec, ChildView, MintReply } from '../../core/protocol/control.ts';
-import { type KeyName, tokenHint } from '../../core/token.ts';
+import type { ChildSpec, ChildView, MintReply } from '../../core/protocol/children.ts';
+import { tokenHint } from '../../core/token.ts';
 import { mintEscrow } from '../ledger/escrow.ts';
 import type { Attempt, Funding } from '../ledger/funding.ts';
 import { recallTargets, spent } from '../ledger/view.ts';

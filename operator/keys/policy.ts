@@ -1,8 +1,8 @@
 import type { Problem } from '../../core/errors.ts';
 import { parseManifests } from '../../core/manifest/parse.ts';
 import type { Manifests } from '../../core/manifest/types.ts';
-import type { Snapshot } from '../../core/protocol/control.ts';
-import type { KeyName } from '../../core/token.ts';
+import type { KeyName } from '../../core/names.ts';
+import type { Snapshot } from '../../core/protocol/snapshot.ts';
 import { findCredentials } from '../standalone/credentials.ts';
 import { loadPaths } from '../standalone/load.ts';
 

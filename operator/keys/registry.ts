@@ -1,10 +1,10 @@
 import type { Problem } from '../../core/errors.ts';
 import type { ProviderKind, VirtualKeySpec } from '../../core/manifest/types.ts';
+import type { KeyName, TokenId } from '../../core/names.ts';
 import { compile } from '../../core/policy/compile.ts';
 import type { AccountPlan, Compiled, KeyDocument, PoolDocument } from '../../core/policy/documents.ts';
 import type { BookEntry } from '../../core/price/types.ts';
-import type { ChildSpec } from '../../core/protocol/control.ts';
-import type { KeyName, TokenId } from '../../core/token.ts';
+import type { ChildSpec } from '../../core/protocol/children.ts';
 import type { ChildRow, Store, Tx } from '../store/types.ts';
 import { livingChildren } from './children.ts';
 import { recordEdits } from './edits.ts';

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import { type KeyName, tokenId } from '../../core/token.ts';
+import { keyName, tokenId } from '../../core/names.ts';
 import { type Bench, openBench } from '../broker.fixture.ts';
 import type { RunScope } from '../sessions/scope.ts';
 import { runKey } from './run-name.ts';
 
-const bot = 'agents/bot' as KeyName;
+const bot = keyName('agents', 'bot');
 const spec = { limits: [{ window: 'Total', usd: '1.00' }], delegation: { maxDepth: 1, maxChildren: 5 } };
 const dayMs = 86_400_000;
 
@@ -103,7 +103,7 @@ test(
     const minted = await follower.broker.mint(bot, { name: 'helper', ttlMs: 1000 });
     assert.ok('token' in minted);
     leader.broker.refresh();
-    const child = 'agents/bot.helper' as KeyName;
+    const child = keyName('agents', 'bot.helper');
     assert.equal(leader.broker.live()?.tokens.get(child)?.current?.id, tokenId(minted.token));
     clock.nowMs += 1001;
     follower.broker.runUpkeep();
@@ -121,7 +121,7 @@ test(
     follower.broker.desk.list();
     leader.broker.refresh();
     leader.broker.desk.rotate(bot, 0, 'root');
-    assert.ok(leader.broker.live()?.documents.has('agents/bot.helper' as KeyName));
+    assert.ok(leader.broker.live()?.documents.has(keyName('agents', 'bot.helper')));
   }),
 );
 
@@ -141,7 +141,7 @@ test(
       leader.broker.live()?.children.map(({ key }) => key),
       ['agents/bot.a', 'agents/bot.b'],
     );
-    await leader.broker.unmint(bot, 'agents/bot.b' as KeyName);
+    await leader.broker.unmint(bot, keyName('agents', 'bot.b'));
     assert.ok('token' in (await follower.broker.mint(bot, { name: 'd' })));
     leader.broker.desk.revoke(bot, 'root');
     follower.broker.refresh();

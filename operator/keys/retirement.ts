@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
-import { ownKey } from '../evidence/own-stream.ts';
+import { childPartOf, operatorKey } from '../../core/names.ts';
 import { abandon } from '../ledger/ledger.ts';
 import type { ChildRow, EpochRow, Tx } from '../store/types.ts';
 import { endChild, type RecordEvent } from './lives.ts';
 import type { Registry } from './registry.ts';
-import { runId, runIdOf } from './run-name.ts';
+import { runIdOf } from './run-name.ts';
 
 /** The end of proxies whose Pod is gone without their saying so. */
 export interface Retirement {
@@ -58,7 +58,7 @@ export function createRetirement({ registry, record, released, onAlarm, logger }
     if (registry.live() === null) return;
     registry.change((tx, { children }) => {
       const { epochs, isGone } = find(tx);
-      for (const row of epochs) if (row.key !== ownKey) burn(tx, row);
+      for (const row of epochs) if (row.key !== operatorKey) burn(tx, row);
       const runs = children.filter((row) => row.run !== undefined && isGone(row));
       for (const row of runs) endChild(tx, row, 'its run has ended', record);
       return { changed: runs.length > 0, value: null };
@@ -69,7 +69,7 @@ export function createRetirement({ registry, record, released, onAlarm, logger }
   return {
     retire(instance) {
       const id = runIdOf(instance);
-      end((tx) => ({ epochs: tx.streams.unsettledEpochs(instance), isGone: ({ key }) => runId(key) === id }));
+      end((tx) => ({ epochs: tx.streams.unsettledEpochs(instance), isGone: ({ key }) => childPartOf(key) === id }));
     },
     retireAllBut(living) {
       end((tx) => goneBut(living, tx));
@@ -85,5 +85,5 @@ function goneBut(living: ReadonlySet<string>, tx: Tx): Gone {
   // Of a Job whose Pods come one after another the newest may be unknown, and the Job with it.
   const served = new Set(unsettled.filter((row) => !gone.has(row)).map(({ key }) => key));
   const ids = new Set([...living].map(runIdOf));
-  return { epochs, isGone: ({ key, createdAtMs }) => !ids.has(runId(key)) && !served.has(key) && !isNew(createdAtMs) };
+  return { epochs, isGone: ({ key, createdAtMs }) => !ids.has(childPartOf(key)) && !served.has(key) && !isNew(createdAtMs) };
 }

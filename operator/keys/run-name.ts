@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { VirtualKeySpec } from '../../core/manifest/types.ts';
-import type { KeyName } from '../../core/token.ts';
+import { childKeyName, type KeyName } from '../../core/names.ts';
 import type { RunScope } from '../sessions/scope.ts';
 
 type RunSpec = NonNullable<VirtualKeySpec['run']>;
@@ -24,12 +24,7 @@ export function isRunName(name: string): boolean {
   return /^run-[0-9a-f]{16}$/.test(name);
 }
 
-/** The run in the name of its key. */
-export function runId(key: KeyName): string {
-  return key.slice(key.lastIndexOf('.') + 1);
-}
-
 /** The name of a run's key: the same for every proxy of one run, and after a restart, so that its account goes on. */
 export function runKey(key: KeyName, spec: RunSpec, run: RunScope): KeyName {
-  return `${key}.${runIdOf(ownerOf(spec, run).uid)}` as KeyName;
+  return childKeyName(key, runIdOf(ownerOf(spec, run).uid));
 }

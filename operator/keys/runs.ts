@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { ChildSpec } from '../../core/protocol/control.ts';
+import type { ChildSpec } from '../../core/protocol/children.ts';
 import type { Scope } from '../sessions/scope.ts';
 import type { ChildRow } from '../store/types.ts';
 import type { RecordEvent } from './lives.ts';

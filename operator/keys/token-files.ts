@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { isToken, type KeyName, keyName } from '../../core/token.ts';
+import { type KeyName, keyName, partsOf } from '../../core/names.ts';
+import { isToken } from '../../core/token.ts';
 import { replaceFile } from '../files/replace.ts';
 
 /** Where the holder of a key reads its token: `DIR/<namespace>/<name>`, mode 0600, the token and a newline. */
@@ -14,7 +15,10 @@ export interface TokenFiles {
 /** The files below a folder, which is made with mode 0700. Key names are DNS names, so that no path leads out of it. */
 export function openTokenFiles(dir: string): TokenFiles {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const pathOf = (key: KeyName): string => join(dir, ...key.split('/'));
+  const pathOf = (key: KeyName): string => {
+    const { namespace, name } = partsOf(key);
+    return join(dir, namespace, name);
+  };
 
   function read(key: KeyName): string | null {
     const text = readIfThere(pathOf(key))?.trim() ?? '';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { keyName, mintToken, tokenId } from '../../core/token.ts';
+import { keyName, tokenId } from '../../core/names.ts';
+import { mintToken } from '../../core/token.ts';
 import { openToken, sealToken } from './token-seal.ts';
 
 const rootKey = randomBytes(32);

@@ -1,4 +1,4 @@
-import type { KeyName, TokenId } from '../../core/token.ts';
+import type { KeyName, TokenId } from '../../core/names.ts';
 import { bind, deriveKey, open, type Random, seal } from '../vault/aead.ts';
 
 const version = 'keyforge/token/v1';

@@ -1,7 +1,7 @@
 import type { VirtualKeySpec } from '../../core/manifest/types.ts';
 import { formatUsd } from '../../core/money.ts';
+import type { KeyName } from '../../core/names.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
-import type { KeyName } from '../../core/token.ts';
 import type { JsonPatchOperation, KubeObject, OwnerReference } from '../kube/types.ts';
 import { managedLabel, managedValue } from '../reconcile/names.ts';
 

@@ -1,4 +1,5 @@
-import { type KeyName, mintToken, tokenHint, tokenId } from '../../core/token.ts';
+import { type KeyName, tokenId } from '../../core/names.ts';
+import { mintToken, tokenHint } from '../../core/token.ts';
 import type { KeyRows, TokenRow } from '../store/types.ts';
 import { openToken, sealToken } from './token-seal.ts';
 

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { KeyName } from '../../core/token.ts';
+import type { KeyName } from '../../core/names.ts';
 import type { ChildRow, Store, Tx } from '../store/types.ts';
 import type { RecordEvent } from './lives.ts';
 import type { Live, Registry } from './registry.ts';

@@ -1,6 +1,6 @@
 import { type Account, type Amounts, accountName } from '../../core/budget/account.ts';
 import type { BookedGrant, Books } from '../../core/budget/books.ts';
-import type { KeyName } from '../../core/token.ts';
+import { storedKey } from '../../core/names.ts';
 import type { GrantRow, Tx } from '../store/types.ts';
 
 /**
@@ -111,7 +111,7 @@ function readGrant({ state, ...row }: GrantRow): BookedGrant {
     burned: amounts(b),
     ...(u === undefined ? {} : { endMs: u }),
     ...(e === undefined ? {} : { escrow: e }),
-    ...(c === undefined ? {} : { escrowFor: c as KeyName }),
+    ...(c === undefined ? {} : { escrowFor: storedKey(c) }),
     ...(x === undefined ? {} : { recovered: true as const }),
   };
 }

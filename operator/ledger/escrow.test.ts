@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { type KeyName, keyName } from '../../core/names.ts';
 import type { AccountNode, AccountPlan } from '../../core/policy/documents.ts';
-import type { GrantReply } from '../../core/protocol/control.ts';
-import { type KeyName, keyName } from '../../core/token.ts';
+import type { GrantReply } from '../../core/protocol/money.ts';
 import { endEscrow, mintEscrow } from './escrow.ts';
 import { body, callBody, fakeWorld, type World } from './fake-world.ts';
 import { abandon } from './ledger.ts';

@@ -1,16 +1,14 @@
-import type { StreamId } from '../../core/audit/types.ts';
 import { allot } from '../../core/budget/bank.ts';
 import type { Books } from '../../core/budget/books.ts';
 import type { EscrowCeiling } from '../../core/budget/ceiling.ts';
 import { closeGrant } from '../../core/budget/grant.ts';
 import { slotsAt } from '../../core/budget/slot.ts';
 import type { NanoUsd } from '../../core/money.ts';
+import { escrowStream, grantId, type KeyName, type StreamId } from '../../core/names.ts';
 import type { AccountPlan } from '../../core/policy/documents.ts';
-import type { GrantDenial } from '../../core/protocol/control.ts';
-import type { KeyName } from '../../core/token.ts';
+import type { GrantDenial } from '../../core/protocol/money.ts';
 import type { Tx } from '../store/types.ts';
 import { booksOf } from './books.ts';
-import { grantId } from './id.ts';
 
 /**
  * Sets money of the whole parent path aside for a sub-agent key: a grant whose holder is the child, out of which the child's own
@@ -25,7 +23,7 @@ export function mintEscrow(
 ): { readonly expiresAtMs?: number } | { readonly denial: GrantDenial } {
   const books = booksOf(tx);
   const nowMs = tx.now();
-  const stream = streamOf(child);
+  const stream = escrowStream(child);
   if (books.openGrants(stream, 0).length > 0) throw new Error(`${child} has an escrow already`);
   const parent = escrowOf(books, parentPlan, nowMs);
   if (parent !== null && 'denial' in parent) return parent;
@@ -44,22 +42,17 @@ export function mintEscrow(
 /** Gives what a child's proxies do not hold back to the parent's path; what they hold follows as their grants close. Idempotent. */
 export function endEscrow(tx: Tx, child: KeyName): void {
   const books = booksOf(tx);
-  for (const escrow of books.openGrants(streamOf(child), 0)) closeGrant(books, escrow, 'release', tx.now());
+  for (const escrow of books.openGrants(escrowStream(child), 0)) closeGrant(books, escrow, 'release', tx.now());
 }
 
 /** The escrow that pays for a key: its own or the nearest ancestor's; null where the key draws on the whole path. */
 export function escrowOf(books: Books, plan: AccountPlan, nowMs: number): EscrowCeiling | { readonly denial: GrantDenial } | null {
   const node = plan.nodes.findLast(({ escrowNano }) => escrowNano !== undefined);
   if (node?.escrowNano === undefined) return null;
-  const [grant] = books.openGrants(streamOf(node.key), 0);
+  const [grant] = books.openGrants(escrowStream(node.key), 0);
   if (grant !== undefined && (grant.endMs === undefined || nowMs < grant.endMs)) return { grant, key: node.key, capNano: node.escrowNano };
   const message = `the budget that was set aside for ${node.key} has ended: create a new sub-agent key`;
   return { denial: { code: 'budget_exhausted', limitedBy: `${node.key} Total`, message, availableNano: 0 } };
-}
-
-/** Never a proxy's stream: those have an `@`. */
-function streamOf(child: KeyName): StreamId {
-  return `escrow:${child}` as StreamId;
 }
 
 /** A child of the same name may have been minted before. */

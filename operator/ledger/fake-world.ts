@@ -1,10 +1,10 @@
-import type { CallBody, EntryBody, PaidFrom, ProxyBody, StreamId } from '../../core/audit/types.ts';
+import type { CallBody, EntryBody, PaidFrom, ProxyBody } from '../../core/audit/types.ts';
 import { slotsAt } from '../../core/budget/slot.ts';
 import type { Need, Reservation } from '../../core/budget/types.ts';
 import { createWallet, type Wallet } from '../../core/budget/wallet.ts';
+import { type KeyName, type StreamId, streamId } from '../../core/names.ts';
 import type { AccountPlan } from '../../core/policy/documents.ts';
-import type { GrantAsk, GrantReply } from '../../core/protocol/control.ts';
-import type { KeyName } from '../../core/token.ts';
+import type { GrantReply, GrantRequest } from '../../core/protocol/money.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import type { EpochRow, Store, Tx } from '../store/types.ts';
 import { grant } from './ledger.ts';
@@ -41,7 +41,7 @@ export interface FakeProxy {
   /** Stores one entry if it is the next of its epoch. */
   deliver(written: Written): void;
   /** Asks the ledger, and again with the same id; deposits the answer. */
-  ask(shortage: Omit<GrantAsk, 'stream' | 'epoch' | 'head' | 'askId'>, plan: AccountPlan): GrantReply;
+  ask(shortage: Omit<GrantRequest, 'stream' | 'epoch' | 'head' | 'askId'>, plan: AccountPlan): GrantReply;
   /** Reserves, with one hop where the wallet is short. */
   reserve(need: Need, plan: AccountPlan): Reservation | null;
 }
@@ -54,7 +54,7 @@ export function fakeWorld(startMs: number): World {
 }
 
 function fakeProxy({ store, notes, clock }: Omit<World, 'proxy'>, key: KeyName, instance: string): FakeProxy {
-  const stream = `${key}@${instance}` as StreamId;
+  const stream = streamId(key, instance);
   let asks = 0;
   const self: FakeProxy = {
     key,

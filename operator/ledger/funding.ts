@@ -1,6 +1,7 @@
+import { type KeyName, keyOfStream } from '../../core/names.ts';
 import { checkKey } from '../../core/policy/check.ts';
-import type { GrantAsk, GrantDenial, GrantReply, Recall } from '../../core/protocol/control.ts';
-import type { KeyName } from '../../core/token.ts';
+import type { GrantDenial, GrantReply, GrantRequest } from '../../core/protocol/money.ts';
+import type { Recall } from '../../core/protocol/snapshot.ts';
 import type { Registry } from '../keys/registry.ts';
 import type { Batch } from '../store/batch.ts';
 import type { Tx } from '../store/types.ts';
@@ -18,7 +19,7 @@ export interface Attempt<T> {
 
 /** Money on its way down: grants, and the recall that precedes an exact grant at the end of a budget. */
 export interface Funding {
-  grant(ask: GrantAsk): Promise<GrantReply>;
+  grant(ask: GrantRequest): Promise<GrantReply>;
   /**
    * Tries; while others hold the rest, asks them for it and tries again each time that something came back, for 300 ms
    * at most. The last answer stands.
@@ -66,8 +67,8 @@ export function createFunding({ batch, live, push }: FundingDeps): Funding {
     }
   }
 
-  function attemptGrant(tx: Tx, ask: GrantAsk): Attempt<GrantReply> {
-    const key = ask.stream.slice(0, ask.stream.lastIndexOf('@')) as KeyName;
+  function attemptGrant(tx: Tx, ask: GrantRequest): Attempt<GrantReply> {
+    const key = keyOfStream(ask.stream);
     const document = live()?.documents.get(key);
     const plan = live()?.plans.get(key);
     if (document === undefined || plan === undefined) return { answer: { denial: gone(key, `key ${key} was deleted`) }, recall: [] };

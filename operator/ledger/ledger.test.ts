@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { StreamId } from '../../core/audit/types.ts';
 import type { Need } from '../../core/budget/types.ts';
+import { type KeyName, keyName, type StreamId } from '../../core/names.ts';
 import type { AccountNode, AccountPlan } from '../../core/policy/documents.ts';
-import type { Grant, GrantDenial, GrantReply } from '../../core/protocol/control.ts';
-import { type KeyName, keyName } from '../../core/token.ts';
+import type { Grant, GrantDenial, GrantReply } from '../../core/protocol/money.ts';
 import { body, callBody, type FakeProxy, fakeWorld, type World } from './fake-world.ts';
 import { abandon, credit, grant } from './ledger.ts';
 import { overdrawn, recallTargets, spent, view } from './view.ts';

@@ -1,15 +1,14 @@
-import type { StreamId } from '../../core/audit/types.ts';
 import { allot } from '../../core/budget/bank.ts';
 import type { BookedGrant } from '../../core/budget/books.ts';
 import { closeGrant, creditGrant } from '../../core/budget/grant.ts';
 import { slotsAt } from '../../core/budget/slot.ts';
 import type { NanoUsd } from '../../core/money.ts';
+import { grantId, type StreamId } from '../../core/names.ts';
 import type { AccountPlan } from '../../core/policy/documents.ts';
-import type { Grant, GrantAsk, GrantDenial, GrantReply } from '../../core/protocol/control.ts';
+import type { Grant, GrantDenial, GrantReply, GrantRequest } from '../../core/protocol/money.ts';
 import type { EpochRow, Tx } from '../store/types.ts';
 import { booksOf } from './books.ts';
 import { escrowOf } from './escrow.ts';
-import { grantId } from './id.ts';
 
 /** A proxy that holds more is not giving back what has expired. */
 const mostOpenGrants = 256;
@@ -25,7 +24,7 @@ export interface Burned {
  * stream must be stored up to the head that the ask names, its epoch the newest and not ended, and no earlier one may still hold
  * anything. The same ask again gets the same grant. Throws RangeError for figures that are no whole numbers ≥ 0.
  */
-export function grant(tx: Tx, ask: GrantAsk, plan: AccountPlan): GrantReply {
+export function grant(tx: Tx, ask: GrantRequest, plan: AccountPlan): GrantReply {
   checkFigures(ask);
   const row = tx.streams.lastEpoch(ask.stream);
   const reason = unevidenced(tx, row, ask, plan);
@@ -72,7 +71,7 @@ export function credit(tx: Tx, grants: readonly string[]): NanoUsd {
 }
 
 /** Why a stream may have no more money; null where it may. */
-function unevidenced(tx: Tx, row: EpochRow | null, ask: GrantAsk, plan: AccountPlan): string | null {
+function unevidenced(tx: Tx, row: EpochRow | null, ask: GrantRequest, plan: AccountPlan): string | null {
   if (row === null || row.key !== plan.key || row.epoch < ask.epoch) return `epoch ${ask.epoch} is not open for ${plan.key}: open an epoch`;
   if (row.epoch > ask.epoch) return `epoch ${ask.epoch} is superseded by ${row.epoch}`;
   if (row.state !== 'open' && row.state !== 'abandoned') return `epoch ${ask.epoch} is ${row.state}: open an epoch`;
@@ -88,7 +87,7 @@ function unavailable(stream: StreamId, reason: string): GrantDenial {
   return { code: 'grant_unavailable', limitedBy: stream, message: `${stream}: ${reason}`, retryAfterSeconds: 1, availableNano: 0 };
 }
 
-function reply(booked: BookedGrant, ask: GrantAsk, nowMs: number): Grant {
+function reply(booked: BookedGrant, ask: GrantRequest, nowMs: number): Grant {
   const { nano, requests, tokens } = booked.amount;
   return {
     id: booked.id,
@@ -106,7 +105,7 @@ function remainder(nano: NanoUsd | undefined): Pick<Grant, 'remainderNano'> {
   return nano === undefined ? {} : { remainderNano: nano };
 }
 
-function checkFigures(ask: GrantAsk): void {
+function checkFigures(ask: GrantRequest): void {
   const { heldNano = 0, atLeastNano, boundNano, wantNano, atLeastRequests, wantRequests, tokens } = ask;
   for (const figure of [heldNano, atLeastNano, boundNano, wantNano, atLeastRequests, wantRequests, tokens]) {
     if (!Number.isSafeInteger(figure) || figure < 0) throw new RangeError(`${ask.stream} asks for ${figure}: not a whole number ≥ 0`);

@@ -1,8 +1,9 @@
-import type { EpochRecoveredBody, PaidFrom, ProxyBody, StreamId } from '../../core/audit/types.ts';
+import type { EpochRecoveredBody, PaidFrom, ProxyBody } from '../../core/audit/types.ts';
 import type { Amounts } from '../../core/budget/account.ts';
 import type { Books } from '../../core/budget/books.ts';
 import { charge, closeGrant, leftOf } from '../../core/budget/grant.ts';
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
+import type { StreamId } from '../../core/names.ts';
 import type { Tx } from '../store/types.ts';
 import { booksOf } from './books.ts';
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
-import type { KeyName } from '../../core/token.ts';
+import type { KeyName } from '../../core/names.ts';
 import { type Bench, openBench } from '../broker.fixture.ts';
 import { createEvents } from '../kube/events.ts';
 import { namespaces, providerPools, secrets, virtualKeys } from '../kube/resources.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { isToken, type KeyName } from '../../core/token.ts';
+import { keyName } from '../../core/names.ts';
+import { isToken } from '../../core/token.ts';
 import { openBench } from '../broker.fixture.ts';
 import { namespaces, providerPools, secrets, virtualKeys } from '../kube/resources.ts';
 import type { KubeClient, KubeObject } from '../kube/types.ts';
@@ -22,7 +23,7 @@ import { createFakeKube, type FakeKube } from './fake-kube.fixture.ts';
 import { rotateAnnotation } from './names.ts';
 
 const bot = { namespace: 'agents', name: 'bot' };
-const botKey = 'agents/bot' as KeyName;
+const botKey = keyName('agents', 'bot');
 const platform = { namespace: 'keyforge-system', name: 'openai' };
 const pools = [{ name: 'openai', namespace: 'keyforge-system' }];
 const day = [{ window: 'Day', usd: '5.00' }];
@@ -305,11 +306,11 @@ test('what descends from a key that cannot be served is not served either, and k
   const token = itemOf(secret(child), 'api-key');
   kube.drop(virtualKeys, bot);
   await ready('False ParentNotFound', child);
-  assert.equal(bench.broker.live()?.documents.has('agents/child' as KeyName), false);
+  assert.equal(bench.broker.live()?.documents.has(keyName('agents', 'child')), false);
   assert.equal(itemOf(secret(child), 'api-key'), token);
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   await ready('True Served', child);
-  assert.equal(bench.broker.token('agents/child' as KeyName), token);
+  assert.equal(bench.broker.token(keyName('agents', 'child')), token);
 });
 
 test('a key that was deleted and made again has another token', async () => {

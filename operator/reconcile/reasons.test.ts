@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseManifests } from '../../core/manifest/parse.ts';
-import type { PoolName } from '../../core/manifest/types.ts';
+import { type PoolName, poolName } from '../../core/names.ts';
 import { compile } from '../../core/policy/compile.ts';
 import { keyObject, poolObject } from './bench.fixture.ts';
 import { tell } from './reasons.ts';
@@ -49,7 +49,7 @@ test('names of other objects are not suggested: they may be those of another ten
 });
 
 test('a pool that exists and is not served is told with the reason', () => {
-  const unserved = new Map([['elsewhere/own' as PoolName, 'its Secret is not there']]);
+  const unserved = new Map([[poolName('elsewhere', 'own'), 'its Secret is not there']]);
   assert.match(told({ pools: [{ name: 'own' }] }, unserved).join(), /^PoolNotServed: .*which is not served: its Secret is not there/);
 });
 

@@ -1,5 +1,5 @@
 import type { Problem } from '../../core/errors.ts';
-import type { PoolName } from '../../core/manifest/types.ts';
+import type { PoolName } from '../../core/names.ts';
 
 /** A problem as a condition tells it. */
 export interface Told {

@@ -1,6 +1,5 @@
 import type { Logger } from 'pino';
-import type { PoolName } from '../../core/manifest/types.ts';
-import { type KeyName, tokenId } from '../../core/token.ts';
+import { type KeyName, type PoolName, tokenId } from '../../core/names.ts';
 import type { FindKey } from '../inject/types.ts';
 import type { Events } from '../kube/events.ts';
 import { createQueue, type Queue } from '../kube/queue.ts';

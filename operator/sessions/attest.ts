@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import { keyName } from '../../core/token.ts';
+import { keyName } from '../../core/names.ts';
 import { namedKey, optedIn } from '../inject/inject.ts';
 import { injectLabel, proxyContainer, virtualKeyAnnotation } from '../inject/names.ts';
 import type { Pod } from '../inject/types.ts';

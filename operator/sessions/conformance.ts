@@ -4,21 +4,17 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createChain } from '../../core/audit/chain.ts';
 import type { ProxyBody } from '../../core/audit/types.ts';
-import {
-  type ControlPort,
-  ControlUnavailable,
-  type GrantAsk,
-  type GrantReply,
-  type Push,
-  type ShipReply,
-  type Snapshot,
-} from '../../core/protocol/control.ts';
+import { type KeyName, keyName, tokenId } from '../../core/names.ts';
+import { type ControlPort, ControlUnavailable } from '../../core/protocol/control.ts';
 import { encodeEntries } from '../../core/protocol/entry-wire.ts';
-import { isToken, type KeyName, tokenId } from '../../core/token.ts';
+import type { ShipReply } from '../../core/protocol/evidence.ts';
+import type { GrantReply, GrantRequest } from '../../core/protocol/money.ts';
+import type { Push, Snapshot } from '../../core/protocol/snapshot.ts';
+import { isToken } from '../../core/token.ts';
 
 const usd = 1_000_000_000;
-const bot = 'agents/bot' as KeyName;
-const twin = 'agents/twin' as KeyName;
+const bot = keyName('agents', 'bot');
+const twin = keyName('agents', 'twin');
 
 /** What a suite needs declared: two keys of a gateway below a budget of one dollar for ever; `agents/bot` may mint two children, two deep. */
 export const conformanceKeys = {
@@ -44,7 +40,7 @@ interface Stream {
   ship(body: ProxyBody): Promise<ShipReply>;
   /** The last shipment once more. */
   again(): Promise<ShipReply>;
-  grant(figures: Partial<GrantAsk>): Promise<GrantReply>;
+  grant(figures: Partial<GrantRequest>): Promise<GrantReply>;
 }
 
 async function openStream(control: ControlPort, key: KeyName, instance = 'proxy-1'): Promise<Stream> {
@@ -125,7 +121,7 @@ export function controlConformance(name: string, open: () => Promise<Subject>): 
   });
 
   behaves('a stream of a key that nobody declared is not opened', async ({ control }) => {
-    await assert.rejects(control.open({ key: 'agents/nobody' as KeyName, instance: 'proxy-1' }), ControlUnavailable);
+    await assert.rejects(control.open({ key: keyName('agents', 'nobody'), instance: 'proxy-1' }), ControlUnavailable);
   });
 
   behaves('the same entries twice are acknowledged twice and stored once', async ({ control }) => {

@@ -1,10 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
+import type { KeyName } from '../../core/names.ts';
 import type { Channel, Message } from '../../core/protocol/channel.ts';
-import type { ChildSpec, ControlPort, GrantAsk, OpenAsk } from '../../core/protocol/control.ts';
+import type { ChildSpec } from '../../core/protocol/children.ts';
+import type { ControlPort } from '../../core/protocol/control.ts';
+import type { OpenRequest } from '../../core/protocol/evidence.ts';
 import { type CallMessage, readCall } from '../../core/protocol/messages.ts';
+import type { GrantRequest } from '../../core/protocol/money.ts';
 import { pushWriter } from '../../core/protocol/push.ts';
-import type { KeyName } from '../../core/token.ts';
 
 /** More than one proxy ever has at once. */
 const mostWatches = 16;
@@ -33,11 +36,11 @@ export function serveControl(channel: Channel, control: ControlPort, logger: Log
   function perform(id: number, call: CallMessage['call'], args: readonly unknown[]): Promise<unknown> | null {
     switch (call) {
       case 'open':
-        return control.open(args[0] as OpenAsk);
+        return control.open(args[0] as OpenRequest);
       case 'ship':
         return control.ship({ entries: asBuffer(args[0] as Uint8Array) });
       case 'grant':
-        return control.grant(args[0] as GrantAsk);
+        return control.grant(args[0] as GrantRequest);
       case 'account':
         return control.account(args[0] as KeyName);
       case 'mint':

@@ -1,4 +1,4 @@
-import type { KeyName } from '../../core/token.ts';
+import type { KeyName } from '../../core/names.ts';
 
 /** What one attested proxy may see and do. */
 export type Scope =

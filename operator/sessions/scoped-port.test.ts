@@ -2,16 +2,18 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { createChain } from '../../core/audit/chain.ts';
-import type { ProxyBody, StreamId } from '../../core/audit/types.ts';
+import type { ProxyBody } from '../../core/audit/types.ts';
+import { type KeyName, keyName, type StreamId, tokenId } from '../../core/names.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
-import type { ControlPort, Grant, Push, Snapshot } from '../../core/protocol/control.ts';
+import type { ControlPort } from '../../core/protocol/control.ts';
 import { encodeEntries } from '../../core/protocol/entry-wire.ts';
-import { type KeyName, tokenId } from '../../core/token.ts';
+import type { Grant } from '../../core/protocol/money.ts';
+import type { Push, Snapshot } from '../../core/protocol/snapshot.ts';
 import { type Bench, openBench } from '../broker.fixture.ts';
 import type { RunScope, Scope } from './scope.ts';
 
-const bot = 'agents/bot' as KeyName;
-const other = 'agents/other' as KeyName;
+const bot = keyName('agents', 'bot');
+const other = keyName('agents', 'other');
 const startMs = Date.UTC(2026, 10, 21, 12);
 const hourMs = 3_600_000;
 
@@ -95,8 +97,8 @@ test(
     assert.deepEqual(names(seen.last()), ['agents/bot', 'agents/bot.helper']);
     const door = follow(bench.broker.session({ kind: 'gateway', instance: 'gate-1' }));
     assert.deepEqual(names(door.last()), ['agents/door']);
-    assert.deepEqual(names(follow(bench.broker.session(sidecar('pod-2', { key: 'agents/door' as KeyName }))).last()), []);
-    assert.deepEqual(follow(bench.broker.session(sidecar('pod-3', { key: 'agents/nobody' as KeyName }))).last().credentials, []);
+    assert.deepEqual(names(follow(bench.broker.session(sidecar('pod-2', { key: keyName('agents', 'door') }))).last()), []);
+    assert.deepEqual(follow(bench.broker.session(sidecar('pod-3', { key: keyName('agents', 'nobody') }))).last().credentials, []);
   }),
 );
 

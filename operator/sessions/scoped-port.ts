@@ -1,6 +1,7 @@
-import type { StreamId } from '../../core/audit/types.ts';
-import type { ControlPort, Push, ShipAsk, ShipReply, Snapshot } from '../../core/protocol/control.ts';
-import type { KeyName } from '../../core/token.ts';
+import { type KeyName, keyOfStream, type StreamId } from '../../core/names.ts';
+import type { ControlPort } from '../../core/protocol/control.ts';
+import type { ShipReply, ShipRequest } from '../../core/protocol/evidence.ts';
+import type { Push, Snapshot } from '../../core/protocol/snapshot.ts';
 import type { Live, Registry } from '../keys/registry.ts';
 import type { Runs } from '../keys/runs.ts';
 import type { Tx } from '../store/types.ts';
@@ -14,7 +15,7 @@ export interface SessionDeps {
   /** The port that sees and does everything. */
   readonly whole: ControlPort;
   /** Ships once every stream among the entries has passed `check`, which throws. */
-  ship(ask: ShipAsk, check: (stream: StreamId) => void): Promise<ShipReply>;
+  ship(ask: ShipRequest, check: (stream: StreamId) => void): Promise<ShipReply>;
   readonly registry: Registry;
   readonly runs: Pick<Runs, 'awaits'>;
   /** True where this proxy has a stream of that key, though the key may be gone. */
@@ -63,7 +64,7 @@ export function scopedPort(scope: Exclude<Scope, { kind: 'standalone' }>, deps: 
     ship: (ask) => deps.ship(ask, demandStream),
     async grant(ask) {
       demandStream(ask.stream);
-      demand(ask.stream.slice(0, ask.stream.lastIndexOf('@')) as KeyName);
+      demand(keyOfStream(ask.stream));
       return whole.grant(ask);
     },
     async account(key) {

@@ -1,9 +1,10 @@
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
 import { type Channel, socketChannel } from '../../core/protocol/channel.ts';
-import type { ControlPort, Push } from '../../core/protocol/control.ts';
+import type { ControlPort } from '../../core/protocol/control.ts';
 import { readCall } from '../../core/protocol/messages.ts';
 import { closeCodes, type HelloReply, type SessionTimings } from '../../core/protocol/session.ts';
+import type { Push } from '../../core/protocol/snapshot.ts';
 import { type AttestedScope, type Attestor, isRefused, type Refused } from './attest.ts';
 import { serveControl } from './port.ts';
 import { createRenewal } from './renewal.ts';

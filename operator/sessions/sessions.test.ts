@@ -6,9 +6,10 @@ import { before, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { WebSocket } from 'ws';
-import { type ControlPort, ControlUnavailable, type Push, type Snapshot } from '../../core/protocol/control.ts';
+import { keyName } from '../../core/names.ts';
+import { type ControlPort, ControlUnavailable } from '../../core/protocol/control.ts';
 import { helloText } from '../../core/protocol/session.ts';
-import type { KeyName } from '../../core/token.ts';
+import type { Push, Snapshot } from '../../core/protocol/snapshot.ts';
 import { connectOperator, type OperatorOptions, type Session } from '../../proxy/link/session.ts';
 import type { AttestedScope, Attestor, Refused } from './attest.ts';
 import {
@@ -30,7 +31,7 @@ before(async () => {
   certificates = await makeCertificates();
 });
 
-const bot = 'agents/bot' as KeyName;
+const bot = keyName('agents', 'bot');
 const gone: Refused = { refusal: 'pod_gone', retry: false, message: 'Pod agents/agent-1 is deleted' };
 const drifted: Refused = { refusal: 'pod_drifted', retry: false, message: 'Pod agents/agent-1 is not as it was injected: /spec/hostPID' };
 const unready: Refused = { refusal: 'pod_unready', retry: true, message: 'the kubelet has not reported which image runs' };
@@ -185,7 +186,7 @@ test('a gateway counts for each key that gateways serve, next to the sidecars of
   for (const instance of ['gateway-1', 'gateway-2']) outcomes.set(instance, { kind: 'gateway', instance });
   const proxies = ['token-1', 'gateway-1', 'gateway-2'].map((token) => connect({ readToken: async () => token }));
   await Promise.all(proxies.map(({ instance }) => instance));
-  const other = 'agents/other' as KeyName;
+  const other = keyName('agents', 'other');
   assert.deepEqual(
     [...sessions.activeByKey([bot, other])],
     [
@@ -299,7 +300,7 @@ test('a Pod that changed in nothing that matters keeps its session; one whose ke
   assert.deepEqual(log, ['opened pod-1']);
   outcomes.set('token-1', sidecar('pod-1', 'agents/other'));
   sessions.podChanged(changed);
-  await until('it serves the other key', () => sessions.activeByKey([]).has('agents/other' as KeyName));
+  await until('it serves the other key', () => sessions.activeByKey([]).has(keyName('agents', 'other')));
   assert.deepEqual(log, ['opened pod-1', 'closed renew', 'opened pod-1']);
 });
 

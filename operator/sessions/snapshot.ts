@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
-import type { ServedKey, Snapshot } from '../../core/protocol/control.ts';
-import type { KeyName } from '../../core/token.ts';
+import type { KeyName } from '../../core/names.ts';
+import type { ServedKey, Snapshot } from '../../core/protocol/snapshot.ts';
 import type { Live } from '../keys/registry.ts';
 import { runKey } from '../keys/run-name.ts';
 import type { Tokens } from '../keys/tokens.ts';

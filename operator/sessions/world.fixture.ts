@@ -1,3 +1,4 @@
+import type { KeyName } from '../../core/names.ts';
 import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import { once } from 'node:events';
@@ -5,7 +6,6 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import * as x509 from '@peculiar/x509';
 import { type Logger, pino } from 'pino';
-import type { KeyName } from '../../core/token.ts';
 import type { AttestedScope, Attestor, Refused } from './attest.ts';
 import type { ControlHost } from './session.ts';
 import { type Drift, type Sessions, type SessionsOptions, serveSessions } from './sessions.ts';

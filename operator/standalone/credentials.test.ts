@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PlainSecret, PoolName, ProviderPool } from '../../core/manifest/types.ts';
+import type { PlainSecret, ProviderPool } from '../../core/manifest/types.ts';
+import { poolName } from '../../core/names.ts';
 import { findCredentials, secretVariable } from './credentials.ts';
 
 const origin = { file: 'pool.yaml', line: 3 };
 const pool: ProviderPool = {
   kind: 'ProviderPool',
-  name: 'platform/openai' as PoolName,
+  name: poolName('platform', 'openai'),
   origin,
   provider: 'OpenAI',
   keys: [{ name: 'a', secretRef: { name: 'open-ai', key: 'proj.a' }, quotaScope: 'a' }],

@@ -1,6 +1,7 @@
 import type { Problem } from '../../core/errors.ts';
 import type { Manifests, PoolKey, ProviderPool } from '../../core/manifest/types.ts';
-import type { Snapshot } from '../../core/protocol/control.ts';
+import { namespaceOf } from '../../core/names.ts';
+import type { Snapshot } from '../../core/protocol/snapshot.ts';
 
 type Credential = Snapshot['credentials'][number];
 
@@ -21,7 +22,7 @@ export function findCredentials(
   const credentials: Credential[] = [];
   const problems: Problem[] = [];
   for (const pool of manifests.pools) {
-    const namespace = pool.name.slice(0, pool.name.indexOf('/'));
+    const namespace = namespaceOf(pool.name);
     for (const [index, key] of pool.keys.entries()) {
       const variable = secretVariable(key.secretRef.name, key.secretRef.key);
       const given = secrets.get(`${namespace}/${key.secretRef.name}`)?.[key.secretRef.key] ?? environment[variable];

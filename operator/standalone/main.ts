@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parentPort, workerData } from 'node:worker_threads';
 import { type Logger, pino } from 'pino';
 import { formatProblem } from '../../core/errors.ts';
+import { partsOf } from '../../core/names.ts';
 import { portChannel } from '../../core/protocol/channel.ts';
 import { createAdminApi } from '../api/app.ts';
 import { type AdminServer, listenAdmin } from '../api/server.ts';
@@ -96,11 +97,7 @@ async function startAdmin({ adminListen, dataDir }: OperatorOptions, { desk }: B
 }
 
 function issuedKeys(broker: Broker): readonly IssuedKey[] {
-  return [...broker.tokens()].map(([name, key]) => ({
-    namespace: name.slice(0, name.indexOf('/')),
-    name: name.slice(name.indexOf('/') + 1),
-    key,
-  }));
+  return [...broker.tokens()].map(([name, key]) => ({ ...partsOf(name), key }));
 }
 
 const parent = parentPort;

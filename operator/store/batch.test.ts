@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { KeyName } from '../../core/token.ts';
+import type { KeyName } from '../../core/names.ts';
 import { createBatch } from './batch.ts';
 import { openSqliteStore } from './sqlite.ts';
 import type { Store } from './types.ts';

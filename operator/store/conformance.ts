@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import type { StreamId } from '../../core/audit/types.ts';
-import { keyName, type TokenId } from '../../core/token.ts';
+import { keyName, streamId, type TokenId } from '../../core/names.ts';
 import type { ClockJump } from './clock.ts';
 import type { EntryRow, EpochRow, GrantRow, Store } from './types.ts';
 
@@ -14,7 +13,7 @@ export type OpenStore = (
 
 const key = keyName('agents', 'bot');
 const other = keyName('agents', 'other');
-const stream = 'agents/bot@pod-1' as StreamId;
+const stream = streamId(keyName('agents', 'bot'), 'pod-1');
 const start = Date.UTC(2026, 10, 21);
 
 /** What every store has to do, whatever it is made of. */

@@ -1,5 +1,5 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
-import type { KeyName, TokenId } from '../../core/token.ts';
+import type { KeyName, TokenId } from '../../core/names.ts';
 import type { ChildRow, KeyRows, TokenRow } from './types.ts';
 
 interface TokenColumns {

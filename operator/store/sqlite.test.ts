@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
-import { keyName } from '../../core/token.ts';
+import { keyName } from '../../core/names.ts';
 import { storeConformance } from './conformance.ts';
 import { openSqliteStore } from './sqlite.ts';
 

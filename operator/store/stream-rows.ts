@@ -1,6 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { StreamId } from '../../core/audit/types.ts';
-import type { KeyName } from '../../core/token.ts';
+import type { KeyName, StreamId } from '../../core/names.ts';
 import type { EntryRow, EpochRow, StreamRows, UnsettledEpoch } from './types.ts';
 
 interface EpochColumns {

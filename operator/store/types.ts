@@ -1,5 +1,4 @@
-import type { StreamId } from '../../core/audit/types.ts';
-import type { KeyName, TokenId } from '../../core/token.ts';
+import type { KeyName, StreamId, TokenId } from '../../core/names.ts';
 
 /**
  * The operator's one durable state. `transaction` is serialisable and durable when it returns: what it wrote survives

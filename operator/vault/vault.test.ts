@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import type { PoolName } from '../../core/manifest/types.ts';
+import { type PoolName, poolName } from '../../core/names.ts';
 import type { RootRing } from './ring.ts';
 import { isUpToDate, openPool, sealPool, vaultSecretName } from './vault.ts';
 
-const pool = 'keyforge-system/openai' as PoolName;
-const other = 'keyforge-system/anthropic' as PoolName;
+const pool = poolName('keyforge-system', 'openai');
+const other = poolName('keyforge-system', 'anthropic');
 const canary = 'sk-canary-7f3a9b2c';
 const credentials = [
   { name: 'proj-b', value: `${canary}-b` },
@@ -56,7 +56,7 @@ test('what an earlier release sealed still opens', () => {
     '_data-key': 'FRk9IDd7clwHBwcHBwcHBwcHBweOphrrjPBw8OgG+ExeyOJvuHzLnfsKOE10U9Zre+KOQWQoy/2RCXEgAcJC72SC2z8=',
     a: 'BwcHBwcHBwcHBwcHvfBnS2OVy/TOBrFKZVW4tU9kEal+tCE=',
   };
-  const opened = openPool('ns/pool' as PoolName, sealed, { current: Buffer.alloc(32, 1) });
+  const opened = openPool(poolName('ns', 'pool'), sealed, { current: Buffer.alloc(32, 1) });
   assert.deepEqual(opened, { kind: 'opened', credentials: [{ name: 'a', value: 'sk-test' }], sealedUnder: 'current' });
 });
 

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { PoolName } from '../../core/manifest/types.ts';
+import type { PoolName } from '../../core/names.ts';
 import { bind, deriveKey, open, type Random, seal } from './aead.ts';
 import { type RootRing, readItems, rootKeyId, type VaultProblem } from './ring.ts';
 

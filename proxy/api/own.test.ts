@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { isRefusal } from '../../core/errors.ts';
-import type { PoolName } from '../../core/manifest/types.ts';
-import type { AccountView, ChildSpec } from '../../core/protocol/control.ts';
-import type { KeyName } from '../../core/token.ts';
+import { keyName, poolName } from '../../core/names.ts';
+import type { ChildSpec } from '../../core/protocol/children.ts';
+import type { AccountView } from '../../core/protocol/money.ts';
 import { matchRoute } from '../dialect/routes.ts';
 import { bot, createWorld, openai, type Plan, poolDocument, price, type World } from '../line.fixture.ts';
 import { serve } from '../upstream/testbed.ts';
@@ -39,10 +39,10 @@ function code(value: Record<string, unknown>): unknown {
   return (value['error'] as Record<string, unknown>)['code'];
 }
 
-const child = { key: 'agents/bot-1' as KeyName, keyHint: 'vk_…abcd', capNanoUsd: '500000000', spentNanoUsd: '0' };
+const child = { key: keyName('agents', 'bot-1'), keyHint: 'vk_…abcd', capNanoUsd: '500000000', spentNanoUsd: '0' };
 
 test('models are those that this key may call, in the caller’s dialect, aliases first', async (t) => {
-  const claude = 'platform/claude' as PoolName;
+  const claude = poolName('platform', 'claude');
   const book = [
     { id: 'm', match: { equals: 'm' }, price: price() },
     { id: 'n', match: { equals: 'n' }, price: price() },
@@ -68,7 +68,13 @@ test('a key is told its limits, what is spent, held and left of each, and its ru
     ...{ key: bot, window: 'Day', windowStart: '2026-11-20T00:00:00Z', windowEnd: '2026-11-21T00:00:00Z', capNanoUsd: '5000000000' },
     ...{ spentNanoUsd: '1500000000', outstandingNanoUsd: '200000000', burnedNanoUsd: '500000000', requestsUsed: 7, requestsCap: 100 },
   };
-  const team = { ...account, key: 'platform/team-ml' as KeyName, capNanoUsd: '9000000000', spentNanoUsd: '7000000000', burnedNanoUsd: '0' };
+  const team = {
+    ...account,
+    key: keyName('platform', 'team-ml'),
+    capNanoUsd: '9000000000',
+    spentNanoUsd: '7000000000',
+    burnedNanoUsd: '0',
+  };
   const view: AccountView = { key: bot, accounts: [account, team] };
   const document = { perRequest: { usdNano: 500_000_000, outputTokens: 64 }, expiresAtMs: Date.UTC(2026, 11, 1) };
   const { ask } = await createOwn(t, { document, control: { account: () => Promise.resolve(view) } });

@@ -2,11 +2,12 @@ import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
 import { count, positiveDuration, positiveUsd } from '../../core/manifest/quantity.ts';
 import { formatPath, list, object, rootPlace, text } from '../../core/manifest/reader.ts';
 import { formatUsd } from '../../core/money.ts';
+import { childKeyName, keyName, namespaceOf, storedKey } from '../../core/names.ts';
 import { checkKey } from '../../core/policy/check.ts';
 import type { KeyDocument, PoolDocument } from '../../core/policy/documents.ts';
 import { listModels } from '../../core/policy/route.ts';
-import { type ChildSpec, type ChildView, ControlUnavailable } from '../../core/protocol/control.ts';
-import { type KeyName, keyName } from '../../core/token.ts';
+import type { ChildSpec, ChildView } from '../../core/protocol/children.ts';
+import { ControlUnavailable } from '../../core/protocol/control.ts';
 import type { Io, Line } from '../deps.ts';
 import { readBody } from '../dialect/json.ts';
 import type { OwnRoute } from '../dialect/routes.ts';
@@ -151,7 +152,7 @@ function childSpec(bytes: Buffer): ChildSpec | Refusal {
 /** `DELETE /keyforge/v1/keys/{name}`, by the name it was asked for with, its own name or `namespace/name`. */
 async function unmint(line: Line, document: KeyDocument, child: string): Promise<Answer | Refusal> {
   const { key } = document;
-  const names = child.includes('/') ? [child as KeyName] : [`${key}.${child}` as KeyName, keyName(key.slice(0, key.indexOf('/')), child)];
+  const names = child.includes('/') ? [storedKey(child)] : [childKeyName(key, child), keyName(namespaceOf(key), child)];
   for (const name of names) {
     if (await line.control.unmint(key, name)) return { status: 200, value: { deleted: name } };
   }

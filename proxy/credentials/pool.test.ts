@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { PoolName } from '../../core/manifest/types.ts';
+import { poolName } from '../../core/names.ts';
 import type { PoolDocument } from '../../core/policy/documents.ts';
 import type { Verdict } from '../provider/types.ts';
 import { type CredentialValue, createPools, type NoneLeft, type Picked, type Pools } from './pool.ts';
 
-const pool = 'platform/openai' as PoolName;
+const pool = poolName('platform', 'openai');
 const nothing: ReadonlySet<string> = new Set();
 
 function documentOf(keys: Readonly<Record<string, string>>): PoolDocument {

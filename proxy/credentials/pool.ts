@@ -1,4 +1,4 @@
-import type { PoolName } from '../../core/manifest/types.ts';
+import type { PoolName } from '../../core/names.ts';
 import type { PoolDocument } from '../../core/policy/documents.ts';
 import type { Verdict } from '../provider/types.ts';
 import { choose } from './affinity.ts';

@@ -1,9 +1,10 @@
 import { type Chain, createChain } from '../../core/audit/chain.ts';
 import { pooledRandom } from '../../core/audit/random-pool.ts';
-import type { CallBody, EpochOpenBody, EpochRecoveredBody, PaidFrom, ProxyBody, StreamId } from '../../core/audit/types.ts';
+import type { CallBody, EpochOpenBody, EpochRecoveredBody, PaidFrom, ProxyBody } from '../../core/audit/types.ts';
 import type { Reservation } from '../../core/budget/types.ts';
-import type { ControlPort, OpenReply } from '../../core/protocol/control.ts';
-import type { KeyName } from '../../core/token.ts';
+import { type KeyName, type StreamId, streamId } from '../../core/names.ts';
+import type { ControlPort } from '../../core/protocol/control.ts';
+import type { OpenReply } from '../../core/protocol/evidence.ts';
 import type { RecoveredStream } from './spool/epochs.ts';
 import { type Spool, SpoolUnavailable } from './spool/spool.ts';
 
@@ -54,7 +55,7 @@ const heartbeatAfterMs = 60_000;
 export function createRecorder(options: RecorderOptions): Recorder {
   const { key, instance, bootId, control, spool, clock } = options;
   const random = pooledRandom(options.random);
-  const stream = `${key}@${instance}` as StreamId;
+  const stream = streamId(key, instance);
   /** Calls with an open record and no entry. */
   const openCalls = new Set<string>();
   /** Entries of such calls that the spool could not take. */

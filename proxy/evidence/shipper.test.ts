@@ -3,14 +3,16 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import fc from 'fast-check';
 import type { Chain } from '../../core/audit/chain.ts';
-import type { Entry, StreamId } from '../../core/audit/types.ts';
-import { ControlUnavailable, type ShipAsk, type ShipReply } from '../../core/protocol/control.ts';
+import type { Entry } from '../../core/audit/types.ts';
+import { keyName, type StreamId, streamId } from '../../core/names.ts';
+import { ControlUnavailable } from '../../core/protocol/control.ts';
 import { decodeEntries } from '../../core/protocol/entry-wire.ts';
+import type { ShipReply, ShipRequest } from '../../core/protocol/evidence.ts';
 import { createShipper, type Shipper } from './shipper.ts';
 import { folder, newChain, open, silent, stream, write } from './spool/spool.fixture.ts';
 import type { Spool } from './spool/spool.ts';
 
-const other = 'agents/bat@i-1' as StreamId;
+const other = streamId(keyName('agents', 'bat'), 'i-1');
 
 interface Operator {
   /** What is stored, by stream and epoch. */
@@ -19,7 +21,7 @@ interface Operator {
   readonly asks: (readonly Entry[])[];
   /** Takes the place of the next answers, one each: the entries are stored all the same where it is called. */
   readonly faults: ((store: () => ShipReply) => Promise<ShipReply>)[];
-  ship(ask: ShipAsk): Promise<ShipReply>;
+  ship(ask: ShipRequest): Promise<ShipReply>;
 }
 
 /** Stores what continues a stream, and nothing twice. */

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { StreamId } from '../../core/audit/types.ts';
-import { type ControlPort, ControlUnavailable, type ShipReply } from '../../core/protocol/control.ts';
+import type { StreamId } from '../../core/names.ts';
+import { type ControlPort, ControlUnavailable } from '../../core/protocol/control.ts';
 import { encodeEntries } from '../../core/protocol/entry-wire.ts';
+import type { ShipReply } from '../../core/protocol/evidence.ts';
 import type { Spool, SpoolBatch } from './spool/spool.ts';
 
 export interface ShipperOptions {

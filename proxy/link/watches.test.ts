@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ControlPort, Push } from '../../core/protocol/control.ts';
+import type { ControlPort } from '../../core/protocol/control.ts';
+import type { Push } from '../../core/protocol/snapshot.ts';
 import { createWatches, type Watches } from './watches.ts';
 
 interface FakeConnection extends Pick<ControlPort, 'watch'> {

@@ -1,4 +1,5 @@
-import type { ControlPort, Push } from '../../core/protocol/control.ts';
+import type { ControlPort } from '../../core/protocol/control.ts';
+import type { Push } from '../../core/protocol/snapshot.ts';
 
 /** Watches that outlive the connections over which they are told. */
 export interface Watches {

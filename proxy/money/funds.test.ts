@@ -4,7 +4,8 @@ import { setImmediate as settled } from 'node:timers/promises';
 import type { ProxyBody } from '../../core/audit/types.ts';
 import type { Need, Reservation } from '../../core/budget/types.ts';
 import { isRefusal, type Refusal } from '../../core/errors.ts';
-import { ControlUnavailable, type Grant, type GrantAsk, type GrantDenial, type GrantReply } from '../../core/protocol/control.ts';
+import { ControlUnavailable } from '../../core/protocol/control.ts';
+import type { Grant, GrantDenial, GrantReply, GrantRequest } from '../../core/protocol/money.ts';
 import type { Recorder } from '../evidence/recorder.ts';
 import type { Shipper } from '../evidence/shipper.ts';
 import { bot, silent, stream } from '../evidence/spool/spool.fixture.ts';
@@ -54,7 +55,7 @@ function createStream(): Stream {
 interface World {
   readonly funds: Funds;
   readonly stream: Stream;
-  readonly asks: GrantAsk[];
+  readonly asks: GrantRequest[];
   readonly clock: { ms: number };
   readonly results: string[];
   /** Head up to which entries were shipped. */
@@ -67,8 +68,8 @@ interface Plan {
 }
 
 /** Funds in front of a ledger that answers the nth ask (from 0) as `ledger` says. */
-function createWorld(ledger: (ask: GrantAsk, n: number) => GrantReply | Promise<GrantReply>, plan: Plan = {}): World {
-  const asks: GrantAsk[] = [];
+function createWorld(ledger: (ask: GrantRequest, n: number) => GrantReply | Promise<GrantReply>, plan: Plan = {}): World {
+  const asks: GrantRequest[] = [];
   const results: string[] = [];
   const clock = { ms: 1_000_000 };
   const recorder = createStream();

@@ -1,11 +1,12 @@
 import type { Logger } from 'pino';
-import type { PaidFrom, ProxyBody, StreamId } from '../../core/audit/types.ts';
+import type { PaidFrom, ProxyBody } from '../../core/audit/types.ts';
 import type { Need, Reservation, Shortage } from '../../core/budget/types.ts';
 import { createWallet } from '../../core/budget/wallet.ts';
 import { type Refusal, refuse } from '../../core/errors.ts';
 import type { NanoUsd } from '../../core/money.ts';
-import type { ControlPort, GrantAsk, GrantDenial } from '../../core/protocol/control.ts';
-import type { KeyName } from '../../core/token.ts';
+import type { KeyName, StreamId } from '../../core/names.ts';
+import type { ControlPort } from '../../core/protocol/control.ts';
+import type { GrantDenial, GrantRequest } from '../../core/protocol/money.ts';
 import type { Recorder } from '../evidence/recorder.ts';
 import type { Shipper } from '../evidence/shipper.ts';
 import { SpoolUnavailable } from '../evidence/spool/spool.ts';
@@ -65,7 +66,7 @@ export function createFunds(deps: FundsDeps): Funds {
   const wallet = createWallet();
   const waiters = new Set<Waiter>();
   let asking: Promise<void> | null = null;
-  let unanswered: { readonly asked: Omit<GrantAsk, 'head'>; readonly shortage: Shortage } | null = null;
+  let unanswered: { readonly asked: Omit<GrantRequest, 'head'>; readonly shortage: Shortage } | null = null;
   let remainderNano: NanoUsd | undefined;
   /** The ledger's last word since calls began to wait, where that was a "no". */
   let denied: GrantDenial | null = null;

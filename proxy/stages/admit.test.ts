@@ -6,7 +6,7 @@ import type { KeyDocument } from '../../core/policy/documents.ts';
 import { upperBound } from '../../core/price/bound.ts';
 import type { Demand, Overhead } from '../../core/price/demand.ts';
 import type { ModelPrice } from '../../core/price/types.ts';
-import type { GrantDenial } from '../../core/protocol/control.ts';
+import type { GrantDenial } from '../../core/protocol/money.ts';
 import { anthropicCountTokens } from '../dialect/anthropic/messages.ts';
 import { openaiChat } from '../dialect/openai/chat.ts';
 import { openaiEmbeddings } from '../dialect/openai/embeddings.ts';

@@ -6,7 +6,7 @@ import type { Candidate } from '../../core/policy/route.ts';
 import { affordableOutput, upperBound } from '../../core/price/bound.ts';
 import { type Demand, type Overhead, withSearches } from '../../core/price/demand.ts';
 import type { ModelPrice } from '../../core/price/types.ts';
-import type { GrantDenial } from '../../core/protocol/control.ts';
+import type { GrantDenial } from '../../core/protocol/money.ts';
 import type { Dialect, Facts } from '../dialect/types.ts';
 import type { Funds } from '../money/funds.ts';
 

@@ -3,14 +3,14 @@ import { test } from 'node:test';
 import oracle from 'canonicalize';
 import { canonicalize } from '../../core/audit/canonical.ts';
 import type { CallBody } from '../../core/audit/types.ts';
-import type { KeyName, TokenId } from '../../core/token.ts';
+import { keyName, type TokenId } from '../../core/names.ts';
 import { keyDocument, openai, usage } from '../line.fixture.ts';
 import { type CallAsked, type CallEnded, callBody } from './audit.ts';
 
 const asked: CallAsked = {
   requestId: 'req_1',
   startedMs: Date.UTC(2026, 10, 20, 10, 0, 0),
-  document: keyDocument({ path: ['platform/org' as KeyName, 'platform/team-ml' as KeyName] }),
+  document: keyDocument({ path: [keyName('platform', 'org'), keyName('platform', 'team-ml')] }),
   tokenId: 'aa' as TokenId,
   endpoint: '/v1/chat/completions',
   dialect: 'openai.chat',

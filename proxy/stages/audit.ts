@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import type { Attempt, CallBody, EntryUsage, PaidFrom } from '../../core/audit/types.ts';
+import type { TokenId } from '../../core/names.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
-import type { TokenId } from '../../core/token.ts';
 import type { CallCode } from '../metrics.ts';
 import type { AttemptFact } from '../upstream/types.ts';
 import type { Settlement } from './settle.ts';

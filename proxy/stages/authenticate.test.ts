@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
 import { test } from 'node:test';
-import type { TokenId } from '../../core/token.ts';
-import { mintToken, tokenId } from '../../core/token.ts';
+import { type TokenId, tokenId } from '../../core/names.ts';
+import { mintToken } from '../../core/token.ts';
 import { bot, createPurse, keyDocument } from '../line.fixture.ts';
-import { createServedState, type ServedState } from '../link/served.ts';
+import { type ActiveKeys, createActiveKeys } from '../link/active-keys.ts';
 import { authenticate } from './authenticate.ts';
 
 const token = mintToken();
 const retired = mintToken();
 const nowMs = Date.UTC(2026, 10, 20);
 
-function createState(isStale: () => boolean = () => false): ServedState {
-  const state = createServedState({ openFunds: () => createPurse(0), now: () => nowMs, isStale });
+function createState(isStale: () => boolean = () => false): ActiveKeys {
+  const state = createActiveKeys({ openFunds: () => createPurse(0), now: () => nowMs, isStale });
   const serve = (...ids: readonly TokenId[]): void => {
     const tokens = ids.map((id) => ({ id, hint: '' }));
     state.apply({ kind: 'snapshot', revision: 1, keys: [{ document: keyDocument(), tokens }], pools: [], credentials: [] });

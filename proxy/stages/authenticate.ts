@@ -1,16 +1,17 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { type Refusal, refuse } from '../../core/errors.ts';
-import { isToken, type TokenId, tokenId } from '../../core/token.ts';
-import type { Served, ServedState } from '../link/served.ts';
+import { type TokenId, tokenId } from '../../core/names.ts';
+import { isToken } from '../../core/token.ts';
+import type { ActiveKey, ActiveKeys } from '../link/active-keys.ts';
 
 /** Who calls: the key's state in this proxy and the token that opened it. */
 export interface Caller {
-  readonly served: Served;
+  readonly served: ActiveKey;
   readonly tokenId: TokenId;
 }
 
 /** Finds the caller by the SHA-256 of its token. There is no default principal: no token, no caller; and nobody by a policy that may be out of date. */
-export function authenticate(state: ServedState, headers: IncomingHttpHeaders, nowMs: number): Caller | Refusal {
+export function authenticate(state: ActiveKeys, headers: IncomingHttpHeaders, nowMs: number): Caller | Refusal {
   const token = presentedToken(headers);
   if (token === null) {
     return refuse('invalid_key', 'No KeyForge key was sent: set the SDK’s API key to your vk_ token.');

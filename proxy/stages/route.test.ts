@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isRefusal } from '../../core/errors.ts';
-import type { PoolName } from '../../core/manifest/types.ts';
+import type { PoolName } from '../../core/names.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import { anthropicMessages } from '../dialect/anthropic/messages.ts';
 import { openaiChat } from '../dialect/openai/chat.ts';

@@ -1,5 +1,5 @@
 import { isRefusal, type Refusal } from '../../core/errors.ts';
-import type { PoolName } from '../../core/manifest/types.ts';
+import type { PoolName } from '../../core/names.ts';
 import type { KeyDocument, PoolDocument } from '../../core/policy/documents.ts';
 import { routeModel } from '../../core/policy/route.ts';
 import type { Dialect, Facts } from '../dialect/types.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import type { PoolName } from '../../core/manifest/types.ts';
+import { poolName } from '../../core/names.ts';
 import { readBody } from '../dialect/json.ts';
 import { openaiChat } from '../dialect/openai/chat.ts';
 import { SpoolUnavailable } from '../evidence/spool/spool.ts';
@@ -13,7 +13,7 @@ import { json, limited, serve } from '../upstream/testbed.ts';
 import type { Flight } from '../upstream/types.ts';
 import { type Reachable, type SendInput, type Sent, send } from './send.ts';
 
-const second = 'platform/second' as PoolName;
+const second = poolName('platform', 'second');
 
 interface Seen {
   readonly path: string;

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
-import type { PoolName } from '../../core/manifest/types.ts';
+import { poolName } from '../../core/names.ts';
 import type { PoolDocument } from '../../core/policy/documents.ts';
 import { createPools, type Pools } from '../credentials/pool.ts';
 import type { StreamMeter } from '../dialect/types.ts';
@@ -13,7 +13,7 @@ import { callUpstream } from './upstream.ts';
 /** Stands for real credentials: must be found in nothing that leaves the upstream stage. */
 export const canary = 'sk-canary-0123456789';
 
-const pool = 'platform/openai' as PoolName;
+const pool = poolName('platform', 'openai');
 
 export interface Testbed {
   readonly pools: Pools;

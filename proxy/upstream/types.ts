@@ -1,5 +1,5 @@
 import type { Refusal } from '../../core/errors.ts';
-import type { PoolName } from '../../core/manifest/types.ts';
+import type { PoolName } from '../../core/names.ts';
 import type { PoolDocument } from '../../core/policy/documents.ts';
 import type { StreamMeter } from '../dialect/types.ts';
 import type { Provider } from '../provider/types.ts';

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
-import type { KeyName } from '../../core/token.ts';
+import { keyName } from '../../core/names.ts';
 import { connectKube } from '../../operator/kube/client.ts';
 import { createElector } from '../../operator/kube/elector.ts';
 import { providerPools, secrets, virtualKeys } from '../../operator/kube/resources.ts';
@@ -109,7 +109,7 @@ test('a VirtualKey that is applied gets its Secret and its status', options, asy
   await cp.apply(keyObject('c-first', 'bot', { pools, limits: day }));
   await ready('c-first', 'bot', 'True Served');
   const made = await secret('c-first', 'bot');
-  assert.equal(itemOf(made, 'api-key'), operator.bench.broker.token('c-first/bot' as KeyName));
+  assert.equal(itemOf(made, 'api-key'), operator.bench.broker.token(keyName('c-first', 'bot')));
   assert.equal(made?.metadata.labels?.['app.kubernetes.io/managed-by'], 'keyforge');
   const { spent, remaining, window } = ((await key('c-first', 'bot'))?.['status'] ?? {}) as Readonly<Record<string, unknown>>;
   assert.deepEqual({ spent, remaining, window }, { spent: '0.00', remaining: '5.00', window: 'Day' });
@@ -152,7 +152,7 @@ test('a key that was deleted while no operator runs takes its Secret along', opt
     { bench: operator.bench },
   );
   await operator.controllers.adopted;
-  assert.equal(operator.bench.broker.token('c-down/bot' as KeyName), null);
+  assert.equal(operator.bench.broker.token(keyName('c-down', 'bot')), null);
 });
 
 test('a Secret that is not ours is left as it is, and taken over by nobody', options, async () => {
@@ -208,7 +208,7 @@ test('consent that is withdrawn takes the pool from the key', options, async () 
   await ready('c-consent', 'bot', 'True Served');
   await cp.apply(poolObject({ consumers: [] }, 'consenting'));
   await ready('c-consent', 'bot', 'False ConsentMissing');
-  assert.deepEqual(operator.bench.broker.live()?.documents.get('c-consent/bot' as KeyName)?.pools, []);
+  assert.deepEqual(operator.bench.broker.live()?.documents.get(keyName('c-consent', 'bot'))?.pools, []);
 });
 
 test('a new root key seals every vault Secret anew; a pool that is deleted leaves none', options, async () => {

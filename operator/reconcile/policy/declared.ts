@@ -1,7 +1,8 @@
 import { canonicalize } from '../../../core/audit/canonical.ts';
 import type { Problem } from '../../../core/errors.ts';
-import type { PoolName, ProviderPool, VirtualKey } from '../../../core/manifest/types.ts';
-import type { Snapshot } from '../../../core/protocol/control.ts';
+import type { ProviderPool, VirtualKey } from '../../../core/manifest/types.ts';
+import type { PoolName } from '../../../core/names.ts';
+import type { Snapshot } from '../../../core/protocol/snapshot.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { type Candidate, parked, type Step } from './fallback.ts';
 import { idOf, type KeyReading, type Reading } from './read.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Problem } from '../../../core/errors.ts';
 import type { VirtualKey } from '../../../core/manifest/types.ts';
-import type { KeyName } from '../../../core/token.ts';
+import { type KeyName, keyName } from '../../../core/names.ts';
 import { adoptAround, type Candidate, parked } from './fallback.ts';
 
 function key(name: string, labels: Record<string, string> = {}, parent?: string): VirtualKey {
@@ -65,7 +65,7 @@ test('without a good version it is parked, and so is all that descends from it',
 test('thousands of keys below one another are parked in one sweep', () => {
   const chain = Array.from({ length: 5_000 }, (_, index) => candidate(key(`a/k${index}`, {}, index === 0 ? undefined : `a/k${index - 1}`)));
   const steps = [
-    { serving: 'nothing', manifest: parked({ name: 'a/k0' as KeyName, origin: { file: 'VirtualKey a/k0', line: 1 } }) },
+    { serving: 'nothing', manifest: parked({ name: keyName('a', 'k0'), origin: { file: 'VirtualKey a/k0', line: 1 } }) },
   ] as const;
   const startMs = performance.now();
   const verdicts = adoptAround([{ id: 'VirtualKey a/k0', problems: [], steps }, ...chain.slice(1)], () => []);

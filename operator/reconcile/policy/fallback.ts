@@ -1,6 +1,6 @@
 import type { Problem } from '../../../core/errors.ts';
 import type { ProviderPool, VirtualKey, VirtualKeySpec } from '../../../core/manifest/types.ts';
-import type { KeyName } from '../../../core/token.ts';
+import type { KeyName } from '../../../core/names.ts';
 
 /** What is served of an object: its spec as it stands, the last spec that was good, or nothing. */
 export type Serving = 'declared' | 'lastGood' | 'nothing';

@@ -1,6 +1,6 @@
 import type { Problem } from '../../../core/errors.ts';
+import type { KeyName } from '../../../core/names.ts';
 import type { KeyDocument } from '../../../core/policy/documents.ts';
-import type { KeyName } from '../../../core/token.ts';
 import type { KeyListing } from '../../keys/desk.ts';
 import type { Policy } from '../../keys/policy.ts';
 

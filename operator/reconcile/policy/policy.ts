@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Problem } from '../../../core/errors.ts';
-import type { PoolName, ProviderPool, VirtualKey, VirtualKeySpec } from '../../../core/manifest/types.ts';
-import type { KeyName } from '../../../core/token.ts';
+import type { ProviderPool, VirtualKey, VirtualKeySpec } from '../../../core/manifest/types.ts';
+import type { KeyName, PoolName } from '../../../core/names.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import type { Caches } from './caches.ts';
 import { credentialsFor, type Good, isGone, keyCandidate, type Opened, poolCandidate } from './declared.ts';

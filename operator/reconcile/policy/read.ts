@@ -1,7 +1,7 @@
 import type { Problem } from '../../../core/errors.ts';
 import { parseManifests } from '../../../core/manifest/parse.ts';
-import type { Namespace, PoolName, ProviderPool, VirtualKey } from '../../../core/manifest/types.ts';
-import { type KeyName, keyName } from '../../../core/token.ts';
+import type { Namespace, ProviderPool, VirtualKey } from '../../../core/manifest/types.ts';
+import { type KeyName, keyName, type PoolName, poolName } from '../../../core/names.ts';
 import type { KubeObject } from '../../kube/types.ts';
 
 /** A manifest as an object of the API server holds it, or what is wrong with it. */
@@ -29,7 +29,7 @@ export function keyOf({ metadata }: KubeObject): KeyName {
 
 /** The name of a ProviderPool object. */
 export function poolOf({ metadata }: KubeObject): PoolName {
-  return `${metadata.namespace}/${metadata.name}` as PoolName;
+  return poolName(metadata.namespace ?? '', metadata.name);
 }
 
 /** Reads a VirtualKey. Of its metadata name and namespace alone: what else stands there is the API server's. */

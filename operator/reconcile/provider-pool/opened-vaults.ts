@@ -1,4 +1,4 @@
-import type { PoolName } from '../../../core/manifest/types.ts';
+import type { PoolName } from '../../../core/names.ts';
 import type { Reflector } from '../../kube/reflector.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import type { RootRing, VaultProblem } from '../../vault/ring.ts';

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { PoolName, ProviderPool } from '../../../core/manifest/types.ts';
+import type { ProviderPool } from '../../../core/manifest/types.ts';
+import { poolName } from '../../../core/names.ts';
 import { poolObject, secretObject } from '../bench.fixture.ts';
 import { readPool } from '../policy/read.ts';
 import { gatherCredentials, poolReady } from './state.ts';
@@ -47,6 +48,6 @@ test('without a last good value the state says what is wrong, and never the valu
     serving: 'nothing',
     problems: [{ where: '', message: 'none of its credentials is usable; its status says why' }],
   } as const;
-  const ready = poolReady({ pool: 'keyforge-system/openai' as PoolName, verdict, states: invalid.states, problem: null, refused: null });
+  const ready = poolReady({ pool: poolName('keyforge-system', 'openai'), verdict, states: invalid.states, problem: null, refused: null });
   assert.equal(ready.reason, 'CredentialInvalid');
 });

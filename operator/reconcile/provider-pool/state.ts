@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
-import type { PoolKey, PoolName, ProviderPool } from '../../../core/manifest/types.ts';
+import type { PoolKey, ProviderPool } from '../../../core/manifest/types.ts';
+import type { PoolName } from '../../../core/names.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { readItems, type VaultProblem } from '../../vault/ring.ts';
 import type { Credential } from '../../vault/vault.ts';

@@ -1,4 +1,4 @@
-import type { PoolName } from '../../../core/manifest/types.ts';
+import { type PoolName, partsOf } from '../../../core/names.ts';
 import type { Events } from '../../kube/events.ts';
 import { refusalOf, writeSecret } from '../../kube/refused-write.ts';
 import { secrets } from '../../kube/resources.ts';
@@ -47,7 +47,7 @@ export function createProviderPoolWork(deps: ProviderPoolDeps): (pool: PoolName)
   const { client, rootKeys } = deps;
 
   return async (pool) => {
-    const [namespace = '', name = ''] = pool.split('/');
+    const { namespace, name } = partsOf(pool);
     const object = deps.caches.pools.get({ namespace, name });
     if (object === undefined || isGone(object) || !deps.poolNamespaces.includes(namespace)) {
       await removeVault(pool);

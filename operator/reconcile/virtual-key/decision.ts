@@ -1,6 +1,7 @@
-import type { PoolName, VirtualKeySpec } from '../../../core/manifest/types.ts';
+import type { VirtualKeySpec } from '../../../core/manifest/types.ts';
+import type { KeyName, PoolName } from '../../../core/names.ts';
 import type { KeyDocument } from '../../../core/policy/documents.ts';
-import { type KeyName, tokenHint } from '../../../core/token.ts';
+import { tokenHint } from '../../../core/token.ts';
 import { agentPort } from '../../inject/names.ts';
 import { holds, ownershipOf, tokenSecret } from '../../keys/token-secret.ts';
 import type { KubeObject } from '../../kube/types.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { KeyName } from '../../../core/token.ts';
+import { keyName } from '../../../core/names.ts';
 import type { KeyListing } from '../../keys/desk.ts';
 import { createSpendBook } from './spend.ts';
 
@@ -16,17 +16,17 @@ const listing = (name: string, remainingUsd: string): KeyListing => ({
 test('a key that came after the last listing is not called uncapped', () => {
   const rows = [listing('old', '5.00')];
   const book = createSpendBook({ list: () => [...rows], activeProxies: () => new Map() }, 30_000, () => 1_000);
-  assert.equal(book.shown('agents/old' as KeyName).isCapped, true);
+  assert.equal(book.shown(keyName('agents', 'old')).isCapped, true);
   rows.push(listing('new', '5.00'));
   book.renew();
-  const { isCapped, spend } = book.shown('agents/new' as KeyName);
+  const { isCapped, spend } = book.shown(keyName('agents', 'new'));
   assert.deepEqual([isCapped, spend.remaining], [true, '5.00']);
 });
 
 test('what is spent changes what is shown once each refresh, a limit that is taken away does at once', () => {
   let rows = [listing('bot', '5.00')];
   let nowMs = 0;
-  const key = 'agents/bot' as KeyName;
+  const key = keyName('agents', 'bot');
   const book = createSpendBook({ list: () => rows, activeProxies: () => new Map() }, 30_000, () => nowMs);
   const remaining = () => book.shown(key).spend.remaining;
   assert.equal(remaining(), '5.00');

@@ -1,4 +1,4 @@
-import type { KeyName } from '../../../core/token.ts';
+import type { KeyName } from '../../../core/names.ts';
 import type { KeyListing } from '../../keys/desk.ts';
 import type { PolicyHost } from '../policy/host.ts';
 import { type End, endOf, type Spend, spendOf } from './status.ts';

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { VirtualKeySpec } from '../../../core/manifest/types.ts';
-import type { KeyName } from '../../../core/token.ts';
+import { keyName } from '../../../core/names.ts';
 import type { KeyListing, LimitListing } from '../../keys/desk.ts';
 import { keyObject } from '../bench.fixture.ts';
 import { readKey } from '../policy/read.ts';
 import { type KeyFacts, keyConditions, spendOf } from './status.ts';
 
-const bot = 'agents/bot' as KeyName;
-const team = 'agents/team' as KeyName;
+const bot = keyName('agents', 'bot');
+const team = keyName('agents', 'team');
 const specOf = (spec: object): VirtualKeySpec => readKey(keyObject('agents', 'bot', spec)).manifest?.spec as VirtualKeySpec;
 const plain = specOf({});
 

@@ -1,6 +1,6 @@
-import type { PoolName, VirtualKeySpec } from '../../../core/manifest/types.ts';
+import type { VirtualKeySpec } from '../../../core/manifest/types.ts';
+import type { KeyName, PoolName } from '../../../core/names.ts';
 import type { KeyDocument } from '../../../core/policy/documents.ts';
-import type { KeyName } from '../../../core/token.ts';
 import type { KeyListing } from '../../keys/desk.ts';
 import type { Condition } from '../../kube/conditions.ts';
 import type { Verdict } from '../policy/fallback.ts';

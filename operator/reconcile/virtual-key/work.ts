@@ -1,4 +1,4 @@
-import type { KeyName } from '../../../core/token.ts';
+import { type KeyName, partsOf } from '../../../core/names.ts';
 import { retirement, tokenIn } from '../../keys/token-secret.ts';
 import type { Events } from '../../kube/events.ts';
 import { refusalOf, writeSecret } from '../../kube/refused-write.ts';
@@ -47,7 +47,7 @@ export function createVirtualKeyWork(deps: VirtualKeyDeps): (key: KeyName) => Pr
   };
 
   async function gather(key: KeyName): Promise<Gathered | null> {
-    const [namespace = '', name = ''] = key.split('/');
+    const { namespace, name } = partsOf(key);
     const cached = deps.caches.keys.get({ namespace, name });
     if (cached === undefined || isGone(cached)) {
       handled.delete(key);

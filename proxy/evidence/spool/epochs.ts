@@ -1,6 +1,5 @@
-import type { StreamId } from '../../../core/audit/types.ts';
 import type { Reservation } from '../../../core/budget/types.ts';
-import type { KeyName } from '../../../core/token.ts';
+import { epochId, type KeyName, keyOfStream, type StreamId } from '../../../core/names.ts';
 import type { EntryRecord, OpenRecord } from './frame.ts';
 
 /** One file of the spool. Positions are bytes since the spool began: a record's is `base` + its offset. */
@@ -79,7 +78,7 @@ export function createEpochs(): Epochs {
   const latest = new Map<StreamId, SpooledEpoch>();
 
   function open(stream: StreamId, epoch: number): SpooledEpoch {
-    const id = epochId(stream, epoch);
+    const id = epochId({ stream, epoch });
     const known = epochs.get(id);
     if (known !== undefined) return known;
     const made: SpooledEpoch = {
@@ -136,11 +135,11 @@ export function createEpochs(): Epochs {
       for (const state of segment?.heads.keys() ?? latest.values()) state.whole = false;
     },
     acknowledge(stream, epoch, seq) {
-      const state = epochs.get(epochId(stream, epoch));
+      const state = epochs.get(epochId({ stream, epoch }));
       if (state !== undefined) state.acked = Math.max(state.acked, seq);
     },
     isOwed(stream, epoch, seq) {
-      const state = epochs.get(epochId(stream, epoch));
+      const state = epochs.get(epochId({ stream, epoch }));
       return state !== undefined && seq > state.acked && (state.lostFrom === null || seq < state.lostFrom);
     },
     isSettled(segment) {
@@ -167,10 +166,6 @@ export function createEpochs(): Epochs {
   };
 }
 
-function epochId(stream: StreamId, epoch: number): string {
-  return `${stream} ${epoch}`;
-}
-
 function endCall(state: SpooledEpoch, requestId: string): void {
   for (const segment of state.openCalls.get(requestId)?.segments ?? []) segment.openCalls -= 1;
   state.openCalls.delete(requestId);
@@ -178,6 +173,6 @@ function endCall(state: SpooledEpoch, requestId: string): void {
 
 function recover(state: SpooledEpoch): RecoveredStream {
   const openCalls = [...state.openCalls].map(([requestId, { reservations }]) => ({ requestId, reservations }));
-  const key = state.stream.slice(0, state.stream.indexOf('@')) as KeyName;
+  const key = keyOfStream(state.stream);
   return { stream: state.stream, key, epoch: state.epoch, lastSeq: state.head, whole: state.whole, openCalls };
 }

@@ -3,7 +3,7 @@ import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { StreamId } from '../../../core/audit/types.ts';
+import { keyName, type StreamId, streamId } from '../../../core/names.ts';
 import { createFrameEncoder, mostFrameBytes, type PlacedRecord, readFrames, type SpoolRecord } from './frame.ts';
 import { folder } from './spool.fixture.ts';
 
@@ -13,7 +13,7 @@ const records: fc.Arbitrary<SpoolRecord> = fc.oneof(
   texts.map((bootId) => ({ kind: 'header' as const, bootId })),
   fc.record({ requestId: texts, epoch: fc.nat(), nano: fc.nat() }).map(({ requestId, epoch, nano }) => ({
     kind: 'open' as const,
-    stream: 'a/b@c' as StreamId,
+    stream: streamId(keyName('a', 'b'), 'c'),
     epoch,
     requestId,
     reservation: { parts: [{ grant: 'g', nano }], amountNano: nano },

@@ -1,8 +1,9 @@
 import { readSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { macBytes, saltBytes } from '../../../core/audit/entry.ts';
-import type { Entry, StreamId } from '../../../core/audit/types.ts';
+import type { Entry } from '../../../core/audit/types.ts';
 import type { Reservation } from '../../../core/budget/types.ts';
+import { type StreamId, storedStream } from '../../../core/names.ts';
 
 /** First record of each segment. */
 export interface HeaderRecord {
@@ -134,7 +135,7 @@ function decode(payload: Buffer): SpoolRecord | null {
   const callAt = entryHeadBytes + payload.readUInt16LE(lengthsAt);
   const bodyAt = callAt + payload.readUInt16LE(lengthsAt + 2);
   const entry: Entry = {
-    stream: payload.toString('utf8', entryHeadBytes, callAt) as StreamId,
+    stream: storedStream(payload.toString('utf8', entryHeadBytes, callAt)),
     epoch: payload.readUIntLE(1, 6),
     seq: payload.readUIntLE(7, 6),
     previousMac: payload.subarray(13, macAt),

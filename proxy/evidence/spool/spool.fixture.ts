@@ -5,14 +5,14 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import { type Chain, createChain } from '../../../core/audit/chain.ts';
-import type { Entry, HeartbeatBody, StreamId } from '../../../core/audit/types.ts';
+import type { Entry, HeartbeatBody } from '../../../core/audit/types.ts';
 import type { Reservation } from '../../../core/budget/types.ts';
-import type { KeyName } from '../../../core/token.ts';
+import { type KeyName, keyName, type StreamId, streamId } from '../../../core/names.ts';
 import { openSpool, type Spool, type SpoolOptions } from './spool.ts';
 
 export const silent: pino.Logger = pino({ level: 'silent' });
-export const bot: KeyName = 'agents/bot' as KeyName;
-export const stream: StreamId = 'agents/bot@i-1' as StreamId;
+export const bot: KeyName = keyName('agents', 'bot');
+export const stream: StreamId = streamId(keyName('agents', 'bot'), 'i-1');
 
 /** A folder that is gone after the test. */
 export function folder(t: TestContext): string {

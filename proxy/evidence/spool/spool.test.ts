@@ -3,12 +3,12 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, truncateSync, w
 import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { StreamId } from '../../../core/audit/types.ts';
+import { keyName, streamId } from '../../../core/names.ts';
 import { readSpooledEntries } from './recovery.ts';
 import { folder, names, newChain, open, owed, reservation, stream, write } from './spool.fixture.ts';
 import { SpoolUnavailable } from './spool.ts';
 
-const other = 'agents/bat@i-1' as StreamId;
+const other = streamId(keyName('agents', 'bat'), 'i-1');
 
 function segmentsIn(dir: string): string[] {
   return readdirSync(dir)

@@ -1,7 +1,8 @@
 import { closeSync, ftruncateSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import type { Entry, StreamId } from '../../../core/audit/types.ts';
+import type { Entry } from '../../../core/audit/types.ts';
+import type { StreamId } from '../../../core/names.ts';
 import { createEpochs, type RecoveredStream, type Segment } from './epochs.ts';
 import { createFrameEncoder, type EntryRecord, type OpenRecord, readFrames, type SpoolRecord } from './frame.ts';
 import { lockFile } from './lock.ts';

@@ -1,9 +1,8 @@
 import { type Refusal, refuse } from '../../core/errors.ts';
-import type { PoolName } from '../../core/manifest/types.ts';
+import type { KeyName, PoolName, TokenId } from '../../core/names.ts';
 import { checkKey } from '../../core/policy/check.ts';
 import type { KeyDocument, PoolDocument } from '../../core/policy/documents.ts';
-import type { Snapshot } from '../../core/protocol/control.ts';
-import type { KeyName, TokenId } from '../../core/token.ts';
+import type { Snapshot } from '../../core/protocol/snapshot.ts';
 import type { Funds } from '../money/funds.ts';
 
 /** One call in flight, as revocation sees it. */
@@ -16,7 +15,7 @@ export interface InFlight {
 }
 
 /** One key as this proxy serves it. `document` is replaced whole by each snapshot; the rest lives as long as the key. */
-export interface Served {
+export interface ActiveKey {
   readonly key: KeyName;
   document: KeyDocument;
   readonly funds: Funds;
@@ -24,16 +23,16 @@ export interface Served {
 }
 
 /** What the proxy serves now: the last snapshot, indexed. */
-export interface ServedState {
+export interface ActiveKeys {
   /** `gone` for a token that worked earlier in this process's life. */
-  byToken(id: TokenId, nowMs: number): Served | 'gone' | null;
+  byToken(id: TokenId, nowMs: number): ActiveKey | 'gone' | null;
   readonly pools: ReadonlyMap<PoolName, PoolDocument>;
   /** 0 until the first snapshot. */
   readonly revision: number;
   /** True where nothing was heard of the operator for so long that what is served may no longer be so. Recovers by itself. */
   isStale(): boolean;
-  byKey(key: KeyName): Served | undefined;
-  all(): Iterable<Served>;
+  byKey(key: KeyName): ActiveKey | undefined;
+  all(): Iterable<ActiveKey>;
   apply(snapshot: Snapshot): void;
   /** Has what an earlier process left open of a key's stream settled, though nobody may ever call with that key again. */
   reclaim(key: KeyName): void;
@@ -44,7 +43,7 @@ export interface ServedState {
 }
 
 interface TokenEntry {
-  readonly served: Served;
+  readonly served: ActiveKey;
   readonly validUntilMs: number;
 }
 
@@ -60,11 +59,11 @@ export interface ServedDeps {
 }
 
 /** An empty state. */
-export function createServedState(deps: ServedDeps): ServedState {
-  const keys = new Map<KeyName, Served>();
+export function createActiveKeys(deps: ServedDeps): ActiveKeys {
+  const keys = new Map<KeyName, ActiveKey>();
   const expiries = new Map<KeyName, NodeJS.Timeout>();
   /** Deleted, with calls that are still to be recorded. */
-  const leaving = new Map<KeyName, Served>();
+  const leaving = new Map<KeyName, ActiveKey>();
   /** Streams that end. */
   const closing = new Map<KeyName, Promise<void>>();
   const gone = new Set<TokenId>();
@@ -73,7 +72,7 @@ export function createServedState(deps: ServedDeps): ServedState {
   let revision = 0;
 
   /** The stream stays open until its last call is recorded; a key that is declared anew before that goes on with it. */
-  function retire(served: Served): void {
+  function retire(served: ActiveKey): void {
     const { key, funds } = served;
     keys.delete(key);
     leaving.set(key, served);
@@ -98,14 +97,14 @@ export function createServedState(deps: ServedDeps): ServedState {
     return deps.openFunds(key, closing.get(key) ?? Promise.resolve());
   }
 
-  function enter(document: KeyDocument): Served {
+  function enter(document: KeyDocument): ActiveKey {
     const { key } = document;
     const back = leaving.get(key);
     leaving.delete(key);
     return back === undefined ? { key, document, funds: openFunds(key), inFlight: new Set() } : Object.assign(back, { document });
   }
 
-  function watchExpiry(served: Served): void {
+  function watchExpiry(served: ActiveKey): void {
     clearTimeout(expiries.get(served.key));
     expiries.delete(served.key);
     const { expiresAtMs } = served.document;
@@ -186,12 +185,12 @@ export function createServedState(deps: ServedDeps): ServedState {
 }
 
 /** Resolves when the calls that are in flight now are recorded. */
-async function finished(served: Served): Promise<void> {
+async function finished(served: ActiveKey): Promise<void> {
   await Promise.all([...served.inFlight].map((call) => call.finished));
 }
 
 /** Ends the calls for which `reason` gives one. */
-function endCalls(served: Served, reason: (call: InFlight) => Refusal | null): void {
+function endCalls(served: ActiveKey, reason: (call: InFlight) => Refusal | null): void {
   for (const call of [...served.inFlight]) {
     const refusal = reason(call);
     if (refusal !== null) call.end(refusal);
@@ -199,7 +198,7 @@ function endCalls(served: Served, reason: (call: InFlight) => Refusal | null): v
 }
 
 /** Ends all calls of a key that may not call any more; true where that was so. */
-function endRefusedCalls(served: Served, nowMs: number): boolean {
+function endRefusedCalls(served: ActiveKey, nowMs: number): boolean {
   const refusal = checkKey(served.document, nowMs);
   if (refusal === null) return false;
   endCalls(served, () => refusal);

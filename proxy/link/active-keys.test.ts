@@ -2,18 +2,18 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as settled } from 'node:timers/promises';
 import type { Refusal } from '../../core/errors.ts';
+import { keyName, type TokenId } from '../../core/names.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
-import type { ServedKey, Snapshot } from '../../core/protocol/control.ts';
-import type { KeyName, TokenId } from '../../core/token.ts';
+import type { ServedKey, Snapshot } from '../../core/protocol/snapshot.ts';
 import { bot, createPurse, keyDocument, openai, poolDocument } from '../line.fixture.ts';
-import { createServedState, type InFlight, type Served, type ServedState } from './served.ts';
+import { type ActiveKey, type ActiveKeys, createActiveKeys, type InFlight } from './active-keys.ts';
 
-const other = 'agents/other' as KeyName;
+const other = keyName('agents', 'other');
 const [first, second] = ['t-1' as TokenId, 't-2' as TokenId];
 const startMs = Date.UTC(2026, 10, 20);
 
 interface World {
-  readonly state: ServedState;
+  readonly state: ActiveKeys;
   readonly clock: { ms: number };
   /** `open`, `recall` and `close` of each key's funds, in order. */
   readonly log: string[];
@@ -24,7 +24,7 @@ function createWorld(): World {
   const clock = { ms: startMs };
   const log: string[] = [];
   let revision = 0;
-  const state = createServedState({
+  const state = createActiveKeys({
     now: () => clock.ms,
     openFunds(key, free) {
       const name = key.slice(key.indexOf('/') + 1);
@@ -76,7 +76,7 @@ function fly(world: World, tokenId = first, of = bot): FakeCall {
   return call;
 }
 
-function servedOf(world: World, of = bot): Served {
+function servedOf(world: World, of = bot): ActiveKey {
   const served = world.state.byKey(of);
   assert.ok(served !== undefined);
   return served;

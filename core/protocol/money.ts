@@ -1,0 +1,69 @@
+import type { Shortage } from '../budget/types.ts';
+import type { RefusalCode } from '../errors.ts';
+import type { NanoUsd } from '../money.ts';
+import type { KeyName, StreamId } from '../names.ts';
+
+/** Asks for money and requests for one stream. Granted only when the ledger holds the stream up to `head`. */
+export interface GrantRequest extends Omit<Shortage, 'kind'> {
+  readonly stream: StreamId;
+  readonly epoch: number;
+  /** Seq of the last entry the proxy wrote; -1 where none. */
+  readonly head: number;
+  /** Idempotency key: the same ask sent twice gives the same grant. */
+  readonly askId: string;
+}
+
+export interface Grant {
+  readonly id: string;
+  readonly key: KeyName;
+  readonly amountNano: NanoUsd;
+  /** Requests it may admit; absent: not limited. */
+  readonly requests?: number;
+  /** Tokens of the per-minute rate; absent: not limited. */
+  readonly tokens?: number;
+  /** Admits calls from now + this many milliseconds of the holder's monotonic clock, counted from when it sent the ask… */
+  readonly validAfterMs: number;
+  /** …until now + this many: the earliest window end on the path. Absent: no end. */
+  readonly validForMs?: number;
+  /** Left in the tightest window of the path after this grant, for the remaining header; absent: uncapped. */
+  readonly remainderNano?: NanoUsd;
+}
+
+/** A "no" of the ledger with what the caller needs to know. */
+export interface GrantDenial {
+  readonly code: Extract<
+    RefusalCode,
+    | 'budget_exhausted'
+    | 'quota_exhausted'
+    | 'budget_reserved'
+    | 'rate_limited'
+    | 'request_too_expensive'
+    | 'grant_unavailable'
+    | 'key_revoked'
+  >;
+  /** The account that refused, e.g. `agents/bot Day`. */
+  readonly limitedBy: string;
+  readonly message: string;
+  readonly retryAfterSeconds?: number;
+  /** What could still be reserved now. */
+  readonly availableNano: NanoUsd;
+}
+
+export type GrantReply = { readonly grant: Grant } | { readonly denial: GrantDenial };
+
+/** Where a key stands, for `GET /keyforge/v1/self`. */
+export interface AccountView {
+  readonly key: KeyName;
+  readonly accounts: readonly {
+    readonly key: KeyName;
+    readonly window: string;
+    readonly windowStart: string;
+    readonly windowEnd?: string;
+    readonly capNanoUsd?: string;
+    readonly spentNanoUsd: string;
+    readonly outstandingNanoUsd: string;
+    readonly burnedNanoUsd: string;
+    readonly requestsUsed: number;
+    readonly requestsCap?: number;
+  }[];
+}
