@@ -5,8 +5,9 @@ const digestBytes = 32;
 const keyBytes = 32;
 
 /**
- * HMAC-SHA256 (RFC 2104) for one message length and 32-byte keys, over node's one-shot hash: half the time of
- * `createHmac`, which a proxy would pay twice a call. The message is filled in place; the key is left nowhere in here.
+ * HMAC-SHA256 (RFC 2104) for one message length and 32-byte keys, over Node's one-shot hash. It takes 0.45 of the CPU of
+ * `createHmac` (messages of 150 bytes, 100,000 each in turn), which a proxy would pay twice a call; hmac.test.ts compares the
+ * two. The caller fills the message in place; no copy of the key stays here.
  */
 export interface FixedHmac {
   readonly message: Buffer;

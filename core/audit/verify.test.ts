@@ -1,26 +1,27 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { keyName, type StreamId, streamId } from '../names.ts';
+import { type EpochId, type EpochRef, epochId, keyName, type StreamId, streamId } from '../names.ts';
 import { createChain } from './chain.ts';
 import { commit, createSealer, deriveEpochKey, ratchet } from './entry.ts';
 import { type Finding, formatFinding } from './finding.ts';
 import type { Entry, HeartbeatBody } from './types.ts';
-import { createVerifier, type EpochHead } from './verify.ts';
+import { Verifier } from './verify.ts';
+import type { EpochHead } from './verify-epoch.ts';
 
 const root = randomBytes(32);
 const stream = streamId(keyName('agents', 'bot'), 'i-1');
 const other = streamId(keyName('agents', 'bat'), 'i-1');
-const nonces = new Map<string, string>();
+const nonces = new Map<EpochId, string>();
 const length = 6;
 
-function nonceOf(of: StreamId, epoch: number): string | null {
-  return nonces.get(`${of} ${epoch}`) ?? null;
+function nonceOf({ stream: of, epoch }: EpochRef): string | null {
+  return nonces.get(epochId({ stream: of, epoch })) ?? null;
 }
 
 function write(of: StreamId, epoch: number, count: number): Entry[] {
-  const nonce = nonceOf(of, epoch) ?? randomBytes(16).toString('hex');
-  nonces.set(`${of} ${epoch}`, nonce);
+  const nonce = nonceOf({ stream: of, epoch }) ?? randomBytes(16).toString('hex');
+  nonces.set(epochId({ stream: of, epoch }), nonce);
   const chain = createChain({ stream: of, epoch, key: deriveEpochKey(root, nonce, of, epoch) });
   return Array.from({ length: count }, (_, i) => {
     const body: HeartbeatBody = { v: 1, type: 'heartbeat', time: new Date(i * 1000).toISOString(), key: keyName('agents', 'bot') };
@@ -35,7 +36,7 @@ function headOf(entries: readonly Entry[]): EpochHead {
 }
 
 function check(entries: readonly Entry[], heads: readonly EpochHead[]): readonly Finding[] {
-  const verifier = createVerifier(root, nonceOf);
+  const verifier = new Verifier(root, nonceOf);
   for (const entry of entries) verifier.add(entry);
   for (const head of heads) verifier.compareHead(head);
   return verifier.findings();
@@ -74,7 +75,7 @@ function expectOnly(findings: readonly Finding[], kind: Finding['kind'], from: n
 }
 
 test('an intact store has no findings, and every entry counts as verified', () => {
-  const verifier = createVerifier(root, nonceOf);
+  const verifier = new Verifier(root, nonceOf);
   for (const entry of mixed(second)) assert.equal(verifier.add(entry), true);
   for (const head of heads) verifier.compareHead(head);
   assert.deepEqual(verifier.findings(), []);
@@ -138,7 +139,7 @@ test('an inserted entry is named: a repetition, a stranger between, one more at 
 
 test('a fork made with the stolen key of one moment is named where it leaves the chain', () => {
   for (let i = 1; i < length; i += 1) {
-    let key = deriveEpochKey(root, nonceOf(stream, 2) ?? '', stream, 2);
+    let key = deriveEpochKey(root, nonceOf({ stream: stream, epoch: 2 }) ?? '', stream, 2);
     for (let seq = 0; seq < i; seq += 1) key = ratchet(key);
     const fork = { ...at(second, i), previousMac: randomBytes(32) };
     const mac = createSealer(stream, 2)(key, i, fork.previousMac, commit(Buffer.concat([fork.salt, fork.body])));
@@ -148,7 +149,7 @@ test('a fork made with the stolen key of one moment is named where it leaves the
 });
 
 test('an epoch re-written with a later key does not verify', () => {
-  let key = deriveEpochKey(root, nonceOf(stream, 2) ?? '', stream, 2);
+  let key = deriveEpochKey(root, nonceOf({ stream: stream, epoch: 2 }) ?? '', stream, 2);
   for (let seq = 0; seq < length; seq += 1) key = ratchet(key);
   const chain = createChain({ stream, epoch: 2, key });
   const body: HeartbeatBody = { v: 1, type: 'heartbeat', time: new Date(0).toISOString(), key: keyName('agents', 'bot') };
@@ -180,7 +181,7 @@ test('thousands of broken entries are counted, not listed', () => {
 });
 
 test('entries that follow the recorded head, as from a spool, are verified as its continuation', () => {
-  const verifier = createVerifier(root, nonceOf);
+  const verifier = new Verifier(root, nonceOf);
   for (const entry of second.slice(0, 3)) verifier.add(entry);
   verifier.compareHead(headOf(second.slice(0, 3)));
   for (const entry of second.slice(3)) assert.equal(verifier.add(entry), true);

@@ -1,6 +1,6 @@
 import { formatFinding } from '../../core/audit/finding.ts';
 import type { CallBody, Entry, EntryBody, EpochRecoveredBody, PaidFrom } from '../../core/audit/types.ts';
-import { createVerifier, type Verifier } from '../../core/audit/verify.ts';
+import { Verifier } from '../../core/audit/verify.ts';
 import { accountName } from '../../core/budget/account.ts';
 import { formatUsd } from '../../core/money.ts';
 import { epochId, type KeyName, type StreamId } from '../../core/names.ts';
@@ -27,7 +27,7 @@ const pageEntries = 1000;
  */
 export function checkStore(store: Store, rootKey: Buffer, spooled: Iterable<Entry>): CheckReport {
   let current: Tx | null = null;
-  const verifier = createVerifier(rootKey, (stream, epoch) => current?.streams.epoch(stream, epoch)?.nonce ?? null);
+  const verifier = new Verifier(rootKey, ({ stream, epoch }) => current?.streams.epoch(stream, epoch)?.nonce ?? null);
   const audit = createAudit();
   let after = 0;
   let epochs: readonly EpochRow[] | null = null;

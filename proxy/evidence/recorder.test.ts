@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { deriveEpochKey } from '../../core/audit/entry.ts';
 import type { CallBody, EntryBody, EpochRecoveredBody } from '../../core/audit/types.ts';
-import { createVerifier } from '../../core/audit/verify.ts';
+import { Verifier } from '../../core/audit/verify.ts';
 import type { TokenId } from '../../core/names.ts';
 import { type ControlPort, ControlUnavailable } from '../../core/protocol/control.ts';
 import { createRecorder, type Recorder } from './recorder.ts';
@@ -92,7 +92,7 @@ function types(world: World): string[] {
 }
 
 function assertVerifies(world: World): void {
-  const verifier = createVerifier(root, (_, epoch) => world.operator.nonces[epoch - 1] ?? null);
+  const verifier = new Verifier(root, ({ epoch }) => world.operator.nonces[epoch - 1] ?? null);
   for (const entry of owed(world.spool)) verifier.add(entry);
   assert.deepEqual(verifier.findings(), []);
 }
