@@ -139,7 +139,7 @@ test('an inserted entry is named: a repetition, a stranger between, one more at 
 
 test('a fork made with the stolen key of one moment is named where it leaves the chain', () => {
   for (let i = 1; i < length; i += 1) {
-    let key = deriveEpochKey(root, nonceOf({ stream: stream, epoch: 2 }) ?? '', stream, 2);
+    let key = deriveEpochKey(root, nonceOf({ stream, epoch: 2 }) ?? '', stream, 2);
     for (let seq = 0; seq < i; seq += 1) key = ratchet(key);
     const fork = { ...at(second, i), previousMac: randomBytes(32) };
     const mac = createSealer(stream, 2)(key, i, fork.previousMac, commit(Buffer.concat([fork.salt, fork.body])));
@@ -149,7 +149,7 @@ test('a fork made with the stolen key of one moment is named where it leaves the
 });
 
 test('an epoch re-written with a later key does not verify', () => {
-  let key = deriveEpochKey(root, nonceOf({ stream: stream, epoch: 2 }) ?? '', stream, 2);
+  let key = deriveEpochKey(root, nonceOf({ stream, epoch: 2 }) ?? '', stream, 2);
   for (let seq = 0; seq < length; seq += 1) key = ratchet(key);
   const chain = createChain({ stream, epoch: 2, key });
   const body: HeartbeatBody = { v: 1, type: 'heartbeat', time: new Date(0).toISOString(), key: keyName('agents', 'bot') };
