@@ -19,6 +19,13 @@ export function addMoney(a: NanoUsd, b: NanoUsd): NanoUsd {
   return safe(a + b);
 }
 
+/** The smallest of the limits that are set; undefined where none is. */
+export function minOf(limits: readonly (number | undefined)[]): number | undefined {
+  let min: number | undefined;
+  for (const limit of limits) if (limit !== undefined && (min === undefined || limit < min)) min = limit;
+  return min;
+}
+
 /** tokens × rate in pico-USD; throws MoneyOverflow. */
 export function picoCost(tokens: number, rate: PicoUsdPerToken): number {
   return safe(tokens * rate);

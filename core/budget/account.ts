@@ -1,3 +1,4 @@
+import { type WindowKind, windowKinds } from '../manifest/types.ts';
 import { addMoney, type NanoUsd } from '../money.ts';
 import { type KeyName, storedKey } from '../names.ts';
 
@@ -13,7 +14,7 @@ export const nothing: Amounts = { nano: 0, requests: 0, tokens: 0 };
 
 /**
  * What one key has spent and promised in one window. A grant counts as outstanding with its whole amount until it closes;
- * what was settled of it in the meantime stands on the grant, so that settling an entry touches no account.
+ * the grant itself counts what is settled of it in the meantime, so that settling an entry touches no account.
  * I1: settled + burned + outstanding ≤ max(cap, what was committed when the cap was lowered), but for debt from a breach of I3.
  */
 export interface Account {
@@ -27,19 +28,30 @@ export interface Account {
   readonly tokensPerMinute?: number;
 }
 
-/** Where an account belongs; its id is `key|window|start`, the start in ISO 8601. */
-export interface AccountName {
+/** What an account counts in: a window of a limit, or the minute of a rate. */
+export type AccountWindow = WindowKind | 'Minute';
+
+/** One of a key's limits, in whichever window is current. */
+export interface AccountRef {
   readonly key: KeyName;
-  readonly window: string;
+  readonly window: AccountWindow;
+}
+
+/** Where an account belongs; its id is `key|window|start`, the start in ISO 8601. */
+export interface AccountName extends AccountRef {
   readonly startMs: number;
 }
 
+/** Makes an account's id. */
 export function accountId({ key, window, startMs }: AccountName): string {
   return `${key}|${window}|${new Date(startMs).toISOString()}`;
 }
 
+/** Takes an account's id apart; throws RangeError where it is none. */
 export function accountName(id: string): AccountName {
-  const [key = '', window = '', start = ''] = id.split('|');
+  const [key = '', kind, start = ''] = id.split('|');
+  const window = kind === 'Minute' ? kind : windowKinds.find((known) => known === kind);
+  if (window === undefined) throw new RangeError(`${id} names no account`);
   return { key: storedKey(key), window, startMs: Date.parse(start) };
 }
 
@@ -48,10 +60,12 @@ export function plus(a: Amounts, b: Amounts): Amounts {
   return { nano: addMoney(a.nano, b.nano), requests: a.requests + b.requests, tokens: a.tokens + b.tokens };
 }
 
+/** Difference, each dimension; throws MoneyOverflow. */
 export function minus(a: Amounts, b: Amounts): Amounts {
   return { nano: addMoney(a.nano, -b.nano), requests: a.requests - b.requests, tokens: a.tokens - b.tokens };
 }
 
+/** True where every dimension is 0. */
 export function isNothing(amounts: Amounts): boolean {
   return amounts.nano === 0 && amounts.requests === 0 && amounts.tokens === 0;
 }

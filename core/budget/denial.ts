@@ -1,80 +1,110 @@
+import { defined } from '../json.ts';
 import { formatUsd, type NanoUsd } from '../money.ts';
+import type { KeyName, StreamId } from '../names.ts';
 import type { GrantDenial } from '../protocol/money.ts';
-import type { Books } from './books.ts';
-import type { Ceiling } from './ceiling.ts';
+import type { AccountRef } from './account.ts';
+import type { AccountLimit } from './account-limit.ts';
 import { leftOf } from './grant.ts';
+import type { Ledger } from './ledger.ts';
 
-/** A ceiling under which the ask does not fit, and the least that would have served. */
-export interface Obstacle {
-  readonly ceiling: Ceiling;
-  readonly least: number;
+/** A "no" of the ledger before it becomes a message; `wireDenial` makes that of it. */
+export interface Denial extends Omit<GrantDenial, 'limitedBy'> {
+  /** The account that has too little; the key or stream itself where no account is the reason. */
+  readonly limitedBy: AccountRef | KeyName | StreamId;
 }
 
-/** Which reason is told where several stand in the way: the one that stays longest. */
+/** A denial as a message of the control port and as entries name it: `agents/bot Day`. */
+export function wireDenial(denial: Denial): GrantDenial {
+  const { limitedBy } = denial;
+  return { ...denial, limitedBy: typeof limitedBy === 'string' ? limitedBy : `${limitedBy.key} ${limitedBy.window}` };
+}
+
+/** A limit under which the request does not fit, and the smallest amount that it could use. */
+export interface Shortfall {
+  readonly limit: AccountLimit;
+  readonly min: number;
+}
+
+/** Which code is given where several limits are short: the one that stays longest. */
 const precedence = ['request_too_expensive', 'budget_exhausted', 'quota_exhausted', 'rate_limited', 'budget_reserved'] as const;
 type Code = (typeof precedence)[number];
 
 /** Waiting for calls in flight to settle. */
 const reservedRetrySeconds = 1;
 
+/** Why a request is denied. */
+export interface DenialCase {
+  readonly ledger: Ledger;
+  /** At least one. */
+  readonly shortfalls: readonly Shortfall[];
+  /** What the requesting proxy has free already: together with `min` the whole of what it needs. */
+  readonly heldNano: NanoUsd;
+  readonly availableNano: NanoUsd;
+  readonly nowMs: number;
+}
+
 /**
- * Words a "no". `heldNano` is what the asker has free already: together with `least` the whole of what it needs.
- * A cap that outstanding grants fill is `budget_reserved`; one that is truly spent, or smaller than the call, is final.
+ * Makes a denial of the limits that are short. A cap that outstanding grants fill is `budget_reserved`; one that is truly
+ * spent, or smaller than the call, is final.
  */
-export function deny(books: Books, obstacles: readonly Obstacle[], heldNano: NanoUsd, availableNano: NanoUsd, nowMs: number): GrantDenial {
-  const reasons = obstacles.map((obstacle) => ({ ...obstacle, code: classify(books, obstacle, heldNano) }));
-  reasons.sort((a, b) => precedence.indexOf(a.code) - precedence.indexOf(b.code) || endOf(b) - endOf(a));
-  const [worst] = reasons;
+export function deny({ ledger, shortfalls, heldNano, availableNano, nowMs }: DenialCase): Denial {
+  const coded = shortfalls.map((shortfall) => ({ ...shortfall, code: codeOf(ledger, shortfall, heldNano) }));
+  coded.sort((a, b) => precedence.indexOf(a.code) - precedence.indexOf(b.code) || endOf(b) - endOf(a));
+  const [worst] = coded;
   if (worst === undefined) throw new Error('a denial without a reason');
-  const { code, ceiling } = worst;
+  const { code, limit } = worst;
   const retryAfterSeconds = retryAfter(worst, code, nowMs);
   return {
     code,
-    limitedBy: `${ceiling.key} ${ceiling.window}`,
+    limitedBy: limit.of,
     message: message(worst, code, heldNano, retryAfterSeconds),
-    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+    ...defined({ retryAfterSeconds }),
     availableNano,
   };
 }
 
-function endOf({ ceiling }: Obstacle): number {
-  return ceiling.endMs ?? Number.MAX_SAFE_INTEGER;
+function endOf({ limit }: Shortfall): number {
+  return limit.endMs ?? Number.MAX_SAFE_INTEGER;
 }
 
-function classify(books: Books, { ceiling, least }: Obstacle, heldNano: NanoUsd): Code {
-  if (ceiling.window === 'Minute') return 'rate_limited';
-  const needed = ceiling.dimension === 'nano' ? least + heldNano : least;
-  if (ceiling.dimension === 'nano' && needed > ceiling.cap) return 'request_too_expensive';
+function codeOf(ledger: Ledger, { limit, min }: Shortfall, heldNano: NanoUsd): Code {
+  const { dimension, cap, free, accountId } = limit;
+  if (limit.of.window === 'Minute') return 'rate_limited';
+  const needed = dimension === 'nano' ? min + heldNano : min;
+  if (dimension === 'nano' && needed > cap) return 'request_too_expensive';
   // What open grants have not settled may come back; what they have is spent.
-  const returning = books.holders(ceiling.accountId).reduce((sum, grant) => sum + leftOf(grant)[ceiling.dimension], 0);
-  if (ceiling.free + returning >= needed) return 'budget_reserved';
-  return ceiling.dimension === 'nano' ? 'budget_exhausted' : 'quota_exhausted';
+  const returning = ledger.holders(accountId).reduce((sum, grant) => sum + leftOf(grant)[dimension], 0);
+  if (free + returning >= needed) return 'budget_reserved';
+  return dimension === 'nano' ? 'budget_exhausted' : 'quota_exhausted';
 }
 
-function retryAfter({ ceiling, least }: Obstacle, code: Code, nowMs: number): number | undefined {
+function retryAfter({ limit, min }: Shortfall, code: Code, nowMs: number): number | undefined {
+  const { dimension, cap, free, endMs } = limit;
   if (code === 'request_too_expensive') return undefined;
   if (code === 'budget_reserved') return reservedRetrySeconds;
-  if (ceiling.endMs === undefined) return undefined;
-  const seconds = Math.max(1, Math.ceil((ceiling.endMs - nowMs) / 1000));
-  if (code !== 'rate_limited' || ceiling.cap <= 0 || ceiling.dimension !== 'tokens') return seconds;
+  if (endMs === undefined) return undefined;
+  const seconds = Math.max(1, Math.ceil((endMs - nowMs) / 1000));
+  if (code !== 'rate_limited' || cap <= 0 || dimension !== 'tokens') return seconds;
   // Each minute takes one rate off the debt.
-  const minutes = Math.max(1, Math.ceil((least - ceiling.free) / ceiling.cap));
+  const minutes = Math.max(1, Math.ceil((min - free) / cap));
   return seconds + 60 * (minutes - 1);
 }
 
-function message({ ceiling, least }: Obstacle, code: Code, heldNano: NanoUsd, seconds: number | undefined): string {
-  const whose = `the ${ceiling.window} budget of ${ceiling.key}`;
-  const when = ceiling.endMs === undefined ? 'have the limit raised' : `wait until ${new Date(ceiling.endMs).toISOString()}`;
+function message({ limit, min }: Shortfall, code: Code, heldNano: NanoUsd, seconds: number | undefined): string {
+  const { dimension, cap, endMs } = limit;
+  const { key, window } = limit.of;
+  const whose = `the ${window} budget of ${key}`;
+  const when = endMs === undefined ? 'have the limit raised' : `wait until ${new Date(endMs).toISOString()}`;
   switch (code) {
     case 'request_too_expensive':
-      return `this call could cost $${formatUsd(least + heldNano)}, more than ${whose} ($${formatUsd(ceiling.cap)}): lower its output limit, or have the budget raised`;
+      return `this call could cost $${formatUsd(min + heldNano)}, more than ${whose} ($${formatUsd(cap)}): lower its output limit, or have the budget raised`;
     case 'budget_exhausted':
-      return `${whose} ($${formatUsd(ceiling.cap)}) has too little left for a call that needs $${formatUsd(least + heldNano)}: lower its output limit, or ${when}`;
+      return `${whose} ($${formatUsd(cap)}) has too little left for a call that needs $${formatUsd(min + heldNano)}: lower its output limit, or ${when}`;
     case 'quota_exhausted':
-      return `${ceiling.key} has used its ${ceiling.cap} requests of this ${ceiling.window}: ${when}`;
+      return `${key} has used its ${cap} requests of this ${window}: ${when}`;
     case 'rate_limited':
-      return `${ceiling.key} has reached its ${ceiling.cap} ${ceiling.dimension} a minute: retry in ${seconds ?? 60} s`;
+      return `${key} has reached its ${cap} ${dimension} a minute: retry in ${seconds ?? 60} s`;
     case 'budget_reserved':
-      return `what is left of ${ceiling.dimension === 'nano' ? whose : `the ${ceiling.window} requests of ${ceiling.key}`} is held for calls in flight: retry in ${seconds ?? 1} s`;
+      return `what is left of ${dimension === 'nano' ? whose : `the ${window} requests of ${key}`} is held for calls in flight: retry in ${seconds ?? 1} s`;
   }
 }

@@ -44,7 +44,7 @@ function codeOf(result: ReturnType<typeof mint>): string {
 }
 
 function row(key: string, of: string, expiresAtMs?: number): ChildRow {
-  return { key: key as KeyName, parent: of as KeyName, spec: '{}', createdAtMs: 0, ...(expiresAtMs !== undefined && { expiresAtMs }) };
+  return { key: key as KeyName, parent: of as KeyName, spec: {}, createdAtMs: 0, ...(expiresAtMs !== undefined && { expiresAtMs }) };
 }
 
 test('a sub-agent key is named below its parent, by its own name or a random one', () => {

@@ -35,7 +35,7 @@ export function newChild(mint: MintCase): ChildRow | Refusal {
   return {
     key,
     parent: parent.key,
-    spec: JSON.stringify(spec),
+    spec,
     createdAtMs: nowMs,
     ...(ends.length > 0 && { expiresAtMs: Math.min(...ends) }),
   };

@@ -59,7 +59,11 @@ export function createMinting({ registry, funding, record, ...press }: MintingDe
     minted.set(holder, [...lately, tx.now()]);
     tx.keys.putChild(child);
     const token = addToken(tx.keys, child.key, tx.now(), press);
-    record(tx, { type: 'key_created', object: `VirtualKey ${child.key}`, detail: { by: 'agent', parent, spec: child.spec } });
+    record(tx, {
+      type: 'key_created',
+      object: `VirtualKey ${child.key}`,
+      detail: { by: 'agent', parent, spec: JSON.stringify(child.spec) },
+    });
     return { changed: true, value: { answer: { token, child: viewOf(tx, child, tokenHint(token)) }, recall: [] } };
   }
 
@@ -91,8 +95,7 @@ function denied(
   return { changed: false, value: { answer: { denial: { code, message } }, recall } };
 }
 
-function viewOf(tx: Tx, { key, spec, expiresAtMs }: ChildRow, keyHint: string): ChildView {
-  const { usdNano } = JSON.parse(spec) as ChildSpec;
+function viewOf(tx: Tx, { key, spec: { usdNano }, expiresAtMs }: ChildRow, keyHint: string): ChildView {
   return {
     key,
     keyHint,

@@ -4,7 +4,6 @@ import type { KeyName, TokenId } from '../../core/names.ts';
 import { compile } from '../../core/policy/compile.ts';
 import type { AccountPlan, Compiled, KeyDocument, PoolDocument } from '../../core/policy/documents.ts';
 import type { BookEntry } from '../../core/price/types.ts';
-import type { ChildSpec } from '../../core/protocol/children.ts';
 import type { ChildRow, Store, Tx } from '../store/types.ts';
 import { livingChildren } from './children.ts';
 import { recordEdits } from './edits.ts';
@@ -187,7 +186,7 @@ function compileAll(tx: Tx, { manifests, createdAtMs }: Policy, { standing, chil
     manifests,
     // Without an object, a key that is seen for the first time begins its ttl now, in the transaction that writes its first row.
     createdAtMs: (key) => createdAtMs?.get(key) ?? (standing.has(key) ? tx.keys.createdAt(key) : null) ?? tx.now(),
-    children: children.map((row) => ({ ...row, spec: JSON.parse(row.spec) as ChildSpec })),
+    children,
     stands(key, { pools = [], parentRef }) {
       if (deps.poolProblems === 'withdraw') return true;
       const served = before?.specs.get(key);

@@ -24,7 +24,7 @@ function missingRun(live: Live, scope: Scope): ChildRow | null {
   return {
     key,
     parent: scope.key,
-    spec: JSON.stringify(child),
+    spec: child,
     createdAtMs: scope.podCreatedAtMs,
     ...(ttlMs !== undefined && { expiresAtMs: scope.podCreatedAtMs + ttlMs }),
     run: ownerOf(spec.run, scope.run).name,

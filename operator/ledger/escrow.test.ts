@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { wireDenial } from '../../core/budget/denial.ts';
 import { type KeyName, keyName } from '../../core/names.ts';
 import type { AccountNode, AccountPlan } from '../../core/policy/documents.ts';
-import type { GrantReply } from '../../core/protocol/money.ts';
 import { endEscrow, mintEscrow } from './escrow.ts';
 import { body, callBody, fakeWorld, type World } from './fake-world.ts';
-import { abandon } from './ledger.ts';
+import { abandon, type GrantAnswer } from './ledger.ts';
 import { spent, view } from './view.ts';
 
 const bot = keyName('agents', 'bot');
@@ -34,8 +34,8 @@ function money(boundNano: number) {
   return { atLeastNano: boundNano, boundNano, wantNano: boundNano, atLeastRequests: 1, wantRequests: 1, tokens: 0 } as const;
 }
 
-function code(reply: GrantReply): string {
-  return 'denial' in reply ? `${reply.denial.code} ${reply.denial.limitedBy}` : 'granted';
+function code(reply: GrantAnswer): string {
+  return 'denial' in reply ? `${reply.denial.code} ${wireDenial(reply.denial).limitedBy}` : 'granted';
 }
 
 function day(world: World) {

@@ -1,14 +1,15 @@
-import { allot } from '../../core/budget/bank.ts';
-import type { Books } from '../../core/budget/books.ts';
-import type { EscrowCeiling } from '../../core/budget/ceiling.ts';
+import type { EscrowLimit } from '../../core/budget/account-limit.ts';
+import type { Denial } from '../../core/budget/denial.ts';
 import { closeGrant } from '../../core/budget/grant.ts';
-import { slotsAt } from '../../core/budget/slot.ts';
+import { grantFrom } from '../../core/budget/grant-from-accounts.ts';
+import type { Ledger } from '../../core/budget/ledger.ts';
+import { windowAccountsAt } from '../../core/budget/window-account.ts';
+import { defined } from '../../core/json.ts';
 import type { NanoUsd } from '../../core/money.ts';
 import { escrowStream, grantId, type KeyName, type StreamId } from '../../core/names.ts';
 import type { AccountPlan } from '../../core/policy/documents.ts';
-import type { GrantDenial } from '../../core/protocol/money.ts';
 import type { Tx } from '../store/types.ts';
-import { booksOf } from './books.ts';
+import { ledgerOf } from './tx-ledger.ts';
 
 /**
  * Sets money of the whole parent path aside for a sub-agent key: a grant whose holder is the child, out of which the child's own
@@ -20,39 +21,49 @@ export function mintEscrow(
   parentPlan: AccountPlan,
   child: KeyName,
   usdNano: NanoUsd,
-): { readonly expiresAtMs?: number } | { readonly denial: GrantDenial } {
-  const books = booksOf(tx);
+): { readonly expiresAtMs?: number } | { readonly denial: Denial } {
+  const ledger = ledgerOf(tx);
   const nowMs = tx.now();
   const stream = escrowStream(child);
-  if (books.openGrants(stream, 0).length > 0) throw new Error(`${child} has an escrow already`);
-  const parent = escrowOf(books, parentPlan, nowMs);
-  if (parent !== null && 'denial' in parent) return parent;
+  if (ledger.openGrants(stream, 0).length > 0) throw new Error(`${child} has an escrow already`);
+  const escrow = escrowOf(ledger, parentPlan, nowMs);
+  if (escrow !== null && 'denial' in escrow) return escrow;
   const askId = freshAskId(tx, stream);
-  const slots = slotsAt(parentPlan, nowMs).filter(({ window }) => window !== 'Minute');
-  const ask = {
-    ...{ id: grantId(tx.incarnation, askId), askId, key: child, stream, epoch: 0, escrowFor: child },
-    ...{ heldNano: 0, atLeastNano: usdNano, boundNano: usdNano, wantNano: usdNano },
-    ...{ atLeastRequests: 0 as const, wantRequests: 0, tokens: 0 },
-  };
-  const allotted = allot(books, ask, slots, parent, nowMs);
-  if (!('grant' in allotted)) return { denial: allotted };
-  return allotted.grant.endMs === undefined ? {} : { expiresAtMs: allotted.grant.endMs };
+  const request = {
+    id: grantId(tx.incarnation, askId),
+    askId,
+    key: child,
+    stream,
+    epoch: 0,
+    escrowFor: child,
+    heldNano: 0,
+    atLeastNano: usdNano,
+    boundNano: usdNano,
+    wantNano: usdNano,
+    atLeastRequests: 0,
+    wantRequests: 0,
+    tokens: 0,
+  } as const;
+  const accounts = windowAccountsAt(parentPlan, nowMs).filter(({ window }) => window !== 'Minute');
+  const result = grantFrom({ ledger, request, accounts, escrow, nowMs });
+  return 'grant' in result ? defined({ expiresAtMs: result.grant.endMs }) : { denial: result };
 }
 
 /** Gives what a child's proxies do not hold back to the parent's path; what they hold follows as their grants close. Idempotent. */
 export function endEscrow(tx: Tx, child: KeyName): void {
-  const books = booksOf(tx);
-  for (const escrow of books.openGrants(escrowStream(child), 0)) closeGrant(books, escrow, 'release', tx.now());
+  const ledger = ledgerOf(tx);
+  for (const escrow of ledger.openGrants(escrowStream(child), 0)) closeGrant(ledger, escrow, 'release', tx.now());
 }
 
 /** The escrow that pays for a key: its own or the nearest ancestor's; null where the key draws on the whole path. */
-export function escrowOf(books: Books, plan: AccountPlan, nowMs: number): EscrowCeiling | { readonly denial: GrantDenial } | null {
+export function escrowOf(ledger: Ledger, plan: AccountPlan, nowMs: number): EscrowLimit | { readonly denial: Denial } | null {
   const node = plan.nodes.findLast(({ escrowNano }) => escrowNano !== undefined);
   if (node?.escrowNano === undefined) return null;
-  const [grant] = books.openGrants(escrowStream(node.key), 0);
-  if (grant !== undefined && (grant.endMs === undefined || nowMs < grant.endMs)) return { grant, key: node.key, capNano: node.escrowNano };
-  const message = `the budget that was set aside for ${node.key} has ended: create a new sub-agent key`;
-  return { denial: { code: 'budget_exhausted', limitedBy: `${node.key} Total`, message, availableNano: 0 } };
+  const { key, escrowNano } = node;
+  const [grant] = ledger.openGrants(escrowStream(key), 0);
+  if (grant !== undefined && (grant.endMs === undefined || nowMs < grant.endMs)) return { grant, key, capNano: escrowNano };
+  const message = `the budget that was set aside for ${key} has ended: create a new sub-agent key`;
+  return { denial: { code: 'budget_exhausted', limitedBy: { key, window: 'Total' }, message, availableNano: 0 } };
 }
 
 /** A child of the same name may have been minted before. */

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import type { PaidFrom } from '../../core/audit/types.ts';
 import { type Account, committed } from '../../core/budget/account.ts';
-import { slotsAt } from '../../core/budget/slot.ts';
+import { windowAccountsAt } from '../../core/budget/window-account.ts';
 import type { KeyName } from '../../core/names.ts';
 import type { AccountPlan } from '../../core/policy/documents.ts';
-import { booksOf } from './books.ts';
 import type { World } from './fake-world.ts';
+import { ledgerOf } from './tx-ledger.ts';
 import { spent } from './view.ts';
 
 interface Sum {
@@ -34,13 +34,13 @@ export function createOracle(): Oracle {
   return {
     capsAre: (plans: readonly AccountPlan[], world: World) =>
       world.store.transaction((tx) => {
-        for (const slot of plans.flatMap((plan) => slotsAt(plan, tx.now()))) {
-          const account = booksOf(tx).account(slot.id);
-          const now = account === null ? { nano: 0, requests: 0 } : committed(account);
-          const cap = { nano: slot.cap.nano ?? Number.MAX_SAFE_INTEGER, requests: slot.cap.requests ?? Number.MAX_SAFE_INTEGER };
-          allowed.set(slot.id, { nano: Math.max(cap.nano, now.nano), requests: Math.max(cap.requests, now.requests) });
-          const before = highest.get(slot.id) ?? cap;
-          highest.set(slot.id, { nano: Math.max(cap.nano, before.nano), requests: Math.max(cap.requests, before.requests) });
+        for (const account of plans.flatMap((plan) => windowAccountsAt(plan, tx.now()))) {
+          const found = ledgerOf(tx).account(account.id);
+          const now = found === null ? { nano: 0, requests: 0 } : committed(found);
+          const cap = { nano: account.cap.nano ?? Number.MAX_SAFE_INTEGER, requests: account.cap.requests ?? Number.MAX_SAFE_INTEGER };
+          allowed.set(account.id, { nano: Math.max(cap.nano, now.nano), requests: Math.max(cap.requests, now.requests) });
+          const before = highest.get(account.id) ?? cap;
+          highest.set(account.id, { nano: Math.max(cap.nano, before.nano), requests: Math.max(cap.requests, before.requests) });
         }
       }),
     providerBills: (ids: readonly string[], nano: number) => {
@@ -55,14 +55,14 @@ export function createOracle(): Oracle {
     },
     check: (world: World) =>
       world.store.transaction((tx) => {
-        for (const [id, cap] of allowed) checkAccount(id, booksOf(tx).account(id), cap);
-        for (const [id, bill] of billed) checkBill(id, booksOf(tx).account(id), bill, highest.get(id));
+        for (const [id, cap] of allowed) checkAccount(id, ledgerOf(tx).account(id), cap);
+        for (const [id, bill] of billed) checkBill(id, ledgerOf(tx).account(id), bill, highest.get(id));
       }),
     checkEnd: (world: World) =>
       world.store.transaction((tx) => {
         for (const [key, cost] of recorded) assert.equal(spent(tx, key), cost, `spend of ${key} is the sum of its entries`);
         for (const id of allowed.keys()) {
-          const account = booksOf(tx).account(id);
+          const account = ledgerOf(tx).account(id);
           assert.ok(account === null || (account.outstanding.nano === 0 && account.holders === 0), `${id} still holds something`);
         }
       }),

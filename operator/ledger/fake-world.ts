@@ -1,13 +1,13 @@
 import type { CallBody, EntryBody, PaidFrom, ProxyBody } from '../../core/audit/types.ts';
-import { slotsAt } from '../../core/budget/slot.ts';
 import type { Need, Reservation } from '../../core/budget/types.ts';
 import { createWallet, type Wallet } from '../../core/budget/wallet.ts';
+import { windowAccountsAt } from '../../core/budget/window-account.ts';
 import { type KeyName, type StreamId, streamId } from '../../core/names.ts';
 import type { AccountPlan } from '../../core/policy/documents.ts';
-import type { GrantReply, GrantRequest } from '../../core/protocol/money.ts';
+import type { GrantRequest } from '../../core/protocol/money.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import type { EpochRow, Store, Tx } from '../store/types.ts';
-import { grant } from './ledger.ts';
+import { type GrantAnswer, grant } from './ledger.ts';
 import { type LedgerNote, settleEntry } from './settle.ts';
 
 /** A ledger with a collector that only stores and settles, and as many proxies as a test wants: all on one clock, without I/O. */
@@ -41,7 +41,7 @@ export interface FakeProxy {
   /** Stores one entry if it is the next of its epoch. */
   deliver(written: Written): void;
   /** Asks the ledger, and again with the same id; deposits the answer. */
-  ask(shortage: Omit<GrantRequest, 'stream' | 'epoch' | 'head' | 'askId'>, plan: AccountPlan): GrantReply;
+  ask(shortage: Omit<GrantRequest, 'stream' | 'epoch' | 'head' | 'askId'>, plan: AccountPlan): GrantAnswer;
   /** Reserves, with one hop where the wallet is short. */
   reserve(need: Need, plan: AccountPlan): Reservation | null;
 }
@@ -133,5 +133,5 @@ export function body<T extends EntryBody['type']>(type: T, more: object = {}): E
 
 /** Accounts that a key draws on now. */
 export function accountsNow(plan: AccountPlan, nowMs: number): readonly string[] {
-  return slotsAt(plan, nowMs).map(({ id }) => id);
+  return windowAccountsAt(plan, nowMs).map(({ id }) => id);
 }

@@ -1,6 +1,7 @@
+import { wireDenial } from '../../core/budget/denial.ts';
 import { type KeyName, keyOfStream } from '../../core/names.ts';
 import { checkKey } from '../../core/policy/check.ts';
-import type { GrantDenial, GrantReply, GrantRequest } from '../../core/protocol/money.ts';
+import type { GrantReply, GrantRequest } from '../../core/protocol/money.ts';
 import type { Recall } from '../../core/protocol/snapshot.ts';
 import type { Registry } from '../keys/registry.ts';
 import type { Batch } from '../store/batch.ts';
@@ -8,10 +9,10 @@ import type { Tx } from '../store/types.ts';
 import { grant } from './ledger.ts';
 import { recallTargets } from './view.ts';
 
-/** How long an ask waits for holders to give back what they hold idle: a proxy's own wait for a grant is 2 s. */
+/** How long a request waits for holders to release what they hold idle: a proxy's own wait for a grant is 2 s. */
 const recallWaitMs = 300;
 
-/** An answer, and whom to ask for idle money where the answer is that others hold the rest. */
+/** An answer, and the keys to recall idle money from where others hold the rest. */
 export interface Attempt<T> {
   readonly answer: T;
   readonly recall: readonly KeyName[];
@@ -19,13 +20,13 @@ export interface Attempt<T> {
 
 /** Money on its way down: grants, and the recall that precedes an exact grant at the end of a budget. */
 export interface Funding {
-  grant(ask: GrantRequest): Promise<GrantReply>;
+  grant(request: GrantRequest): Promise<GrantReply>;
   /**
-   * Tries; while others hold the rest, asks them for it and tries again each time that something came back, for 300 ms
-   * at most. The last answer stands.
+   * Tries; while others hold the rest, recalls it and tries again at each release, for 300 ms at most. The last answer
+   * counts.
    */
   persist<T>(attempt: () => Promise<Attempt<T>>): Promise<T>;
-  /** Money came back to the accounts. */
+  /** Reports that money came back to the accounts. */
   released(): void;
 }
 
@@ -67,19 +68,20 @@ export function createFunding({ batch, live, push }: FundingDeps): Funding {
     }
   }
 
-  function attemptGrant(tx: Tx, ask: GrantRequest): Attempt<GrantReply> {
-    const key = keyOfStream(ask.stream);
+  function attemptGrant(tx: Tx, request: GrantRequest): Attempt<GrantReply> {
+    const key = keyOfStream(request.stream);
     const document = live()?.documents.get(key);
     const plan = live()?.plans.get(key);
-    if (document === undefined || plan === undefined) return { answer: { denial: gone(key, `key ${key} was deleted`) }, recall: [] };
+    if (document === undefined || plan === undefined) return revoked(key, `key ${key} was deleted`);
     const refusal = checkKey(document, tx.now());
-    if (refusal !== null) return { answer: { denial: gone(key, refusal.message) }, recall: [] };
-    const answer = grant(tx, ask, plan);
-    return { answer, recall: 'denial' in answer ? recallTargets(tx, plan, answer.denial) : [] };
+    if (refusal !== null) return revoked(key, refusal.message);
+    const answer = grant(tx, request, plan);
+    if ('grant' in answer) return { answer, recall: [] };
+    return { answer: { denial: wireDenial(answer.denial) }, recall: recallTargets(tx, plan, answer.denial) };
   }
 
   return {
-    grant: (ask) => persist(() => batch.run((tx) => attemptGrant(tx, ask))),
+    grant: (request) => persist(() => batch.run((tx) => attemptGrant(tx, request))),
     persist,
     released() {
       releases += 1;
@@ -88,6 +90,6 @@ export function createFunding({ batch, live, push }: FundingDeps): Funding {
   };
 }
 
-function gone(key: KeyName, message: string): GrantDenial {
-  return { code: 'key_revoked', limitedBy: key, message, availableNano: 0 };
+function revoked(key: KeyName, message: string): Attempt<GrantReply> {
+  return { answer: { denial: { code: 'key_revoked', limitedBy: key, message, availableNano: 0 } }, recall: [] };
 }

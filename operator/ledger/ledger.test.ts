@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Denial } from '../../core/budget/denial.ts';
 import type { Need } from '../../core/budget/types.ts';
 import { type KeyName, keyName, type StreamId } from '../../core/names.ts';
 import type { AccountNode, AccountPlan } from '../../core/policy/documents.ts';
-import type { Grant, GrantDenial, GrantReply } from '../../core/protocol/money.ts';
+import type { Grant } from '../../core/protocol/money.ts';
 import { body, callBody, type FakeProxy, fakeWorld, type World } from './fake-world.ts';
-import { abandon, credit, grant } from './ledger.ts';
+import { abandon, credit, type GrantAnswer, grant } from './ledger.ts';
 import { overdrawn, recallTargets, spent, view } from './view.ts';
 
 const bot = keyName('agents', 'bot');
@@ -27,12 +28,12 @@ function need(boundNano: number): Need {
   return { atLeastNano: boundNano, boundNano, requests: 1, tokens: 0 };
 }
 
-function granted(reply: GrantReply): Grant {
+function granted(reply: GrantAnswer): Grant {
   assert.ok('grant' in reply, JSON.stringify(reply));
   return reply.grant;
 }
 
-function denied(reply: GrantReply): GrantDenial {
+function denied(reply: GrantAnswer): Denial {
   assert.ok('denial' in reply, JSON.stringify(reply));
   return reply.denial;
 }
@@ -91,7 +92,7 @@ test('the same ask again gets the same grant, and none once that has ended', () 
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
   const ask = { ...money(40), stream: proxy.stream, epoch: 1, head: -1, askId: 'a' };
-  const send = (more = {}): GrantReply => world.store.transaction((tx) => grant(tx, { ...ask, ...more }, plan));
+  const send = (more = {}): GrantAnswer => world.store.transaction((tx) => grant(tx, { ...ask, ...more }, plan));
   const first = granted(send());
   world.clock.nowMs += 1000;
   const second = granted(send());
@@ -320,7 +321,7 @@ test('a recall goes to the keys whose proxies hold unspent what the denial is ab
   granted(world.proxy(bot, 'p1').ask(money(60), under(bot, 1000)));
   granted(world.proxy(bot, 'p2').ask(money(20), under(bot, 1000)));
   const asker = world.proxy(other, 'p1');
-  const targets = (denial: GrantDenial) => world.store.transaction((tx) => recallTargets(tx, under(other, 1000), denial));
+  const targets = (denial: Denial) => world.store.transaction((tx) => recallTargets(tx, under(other, 1000), denial));
   const denial = denied(asker.ask(money(30), under(other, 1000)));
   assert.equal(denial.code, 'budget_reserved');
   assert.deepEqual(targets(denial), [bot]);

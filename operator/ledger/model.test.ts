@@ -5,11 +5,11 @@ import type { PaidFrom } from '../../core/audit/types.ts';
 import type { Reservation } from '../../core/budget/types.ts';
 import { type KeyName, keyName } from '../../core/names.ts';
 import type { AccountNode, AccountPlan } from '../../core/policy/documents.ts';
-import { booksOf } from './books.ts';
 import { endEscrow, mintEscrow } from './escrow.ts';
 import { createOracle } from './fake-oracle.ts';
 import { accountsNow, body, callBody, type FakeProxy, fakeWorld, type Written } from './fake-world.ts';
 import { abandon } from './ledger.ts';
+import { ledgerOf } from './tx-ledger.ts';
 
 const org = keyName('platform', 'org');
 const bot = keyName('agents', 'bot');
@@ -128,7 +128,7 @@ function run(steps: readonly Step[]): void {
     if (reservation === null) return;
     assert.ok(reservation.amountNano >= atLeastNano && reservation.amountNano <= now.bound);
     for (const { grant } of [...reservation.parts, ...(reservation.counted === undefined ? [] : [reservation.counted])]) {
-      const booked = world.store.transaction((tx) => booksOf(tx).grant(grant));
+      const booked = world.store.transaction((tx) => ledgerOf(tx).grant(grant));
       assert.ok(booked?.epoch === proxy.epoch && world.clock.nowMs < (booked.endMs ?? Number.MAX_SAFE_INTEGER), 'I5');
     }
     // A call whose output limit the caller fixed can cost its whole bound, whatever was reserved.

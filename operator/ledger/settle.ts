@@ -1,11 +1,11 @@
 import type { EpochRecoveredBody, PaidFrom, ProxyBody } from '../../core/audit/types.ts';
 import type { Amounts } from '../../core/budget/account.ts';
-import type { Books } from '../../core/budget/books.ts';
 import { charge, closeGrant, leftOf } from '../../core/budget/grant.ts';
+import type { Ledger } from '../../core/budget/ledger.ts';
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
 import type { StreamId } from '../../core/names.ts';
 import type { Tx } from '../store/types.ts';
-import { booksOf } from './books.ts';
+import { ledgerOf } from './tx-ledger.ts';
 
 /** Where an entry stands. */
 export interface EntryPlace {
@@ -41,49 +41,49 @@ interface Payment {
  * for each entry that was not stored before. Everything is checked before anything is written.
  */
 export function settleEntry(tx: Tx, entry: EntryPlace, body: ProxyBody): readonly LedgerNote[] {
-  const books = booksOf(tx);
+  const ledger = ledgerOf(tx);
   switch (body.type) {
     case 'call': {
       const payments = body.paidFrom.map(paymentOf);
-      const notes = [...check(books, entry.stream, entry.epoch, payments), ...checkSum(payments, body.costNanoUsd)];
-      return notes.length > 0 ? notes : pay(books, payments, tx.now());
+      const notes = [...check(ledger, entry.stream, entry.epoch, payments), ...checkSum(payments, body.costNanoUsd)];
+      return notes.length > 0 ? notes : pay(ledger, payments, tx.now());
     }
     case 'release': {
-      const notes = check(books, entry.stream, entry.epoch, body.grants.map(unpaid));
-      if (notes.length === 0) for (const id of body.grants) closeById(books, id, tx.now());
+      const notes = check(ledger, entry.stream, entry.epoch, body.grants.map(unpaid));
+      if (notes.length === 0) for (const id of body.grants) closeById(ledger, id, tx.now());
       return notes;
     }
     case 'epoch_close':
-      for (const grant of books.openGrants(entry.stream, entry.epoch)) closeById(books, grant.id, tx.now());
+      for (const grant of ledger.openGrants(entry.stream, entry.epoch)) closeById(ledger, grant.id, tx.now());
       return [];
     case 'epoch_recovered':
-      return recover(tx, books, entry, body);
+      return recover(tx, ledger, entry, body);
     case 'epoch_open':
-      return burnEarlier(tx, books, entry);
+      return burnEarlier(tx, ledger, entry);
     case 'heartbeat':
       return [];
   }
 }
 
 /** Charges calls that were open when an epoch died, then gives back the rest where its tail is known to be whole, else burns it. */
-function recover(tx: Tx, books: Books, entry: EntryPlace, body: EpochRecoveredBody): readonly LedgerNote[] {
+function recover(tx: Tx, ledger: Ledger, entry: EntryPlace, body: EpochRecoveredBody): readonly LedgerNote[] {
   const { recoveredEpoch } = body;
   const row = tx.streams.epoch(entry.stream, recoveredEpoch);
   if (row === null || recoveredEpoch >= entry.epoch) {
     return [{ kind: 'recovery_gap', severity: 'quarantine', message: `${entry.stream} has no earlier epoch ${recoveredEpoch} to recover` }];
   }
   const payments = body.charges.flatMap(({ paidFrom }) => paidFrom.map(paymentOf));
-  const refused = check(books, entry.stream, recoveredEpoch, payments);
+  const refused = check(ledger, entry.stream, recoveredEpoch, payments);
   if (refused.length > 0) return refused;
 
-  const due = payments.filter(({ grant }) => books.grant(grant)?.recovered === undefined);
-  const notes = [...pay(books, due, tx.now())];
+  const due = payments.filter(({ grant }) => ledger.grant(grant)?.recovered === undefined);
+  const notes = [...pay(ledger, due, tx.now())];
   if (due.length < payments.length) {
     notes.push({ kind: 'recovered_twice', severity: 'alarm', message: `epoch ${recoveredEpoch} of ${entry.stream} was recovered before` });
   }
   for (const id of new Set(due.map(({ grant }) => grant))) {
-    const grant = books.grant(id);
-    if (grant !== null) books.putGrant({ ...grant, recovered: true });
+    const grant = ledger.grant(id);
+    if (grant !== null) ledger.putGrant({ ...grant, recovered: true });
   }
   const complete = row.lastSeq === body.lastSeq;
   if (body.whole && !complete) {
@@ -91,28 +91,28 @@ function recover(tx: Tx, books: Books, entry: EntryPlace, body: EpochRecoveredBo
     notes.push({ kind: 'recovery_gap', severity: 'alarm', message });
   }
   const how = body.whole && complete ? 'release' : 'burn';
-  for (const { id } of books.openGrants(entry.stream, recoveredEpoch)) notes.push(...closeById(books, id, tx.now(), how));
-  return [...notes, ...burnEarlier(tx, books, entry)];
+  for (const { id } of ledger.openGrants(entry.stream, recoveredEpoch)) notes.push(...closeById(ledger, id, tx.now(), how));
+  return [...notes, ...burnEarlier(tx, ledger, entry)];
 }
 
 /**
  * A new epoch starts without evidence of what an earlier one did with its money: the spool was lost. Should that evidence come
  * after all, it is charged to what was burned.
  */
-function burnEarlier(tx: Tx, books: Books, { stream, epoch }: EntryPlace): readonly LedgerNote[] {
+function burnEarlier(tx: Tx, ledger: Ledger, { stream, epoch }: EntryPlace): readonly LedgerNote[] {
   return tx.ledger
     .openEpochs(stream)
     .filter((open) => open.epoch < epoch)
-    .flatMap((open) => books.openGrants(stream, open.epoch))
-    .flatMap(({ id }) => closeById(books, id, tx.now(), 'burn'));
+    .flatMap((open) => ledger.openGrants(stream, open.epoch))
+    .flatMap(({ id }) => closeById(ledger, id, tx.now(), 'burn'));
 }
 
-function pay(books: Books, payments: readonly Payment[], nowMs: number): readonly LedgerNote[] {
+function pay(ledger: Ledger, payments: readonly Payment[], nowMs: number): readonly LedgerNote[] {
   const notes: LedgerNote[] = [];
   for (const { grant: id, cost } of payments) {
-    const grant = books.grant(id);
+    const grant = ledger.grant(id);
     if (grant === null) throw new Error(`grant ${id} vanished within a transaction`);
-    const nano = charge(books, grant, cost, nowMs);
+    const nano = charge(ledger, grant, cost, nowMs);
     if (nano === 0) continue;
     const kind = grant.open ? 'overdraft' : 'spent_after_close';
     notes.push({
@@ -126,20 +126,20 @@ function pay(books: Books, payments: readonly Payment[], nowMs: number): readonl
   return notes;
 }
 
-function closeById(books: Books, id: string, nowMs: number, how: 'release' | 'burn' = 'release'): readonly LedgerNote[] {
-  const grant = books.grant(id);
+function closeById(ledger: Ledger, id: string, nowMs: number, how: 'release' | 'burn' = 'release'): readonly LedgerNote[] {
+  const grant = ledger.grant(id);
   if (grant === null || !grant.open) return [];
   const { nano } = leftOf(grant);
-  closeGrant(books, grant, how, nowMs);
+  closeGrant(ledger, grant, how, nowMs);
   if (how === 'release' || nano === 0) return [];
   return [{ kind: 'burned', severity: 'alarm', grant: id, nano, message: `$${formatUsd(nano)} of grant ${id} of ${grant.key} burned` }];
 }
 
 /** A proxy may only pay with what its own stream was granted in that very epoch (I5). */
-function check(books: Books, stream: StreamId, epoch: number, payments: readonly Payment[]): readonly LedgerNote[] {
+function check(ledger: Ledger, stream: StreamId, epoch: number, payments: readonly Payment[]): readonly LedgerNote[] {
   const notes: LedgerNote[] = [];
   for (const { grant: id, cost } of payments) {
-    const grant = books.grant(id);
+    const grant = ledger.grant(id);
     if (grant === null) {
       notes.push({
         kind: 'unknown_grant',

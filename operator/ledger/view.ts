@@ -1,38 +1,40 @@
 import { type Account, type Amounts, committed, nothing, openAccount, plus } from '../../core/budget/account.ts';
-import type { Books } from '../../core/budget/books.ts';
-import type { EscrowCeiling } from '../../core/budget/ceiling.ts';
+import type { EscrowLimit } from '../../core/budget/account-limit.ts';
+import type { Denial } from '../../core/budget/denial.ts';
 import { leftOf } from '../../core/budget/grant.ts';
-import { type Slot, slotsAt, totalOf } from '../../core/budget/slot.ts';
+import type { Ledger } from '../../core/budget/ledger.ts';
+import { totalOf, type WindowAccount, windowAccountsAt } from '../../core/budget/window-account.ts';
+import { defined } from '../../core/json.ts';
 import type { NanoUsd } from '../../core/money.ts';
 import type { KeyName } from '../../core/names.ts';
 import type { AccountPlan } from '../../core/policy/documents.ts';
-import type { AccountView, GrantDenial } from '../../core/protocol/money.ts';
+import type { AccountView } from '../../core/protocol/money.ts';
 import type { Tx } from '../store/types.ts';
-import { booksOf } from './books.ts';
 import { escrowOf } from './escrow.ts';
+import { ledgerOf } from './tx-ledger.ts';
 
-/** Where every account on a key's path stands now, root first, without the per-minute rates. */
+/** The current figures of every account on a key's path, root first, without the per-minute rates. */
 export function view(tx: Tx, plan: AccountPlan): AccountView {
-  const books = booksOf(tx);
-  const escrow = standingEscrow(books, plan, tx.now());
-  const slots = slotsAt(plan, tx.now()).filter(({ window }) => window !== 'Minute');
-  return { key: plan.key, accounts: slots.map((slot) => viewOf(books, slot, escrow)) };
+  const ledger = ledgerOf(tx);
+  const escrow = openEscrow(ledger, plan, tx.now());
+  const accounts = windowAccountsAt(plan, tx.now()).filter(({ window }) => window !== 'Minute');
+  return { key: plan.key, accounts: accounts.map((account) => viewOf(ledger, account, escrow)) };
 }
 
 /** What a key has spent in its life, by the entries that are stored. */
 export function spent(tx: Tx, key: KeyName): NanoUsd {
-  const books = booksOf(tx);
+  const ledger = ledgerOf(tx);
   const id = totalOf(key);
-  return settledOf(books, id, books.account(id)).nano;
+  return settledOf(ledger, id, ledger.account(id)).nano;
 }
 
-/** Keys whose proxies hold unspent what a denial found missing: to be asked for it, be it money, requests or a share of a rate. */
-export function recallTargets(tx: Tx, plan: AccountPlan, { code, limitedBy }: Pick<GrantDenial, 'code' | 'limitedBy'>): readonly KeyName[] {
-  if (code !== 'budget_reserved' && code !== 'rate_limited') return [];
-  const slot = slotsAt(plan, tx.now()).find(({ key, window }) => `${key} ${window}` === limitedBy);
-  if (slot === undefined) return [];
-  const idle = booksOf(tx)
-    .holders(slot.id)
+/** Keys whose proxies hold unspent what a denial found missing, be it money, requests or a share of a rate: a recall goes to them. */
+export function recallTargets(tx: Tx, plan: AccountPlan, { code, limitedBy }: Pick<Denial, 'code' | 'limitedBy'>): readonly KeyName[] {
+  if (typeof limitedBy === 'string' || (code !== 'budget_reserved' && code !== 'rate_limited')) return [];
+  const account = windowAccountsAt(plan, tx.now()).find(({ key, window }) => key === limitedBy.key && window === limitedBy.window);
+  if (account === undefined) return [];
+  const idle = ledgerOf(tx)
+    .holders(account.id)
     .filter((grant) => {
       const { nano, requests, tokens } = leftOf(grant);
       // Of its own rate a key has used what it holds: only others can give.
@@ -44,46 +46,52 @@ export function recallTargets(tx: Tx, plan: AccountPlan, { code, limitedBy }: Pi
 
 /** Keys whose proxies hold unspent money of an account that is beyond its cap, since that was lowered or a call cost more than its bound. */
 export function overdrawn(tx: Tx, plans: Iterable<AccountPlan>): readonly KeyName[] {
-  const books = booksOf(tx);
-  const slots = new Map([...plans].flatMap((plan) => slotsAt(plan, tx.now())).map((slot) => [slot.id, slot]));
-  const beyond = [...slots.values()].filter(({ id, cap }) => {
-    const account = cap.nano === undefined ? null : books.account(id);
+  const ledger = ledgerOf(tx);
+  const accounts = new Map([...plans].flatMap((plan) => windowAccountsAt(plan, tx.now())).map((account) => [account.id, account]));
+  const beyond = [...accounts.values()].filter(({ id, cap }) => {
+    const account = cap.nano === undefined ? null : ledger.account(id);
     return account !== null && committed(account).nano > (cap.nano ?? 0);
   });
-  const idle = beyond.flatMap(({ id }) => books.holders(id)).filter((grant) => grant.escrowFor === undefined && leftOf(grant).nano > 0);
+  const idle = beyond.flatMap(({ id }) => ledger.holders(id)).filter((grant) => grant.escrowFor === undefined && leftOf(grant).nano > 0);
   return [...new Set(idle.map(({ key }) => key))];
 }
 
-function viewOf(books: Books, slot: Slot, escrow: EscrowCeiling | null): AccountView['accounts'][number] {
-  const found = books.account(slot.id);
-  const account = found ?? openAccount(slot.startMs, null);
-  const settled = settledOf(books, slot.id, found);
+function viewOf(
+  ledger: Ledger,
+  { id, key, window, startMs, endMs, cap }: WindowAccount,
+  escrow: EscrowLimit | null,
+): AccountView['accounts'][number] {
+  const found = ledger.account(id);
+  const account = found ?? openAccount(startMs, null);
+  const settled = settledOf(ledger, id, found);
   const used = plus(settled, account.burned);
-  const outstanding = committed(account).nano - used.nano;
-  // A sub-agent's cap is what it has had and what its escrow still holds.
-  const cap = escrow !== null && slot.id === totalOf(escrow.key) ? committed(account).nano + escrow.grant.amount.nano : slot.cap.nano;
+  const committedNano = committed(account).nano;
+  // A sub-agent's cap is what it was granted and what its escrow still holds.
+  const capNano = escrow !== null && id === totalOf(escrow.key) ? committedNano + escrow.grant.amount.nano : cap.nano;
   return {
-    key: slot.key,
-    window: slot.window,
-    windowStart: new Date(slot.startMs).toISOString(),
-    ...(slot.endMs === undefined ? {} : { windowEnd: new Date(slot.endMs).toISOString() }),
-    ...(cap === undefined ? {} : { capNanoUsd: String(cap) }),
+    key,
+    window,
+    windowStart: new Date(startMs).toISOString(),
+    ...defined({
+      windowEnd: endMs === undefined ? undefined : new Date(endMs).toISOString(),
+      capNanoUsd: capNano === undefined ? undefined : String(capNano),
+    }),
     spentNanoUsd: String(settled.nano),
-    outstandingNanoUsd: String(outstanding),
+    outstandingNanoUsd: String(committedNano - used.nano),
     burnedNanoUsd: String(account.burned.nano),
     requestsUsed: used.requests,
-    ...(slot.cap.requests === undefined ? {} : { requestsCap: slot.cap.requests }),
+    ...defined({ requestsCap: cap.requests }),
   };
 }
 
 /** What closed grants settled, and what open ones have so far. */
-function settledOf(books: Books, accountId: string, account: Account | null): Amounts {
+function settledOf(ledger: Ledger, accountId: string, account: Account | null): Amounts {
   const closed = account?.settled ?? nothing;
   if (account === null || account.holders === 0) return closed;
-  return books.holders(accountId).reduce((sum, grant) => plus(sum, grant.settled), closed);
+  return ledger.holders(accountId).reduce((sum, grant) => plus(sum, grant.settled), closed);
 }
 
-function standingEscrow(books: Books, plan: AccountPlan, nowMs: number): EscrowCeiling | null {
-  const escrow = escrowOf(books, plan, nowMs);
+function openEscrow(ledger: Ledger, plan: AccountPlan, nowMs: number): EscrowLimit | null {
+  const escrow = escrowOf(ledger, plan, nowMs);
   return escrow === null || 'denial' in escrow ? null : escrow;
 }

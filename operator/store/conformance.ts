@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { keyName, streamId, type TokenId } from '../../core/names.ts';
+import { type Account, nothing } from '../../core/budget/account.ts';
+import type { BookedGrant } from '../../core/budget/ledger.ts';
+import { type GrantId, keyName, streamId, type TokenId } from '../../core/names.ts';
 import type { ClockJump } from './clock.ts';
-import type { EntryRow, EpochRow, GrantRow, Store } from './types.ts';
+import type { EntryRow, EpochRow, Store } from './types.ts';
 
 /** Opens the store of a place; the same place again is the same store, as it was left. */
 export type OpenStore = (
@@ -116,7 +118,7 @@ function replicas(name: string, open: OpenStore): void {
     ours.transaction((tx) => tx.keys.putCreatedAt(key, 1));
     const second = revision();
     assert.ok(second > first);
-    theirs.transaction((tx) => tx.ledger.putAccount({ id: 'a', key, window: 'Day', startMs: 0, state: '{}' }));
+    theirs.transaction((tx) => tx.ledger.putAccount({ id: 'a', key, window: 'Day', startMs: 0, account: accountWith(0) }));
     await called(1);
     assert.equal(revision(), second);
     theirs.transaction((tx) => tx.keys.forget(key));
@@ -194,10 +196,10 @@ function keys(withStore: WithStore): void {
 
   withStore('sub-agent keys are kept until dropped', (store) => {
     store.transaction(({ keys: rows }) => {
-      const child = { key: other, parent: key, spec: '{}', createdAtMs: 1, expiresAtMs: 5, run: 'Pod a' };
+      const child = { key: other, parent: key, spec: {}, createdAtMs: 1, expiresAtMs: 5, run: 'Pod a' };
       rows.putChild(child);
-      rows.putChild({ ...child, spec: '{"usdNano":1}' });
-      assert.deepEqual(rows.children(), [{ ...child, spec: '{"usdNano":1}' }]);
+      rows.putChild({ ...child, spec: { usdNano: 1 } });
+      assert.deepEqual(rows.children(), [{ ...child, spec: { usdNano: 1 } }]);
       rows.dropChild(other);
       assert.deepEqual(rows.children(), []);
     });
@@ -280,23 +282,45 @@ function streams(withStore: WithStore): void {
 function accounts(withStore: WithStore): void {
   withStore('accounts are found by id, by key, and the newest of a window', (store) => {
     store.transaction(({ ledger }) => {
-      const day = (startMs: number, state: string) => ({ id: `${key}|Day|${startMs}`, key, window: 'Day', startMs, state });
-      ledger.putAccount(day(2000, 'b'));
-      ledger.putAccount(day(1000, 'a'));
-      ledger.putAccount({ id: 'total', key, window: 'Total', startMs: 0, state: 't' });
-      ledger.putAccount(day(1000, 'changed'));
-      assert.equal(ledger.account(day(1000, '').id)?.state, 'changed');
+      const day = (startMs: number, holders: number) => ({
+        id: `${key}|Day|${startMs}`,
+        key,
+        window: 'Day',
+        startMs,
+        account: accountWith(holders),
+      });
+      ledger.putAccount(day(2000, 2));
+      ledger.putAccount(day(1000, 1));
+      ledger.putAccount({ id: 'total', key, window: 'Total', startMs: 0, account: accountWith(3) });
+      ledger.putAccount(day(1000, 4));
+      assert.deepEqual(ledger.account(day(1000, 0).id)?.account, accountWith(4));
       assert.equal(ledger.account('none'), null);
-      assert.deepEqual(ledger.newestAccount(key, 'Day'), day(2000, 'b'));
+      assert.deepEqual(ledger.newestAccount(key, 'Day'), day(2000, 2));
       assert.equal(ledger.newestAccount(other, 'Day'), null);
-      const states = ledger.accountsOf(key).map(({ state }) => state);
-      assert.deepEqual(states.sort(), ['b', 't']);
+      const holders = ledger.accountsOf(key).map(({ account }) => account.holders);
+      assert.deepEqual(holders.sort(), [2, 3]);
     });
   });
 }
 
-function grantRow(id: string, more: Partial<GrantRow> = {}): GrantRow {
-  return { id, askId: `ask-${id}`, key, stream, epoch: 1, open: true, accounts: ['total', 'day'], state: '{}', ...more };
+function accountWith(holders: number): Account {
+  return { settled: { nano: 1, requests: 2, tokens: 3 }, burned: nothing, outstanding: nothing, holders, tokensPerMinute: 5 };
+}
+
+function grantRow(id: string, more: Partial<BookedGrant> = {}): BookedGrant {
+  return {
+    id: id as GrantId,
+    askId: `ask-${id}`,
+    key,
+    stream,
+    epoch: 1,
+    open: true,
+    accounts: ['total', 'day'],
+    amount: { nano: 9, requests: 8 },
+    settled: nothing,
+    burned: nothing,
+    ...more,
+  };
 }
 
 function grants(withStore: WithStore): void {
@@ -304,8 +328,9 @@ function grants(withStore: WithStore): void {
     store.transaction(({ ledger }) => {
       ledger.putGrant(grantRow('a'));
       ledger.putGrant(grantRow('b', { epoch: 2, accounts: ['total'] }));
-      ledger.putGrant(grantRow('a', { state: '{"s":1}' }));
-      assert.deepEqual(ledger.grant('a'), grantRow('a', { state: '{"s":1}' }));
+      const changed = grantRow('a', { settled: { nano: 1, requests: 2, tokens: 3 }, endMs: 7, escrow: grantRow('e').id, recovered: true });
+      ledger.putGrant(changed);
+      assert.deepEqual(ledger.grant('a'), changed);
       assert.equal(ledger.grantByAsk('ask-b')?.id, 'b');
       assert.equal(ledger.grantByAsk('ask-c'), null);
       assert.deepEqual(ids(ledger.openGrants(stream, 1)), ['a']);
@@ -339,7 +364,7 @@ function grants(withStore: WithStore): void {
       ledger.putGrant(grantRow('open'));
       ledger.putGrant(grantRow('closed'));
       ledger.putGrant(grantRow('closed', { open: false }));
-      const row = (window: string, startMs: number) => ({ id: `${window}${startMs}`, key, window, startMs, state: '' });
+      const row = (window: string, startMs: number) => ({ id: `${window}${startMs}`, key, window, startMs, account: accountWith(0) });
       for (const account of [row('Minute', 0), row('Minute', 60_000), row('Day', 0)]) ledger.putAccount(account);
       ledger.prune(start);
       assert.notEqual(ledger.grant('closed'), null);
@@ -352,6 +377,6 @@ function grants(withStore: WithStore): void {
   });
 }
 
-function ids(rows: readonly GrantRow[]): readonly string[] {
+function ids(rows: readonly BookedGrant[]): readonly string[] {
   return rows.map(({ id }) => id);
 }

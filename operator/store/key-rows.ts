@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import type { KeyName, TokenId } from '../../core/names.ts';
+import type { ChildSpec } from '../../core/protocol/children.ts';
 import type { ChildRow, KeyRows, TokenRow } from './types.ts';
 
 interface TokenColumns {
@@ -62,7 +63,7 @@ export function keyRows(db: DatabaseSync): KeyRows {
     dropToken: (id) => write(dropToken, id),
     children: () => (children.all() as unknown as ChildColumns[]).map(childRow),
     putChild: ({ key, parent, spec, createdAtMs, expiresAtMs, run }) =>
-      write(putChild, key, parent, spec, createdAtMs, expiresAtMs ?? null, run ?? null),
+      write(putChild, key, parent, JSON.stringify(spec), createdAtMs, expiresAtMs ?? null, run ?? null),
     dropChild: (key) => write(dropChild, key),
   };
 }
@@ -74,7 +75,10 @@ function tokenRow({ id, key, hint, created_ms, valid_until_ms, sealed }: TokenCo
 
 function childRow({ key, parent, spec, created_ms, expires_ms, run }: ChildColumns): ChildRow {
   return {
-    ...{ key, parent, spec, createdAtMs: created_ms },
+    key,
+    parent,
+    spec: JSON.parse(spec) as ChildSpec,
+    createdAtMs: created_ms,
     ...(expires_ms === null ? {} : { expiresAtMs: expires_ms }),
     ...(run === null ? {} : { run }),
   };

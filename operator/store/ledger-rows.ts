@@ -1,6 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { KeyName, StreamId } from '../../core/names.ts';
-import type { AccountRow, GrantRow, LedgerRows } from './types.ts';
+import type { BookedGrant } from '../../core/budget/ledger.ts';
+import type { GrantId, KeyName, StreamId } from '../../core/names.ts';
+import { readAccount, readGrant, writeAccount, writeGrant } from './ledger-codec.ts';
+import type { AccountRow, LedgerRows } from './types.ts';
 
 interface AccountColumns {
   readonly id: string;
@@ -11,7 +13,7 @@ interface AccountColumns {
 }
 
 interface GrantColumns {
-  readonly id: string;
+  readonly id: GrantId;
   readonly ask_id: string;
   readonly key: KeyName;
   readonly stream: StreamId;
@@ -32,14 +34,14 @@ export function ledgerRows(db: DatabaseSync, now: () => number): LedgerRows {
 }
 
 function accountRows(db: DatabaseSync): Pick<LedgerRows, 'account' | 'putAccount' | 'accountsOf' | 'newestAccount'> {
-  const account = db.prepare('SELECT * FROM accounts WHERE id = ?');
+  const byId = db.prepare('SELECT * FROM accounts WHERE id = ?');
   const putAccount = db.prepare('INSERT INTO accounts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state');
   // SQLite takes the other columns from the row that has the maximum.
   const accountsOf = db.prepare('SELECT id, key, window, max(start_ms) AS start_ms, state FROM accounts WHERE key = ? GROUP BY window');
   const newest = db.prepare('SELECT * FROM accounts WHERE key = ? AND window = ? ORDER BY start_ms DESC LIMIT 1');
   return {
-    account: (id) => accountRow(account.get(id)),
-    putAccount: ({ id, key, window, startMs, state }) => void putAccount.run(id, key, window, startMs, state),
+    account: (id) => accountRow(byId.get(id)),
+    putAccount: ({ id, key, window, startMs, account }) => void putAccount.run(id, key, window, startMs, writeAccount(account)),
     accountsOf: (key) => accountsOf.all(key).flatMap((columns) => accountRow(columns) ?? []),
     newestAccount: (key, window) => accountRow(newest.get(key, window)),
   };
@@ -64,11 +66,13 @@ function grantRows(
   return {
     grant: (id) => grantRow(grant.get(id)),
     grantByAsk: (askId) => grantRow(grantByAsk.get(askId)),
-    putGrant: ({ id, askId, key, stream, epoch, open, accounts, state }) => {
+    putGrant: (booked) => {
+      const { id, askId, key, stream, epoch, open, accounts } = booked;
+      const state = writeGrant(booked);
       const flag = open ? 1 : 0;
       const closedMs = open ? null : now();
       const known = change.run(flag, state, closedMs, id).changes > 0;
-      if (!known) add.run(...[id, askId, key, stream, epoch], ...[flag, JSON.stringify(accounts), state, closedMs]);
+      if (!known) add.run(id, askId, key, stream, epoch, flag, JSON.stringify(accounts), state, closedMs);
       if (open && !known) for (const account of accounts) link.run(account, id);
       if (!open && known) for (const account of accounts) unlink.run(account, id);
     },
@@ -93,12 +97,13 @@ function pruner(db: DatabaseSync): LedgerRows['prune'] {
 
 function accountRow(found: unknown): AccountRow | null {
   if (found === undefined) return null;
-  const { start_ms, ...rest } = found as AccountColumns;
-  return { ...rest, startMs: start_ms };
+  const { id, key, window, start_ms, state } = found as AccountColumns;
+  return { id, key, window, startMs: start_ms, account: readAccount(state) };
 }
 
-function grantRow(found: unknown): GrantRow | null {
+function grantRow(found: unknown): BookedGrant | null {
   if (found === undefined) return null;
   const { id, ask_id, key, stream, epoch, open, accounts, state } = found as GrantColumns;
-  return { id, askId: ask_id, key, stream, epoch, open: open === 1, accounts: JSON.parse(accounts) as readonly string[], state };
+  const taken = JSON.parse(accounts) as readonly string[];
+  return { id, askId: ask_id, key, stream, epoch, open: open === 1, accounts: taken, ...readGrant(state) };
 }

@@ -47,19 +47,15 @@ export function streamRows(db: DatabaseSync, now: () => number): StreamRows {
     epoch: (stream, number) => epochRow(epoch.get(stream, number)),
     lastEpoch: (stream) => epochRow(lastEpoch.get(stream)),
     putEpoch: (row) =>
-      void putEpoch.run(
-        ...[row.stream, row.epoch, row.key, row.instance, row.nonce, row.state],
-        ...[row.lastSeq, row.lastMac, row.sealedKey, now()],
-      ),
+      void putEpoch.run(row.stream, row.epoch, row.key, row.instance, row.nonce, row.state, row.lastSeq, row.lastMac, row.sealedKey, now()),
     entry: (stream, number, seq) => {
       const columns = entry.get(stream, number, seq) as unknown as EntryColumns | undefined;
       if (columns === undefined) return null;
       const { position: _, ...row } = entryRow(columns);
       return row;
     },
-    addEntry: (row) =>
-      void addEntry.run(...[row.stream, row.epoch, row.seq, row.key, row.type], ...[row.previousMac, row.mac, row.salt, row.body]),
-    entries: (after, most) => (entries.all(after, most) as unknown as EntryColumns[]).map(entryRow),
+    addEntry: (row) => void addEntry.run(row.stream, row.epoch, row.seq, row.key, row.type, row.previousMac, row.mac, row.salt, row.body),
+    entries: (after, max) => (entries.all(after, max) as unknown as EntryColumns[]).map(entryRow),
     epochs: () => epochs.all().flatMap((columns) => epochRow(columns) ?? []),
     unsettledEpochs: (instance) =>
       (instance === undefined ? allUnsettled.all() : unsettled.all(instance)).flatMap((columns) => unsettledEpoch(columns) ?? []),
@@ -79,13 +75,18 @@ function unsettledEpoch(found: unknown): UnsettledEpoch | null {
 
 function entryRow(columns: EntryColumns): EntryRow & { readonly position: number } {
   const { position, stream, epoch, seq, key, type } = columns;
-  const bytes = {
+  return {
+    position,
+    stream,
+    epoch,
+    seq,
+    key,
+    type,
     previousMac: buffer(columns.previous_mac),
     mac: buffer(columns.mac),
     salt: buffer(columns.salt),
     body: buffer(columns.body),
   };
-  return { position, stream, epoch, seq, key, type, ...bytes };
 }
 
 function buffer(bytes: Uint8Array): Buffer {

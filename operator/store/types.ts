@@ -1,4 +1,7 @@
+import type { Account } from '../../core/budget/account.ts';
+import type { BookedGrant } from '../../core/budget/ledger.ts';
 import type { KeyName, StreamId, TokenId } from '../../core/names.ts';
+import type { ChildSpec } from '../../core/protocol/children.ts';
 
 /**
  * The operator's one durable state. `transaction` is serialisable and durable when it returns: what it wrote survives
@@ -32,9 +35,9 @@ export interface KeyRows {
   createdAt(key: KeyName): number | null;
   /** Uid of the object that began this life; null where manifests bear none, or the life began before it was known. */
   uid(key: KeyName): string | null;
-  /** Without `uid` that of before stays. */
+  /** Without `uid` the previous one is kept. */
   putCreatedAt(key: KeyName, atMs: number, uid?: string): void;
-  /** Every key that has a life now, so that those whose manifest went away meanwhile can be told. */
+  /** Every key that has a life: the caller finds those whose manifest was deleted meanwhile. */
   names(): readonly KeyName[];
   /** Ends a life: drops createdAt, the uid and all tokens. */
   forget(key: KeyName): void;
@@ -54,11 +57,11 @@ export interface TokenRow {
   /** The token itself, sealed under the root key. */
   readonly sealed: Buffer;
 }
-/** A sub-agent key, or the key of one run. `spec` is the ChildSpec as JSON. */
+/** A sub-agent key, or the key of one run. */
 export interface ChildRow {
   readonly key: KeyName;
   readonly parent: KeyName;
-  readonly spec: string;
+  readonly spec: ChildSpec;
   readonly createdAtMs: number;
   readonly expiresAtMs?: number;
   /** Set on the key of a run: the Pod or Job that it is for, e.g. `Pod research-7d9f`. */
@@ -74,7 +77,7 @@ export interface StreamRows {
   entry(stream: StreamId, epoch: number, seq: number): EntryRow | null;
   addEntry(row: EntryRow): void;
   /** All entries in storing order, for tail, verify and reports; `after` is a position from a row, 0 from the start. */
-  entries(after: number, most: number): readonly (EntryRow & { readonly position: number })[];
+  entries(after: number, max: number): readonly (EntryRow & { readonly position: number })[];
   epochs(): readonly EpochRow[];
   /** Epochs in state `open` or `quarantined`, which may hold grants, of one proxy or of all. */
   unsettledEpochs(instance?: string): readonly UnsettledEpoch[];
@@ -118,36 +121,25 @@ export interface LedgerRows {
   accountsOf(key: KeyName): readonly AccountRow[];
   /** The account of a key and window that started last. */
   newestAccount(key: KeyName, window: string): AccountRow | null;
-  grant(id: string): GrantRow | null;
-  grantByAsk(askId: string): GrantRow | null;
-  putGrant(row: GrantRow): void;
+  grant(id: string): BookedGrant | null;
+  grantByAsk(askId: string): BookedGrant | null;
+  putGrant(row: BookedGrant): void;
   /** Grants that still hold something, by stream and epoch. */
-  openGrants(stream: StreamId, epoch: number): readonly GrantRow[];
+  openGrants(stream: StreamId, epoch: number): readonly BookedGrant[];
   /** The epochs of a stream that have grants which still hold something, earliest first, and how many. */
   openEpochs(stream: StreamId): readonly { readonly epoch: number; readonly grants: number }[];
   /** Grants that still hold something of this account, for recall. */
-  holders(accountId: string): readonly GrantRow[];
+  holders(accountId: string): readonly BookedGrant[];
   /** Grants of a key that hold nothing any more, oldest first. */
-  closedGrants(key: KeyName): readonly GrantRow[];
+  closedGrants(key: KeyName): readonly BookedGrant[];
   /** Drops grants that closed before this time, and Minute accounts that began before it but for each key's newest. */
   prune(beforeMs: number): void;
 }
-/** `id` = `key|window|start` as core/budget names it; `state` is core/budget's account as JSON. */
+/** `id` is what `accountId` of core/budget makes of the rest. */
 export interface AccountRow {
   readonly id: string;
   readonly key: KeyName;
   readonly window: string;
   readonly startMs: number;
-  readonly state: string;
-}
-/** `state` is core/budget's grant as JSON. */
-export interface GrantRow {
-  readonly id: string;
-  readonly askId: string;
-  readonly key: KeyName;
-  readonly stream: StreamId;
-  readonly epoch: number;
-  readonly open: boolean;
-  readonly accounts: readonly string[];
-  readonly state: string;
+  readonly account: Account;
 }

@@ -1,9 +1,8 @@
-import type { Account } from './account.ts';
-import { accountName } from './account.ts';
-import type { BookedGrant, Books } from './books.ts';
+import { type Account, accountName } from './account.ts';
+import type { BookedGrant, Ledger } from './ledger.ts';
 
-/** Books in two maps, for tests of the bank. */
-export function fakeBooks(): Books & {
+/** A ledger in two maps, for tests. */
+export function fakeLedger(): Ledger & {
   readonly accounts: ReadonlyMap<string, Account>;
   readonly grants: ReadonlyMap<string, BookedGrant>;
 } {
@@ -14,7 +13,7 @@ export function fakeBooks(): Books & {
     accounts,
     grants,
     account: (id) => accounts.get(id) ?? null,
-    newest: (key, window) => {
+    newestAccount: (key, window) => {
       const found = [...accounts]
         .map(([id, account]) => ({ ...accountName(id), account }))
         .filter((row) => row.key === key && row.window === window)

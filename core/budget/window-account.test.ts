@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { keyName } from '../names.ts';
-import { slotsAt } from './slot.ts';
+import { windowAccountsAt } from './window-account.ts';
 
 const key = keyName('agents', 'bot');
 const now = Date.parse('2026-11-21T02:00:30Z');
 
-function ids(node: Omit<Parameters<typeof slotsAt>[0]['nodes'][number], 'key'>): readonly string[] {
-  return slotsAt({ key, path: [key], nodes: [{ key, ...node }] }, now).map(({ id }) => id);
+function ids(node: Omit<Parameters<typeof windowAccountsAt>[0]['nodes'][number], 'key'>): readonly string[] {
+  return windowAccountsAt({ key, path: [key], nodes: [{ key, ...node }] }, now).map(({ id }) => id);
 }
 
 test('a key without limits still has a Total account, so that its spend is known', () => {

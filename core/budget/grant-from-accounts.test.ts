@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Limit } from '../manifest/types.ts';
-import { type KeyName, keyName, type StreamId } from '../names.ts';
+import { type GrantId, type KeyName, keyName, type StreamId } from '../names.ts';
 import type { AccountNode, AccountPlan } from '../policy/documents.ts';
-import type { GrantDenial } from '../protocol/money.ts';
 import { committed, nothing } from './account.ts';
-import { type Allotment, type Ask, allot } from './bank.ts';
-import { fakeBooks } from './fake-books.ts';
+import { type Denial, wireDenial } from './denial.ts';
+import { fakeLedger } from './fake-ledger.ts';
 import { charge, closeGrant, creditGrant } from './grant.ts';
-import { minuteOf, slotsAt, totalOf } from './slot.ts';
+import { type Granted, grantFrom, type HolderRequest } from './grant-from-accounts.ts';
+import { minuteOf, totalOf, windowAccountsAt } from './window-account.ts';
 
 const now = Date.UTC(2026, 10, 21, 12);
 const org = keyName('platform', 'org');
@@ -23,11 +23,11 @@ function plan(...nodes: readonly AccountNode[]): AccountPlan {
   return { key: nodes.at(-1)?.key ?? bot, path: nodes.map(({ key }) => key), nodes };
 }
 
-function bank(policy: AccountPlan, books = fakeBooks()) {
+function ledgerFor(policy: AccountPlan, ledger = fakeLedger()) {
   let asks = 0;
   return {
-    books,
-    ask: (more: Partial<Ask> = {}, nowMs = now, policyNow = policy): Allotment | GrantDenial => {
+    ledger,
+    ask: (more: Partial<HolderRequest> = {}, nowMs = now, policyNow = policy): Granted | Denial => {
       asks += 1;
       const bound = more.boundNano ?? 0;
       const figures = {
@@ -39,18 +39,19 @@ function bank(policy: AccountPlan, books = fakeBooks()) {
         wantRequests: 0,
         tokens: 0,
       } as const;
-      const who = { key: policy.key, stream: `${policy.key}@p1` as StreamId, epoch: 1 };
-      return allot(books, { id: `g${asks}`, askId: `a${asks}`, ...who, ...figures, ...more }, slotsAt(policyNow, nowMs), null, nowMs);
+      const who = { id: `g${asks}` as GrantId, askId: `a${asks}`, key: policy.key, stream: `${policy.key}@p1` as StreamId, epoch: 1 };
+      const accounts = windowAccountsAt(policyNow, nowMs);
+      return grantFrom({ ledger, request: { ...who, ...figures, ...more }, accounts, escrow: null, nowMs });
     },
   };
 }
 
-function granted(answer: Allotment | GrantDenial): Allotment {
+function granted(answer: Granted | Denial): Granted {
   assert.ok('grant' in answer, JSON.stringify(answer));
   return answer;
 }
 
-function denied(answer: Allotment | GrantDenial): GrantDenial {
+function denied(answer: Granted | Denial): Denial {
   assert.ok('code' in answer, JSON.stringify(answer));
   return answer;
 }
@@ -60,23 +61,23 @@ function day(key: KeyName): string {
 }
 
 test('a grant is taken from every account on the path at once', () => {
-  const { books, ask } = bank(plan(node(org, [{ usdNano: 10 * dollar }]), node(bot, [{ usdNano: dollar }, { window: 'Month' }])));
+  const { ledger, ask } = ledgerFor(plan(node(org, [{ usdNano: 10 * dollar }]), node(bot, [{ usdNano: dollar }, { window: 'Month' }])));
   const { grant, remainderNano } = granted(ask({ boundNano: dollar / 4 }));
   assert.deepEqual(grant.accounts, [totalOf(org), day(org), totalOf(bot), day(bot), `${bot}|Month|2026-11-01T00:00:00.000Z`]);
-  for (const id of grant.accounts) assert.equal(books.account(id)?.outstanding.nano, dollar / 4, id);
+  for (const id of grant.accounts) assert.equal(ledger.account(id)?.outstanding.nano, dollar / 4, id);
   assert.equal(remainderNano, (3 * dollar) / 4);
   assert.equal(grant.endMs, Date.UTC(2026, 10, 22));
 });
 
 test('200 parallel asks on a budget for one get exactly one grant', () => {
-  const { ask } = bank(plan(node(bot, [{ usdNano: dollar }])));
+  const { ask } = ledgerFor(plan(node(bot, [{ usdNano: dollar }])));
   const answers = Array.from({ length: 200 }, (_, index) => ask({ boundNano: dollar, stream: `${bot}@p${index}` as StreamId }));
   assert.equal(answers.filter((answer) => 'grant' in answer).length, 1);
   for (const answer of answers.slice(1)) assert.equal(denied(answer).code, 'budget_reserved');
 });
 
 test('a grant is at most a quarter of the remainder for each holder, but never less than the call', () => {
-  const { ask } = bank(plan(node(bot, [{ usdNano: 1600 }])));
+  const { ask } = ledgerFor(plan(node(bot, [{ usdNano: 1600 }])));
   assert.equal(granted(ask({ boundNano: 10, wantNano: 9999 })).grant.amount.nano, 400);
   assert.equal(granted(ask({ boundNano: 10, wantNano: 9999, stream: `${bot}@p2` as StreamId })).grant.amount.nano, 150);
   assert.equal(granted(ask({ boundNano: 1000, wantNano: 9999 })).grant.amount.nano, 1000);
@@ -84,20 +85,20 @@ test('a grant is at most a quarter of the remainder for each holder, but never l
 });
 
 test('a call that could do with less leaves three quarters of the remainder to parallel calls', () => {
-  const { ask } = bank(plan(node(bot, [{ usdNano: 1600 }])));
+  const { ask } = ledgerFor(plan(node(bot, [{ usdNano: 1600 }])));
   const amounts = [1, 2, 3].map(() => granted(ask({ atLeastNano: 10, boundNano: 5000, wantNano: 5000 })).grant.amount.nano);
   assert.deepEqual(amounts, [400, 300, 225]);
 });
 
 test('a grant is never shrunk below what the call needs: it is refused', () => {
-  const { ask } = bank(plan(node(bot, [{ usdNano: 100 }])));
+  const { ask } = ledgerFor(plan(node(bot, [{ usdNano: 100 }])));
   granted(ask({ boundNano: 60 }));
   assert.equal(denied(ask({ boundNano: 41 })).code, 'budget_reserved');
   assert.equal(granted(ask({ boundNano: 40 })).grant.amount.nano, 40);
 });
 
 test('without any cap what is wanted is granted', () => {
-  const { ask } = bank(plan(node(bot, [])));
+  const { ask } = ledgerFor(plan(node(bot, [])));
   const { grant, remainderNano } = granted(ask({ boundNano: 5, wantNano: 9e12 }));
   assert.equal(grant.amount.nano, 9e12);
   assert.equal(remainderNano, undefined);
@@ -105,30 +106,30 @@ test('without any cap what is wanted is granted', () => {
 });
 
 test('a denial says whether waiting helps: too dear, spent, or reserved', () => {
-  const { books, ask } = bank(plan(node(org, [{ usdNano: 10 * dollar }]), node(bot, [{ usdNano: dollar }])));
+  const { ledger, ask } = ledgerFor(plan(node(org, [{ usdNano: 10 * dollar }]), node(bot, [{ usdNano: dollar }])));
   const expensive = denied(ask({ boundNano: dollar + 1 }));
   assert.deepEqual(
     [expensive.code, expensive.limitedBy, expensive.retryAfterSeconds],
-    ['request_too_expensive', 'agents/bot Day', undefined],
+    ['request_too_expensive', { key: bot, window: 'Day' }, undefined],
   );
   const { grant } = granted(ask({ boundNano: dollar * 0.75 }));
   const reserved = denied(ask({ boundNano: dollar / 2 }));
   assert.deepEqual([reserved.code, reserved.retryAfterSeconds, reserved.availableNano], ['budget_reserved', 1, dollar / 4]);
-  charge(books, grant, { nano: dollar * 0.75, requests: 0, tokens: 0 }, now);
+  charge(ledger, grant, { nano: dollar * 0.75, requests: 0, tokens: 0 }, now);
   const spent = denied(ask({ boundNano: dollar / 2 }));
-  assert.deepEqual([spent.code, spent.limitedBy, spent.retryAfterSeconds], ['budget_exhausted', 'agents/bot Day', 12 * 3600]);
+  assert.deepEqual([spent.code, spent.limitedBy, spent.retryAfterSeconds], ['budget_exhausted', { key: bot, window: 'Day' }, 12 * 3600]);
 });
 
 test('what open grants have settled already counts as spent in a denial', () => {
-  const { books, ask } = bank(plan(node(bot, [{ usdNano: 100 }])));
+  const { ledger, ask } = ledgerFor(plan(node(bot, [{ usdNano: 100 }])));
   const { grant } = granted(ask({ boundNano: 100 }));
-  charge(books, grant, { nano: 70, requests: 0, tokens: 0 }, now);
+  charge(ledger, grant, { nano: 70, requests: 0, tokens: 0 }, now);
   assert.equal(denied(ask({ boundNano: 30 })).code, 'budget_reserved');
   assert.equal(denied(ask({ boundNano: 31 })).code, 'budget_exhausted');
 });
 
 test('what the asker holds already counts towards what it needs', () => {
-  const { ask } = bank(plan(node(bot, [{ usdNano: 100 }])));
+  const { ask } = ledgerFor(plan(node(bot, [{ usdNano: 100 }])));
   granted(ask({ boundNano: 60 }));
   assert.equal(denied(ask({ boundNano: 50, heldNano: 60 })).code, 'request_too_expensive');
   const fits = denied(ask({ boundNano: 50, heldNano: 50 }));
@@ -136,29 +137,29 @@ test('what the asker holds already counts towards what it needs', () => {
 });
 
 test('requests are granted in slices and run out as a quota', () => {
-  const { books, ask } = bank(plan(node(bot, [{ requests: 8 }])));
+  const { ledger, ask } = ledgerFor(plan(node(bot, [{ requests: 8 }])));
   const first = granted(ask({ atLeastRequests: 1, wantRequests: 100 })).grant;
   assert.equal(first.amount.requests, 2);
   for (let count = 0; count < 6; count += 1) granted(ask({ atLeastRequests: 1, wantRequests: 1 }));
   assert.equal(denied(ask({ atLeastRequests: 1, wantRequests: 1 })).code, 'budget_reserved');
-  for (const grant of books.grants.values()) charge(books, grant, { nano: 0, requests: grant.amount.requests ?? 0, tokens: 0 }, now);
+  for (const grant of ledger.grants.values()) charge(ledger, grant, { nano: 0, requests: grant.amount.requests ?? 0, tokens: 0 }, now);
   const over = denied(ask({ atLeastRequests: 1, wantRequests: 1 }));
   assert.deepEqual([over.code, over.retryAfterSeconds], ['quota_exhausted', 12 * 3600]);
 });
 
 test('a rate counts its minute, and the next minute is new', () => {
-  const { ask } = bank(plan(node(bot, [], { requestsPerMinute: 1 })));
+  const { ask } = ledgerFor(plan(node(bot, [], { requestsPerMinute: 1 })));
   assert.equal(granted(ask({ atLeastRequests: 1 })).grant.endMs, now + 60_000);
   const limited = denied(ask({ atLeastRequests: 1 }, now + 15_000));
-  assert.deepEqual([limited.code, limited.limitedBy, limited.retryAfterSeconds], ['rate_limited', 'agents/bot Minute', 45]);
+  assert.deepEqual([limited.code, limited.limitedBy, limited.retryAfterSeconds], ['rate_limited', { key: bot, window: 'Minute' }, 45]);
   granted(ask({ atLeastRequests: 1 }, now + 60_000));
 });
 
 test('tokens used beyond their estimate delay later calls by as many minutes as the rate needs', () => {
   const policy = plan(node(bot, [], { tokensPerMinute: 1000 }));
-  const { books, ask } = bank(policy);
+  const { ledger, ask } = ledgerFor(policy);
   const { grant } = granted(ask({ tokens: 400 }));
-  charge(books, grant, { nano: 0, requests: 0, tokens: 3500 }, now + 1000);
+  charge(ledger, grant, { nano: 0, requests: 0, tokens: 3500 }, now + 1000);
   assert.equal(denied(ask({ tokens: 100 }, now + 30_000)).retryAfterSeconds, 30 + 2 * 60);
   assert.equal(denied(ask({ tokens: 100 }, now + 60_000)).code, 'rate_limited');
   assert.equal(denied(ask({ tokens: 501 }, now + 3 * 60_000)).code, 'rate_limited');
@@ -166,92 +167,98 @@ test('tokens used beyond their estimate delay later calls by as many minutes as 
 });
 
 test('a correction that comes in a later minute lands in that minute', () => {
-  const { books, ask } = bank(plan(node(bot, [], { tokensPerMinute: 1000 })));
+  const { ledger, ask } = ledgerFor(plan(node(bot, [], { tokensPerMinute: 1000 })));
   const { grant } = granted(ask({ tokens: 400 }));
-  charge(books, grant, { nano: 0, requests: 0, tokens: 900 }, now + 60_000);
-  assert.equal(books.account(minuteOf(bot, now + 60_000).id)?.settled.tokens, 500);
-  assert.equal(books.account(minuteOf(bot, now).id)?.settled.tokens, 0);
+  charge(ledger, grant, { nano: 0, requests: 0, tokens: 900 }, now + 60_000);
+  assert.equal(ledger.account(minuteOf(bot, now + 60_000).id)?.settled.tokens, 500);
+  assert.equal(ledger.account(minuteOf(bot, now).id)?.settled.tokens, 0);
 });
 
 test('a call larger than the whole token rate passes in a minute of its own and is charged when it settles', () => {
-  const { books, ask } = bank(plan(node(bot, [], { tokensPerMinute: 1000 })));
+  const { ledger, ask } = ledgerFor(plan(node(bot, [], { tokensPerMinute: 1000 })));
   const { grant } = granted(ask({ tokens: 5000 }));
   assert.equal(grant.amount.tokens, 1000);
   assert.equal(denied(ask({ tokens: 1 })).code, 'rate_limited');
-  charge(books, grant, { nano: 0, requests: 0, tokens: 4500 }, now);
+  charge(ledger, grant, { nano: 0, requests: 0, tokens: 4500 }, now);
   assert.equal(denied(ask({ tokens: 5000 }, now + 60_000)).code, 'rate_limited');
   granted(ask({ tokens: 5000 }, now + 5 * 60_000));
 });
 
 test('released money can be granted again, burned money cannot until it is credited', () => {
-  const { books, ask } = bank(plan(node(bot, [{ usdNano: 100 }])));
+  const { ledger, ask } = ledgerFor(plan(node(bot, [{ usdNano: 100 }])));
   const released = granted(ask({ boundNano: 100 })).grant;
-  charge(books, released, { nano: 10, requests: 0, tokens: 0 }, now);
-  closeGrant(books, books.grants.get('g1') ?? released, 'release', now);
+  charge(ledger, released, { nano: 10, requests: 0, tokens: 0 }, now);
+  closeGrant(ledger, ledger.grants.get('g1') ?? released, 'release', now);
   const burned = granted(ask({ boundNano: 90 })).grant;
-  charge(books, burned, { nano: 20, requests: 0, tokens: 0 }, now);
-  const closed = closeGrant(books, books.grants.get('g2') ?? burned, 'burn', now);
-  assert.deepEqual(books.account(day(bot)), {
+  charge(ledger, burned, { nano: 20, requests: 0, tokens: 0 }, now);
+  const closed = closeGrant(ledger, ledger.grants.get('g2') ?? burned, 'burn', now);
+  assert.deepEqual(ledger.account(day(bot)), {
     settled: { ...nothing, nano: 30 },
     burned: { ...nothing, nano: 70 },
     outstanding: nothing,
     holders: 0,
   });
   assert.equal(denied(ask({ boundNano: 1 })).code, 'budget_exhausted');
-  assert.equal(creditGrant(books, closed), 70);
+  assert.equal(creditGrant(ledger, closed), 70);
   granted(ask({ boundNano: 70 }));
 });
 
 test('a late entry of a burned grant is charged to what was burned', () => {
-  const { books, ask } = bank(plan(node(bot, [{ usdNano: 100 }])));
-  const closed = closeGrant(books, granted(ask({ boundNano: 100 })).grant, 'burn', now);
-  assert.equal(charge(books, closed, { nano: 60, requests: 0, tokens: 0 }, now), 0);
-  const account = books.account(day(bot));
+  const { ledger, ask } = ledgerFor(plan(node(bot, [{ usdNano: 100 }])));
+  const closed = closeGrant(ledger, granted(ask({ boundNano: 100 })).grant, 'burn', now);
+  assert.equal(charge(ledger, closed, { nano: 60, requests: 0, tokens: 0 }, now), 0);
+  const account = ledger.account(day(bot));
   assert.deepEqual([account?.settled.nano, account?.burned.nano], [60, 40]);
 });
 
 test('a cost beyond the grant is charged in full as debt that blocks new grants', () => {
-  const { books, ask } = bank(plan(node(bot, [{ usdNano: 100 }])));
+  const { ledger, ask } = ledgerFor(plan(node(bot, [{ usdNano: 100 }])));
   const { grant } = granted(ask({ boundNano: 50 }));
-  assert.equal(charge(books, grant, { nano: 90, requests: 0, tokens: 0 }, now), 40);
-  const account = books.account(day(bot));
+  assert.equal(charge(ledger, grant, { nano: 90, requests: 0, tokens: 0 }, now), 40);
+  const account = ledger.account(day(bot));
   assert.equal(account && committed(account).nano, 90);
   assert.equal(denied(ask({ boundNano: 11 })).code, 'budget_exhausted');
   granted(ask({ boundNano: 10 }));
 });
 
 test('a grant of which nothing is left closes by itself', () => {
-  const { books, ask } = bank(plan(node(bot, [{ usdNano: 100 }])));
+  const { ledger, ask } = ledgerFor(plan(node(bot, [{ usdNano: 100 }])));
   const { grant } = granted(ask({ boundNano: 50 }));
-  charge(books, grant, { nano: 50, requests: 1, tokens: 0 }, now);
-  assert.equal(books.grants.get(grant.id)?.open, false);
-  assert.deepEqual(books.account(day(bot))?.settled, { nano: 50, requests: 1, tokens: 0 });
-  assert.equal(books.account(day(bot))?.holders, 0);
+  charge(ledger, grant, { nano: 50, requests: 1, tokens: 0 }, now);
+  assert.equal(ledger.grants.get(grant.id)?.open, false);
+  assert.deepEqual(ledger.account(day(bot))?.settled, { nano: 50, requests: 1, tokens: 0 });
+  assert.equal(ledger.account(day(bot))?.holders, 0);
 });
 
 test('a call settles in the window in which it was reserved', () => {
-  const { books, ask } = bank(plan(node(bot, [{ usdNano: 100 }])));
+  const { ledger, ask } = ledgerFor(plan(node(bot, [{ usdNano: 100 }])));
   const { grant } = granted(ask({ boundNano: 100 }));
   const tomorrow = now + 86_400_000;
   granted(ask({ boundNano: 100 }, tomorrow));
-  charge(books, grant, { nano: 100, requests: 0, tokens: 0 }, tomorrow);
-  assert.equal(books.account(day(bot))?.settled.nano, 100);
-  assert.equal(books.account(`${bot}|Day|2026-11-22T00:00:00.000Z`)?.settled.nano, 0);
+  charge(ledger, grant, { nano: 100, requests: 0, tokens: 0 }, tomorrow);
+  assert.equal(ledger.account(day(bot))?.settled.nano, 100);
+  assert.equal(ledger.account(`${bot}|Day|2026-11-22T00:00:00.000Z`)?.settled.nano, 0);
 });
 
 test('a lowered cap grants nothing new while more is committed, and a raised one takes effect at once', () => {
-  const { ask } = bank(plan(node(bot, [{ usdNano: 100 }])));
+  const { ask } = ledgerFor(plan(node(bot, [{ usdNano: 100 }])));
   granted(ask({ boundNano: 80 }));
   assert.equal(denied(ask({ boundNano: 1 }, now, plan(node(bot, [{ usdNano: 50 }])))).code, 'budget_reserved');
   granted(ask({ boundNano: 100 }, now, plan(node(bot, [{ usdNano: 180 }]))));
 });
 
 test('holders are counted once each, whatever they hold', () => {
-  const { books, ask } = bank(plan(node(bot, [{ usdNano: 100 }])));
+  const { ledger, ask } = ledgerFor(plan(node(bot, [{ usdNano: 100 }])));
   const first = granted(ask({ boundNano: 1 })).grant;
   granted(ask({ boundNano: 1 }));
   granted(ask({ boundNano: 1, stream: `${bot}@p2` as StreamId }));
-  assert.equal(books.account(day(bot))?.holders, 2);
-  closeGrant(books, first, 'release', now);
-  assert.equal(books.account(day(bot))?.holders, 2);
+  assert.equal(ledger.account(day(bot))?.holders, 2);
+  closeGrant(ledger, first, 'release', now);
+  assert.equal(ledger.account(day(bot))?.holders, 2);
+});
+
+test('the message of a denial names the account, the key or the stream in text', () => {
+  const denial = { code: 'budget_reserved', message: 'held', retryAfterSeconds: 1, availableNano: 0 } as const;
+  assert.equal(wireDenial({ ...denial, limitedBy: { key: bot, window: 'Day' } }).limitedBy, 'agents/bot Day');
+  assert.equal(wireDenial({ ...denial, limitedBy: bot }).limitedBy, 'agents/bot');
 });

@@ -1,0 +1,72 @@
+import { defined } from '../json.ts';
+import type { NanoUsd } from '../money.ts';
+import type { KeyName } from '../names.ts';
+import { type Account, type AccountRef, committed, type Dimension } from './account.ts';
+import type { BookedGrant } from './ledger.ts';
+import { totalOf, type WindowAccount } from './window-account.ts';
+
+/** One cap that a request for a grant has to fit under. */
+export interface AccountLimit {
+  readonly dimension: Dimension;
+  readonly of: AccountRef;
+  readonly cap: number;
+  /** Cap less what is committed; negative where a cap was lowered or there is debt. */
+  readonly free: number;
+  /** Holders of open grants, the requesting one among them. */
+  readonly holders: number;
+  /** Its open grants are what might come back. */
+  readonly accountId: string;
+  readonly endMs?: number;
+}
+
+/** One account of a path as a request finds it. */
+export interface AccountUse {
+  readonly windowAccount: WindowAccount;
+  readonly account: Account;
+  /** True where the requesting holder has another open grant of it. */
+  readonly held: boolean;
+  /** True where an escrow has set the money aside already. */
+  readonly escrowed: boolean;
+}
+
+/** An escrow and the amount with which it was minted. */
+export interface EscrowLimit {
+  readonly grant: BookedGrant;
+  readonly key: KeyName;
+  readonly capNano: NanoUsd;
+}
+
+/** The caps of one dimension along the path. Money that an escrow covers is limited by the escrow instead of the account. */
+export function limitsOn(uses: readonly AccountUse[], dimension: Dimension, escrow: EscrowLimit | null): readonly AccountLimit[] {
+  const limits: AccountLimit[] = [];
+  for (const { windowAccount, account, held, escrowed } of uses) {
+    const { id, key, window, endMs } = windowAccount;
+    const cap = windowAccount.cap[dimension];
+    if (cap === undefined || (escrowed && dimension === 'nano')) continue;
+    limits.push({
+      dimension,
+      of: { key, window },
+      cap,
+      free: cap - committed(account)[dimension],
+      holders: account.holders + (held ? 0 : 1),
+      accountId: id,
+      ...defined({ endMs }),
+    });
+  }
+  if (escrow !== null && dimension === 'nano') limits.push(limitOfEscrow(uses, escrow));
+  return limits;
+}
+
+function limitOfEscrow(uses: readonly AccountUse[], { grant, key, capNano }: EscrowLimit): AccountLimit {
+  const accountId = totalOf(key);
+  const use = uses.find(({ windowAccount }) => windowAccount.id === accountId);
+  return {
+    dimension: 'nano',
+    of: { key, window: 'Total' },
+    cap: capNano,
+    free: grant.amount.nano,
+    holders: (use?.account.holders ?? 0) + (use?.held === true ? 0 : 1),
+    accountId,
+    ...defined({ endMs: grant.endMs }),
+  };
+}

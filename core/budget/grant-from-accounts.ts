@@ -1,0 +1,161 @@
+import { defined } from '../json.ts';
+import { minOf, type NanoUsd } from '../money.ts';
+import type { GrantId, KeyName, StreamId } from '../names.ts';
+import { type Amounts, accountName, nothing, openAccount, plus } from './account.ts';
+import { type AccountLimit, type AccountUse, type EscrowLimit, limitsOn } from './account-limit.ts';
+import { type Denial, deny, type Shortfall } from './denial.ts';
+import type { BookedGrant, Ledger } from './ledger.ts';
+import type { WindowAccount } from './window-account.ts';
+
+/** What one holder requests. Figures are whole numbers ≥ 0; see GrantRequest and Shortage. */
+export interface HolderRequest {
+  readonly id: GrantId;
+  readonly askId: string;
+  readonly key: KeyName;
+  readonly stream: StreamId;
+  readonly epoch: number;
+  readonly heldNano: NanoUsd;
+  readonly atLeastNano: NanoUsd;
+  readonly boundNano: NanoUsd;
+  readonly wantNano: NanoUsd;
+  readonly atLeastRequests: 0 | 1;
+  readonly wantRequests: number;
+  readonly tokens: number;
+  readonly escrowFor?: KeyName;
+}
+
+/** A request, the accounts on its key's path, and the escrow that pays where there is one. */
+export interface GrantCase {
+  readonly ledger: Ledger;
+  readonly request: HolderRequest;
+  readonly accounts: readonly WindowAccount[];
+  readonly escrow: EscrowLimit | null;
+  readonly nowMs: number;
+}
+
+/** A grant that is booked, and what the tightest account of its path has left; absent: uncapped. */
+export interface Granted {
+  readonly grant: BookedGrant;
+  readonly remainderNano?: NanoUsd;
+}
+
+/**
+ * Grants out of every account on the path at once, or of none. I1 holds after it for each of them: nothing is granted beyond
+ * the smallest remainder, and where that is short the request is denied, never shrunk below what a call needs.
+ */
+export function grantFrom({ ledger, request, accounts, escrow, nowMs }: GrantCase): Granted | Denial {
+  const uses = usesOf(ledger, request, accounts, escrow?.grant ?? null);
+  const money = limitsOn(uses, 'nano', escrow);
+  const requests = limitsOn(uses, 'requests', escrow);
+  const tokens = limitsOn(uses, 'tokens', escrow);
+  const min = minimumOf(request, tokens);
+  const shortfalls = [...shortfallsIn(money, min.nano), ...shortfallsIn(requests, min.requests), ...shortfallsIn(tokens, min.tokens)];
+  const free = freeUnder(money);
+  if (shortfalls.length > 0) {
+    const availableNano = Math.min(free, request.boundNano) + request.heldNano;
+    return deny({ ledger, shortfalls, heldNano: request.heldNano, availableNano, nowMs });
+  }
+  const wantTokens = request.tokens * Math.max(1, request.wantRequests);
+  const amount = {
+    nano: grantSize(money, { min: targetOf(request, free), want: request.wantNano }),
+    ...(requests.length === 0 ? {} : { requests: grantSize(requests, { min: min.requests, want: request.wantRequests }) }),
+    ...(tokens.length === 0 ? {} : { tokens: grantSize(tokens, { min: min.tokens, want: wantTokens }) }),
+  };
+  const grant = bookGrant({ ledger, request, uses, amount, escrow: escrow?.grant ?? null });
+  return money.length === 0 ? { grant } : { grant, remainderNano: free - amount.nano };
+}
+
+/** Accounts of the path, opened where the window is new; and those that the escrow was taken from, whatever the current plan says. */
+function usesOf(
+  ledger: Ledger,
+  { stream, epoch }: HolderRequest,
+  accounts: readonly WindowAccount[],
+  escrow: BookedGrant | null,
+): readonly AccountUse[] {
+  const mine = ledger.openGrants(stream, epoch);
+  const onPath = new Set(accounts.map(({ id }) => id));
+  const further = (escrow?.accounts ?? []).filter((id) => !onPath.has(id)).map((id) => ({ id, ...accountName(id), cap: {} }));
+  return [...accounts, ...further].map((windowAccount: WindowAccount) => {
+    const { id, key, window, startMs, cap } = windowAccount;
+    const account = ledger.account(id) ?? openAccount(startMs, window === 'Minute' ? ledger.newestAccount(key, 'Minute') : null);
+    return {
+      windowAccount,
+      account: cap.tokens === undefined ? account : { ...account, tokensPerMinute: cap.tokens },
+      held: mine.some((grant) => grant.accounts.includes(id)),
+      escrowed: escrow?.accounts.includes(id) === true,
+    };
+  });
+}
+
+/** A smaller grant would let no call pass. */
+function minimumOf(
+  { boundNano, wantNano, atLeastNano, atLeastRequests, tokens }: HolderRequest,
+  tokenLimits: readonly AccountLimit[],
+): Amounts {
+  const counts = atLeastRequests > 0 || tokens > 0;
+  const wantsMoney = boundNano > 0 || wantNano > 0;
+  return {
+    nano: Math.max(atLeastNano, wantsMoney && !counts ? 1 : 0),
+    requests: atLeastRequests,
+    // A call larger than the whole rate passes in a minute of its own; what it really used is charged when it settles.
+    tokens: tokenLimits.reduce((min, { cap }) => Math.min(min, cap), tokens),
+  };
+}
+
+function shortfallsIn(limits: readonly AccountLimit[], min: number): readonly Shortfall[] {
+  return limits.filter(({ free }) => min > 0 && min > free).map((limit) => ({ limit, min }));
+}
+
+function freeUnder(limits: readonly AccountLimit[]): number {
+  return limits.reduce((min, { free }) => Math.min(min, Math.max(0, free)), Number.MAX_SAFE_INTEGER);
+}
+
+/** The requesting call's own share. One that could do with less leaves three quarters of the remainder to parallel calls. */
+function targetOf({ atLeastNano, boundNano }: HolderRequest, free: NanoUsd): NanoUsd {
+  if (atLeastNano === boundNano) return boundNano;
+  return Math.max(atLeastNano, Math.min(boundNano, Math.floor(free / 4)));
+}
+
+/** max(this call, min(want, remainder / 4N)); without limit: what is wanted. The caller has checked that this call fits. */
+function grantSize(limits: readonly AccountLimit[], { min, want }: { readonly min: number; readonly want: number }): number {
+  const share = limits.reduce(
+    (smallest, { free, holders }) => Math.min(smallest, Math.floor(Math.max(0, free) / (4 * Math.max(1, holders)))),
+    Number.MAX_SAFE_INTEGER,
+  );
+  return Math.max(min, Math.min(want, share));
+}
+
+interface Booking extends Pick<GrantCase, 'ledger' | 'request'> {
+  readonly uses: readonly AccountUse[];
+  readonly amount: BookedGrant['amount'];
+  readonly escrow: BookedGrant | null;
+}
+
+function bookGrant({ ledger, request, uses, amount, escrow }: Booking): BookedGrant {
+  const taken: Amounts = { ...nothing, ...amount };
+  for (const { windowAccount, account, held, escrowed } of uses) {
+    ledger.putAccount(windowAccount.id, {
+      ...account,
+      // Out of an escrow the money is outstanding here already.
+      outstanding: plus(account.outstanding, escrowed ? { ...taken, nano: 0 } : taken),
+      holders: account.holders + (held ? 0 : 1),
+    });
+  }
+  if (escrow !== null) ledger.putGrant({ ...escrow, amount: { ...escrow.amount, nano: escrow.amount.nano - amount.nano } });
+  const endMs = minOf([escrow?.endMs, ...uses.map(({ windowAccount }) => windowAccount.endMs)]);
+  const grant: BookedGrant = {
+    id: request.id,
+    askId: request.askId,
+    key: request.key,
+    stream: request.stream,
+    epoch: request.epoch,
+    accounts: uses.map(({ windowAccount }) => windowAccount.id),
+    amount,
+    settled: nothing,
+    burned: nothing,
+    open: true,
+    ...defined({ endMs, escrow: escrow?.id, escrowFor: request.escrowFor }),
+  };
+  ledger.putGrant(grant);
+  return grant;
+}
