@@ -109,6 +109,24 @@ test('every row that was edited, removed, swapped or cut off is found and named'
       /account of agents\/bot: \$0\.00000054 settled, and its entries come to \$0\.00000055/,
     ],
     [
+      'another window of an account',
+      ["UPDATE accounts SET state = replace(state, '550', '540') WHERE window = 'Day'"],
+      /account of agents\/bot Day from \S+Z: \$0\.00000054 settled, and its entries come to \$0\.00000055/,
+    ],
+    [
+      'an account without entries',
+      [
+        `INSERT INTO accounts SELECT 'agents/ghost|Total|1970-01-01T00:00:00.000Z', 'agents/ghost', window, start_ms, state FROM accounts
+          WHERE key = '${bot}' AND window = 'Total'`,
+      ],
+      /account of agents\/ghost: \$0\.00000055 settled, and its entries come to \$0\.00; the store holds no stream of this key/,
+    ],
+    [
+      'a removed stream',
+      [`DELETE FROM entries WHERE stream = '${stream}'`, `DELETE FROM epochs WHERE stream = '${stream}'`],
+      /^broken: account of agents\/bot: \$0\.00000055 settled, and its entries come to \$0\.00; the store holds no stream of this key$/m,
+    ],
+    [
       "the operator's own record",
       ["DELETE FROM entries WHERE stream = 'operator@op-1'"],
       /operator@op-1 epoch 1 seq 0: removed from the end/,
@@ -119,6 +137,15 @@ test('every row that was edited, removed, swapped or cut off is found and named'
     assert.equal(code, 1, `${what}: ${out}`);
     assert.match(out, message, what);
   }
+});
+
+test('of windows whose grants were pruned only the lifetime sum is compared', async (t) => {
+  const old = "id = 'agents/bot|Day|2020-01-01T00:00:00.000Z', start_ms = 1577836800000";
+  const pruned = ['DELETE FROM grants WHERE open = 0', `UPDATE accounts SET ${old} WHERE window = 'Day'`];
+  const { code, out } = await audit('verify', '--data', altered(t, ...pruned));
+  assert.equal(code, 0, out);
+  const lowered = await audit('verify', '--data', altered(t, ...pruned, "UPDATE accounts SET state = replace(state, '550', '540')"));
+  assert.match(lowered.out, /account of agents\/bot: \$0\.00000054 settled/);
 });
 
 test('an altered spool entry is found too', async (t) => {

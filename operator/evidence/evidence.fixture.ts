@@ -23,7 +23,11 @@ const plan: AccountPlan = {
   path: [team, bot],
   nodes: [
     { key: team, limits: [], rate: {} },
-    { key: bot, limits: [{ window: 'Total', usdNano: 1_000_000, timeZone: 'Etc/UTC' }], rate: {} },
+    {
+      key: bot,
+      limits: (['Total', 'Day'] as const).map((window) => ({ window, usdNano: 1_000_000, timeZone: 'Etc/UTC' })),
+      rate: {},
+    },
   ],
 } as AccountPlan;
 

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { KeyName } from '../../core/names.ts';
+import { keepClosedGrantsMs } from '../ledger/settled.ts';
 import type { ChildRow, Store, Tx } from '../store/types.ts';
 import type { RecordEvent } from './lives.ts';
 import type { Live, Registry } from './registry.ts';
@@ -8,8 +9,6 @@ import { rotateToken, type TokenPress } from './tokens.ts';
 const dayMs = 86_400_000;
 /** The longest sleep, so that a jump of the machine's clock is noticed within it. */
 const lookMs = 60_000;
-/** Late entries of pruned grants could not be settled any more. */
-const keepSettledMs = 30 * dayMs;
 
 /** What is due by the clock: the end of sub-agent keys, rotations, each day new prices and pruning. */
 export interface Upkeep {
@@ -77,7 +76,7 @@ export function createUpkeep({ store, registry, decides, record, released, logge
     });
     if (ended) released();
     if (!isNewDay) return;
-    store.transaction((tx) => tx.ledger.prune(tx.now() - keepSettledMs));
+    store.transaction((tx) => tx.ledger.prune(tx.now() - keepClosedGrantsMs));
     dailyMs = now();
   }
 

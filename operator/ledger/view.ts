@@ -85,7 +85,7 @@ function viewOf(
 }
 
 /** What closed grants settled, and what open ones have so far. */
-function settledOf(ledger: Ledger, accountId: string, account: Account | null): Amounts {
+export function settledOf(ledger: Ledger, accountId: string, account: Account | null): Amounts {
   const closed = account?.settled ?? nothing;
   if (account === null || account.holders === 0) return closed;
   return ledger.holders(accountId).reduce((sum, grant) => plus(sum, grant.settled), closed);

@@ -297,8 +297,12 @@ function accounts(withStore: WithStore): void {
       assert.equal(ledger.account('none'), null);
       assert.deepEqual(ledger.newestAccount(key, 'Day'), day(2000, 2));
       assert.equal(ledger.newestAccount(other, 'Day'), null);
-      const holders = ledger.accountsOf(key).map(({ account }) => account.holders);
-      assert.deepEqual(holders.sort(), [2, 3]);
+      const all = ledger.accounts().map(({ window, startMs, account }) => [window, startMs, account.holders]);
+      assert.deepEqual(all, [
+        ['Day', 1000, 4],
+        ['Day', 2000, 2],
+        ['Total', 0, 3],
+      ]);
     });
   });
 }

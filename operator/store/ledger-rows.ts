@@ -33,16 +33,15 @@ export function ledgerRows(db: DatabaseSync, now: () => number): LedgerRows {
   return { ...accountRows(db), ...grantRows(db, now), prune: pruner(db) };
 }
 
-function accountRows(db: DatabaseSync): Pick<LedgerRows, 'account' | 'putAccount' | 'accountsOf' | 'newestAccount'> {
+function accountRows(db: DatabaseSync): Pick<LedgerRows, 'account' | 'putAccount' | 'accounts' | 'newestAccount'> {
   const byId = db.prepare('SELECT * FROM accounts WHERE id = ?');
   const putAccount = db.prepare('INSERT INTO accounts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state');
-  // SQLite takes the other columns from the row that has the maximum.
-  const accountsOf = db.prepare('SELECT id, key, window, max(start_ms) AS start_ms, state FROM accounts WHERE key = ? GROUP BY window');
+  const accounts = db.prepare('SELECT * FROM accounts ORDER BY key, window, start_ms');
   const newest = db.prepare('SELECT * FROM accounts WHERE key = ? AND window = ? ORDER BY start_ms DESC LIMIT 1');
   return {
     account: (id) => accountRow(byId.get(id)),
     putAccount: ({ id, key, window, startMs, account }) => void putAccount.run(id, key, window, startMs, writeAccount(account)),
-    accountsOf: (key) => accountsOf.all(key).flatMap((columns) => accountRow(columns) ?? []),
+    accounts: () => accounts.all().flatMap((columns) => accountRow(columns) ?? []),
     newestAccount: (key, window) => accountRow(newest.get(key, window)),
   };
 }

@@ -117,8 +117,8 @@ export interface EntryRow {
 export interface LedgerRows {
   account(id: string): AccountRow | null;
   putAccount(row: AccountRow): void;
-  /** Newest account of each window of a key, for views. */
-  accountsOf(key: KeyName): readonly AccountRow[];
+  /** All accounts, by key, window and start. */
+  accounts(): readonly AccountRow[];
   /** The account of a key and window that started last. */
   newestAccount(key: KeyName, window: string): AccountRow | null;
   grant(id: string): BookedGrant | null;

@@ -1,0 +1,20 @@
+import type { NanoUsd } from '../../core/money.ts';
+import type { AccountRow, Tx } from '../store/types.ts';
+import { ledgerOf } from './tx-ledger.ts';
+import { settledOf } from './view.ts';
+
+/** Closed grants stay for so long by the store's clock, so that a late entry can still settle; then they are pruned. */
+export const keepClosedGrantsMs: number = 30 * 86_400_000;
+
+/** What the ledger says was spent from one account, open grants included. */
+export interface SettledAccount extends Pick<AccountRow, 'id' | 'key' | 'window' | 'startMs'> {
+  readonly nano: NanoUsd;
+}
+
+/** Every account of the ledger, by key, window and start. */
+export function settledAccounts(tx: Tx): readonly SettledAccount[] {
+  const ledger = ledgerOf(tx);
+  return tx.ledger.accounts().map(({ id, key, window, startMs, account }) => {
+    return { id, key, window, startMs, nano: settledOf(ledger, id, account).nano };
+  });
+}
