@@ -133,3 +133,8 @@ export function storedStream(text: string): StreamId {
 export function storedKey(text: string): KeyName {
   return text as KeyName;
 }
+
+/** A pool's name as our own objects and queues hold it: taken on trust. */
+export function storedPool(text: string): PoolName {
+  return text as PoolName;
+}

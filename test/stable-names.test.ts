@@ -39,7 +39,9 @@ function operatorMetrics(): readonly string[] {
     ...{ sessions: () => 0, leads: () => false, certificateExpiry: () => 0, podsWithoutProxy: () => 0 },
     ...{ keys: none, problems: none, staleSeconds: none, work: () => ({ adoptions: 0, reconciles: 0, failures: 0 }) },
   };
-  return metricsOf(createClusterMetrics(figures).registry);
+  const metrics = createClusterMetrics();
+  metrics.show(figures);
+  return metricsOf(metrics.registry);
 }
 
 /** Fields of objects that are logged beside a message. */

@@ -7,7 +7,7 @@ import { secrets } from '../kube/resources.ts';
 import { type KubeClient, KubeError } from '../kube/types.ts';
 import { managedLabel, managedValue } from '../reconcile/names.ts';
 
-/** Item `token` opens the admin API: who may read it rules every key. */
+/** Item `token` opens the admin API: whoever may read it controls every key. */
 export const adminSecret = 'keyforge-admin';
 
 export interface AdminDeps {
@@ -18,7 +18,7 @@ export interface AdminDeps {
   readonly logger: Logger;
 }
 
-/** The admin API on the loopback of the operator's Pod, to be reached by `kubectl port-forward`; its token is made at first use. */
+/** The admin API on the loopback of the operator's Pod, reached by `kubectl port-forward`; the first start makes its token. */
 export async function startClusterAdmin({ client, namespace, listen, desk, logger }: AdminDeps): Promise<AdminServer> {
   const token = await readToken(client, namespace);
   return listenAdmin(createAdminApi({ desk, token, logger }), listen);
@@ -39,7 +39,9 @@ async function readToken(client: KubeClient, namespace: string): Promise<string>
   }
   const theirs = tokenOf((await client.get(secrets, at))?.['data']);
   if (theirs === null)
-    throw new Error(`Secret ${namespace}/${adminSecret} has no item token of at least 32 characters: delete it, and it is made anew`);
+    throw new Error(
+      `Secret ${namespace}/${adminSecret} has no item token of at least 32 characters: delete it, and the operator creates another at its next start`,
+    );
   return theirs;
 }
 

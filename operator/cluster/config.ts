@@ -35,3 +35,15 @@ export interface ClusterOptions {
   readonly identity: string;
   readonly logger: Logger;
 }
+
+/** What the injector renders into Pods. */
+export function settingsOf(options: ClusterOptions, rootCertificate: string): RenderSettings {
+  const { proxyImage, proxyImagePullPolicy, proxyResources, service, namespace } = options;
+  return {
+    image: proxyImage,
+    imagePullPolicy: proxyImagePullPolicy,
+    controlUrl: `wss://${service.name}.${namespace}.svc:${service.port}/control`,
+    rootCertificate,
+    resources: proxyResources,
+  };
+}

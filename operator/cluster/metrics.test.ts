@@ -17,7 +17,7 @@ const figures: ClusterFigures = {
 };
 
 test('what raises an alert is there before the first of it', async () => {
-  const { registry } = createClusterMetrics(figures);
+  const { registry } = createClusterMetrics();
   const text = await registry.metrics();
   for (const refusal of ['pod_drifted', 'image_denied'])
     assert.ok(text.includes(`keyforge_operator_session_refusals_total{refusal="${refusal}"} 0`), refusal);
@@ -26,7 +26,8 @@ test('what raises an alert is there before the first of it', async () => {
 });
 
 test('work and alarms are counted', async () => {
-  const metrics = createClusterMetrics(figures);
+  const metrics = createClusterMetrics();
+  metrics.show(figures);
   metrics.countAlarm('burned');
   await metrics.registry.metrics();
   const text = await metrics.registry.metrics();
@@ -36,14 +37,15 @@ test('work and alarms are counted', async () => {
 
 test('scrapes that follow one another read the accounts of all keys once', async (t) => {
   let reads = 0;
-  const { registry } = createClusterMetrics({
+  const metrics = createClusterMetrics();
+  metrics.show({
     ...figures,
     keys() {
       reads += 1;
       return new Map([['active', 2]]);
     },
   });
-  const server = createOperatorMetricsServer(registry, () => null);
+  const server = createOperatorMetricsServer(metrics.registry, () => null);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => {

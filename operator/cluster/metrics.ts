@@ -9,13 +9,13 @@ export interface ClusterFigures {
   leads(): boolean;
   /** Keys by state. */
   keys(): ReadonlyMap<string, number>;
-  /** Objects that are not served as they are written, by kind. */
+  /** Objects whose declared version is not in force, by kind. */
   problems(): ReadonlyMap<string, number>;
-  /** Seconds since the API server last said anything, by kind of cache. */
+  /** Seconds since the last message of the API server, by kind of cache. */
   staleSeconds(): ReadonlyMap<string, number>;
   /** Unix time in seconds. */
   certificateExpiry(): number;
-  /** Pods that opted in and run without a proxy. */
+  /** Pods labelled for injection that run without a proxy. */
   podsWithoutProxy(): number;
   /** Since the start. */
   work(): { readonly adoptions: number; readonly reconciles: number; readonly failures: number };
@@ -24,74 +24,33 @@ export interface ClusterFigures {
 /** The operator's metrics; labels are of closed sets. */
 export interface ClusterMetrics {
   readonly registry: Registry;
-  countInjection(outcome: string, reason: string): void;
-  countWarning(reason: string): void;
-  countRefusal(refusal: string): void;
-  countDrift(): void;
-  countAlarm(alarm: Alarm): void;
+  readonly countInjection: (outcome: string, reason: string) => void;
+  readonly countWarning: (reason: string) => void;
+  readonly countRefusal: (refusal: string) => void;
+  readonly countDrift: () => void;
+  readonly countAlarm: (alarm: Alarm) => void;
+  /** Adds what is read from `figures` at each scrape. To be called once. */
+  show(figures: ClusterFigures): void;
 }
 
-/** Makes the registry; gauges ask `figures` at each scrape. */
-export function createClusterMetrics(figures: ClusterFigures): ClusterMetrics {
+/** Makes the registry with the counters. */
+export function createClusterMetrics(): ClusterMetrics {
   const registry = new Registry();
-  const counter = (name: string, help: string, labelNames: readonly string[]): Counter =>
-    new Counter({ name, help, labelNames: [...labelNames], registers: [registry] });
-  const gauge = (name: string, help: string, read: () => number): void => {
-    new Gauge({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.set(read());
-      },
-    });
-  };
-  const counted = (name: string, help: string, read: () => number): void => {
-    new Counter({
-      name,
-      help,
-      registers: [registry],
-      collect() {
-        this.reset();
-        this.inc(read());
-      },
-    });
-  };
-  const gaugeBy = (name: string, help: string, label: string, read: () => ReadonlyMap<string, number>): void => {
-    new Gauge({
-      name,
-      help,
-      labelNames: [label],
-      registers: [registry],
-      collect() {
-        this.reset();
-        for (const [value, count] of read()) this.set({ [label]: value }, count);
-      },
-    });
-  };
-  const injections = counter('keyforge_operator_injections_total', 'Pods that asked for a proxy, by what became of them', [
+  const counter = (name: string, help: string, ...labelNames: string[]): Counter =>
+    new Counter({ name, help, labelNames, registers: [registry] });
+  const injections = counter(
+    'keyforge_operator_injections_total',
+    'Pods labelled for injection, by outcome and reason',
     'outcome',
     'reason',
-  ]);
-  const warnings = counter('keyforge_operator_injection_warnings_total', 'Pods that got a proxy with something left as it was, by reason', [
-    'reason',
-  ]);
-  const refusals = counter('keyforge_operator_session_refusals_total', 'Proxies that were not served, by reason', ['refusal']);
-  // There from the start: an increase from nothing to one is none that an alert could see.
+  );
+  const warnings = counter('keyforge_operator_injection_warnings_total', 'Warnings about Pods that got a proxy, by reason', 'reason');
+  const refusals = counter('keyforge_operator_session_refusals_total', 'Sessions refused to proxies, by reason', 'refusal');
+  // There from the start: an alert cannot see an increase from nothing to one.
   for (const refusal of ['pod_drifted', 'image_denied']) refusals.inc({ refusal }, 0);
-  const alarms = counter('keyforge_operator_alarms_total', 'What was noticed of money and records that people should hear of', ['alarm']);
+  const alarms = counter('keyforge_operator_alarms_total', 'Irregularities of money and records that people should look into', 'alarm');
   for (const alarm of ['entry_refused', 'overdraft', 'burned'] satisfies readonly Alarm[]) alarms.inc({ alarm }, 0);
-  const drifts = counter('keyforge_operator_drifts_total', 'Sessions ended because the Pod was no longer as injected', []);
-  gauge('keyforge_operator_sessions', 'Proxies attached to this replica', figures.sessions);
-  gauge('keyforge_operator_leader', '1 where this replica writes to the Kubernetes API', () => (figures.leads() ? 1 : 0));
-  gauge('keyforge_operator_certificate_expiry_timestamp_seconds', 'End of the certificate shown in handshakes', figures.certificateExpiry);
-  gauge('keyforge_operator_pods_without_proxy', 'Pods that opted in and run without a proxy', figures.podsWithoutProxy);
-  counted('keyforge_operator_adoptions_total', 'Policies put together from all objects and served', () => figures.work().adoptions);
-  counted('keyforge_operator_reconciles_total', 'Objects looked at', () => figures.work().reconciles);
-  counted('keyforge_operator_reconcile_failures_total', 'Looks at an object that failed, to be tried again', () => figures.work().failures);
-  gaugeBy('keyforge_operator_keys', 'Keys by state', 'state', figures.keys);
-  gaugeBy('keyforge_operator_problems', 'Objects that are not served as they are written', 'kind', figures.problems);
-  gaugeBy('keyforge_operator_cache_stale_seconds', 'Time since the API server last said anything', 'kind', figures.staleSeconds);
+  const drifts = counter('keyforge_operator_drifts_total', 'Sessions ended because the Pod is no longer as injected');
   return {
     registry,
     countInjection: (outcome, reason) => injections.inc({ outcome, reason }),
@@ -99,15 +58,67 @@ export function createClusterMetrics(figures: ClusterFigures): ClusterMetrics {
     countRefusal: (refusal) => refusals.inc({ refusal }),
     countDrift: () => drifts.inc(),
     countAlarm: (alarm) => alarms.inc({ alarm }),
+    show: (figures) => addFigures(registry, figures),
   };
 }
 
-/** A scrape reads every key's account, and anybody in the cluster may scrape: one is made in this time, whoever asks. */
+function addFigures(registry: Registry, figures: ClusterFigures): void {
+  const registers = [registry];
+  const gauge = (name: string, help: string, read: () => number): void => {
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read());
+      },
+    });
+  };
+  const total = (name: string, help: string, read: () => number): void => {
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  };
+  const gaugeBy = (label: string, name: string, help: string, read: () => ReadonlyMap<string, number>): void => {
+    new Gauge({
+      name,
+      help,
+      labelNames: [label],
+      registers,
+      collect() {
+        this.reset();
+        for (const [value, count] of read()) this.set({ [label]: value }, count);
+      },
+    });
+  };
+  gauge('keyforge_operator_sessions', 'Proxies attached to this replica', () => figures.sessions());
+  gauge('keyforge_operator_leader', '1 where this replica writes to the Kubernetes API', () => (figures.leads() ? 1 : 0));
+  gauge('keyforge_operator_certificate_expiry_timestamp_seconds', 'Expiry of the certificate shown in handshakes', () =>
+    figures.certificateExpiry(),
+  );
+  gauge('keyforge_operator_pods_without_proxy', 'Pods labelled for injection that run without a proxy', () => figures.podsWithoutProxy());
+  total('keyforge_operator_adoptions_total', 'Policies compiled from all objects and put in force', () => figures.work().adoptions);
+  total('keyforge_operator_reconciles_total', 'Reconciliations of objects', () => figures.work().reconciles);
+  total('keyforge_operator_reconcile_failures_total', 'Reconciliations that failed and are retried', () => figures.work().failures);
+  gaugeBy('state', 'keyforge_operator_keys', 'Keys by state', () => figures.keys());
+  gaugeBy('kind', 'keyforge_operator_problems', 'Objects whose declared version is not in force, by kind', () => figures.problems());
+  gaugeBy('kind', 'keyforge_operator_cache_stale_seconds', 'Time since the last message of the API server, by kind', () =>
+    figures.staleSeconds(),
+  );
+}
+
+/** A scrape reads every key's account, and anybody in the cluster may scrape: there is one in this time, whoever requests it. */
 const scrapeMs = 1_000;
 /** Connections of one address. */
-const mostScrapers = 256;
+const maxScrapers = 256;
 
-/** `/metrics`, `/healthz` (the process answers), `/readyz` (policy is served; else it tells what `waitingFor` says). */
+/** `/metrics`, `/healthz` (the process answers), `/readyz` (a policy is in force; else the answer is what `waitingFor` gives). */
 export function createOperatorMetricsServer(registry: Registry, waitingFor: () => string | null): Server {
   let scraped: { readonly atMs: number; readonly text: Promise<string> } | null = null;
 
@@ -131,6 +142,6 @@ export function createOperatorMetricsServer(registry: Registry, waitingFor: () =
       );
     else answer(404, 'not found: /metrics /healthz /readyz\n');
   });
-  limitCrowd(server, mostScrapers);
+  limitCrowd(server, maxScrapers);
   return server;
 }

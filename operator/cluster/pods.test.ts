@@ -28,7 +28,7 @@ test('sessions hear of whole Pods, those without proxy are counted and told once
     sessions: { podChanged: (pod) => void seen.push(pod), podGone: (uid) => void gone.push(uid), instances: () => [] },
     retireAllBut: async (living) => swept.resolve(living),
     events: { emit: (_object, _type, reason) => void notes.push(reason), close: async () => {} },
-    leads: () => true,
+    leadership: { leads: () => true },
     gateway: null,
     logger: pino({ level: 'silent' }),
   });
@@ -62,7 +62,7 @@ test('a Pod that left the watch while the API server was away is looked up when 
     sessions: { podChanged: () => {}, podGone: (uid) => void gone.push(uid), instances: () => [metadata.uid ?? ''] },
     retireAllBut: async () => {},
     events: { emit: () => {}, close: async () => {} },
-    leads: () => true,
+    leadership: { leads: () => true },
     gateway: null,
     logger: pino({ level: 'silent' }),
   });
@@ -86,7 +86,7 @@ test('a sweep that fails is told in the log, and ends nothing', async (t) => {
     sessions: { podChanged: () => {}, podGone: () => {}, instances: () => [] },
     retireAllBut: () => Promise.reject(new Error('disk full')),
     events: { emit: () => {}, close: async () => {} },
-    leads: () => true,
+    leadership: { leads: () => true },
     gateway: null,
     logger: pino({ level: 'error' }, { write: (line: string) => void lines.push(line) }),
   });

@@ -1,19 +1,21 @@
 import type { Logger } from 'pino';
+import { isObject } from '../../core/json.ts';
 import { proxyOf } from '../inject/containers.ts';
 import { injectLabel } from '../inject/names.ts';
 import { because } from '../inject/reasons.ts';
 import type { Events } from '../kube/events.ts';
-import { createQueue } from '../kube/queue.ts';
+import { createQueue, type Queue } from '../kube/queue.ts';
 import { createReflector, type Reflector } from '../kube/reflector.ts';
 import { pods } from '../kube/resources.ts';
 import type { KubeClient, KubeObject } from '../kube/types.ts';
+import type { Leadership } from '../reconcile/leadership.ts';
 import { hasEnded } from '../sessions/attest.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 
 /** The Pods that hold a proxy, or should. */
 export interface PodWatch {
   readonly synced: Promise<void>;
-  /** Opted in, running, and without a proxy: created while the webhook was away, where no admission policy stood in. */
+  /** Labelled for injection, running, and without a proxy: created while neither webhook nor admission policy was in force. */
   withoutProxy(): number;
   staleForMs(): number;
   close(): Promise<void>;
@@ -22,113 +24,152 @@ export interface PodWatch {
 export interface PodWatchDeps {
   readonly client: KubeClient;
   readonly sessions: Pick<Sessions, 'podChanged' | 'podGone' | 'instances'>;
-  /** Everything that other proxies than these held is given up. */
+  /** Retires the proxies of all Pods but these. */
   readonly retireAllBut: (living: ReadonlySet<string>) => Promise<void>;
   readonly events: Events;
-  /** True where this replica writes events. */
-  readonly leads: () => boolean;
+  /** The leader writes the events. */
+  readonly leadership: Pick<Leadership, 'leads'>;
   readonly gateway: { readonly namespace: string; readonly labelSelector: string } | null;
   readonly logger: Logger;
 }
 
 const sweepMs = 600_000;
+/** A cache that is out of date for so long does not say which Pods exist. */
+const maxStaleMs = 120_000;
 
-/** Watches sidecars everywhere and gateways in their namespace; proxies whose Pod is gone are retired, also those that went unseen. */
+/** Watches sidecars everywhere and gateways in their namespace; retires the proxies of Pods that are gone, also of those whose end went unseen. */
 export function watchPods(deps: PodWatchDeps): PodWatch {
-  const { client, sessions, events, leads, logger } = deps;
-  const told = new Set<string>();
-  /** Uids. */
-  const lacking = new Set<string>();
-  /** What was kept of a Pod, to the whole of it, until its change is taken in. */
-  const whole = new WeakMap<KubeObject, KubeObject>();
+  const watch = new ProxyPods(deps);
+  watch.start();
+  return watch;
+}
 
-  /** Of thousands of Pods only what the sweep looks at: whole, five thousand take 90 MB. */
-  function keep(pod: KubeObject): KubeObject {
+class ProxyPods implements PodWatch {
+  readonly synced: Promise<void>;
+  readonly #deps: PodWatchDeps;
+  readonly #reflectors: readonly Reflector[];
+  readonly #left: Queue;
+  /** Of each Pod that left the watch, by its name in the queue. */
+  readonly #leavers = new Map<string, KubeObject['metadata']>();
+  /** Uids of Pods without a proxy, and of those that an event has reported. */
+  readonly #lacking = new Set<string>();
+  readonly #reported = new Set<string>();
+  /** From what the cache keeps of a Pod to the whole of it, until its change is handled. */
+  readonly #whole = new WeakMap<KubeObject, KubeObject>();
+  #sweeping: NodeJS.Timeout | undefined;
+
+  constructor(deps: PodWatchDeps) {
+    const { gateway, logger } = deps;
+    this.#deps = deps;
+    this.#reflectors = [{ labelSelector: `${injectLabel}=true` }, ...(gateway === null ? [] : [gateway])].map((scope) =>
+      this.#reflect(scope),
+    );
+    this.#left = createQueue({ work: (name) => this.#lookUp(name), concurrency: 4, backOff: { firstMs: 500, mostMs: 60_000 }, logger });
+    this.synced = Promise.all(this.#reflectors.map(({ synced }) => synced)).then(() => {});
+  }
+
+  start(): void {
+    for (const reflector of this.#reflectors) reflector.start();
+    this.#sweeping = setInterval(() => this.#sweep(), sweepMs);
+    this.#sweeping.unref();
+    void this.synced.then(() => this.#sweep());
+  }
+
+  withoutProxy(): number {
+    return this.#lacking.size;
+  }
+
+  staleForMs(): number {
+    return Math.max(...this.#reflectors.map((reflector) => reflector.staleForMs()));
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#sweeping);
+    await Promise.all([...this.#reflectors.map((reflector) => reflector.close()), this.#left.close()]);
+  }
+
+  #reflect(scope: { readonly namespace?: string; readonly labelSelector: string }): Reflector {
+    const { client, logger } = this.#deps;
+    return createReflector({
+      client,
+      logger,
+      scope,
+      resource: pods,
+      transform: (pod) => this.#reduce(pod),
+      onChange: (kind, pod) => {
+        if (kind === 'put') this.#changed(pod);
+        else this.#gone(pod);
+      },
+    });
+  }
+
+  /** The cache keeps what the sweep reads: five thousand whole Pods take 90 MB. */
+  #reduce(pod: KubeObject): KubeObject {
     const { spec: _, status, metadata, ...rest } = pod;
     const { managedFields: __, labels: ___, annotations: ____, ...named } = metadata;
     const kept: KubeObject = { ...rest, metadata: named as KubeObject['metadata'], status: { phase: phaseOf(status) } };
-    whole.set(kept, pod);
+    this.#whole.set(kept, pod);
     return kept;
   }
 
-  function changed(kept: KubeObject): void {
-    const pod = whole.get(kept) ?? kept;
-    whole.delete(kept);
+  #changed(kept: KubeObject): void {
+    const pod = this.#whole.get(kept) ?? kept;
+    this.#whole.delete(kept);
     const { uid = '' } = pod.metadata;
-    sessions.podChanged(pod);
-    if (lacksProxy(pod)) lacking.add(uid);
-    else lacking.delete(uid);
-    if (!lacking.has(uid) || told.has(uid) || !leads()) return;
-    told.add(uid);
+    this.#deps.sessions.podChanged(pod);
+    if (lacksProxy(pod)) this.#lacking.add(uid);
+    else this.#lacking.delete(uid);
+    if (!this.#lacking.has(uid) || this.#reported.has(uid) || !this.#deps.leadership.leads()) return;
+    this.#reported.add(uid);
+    this.#report(pod);
+  }
+
+  #report(pod: KubeObject): void {
     const { reason, message } = because(
       'NotInjected',
-      `the Pod asks for a proxy (label ${injectLabel}) and has none: the webhook was away when it was created; delete the Pod, so that it is created anew`,
+      `the Pod has the label ${injectLabel} and no proxy: the webhook was unavailable when it was created; delete the Pod, so that it is created again`,
     );
-    events.emit(pod, 'Warning', reason, message, 'Inject');
-    logger.warn({ namespace: pod.metadata.namespace, pod: pod.metadata.name, reason }, message);
+    this.#deps.events.emit(pod, 'Warning', reason, message, 'Inject');
+    this.#deps.logger.warn({ namespace: pod.metadata.namespace, pod: pod.metadata.name, reason }, message);
   }
 
-  /** A Pod also leaves the watch when its label is taken away: then it lives on, and keeps what it has until it drifts. */
-  const left = createQueue({
-    async work(key) {
-      const [namespace = '', name = '', uid = ''] = key.split('/');
-      const live = await client.get(pods, { namespace, name });
-      if (live?.metadata.uid === uid) sessions.podChanged(live);
-      else sessions.podGone(uid);
-    },
-    concurrency: 4,
-    backOff: { firstMs: 500, mostMs: 60_000 },
-    logger,
-  });
-
-  function gone({ metadata: { namespace = '', name, uid = '' } }: KubeObject): void {
-    told.delete(uid);
-    lacking.delete(uid);
-    left.add(`${namespace}/${name}/${uid}`);
+  #gone({ metadata }: KubeObject): void {
+    const { namespace = '', name, uid = '' } = metadata;
+    this.#reported.delete(uid);
+    this.#lacking.delete(uid);
+    const leaver = `${namespace}/${name}/${uid}`;
+    this.#leavers.set(leaver, metadata);
+    this.#left.add(leaver);
   }
 
-  const reflect = (scope: { readonly namespace?: string; readonly labelSelector: string }): Reflector =>
-    createReflector({
-      ...{ client, logger, scope, resource: pods, transform: keep },
-      onChange(kind, pod) {
-        if (kind === 'put') changed(pod);
-        else gone(pod);
-      },
-    });
-  const reflectors = [reflect({ labelSelector: `${injectLabel}=true` }), ...(deps.gateway === null ? [] : [reflect(deps.gateway)])];
-  const synced = Promise.all(reflectors.map((reflector) => reflector.synced)).then(() => {});
-  const staleForMs = (): number => Math.max(...reflectors.map((reflector) => reflector.staleForMs()));
+  /** A Pod also leaves the watch when its label is removed: then it lives on, and keeps its session until it drifts. */
+  async #lookUp(leaver: string): Promise<void> {
+    const left = this.#leavers.get(leaver);
+    if (left === undefined) return;
+    const { namespace = '', name, uid = '' } = left;
+    const live = await this.#deps.client.get(pods, { namespace, name });
+    if (live?.metadata.uid === uid) this.#deps.sessions.podChanged(live);
+    else this.#deps.sessions.podGone(uid);
+    // It may have come back and left again meanwhile.
+    if (this.#leavers.get(leaver) === left) this.#leavers.delete(leaver);
+  }
 
-  function sweep(): void {
-    // A copy that is out of date says nothing of who lives.
-    if (staleForMs() > 120_000) return;
-    const seen = reflectors
+  #sweep(): void {
+    if (this.staleForMs() > maxStaleMs) return;
+    const { sessions, retireAllBut, logger } = this.#deps;
+    const seen = this.#reflectors
       .flatMap((reflector) => reflector.all())
       .filter((pod) => !hasEnded(pod))
       .flatMap(({ metadata: { uid = '', ownerReferences = [] } }) => [uid, ...ownerReferences.map((owner) => owner.uid)]);
-    deps.retireAllBut(new Set([...seen, ...sessions.instances()])).catch((error: unknown) => {
-      // A full disk, most likely: the next sweep tries again.
-      logger.error({ err: error }, 'what vanished proxies hold could not be given up');
+    retireAllBut(new Set([...seen, ...sessions.instances()])).catch((error: unknown) => {
+      // A full disk, most likely: the next sweep retries.
+      logger.error({ err: error }, 'the proxies of vanished Pods could not be retired');
     });
   }
-
-  for (const reflector of reflectors) reflector.start();
-  const sweeping = setInterval(sweep, sweepMs);
-  sweeping.unref();
-  void synced.then(sweep);
-  return {
-    synced,
-    withoutProxy: () => lacking.size,
-    staleForMs,
-    async close() {
-      clearInterval(sweeping);
-      await Promise.all([...reflectors.map((reflector) => reflector.close()), left.close()]);
-    },
-  };
 }
 
 function phaseOf(status: unknown): unknown {
-  return ((status ?? {}) as { readonly phase?: unknown }).phase;
+  return isObject(status) ? status['phase'] : undefined;
 }
 
 function lacksProxy(pod: KubeObject): boolean {

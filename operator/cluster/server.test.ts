@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type TLSSocket } from 'node:tls';
 import { makeCertificates, silent, type TestCertificates } from '../sessions/world.fixture.ts';
 import { createRoom, limitCrowd } from './connections.ts';
-import { createOperatorServer } from './server.ts';
+import { answerReviews, createOperatorServer } from './server.ts';
 
 let certificates: TestCertificates;
 before(async () => {
@@ -15,10 +15,11 @@ before(async () => {
 });
 
 const echo: Review = async (body) => ({ status: 200, body: { echo: body } });
-type Review = Parameters<typeof createOperatorServer>[0];
+type Review = Parameters<typeof answerReviews>[1];
 
 async function serve(t: TestContext, review: Review): Promise<{ readonly server: Server; readonly port: number }> {
-  const server = createOperatorServer(review, silent);
+  const server = createOperatorServer(silent);
+  answerReviews(server, review, silent);
   server.setSecureContext({ cert: certificates.cert, key: certificates.key });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -56,7 +57,7 @@ function post(port: number, body: string, agent: Agent | false = false): Promise
   });
 }
 
-test('a review is answered, and what is no JSON is told apart by whoever reviews', async (t) => {
+test('a review is answered, and what is no JSON is left to the review', async (t) => {
   const port = await start(t);
   assert.equal(await post(port, '{"a":1}'), '200 {"echo":{"a":1}}');
   assert.equal(await post(port, 'no'), '200 {"echo":null}');
@@ -129,7 +130,7 @@ test('room is shared by all, bounded for each address, and comes back', () => {
 });
 
 test('connections of one address beyond the bound are ended, and one that left makes room', async (t) => {
-  const server = createOperatorServer(async () => ({ status: 200, body: {} }), silent);
+  const server = createOperatorServer(silent);
   limitCrowd(server, 1);
   server.setSecureContext({ cert: certificates.cert, key: certificates.key });
   server.listen(0, '127.0.0.1');

@@ -1,22 +1,34 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Server as NetServer } from 'node:net';
 import type { Logger } from 'pino';
+import { parseJson } from '../../core/json.ts';
 import type { ReviewAnswer } from '../inject/review.ts';
 import { createRoom, limitCrowd, mostOfOneAddress, type Room } from './connections.ts';
 
 /** The API server sends at most a 3 MiB object, in a review that holds it once or twice. */
-const mostBytes = 8 * 1_048_576;
+const maxBytes = 8 * 1_048_576;
 /** Anybody in the cluster may send, and need not finish: half-sent reviews of one Pod can neither fill the memory nor keep others out. */
 const roomBounds = { bytes: 128 * 1_048_576, perAddressBytes: 32 * 1_048_576 };
 
+type Review = (body: unknown) => Promise<ReviewAnswer>;
+
 /**
- * The operator's one TLS listener: `POST /inject` for the API server; WebSockets are served by whoever listens for upgrades.
- * Idle connections are kept longer than the API server keeps them, so that it never writes into one that is closing.
+ * The operator's one TLS listener, for webhook and control port. It keeps idle connections for longer than the API server does, so
+ * that the API server never writes into one that is closing.
  */
-export function createOperatorServer(review: (body: unknown) => Promise<ReviewAnswer>, logger: Logger): Server {
+export function createOperatorServer(logger: Logger): Server {
+  const timeouts = { handshakeTimeout: 10_000, headersTimeout: 10_000, requestTimeout: 10_000, connectionsCheckingInterval: 5_000 };
+  const server = createServer({ ...timeouts, keepAliveTimeout: 120_000 });
+  limitCrowd(server, mostOfOneAddress);
+  server.on('tlsClientError', (error) => logger.debug({ err: error }, 'a TLS handshake failed'));
+  return server;
+}
+
+/** Answers requests: `POST /inject` by `review`. Upgrades are the control port's. */
+export function answerReviews(server: Server, review: Review, logger: Logger): void {
   const room = createRoom(roomBounds);
-  const listener: RequestListener = (request, response) => {
+  server.on('request', (request, response) => {
     answer(request, review, room)
       .catch((error: unknown) => {
         logger.error({ err: error }, 'a review failed');
@@ -27,15 +39,10 @@ export function createOperatorServer(review: (body: unknown) => Promise<ReviewAn
         if (!server.listening) response.setHeader('connection', 'close');
         send(response, status, body);
       });
-  };
-  const timeouts = { handshakeTimeout: 10_000, headersTimeout: 10_000, requestTimeout: 10_000, connectionsCheckingInterval: 5_000 };
-  const server = createServer({ ...timeouts, keepAliveTimeout: 120_000 }, listener);
-  limitCrowd(server, mostOfOneAddress);
-  server.on('tlsClientError', (error) => logger.debug({ err: error }, 'a TLS handshake failed'));
-  return server;
+  });
 }
 
-async function answer(request: IncomingMessage, review: (body: unknown) => Promise<ReviewAnswer>, room: Room): Promise<Answer> {
+async function answer(request: IncomingMessage, review: Review, room: Room): Promise<Answer> {
   const path = request.url?.split('?', 1)[0];
   if (path !== '/inject' || request.method !== 'POST') {
     request.resume();
@@ -43,7 +50,7 @@ async function answer(request: IncomingMessage, review: (body: unknown) => Promi
   }
   const bytes = await receive(request, room);
   if (typeof bytes === 'string') return { status: 503, body: { message: bytes } };
-  return review(parse(bytes));
+  return review(parseJson(bytes.toString()) ?? null);
 }
 
 interface Answer {
@@ -51,25 +58,25 @@ interface Answer {
   readonly body: unknown;
 }
 
-/** A sentence where there is no room for it; what is left of it is then not read. Never rejects. */
+/** The body, or why it was not read to its end. Never rejects. */
 function receive(request: IncomingMessage, room: Room): Promise<Buffer | string> {
   const { remoteAddress = '' } = request.socket;
   const parts: Buffer[] = [];
   let size = 0;
   const received = new Promise<Buffer | string>((resolve) => {
     request.on('data', (part: Buffer) => {
-      const fault = size + part.length > mostBytes ? `more than ${mostBytes} bytes` : refusal(part);
+      const fault = size + part.length > maxBytes ? `more than ${maxBytes} bytes` : refusal(part);
       if (fault !== null) return stop(fault);
       size += part.length;
       parts.push(part);
     });
     request.on('end', () => resolve(Buffer.concat(parts)));
-    // Its sender went away: the answer reaches nobody.
+    // Its sender is gone: the answer reaches nobody.
     request.on('error', () => resolve('the review was not sent whole'));
     request.on('close', () => resolve('the review was not sent whole'));
 
     function refusal(part: Buffer): string | null {
-      return room.take(remoteAddress, part.length) ? null : 'too many reviews are being sent: try again';
+      return room.take(remoteAddress, part.length) ? null : 'too many reviews are being sent: retry';
     }
 
     function stop(fault: string): void {
@@ -80,15 +87,7 @@ function receive(request: IncomingMessage, room: Room): Promise<Buffer | string>
   return received.finally(() => room.leave(remoteAddress, size));
 }
 
-function parse(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString());
-  } catch {
-    return null;
-  }
-}
-
-/** What was answered before it was whole is not read to its end. */
+/** Does not read the rest of a request that was answered early. */
 function send(response: ServerResponse, status: number, body: unknown): void {
   const { req: request } = response;
   response.writeHead(status, { 'content-type': 'application/json' });

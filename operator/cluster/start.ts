@@ -6,9 +6,9 @@ import { drift } from '../inject/compare.ts';
 import { createOutcomes } from '../inject/outcomes.ts';
 import { type ReviewDeps, reviewAdmission } from '../inject/review.ts';
 import { connectKube } from '../kube/client.ts';
-import { createElector, type Elector } from '../kube/elector.ts';
 import { createEvents } from '../kube/events.ts';
-import type { KubeClient } from '../kube/types.ts';
+import { type Changes, createChanges } from '../reconcile/changes.ts';
+import { createLeadership, type Leadership } from '../reconcile/leadership.ts';
 import type { PolicyHost } from '../reconcile/policy/host.ts';
 import { type Controllers, startControllers } from '../reconcile/start.ts';
 import { createAttestor } from '../sessions/attest.ts';
@@ -16,17 +16,17 @@ import { type SessionEvents, type Sessions, serveSessions } from '../sessions/se
 import { keepCertificate } from '../trust/serve.ts';
 import type { Authority } from '../trust/types.ts';
 import { startClusterAdmin } from './admin.ts';
-import { keepBundle } from './bundle.ts';
-import type { ClusterOptions } from './config.ts';
+import { type ClusterOptions, settingsOf } from './config.ts';
+import { joinElection } from './election.ts';
 import { type ClusterFigures, type ClusterMetrics, createClusterMetrics, createOperatorMetricsServer } from './metrics.ts';
 import { type PodWatch, watchPods } from './pods.ts';
-import { createOperatorServer, listenOn } from './server.ts';
-import { openTrust, settingsOf } from './settings.ts';
+import { answerReviews, createOperatorServer, listenOn } from './server.ts';
 import { openState } from './state.ts';
+import { keepBundle, openTrust } from './trust.ts';
 
 /** A running operator. */
 export interface ClusterOperator {
-  /** Ports as they were had. */
+  /** The ports that it listens on. */
   readonly port: number;
   readonly metricsPort: number;
   /** Hands the Lease back, ends sessions, closes the store. */
@@ -35,161 +35,140 @@ export interface ClusterOperator {
 
 /** Starts the control plane of a cluster; rejects where the API server, the data folder or an address does not allow it. */
 export async function startClusterOperator(options: ClusterOptions): Promise<ClusterOperator> {
-  const { namespace, logger, identity } = options;
-  const clock = Date.now;
-  const client = connectKube({ kubeconfig: options.kubeconfig, logger });
-  const { minor } = await client.version();
-  const authority = await openTrust(options, client, clock);
-  const { store, broker } = openState(options, {
-    clock,
-    decides: () => controllers.decides(),
-    onAlarm: (alarm) => metrics.countAlarm(alarm),
-    onChange: () => controllers.requeueAll(),
-  });
-  const events = createEvents({ client, component: 'keyforge.dev/operator', instance: identity, clock, logger });
-  const gateway = options.gatewayServiceAccount === null ? null : { namespace, serviceAccount: options.gatewayServiceAccount };
-  const settings = () => settingsOf(options, authority);
-  const imageDigests = new Set(options.proxyImageDigests);
-  const metrics = createClusterMetrics(
-    figuresOf({
-      broker,
-      authority,
-      elector: () => elector,
-      sessions: () => sessions,
-      controllers: () => controllers,
-      podWatch: () => podWatch,
-    }),
-  );
-  const review = {
-    settings,
-    kubernetes: { minor },
-    findKey: logged(logger, (...key) => controllers.findKey(...key)),
-    onOutcome: createOutcomes({ metrics, events, clock, logger }),
-  };
-  const server = createOperatorServer((body) => reviewAdmission(body, review), logger);
-  const sessions = serveSessions({
-    ...{ server, path: '/control', host: broker, logger, monotonic: () => performance.now() },
-    attestor: createAttestor({
-      ...{ kube: client, imageDigests, gateway, logger },
-      drift: (pod) => drift(pod, settings(), { imageDigests, isRoot: authority.accepts }),
-    }),
-    events: sessionEvents(metrics, (key) => controllers.requeue(key)),
-  });
-  const controllers = startControllers({
-    ...{
-      client,
-      events,
-      namespace,
-      poolNamespaces: options.poolNamespaces,
-      gatewayUrl: options.gatewayUrl,
-      leads: () => elector.leads(),
-      logger,
-      clock,
-      random: randomBytes,
-    },
-    host: hostOf(broker, sessions),
-  });
-  const elector = lead(options, client, { authority, controllers });
-  const podWatch = watchPods({
-    ...{ client, sessions, events, logger, leads: elector.leads },
-    gateway: gateway === null ? null : { namespace, labelSelector: 'app.kubernetes.io/component=gateway' },
-    retireAllBut: (living) => controllers.adopted.then(() => broker.retireAllBut(living)),
-  });
-  const stopShowing = keepCertificate(server, authority);
-  const metricsServer = createOperatorMetricsServer(metrics.registry, () =>
+  const { namespace, logger } = options;
+  const parts = await assemble(options);
+  const { broker, controllers } = parts;
+  const metricsServer = createOperatorMetricsServer(parts.metrics.registry, () =>
     broker.live() === null ? 'the first policy is not served yet' : null,
   );
   const metricsPort = await listenOn(metricsServer, options.metricsListen);
-  const admin = await startClusterAdmin({ client, namespace, listen: options.adminListen, desk: broker.desk, logger });
-  const port = await listenOn(server, options.listen);
+  const admin = await startClusterAdmin({
+    client: parts.client,
+    namespace,
+    listen: options.adminListen,
+    desk: broker.desk,
+    logger,
+  });
+  const port = await listenOn(parts.server, options.listen);
   void controllers.adopted.then(() => logger.info('policy is served'));
-  elector.start();
+  parts.election.start();
 
   return {
     port,
     metricsPort,
     async close() {
-      await elector.close();
-      stopShowing();
-      await sessions.close();
-      server.close();
-      server.closeIdleConnections();
-      await podWatch.close();
+      await parts.election.close();
+      parts.stopShowing();
+      await parts.sessions.close();
+      parts.server.close();
+      parts.server.closeIdleConnections();
+      await parts.podWatch.close();
       await controllers.close();
-      await events.close();
+      await parts.events.close();
       metricsServer.close();
       await admin.close();
-      authority.close();
+      parts.authority.close();
       broker.close();
-      store.close();
-      await client.close();
+      parts.store.close();
+      await parts.client.close();
     },
   };
 }
 
-/** While this replica leads, it writes: what the controllers decide, and whom the API server trusts. */
-function lead(
-  { kubeconfig, namespace, identity, webhookConfiguration, logger }: ClusterOptions,
-  client: KubeClient,
-  { authority, controllers }: { readonly authority: Authority; readonly controllers: Controllers },
-): Elector {
-  // Renewals never wait behind lists.
-  const own = connectKube({ kubeconfig, logger });
-  const elector = createElector({
-    ...{ client: own, namespace, name: 'keyforge-operator', identity, clock: Date.now, logger },
-    onStarted(signal) {
-      controllers.lead();
-      keepBundle(client, webhookConfiguration, authority, { signal, logger });
-      // No candidate again before the last write of this term has ended.
-      return new Promise((resolve) => signal.addEventListener('abort', () => void controllers.unlead().then(resolve)));
-    },
-    onStopped: () => logger.info('leads no longer'),
+/** Everything that runs, in the order in which one part needs another; nothing listens yet, and this replica is no candidate. */
+async function assemble(options: ClusterOptions) {
+  const { namespace, logger, identity, poolNamespaces, gatewayUrl } = options;
+  const clock = Date.now;
+  const metrics = createClusterMetrics();
+  const changes = createChanges();
+  const leadership = createLeadership();
+  const election = joinElection(options, leadership);
+  const client = connectKube({ kubeconfig: options.kubeconfig, logger });
+  const { minor } = await client.version();
+  const authority = await openTrust(options, client, clock);
+  const { store, broker } = openState(options, {
+    clock,
+    decides: leadership.decides,
+    onAlarm: metrics.countAlarm,
+    onChange: () => changes.emit('broker', null),
   });
-  return {
-    ...elector,
-    async close() {
-      await elector.close();
-      await own.close();
-    },
-  };
+  const events = createEvents({ client, component: 'keyforge.dev/operator', instance: identity, clock, logger });
+  const gateway = options.gatewayServiceAccount === null ? null : { namespace, serviceAccount: options.gatewayServiceAccount };
+  const settings = () => settingsOf(options, authority.rootPem());
+  const imageDigests = new Set(options.proxyImageDigests);
+  const server = createOperatorServer(logger);
+  const attestor = createAttestor({
+    kube: client,
+    imageDigests,
+    gateway,
+    logger,
+    drift: (pod) => drift(pod, settings(), { imageDigests, isRoot: (literal) => authority.accepts(literal) }),
+  });
+  const sessions = serveSessions({
+    server,
+    path: '/control',
+    host: broker,
+    attestor,
+    events: sessionEvents(metrics, changes),
+    monotonic: () => performance.now(),
+    logger,
+  });
+  const host = hostOf(broker, sessions);
+  const common = { client, events, leadership, logger };
+  const controllers = startControllers({ ...common, host, namespace, poolNamespaces, gatewayUrl, changes, random: randomBytes, clock });
+  leadership.onTerm(({ signal }) => keepBundle(client, options.webhookConfiguration, authority, { signal, logger }));
+  const findKey = logged(logger, controllers.findKey);
+  const review: ReviewDeps = { settings, kubernetes: { minor }, findKey, onOutcome: createOutcomes({ metrics, events, clock, logger }) };
+  answerReviews(server, (body) => reviewAdmission(body, review), logger);
+  const podWatch = watchPods({
+    ...common,
+    sessions,
+    gateway: gateway === null ? null : { namespace, labelSelector: 'app.kubernetes.io/component=gateway' },
+    retireAllBut: (living) => controllers.adopted.then(() => broker.retireAllBut(living)),
+  });
+  metrics.show(figuresOf({ broker, authority, leadership, sessions, controllers, podWatch }));
+  const stopShowing = keepCertificate(server, authority);
+  return { election, client, authority, store, broker, events, server, sessions, controllers, podWatch, metrics, stopShowing };
 }
 
-/** What the metrics are read from; most of it is made after them. */
-interface Parts {
+/** What the metrics are read from. */
+interface Measured {
   readonly broker: Broker;
   readonly authority: Authority;
-  elector(): Elector;
-  sessions(): Sessions;
-  controllers(): Controllers;
-  podWatch(): PodWatch;
+  readonly leadership: Leadership;
+  readonly sessions: Sessions;
+  readonly controllers: Controllers;
+  readonly podWatch: PodWatch;
 }
 
-function figuresOf({ broker, authority, elector, sessions, controllers, podWatch }: Parts): ClusterFigures {
+function figuresOf({ broker, authority, leadership, sessions, controllers, podWatch }: Measured): ClusterFigures {
   return {
-    sessions: () => sessions().count(),
-    leads: () => elector().leads(),
+    sessions: () => sessions.count(),
+    leads: leadership.leads,
     keys: () => countBy(broker.live() === null ? [] : broker.desk.states()),
-    problems: () => controllers().problems(),
+    problems: () => controllers.problems(),
     staleSeconds() {
-      const caches = [...controllers().staleForMs(), ['Pod', podWatch().staleForMs()] as const];
+      const caches = [...controllers.staleForMs(), ['Pod', podWatch.staleForMs()] as const];
       return new Map(caches.map(([kind, ms]) => [kind, ms / 1000]));
     },
     certificateExpiry: () => authority.leaf().notAfterMs / 1000,
-    podsWithoutProxy: () => podWatch().withoutProxy(),
-    work: () => controllers().counters,
+    podsWithoutProxy: () => podWatch.withoutProxy(),
+    work: () => controllers.counters,
   };
 }
 
-function sessionEvents(metrics: ClusterMetrics, requeue: Controllers['requeue']): SessionEvents {
+function sessionEvents(metrics: ClusterMetrics, changes: Changes): SessionEvents {
   return {
-    opened: (scope) => void (scope.kind === 'sidecar' && requeue(scope.key)),
+    opened(scope) {
+      if (scope.kind === 'sidecar') changes.emit('proxies', scope.key);
+    },
     closed: () => {},
     refused: metrics.countRefusal,
     drifted: metrics.countDrift,
   };
 }
 
-/** Whoever creates the Pod is told to wait; why is for this log. */
+/** The review answers that the Pod's creator should retry; the log says why. */
 function logged(logger: Logger, findKey: ReviewDeps['findKey']): ReviewDeps['findKey'] {
   return async (namespace, name) => {
     try {

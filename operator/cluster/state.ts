@@ -23,8 +23,13 @@ export function openState({ dataDir, service, logger }: ClusterOptions, { clock,
   const { store, rootKey } = openDataFolder(dataDir, clock, logger);
   store.transaction((tx) => checkOwn(tx, { rootKey, instance: service.name }));
   const broker = createBroker({
-    ...{ store, book: dailyBooks(), random: randomBytes, rootKey, instance: service.name, logger },
     ...deps,
+    store,
+    book: dailyBooks(),
+    random: randomBytes,
+    rootKey,
+    instance: service.name,
+    logger,
     poolProblems: 'withdraw',
   });
   store.onForeignWrite(() => {
@@ -32,7 +37,7 @@ export function openState({ dataDir, service, logger }: ClusterOptions, { clock,
       broker.refresh();
       return true;
     } catch (error) {
-      logger.error({ err: error }, 'what another replica wrote could not be read; it is tried again');
+      logger.error({ err: error }, 'what another replica wrote could not be read; the operator retries');
       return false;
     }
   });

@@ -6,6 +6,8 @@ import { type Bench, openBench } from '../broker.fixture.ts';
 import { createEvents } from '../kube/events.ts';
 import { namespaces, providerPools, secrets, virtualKeys } from '../kube/resources.ts';
 import type { KubeClient, KubeObject } from '../kube/types.ts';
+import { type Changes, createChanges } from './changes.ts';
+import { createLeadership } from './leadership.ts';
 import type { PolicyHost } from './policy/host.ts';
 import { type Controllers, startControllers } from './start.ts';
 
@@ -16,12 +18,17 @@ export interface OperatorBench {
   readonly bench: Bench;
   readonly host: PolicyHost;
   readonly controllers: Controllers;
+  readonly changes: Changes;
   /** Proxies to be shown as attached. */
   readonly proxies: Map<KeyName, number>;
+  /** Begins a term, as an elector does. */
+  lead(): void;
+  /** Ends the term; settles when its last write has ended. */
+  unlead(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Starts one operator; it leads unless told otherwise. `bench`: with the store of one that was closed. */
+/** Starts one operator; it leads unless `leads` is false. `bench`: with the store of one that was closed. */
 export function startOperator(
   client: KubeClient,
   options: { readonly leads?: () => boolean; readonly bench?: Bench; readonly poolNamespaces?: readonly string[] } = {},
@@ -31,6 +38,11 @@ export function startOperator(
   const host = hostOf(bench, proxies);
   const clock = Date.now;
   const events = createEvents({ client, component: 'keyforge.dev/operator', instance: 'test', clock, logger });
+  const { leads = () => true } = options;
+  const leadership = createLeadership();
+  const changes = createChanges();
+  let term = new AbortController();
+  let work = Promise.resolve();
   const controllers = startControllers({
     client,
     host,
@@ -38,20 +50,33 @@ export function startOperator(
     namespace: 'keyforge-system',
     poolNamespaces: options.poolNamespaces ?? ['keyforge-system'],
     gatewayUrl: 'http://gateway.test',
-    leads: options.leads ?? (() => true),
+    leadership,
+    changes,
     random: randomBytes,
     clock,
     logger,
     refreshMs: 150,
   });
-  bench.decides = controllers.decides;
-  if (options.leads === undefined || options.leads()) controllers.lead();
+  function lead(): void {
+    term = new AbortController();
+    work = leadership.lead(term.signal, leads);
+  }
+  async function unlead(): Promise<void> {
+    term.abort();
+    await work;
+  }
+  bench.decides = leadership.decides;
+  if (leads()) lead();
   return {
     bench,
     host,
     controllers,
+    changes,
     proxies,
+    lead,
+    unlead,
     async close() {
+      await unlead();
       await controllers.close();
       await events.close();
     },

@@ -184,11 +184,11 @@ test('a vault Secret that the API server refuses is told at the pool, and what w
 
 test('a deleted token Secret is written again with the same token', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
-  const { controllers } = start();
+  const { changes } = start();
   await ready('True Served');
   const token = itemOf(secret(), 'api-key');
   kube.drop(secrets, bot);
-  controllers.requeue(botKey);
+  changes.emit('proxies', botKey);
   await until('the Secret again', () => itemOf(secret(), 'api-key') === token);
 });
 
@@ -221,7 +221,7 @@ test('a new value of the annotation rotates the token, once', async () => {
   await until('another token', () => itemOf(secret(), 'api-key') !== token);
   await until('the value in the status', () => statusOf(key())['rotated'] === '1');
   const second = itemOf(secret(), 'api-key');
-  operator.controllers.requeue(botKey);
+  operator.changes.emit('proxies', botKey);
   await pause(100);
   assert.equal(itemOf(secret(), 'api-key'), second);
   assert.equal(operator.bench.tokenIds('agents/bot').length, 1);
@@ -230,24 +230,24 @@ test('a new value of the annotation rotates the token, once', async () => {
 test('a replica that leads no more rotates nothing', async () => {
   let leads = true;
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
-  const { host, controllers } = start({ leads: () => leads });
+  const { host, changes } = start({ leads: () => leads });
   await ready('True Served');
   const token = host.token(botKey);
   leads = false;
   kube.put(virtualKeys, { ...(key() as KubeObject), metadata: { ...bot, annotations: { [rotateAnnotation]: '1' } } });
-  controllers.requeue(botKey);
+  changes.emit('proxies', botKey);
   await pause(200);
   assert.equal(host.token(botKey), token);
 });
 
 test('a token that the broker rotated by itself reaches the Secret', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
-  const { bench, controllers } = start();
+  const { bench, changes } = start();
   await ready('True Served');
-  controllers.requeueAll();
+  changes.emit('broker', null);
   await pause(150);
   bench.broker.desk.rotate(botKey, 0, 'test');
-  controllers.requeueAll();
+  changes.emit('broker', null);
   await until('the new token', () => itemOf(secret(), 'api-key') === bench.broker.token(botKey));
 });
 
@@ -423,12 +423,12 @@ test('another credential reaches what is served; a Secret that breaks leaves the
   assert.ok(kube.events().some((note) => note.includes('Secret openai does not exist')));
 });
 
-test('a source Secret without a usable credential is told at its pool and in an event, and the last good one goes on serving its keys', async () => {
+test('a source Secret without a usable credential is reported at its pool and in an event, and the last good one stays in use', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   const operator = start();
   await ready('True Served');
   for (const [items, words] of [
-    [{ a: 'sk one\nsk two' }, 'item a of Secret openai cannot stand in an HTTP header'],
+    [{ a: 'sk one\nsk two' }, 'item a of Secret openai is not valid in an HTTP header'],
     [{ a: '' }, 'item a of Secret openai is empty'],
     [{ other: 'sk-other' }, 'Secret openai has no item a'],
   ] as const) {
@@ -495,13 +495,13 @@ test('a pool elsewhere than in the pool namespaces is not served, and its keys s
 test('a replica that does not lead adopts and writes nothing, and begins no life', async () => {
   let leads = false;
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
-  const { bench, controllers } = start({ leads: () => leads });
+  const { bench, controllers, lead } = start({ leads: () => leads });
   await controllers.adopted;
   await pause(100);
   assert.deepEqual(kube.writes(), []);
   assert.deepEqual(bench.events(), []);
   leads = true;
-  controllers.lead();
+  lead();
   await ready('True Served');
 });
 
@@ -522,9 +522,9 @@ test('a new leader that had not heard of a key keeps its token', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   await ready('True Served');
   const token = itemOf(secret(), 'api-key');
-  await first.controllers.unlead();
+  await first.unlead();
   leads = true;
-  second.controllers.lead();
+  second.lead();
   await until('the second serves the key', () => second.host.token(botKey) !== null);
   await pause(100);
   assert.deepEqual([second.host.token(botKey), itemOf(secret(), 'api-key')], [token, token]);

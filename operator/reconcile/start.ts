@@ -1,32 +1,30 @@
 import type { Logger } from 'pino';
-import { type KeyName, type PoolName, tokenId } from '../../core/names.ts';
+import { type ObjectId, objectRef } from '../../core/names.ts';
 import type { FindKey } from '../inject/types.ts';
 import type { Events } from '../kube/events.ts';
-import { createQueue, type Queue } from '../kube/queue.ts';
 import { providerPools, virtualKeys } from '../kube/resources.ts';
-import type { KubeClient, KubeObject } from '../kube/types.ts';
+import type { KubeClient } from '../kube/types.ts';
 import type { Random } from '../vault/aead.ts';
-import { rootKeySecret } from '../vault/ring.ts';
-import { createRootKeys } from '../vault/root-keys.ts';
-import { createRootWatch } from '../vault/root-watch.ts';
-import { leadOnly } from './lead-only.ts';
-import { poolAnnotation } from './names.ts';
-import { createCaches } from './policy/caches.ts';
+import { createKeyRingSecret, type KeyRingSecret } from '../vault/key-ring-secret.ts';
+import type { Changes } from './changes.ts';
+import { type Leadership, leadOnly, type Term } from './leadership.ts';
+import { type Caches, createCaches, type OnChange } from './policy/caches.ts';
 import type { PolicyHost } from './policy/host.ts';
-import { createPolicyController } from './policy/policy.ts';
-import { keyOf, poolOf, readPool } from './policy/read.ts';
+import { createPolicyController, type PolicyController } from './policy/policy.ts';
 import { createOpenedVaults } from './provider-pool/opened-vaults.ts';
-import { createProviderPoolWork } from './provider-pool/work.ts';
-import { createStatusWriter, statusOf } from './status-writer.ts';
+import { createPoolReconciler } from './provider-pool/work.ts';
+import { createQueues, type Queues, type Reconcilers } from './queues.ts';
+import { createStatusWriter, type StatusWriter } from './status-writer.ts';
 import { createFindKey } from './virtual-key/find-key.ts';
-import { createSpendBook } from './virtual-key/spend.ts';
-import { createVirtualKeyWork } from './virtual-key/work.ts';
+import { createSpendBook, type SpendBook } from './virtual-key/spend.ts';
+import { createTokenWatch, type TokenWatch } from './virtual-key/token-watch.ts';
+import { createKeyReconciler } from './virtual-key/work.ts';
+import { type View, wokenBy } from './wakes.ts';
 
-const refreshMs = 30_000;
-/** Changes of the broker are looked at together. */
-const changedMs = 50;
-const concurrency = 8;
-const backOff = { firstMs: 250, mostMs: 60_000 };
+const defaultRefreshMs = 30_000;
+const keyFields = ['conditions', 'observedGeneration', 'keyHint', 'secretName', 'rotated'];
+const spendFields = ['spent', 'remaining', 'window', 'windowEndsAt', 'requestsUsed', 'activeProxies'];
+const poolFields = ['conditions', 'observedGeneration', 'credentials', 'consumers'];
 
 export interface ControllerDeps {
   readonly client: KubeClient;
@@ -38,38 +36,30 @@ export interface ControllerDeps {
   readonly poolNamespaces: readonly string[];
   /** Origin of the gateway, for the token Secrets of keys that it serves; null: there is none. */
   readonly gatewayUrl: string | null;
-  /** True only while this replica certainly leads; asked right before each write. */
-  readonly leads: () => boolean;
+  readonly leadership: Leadership;
+  /** Carries what broker and sessions report to the controllers, and what the controllers see themselves. */
+  readonly changes: Changes;
   readonly random: Random;
   /** Wall clock, milliseconds. */
   readonly clock: () => number;
   readonly logger: Logger;
-  /** How often spend is shown anew. Default 30 s. */
+  /** How often a status shows new spend. Default 30 s. */
   readonly refreshMs?: number;
 }
 
-/** The controllers of one replica: each watches and adopts; the one that leads writes. */
+/** The controllers of one replica: each watches and adopts; the leader's write as well. */
 export interface Controllers {
   /** Every kind was listed once. */
   readonly synced: Promise<void>;
-  /** The first policy is served. Never from caches that are not full: an empty policy would kill every key. */
+  /** The first policy is adopted. Never from caches that are not full: an empty policy would end every key. */
   readonly adopted: Promise<void>;
   readonly findKey: FindKey;
-  /** Writes from now on, as soon as the first policy is served. */
-  lead(): void;
-  /** Starts no more writes. */
-  unlead(): Promise<void>;
-  /** True while this replica leads, and knows of every key that was declared when it began to. */
-  decides(): boolean;
-  /** Something of a key changed in the broker, its token or its proxies. */
-  requeue(key: KeyName): void;
-  /** Something changed in the broker, no matter of which key: those whose token or policy is another are looked at. */
-  requeueAll(): void;
-  /** By kind: objects that are not served as they are written. */
+  /** By kind: objects of which not the declared version is in force. */
   problems(): ReadonlyMap<string, number>;
-  /** By kind: since the API server last said anything of it, milliseconds; over two minutes means out of date. */
+  /** By kind: since the last message of the API server, milliseconds; over two minutes means out of date. */
   staleForMs(): ReadonlyMap<string, number>;
   readonly counters: Readonly<Counters>;
+  /** To be called once this replica no longer leads. */
   close(): Promise<void>;
 }
 
@@ -80,197 +70,141 @@ export interface Counters {
   failures: number;
 }
 
-/** One time of leading. */
-interface Term {
-  isInformed: boolean;
-}
-
-/** Starts watching at once. */
+/** Starts to watch at once, and to write with the next term. */
 export function startControllers(deps: ControllerDeps): Controllers {
-  const { client, namespace, poolNamespaces, logger } = deps;
+  const { client, host, namespace, leadership, changes, random, clock, logger, refreshMs = defaultRefreshMs } = deps;
   const counters: Counters = { adoptions: 0, reconciles: 0, failures: 0 };
-  const leader = leadOnly(client, () => term !== null && deps.leads());
-  const rootKeys = createRootKeys({ client: leader, namespace, random: deps.random, onChange: rootChanged, logger });
-  const rootWatch = createRootWatch(rootKeys, logger);
-  const keyFields = ['conditions', 'observedGeneration', 'keyHint', 'secretName', 'rotated'];
-  const spendFields = ['spent', 'remaining', 'window', 'windowEndsAt', 'requestsUsed', 'activeProxies'];
-  const keyStatus = createStatusWriter(leader, virtualKeys, [...keyFields, ...spendFields]);
-  const poolStatus = createStatusWriter(leader, providerPools, ['conditions', 'observedGeneration', 'credentials', 'consumers']);
-  const prints = new Map<KeyName, string>();
-  let changing: NodeJS.Timeout | undefined;
-  let term: Term | null = null;
-  let queues: { readonly keys: Queue; readonly pools: Queue; readonly tick: NodeJS.Timeout } | null = null;
-
-  const caches = createCaches({
-    client,
-    namespace,
-    poolNamespaces,
-    logger,
-    onKey(kind, object, previous) {
-      if (kind === 'gone' || isNews(object, previous)) policy.touch();
-      if (kind === 'gone') {
-        prints.delete(keyOf(object));
-        keyStatus.forget(object.metadata.uid ?? '');
-      }
-      if (!keyStatus.isOwn(object) || kind === 'gone') queues?.keys.add(keyOf(object));
-    },
-    onPool(kind, object, previous) {
-      if (kind === 'gone' || isNews(object, previous)) policy.touch();
-      if (kind === 'gone') poolStatus.forget(object.metadata.uid ?? '');
-      if (!poolStatus.isOwn(object) || kind === 'gone') queues?.pools.add(poolOf(object));
-    },
-    onNamespace(kind, object, previous) {
-      if (kind === 'gone' || previous === undefined || labelsOf(object) !== labelsOf(previous)) policy.touch();
-    },
-    onVault(_kind, object) {
-      policy.touch();
-      const pool = object.metadata.annotations?.[poolAnnotation];
-      if (pool !== undefined) queues?.pools.add(pool);
-    },
-    onSecret(_kind, { metadata }) {
-      if (metadata.namespace === namespace && metadata.name === rootKeySecret) rootWatch.look();
-      for (const pool of poolsNaming(metadata.namespace, metadata.name)) queues?.pools.add(pool);
-    },
-  });
-  const vault = createOpenedVaults(caches.vaults, rootKeys.ring, namespace);
+  const leader = leadOnly(client, leadership);
+  const status = statusWriters(leader);
+  const keyRing = createKeyRingSecret({ client: leader, namespace, random, onChange: () => changes.emit('keyRing', null), logger });
+  const spend = createSpendBook(host, refreshMs, clock);
+  const caches = createWatchedCaches(deps, status);
+  const vault = createOpenedVaults(caches.vaults, keyRing.ring, namespace);
   const policy = createPolicyController({
-    host: deps.host,
+    host,
     caches,
-    poolNamespaces,
+    poolNamespaces: deps.poolNamespaces,
     opened: (pool) => vault(pool).credentials,
     onAdopted(changed) {
       counters.adoptions += 1;
       spend.renew();
-      for (const id of changed) {
-        const [kind = '', name = ''] = id.split(' ');
-        (kind === 'VirtualKey' ? queues?.keys : queues?.pools)?.add(name);
-      }
+      changes.emit(
+        'adoption',
+        changed.map((id) => objectRef(id as ObjectId)),
+      );
     },
     logger,
   });
-  const spend = createSpendBook(deps.host, deps.refreshMs ?? refreshMs, deps.clock);
+  const tokens = createTokenWatch({ host, keys: caches.keys, onChange: (keys) => changes.emit('tokens', keys) });
+  const queues = createQueues(counters, logger);
   const common = { ...deps, client: leader, caches, policy };
-  const poolWork = createProviderPoolWork({ ...common, vault, rootKeys, status: poolStatus });
+  const pools = createPoolReconciler({ ...common, vault, keyRing, status: status.pools });
+  // New with each term: another replica may have gone beyond what it remembers of rotations.
+  const reconcilers = (): Reconcilers => ({ keys: createKeyReconciler({ ...common, spend, status: status.keys }), pools });
 
-  function rootChanged(): void {
-    policy.touch();
-    for (const pool of caches.pools.all()) queues?.pools.add(poolOf(pool));
-  }
-
-  function poolsNaming(inNamespace: string | undefined, secret: string): readonly PoolName[] {
-    return caches.pools
-      .all()
-      .filter(({ metadata }) => metadata.namespace === inNamespace)
-      .filter((pool) => readPool(pool).manifest?.keys.some(({ secretRef }) => secretRef.name === secret))
-      .map(poolOf);
-  }
-
-  function queueOf(work: (key: string) => Promise<{ readonly againInMs?: number }>): Queue {
-    return createQueue({
-      work(key) {
-        counters.reconciles += 1;
-        return work(key);
-      },
-      concurrency,
-      backOff,
-      logger,
-      onError: () => {
-        counters.failures += 1;
-      },
-    });
-  }
-
-  function openQueues(): void {
-    if (queues !== null) return;
-    const tick = setInterval(refresh, deps.refreshMs ?? refreshMs);
-    // New with each term: what it remembers of rotations another may have gone beyond.
-    const keyWork = createVirtualKeyWork({ ...common, spend, status: keyStatus });
-    const opened = { keys: queueOf((key) => keyWork(key as KeyName)), pools: queueOf((pool) => poolWork(pool as PoolName)), tick };
-    queues = opened;
-    for (const object of caches.keys.all()) opened.keys.add(keyOf(object));
-    for (const object of caches.pools.all()) opened.pools.add(poolOf(object));
-    // Those of pools that were deleted while nobody led are among them.
-    for (const { metadata } of caches.vaults.all()) {
-      const pool = metadata.annotations?.[poolAnnotation];
-      if (pool !== undefined) opened.pools.add(pool);
-    }
-  }
-
-  /** What changes without an object changing. */
-  function refresh(): void {
-    for (const key of spend.due()) queues?.keys.add(key);
-    const stale = caches.pools.all().filter((pool) => statusOf(pool)['consumers'] !== policy.consumers(poolOf(pool)));
-    for (const pool of stale) queues?.pools.add(poolOf(pool));
-  }
-
-  /** The broker tells of every change, its own adoptions too: what people would see no difference in is left alone. */
-  function lookAtTokens(): void {
-    changing = undefined;
-    for (const object of caches.keys.all()) {
-      const key = keyOf(object);
-      const token = deps.host.token(key);
-      const print = `${token === null ? '' : tokenId(token)} ${deps.host.document(key)?.digest}`;
-      if (prints.get(key) === print) continue;
-      prints.set(key, print);
-      queues?.keys.add(key);
-    }
-  }
-
-  async function unlead(): Promise<void> {
-    term = null;
-    if (queues === null) return;
-    const { keys, pools, tick } = queues;
-    queues = null;
-    clearInterval(tick);
-    clearTimeout(changing);
-    changing = undefined;
-    await Promise.all([keys.close(), pools.close()]);
-  }
-
+  subscribe(changes, { view: { namespace, caches, status, policy }, policy, keyRing, tokens, queues });
+  leadership.onTerm((term) => work(term, { changes, caches, policy, spend, tokens, queues, reconcilers, refreshMs }));
   caches.start();
-  rootWatch.look();
-  void Promise.all([caches.synced, rootWatch.read]).then(policy.begin);
+  keyRing.refresh();
+  void Promise.all([caches.synced, keyRing.firstRead]).then(() => policy.begin());
 
   return {
     synced: caches.synced,
     adopted: policy.adopted,
     findKey: createFindKey(client, caches.keys),
-    lead() {
-      const begun: Term = { isInformed: false };
-      term = begun;
-      // A key that the one before saw declared, and this copy not yet, would else lose its life.
-      void Promise.all([policy.adopted, caches.keys.fresh()]).then(() => {
-        if (term !== begun) return;
-        begun.isInformed = true;
-        policy.begin();
-        openQueues();
-      });
-    },
-    unlead,
-    decides: () => term?.isInformed === true && deps.leads(),
-    requeue: (key) => queues?.keys.add(key),
-    requeueAll() {
-      if (queues !== null) changing ??= setTimeout(lookAtTokens, changedMs);
-    },
-    problems: policy.problems,
-    staleForMs: caches.staleForMs,
+    problems: () => policy.problems(),
+    staleForMs: () => caches.staleForMs(),
     counters,
     async close() {
       policy.close();
-      rootWatch.close();
-      await unlead();
+      keyRing.close();
       await caches.close();
     },
   };
 }
 
-/** True where more than the status or an annotation changed. */
-function isNews({ metadata }: KubeObject, previous: KubeObject | undefined): boolean {
-  if (previous === undefined) return true;
-  const { generation, deletionTimestamp } = previous.metadata;
-  return metadata.generation !== generation || metadata.deletionTimestamp !== deletionTimestamp;
+type StatusWriters = Readonly<Record<'keys' | 'pools', StatusWriter>>;
+
+function statusWriters(client: KubeClient): StatusWriters {
+  return {
+    keys: createStatusWriter(client, virtualKeys, [...keyFields, ...spendFields]),
+    pools: createStatusWriter(client, providerPools, poolFields),
+  };
 }
 
-function labelsOf({ metadata }: KubeObject): string {
-  return JSON.stringify(metadata.labels ?? {});
+function createWatchedCaches({ client, namespace, poolNamespaces, changes, logger }: ControllerDeps, status: StatusWriters): Caches {
+  const emit =
+    (kind: 'virtualKey' | 'providerPool' | 'namespace' | 'vault' | 'secret'): OnChange =>
+    (type, object, previous) => {
+      // Before anybody is woken.
+      if (type === 'gone' && kind === 'virtualKey') status.keys.forget(object.metadata.uid ?? '');
+      if (type === 'gone' && kind === 'providerPool') status.pools.forget(object.metadata.uid ?? '');
+      changes.emit(kind, { type, object, previous });
+    };
+  return createCaches({
+    client,
+    namespace,
+    poolNamespaces,
+    logger,
+    onKey: emit('virtualKey'),
+    onPool: emit('providerPool'),
+    onNamespace: emit('namespace'),
+    onVault: emit('vault'),
+    onSecret: emit('secret'),
+  });
+}
+
+interface Sleepers {
+  readonly view: View;
+  readonly policy: PolicyController;
+  readonly keyRing: KeyRingSecret;
+  readonly tokens: TokenWatch;
+  readonly queues: Queues;
+}
+
+/** Wakes whoever has work after a change; keys and pools are reconciled only while this replica leads. */
+function subscribe(changes: Changes, { view, policy, keyRing, tokens, queues }: Sleepers): void {
+  changes.subscribe((kind, change) => {
+    const woken = wokenBy(kind, change, view);
+    if (woken.policy) policy.touch();
+    if (woken.keyRing) keyRing.refresh();
+    if (!queues.isOpen) return;
+    if (woken.tokens) tokens.compareSoon();
+    queues.add(woken);
+  });
+}
+
+interface TermParts {
+  readonly changes: Changes;
+  readonly caches: Caches;
+  readonly policy: PolicyController;
+  readonly spend: SpendBook;
+  readonly tokens: TokenWatch;
+  readonly queues: Queues;
+  readonly reconcilers: () => Reconcilers;
+  readonly refreshMs: number;
+}
+
+/** The work of one term; settles when the last write of it has ended. */
+function work(
+  { signal, inform }: Term,
+  { changes, caches, policy, spend, tokens, queues, reconcilers, refreshMs }: TermParts,
+): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  // Before that, a key that the previous leader saw declared, and this copy not yet, would lose its life.
+  void Promise.all([policy.adopted, caches.keys.fresh()]).then(() => {
+    if (signal.aborted) return;
+    inform();
+    policy.begin();
+    queues.open(reconcilers());
+    timer = setInterval(() => changes.emit('spend', spend.takeDue()), refreshMs);
+    changes.emit('leader', null);
+  });
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => {
+      clearInterval(timer);
+      tokens.stop();
+      resolve(queues.close());
+    });
+  });
 }

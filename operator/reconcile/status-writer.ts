@@ -1,18 +1,17 @@
 import { canonicalize } from '../../core/audit/canonical.ts';
-import { type Condition, setCondition } from '../kube/conditions.ts';
+import { defined, isObject, type JsonObject } from '../../core/json.ts';
 import type { KubeClient, KubeObject, Resource } from '../kube/types.ts';
-import type { Stated } from './virtual-key/status.ts';
 
-/** Writes that the cache may be behind. */
-const mostBehind = 8;
+/** So many writes may be on their way to the cache. */
+const maxBehind = 8;
 
 /** Writes the status of one kind, and only where it differs. */
 export interface StatusWriter {
-  /** The object as far as we know it: what the API server answered to our last write, where the cache has not seen that yet. */
+  /** The newest known version of the object: the API server's answer to our last write, where the cache has not seen that yet. */
   latest(object: KubeObject): KubeObject;
   /** True where it was written. `status` is whole: fields of ours that it lacks are removed. */
-  write(object: KubeObject, status: Readonly<Record<string, unknown>>): Promise<boolean>;
-  /** True of what our own last write made of an object: nothing in it is news. */
+  write(object: KubeObject, status: JsonObject): Promise<boolean>;
+  /** True for the version that our own last write made: it holds nothing new. */
   isOwn(object: KubeObject): boolean;
   /** Forgets an object that is gone. */
   forget(uid: string): void;
@@ -39,8 +38,8 @@ export function createStatusWriter(client: Pick<KubeClient, 'apply'>, resource: 
         {
           apiVersion: `${resource.group}/${resource.version}`,
           kind: resource.kind,
-          // The uid: what was decided for one life of the object is not written to the next.
-          metadata: { name, ...(namespace !== undefined && { namespace }), ...(uid !== undefined && { uid }) },
+          // The uid: what was decided for one life of the object is not written to the next one.
+          metadata: { name, ...defined({ namespace, uid }) },
           status,
         },
         'status',
@@ -50,7 +49,7 @@ export function createStatusWriter(client: Pick<KubeClient, 'apply'>, resource: 
       const follows = last !== undefined && (last.before.has(resourceVersion) || last.after.metadata.resourceVersion === resourceVersion);
       const before = [...(follows ? [...last.before, last.after.metadata.resourceVersion] : []), resourceVersion];
       const older = before.filter((version) => version !== after.metadata.resourceVersion);
-      written.set(uid ?? '', { before: new Set(older.slice(-mostBehind)), after });
+      written.set(uid ?? '', { before: new Set(older.slice(-maxBehind)), after });
       return true;
     },
     isOwn({ metadata }) {
@@ -62,27 +61,8 @@ export function createStatusWriter(client: Pick<KubeClient, 'apply'>, resource: 
 }
 
 /** The status of an object, as plain fields. */
-export function statusOf(object: KubeObject): Readonly<Record<string, unknown>> {
-  const { status } = object;
-  return typeof status === 'object' && status !== null ? (status as Record<string, unknown>) : {};
-}
-
-/** Our conditions, each with the time since when it stands. */
-export function conditionsFor(object: KubeObject, stated: readonly Stated[], nowMs: number): readonly Condition[] {
-  const held = statusOf(object)['conditions'];
-  const types = new Set(stated.map(({ type }) => type));
-  const ours = (Array.isArray(held) ? (held as readonly Condition[]) : []).filter(({ type }) => types.has(type));
-  const { generation } = object.metadata;
-  return stated.reduce<readonly Condition[]>(
-    (conditions, next) =>
-      setCondition(conditions, { ...next, ...(generation !== undefined && { observedGeneration: generation }) }, stampOf(nowMs)),
-    ours,
-  );
-}
-
-/** RFC 3339 in whole seconds, as `metav1.Time` keeps it. */
-function stampOf(nowMs: number): string {
-  return new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z');
+export function statusOf({ status }: KubeObject): JsonObject {
+  return isObject(status) ? status : {};
 }
 
 function sameField(a: unknown, b: unknown): boolean {

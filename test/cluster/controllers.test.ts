@@ -240,7 +240,7 @@ test('of three operators one writes; when it ends another does', options, async 
   const writers = replicas.filter(({ made }) => made.length > 0);
   assert.equal(writers.length, 1);
   await writers[0]?.elector.close();
-  await writers[0]?.bench.controllers.unlead();
+  await writers[0]?.bench.unlead();
   for (const { made } of replicas) made.length = 0;
   await cp.apply(keyObject('c-three', 'next', { pools, limits: day }));
   await ready('c-three', 'next', 'True Served');
@@ -256,8 +256,8 @@ function startReplica(identity: string) {
   const made: string[] = [];
   const elector = createElector({
     ...{ client, namespace: system, name: 'controllers-test', identity, clock: Date.now, logger },
-    onStarted: () => bench.controllers.lead(),
-    onStopped: () => void bench.controllers.unlead(),
+    onStarted: () => bench.lead(),
+    onStopped: () => void bench.unlead(),
   });
   const bench = startOperator(
     counted(client, (write) => void made.push(write)),

@@ -4,13 +4,13 @@ import type { PoolName } from '../../../core/names.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { readItems, type VaultProblem } from '../../vault/ring.ts';
 import type { Credential } from '../../vault/vault.ts';
+import { type ConditionPolicy, firstOf, type NewCondition } from '../conditions.ts';
 import { managedLabel, managedValue } from '../names.ts';
 import type { Opened } from '../policy/declared.ts';
 import type { Verdict } from '../policy/fallback.ts';
 import { tell } from '../reasons.ts';
-import type { Stated } from '../virtual-key/status.ts';
 
-/** How one credential stands: `Stale` serves the last good value, `Missing` and `Invalid` serve nothing. */
+/** The state of one credential. `Stale`: the last good value is in use; `Missing` and `Invalid`: there is none. */
 export interface CredentialState {
   readonly name: string;
   readonly state: 'Ready' | 'Stale' | 'Missing' | 'Invalid';
@@ -18,7 +18,7 @@ export interface CredentialState {
   readonly message?: string;
 }
 
-/** What a pool's credentials come to. */
+/** The credentials of a pool. */
 export interface PoolCredentials {
   /** To be in the vault; the values are secrets. */
   readonly wanted: readonly Credential[];
@@ -27,8 +27,8 @@ export interface PoolCredentials {
   readonly isWhole: boolean;
 }
 
-/** Each credential from its source Secret, else as the vault last had it. `sources`: by Secret name; null where it is not there. */
-export function gatherCredentials(pool: ProviderPool, sources: ReadonlyMap<string, KubeObject | null>, last: Opened): PoolCredentials {
+/** Each credential from its source Secret, else as the vault last had it. `sources`: by Secret name; null where there is none. */
+export function chooseCredentials(pool: ProviderPool, sources: ReadonlyMap<string, KubeObject | null>, last: Opened): PoolCredentials {
   const found = pool.keys.map((key) => ({ key, ...credentialIn(key, sources.get(key.secretRef.name) ?? null) }));
   const wanted = found.flatMap(({ key: { name }, value }) => {
     const usable = value ?? last.get(name);
@@ -37,7 +37,7 @@ export function gatherCredentials(pool: ProviderPool, sources: ReadonlyMap<strin
   const states = found.map(({ key: { name }, value, state, message }): CredentialState => {
     if (value !== undefined) return { name, state: 'Ready' };
     if (!last.has(name)) return { name, state, message };
-    return { name, state: 'Stale', message: `${message}; the last good value goes on serving` };
+    return { name, state: 'Stale', message: `${message}; the last good value stays in use` };
   });
   return { wanted, states, isWhole: found.every(({ value }) => value !== undefined) };
 }
@@ -49,52 +49,71 @@ type Found =
 function credentialIn({ secretRef }: PoolKey, secret: KubeObject | null): Found {
   const { name, key: item } = secretRef;
   if (secret === null) return { state: 'Missing', message: `Secret ${name} does not exist; create it in the namespace of the pool` };
-  if (isKept(secret)) {
-    const message = `Secret ${name} is KeyForge's own, or a ServiceAccount's: what it holds is sent to no provider; name another Secret`;
+  if (isInternal(secret)) {
+    const message = `Secret ${name} is KeyForge's own, or a ServiceAccount's: KeyForge sends what it holds to no provider; name another Secret`;
     return { state: 'Invalid', message };
   }
   const bytes = readItems(secret['data'] ?? {})?.get(item);
   if (bytes === undefined) return { state: 'Missing', message: `Secret ${name} has no item ${item}; add it` };
-  // Surrounding white space is dropped: files and shells add newlines.
+  // Files and shells add newlines.
   const value = isUtf8(bytes) ? bytes.toString().trim() : '';
   if (/^[!-~]+$/.test(value)) return { value, state: 'Ready', message: '' };
-  const fault = bytes.length === 0 ? 'is empty' : 'cannot stand in an HTTP header';
+  const fault = bytes.length === 0 ? 'is empty' : 'is not valid in an HTTP header';
   return { state: 'Invalid', message: `item ${item} of Secret ${name} ${fault}; put the credential alone there` };
 }
 
-/** Who may write a pool chooses its endpoint as well, and shall not thereby read what opens the operator or the API server. */
-function isKept(secret: KubeObject): boolean {
+/** Whoever may write a pool also chooses its endpoint, and must not read what opens the operator or the API server that way. */
+function isInternal(secret: KubeObject): boolean {
   return secret.metadata.labels?.[managedLabel] === managedValue || secret['type'] === 'kubernetes.io/service-account-token';
 }
 
+/** Everything that the Ready condition of a pool follows from. */
 export interface PoolFacts {
   readonly pool: PoolName;
   readonly verdict: Verdict | undefined;
   readonly states: readonly CredentialState[];
-  /** Of the vault Secret or the root keys. */
+  /** Of the vault Secret or the key ring. */
   readonly problem: VaultProblem | null;
-  /** Why the API server would not have one of these Secrets written; null: it did. */
+  /** Why the API server refused to write one of these Secrets; null: it did not. */
   readonly refused: string | null;
 }
 
 /** The Ready condition of a pool. */
-export function poolReady({ pool, verdict, states, problem, refused }: PoolFacts): Stated {
-  const type = 'Ready';
+export function poolReady(facts: PoolFacts): NewCondition {
+  return { type: 'Ready', ...(firstOf(readyChain, facts) ?? served) };
+}
+
+/** A fault without a path is the lack of credentials, of which their states say more; or of an adoption that is yet to come. */
+const invalidSpec: ConditionPolicy<PoolFacts> = ({ verdict }) => {
   const [fault] = verdict?.problems ?? [];
-  const bad = states.filter(({ state }) => state !== 'Ready');
-  const [worst] = bad;
-  // A fault without a path is the want of credentials, of which the states say more; or of an adoption that is about to come.
-  if (fault?.path !== undefined) {
-    const after = verdict?.serving === 'lastGood' ? '. Until then its last good version is served' : '';
-    const told = tell(fault);
-    return { type, status: 'False', reason: told.reason, message: `${told.message}${after}` };
-  }
-  if (refused !== null) return { type, status: 'False', reason: 'SecretRefused', message: refused };
-  const wanting = bad.map(({ name, message }) => `key ${name}: ${message}`);
-  // A value that is only in a vault that cannot be opened is not to be called missing without a word of that.
-  if (problem !== null) return { type, status: 'False', reason: problem.reason, message: [problem.message, ...wanting].join('. ') };
-  if (worst !== undefined) return { type, status: 'False', reason: `Credential${worst.state}`, message: wanting.join('. ') };
-  if (verdict?.serving !== 'declared')
-    return { type, status: 'Unknown', reason: 'Pending', message: `ProviderPool ${pool} is about to be served` };
-  return { type, status: 'True', reason: 'Served', message: 'all its credentials are sealed and served' };
+  if (fault?.path === undefined) return null;
+  const { reason, message } = tell(fault);
+  const meanwhile = verdict?.serving === 'lastGood' ? '. Until then its last good version is served' : '';
+  return { status: 'False', reason, message: `${message}${meanwhile}` };
+};
+
+const secretRefused: ConditionPolicy<PoolFacts> = ({ refused }) =>
+  refused === null ? null : { status: 'False', reason: 'SecretRefused', message: refused };
+
+/** A value that only a vault holds which cannot be opened is not called missing without saying so. */
+const vaultClosed: ConditionPolicy<PoolFacts> = ({ problem, states }) =>
+  problem === null ? null : { status: 'False', reason: problem.reason, message: [problem.message, ...faultsOf(states)].join('. ') };
+
+const credentialNotReady: ConditionPolicy<PoolFacts> = ({ states }) => {
+  const first = states.find(({ state }) => state !== 'Ready');
+  return first === undefined ? null : { status: 'False', reason: `Credential${first.state}`, message: faultsOf(states).join('. ') };
+};
+
+const pending: ConditionPolicy<PoolFacts> = ({ pool, verdict }) =>
+  verdict?.serving === 'declared'
+    ? null
+    : { status: 'Unknown', reason: 'Pending', message: `the next adoption will serve ProviderPool ${pool}` };
+
+/** Ready, by the first that applies: what people must change before what the operator does by itself. */
+const readyChain: readonly ConditionPolicy<PoolFacts>[] = [invalidSpec, secretRefused, vaultClosed, credentialNotReady, pending];
+
+const served = { status: 'True', reason: 'Served', message: 'all its credentials are sealed and served' } as const;
+
+function faultsOf(states: readonly CredentialState[]): readonly string[] {
+  return states.filter(({ state }) => state !== 'Ready').map(({ name, message }) => `key ${name}: ${message}`);
 }

@@ -4,22 +4,22 @@ import { refusalOf, writeSecret } from '../../kube/refused-write.ts';
 import { secrets } from '../../kube/resources.ts';
 import type { KubeClient, KubeObject } from '../../kube/types.ts';
 import type { Random } from '../../vault/aead.ts';
-import type { RootKeys } from '../../vault/root-keys.ts';
+import type { KeyRingSecret } from '../../vault/key-ring-secret.ts';
 import { isUpToDate, sealPool, vaultSecretName } from '../../vault/vault.ts';
-import { announce } from '../announce.ts';
+import { announce, conditionsFor, type NewCondition } from '../conditions.ts';
 import { managedLabel, managedValue, poolAnnotation, vaultLabel } from '../names.ts';
 import type { Caches } from '../policy/caches.ts';
 import { isGone } from '../policy/declared.ts';
 import type { PolicyController } from '../policy/policy.ts';
 import { idOf, readPool } from '../policy/read.ts';
-import { conditionsFor, type StatusWriter } from '../status-writer.ts';
+import type { StatusWriter } from '../status-writer.ts';
 import type { OpenedVault } from './opened-vaults.ts';
-import { gatherCredentials, type PoolCredentials, poolReady } from './state.ts';
+import { type CredentialState, chooseCredentials, type PoolCredentials, poolReady } from './state.ts';
 
-/** A source Secret whose metadata did not change is looked at again after this long, should a change have been missed. */
+/** The operator reads source Secrets again after this long, in case it missed a change. */
 const resyncMs = 600_000;
 
-export interface ProviderPoolDeps {
+export interface PoolReconcilerDeps {
   /** Its writes fail where this replica does not lead. */
   readonly client: KubeClient;
   readonly caches: Pick<Caches, 'pools'>;
@@ -27,102 +27,101 @@ export interface ProviderPoolDeps {
   readonly poolNamespaces: readonly string[];
   readonly policy: Pick<PolicyController, 'verdict' | 'consumers'>;
   readonly vault: (pool: PoolName) => OpenedVault;
-  readonly rootKeys: RootKeys;
+  readonly keyRing: KeyRingSecret;
   readonly status: StatusWriter;
   readonly events: Events;
   readonly random: Random;
   readonly clock: () => number;
 }
 
-/** What was found of a pool that is served. */
-interface Found {
-  /** Null where it cannot be read. */
-  readonly credentials: PoolCredentials | null;
-  readonly vault: OpenedVault;
-  readonly refused: string | null;
+/** Brings the vault Secret and the status of one pool to what they should be; a pool that is gone leaves nothing behind. */
+export function createPoolReconciler(deps: PoolReconcilerDeps): (pool: PoolName) => Promise<{ readonly againInMs?: number }> {
+  const reconciler = new PoolReconciler(deps);
+  return (pool) => reconciler.reconcile(pool);
 }
 
-/** Brings the vault Secret and the status of one pool to what they should be; a pool that is gone leaves nothing behind. */
-export function createProviderPoolWork(deps: ProviderPoolDeps): (pool: PoolName) => Promise<{ readonly againInMs?: number }> {
-  const { client, rootKeys } = deps;
+/** What the status of a pool shows. */
+interface Shown {
+  readonly ready: NewCondition;
+  readonly credentials: readonly CredentialState[];
+}
 
-  return async (pool) => {
-    const { namespace, name } = partsOf(pool);
-    const object = deps.caches.pools.get({ namespace, name });
-    if (object === undefined || isGone(object) || !deps.poolNamespaces.includes(namespace)) {
-      await removeVault(pool);
-      if (object !== undefined && !isGone(object)) await tellStatus(pool, object, notServed(namespace));
+class PoolReconciler {
+  readonly #deps: PoolReconcilerDeps;
+
+  constructor(deps: PoolReconcilerDeps) {
+    this.#deps = deps;
+  }
+
+  async reconcile(pool: PoolName): Promise<{ readonly againInMs?: number }> {
+    const { caches, poolNamespaces, keyRing, vault, policy } = this.#deps;
+    const { namespace } = partsOf(pool);
+    const object = caches.pools.get(partsOf(pool));
+    if (object === undefined || isGone(object) || !poolNamespaces.includes(namespace)) {
+      await this.#removeVault(pool);
+      if (object !== undefined && !isGone(object)) await this.#report(pool, object, { ready: notServed(namespace), credentials: [] });
       return {};
     }
-    const withoutRoot = await refusalOf(rootKeys.ensure());
-    const vault = deps.vault(pool);
+    const withoutRing = await refusalOf(keyRing.createIfMissing());
+    const opened = vault(pool);
     const { manifest } = readPool(object);
-    const credentials = manifest && gatherCredentials(manifest, await readSources(namespace, manifest.keys), vault.credentials);
-    // Of a pool that cannot be read, what the vault holds stays as it is: its last good version is served with it.
-    const unsealed = credentials && (await refusalOf(writeVault(pool, vault, credentials)));
-    const refused = withoutRoot ?? unsealed;
-    await tellStatus(pool, object, { credentials, vault, refused: refused?.message ?? null });
-    if (refused !== null) throw refused; // to be tried again, ever more seldom
+    const chosen = manifest && chooseCredentials(manifest, await this.#readSources(namespace, manifest.keys), opened.credentials);
+    // Where the pool cannot be read, its vault stays as it is: the last good version is served with it.
+    const unsealed = chosen && (await refusalOf(this.#writeVault(pool, opened, chosen)));
+    const refused = withoutRing ?? unsealed;
+    const states = chosen?.states ?? [];
+    const problem = keyRing.problem() ?? opened.problem;
+    const verdict = policy.verdict(idOf('ProviderPool', pool), object.metadata.uid);
+    const ready = poolReady({ pool, verdict, states, problem, refused: refused?.message ?? null });
+    await this.#report(pool, object, { ready, credentials: states });
+    if (refused !== null) throw refused; // The queue retries, with growing delays.
     return manifest === null ? {} : { againInMs: resyncMs };
-  };
+  }
 
-  async function readSources(
+  async #readSources(
     namespace: string,
     keys: readonly { readonly secretRef: { readonly name: string } }[],
   ): Promise<ReadonlyMap<string, KubeObject | null>> {
+    const { client } = this.#deps;
     const names = [...new Set(keys.map(({ secretRef }) => secretRef.name))];
     return new Map(await Promise.all(names.map(async (name) => [name, await client.get(secrets, { namespace, name })] as const)));
   }
 
-  async function writeVault(pool: PoolName, vault: OpenedVault, { wanted, isWhole }: PoolCredentials): Promise<void> {
-    const ring = rootKeys.ring();
+  async #writeVault(pool: PoolName, vault: OpenedVault, { wanted, isWhole }: PoolCredentials): Promise<void> {
+    const { client, namespace, keyRing, random } = this.#deps;
+    const ring = keyRing.ring();
     if (ring === undefined) return;
-    // What cannot be opened may yet be mended by putting a root key back: it is overwritten only by the whole.
+    // A previous root key that is put back may open the vault again: only a complete set of values overwrites it.
     if (vault.problem !== null && !isWhole) return;
-    if (wanted.length === 0) return removeVault(pool);
+    if (wanted.length === 0) return this.#removeVault(pool);
     if (vault.secret !== null && isUpToDate(pool, vault.secret['data'], wanted, ring)) return;
-    const data = sealPool(pool, wanted, ring, deps.random);
+    const data = sealPool(pool, wanted, ring, random);
     const name = vaultSecretName(pool);
+    const labels = { [managedLabel]: managedValue, [vaultLabel]: 'pool' };
+    const metadata = { name, namespace, labels, annotations: { [poolAnnotation]: pool } };
     const advice = "Change what refuses it in the operator's namespace (a quota, an admission policy, `immutable` in the Secret)";
     await writeSecret({ secret: name, advice, values: Object.values(data) }, () =>
-      client.apply(secrets, {
-        apiVersion: 'v1',
-        kind: 'Secret',
-        type: 'Opaque',
-        metadata: {
-          name,
-          namespace: deps.namespace,
-          labels: { [managedLabel]: managedValue, [vaultLabel]: 'pool' },
-          annotations: { [poolAnnotation]: pool },
-        },
-        data,
-      }),
+      client.apply(secrets, { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', metadata, data }),
     );
   }
 
-  async function removeVault(pool: PoolName): Promise<void> {
-    const { secret } = deps.vault(pool);
+  async #removeVault(pool: PoolName): Promise<void> {
+    const { client, namespace, vault } = this.#deps;
+    const { secret } = vault(pool);
     if (secret?.metadata.uid === undefined) return;
-    await client.remove(secrets, { namespace: deps.namespace, name: secret.metadata.name }, { uid: secret.metadata.uid });
+    await client.remove(secrets, { namespace, name: secret.metadata.name }, { uid: secret.metadata.uid });
   }
 
-  async function tellStatus(pool: PoolName, object: KubeObject, found: Found | ReturnType<typeof notServed>): Promise<void> {
-    const states = 'vault' in found ? (found.credentials?.states ?? []) : [];
-    const problem = 'vault' in found ? (rootKeys.problem() ?? found.vault.problem) : null;
-    const verdict = deps.policy.verdict(idOf('ProviderPool', pool), object.metadata.uid);
-    const stated = 'vault' in found ? poolReady({ pool, verdict, states, problem, refused: found.refused }) : found;
-    const conditions = conditionsFor(deps.status.latest(object), [stated], deps.clock());
-    announce(deps.events, deps.status.latest(object), conditions);
-    await deps.status.write(object, {
-      conditions,
-      observedGeneration: object.metadata.generation,
-      credentials: states,
-      consumers: deps.policy.consumers(pool),
-    });
+  async #report(pool: PoolName, object: KubeObject, { ready, credentials }: Shown): Promise<void> {
+    const { status, events, policy, clock } = this.#deps;
+    const conditions = conditionsFor(status.latest(object), [ready], clock());
+    announce(events, status.latest(object), conditions);
+    const { generation } = object.metadata;
+    await status.write(object, { conditions, observedGeneration: generation, credentials, consumers: policy.consumers(pool) });
   }
 }
 
-function notServed(namespace: string) {
+function notServed(namespace: string): NewCondition {
   const message = `namespace ${namespace} is not among the operator's --pool-namespaces; add it there, or move the pool`;
-  return { type: 'Ready', status: 'False', reason: 'NamespaceNotServed', message } as const;
+  return { type: 'Ready', status: 'False', reason: 'NamespaceNotServed', message };
 }

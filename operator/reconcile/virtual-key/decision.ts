@@ -1,3 +1,4 @@
+import { defined } from '../../../core/json.ts';
 import type { VirtualKeySpec } from '../../../core/manifest/types.ts';
 import type { KeyName, PoolName } from '../../../core/names.ts';
 import type { KeyDocument } from '../../../core/policy/documents.ts';
@@ -5,36 +6,38 @@ import { tokenHint } from '../../../core/token.ts';
 import { agentPort } from '../../inject/names.ts';
 import { holds, ownershipOf, tokenSecret } from '../../keys/token-secret.ts';
 import type { KubeObject } from '../../kube/types.ts';
+import type { NewCondition } from '../conditions.ts';
 import type { Verdict } from '../policy/fallback.ts';
 import type { Told } from '../reasons.ts';
 import { statusOf } from '../status-writer.ts';
-import { type End, keyConditions, type Spend, type Stated } from './status.ts';
+import type { End, Spend } from './spend.ts';
+import { keyConditions } from './status.ts';
 
-/** Secrets of users are not watched, as we may not list them: each is looked at again after this long, if nothing happens before. */
+/** RBAC lets the operator list no Secrets of users, so it cannot watch them: it reads each again after this long at the latest. */
 const resyncMs = 300_000;
-/** A Secret in the way may be deleted, or be about to be collected with an earlier key of this name. */
+/** A conflicting Secret may be deleted, or be garbage-collected with an earlier key of this name. */
 const conflictMs = 10_000;
-/** The sidecar's. */
+/** Address of the sidecar. */
 const loopback = `http://127.0.0.1:${agentPort}`;
 
-/** Everything that a key's state is decided from. */
+/** Everything that `decide` reads. */
 export interface Gathered {
   readonly key: KeyName;
   readonly object: KubeObject;
   readonly verdict: Verdict;
-  /** What is served, which may be an older version. */
+  /** The version in force, which may be an older one than the declared. */
   readonly spec: VirtualKeySpec | undefined;
   readonly document: KeyDocument | null;
   /** A secret. */
   readonly token: string | null;
-  /** From the root to the key itself, as they are served. */
+  /** From the root to the key itself, in the versions in force. */
   readonly path: readonly { readonly key: KeyName; readonly spec: VirtualKeySpec }[];
   readonly secretName: string;
   /** The Secret of that name. */
   readonly secret: KubeObject | null;
-  /** Where the token was before `secretName` changed. */
+  /** The Secret that holds the token since before `secretName` changed. */
   readonly former: KubeObject | null;
-  /** Why the API server would not have one of these Secrets written; null: nothing was tried yet. */
+  /** Why the API server refused to write one of these Secrets; null: nothing was tried yet. */
   readonly refused: string | null;
   readonly spend: Spend;
   readonly isCapped: boolean;
@@ -46,46 +49,46 @@ export interface Gathered {
   readonly nowMs: number;
 }
 
-/** What is to be done. */
+/** What to do about one key. */
 export interface Decision {
   /** Null: the token Secret stays as it is. */
   readonly write: { readonly kind: 'create' | 'apply'; readonly wanted: KubeObject } | null;
   /** Secrets of ours that hold a token of this key and should not. */
   readonly retire: readonly KubeObject[];
-  readonly conditions: readonly Stated[];
+  readonly conditions: readonly NewCondition[];
   /** The rest of the status. */
   readonly fields: Readonly<Record<string, unknown>>;
   readonly againInMs: number;
 }
 
-/** The name of a key's token Secret: what is served decides, since a spec that is refused changes nothing. */
+/** The name of a key's token Secret, by the version in force: a spec that is refused changes nothing. */
 export function secretNameOf(object: KubeObject, { serving }: Verdict, spec: VirtualKeySpec | undefined): string {
-  const told = statusOf(object)['secretName'];
-  if (serving === 'nothing' && typeof told === 'string') return told;
+  const { secretName: reported } = statusOf(object);
+  if (serving === 'nothing' && typeof reported === 'string') return reported;
   return spec?.secretName ?? object.metadata.name;
 }
 
-/** What to do about one key. Pure. */
+/** Decides what to do about one key. Pure. */
 export function decide(gathered: Gathered): Decision {
-  const { object, spec, token, secret, nowMs, spend, rotated } = gathered;
+  const { object, token, secret, nowMs, spend, rotated } = gathered;
   const use = useOf(gathered);
   const obstacle = obstacleTo(gathered, use);
   return {
     write: obstacle === null && use === 'token' ? writeOf(gathered, ownershipOf(secret, object)) : null,
     retire: obstacle === null ? retired(gathered, use) : [],
-    conditions: keyConditions({ ...gathered, spec, hasToken: token !== null, obstacle }),
+    conditions: keyConditions({ ...gathered, hasToken: token !== null, obstacle }),
     fields: {
-      ...(token !== null && { keyHint: tokenHint(token) }),
       ...spend,
-      ...shownSecret(gathered, use, obstacle),
-      ...(rotated !== undefined && { rotated }),
+      ...defined({ keyHint: token === null ? undefined : tokenHint(token), secretName: reportedSecret(gathered, use, obstacle), rotated }),
     },
     againInMs: Math.min(obstacle === null ? resyncMs : conflictMs, untilEnd(gathered.end, nowMs)),
   };
 }
 
-/** What a key is for. Of one that is not served everything stays: its token may work again once it is mended. */
-function useOf({ verdict, spec }: Gathered): 'token' | 'budget' | 'nothing' {
+type Use = 'token' | 'budget' | 'nothing';
+
+/** What a key is for. Where no version is served, its Secret stays as it is: the token may work again once the key is valid. */
+function useOf({ verdict, spec }: Gathered): Use {
   if (verdict.serving === 'nothing' || spec === undefined) return 'nothing';
   return spec.issueToken ? 'token' : 'budget';
 }
@@ -93,24 +96,24 @@ function useOf({ verdict, spec }: Gathered): 'token' | 'budget' | 'nothing' {
 function writeOf(gathered: Gathered, ownership: 'none' | 'ours' | 'other'): Decision['write'] {
   const { object, spec, secretName, secret, token, document, path, gatewayUrl } = gathered;
   if (token === null || document === null) return null;
-  // Injected containers have the sidecar's address as it is: who reads it here has none.
+  // Injected containers have the sidecar's address already; who reads the Secret's has no sidecar.
   const origin = spec?.delivery.includes('Gateway') === true && gatewayUrl !== null ? gatewayUrl : loopback;
   const wanted = tokenSecret({ owner: object, name: secretName, token, document, path, origin });
   if (ownership === 'none') return { kind: 'create', wanted };
   return holds(secret, wanted) ? null : { kind: 'apply', wanted };
 }
 
-function retired({ object, secret, former }: Gathered, use: ReturnType<typeof useOf>): readonly KubeObject[] {
+function retired({ object, secret, former }: Gathered, use: Use): readonly KubeObject[] {
   if (use === 'nothing') return [];
   const stale = use === 'budget' ? [former, secret] : [former];
   return stale.filter((old) => old !== null && ownershipOf(old, object) === 'ours').filter((old) => old !== null);
 }
 
-/** Where the token is; past an obstacle still where it was before, so that it is taken out there once it can be. */
-function shownSecret({ object, secretName }: Gathered, use: ReturnType<typeof useOf>, obstacle: Told | null) {
-  if (use === 'token' && obstacle === null) return { secretName };
-  const told = statusOf(object)['secretName'];
-  return typeof told === 'string' && (use !== 'budget' || obstacle !== null) ? { secretName: told } : {};
+/** Where the token is; past an obstacle the previous Secret, so that the token is removed there once that is possible. */
+function reportedSecret({ object, secretName }: Gathered, use: Use, obstacle: Told | null): string | undefined {
+  if (use === 'token' && obstacle === null) return secretName;
+  const { secretName: reported } = statusOf(object);
+  return typeof reported === 'string' && (use !== 'budget' || obstacle !== null) ? reported : undefined;
 }
 
 function untilEnd(end: End | null, nowMs: number): number {
@@ -118,7 +121,7 @@ function untilEnd(end: End | null, nowMs: number): number {
   return leftMs > 0 ? leftMs + 1 : Number.POSITIVE_INFINITY;
 }
 
-function obstacleTo({ object, secretName, secret, refused }: Gathered, use: ReturnType<typeof useOf>): Told | null {
+function obstacleTo({ object, secretName, secret, refused }: Gathered, use: Use): Told | null {
   if (refused !== null) return { reason: 'SecretRefused', message: refused };
   if (use !== 'token' || ownershipOf(secret, object) !== 'other') return null;
   return { reason: 'SecretConflict', message: conflictWith(secretName, secret, object) };

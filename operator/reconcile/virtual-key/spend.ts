@@ -1,19 +1,37 @@
-import type { KeyName } from '../../../core/names.ts';
+import { defined } from '../../../core/json.ts';
+import { type KeyName, keyName } from '../../../core/names.ts';
 import type { KeyListing } from '../../keys/desk.ts';
 import type { PolicyHost } from '../policy/host.ts';
-import { type End, endOf, type Spend, spendOf } from './status.ts';
 
-/** One listing reads every key in one transaction; it serves for this long. */
+/** One listing reads every key in one transaction; it is used for this long. */
 const listingMs = 1_000;
+
+/** What a key has used, as its status shows it: all of one window, with `spent` and `remaining` as decimal dollars. */
+export interface Spend {
+  readonly spent: string;
+  /** Absent: no dollar limit on the path. */
+  readonly remaining?: string;
+  readonly window?: string;
+  readonly windowEndsAt?: string;
+  readonly requestsUsed?: number;
+  readonly activeProxies: number;
+}
+
+/** When a key ends. */
+export interface End {
+  readonly atMs: number;
+  /** The ancestor whose end that is; absent where it is the key's own. */
+  readonly by?: KeyName;
+}
 
 /** What keys have spent, as their status shows it: a number that changes with each call must not mean a write with each call. */
 export interface SpendBook {
-  /** What to show of a key now: at most one change each `refreshMs`. */
-  shown(key: KeyName): { readonly spend: Spend; readonly isCapped: boolean; readonly end: End | null };
-  /** Keys of which something else is to be shown now; asked for once each `refreshMs`. */
-  due(): readonly KeyName[];
+  /** What the status of a key shows from now on: at most one change each `refreshMs`. */
+  show(key: KeyName): { readonly spend: Spend; readonly isCapped: boolean; readonly end: End | null };
+  /** Keys whose spend differs from what is shown: the next `show` of each may change it. To be called once each `refreshMs`. */
+  takeDue(): readonly KeyName[];
   forget(key: KeyName): void;
-  /** Another policy is served: a listing from before it knows nothing of new keys and limits. */
+  /** Another policy is in force: an earlier listing knows nothing of new keys and limits. */
   renew(): void;
 }
 
@@ -24,49 +42,85 @@ interface Shown {
 
 /** An empty book. `clock` in milliseconds. */
 export function createSpendBook(host: Pick<PolicyHost, 'list' | 'activeProxies'>, refreshMs: number, clock: () => number): SpendBook {
-  const shown = new Map<KeyName, Shown>();
-  let listings: ReadonlyMap<string, KeyListing> = new Map();
-  let proxies: ReadonlyMap<KeyName, number> = new Map();
-  let listedMs = Number.NEGATIVE_INFINITY;
+  return new ListedSpend(host, refreshMs, clock);
+}
 
-  function listing(key: KeyName): KeyListing | undefined {
-    if (clock() - listedMs >= listingMs) {
-      listings = new Map(host.list().map((row) => [`${row.namespace}/${row.name}`, row]));
-      proxies = host.activeProxies();
-      listedMs = clock();
+class ListedSpend implements SpendBook {
+  readonly #host: Pick<PolicyHost, 'list' | 'activeProxies'>;
+  readonly #refreshMs: number;
+  readonly #clock: () => number;
+  readonly #shown = new Map<KeyName, Shown>();
+  #listings: ReadonlyMap<KeyName, KeyListing> = new Map();
+  #proxies: ReadonlyMap<KeyName, number> = new Map();
+  #listedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(host: Pick<PolicyHost, 'list' | 'activeProxies'>, refreshMs: number, clock: () => number) {
+    this.#host = host;
+    this.#refreshMs = refreshMs;
+    this.#clock = clock;
+  }
+
+  show(key: KeyName): ReturnType<SpendBook['show']> {
+    const listing = this.#listing(key);
+    const isCapped = listing?.remainingUsd !== undefined;
+    const end = endOf(listing);
+    const last = this.#shown.get(key);
+    const isRecent = last !== undefined && this.#clock() - last.atMs < this.#refreshMs;
+    // A limit that was added or removed is shown at once.
+    if (isRecent && (last.spend.remaining !== undefined) === isCapped) return { spend: last.spend, isCapped, end };
+    const spend = this.#current(key);
+    if (last === undefined || !isSame(last.spend, spend)) this.#shown.set(key, { spend, atMs: this.#clock() });
+    return { spend, isCapped, end };
+  }
+
+  takeDue(): readonly KeyName[] {
+    const due = [...this.#shown].filter(([key, { spend }]) => !isSame(spend, this.#current(key)));
+    // What was shown moments after the last refresh must not wait for the next but one.
+    for (const [key, { spend }] of due) this.#shown.set(key, { spend, atMs: Number.NEGATIVE_INFINITY });
+    return due.map(([key]) => key);
+  }
+
+  forget(key: KeyName): void {
+    this.#shown.delete(key);
+  }
+
+  renew(): void {
+    this.#listedMs = Number.NEGATIVE_INFINITY;
+  }
+
+  #listing(key: KeyName): KeyListing | undefined {
+    if (this.#clock() - this.#listedMs >= listingMs) {
+      this.#listings = new Map(this.#host.list().map((row) => [keyName(row.namespace, row.name), row]));
+      this.#proxies = this.#host.activeProxies();
+      this.#listedMs = this.#clock();
     }
-    return listings.get(key);
+    return this.#listings.get(key);
   }
 
-  function current(key: KeyName): Spend {
-    return spendOf(listing(key), proxies.get(key) ?? 0);
+  #current(key: KeyName): Spend {
+    return spendOf(this.#listing(key), this.#proxies.get(key) ?? 0);
   }
+}
 
+/** Spend from a listing: of the dollar window with the least left, else of the key's own window that counts requests. */
+export function spendOf(listing: KeyListing | undefined, activeProxies: number): Spend {
+  if (listing === undefined) return { spent: '0.00', activeProxies };
+  const { namespace, name, limits, spentUsd, remainingUsd } = listing;
+  const tightest = limits.find((limit) => limit.remainingUsd !== undefined && limit.remainingUsd === remainingUsd);
+  const shown = tightest ?? limits.find(({ key }) => key === keyName(namespace, name));
   return {
-    shown(key) {
-      const isCapped = listing(key)?.remainingUsd !== undefined;
-      const end = endOf(listing(key));
-      const last = shown.get(key);
-      const hasRoom = last !== undefined && clock() - last.atMs < refreshMs;
-      // A limit that was added or taken away is shown at once.
-      if (hasRoom && (last.spend.remaining !== undefined) === isCapped) return { spend: last.spend, isCapped, end };
-      const spend = current(key);
-      if (last === undefined || !sameSpend(last.spend, spend)) shown.set(key, { spend, atMs: clock() });
-      return { spend, isCapped, end };
-    },
-    due() {
-      const due = [...shown].filter(([key, { spend }]) => !sameSpend(spend, current(key)));
-      // Whoever asks does so once each refresh: what was shown moments after the last time must not wait for the next but one.
-      for (const [key, { spend }] of due) shown.set(key, { spend, atMs: Number.NEGATIVE_INFINITY });
-      return due.map(([key]) => key);
-    },
-    forget: (key) => void shown.delete(key),
-    renew() {
-      listedMs = Number.NEGATIVE_INFINITY;
-    },
+    spent: shown?.spentUsd ?? spentUsd,
+    ...defined({ remaining: remainingUsd, window: shown?.window, requestsUsed: shown?.requestsUsed, windowEndsAt: shown?.endsAt }),
+    activeProxies,
   };
 }
 
-function sameSpend(a: Spend, b: Spend): boolean {
-  return JSON.stringify(a) === JSON.stringify(b);
+/** When a listed key ends; null: never. */
+export function endOf(listing: KeyListing | undefined): End | null {
+  if (listing?.expiresAt === undefined) return null;
+  return { atMs: Date.parse(listing.expiresAt), ...defined({ by: listing.expiresBy }) };
+}
+
+function isSame(one: Spend, other: Spend): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }

@@ -1,21 +1,24 @@
+import { defined } from '../../../core/json.ts';
 import { type KeyName, partsOf } from '../../../core/names.ts';
 import { retirement, tokenIn } from '../../keys/token-secret.ts';
 import type { Events } from '../../kube/events.ts';
 import { refusalOf, writeSecret } from '../../kube/refused-write.ts';
 import { secrets } from '../../kube/resources.ts';
 import { type KubeClient, KubeError, type KubeObject } from '../../kube/types.ts';
-import { announce } from '../announce.ts';
+import { announce, conditionsFor } from '../conditions.ts';
+import type { Leadership } from '../leadership.ts';
 import { rotateAnnotation } from '../names.ts';
 import type { Caches } from '../policy/caches.ts';
 import { isGone } from '../policy/declared.ts';
+import type { Verdict } from '../policy/fallback.ts';
 import type { PolicyHost } from '../policy/host.ts';
 import type { PolicyController } from '../policy/policy.ts';
 import { idOf } from '../policy/read.ts';
-import { conditionsFor, type StatusWriter, statusOf } from '../status-writer.ts';
+import { type StatusWriter, statusOf } from '../status-writer.ts';
 import { type Decision, decide, type Gathered, secretNameOf } from './decision.ts';
 import type { SpendBook } from './spend.ts';
 
-export interface VirtualKeyDeps {
+export interface KeyReconcilerDeps {
   /** Its writes fail where this replica does not lead. */
   readonly client: KubeClient;
   readonly host: PolicyHost;
@@ -25,128 +28,149 @@ export interface VirtualKeyDeps {
   readonly status: StatusWriter;
   readonly events: Events;
   readonly gatewayUrl: string | null;
-  /** True only while this replica certainly leads. */
-  readonly leads: () => boolean;
+  readonly leadership: Pick<Leadership, 'leads'>;
   readonly clock: () => number;
 }
 
 /** Brings the token Secret and the status of one key to what they should be. */
-export function createVirtualKeyWork(deps: VirtualKeyDeps): (key: KeyName) => Promise<{ readonly againInMs?: number }> {
-  const { client, host } = deps;
-  /** Values of the annotation that were acted upon, should writing the status have failed. */
-  const handled = new Map<KeyName, string>();
+export function createKeyReconciler(deps: KeyReconcilerDeps): (key: KeyName) => Promise<{ readonly againInMs?: number }> {
+  const reconciler = new KeyReconciler(deps);
+  return (key) => reconciler.reconcile(key);
+}
 
-  return async (key) => {
-    const gathered = await gather(key);
-    if (gathered === null) return {};
-    const decision = decide(gathered);
-    const refused = await refusalOf(apply(gathered, decision));
-    await tellStatus(gathered, refused === null ? decision : decide({ ...gathered, refused: refused.message }));
-    if (refused !== null) throw refused; // to be tried again, ever more seldom
-    return { againInMs: decision.againInMs };
-  };
+/** A key with work to do. */
+interface Target {
+  readonly key: KeyName;
+  /** As the cache has it. */
+  readonly cached: KubeObject;
+  /** With the status that we wrote last. */
+  readonly object: KubeObject;
+  readonly verdict: Verdict;
+}
 
-  async function gather(key: KeyName): Promise<Gathered | null> {
-    const { namespace, name } = partsOf(key);
-    const cached = deps.caches.keys.get({ namespace, name });
-    if (cached === undefined || isGone(cached)) {
-      handled.delete(key);
-      deps.spend.forget(key);
-      return null;
-    }
-    // Into a namespace that ends nothing can be written, and all that is there goes with it.
-    const home = deps.caches.namespaces.get({ name: namespace });
-    // Of a key that was made again a moment ago the broker still holds the token of the one before.
-    const verdict = deps.policy.verdict(idOf('VirtualKey', key), cached.metadata.uid);
-    if ((home !== undefined && isGone(home)) || verdict === undefined) return null;
-    const object = deps.status.latest(cached);
-    const rotated = rotateOnce(key, object);
-    const spec = deps.policy.spec(key);
-    // Its life has not begun yet: an adoption failed, and the next one that begins it brings the key back here.
-    if (spec?.issueToken === true && host.document(key) === null) return null;
-    const secretName = secretNameOf(cached, verdict, spec);
-    const before = statusOf(object)['secretName'];
-    const [secret, former] = await Promise.all([
-      client.get(secrets, { namespace, name: secretName }),
-      typeof before === 'string' && before !== secretName ? client.get(secrets, { namespace, name: before }) : null,
-    ]);
-    const document = host.document(key);
-    return {
-      key,
-      object,
-      verdict,
-      spec,
-      document,
-      token: host.token(key),
-      path: pathTo(key),
-      secretName,
-      secret,
-      former,
-      refused: null,
-      ...deps.spend.shown(key),
-      unserved: deps.policy.unserved(),
-      gatewayUrl: deps.gatewayUrl,
-      rotated,
-      nowMs: deps.clock(),
-    };
+/** What the API server and the broker hold of a key. */
+type Found = Pick<Gathered, 'spec' | 'document' | 'token' | 'path' | 'secretName' | 'secret' | 'former'>;
+
+class KeyReconciler {
+  readonly #deps: KeyReconcilerDeps;
+  /** Values of the annotation for which a rotation was made, in case the status could not be written. */
+  readonly #rotated = new Map<KeyName, string>();
+
+  constructor(deps: KeyReconcilerDeps) {
+    this.#deps = deps;
   }
 
-  /** By what is served, whose parents are there and which has no cycle. */
-  function pathTo(key: KeyName): Gathered['path'] {
-    const spec = deps.policy.spec(key);
-    if (spec === undefined) return [];
-    return [...(spec.parentRef === undefined ? [] : pathTo(spec.parentRef)), { key, spec }];
+  async reconcile(key: KeyName): Promise<{ readonly againInMs?: number }> {
+    const cached = this.#deps.caches.keys.get(partsOf(key));
+    if (cached === undefined || isGone(cached)) {
+      this.#forget(key);
+      return {};
+    }
+    const target = this.#targetOf(key, cached);
+    if (target === null) return {};
+    const rotated = this.#rotateIfRequested(target);
+    const found = await this.#gather(target);
+    if (found === null) return {};
+    const { spend, policy, gatewayUrl, clock } = this.#deps;
+    const shared = { ...spend.show(key), unserved: policy.unserved(), gatewayUrl, rotated, nowMs: clock() };
+    const gathered: Gathered = { ...target, ...found, ...shared, refused: null };
+    const decision = decide(gathered);
+    const refused = await refusalOf(this.#apply(gathered, decision));
+    await this.#report(gathered, refused === null ? decision : decide({ ...gathered, refused: refused.message }));
+    if (refused !== null) throw refused; // The queue retries, with growing delays.
+    return { againInMs: decision.againInMs };
+  }
+
+  #forget(key: KeyName): void {
+    this.#rotated.delete(key);
+    this.#deps.spend.forget(key);
+  }
+
+  /** Null where there is nothing to do until the next adoption. */
+  #targetOf(key: KeyName, cached: KubeObject): Target | null {
+    const { caches, policy, status } = this.#deps;
+    // Nothing can be written into a namespace that is being deleted, and all that is there is deleted with it.
+    const home = caches.namespaces.get({ name: partsOf(key).namespace });
+    if (home !== undefined && isGone(home)) return null;
+    // After a key was deleted and created again, the broker holds the previous token until the next adoption.
+    const verdict = policy.verdict(idOf('VirtualKey', key), cached.metadata.uid);
+    return verdict === undefined ? null : { key, cached, object: status.latest(cached), verdict };
   }
 
   /**
-   * The value of the annotation that is done with; a new one rotates first. The store has the new token before the status has the value:
-   * where this replica ends, or leads no more, in between, the next that leads rotates once more. Holders then find the second token
-   * in the Secret, and the first is good for `rotation.overlap`, as after any rotation. The other order could lose a rotation.
+   * Rotates where the annotation has a new value; returns the value that is done with. The store has the new token before the status has
+   * the value: if this replica ends or loses its leadership in between, the next leader rotates once more. Holders then find the second
+   * token in the Secret, and the first is valid for `rotation.overlap`, as after any rotation. The other order could lose a rotation.
    */
-  function rotateOnce(key: KeyName, object: KubeObject): string | undefined {
+  #rotateIfRequested({ key, object }: Target): string | undefined {
+    const { policy, leadership, host } = this.#deps;
     const wanted = object.metadata.annotations?.[rotateAnnotation]?.slice(0, 64);
-    const told = statusOf(object)['rotated'];
-    const done = handled.get(key) ?? (typeof told === 'string' ? told : undefined);
+    const { rotated: reported } = statusOf(object);
+    const done = this.#rotated.get(key) ?? (typeof reported === 'string' ? reported : undefined);
     if (wanted === undefined || wanted === '' || wanted === done) return done;
-    if (deps.policy.spec(key)?.issueToken !== true || !deps.leads()) return done;
+    if (policy.spec(key)?.issueToken !== true || !leadership.leads()) return done;
     host.rotate(key, undefined, `annotation ${rotateAnnotation}`);
-    handled.set(key, wanted);
+    this.#rotated.set(key, wanted);
     return wanted;
   }
 
-  async function apply({ object, secret, former }: Gathered, { write, retire }: Decision): Promise<void> {
-    const { namespace } = object.metadata;
+  /** Null where its life has not begun: an adoption failed, and the next one brings the key back here. */
+  async #gather({ key, cached, object, verdict }: Target): Promise<Found | null> {
+    const { client, host, policy } = this.#deps;
+    const spec = policy.spec(key);
+    if (spec?.issueToken === true && host.document(key) === null) return null;
+    const { namespace } = partsOf(key);
+    const secretName = secretNameOf(cached, verdict, spec);
+    const { secretName: reported } = statusOf(object);
+    const [secret, former] = await Promise.all([
+      client.get(secrets, { namespace, name: secretName }),
+      typeof reported === 'string' && reported !== secretName ? client.get(secrets, { namespace, name: reported }) : null,
+    ]);
+    return { spec, document: host.document(key), token: host.token(key), path: this.#pathTo(key), secretName, secret, former };
+  }
+
+  /** Of the versions in force: each parent exists, and there is no cycle. */
+  #pathTo(key: KeyName): Gathered['path'] {
+    const spec = this.#deps.policy.spec(key);
+    if (spec === undefined) return [];
+    return [...(spec.parentRef === undefined ? [] : this.#pathTo(spec.parentRef)), { key, spec }];
+  }
+
+  async #apply({ object, secret, former }: Gathered, { write, retire }: Decision): Promise<void> {
     const values = [secret, former, write?.wanted ?? null].flatMap((held) => tokenIn(held) ?? []);
     if (write !== null) {
       const { name } = write.wanted.metadata;
       const advice =
         'Change what refuses it (a quota, an admission policy, `immutable` in the Secret), or choose another name in spec.secretName';
-      await writeSecret({ secret: name, advice, values }, () => put(write, secret));
+      await writeSecret({ secret: name, advice, values }, () => this.#put(write, secret));
     }
-    for (const old of retire) {
-      const { name } = old.metadata;
-      const advice = 'The token of this key does not belong there any more: change what refuses the write, or delete that Secret';
-      const at = { ...(namespace !== undefined && { namespace }), name };
-      await writeSecret({ secret: name, advice, values }, () => client.patch(secrets, at, retirement(old, object))).catch(
-        async (error: unknown) => {
-          const isRefused = error instanceof KubeError && [404, 409, 422].includes(error.status);
-          // Gone, or another Secret by now: both are what was wanted.
-          if (!isRefused || (await client.get(secrets, at))?.metadata.uid === old.metadata.uid) throw error;
-        },
-      );
-    }
+    for (const old of retire) await this.#retire(old, object, values);
   }
 
-  function put({ kind, wanted }: NonNullable<Decision['write']>, held: KubeObject | null): Promise<KubeObject> {
+  #put({ kind, wanted }: NonNullable<Decision['write']>, held: KubeObject | null): Promise<KubeObject> {
+    const { client } = this.#deps;
     if (kind === 'create') return client.create(secrets, wanted);
-    const uid = held?.metadata.uid;
-    // The uid: had the Secret that we looked at been replaced meanwhile, this would overwrite somebody else's.
-    return client.apply(secrets, { ...wanted, metadata: { ...wanted.metadata, ...(uid !== undefined && { uid }) } });
+    // The uid: if somebody has replaced the Secret since it was read, the write fails and leaves theirs alone.
+    return client.apply(secrets, { ...wanted, metadata: { ...wanted.metadata, ...defined({ uid: held?.metadata.uid }) } });
   }
 
-  async function tellStatus({ object, nowMs }: Gathered, { conditions: stated, fields }: Decision): Promise<void> {
-    const conditions = conditionsFor(object, stated, nowMs);
-    announce(deps.events, object, conditions);
-    await deps.status.write(object, { conditions, observedGeneration: object.metadata.generation, ...fields });
+  /** Removes the token from a Secret of ours. */
+  async #retire(old: KubeObject, owner: KubeObject, values: readonly string[]): Promise<void> {
+    const { client } = this.#deps;
+    const at = { ...defined({ namespace: owner.metadata.namespace }), name: old.metadata.name };
+    const advice = 'The token of this key no longer belongs there: change what refuses the write, or delete that Secret';
+    try {
+      await writeSecret({ secret: at.name, advice, values }, () => client.patch(secrets, at, retirement(old, owner)));
+    } catch (error) {
+      const isRefused = error instanceof KubeError && [404, 409, 422].includes(error.status);
+      // If the Secret was deleted, or replaced by another of its name, there is nothing left to do.
+      if (!isRefused || (await client.get(secrets, at))?.metadata.uid === old.metadata.uid) throw error;
+    }
+  }
+
+  async #report({ object, nowMs }: Gathered, { conditions: states, fields }: Decision): Promise<void> {
+    const conditions = conditionsFor(object, states, nowMs);
+    announce(this.#deps.events, object, conditions);
+    await this.#deps.status.write(object, { conditions, observedGeneration: object.metadata.generation, ...fields });
   }
 }

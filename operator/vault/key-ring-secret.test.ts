@@ -78,16 +78,16 @@ test('a root key that is deleted while an operator leads is written again, the s
 
 test('a replica that does not lead leaves a deleted root key to the one that does', async () => {
   let leads = true;
-  const { controllers } = start({ leads: () => leads });
+  const { lead, unlead } = start({ leads: () => leads });
   await until('sealed', () => condition(pool(), 'Ready') === 'True Served');
   const before = rootKeyData();
-  await controllers.unlead();
+  await unlead();
   leads = false;
   kube.drop(secrets, rootKeyAt);
   await pause(100);
   assert.equal(rootKeyData(), undefined);
   leads = true;
-  controllers.lead();
+  lead();
   await until('written again', () => rootKeyData() !== undefined);
   assert.deepEqual(rootKeyData(), before);
 });

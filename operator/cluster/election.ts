@@ -1,0 +1,35 @@
+import { connectKube } from '../kube/client.ts';
+import { createElector, type Elector } from '../kube/elector.ts';
+import type { Leadership } from '../reconcile/leadership.ts';
+import type { ClusterOptions } from './config.ts';
+
+/** This replica as a candidate for the operator's Lease. */
+export interface Election {
+  start(): void;
+  /** Ends the term, waits for its last write, and hands the Lease back. */
+  close(): Promise<void>;
+}
+
+/** A candidate that has yet to start; `leadership` leads while the Lease is ours. */
+export function joinElection({ kubeconfig, namespace, identity, logger }: ClusterOptions, leadership: Leadership): Election {
+  // A client of its own: renewals never wait behind lists.
+  const client = connectKube({ kubeconfig, logger });
+  const elector: Elector = createElector({
+    client,
+    namespace,
+    name: 'keyforge-operator',
+    identity,
+    clock: Date.now,
+    logger,
+    // Settles after the last write of the term: before that this replica is no candidate.
+    onStarted: (signal) => leadership.lead(signal, () => elector.leads()),
+    onStopped: () => logger.info('lost leadership'),
+  });
+  return {
+    start: () => elector.start(),
+    async close() {
+      await elector.close();
+      await client.close();
+    },
+  };
+}

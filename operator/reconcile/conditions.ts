@@ -1,0 +1,61 @@
+import { defined } from '../../core/json.ts';
+import { type Condition, setCondition } from '../kube/conditions.ts';
+import type { Events } from '../kube/events.ts';
+import type { KubeObject } from '../kube/types.ts';
+import { statusOf } from './status-writer.ts';
+
+/** What a condition says. */
+export type ConditionState = Pick<Condition, 'status' | 'reason' | 'message'>;
+
+/** A condition without its times. */
+export interface NewCondition extends ConditionState {
+  readonly type: string;
+}
+
+/** One reason for a condition; null where it does not apply. Pure. */
+export type ConditionPolicy<Facts> = (facts: Facts) => ConditionState | null;
+
+/** What the first policy that applies says; null where none does. */
+export function firstOf<Facts>(chain: readonly ConditionPolicy<Facts>[], facts: Facts): ConditionState | null {
+  for (const policy of chain) {
+    const state = policy(facts);
+    if (state !== null) return state;
+  }
+  return null;
+}
+
+/** Our conditions of an object, each with the time of its last transition. */
+export function conditionsFor(object: KubeObject, states: readonly NewCondition[], nowMs: number): readonly Condition[] {
+  const types = new Set(states.map(({ type }) => type));
+  const ours = conditionsOf(object).filter(({ type }) => types.has(type));
+  const observed = defined({ observedGeneration: object.metadata.generation });
+  return states.reduce<readonly Condition[]>(
+    (conditions, next) => setCondition(conditions, { ...next, ...observed }, timestamp(nowMs)),
+    ours,
+  );
+}
+
+/** Emits an event where Ready differs from the object's status; a first status is worth one only where it is bad. */
+export function announce(events: Events, object: KubeObject, conditions: readonly Condition[]): void {
+  const ready = readyOf(conditions);
+  const previous = readyOf(conditionsOf(object));
+  if (ready === undefined || ready.status === 'Unknown') return;
+  if (previous?.status === ready.status && previous.reason === ready.reason) return;
+  const isGood = ready.status === 'True';
+  if (isGood && previous?.status !== 'False') return;
+  events.emit(object, isGood ? 'Normal' : 'Warning', ready.reason, ready.message, 'Reconcile');
+}
+
+function conditionsOf(object: KubeObject): readonly Condition[] {
+  const { conditions } = statusOf(object);
+  return Array.isArray(conditions) ? conditions : [];
+}
+
+function readyOf(conditions: readonly Condition[]): Condition | undefined {
+  return conditions.find(({ type }) => type === 'Ready');
+}
+
+/** RFC 3339 in whole seconds, as `metav1.Time` keeps it. */
+function timestamp(nowMs: number): string {
+  return new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z');
+}

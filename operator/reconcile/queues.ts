@@ -1,0 +1,84 @@
+import type { Logger } from 'pino';
+import { type KeyName, type PoolName, storedKey, storedPool } from '../../core/names.ts';
+import { createQueue, type Queue, type QueueOptions } from '../kube/queue.ts';
+import type { Woken } from './wakes.ts';
+
+const concurrency = 8;
+const backOff = { firstMs: 250, mostMs: 60_000 };
+
+/** Brings one object to what it should be; resolves with when to reconcile it again, if ever. */
+type Reconcile<Name> = (name: Name) => Promise<{ readonly againInMs?: number }>;
+
+/** What reconciles objects in one term. */
+export interface Reconcilers {
+  readonly keys: Reconcile<KeyName>;
+  readonly pools: Reconcile<PoolName>;
+}
+
+/** How often that happened. */
+export interface QueueCounters {
+  reconciles: number;
+  failures: number;
+}
+
+/** The queues of keys and of pools: each term has its own. */
+export interface Queues {
+  readonly isOpen: boolean;
+  /** Opens both, empty. */
+  open(reconcilers: Reconcilers): void;
+  /** Where they are closed, nothing happens: a new term reconciles everything. */
+  add(woken: Pick<Woken, 'keys' | 'pools'>): void;
+  /** Begins no more work; settles when what has begun has ended. */
+  close(): Promise<void>;
+}
+
+/** Both are closed. */
+export function createQueues(counters: QueueCounters, logger: Logger): Queues {
+  return new TermQueues(counters, logger);
+}
+
+class TermQueues implements Queues {
+  readonly #counters: QueueCounters;
+  readonly #logger: Logger;
+  #opened: { readonly keys: Queue; readonly pools: Queue } | null = null;
+
+  constructor(counters: QueueCounters, logger: Logger) {
+    this.#counters = counters;
+    this.#logger = logger;
+  }
+
+  get isOpen(): boolean {
+    return this.#opened !== null;
+  }
+
+  open({ keys, pools }: Reconcilers): void {
+    this.#opened = { keys: this.#queueOf((name) => keys(storedKey(name))), pools: this.#queueOf((name) => pools(storedPool(name))) };
+  }
+
+  add({ keys = [], pools = [] }: Pick<Woken, 'keys' | 'pools'>): void {
+    for (const key of keys) this.#opened?.keys.add(key);
+    for (const pool of pools) this.#opened?.pools.add(pool);
+  }
+
+  async close(): Promise<void> {
+    const closing = this.#opened;
+    this.#opened = null;
+    await Promise.all([closing?.keys.close(), closing?.pools.close()]);
+  }
+
+  #queueOf(work: QueueOptions['work']): Queue {
+    const counters = this.#counters;
+    return createQueue({
+      work(name) {
+        counters.reconciles += 1;
+        return work(name);
+      },
+      concurrency,
+      backOff,
+      logger: this.#logger,
+      onError() {
+        counters.failures += 1;
+      },
+    });
+  }
+}
