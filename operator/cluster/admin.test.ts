@@ -36,7 +36,7 @@ test('replicas that start together share one token, and it lists, rotates and re
   }
 });
 
-test('a Secret of that name without a token is told of, not overwritten', async () => {
+test('a Secret of that name without a token is reported, not overwritten', async () => {
   const secrets = fakeSecrets();
   secrets.stored = { metadata: { name: adminSecret, namespace }, data: { token: 'c2hvcnQ=' } };
   const bench = openBench();

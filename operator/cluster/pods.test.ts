@@ -14,7 +14,7 @@ const named = (pod: Pod, name: string, phase: string): Pod => ({
   status: { phase },
 });
 
-test('sessions hear of whole Pods, those without proxy are counted and told once, and only what lives is kept from the sweep', async (t) => {
+test('sessions get whole Pods, those without proxy are counted and reported once, and the sweep leaves alone only what lives', async (t) => {
   const fake = createFakeKube();
   const seen: Pod[] = [];
   const gone: string[] = [];
@@ -79,7 +79,7 @@ test('a Pod that left the watch while the API server was away is looked up when 
   assert.deepEqual(gone, [metadata.uid]);
 });
 
-test('a sweep that fails is told in the log, and ends nothing', async (t) => {
+test('a sweep that fails is logged, and ends nothing', async (t) => {
   const lines: string[] = [];
   const watch = watchPods({
     client: createFakeKube().client,

@@ -16,11 +16,11 @@ function failing(error: Error): Promise<string> {
 const refusal = (status: number, words: string) =>
   failing(new KubeError(status, 'Forbidden', `POST /api/v1/namespaces/agents/secrets: ${status} ${words}`));
 
-test('a quota, a policy and an immutable Secret are told in the words of the API server', async () => {
+test('a quota, a policy and an immutable Secret are reported in the words of the API server', async () => {
   const quota = 'secrets "bot" is forbidden: exceeded quota: q, requested: secrets=1, used: secrets=5, limited: secrets=5';
   assert.equal(
     await refusal(403, quota),
-    `Secret bot could not be written: the API server answers 403, ${quota}. Mend it; it is tried again`,
+    `Secret bot could not be written: the API server answers 403, ${quota}. Mend it; the operator retries`,
   );
   assert.match(await refusal(400, 'admission webhook "w" denied the request: no Secrets here.'), /no Secrets here\. Mend it/);
   const immutable = 'Secret "bot" is invalid: data: Forbidden: field is immutable when `immutable` is set';
@@ -38,9 +38,9 @@ test('words that quote what was to be written, or a part of it, are left out, ho
     'data[x]: Invalid value: "anything": must be short',
   ];
   for (const quote of quotes) {
-    const told = await refusal(422, `denied: ${quote} is not wanted`);
-    assert.match(told, /answers 422, in words that are left out/);
-    assert.doesNotMatch(told, /not wanted/);
+    const message = await refusal(422, `denied: ${quote} is not wanted`);
+    assert.match(message, /answers 422, in words that are left out/);
+    assert.doesNotMatch(message, /not wanted/);
   }
 });
 

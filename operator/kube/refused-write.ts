@@ -1,12 +1,12 @@
 import { KubeError } from './types.ts';
 
-/** Of the 4xx, those that pass by themselves: what is gone or changed meanwhile, and too much at once. */
-const passing = [401, 404, 408, 409, 410, 429];
-/** Characters of a secret in one row that no message may hold. */
+/** The 4xx that pass by themselves: an object is gone or has changed meanwhile, or requests are too many. */
+const transientStatuses = [401, 404, 408, 409, 410, 429];
+/** No message may hold so many consecutive characters of a secret. */
 const pieceLength = 8;
 
 /**
- * A quota, a policy engine or the Secret itself (`immutable`) keeps a Secret from being written, until people change something.
+ * The API server refused to write a Secret (a quota, a policy engine, `immutable`), and will until people change something.
  * The message is for a condition: what, which object, what to do; it carries no secret, whatever the API server quoted.
  */
 export class SecretRefused extends KubeError {
@@ -18,22 +18,23 @@ export class SecretRefused extends KubeError {
 /** One write of a Secret. */
 export interface SecretWrite {
   readonly secret: string;
+  /** What people can do about a refusal. */
   readonly advice: string;
-  /** What is written, as far as nobody may read it elsewhere. */
+  /** The secrets that it writes. */
   readonly values: readonly string[];
 }
 
-/** Writes, and rejects with SecretRefused where the API server will have none of it; with everything else as it comes. */
+/** Writes; rejects with SecretRefused where the API server refuses, and with every other error as it is. */
 export async function writeSecret<T>({ secret, advice, values }: SecretWrite, write: () => Promise<T>): Promise<T> {
   try {
     return await write();
   } catch (error) {
-    if (!(error instanceof KubeError) || error.status < 400 || error.status > 499 || passing.includes(error.status)) throw error;
-    throw new SecretRefused(error, `Secret ${secret} could not be written: ${wordsOf(error, values)}. ${advice}; it is tried again`);
+    if (!(error instanceof KubeError) || error.status < 400 || error.status > 499 || transientStatuses.includes(error.status)) throw error;
+    throw new SecretRefused(error, `Secret ${secret} could not be written: ${wordsOf(error, values)}. ${advice}; the operator retries`);
   }
 }
 
-/** What refused a piece of work that writes Secrets; null where nothing did. Rejects with everything else. */
+/** Why the API server refused a piece of work that writes Secrets; null: it did not. Rejects with every other error. */
 export async function refusalOf(work: Promise<unknown>): Promise<SecretRefused | null> {
   try {
     await work;
@@ -44,15 +45,15 @@ export async function refusalOf(work: Promise<unknown>): Promise<SecretRefused |
   }
 }
 
-/** The API server's own words, whole or not at all: validation quotes the values that it finds wrong, and policies quote what they like. */
+/** The API server's own words, whole or not at all: validation quotes the values that it rejects, and policies quote what they like. */
 function wordsOf({ status, message }: KubeError, values: readonly string[]): string {
   const words = message.replace(/^[A-Z]+ \S+: \d+ /, '').replace(/[.\s]+$/, '');
   const isQuoting = /\bvalue: /i.test(words) || values.flatMap(spellings).some((text) => hasPieceOf(text, words));
-  if (isQuoting) return `the API server answers ${status}, in words that are left out since they may quote what was to be written`;
+  if (isQuoting) return `the API server answers ${status}, in words that are left out because they may quote the secret`;
   return `the API server answers ${status}, ${words}`;
 }
 
-/** As text, as the `data` of a Secret has it, and as Go prints bytes. */
+/** As text, in base64, and as Go prints bytes. */
 function spellings(value: string): readonly string[] {
   const bytes = [...Buffer.from(value)];
   return [value, Buffer.from(value).toString('base64'), bytes.join(' '), bytes.map((byte) => `0x${byte.toString(16)}`).join(', ')];

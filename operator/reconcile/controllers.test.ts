@@ -99,7 +99,7 @@ test('at rest nothing is written, and a new operator over the same store finds n
   await second.controllers.adopted;
   await pause(300);
   assert.deepEqual(kube.writes(), []);
-  await until('nothing is looked at again and again either', async () => {
+  await until('nothing is reconciled again and again either', async () => {
     const { reconciles } = { ...second.controllers.counters };
     await pause(300);
     return second.controllers.counters.reconciles === reconciles;
@@ -123,7 +123,7 @@ test('a Secret that somebody else made is never overwritten', async () => {
   assert.equal(statusOf(key())['secretName'], undefined);
 });
 
-test('a token Secret that the API server refuses is told in its words, and written once it may be', async () => {
+test('a token Secret that the API server refuses is reported in its words, and written once that is possible', async () => {
   const words = 'secrets "bot" is forbidden: exceeded quota: q, used: secrets=5';
   kube.refuseSecret('bot', { status: 403, words });
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
@@ -138,7 +138,7 @@ test('a token Secret that the API server refuses is told in its words, and writt
   assert.ok(isToken(itemOf(secret(), 'api-key') ?? ''));
 });
 
-test('a refusal that quotes the token is told without it, and the status does not lose where the token was', async () => {
+test('a refusal that quotes the token is reported without it, and the status does not lose where the token was', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   const { host } = start();
   await ready('True Served');
@@ -154,7 +154,7 @@ test('a refusal that quotes the token is told without it, and the status does no
   assert.deepEqual(secret()?.['data'], {});
 });
 
-test('a Secret that the token cannot be taken out of is told, until it can', async () => {
+test('a Secret from which the token cannot be removed is reported, until it can', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   start();
   await ready('True Served');
@@ -168,13 +168,13 @@ test('a Secret that the token cannot be taken out of is told, until it can', asy
   assert.deepEqual(secret()?.['data'], {});
 });
 
-test('a vault Secret that the API server refuses is told at the pool, and what was sealed before serves on', async () => {
+test('a vault Secret that the API server refuses is reported at the pool, and what was sealed before stays in use', async () => {
   const operator = start();
   await until('sealed', () => condition(pool(), 'Ready') === 'True Served');
   const [vault] = await vaults();
   kube.refuseSecret(vault?.metadata.name ?? '', { status: 422, words: 'data: Forbidden: field is immutable when `immutable` is set' });
   kube.put(secrets, secretObject('keyforge-system', 'openai', { a: 'sk-real-2' }));
-  await until('told', () => condition(pool(), 'Ready') === 'False SecretRefused');
+  await until('a report', () => condition(pool(), 'Ready') === 'False SecretRefused');
   assert.match(messageOf(pool()), /field is immutable/);
   assert.deepEqual(credentials(operator), ['a=sk-real-1']);
   kube.refuseSecret(vault?.metadata.name ?? '', null);
@@ -251,7 +251,7 @@ test('a token that the broker rotated by itself reaches the Secret', async () =>
   await until('the new token', () => itemOf(secret(), 'api-key') === bench.broker.token(botKey));
 });
 
-test('a broken object never holds back others: its last good version goes on, and it says why', async () => {
+test('a broken object never holds back others: its last good version stays in force, and its status says why', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   kube.put(virtualKeys, keyObject('agents', 'orphan', { parentRef: { name: 'nobody' }, limits: day }));
   const { bench } = start();
@@ -265,7 +265,7 @@ test('a broken object never holds back others: its last good version goes on, an
   assert.equal(bench.broker.live()?.documents.get(botKey)?.smallestCapNano, 5_000_000_000);
 });
 
-test('a suspension holds while a key has a problem: its last good version stands suspended, and serves again when that is taken back', async () => {
+test('a suspension holds while a key has a problem: its last good version is suspended, and in force again once the suspension is withdrawn', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   const { bench } = start();
   await ready('True Served');
@@ -276,7 +276,7 @@ test('a suspension holds while a key has a problem: its last good version stands
   assert.equal(document()?.suspendedBy, undefined);
   kube.put(virtualKeys, keyObject('agents', 'bot', { parentRef: { name: 'nobody' }, limits: day, suspended: true }));
   await until('suspended', () => document()?.suspendedBy === botKey);
-  await until('told', () => messageOf(key()).includes('Its last good version is not served either: it is suspended'));
+  await until('a report', () => messageOf(key()).includes('Its last good version is not served either: it is suspended'));
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: [{ window: 'Day', usd: 'much' }], suspended: true }));
   await ready('False InvalidSpec');
   assert.equal(document()?.suspendedBy, botKey);
@@ -417,7 +417,7 @@ test('another credential reaches what is served; a Secret that breaks leaves the
   kube.put(secrets, secretObject('keyforge-system', 'openai', { a: 'sk-real-2' }));
   await until('the second', () => credentials(operator)?.[0] === 'a=sk-real-2');
   kube.drop(secrets, platform);
-  await until('told', () => condition(pool(), 'Ready') === 'False CredentialStale');
+  await until('a report', () => condition(pool(), 'Ready') === 'False CredentialStale');
   assert.deepEqual(credentials(operator), ['a=sk-real-2']);
   assert.doesNotMatch(JSON.stringify([pool(), kube.events()]), /sk-real/);
   assert.ok(kube.events().some((note) => note.includes('Secret openai does not exist')));
@@ -448,7 +448,7 @@ test('a pool whose source Secret never was there is not served, says so, and ser
   kube.drop(secrets, platform);
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   const operator = start();
-  await until('told', () => condition(pool(), 'Ready') === 'False CredentialMissing');
+  await until('a report', () => condition(pool(), 'Ready') === 'False CredentialMissing');
   await ready('False PoolNotServed');
   await until('an event', () => kube.events().some((note) => note.includes('Secret openai does not exist')));
   kube.put(secrets, secretObject('keyforge-system', 'openai', { a: 'sk-real-1' }));

@@ -32,161 +32,186 @@ export interface FakeKube {
 interface Watcher {
   readonly resource: Resource;
   readonly scope: Scope;
-  readonly tell: (event: WatchEvent) => void;
+  readonly notify: (event: WatchEvent) => void;
 }
 
 /** An empty cluster. */
 export function createFakeKube(): FakeKube {
-  const objects = new Map<string, KubeObject>();
-  const watchers = new Set<Watcher>();
-  let version = 0;
-  let away = false;
-  let writes: string[] = [];
-  const refused = new Map<string, { readonly status: number; readonly words: string }>();
+  return new FakeCluster();
+}
 
-  const id = (resource: Resource, { namespace, name }: ObjectPlace) => `${resource.plural} ${namespace ?? ''}/${name}`;
-  const refuse = (status: number, reason: string): never => {
-    throw new KubeError(status, reason, `the fake says ${reason}`);
-  };
-  const reach = () => {
-    if (away) throw new KubeUnreachable('the fake is away');
-  };
+class FakeCluster implements FakeKube {
+  readonly client: KubeClient;
+  readonly #objects = new Map<string, KubeObject>();
+  readonly #watchers = new Set<Watcher>();
+  readonly #refusals = new Map<string, { readonly status: number; readonly words: string }>();
+  #version = 0;
+  #isAway = false;
+  #writes: string[] = [];
 
-  function store(resource: Resource, object: KubeObject): KubeObject {
-    const before = objects.get(id(resource, object.metadata));
-    version += 1;
+  constructor() {
+    this.client = {
+      get: async (resource, place) => {
+        this.#reach();
+        return this.#objects.get(idOf(resource, place)) ?? null;
+      },
+      list: async (resource, scope) => {
+        this.#reach();
+        const items = [...this.#objects].filter(([id, object]) => id.startsWith(`${resource.plural} `) && isIn(object, scope));
+        return { items: items.map(([, object]) => seen(object, scope)), resourceVersion: String(this.#version) };
+      },
+      create: async (resource, object) => {
+        this.#write('create', resource, object.metadata);
+        if (this.#objects.has(idOf(resource, object.metadata))) refuse(409, 'AlreadyExists');
+        return this.#store(resource, object);
+      },
+      replace: async (resource, object) => {
+        this.#write('replace', resource, object.metadata);
+        return this.#store(resource, object);
+      },
+      apply: async (resource, object, subresource) => this.#apply(resource, object, subresource),
+      patch: async (resource, place, operations) => {
+        this.#write('patch', resource, place);
+        const before = this.#objects.get(idOf(resource, place)) ?? refuse(404, 'NotFound');
+        return this.#store(resource, patched(before, operations));
+      },
+      remove: async (resource, place, precondition) => {
+        this.#write('remove', resource, place);
+        const before = this.#objects.get(idOf(resource, place));
+        if (before !== undefined && precondition !== undefined && precondition.uid !== before.metadata.uid) refuse(409, 'Conflict');
+        return this.#delete(resource, place);
+      },
+      watch: (resource, scope, signal) => this.#watch(resource, scope, signal),
+      version: async () => ({ major: 1, minor: 37, gitVersion: 'v1.37.1' }),
+      close: async () => {},
+    };
+  }
+
+  writes(): readonly string[] {
+    const since = this.#writes;
+    this.#writes = [];
+    return since;
+  }
+
+  events(): readonly string[] {
+    return [...this.#objects].filter(([id]) => id.startsWith('events ')).map(([, { note }]) => String(note));
+  }
+
+  put(resource: Resource, object: KubeObject): KubeObject {
+    const before = this.#objects.get(idOf(resource, object.metadata));
+    return this.#store(resource, { ...before, ...object, metadata: { ...before?.metadata, ...object.metadata } });
+  }
+
+  read(resource: Resource, place: ObjectPlace): KubeObject | undefined {
+    return this.#objects.get(idOf(resource, place));
+  }
+
+  drop(resource: Resource, place: ObjectPlace): void {
+    this.#delete(resource, place);
+  }
+
+  refuseSecret(name: string, refusal: { readonly status: number; readonly words: string } | null): void {
+    if (refusal === null) this.#refusals.delete(name);
+    else this.#refusals.set(name, refusal);
+  }
+
+  setAway(away: boolean): void {
+    this.#isAway = away;
+  }
+
+  #reach(): void {
+    if (this.#isAway) throw new KubeUnreachable('the fake is away');
+  }
+
+  #write(verb: string, resource: Resource, place: ObjectPlace): void {
+    this.#reach();
+    if (resource.plural !== 'events') this.#writes.push(`${verb} ${resource.plural} ${place.namespace ?? ''}/${place.name}`);
+    const refusal = resource.plural === 'secrets' ? this.#refusals.get(place.name) : undefined;
+    if (refusal !== undefined) throw new KubeError(refusal.status, 'Forbidden', refusal.words);
+  }
+
+  #store(resource: Resource, object: KubeObject): KubeObject {
+    const before = this.#objects.get(idOf(resource, object.metadata));
+    this.#version += 1;
     const isNew = before === undefined || JSON.stringify(before['spec']) !== JSON.stringify(object['spec']);
     const generation = (before?.metadata.generation ?? 0) + (isNew ? 1 : 0);
     const metadata = {
       ...object.metadata,
       uid: before?.metadata.uid ?? randomUUID(),
-      resourceVersion: String(version),
+      resourceVersion: String(this.#version),
       generation,
       creationTimestamp: '2026-01-01T00:00:00Z',
     };
     const stored = { apiVersion: `${resource.group}/${resource.version}`.replace(/^\//, ''), kind: resource.kind, ...object, metadata };
-    objects.set(id(resource, metadata), stored);
-    tell(resource, { type: before === undefined ? 'ADDED' : 'MODIFIED', object: stored });
+    this.#objects.set(idOf(resource, metadata), stored);
+    this.#notify(resource, { type: before === undefined ? 'ADDED' : 'MODIFIED', object: stored });
     return stored;
   }
 
-  function tell(resource: Resource, event: WatchEvent): void {
-    for (const watcher of watchers) {
-      if (watcher.resource.plural !== resource.plural || event.type === 'ERROR') continue;
-      if (isIn(event.object, watcher.scope)) watcher.tell({ ...event, object: seen(event.object, watcher.scope) });
+  #apply(resource: Resource, object: KubeObject, subresource: 'status' | undefined): KubeObject {
+    this.#write(subresource === undefined ? 'apply' : `apply/${subresource}`, resource, object.metadata);
+    const before = this.#objects.get(idOf(resource, object.metadata));
+    const { uid } = object.metadata;
+    if (uid !== undefined && uid !== before?.metadata.uid) refuse(409, 'Conflict');
+    if (subresource === 'status') {
+      if (before === undefined) return refuse(404, 'NotFound');
+      return JSON.stringify(before['status']) === JSON.stringify(object['status'])
+        ? before
+        : this.#store(resource, { ...before, status: object['status'] });
     }
+    return this.#store(resource, { ...before, ...object, metadata: { ...before?.metadata, ...object.metadata } });
   }
 
-  function drop(resource: Resource, place: ObjectPlace): boolean {
-    const gone = objects.get(id(resource, place));
+  #delete(resource: Resource, place: ObjectPlace): boolean {
+    const gone = this.#objects.get(idOf(resource, place));
     if (gone === undefined) return false;
-    objects.delete(id(resource, place));
-    version += 1;
-    tell(resource, { type: 'DELETED', object: { ...gone, metadata: { ...gone.metadata, resourceVersion: String(version) } } });
+    this.#objects.delete(idOf(resource, place));
+    this.#version += 1;
+    const metadata = { ...gone.metadata, resourceVersion: String(this.#version) };
+    this.#notify(resource, { type: 'DELETED', object: { ...gone, metadata } });
     return true;
   }
 
-  function write(verb: string, resource: Resource, place: ObjectPlace): void {
-    reach();
-    if (resource.plural !== 'events') writes.push(`${verb} ${resource.plural} ${place.namespace ?? ''}/${place.name}`);
-    const refusal = resource.plural === 'secrets' ? refused.get(place.name) : undefined;
-    if (refusal !== undefined) throw new KubeError(refusal.status, 'Forbidden', refusal.words);
+  #notify(resource: Resource, event: WatchEvent): void {
+    for (const watcher of this.#watchers) {
+      if (watcher.resource.plural !== resource.plural || event.type === 'ERROR') continue;
+      if (isIn(event.object, watcher.scope)) watcher.notify({ ...event, object: seen(event.object, watcher.scope) });
+    }
   }
 
-  const client: KubeClient = {
-    async get(resource, place) {
-      reach();
-      return objects.get(id(resource, place)) ?? null;
-    },
-    async list(resource, scope) {
-      reach();
-      const items = [...objects].filter(([key, object]) => key.startsWith(`${resource.plural} `) && isIn(object, scope));
-      return { items: items.map(([, object]) => seen(object, scope)), resourceVersion: String(version) };
-    },
-    async create(resource, object) {
-      write('create', resource, object.metadata);
-      if (objects.has(id(resource, object.metadata))) refuse(409, 'AlreadyExists');
-      return store(resource, object);
-    },
-    async replace(resource, object) {
-      write('replace', resource, object.metadata);
-      return store(resource, object);
-    },
-    async apply(resource, object, subresource) {
-      write(subresource === undefined ? 'apply' : `apply/${subresource}`, resource, object.metadata);
-      const before = objects.get(id(resource, object.metadata));
-      const { uid } = object.metadata;
-      if (uid !== undefined && uid !== before?.metadata.uid) refuse(409, 'Conflict');
-      if (subresource === 'status') {
-        if (before === undefined) return refuse(404, 'NotFound');
-        return JSON.stringify(before['status']) === JSON.stringify(object['status'])
-          ? before
-          : store(resource, { ...before, status: object['status'] });
+  async *#watch(resource: Resource, scope: Scope, signal: AbortSignal): AsyncGenerator<WatchEvent> {
+    this.#reach();
+    const waiting: WatchEvent[] = [];
+    let wake = Promise.withResolvers<void>();
+    const watcher: Watcher = {
+      resource,
+      scope,
+      notify(event) {
+        waiting.push(event);
+        wake.resolve();
+      },
+    };
+    this.#watchers.add(watcher);
+    signal.addEventListener('abort', () => wake.resolve());
+    try {
+      while (!signal.aborted) {
+        for (let event = waiting.shift(); event !== undefined; event = waiting.shift()) yield event;
+        if (signal.aborted) return;
+        wake = Promise.withResolvers<void>();
+        await wake.promise;
       }
-      return store(resource, { ...before, ...object, metadata: { ...before?.metadata, ...object.metadata } });
-    },
-    async patch(resource, place, operations) {
-      write('patch', resource, place);
-      const before = objects.get(id(resource, place)) ?? refuse(404, 'NotFound');
-      return store(resource, patched(before, operations));
-    },
-    async remove(resource, place, precondition) {
-      write('remove', resource, place);
-      const before = objects.get(id(resource, place));
-      if (before !== undefined && precondition !== undefined && precondition.uid !== before.metadata.uid) refuse(409, 'Conflict');
-      return drop(resource, place);
-    },
-    async *watch(resource, scope, signal) {
-      reach();
-      const waiting: WatchEvent[] = [];
-      let wake = Promise.withResolvers<void>();
-      const watcher: Watcher = {
-        resource,
-        scope,
-        tell(event) {
-          waiting.push(event);
-          wake.resolve();
-        },
-      };
-      watchers.add(watcher);
-      signal.addEventListener('abort', () => wake.resolve());
-      try {
-        while (!signal.aborted) {
-          for (let event = waiting.shift(); event !== undefined; event = waiting.shift()) yield event;
-          if (signal.aborted) return;
-          wake = Promise.withResolvers<void>();
-          await wake.promise;
-        }
-      } finally {
-        watchers.delete(watcher);
-      }
-    },
-    version: async () => ({ major: 1, minor: 37, gitVersion: 'v1.37.1' }),
-    close: async () => {},
-  };
+    } finally {
+      this.#watchers.delete(watcher);
+    }
+  }
+}
 
-  return {
-    client,
-    writes() {
-      const told = writes;
-      writes = [];
-      return told;
-    },
-    events: () => [...objects].filter(([key]) => key.startsWith('events ')).map(([, { note }]) => String(note)),
-    put(resource, object) {
-      const before = objects.get(id(resource, object.metadata));
-      return store(resource, { ...before, ...object, metadata: { ...before?.metadata, ...object.metadata } });
-    },
-    read: (resource, place) => objects.get(id(resource, place)),
-    drop: (resource, place) => void drop(resource, place),
-    refuseSecret(name, refusal) {
-      if (refusal === null) refused.delete(name);
-      else refused.set(name, refusal);
-    },
-    setAway(now) {
-      away = now;
-    },
-  };
+function idOf(resource: Resource, { namespace, name }: ObjectPlace): string {
+  return `${resource.plural} ${namespace ?? ''}/${name}`;
+}
+
+function refuse(status: number, reason: string): never {
+  throw new KubeError(status, reason, `the fake says ${reason}`);
 }
 
 function isIn({ metadata }: KubeObject, { namespace, labelSelector = '' }: Scope): boolean {

@@ -103,7 +103,7 @@ export function startControllers(deps: ControllerDeps): Controllers {
   const reconcilers = (): Reconcilers => ({ keys: createKeyReconciler({ ...common, spend, status: status.keys }), pools });
 
   subscribe(changes, { view: { namespace, caches, status, policy }, policy, keyRing, tokens, queues });
-  leadership.onTerm((term) => work(term, { changes, caches, policy, spend, tokens, queues, reconcilers, refreshMs }));
+  leadership.onTerm((term) => lead(term, { changes, caches, policy, spend, tokens, queues, reconcilers, refreshMs }));
   caches.start();
   keyRing.refresh();
   void Promise.all([caches.synced, keyRing.firstRead]).then(() => policy.begin());
@@ -136,7 +136,6 @@ function createWatchedCaches({ client, namespace, poolNamespaces, changes, logge
   const emit =
     (kind: 'virtualKey' | 'providerPool' | 'namespace' | 'vault' | 'secret'): OnChange =>
     (type, object, previous) => {
-      // Before anybody is woken.
       if (type === 'gone' && kind === 'virtualKey') status.keys.forget(object.metadata.uid ?? '');
       if (type === 'gone' && kind === 'providerPool') status.pools.forget(object.metadata.uid ?? '');
       changes.emit(kind, { type, object, previous });
@@ -185,13 +184,13 @@ interface TermParts {
   readonly refreshMs: number;
 }
 
-/** The work of one term; settles when the last write of it has ended. */
-function work(
+/** Reconciles everything, then what changes, until the term ends; settles when the last write has ended. */
+function lead(
   { signal, inform }: Term,
   { changes, caches, policy, spend, tokens, queues, reconcilers, refreshMs }: TermParts,
 ): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
-  // Before that, a key that the previous leader saw declared, and this copy not yet, would lose its life.
+  // Not before: a key that the previous leader saw declared, and this copy does not hold yet, would lose its life.
   void Promise.all([policy.adopted, caches.keys.fresh()]).then(() => {
     if (signal.aborted) return;
     inform();

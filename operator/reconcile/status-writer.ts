@@ -2,7 +2,7 @@ import { canonicalize } from '../../core/audit/canonical.ts';
 import { defined, isObject, type JsonObject } from '../../core/json.ts';
 import type { KubeClient, KubeObject, Resource } from '../kube/types.ts';
 
-/** So many writes may be on their way to the cache. */
+/** Writes that the cache may not have seen yet, at most. */
 const maxBehind = 8;
 
 /** Writes the status of one kind, and only where it differs. */

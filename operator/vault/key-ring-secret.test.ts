@@ -50,7 +50,7 @@ async function vaults(): Promise<readonly KubeObject[]> {
   return (await kube.client.list(secrets, { namespace: 'keyforge-system', labelSelector: 'keyforge.dev/vault' })).items;
 }
 
-test('a new root key seals anew, and the previous one may go', async () => {
+test('a new root key seals again, and the previous one may be removed', async () => {
   const operator = start();
   await until('sealed', async () => (await vaults()).length === 1);
   const at = { namespace: 'keyforge-system', name: 'keyforge-root-key' };
@@ -58,7 +58,7 @@ test('a new root key seals anew, and the previous one may go', async () => {
   const before = JSON.stringify((await vaults())[0]?.['data']);
   const next = Buffer.alloc(32, 9).toString('base64');
   kube.put(secrets, { ...(kube.read(secrets, at) as KubeObject), data: { current: next, previous: current } });
-  await until('sealed anew', async () => JSON.stringify((await vaults())[0]?.['data']) !== before);
+  await until('sealed again', async () => JSON.stringify((await vaults())[0]?.['data']) !== before);
   await pause(100);
   kube.put(secrets, { ...(kube.read(secrets, at) as KubeObject), data: { current: next } });
   await pause(200);
@@ -92,32 +92,32 @@ test('a replica that does not lead leaves a deleted root key to the one that doe
   assert.deepEqual(rootKeyData(), before);
 });
 
-test('a root key that cannot be read is told at once; mended or deleted, it is as before', async () => {
+test('a root key that cannot be read is reported at once; repaired or deleted, it is as before', async () => {
   const operator = start();
   await until('sealed', () => condition(pool(), 'Ready') === 'True Served');
   const whole = kube.read(secrets, rootKeyAt) as KubeObject;
   kube.put(secrets, { ...whole, data: { current: 'bm8=' } });
-  await until('told', () => condition(pool(), 'Ready') === 'False RootKeyUnreadable');
+  await until('reported', () => condition(pool(), 'Ready') === 'False RootKeyUnreadable');
   assert.deepEqual(credentials(operator), ['a=sk-real-1']);
   kube.put(secrets, whole);
-  await until('mended', () => condition(pool(), 'Ready') === 'True Served');
+  await until('repaired', () => condition(pool(), 'Ready') === 'True Served');
   kube.put(secrets, { ...whole, data: { current: 'bm8=' } });
-  await until('told again', () => condition(pool(), 'Ready') === 'False RootKeyUnreadable');
+  await until('reported again', () => condition(pool(), 'Ready') === 'False RootKeyUnreadable');
   kube.drop(secrets, rootKeyAt);
   await until('written again', () => condition(pool(), 'Ready') === 'True Served');
   assert.deepEqual(rootKeyData(), whole['data']);
 });
 
-test('a root key that could never be read is made anew once its Secret is deleted, as its condition says', async () => {
+test('a root key that could never be read is created again once its Secret is deleted, as its condition says', async () => {
   kube.put(secrets, secretObject('keyforge-system', 'keyforge-root-key', { current: 'short' }));
   const operator = start();
-  await until('told', () => condition(pool(), 'Ready') === 'False RootKeyUnreadable');
+  await until('reported', () => condition(pool(), 'Ready') === 'False RootKeyUnreadable');
   kube.drop(secrets, rootKeyAt);
   await until('served', () => condition(pool(), 'Ready') === 'True Served');
   assert.deepEqual(credentials(operator), ['a=sk-real-1']);
 });
 
-test('a root key that is lost while no operator runs is told at each pool whose vault it sealed; whose sources are there is sealed anew', async () => {
+test('a root key that is lost while no operator runs is reported at each pool whose vault it sealed; a pool whose sources exist is sealed again', async () => {
   const first = start();
   await until('sealed', () => condition(pool(), 'Ready') === 'True Served');
   kube.put(secrets, secretObject('keyforge-system', 'lonely', { a: 'sk-lonely' }));
@@ -129,9 +129,9 @@ test('a root key that is lost while no operator runs is told at each pool whose 
   kube.drop(secrets, rootKeyAt);
   kube.drop(secrets, { namespace: 'keyforge-system', name: 'lonely' });
   const second = startOperator(kube.client, { bench: first.bench });
-  await until('told', () => condition(lonely(), 'Ready') === 'False RootKeyUnknown');
+  await until('reported', () => condition(lonely(), 'Ready') === 'False RootKeyUnknown');
   assert.match(messageOf(lonely()), /put that key back as "previous".*Secret lonely does not exist/);
-  await until('sealed anew', () => credentials(second)?.includes('a=sk-real-1'));
+  await until('sealed again', () => credentials(second)?.includes('a=sk-real-1'));
   await until('the first', () => condition(pool(), 'Ready') === 'True Served');
   const { current } = rootKeyData() as { readonly current: string };
   kube.put(secrets, { ...whole, data: { current, previous: (whole['data'] as { readonly current: string }).current } });

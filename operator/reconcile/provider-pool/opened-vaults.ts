@@ -5,11 +5,11 @@ import type { RootRing, VaultProblem } from '../../vault/ring.ts';
 import { openPool, vaultSecretName } from '../../vault/vault.ts';
 import type { Opened } from '../policy/declared.ts';
 
-/** What the vault holds of a pool. */
+/** The vault of a pool. */
 export interface OpenedVault {
   /** Null where there is no vault Secret. */
   readonly secret: KubeObject | null;
-  /** By credential name; the values are secrets. Of a vault that cannot be opened: what it last held. */
+  /** By credential name; the values are secrets. Where the vault cannot be opened: what it last held. */
   readonly credentials: Opened;
   readonly problem: VaultProblem | null;
 }
