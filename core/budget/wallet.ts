@@ -1,13 +1,11 @@
 import type { PaidFrom } from '../audit/types.ts';
 import type { NanoUsd } from '../money.ts';
 import type { Grant } from '../protocol/money.ts';
-import { createActivity } from './activity.ts';
+import { Activity } from './activity.ts';
+import { Holdings, type Level } from './holdings.ts';
 import type { Need, Reservation, Shortage } from './types.ts';
 
-/**
- * One proxy's holdings for one key in one epoch: synchronous and without I/O. `nowMs` is the proxy's monotonic clock.
- * I2: of no grant is more settled and reserved than it holds, but for costs beyond their reservation (a breach of I3).
- */
+/** One proxy's grants for one key in one epoch. */
 export interface Wallet {
   /**
    * Holds a call's bound against one or more live grants. `whole` (the default) takes the full bound or reports what is lacking;
@@ -18,9 +16,9 @@ export interface Wallet {
   settle(reservation: Reservation, costNano: NanoUsd, tokens: number): readonly PaidFrom[];
   /** The call never left: gives everything back, also the request. */
   cancel(reservation: Reservation): void;
-  /** Takes a grant in, for calls until its end counted from `sentAtMs`, when the ask was sent. The same grant again changes nothing. */
+  /** Takes a grant in, for calls until its end counted from `sentAtMs`, when it was requested. The same grant again changes nothing. */
   deposit(grant: Grant, sentAtMs: number): void;
-  /** What to ask for in the background: where less than half is left of what the last deposit made, at most once a second. */
+  /** What to request in the background: where less than half is left of what the last deposit made, at most once a second. */
   refill(nowMs: number): Shortage | null;
   /** Grants that have begun and of which nothing is reserved: what a recall can have. */
   idle(nowMs: number): readonly string[];
@@ -33,231 +31,147 @@ export interface Wallet {
   reservedNano(): NanoUsd;
 }
 
-interface Holding {
-  readonly id: string;
-  readonly fromMs: number;
-  readonly untilMs: number;
-  /** Made to carry money or counted requests; the ledger closes such a grant by itself when nothing is left of it. */
-  readonly drains: boolean;
-  /** Neither settled nor reserved; negative after a cost beyond its reservation. */
-  free: NanoUsd;
-  reserved: NanoUsd;
-  /** Infinite where not limited. */
-  requests: number;
-  readonly limitsTokens: boolean;
-  tokens: number;
-  /** Reservations that name it. */
-  pins: number;
-}
-
-interface Level {
-  readonly nano: NanoUsd;
-  readonly requests: number;
-  readonly tokens: number;
+/** An empty wallet. */
+export function createWallet(): Wallet {
+  return new GrantWallet();
 }
 
 const refillEveryMs = 1000;
 /** A reply that comes twice comes soon. */
 const rememberedGrants = 256;
 
-export function createWallet(): Wallet {
-  /** Those that end first come first, so that they are spent first. */
-  let holdings: Holding[] = [];
-  const byId = new Map<string, Holding>();
-  const seen = new Set<string>();
-  const open = new Set<Reservation>();
-  const activity = createActivity();
-  let reserved: NanoUsd = 0;
-  let full: Level = { nano: 0, requests: 0, tokens: 0 };
-  let lastTokens = 0;
-  let refilledMs = Number.NEGATIVE_INFINITY;
+/**
+ * Synchronous and without I/O. `nowMs` is the proxy's monotonic clock.
+ * I2: of no grant is more settled and reserved than it holds, but for costs beyond their reservation (a breach of I3).
+ */
+class GrantWallet implements Wallet {
+  readonly #holdings = new Holdings();
+  readonly #activity = new Activity();
+  readonly #open = new Set<Reservation>();
+  readonly #seen = new Set<string>();
+  #reserved: NanoUsd = 0;
+  /** What the last deposit made. */
+  #full: Level = { nano: 0, requests: 0, tokens: 0 };
+  #lastTokens = 0;
+  #refilledMs = Number.NEGATIVE_INFINITY;
 
-  function level(nowMs: number): Level {
-    const sum = { nano: 0, requests: 0, tokens: 0 };
-    for (const holding of holdings) {
-      if (!isLive(holding, nowMs)) continue;
-      sum.nano += Math.max(0, holding.free);
-      sum.requests += Math.max(0, holding.requests);
-      sum.tokens += Math.max(0, holding.tokens);
+  reserve(need: Need, nowMs: number, how: 'whole' | 'whatever-fits' = 'whole'): Reservation | Shortage {
+    if (how === 'whole') this.#activity.noteRequest(nowMs, this.#reserved, need.boundNano);
+    if (need.tokens > 0) this.#lastTokens = need.tokens;
+    const counts = need.requests > 0 || need.tokens > 0;
+    const counter = counts ? this.#holdings.counterFor(need, nowMs) : undefined;
+    const countable = !counts || counter !== undefined;
+    const held = this.#holdings.level(nowMs).nano;
+    const enough = how === 'whole' ? need.boundNano : need.atLeastNano;
+    if (held < enough || !countable) return this.#shortage(need, held, countable, nowMs);
+
+    const amountNano = Math.min(held, need.boundNano);
+    const parts = this.#holdings.take(amountNano, nowMs);
+    this.#reserved += amountNano;
+    if (counter !== undefined) {
+      counter.requests -= need.requests;
+      counter.tokens -= need.tokens;
+      counter.pins += 1;
     }
-    return sum;
+    const counted = counter === undefined ? {} : { counted: { grant: counter.id, requests: need.requests, tokens: need.tokens } };
+    const reservation = { parts, ...counted, amountNano };
+    this.#open.add(reservation);
+    return reservation;
   }
 
-  function counterFor(need: Need, nowMs: number): Holding | undefined {
-    return holdings.find(
-      (holding) => isLive(holding, nowMs) && holding.requests >= need.requests && (need.tokens === 0 || holding.tokens >= need.tokens),
-    );
+  settle(reservation: Reservation, costNano: NanoUsd, tokens: number): readonly PaidFrom[] {
+    if (!isCount(costNano) || !isCount(tokens)) throw new RangeError(`a cost of ${costNano} nano-USD and ${tokens} tokens`);
+    const payers = payersOf(reservation, costNano);
+    this.#end(reservation);
+    const { counted } = reservation;
+    const counter = counted === undefined ? undefined : this.#holdings.get(counted.grant);
+    for (const { grant, held, pays } of payers) this.#holdings.get(grant).free += held - pays;
+    if (counter !== undefined && counted !== undefined) counter.tokens += counted.tokens - tokens;
+    this.#activity.noteSpent(costNano);
+    this.#holdings.dropDrained();
+    return payers
+      .filter(({ grant, pays }) => pays > 0 || grant === counted?.grant)
+      .map(({ grant, pays }) => ({
+        costNanoUsd: String(pays),
+        grant,
+        ...(grant === counted?.grant && counted.requests === 1 ? { requests: 1 as const } : {}),
+        ...(grant === counted?.grant && counter?.limitsTokens === true ? { tokens } : {}),
+      }));
   }
 
-  function take(nano: NanoUsd, nowMs: number): Reservation['parts'] {
-    const parts: { readonly grant: string; readonly nano: NanoUsd }[] = [];
-    let lacking = nano;
-    for (const holding of holdings) {
-      if (lacking === 0) break;
-      if (holding.free <= 0 || !isLive(holding, nowMs)) continue;
-      const part = Math.min(lacking, holding.free);
-      holding.free -= part;
-      holding.reserved += part;
-      holding.pins += 1;
-      lacking -= part;
-      parts.push({ grant: holding.id, nano: part });
+  cancel(reservation: Reservation): void {
+    this.#end(reservation);
+    for (const part of reservation.parts) this.#holdings.get(part.grant).free += part.nano;
+    if (reservation.counted === undefined) return;
+    const counter = this.#holdings.get(reservation.counted.grant);
+    counter.requests += reservation.counted.requests;
+    counter.tokens += reservation.counted.tokens;
+  }
+
+  deposit(grant: Grant, sentAtMs: number): void {
+    if (this.#seen.has(grant.id)) return;
+    this.#seen.add(grant.id);
+    for (const oldest of this.#seen) {
+      if (this.#seen.size <= rememberedGrants) break;
+      this.#seen.delete(oldest);
     }
-    return parts;
+    const { fromMs } = this.#holdings.add(grant, sentAtMs);
+    this.#full = this.#holdings.level(fromMs);
   }
 
-  function holdingOf(id: string): Holding {
-    const holding = byId.get(id);
-    if (holding === undefined) throw new Error(`grant ${id} left the wallet while a reservation named it`);
-    return holding;
+  refill(nowMs: number): Shortage | null {
+    if (!this.#activity.isActive(nowMs) || nowMs < this.#refilledMs + refillEveryMs) return null;
+    const left = this.#holdings.level(nowMs);
+    const requests = left.requests < this.#full.requests / 2 ? 1 : 0;
+    const tokens = left.tokens < this.#full.tokens / 2 ? this.#lastTokens : 0;
+    const counts = requests > 0 || tokens > 0;
+    const lacking = this.#shortage({ atLeastNano: 0, boundNano: 0, requests, tokens }, left.nano, !counts, nowMs);
+    const poor = left.nano < this.#full.nano / 2 && lacking.wantNano > 0;
+    if (!poor && !counts) return null;
+    this.#refilledMs = nowMs;
+    return lacking;
   }
 
-  function close(reservation: Reservation): void {
-    if (!open.delete(reservation)) throw new Error('a reservation was settled or cancelled twice');
-    reserved -= reservation.amountNano;
-    for (const part of reservation.parts) {
-      const holding = holdingOf(part.grant);
-      holding.reserved -= part.nano;
-      holding.pins -= 1;
-    }
-    if (reservation.counted !== undefined) holdingOf(reservation.counted.grant).pins -= 1;
+  idle(nowMs: number): readonly string[] {
+    return this.#holdings.idle(nowMs);
   }
 
-  function forgetDrained(): void {
-    if (holdings.some(isDrained)) forget(holdings.filter(isDrained));
+  expired(nowMs: number): readonly string[] {
+    return this.#holdings.expired(nowMs);
   }
 
-  function forget(gone: readonly Holding[]): void {
-    for (const { id } of gone) byId.delete(id);
-    holdings = holdings.filter(({ id }) => byId.has(id));
+  drop(grantIds: readonly string[]): void {
+    this.#holdings.drop(grantIds);
   }
 
-  function shortage(need: Need, held: NanoUsd, countable: boolean, nowMs: number): Shortage {
+  heldNano(): NanoUsd {
+    return this.#reserved + this.#holdings.freeNano();
+  }
+
+  reservedNano(): NanoUsd {
+    return this.#reserved;
+  }
+
+  #end(reservation: Reservation): void {
+    if (!this.#open.delete(reservation)) throw new Error('a reservation was settled or cancelled twice');
+    this.#reserved -= reservation.amountNano;
+    for (const part of reservation.parts) this.#holdings.get(part.grant).pins -= 1;
+    if (reservation.counted !== undefined) this.#holdings.get(reservation.counted.grant).pins -= 1;
+  }
+
+  #shortage(need: Need, held: NanoUsd, countable: boolean, nowMs: number): Shortage {
     const boundNano = Math.max(0, need.boundNano - held);
     return {
       kind: 'shortage',
       heldNano: held,
       atLeastNano: Math.max(0, need.atLeastNano - held),
       boundNano,
-      wantNano: Math.max(boundNano, activity.wantNano(nowMs) - held),
+      wantNano: Math.max(boundNano, this.#activity.wantNano(nowMs) - held),
       atLeastRequests: countable ? 0 : need.requests,
-      wantRequests: activity.wantRequests(nowMs),
+      wantRequests: this.#activity.wantRequests(nowMs),
       tokens: countable ? 0 : need.tokens,
     };
   }
-
-  return {
-    reserve: (need, nowMs, how = 'whole') => {
-      if (how === 'whole') activity.asked(nowMs, reserved, need.boundNano);
-      if (need.tokens > 0) lastTokens = need.tokens;
-      const counts = need.requests > 0 || need.tokens > 0;
-      const counter = counts ? counterFor(need, nowMs) : undefined;
-      const countable = !counts || counter !== undefined;
-      const held = level(nowMs).nano;
-      const enough = how === 'whole' ? need.boundNano : need.atLeastNano;
-      if (held < enough || !countable) return shortage(need, held, countable, nowMs);
-
-      const amountNano = Math.min(held, need.boundNano);
-      const parts = take(amountNano, nowMs);
-      reserved += amountNano;
-      if (counter !== undefined) {
-        counter.requests -= need.requests;
-        counter.tokens -= need.tokens;
-        counter.pins += 1;
-      }
-      const counted = counter === undefined ? {} : { counted: { grant: counter.id, requests: need.requests, tokens: need.tokens } };
-      const reservation = { parts, ...counted, amountNano };
-      open.add(reservation);
-      return reservation;
-    },
-
-    settle: (reservation, costNano, tokens) => {
-      if (!isCount(costNano) || !isCount(tokens)) throw new RangeError(`a cost of ${costNano} nano-USD and ${tokens} tokens`);
-      const payers = payersOf(reservation, costNano);
-      close(reservation);
-      const { counted } = reservation;
-      for (const { grant, held, pays } of payers) holdingOf(grant).free += held - pays;
-      if (counted !== undefined) holdingOf(counted.grant).tokens += counted.tokens - tokens;
-      activity.spent(costNano);
-      const limitsTokens = counted !== undefined && holdingOf(counted.grant).limitsTokens;
-      forgetDrained();
-      return payers
-        .filter(({ grant, pays }) => pays > 0 || grant === counted?.grant)
-        .map(({ grant, pays }) => ({
-          costNanoUsd: String(pays),
-          grant,
-          ...(grant === counted?.grant && counted.requests === 1 ? { requests: 1 as const } : {}),
-          ...(grant === counted?.grant && limitsTokens ? { tokens } : {}),
-        }));
-    },
-
-    cancel: (reservation) => {
-      close(reservation);
-      for (const part of reservation.parts) holdingOf(part.grant).free += part.nano;
-      if (reservation.counted === undefined) return;
-      const counter = holdingOf(reservation.counted.grant);
-      counter.requests += reservation.counted.requests;
-      counter.tokens += reservation.counted.tokens;
-    },
-
-    deposit: (grant, sentAtMs) => {
-      if (seen.has(grant.id)) return;
-      seen.add(grant.id);
-      for (const oldest of seen) {
-        if (seen.size <= rememberedGrants) break;
-        seen.delete(oldest);
-      }
-      const holding: Holding = {
-        id: grant.id,
-        fromMs: sentAtMs + grant.validAfterMs,
-        untilMs: grant.validForMs === undefined ? Number.POSITIVE_INFINITY : sentAtMs + grant.validForMs,
-        drains: grant.amountNano > 0 || (grant.requests ?? 0) > 0,
-        free: grant.amountNano,
-        reserved: 0,
-        requests: grant.requests ?? Number.POSITIVE_INFINITY,
-        limitsTokens: grant.tokens !== undefined,
-        tokens: grant.tokens ?? Number.POSITIVE_INFINITY,
-        pins: 0,
-      };
-      byId.set(holding.id, holding);
-      const later = holdings.findIndex(({ untilMs }) => untilMs > holding.untilMs);
-      holdings.splice(later === -1 ? holdings.length : later, 0, holding);
-      full = level(holding.fromMs);
-    },
-
-    refill: (nowMs) => {
-      if (!activity.active(nowMs) || nowMs < refilledMs + refillEveryMs) return null;
-      const left = level(nowMs);
-      const requests = left.requests < full.requests / 2 ? 1 : 0;
-      const tokens = left.tokens < full.tokens / 2 ? lastTokens : 0;
-      const counts = requests > 0 || tokens > 0;
-      const lacking = shortage({ atLeastNano: 0, boundNano: 0, requests, tokens }, left.nano, !counts, nowMs);
-      const poor = left.nano < full.nano / 2 && lacking.wantNano > 0;
-      if (!poor && !counts) return null;
-      refilledMs = nowMs;
-      return lacking;
-    },
-
-    idle: (nowMs) => holdings.filter(({ pins, fromMs }) => pins === 0 && nowMs >= fromMs).map(({ id }) => id),
-    expired: (nowMs) => holdings.filter(({ pins, untilMs }) => pins === 0 && nowMs >= untilMs).map(({ id }) => id),
-
-    drop: (grantIds) => {
-      const gone = grantIds.flatMap((id) => byId.get(id) ?? []);
-      const pinned = gone.find(({ pins }) => pins > 0);
-      if (pinned !== undefined) throw new Error(`grant ${pinned.id} has calls in flight: it cannot be released`);
-      forget(gone);
-    },
-
-    heldNano: () => holdings.reduce((sum, { free }) => sum + Math.max(0, free), reserved),
-    reservedNano: () => reserved,
-  };
-}
-
-function isLive(holding: Holding, nowMs: number): boolean {
-  return nowMs >= holding.fromMs && nowMs < holding.untilMs;
-}
-
-function isDrained({ drains, pins, free, requests, tokens, limitsTokens }: Holding): boolean {
-  return drains && pins === 0 && free <= 0 && (requests <= 0 || requests === Number.POSITIVE_INFINITY) && (tokens <= 0 || !limitsTokens);
 }
 
 function isCount(value: number): boolean {
