@@ -7,7 +7,7 @@ import { keyName } from '../core/names.ts';
 import { sessionTimings } from '../core/protocol/session.ts';
 import { createBroker } from '../operator/broker.ts';
 import { readPolicy } from '../operator/keys/policy.ts';
-import { dailyBooks } from '../operator/prices/daily.ts';
+import { dailyBooks } from '../operator/prices/genai-prices.ts';
 import type { AttestedScope } from '../operator/sessions/attest.ts';
 import { makeCertificates, silent, startReplica } from '../operator/sessions/world.fixture.ts';
 import { openSqliteStore } from '../operator/store/sqlite.ts';

@@ -69,7 +69,7 @@ test('a grant is taken from every account on the path at once', () => {
   assert.equal(grant.endMs, Date.UTC(2026, 10, 22));
 });
 
-test('200 parallel asks on a budget for one get exactly one grant', () => {
+test('200 parallel requests on a budget for one get exactly one grant', () => {
   const { ask } = ledgerFor(plan(node(bot, [{ usdNano: dollar }])));
   const answers = Array.from({ length: 200 }, (_, index) => ask({ boundNano: dollar, stream: `${bot}@p${index}` as StreamId }));
   assert.equal(answers.filter((answer) => 'grant' in answer).length, 1);
@@ -128,7 +128,7 @@ test('what open grants have settled already counts as spent in a denial', () => 
   assert.equal(denied(ask({ boundNano: 31 })).code, 'budget_exhausted');
 });
 
-test('what the asker holds already counts towards what it needs', () => {
+test('what the requesting holder has already counts towards what it needs', () => {
   const { ask } = ledgerFor(plan(node(bot, [{ usdNano: 100 }])));
   granted(ask({ boundNano: 60 }));
   assert.equal(denied(ask({ boundNano: 50, heldNano: 60 })).code, 'request_too_expensive');

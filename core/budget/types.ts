@@ -1,6 +1,6 @@
 import type { NanoUsd } from '../money.ts';
 
-/** What one call needs before it may leave. */
+/** What one call needs before it may be sent. */
 export interface Need {
   /** The smallest reservation with which the call makes sense; equals boundNano where the caller fixed its output limit. */
   readonly atLeastNano: NanoUsd;
@@ -21,14 +21,14 @@ export interface Reservation {
   readonly amountNano: NanoUsd;
 }
 
-/** What the wallet lacks beyond what it has free: asked of the ledger as it stands. */
+/** What the wallet lacks beyond what it has free: the proxy requests it of the ledger unchanged. */
 export interface Shortage {
   readonly kind: 'shortage';
   /** What the proxy has free for this call already, so not part of the figures below; decides only how a denial is worded. */
   readonly heldNano?: NanoUsd;
   /** Less than this is useless: refuse instead. */
   readonly atLeastNano: NanoUsd;
-  /** The bound of the call that asks; at least this much where the remainder allows. */
+  /** The bound of the requesting call; at least this much where the remainder allows. */
   readonly boundNano: NanoUsd;
   /** What the proxy would like to hold: bound + peak reserved in the last minute + horizon × spend rate. */
   readonly wantNano: NanoUsd;

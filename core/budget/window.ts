@@ -14,13 +14,14 @@ const farthestMs = 16 * hourMs;
 /** No zone ever changed twice within this time. */
 const stepMs = 4 * hourMs;
 
+// Memoised, as a formatter takes long to make and a window to find; neither changes a result. At most one entry a zone and kind.
 const formatters = new Map<string, Intl.DateTimeFormat>();
 const latest = new Map<string, Required<Window>>();
 
 /**
  * The window of a kind that contains an instant. Days, weeks (from Monday, ISO 8601) and months begin when the zone's clock
  * first reaches their midnight, or jumps over it; a clock that is set back does not reopen what has ended. Hours begin with
- * the zone's clock hour, and anew where a change of offset breaks one. Windows of one kind and zone follow each other without
+ * the zone's clock hour, and again where a change of offset breaks one. Windows of one kind and zone follow each other without
  * gap or overlap. Throws RangeError for an unknown IANA zone.
  */
 export function windowAt(kind: WindowKind | 'Minute', timeZone: string, nowMs: number): Window {

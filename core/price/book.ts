@@ -1,3 +1,4 @@
+import { defined } from '../json.ts';
 import type { PoolModel, PoolModelPrice } from '../manifest/types.ts';
 import type { PoolDocument } from '../policy/documents.ts';
 import { compileMatch, type Matcher } from './match.ts';
@@ -22,10 +23,11 @@ interface Index {
   names?: readonly string[];
 }
 
-// An agent may send endless names: no longer one is looked at, and no more of them are remembered.
-const longestName = 256;
-const mostRemembered = 1024;
+// An agent may send endless names: longer ones have no price, and no more of them are remembered.
+const maxNameLength = 256;
+const maxRemembered = 1024;
 
+// Memoised for as long as a pool document lives; changes no result.
 const indexes = new WeakMap<PricedPool, Index>();
 
 function indexOf(pool: PricedPool): Index {
@@ -77,8 +79,8 @@ function overrideRates(price: PoolModelPrice, book: Rates): Rates {
   };
 }
 
-/** Of a model that the book does not know: what is not named costs the most that any provider asks relative to input. */
-function strangerRates(price: PoolModelPrice): Rates {
+/** Of a model that the book does not know: a rate that is not named is the highest of any provider, relative to input. */
+function unlistedRates(price: PoolModelPrice): Rates {
   const cacheWrite = price.cacheWrite ?? Math.ceil(price.input * 1.25);
   const cachedInput = price.cachedInput ?? price.input;
   return {
@@ -97,18 +99,18 @@ function strangerRates(price: PoolModelPrice): Rates {
 }
 
 /** The dearer of two tables, class by class. */
-function dearer(a: Rates, b: Rates): Rates {
+export function dearerRates(a: Rates, b: Rates): Rates {
   const entries = Object.entries(a).map(([name, rate]) => [name, Math.max(rate, b[name as keyof Rates])]);
   return Object.fromEntries(entries) as Rates;
 }
 
 function ownPrice(model: PoolModel, book: ModelPrice | null): ModelPrice | null {
-  const limit = model.maxOutputTokens === undefined ? {} : { maxOutputTokens: model.maxOutputTokens };
+  const limit = defined({ maxOutputTokens: model.maxOutputTokens });
   if (model.price === undefined) return book === null ? null : { ...book, ...limit };
-  if (book === null) return { rates: strangerRates(model.price), tiers: [], ...limit };
+  if (book === null) return { rates: unlistedRates(model.price), tiers: [], ...limit };
   const rates = overrideRates(model.price, book.rates);
   // A long-context tier that the pool does not name may still apply: the book's, and never below the pool's own rates.
-  const tiers = book.tiers.map((tier) => ({ above: tier.above, rates: dearer(tier.rates, rates) }));
+  const tiers = book.tiers.map((tier) => ({ above: tier.above, rates: dearerRates(tier.rates, rates) }));
   return { ...book, rates, tiers, ...limit };
 }
 
@@ -118,7 +120,7 @@ function resolve(index: Index, model: string): FoundModel | null {
   const entry = bookEntry(index, upstreamName);
   const book = entry?.price ?? null;
   const price = own === undefined ? book : ownPrice(own, book);
-  return price === null ? null : { upstreamName, price, ...(entry === null ? {} : { bookId: entry.id }) };
+  return price === null ? null : { upstreamName, price, ...defined({ bookId: entry?.id }) };
 }
 
 /**
@@ -126,12 +128,12 @@ function resolve(index: Index, model: string): FoundModel | null {
  * it. Remembered per pool document, so that a repeated name costs a map look-up.
  */
 export function findModel(pool: PricedPool, model: string): FoundModel | null {
-  if (model.length > longestName) return null;
+  if (model.length > maxNameLength) return null;
   const index = indexOf(pool);
   const known = index.found.get(model);
   if (known !== undefined) return known;
   const found = resolve(index, model);
-  if (index.found.size >= mostRemembered) index.found.clear();
+  if (index.found.size >= maxRemembered) index.found.clear();
   index.found.set(model, found);
   return found;
 }

@@ -24,7 +24,7 @@ interface Bounds {
 }
 
 // Above this many nano-USD an amount has no exact pico-USD.
-const largestNano = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
+const maxNano = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
 
 function unbounded(reason: string): Unbounded {
   return { kind: 'unbounded', reason };
@@ -39,7 +39,7 @@ function inputTokens(demand: Demand, overhead: Overhead, contextTokens: number):
 
 /**
  * The dearest way to bill one input token. Cache writes always count, whatever the demand says: newer OpenAI models
- * bill them unasked. The one-hour rate counts only where it was asked for.
+ * bill them without a request for them. The one-hour rate counts only where the request sets it.
  */
 function dearestInput(rates: Rates, demand: Demand): number {
   const media = demand.images > 0 || demand.mediaTokens > 0 || demand.wholeContext;
@@ -104,11 +104,11 @@ export function upperBound(price: ModelPrice, demand: Demand, overhead: Overhead
 export function affordableOutput(price: ModelPrice, demand: Demand, overhead: Overhead, fundsNano: NanoUsd): number {
   const bounds = bounded(() => boundsOf(price, demand, overhead));
   if (bounds.kind === 'unbounded') return -1;
-  const fundsPico = Math.min(fundsNano - bounds.searchesNano, largestNano) * 1000;
-  let most = Number.MAX_SAFE_INTEGER;
+  const fundsPico = Math.min(fundsNano - bounds.searchesNano, maxNano) * 1000;
+  let max = Number.MAX_SAFE_INTEGER;
   for (const line of bounds.lines) {
     if (fundsPico < line.inputPico) return -1;
-    if (line.perTokenPico > 0) most = Math.min(most, Math.floor((fundsPico - line.inputPico) / line.perTokenPico));
+    if (line.perTokenPico > 0) max = Math.min(max, Math.floor((fundsPico - line.inputPico) / line.perTokenPico));
   }
-  return most;
+  return max;
 }

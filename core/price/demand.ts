@@ -8,7 +8,7 @@ export interface Demand {
   readonly images: number;
   /** True where audio input is billed at the audio rate. */
   readonly audioInput: boolean;
-  /** Something whose size the request does not tell (file id, URL, stored conversation, server tool result): bounded by the model's context. */
+  /** Something whose size the request does not state (file id, URL, stored conversation, server tool result): bounded by the model's context. */
   readonly wholeContext: boolean;
   /** How often the input may be read again by hosted tools within the one call; 1 = once. */
   readonly inputReads: number;
@@ -49,6 +49,6 @@ export function withSearches(demand: Demand, each: number): Demand {
 export interface Overhead {
   /** Tokens added to any request (chat template, tool preamble). */
   readonly fixedTokens: number;
-  /** Most tokens that one image can cost. */
+  /** The maximum of one image. */
   readonly tokensPerImage: number;
 }

@@ -1,6 +1,6 @@
 import type { ModelMatch } from './types.ts';
 
-/** Tells whether an entry recognises a model name, which must be given in lower case. */
+/** True where an entry recognises a model name, which must be given in lower case. */
 export type Matcher = (lowerCased: string) => boolean;
 
 /**

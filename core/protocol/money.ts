@@ -3,13 +3,13 @@ import type { RefusalCode } from '../errors.ts';
 import type { NanoUsd } from '../money.ts';
 import type { KeyName, StreamId } from '../names.ts';
 
-/** Asks for money and requests for one stream. Granted only when the ledger holds the stream up to `head`. */
+/** Requests money and requests for one stream. Granted only when the ledger holds the stream up to `head`. */
 export interface GrantRequest extends Omit<Shortage, 'kind'> {
   readonly stream: StreamId;
   readonly epoch: number;
   /** Seq of the last entry the proxy wrote; -1 where none. */
   readonly head: number;
-  /** Idempotency key: the same ask sent twice gives the same grant. */
+  /** Idempotency key: the same request sent twice gets the same grant. */
   readonly askId: string;
 }
 
@@ -21,7 +21,7 @@ export interface Grant {
   readonly requests?: number;
   /** Tokens of the per-minute rate; absent: not limited. */
   readonly tokens?: number;
-  /** Admits calls from now + this many milliseconds of the holder's monotonic clock, counted from when it sent the ask… */
+  /** Admits calls from now + this many milliseconds of the holder's monotonic clock, counted from when it sent the request… */
   readonly validAfterMs: number;
   /** …until now + this many: the earliest window end on the path. Absent: no end. */
   readonly validForMs?: number;
@@ -51,7 +51,7 @@ export interface GrantDenial {
 
 export type GrantReply = { readonly grant: Grant } | { readonly denial: GrantDenial };
 
-/** Where a key stands, for `GET /keyforge/v1/self`. */
+/** The current figures of a key's accounts, for `GET /keyforge/v1/self`. */
 export interface AccountView {
   readonly key: KeyName;
   readonly accounts: readonly {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Broker, type BrokerDeps, createBroker } from '../broker.ts';
 import { checkOwn } from '../evidence/own-stream.ts';
-import { dailyBooks } from '../prices/daily.ts';
+import { dailyBooks } from '../prices/genai-prices.ts';
 import { openDataFolder } from '../store/data-folder.ts';
 import type { Store } from '../store/types.ts';
 import type { ClusterOptions } from './config.ts';

@@ -37,10 +37,10 @@ export interface FakeProxy {
   openEpoch(): void;
   write(body: ProxyBody): Written;
   /** Ships what is spooled, at most so many entries; returns what was shipped, so that a test can ship it again. */
-  ship(most?: number): readonly Written[];
+  ship(max?: number): readonly Written[];
   /** Stores one entry if it is the next of its epoch. */
   deliver(written: Written): void;
-  /** Asks the ledger, and again with the same id; deposits the answer. */
+  /** Sends a request to the ledger, and again with the same id; deposits the answer. */
   ask(shortage: Omit<GrantRequest, 'stream' | 'epoch' | 'head' | 'askId'>, plan: AccountPlan): GrantAnswer;
   /** Reserves, with one hop where the wallet is short. */
   reserve(need: Need, plan: AccountPlan): Reservation | null;
@@ -75,8 +75,8 @@ function fakeProxy({ store, notes, clock }: Omit<World, 'proxy'>, key: KeyName, 
       self.spool.push(written);
       return written;
     },
-    ship: (most = Number.POSITIVE_INFINITY) => {
-      const shipped = self.spool.slice(0, most);
+    ship: (max = Number.POSITIVE_INFINITY) => {
+      const shipped = self.spool.slice(0, max);
       self.spool = self.spool.slice(shipped.length);
       for (const written of shipped) self.deliver(written);
       return shipped;

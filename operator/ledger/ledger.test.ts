@@ -88,7 +88,7 @@ test('a proxy that restarts to shed its record gets nothing until the earlier ep
   assert.equal(accountOf(world)?.burnedNanoUsd, '50');
 });
 
-test('the same ask again gets the same grant, and none once that has ended', () => {
+test('the same request again gets the same grant, and none once that has ended', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
   const ask = { ...money(40), stream: proxy.stream, epoch: 1, head: -1, askId: 'a' };

@@ -7,7 +7,7 @@ import type { StreamId } from '../../core/names.ts';
 import type { Tx } from '../store/types.ts';
 import { ledgerOf } from './tx-ledger.ts';
 
-/** Where an entry stands. */
+/** Where an entry belongs. */
 export interface EntryPlace {
   readonly stream: StreamId;
   readonly epoch: number;

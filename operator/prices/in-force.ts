@@ -1,4 +1,6 @@
 import type { ConditionalPrice, ModelInfo, ModelPrice as SourcePrice } from '@pydantic/genai-prices';
+import { defined } from '../../core/json.ts';
+import { dearerRates } from '../../core/price/book.ts';
 import type { Rates } from '../../core/price/types.ts';
 import { pricesOf, type TokenPrice } from './rates.ts';
 
@@ -13,14 +15,12 @@ function inForce(prices: ModelInfo['prices'], atMs: number): readonly SourcePric
 
 /** The dearer of two price lists, class by class, so that no hour of the day costs more than was reserved. */
 function dearer(a: TokenPrice, b: TokenPrice): TokenPrice {
-  const higher = (x: Rates, y: Rates): Rates =>
-    Object.fromEntries(Object.entries(x).map(([name, rate]) => [name, Math.max(rate, y[name as keyof Rates])])) as unknown as Rates;
   const at = (price: TokenPrice, above: number): Rates => price.tiers.findLast((tier) => tier.above <= above)?.rates ?? price.rates;
   const starts = [...new Set([...a.tiers, ...b.tiers].map((tier) => tier.above))].sort((x, y) => x - y);
   return {
-    rates: higher(a.rates, b.rates),
-    tiers: starts.map((above) => ({ above, rates: higher(at(a, above), at(b, above)) })),
-    ...(a.webSearch === undefined || b.webSearch === undefined ? {} : { webSearch: Math.max(a.webSearch, b.webSearch) }),
+    rates: dearerRates(a.rates, b.rates),
+    tiers: starts.map((above) => ({ above, rates: dearerRates(at(a, above), at(b, above)) })),
+    ...defined({ webSearch: a.webSearch === undefined || b.webSearch === undefined ? undefined : Math.max(a.webSearch, b.webSearch) }),
   };
 }
 

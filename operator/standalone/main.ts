@@ -13,7 +13,7 @@ import { replaceFile } from '../files/replace.ts';
 import { watchPaths } from '../files/watch.ts';
 import { readPolicy } from '../keys/policy.ts';
 import { openTokenFiles } from '../keys/token-files.ts';
-import { dailyBooks } from '../prices/daily.ts';
+import { dailyBooks } from '../prices/genai-prices.ts';
 import { serveControl } from '../sessions/port.ts';
 import { openDataFolder } from '../store/data-folder.ts';
 import { type FromOperator, type IssuedKey, loggerOptions, type OperatorOptions, type ToOperator } from './config.ts';

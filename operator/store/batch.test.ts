@@ -5,13 +5,13 @@ import { createBatch } from './batch.ts';
 import { openSqliteStore } from './sqlite.ts';
 import type { Store } from './types.ts';
 
-function counted(): { readonly store: Store; transactions(): number } {
+function counted(): { readonly store: Pick<Store, 'transaction' | 'close'>; transactions(): number } {
   const store = openSqliteStore({ path: ':memory:', clock: () => 1 });
   let transactions = 0;
   return {
     transactions: () => transactions,
     store: {
-      ...store,
+      close: () => store.close(),
       transaction(work) {
         transactions += 1;
         return store.transaction(work);

@@ -3,7 +3,7 @@ import type { Store, Tx } from './types.ts';
 /** Work that waits for the store; what waits together shares one transaction, hence one fsync. */
 export interface Batch {
   /**
-   * Runs `work` in a transaction soon, after all work that was given before. Resolves when it is durable.
+   * Runs `work` in a transaction soon, after all earlier work. Resolves when it is durable.
    * `work` may run twice: where one piece throws, the transaction leaves no trace and each piece runs again alone.
    */
   run<T>(work: (tx: Tx) => T): Promise<T>;
@@ -16,15 +16,15 @@ interface Piece {
 }
 
 /** Keeps one transaction, and so the wait of whoever comes next, in the milliseconds. */
-const mostPieces = 64;
+const maxPieces = 64;
 
 /** A batch over a store. */
-export function createBatch(store: Store): Batch {
+export function createBatch(store: Pick<Store, 'transaction'>): Batch {
   let waiting: Piece[] = [];
 
   function flush(): void {
-    const pieces = waiting.slice(0, mostPieces);
-    waiting = waiting.slice(mostPieces);
+    const pieces = waiting.slice(0, maxPieces);
+    waiting = waiting.slice(maxPieces);
     if (waiting.length > 0) setImmediate(flush);
     try {
       const values = store.transaction((tx) => pieces.map(({ work }) => work(tx)));

@@ -101,7 +101,7 @@ function transactions(withStore: WithStore, open: OpenStore): void {
 }
 
 function replicas(name: string, open: OpenStore): void {
-  test(`${name}: another process that writes is noticed, and whether it wrote of keys can be told`, async () => {
+  test(`${name}: another process that writes is noticed, and so is whether it wrote of keys`, async () => {
     const [ours, theirs] = [open('replicas', { clock: () => start }), open('replicas', { clock: () => start })];
     const revision = (): number => ours.transaction((tx) => tx.keys.revision());
     let calls = 0;
@@ -328,7 +328,7 @@ function grantRow(id: string, more: Partial<BookedGrant> = {}): BookedGrant {
 }
 
 function grants(withStore: WithStore): void {
-  withStore('open grants are found by ask, stream and account until they close', (store) => {
+  withStore('open grants are found by idempotency key, stream and account until they close', (store) => {
     store.transaction(({ ledger }) => {
       ledger.putGrant(grantRow('a'));
       ledger.putGrant(grantRow('b', { epoch: 2, accounts: ['total'] }));
@@ -354,7 +354,7 @@ function grants(withStore: WithStore): void {
     });
   });
 
-  withStore('one ask cannot have two grants', (store) => {
+  withStore('one idempotency key cannot have two grants', (store) => {
     const twice = (): void =>
       store.transaction(({ ledger }) => {
         ledger.putGrant(grantRow('a'));

@@ -1,18 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { chmodSync, closeSync, openSync } from 'node:fs';
-import { DatabaseSync } from 'node:sqlite';
-import { type ClockJump, forwardClock } from './clock.ts';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { type ClockJump, type ForwardClock, forwardClock } from './clock.ts';
+import { ForeignWrites } from './foreign-writes.ts';
 import { keyRows } from './key-rows.ts';
 import { ledgerRows } from './ledger-rows.ts';
 import { schema, schemaVersion } from './schema.ts';
 import { streamRows } from './stream-rows.ts';
 import type { Store, Tx } from './types.ts';
 
-/** How often another process is looked for: SQLite does not tell. */
+/** How often a store looks for writes of another process. */
 const lookMs = 100;
-/** Looks that are left out after failures, at most: six seconds. */
-const mostResting = 60;
 
+/** Where a store is, and its clock. */
 export interface SqliteOptions {
   /** A file, made with mode 0600 where it is missing; its folder must exist. `:memory:` for a store that ends with the process. */
   readonly path: string;
@@ -26,71 +26,73 @@ export interface SqliteOptions {
  * The store on SQLite. WAL with synchronous=FULL: a transaction that returned is on the disk. One process writes; others may read.
  * Throws where the file cannot be opened or has tables of another version.
  */
-export function openSqliteStore({ path, clock, onClockJump = () => {} }: SqliteOptions): Store {
-  const db = openDatabase(path);
-  const meta = metaOf(db);
-  const incarnation = meta.get('incarnation') ?? '';
-  const time = forwardClock(clock, Number(meta.get('clock') ?? 0), onClockJump);
-  let markedMs = time.now();
-  let nowMs = 0;
-  const now = (): number => nowMs;
-  const tx: Tx = { keys: keyRows(db), streams: streamRows(db, now), ledger: ledgerRows(db, now), incarnation, now };
-  const begin = db.prepare('BEGIN IMMEDIATE');
-  const commit = db.prepare('COMMIT');
-  const rollback = db.prepare('ROLLBACK');
-  const changes = db.prepare('SELECT total_changes() AS count');
-  const dataVersion = db.prepare('PRAGMA data_version');
-  /** Another after each commit of another connection, never after one of ours. */
-  const version = (): number => (dataVersion.get() as { readonly data_version: number }).data_version;
-  const looking: NodeJS.Timeout[] = [];
-  const changed = (): number => (changes.get() as { readonly count: number }).count;
+export function openSqliteStore(options: SqliteOptions): Store {
+  return new SqliteStore(options);
+}
 
-  return {
-    transaction: (work) => {
-      if (db.isTransaction) throw new Error('a transaction is open already: transactions do not nest');
-      begin.run();
-      try {
-        nowMs = time.read();
-        const before = changed();
-        const result = work(tx);
-        if (result instanceof Promise) throw new Error('the work of a transaction may not be asynchronous');
-        // Only what was written can bear a time, so reading alone costs no write.
-        const mark = nowMs > markedMs && changed() > before;
-        if (mark) meta.put('clock', String(nowMs));
-        commit.run();
-        if (mark) markedMs = nowMs;
-        return result;
-      } catch (error) {
-        if (db.isTransaction) rollback.run();
-        throw error;
-      }
-    },
-    onForeignWrite(listener) {
-      let seen = version();
-      let failures = 0;
-      let resting = 0;
-      const look = (): void => {
-        if (resting > 0) {
-          resting -= 1;
-          return;
-        }
-        const now = version();
-        if (now === seen) return;
-        if (listener()) {
-          seen = now;
-          failures = 0;
-        } else {
-          failures += 1;
-          resting = Math.min(2 ** failures, mostResting);
-        }
-      };
-      looking.push(setInterval(look, lookMs).unref());
-    },
-    close: () => {
-      for (const timer of looking) clearInterval(timer);
-      if (db.isOpen) db.close();
-    },
-  };
+class SqliteStore implements Store {
+  readonly #db: DatabaseSync;
+  readonly #meta: Meta;
+  readonly #time: ForwardClock;
+  readonly #tx: Tx;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
+  readonly #rollback: StatementSync;
+  readonly #changes: StatementSync;
+  readonly #looking: NodeJS.Timeout[] = [];
+  /** The time that the file bears. */
+  #markedMs: number;
+  #nowMs = 0;
+
+  constructor({ path, clock, onClockJump = () => {} }: SqliteOptions) {
+    const db = openDatabase(path);
+    this.#db = db;
+    this.#meta = metaOf(db);
+    this.#time = forwardClock(clock, Number(this.#meta.get('clock') ?? 0), onClockJump);
+    this.#markedMs = this.#time.now();
+    const now = (): number => this.#nowMs;
+    const incarnation = this.#meta.get('incarnation') ?? '';
+    this.#tx = { keys: keyRows(db), streams: streamRows(db, now), ledger: ledgerRows(db, now), incarnation, now };
+    this.#begin = db.prepare('BEGIN IMMEDIATE');
+    this.#commit = db.prepare('COMMIT');
+    this.#rollback = db.prepare('ROLLBACK');
+    this.#changes = db.prepare('SELECT total_changes() AS count');
+  }
+
+  transaction<T>(work: (tx: Tx) => T): T {
+    if (this.#db.isTransaction) throw new Error('a transaction is open already: transactions do not nest');
+    this.#begin.run();
+    try {
+      this.#nowMs = this.#time.read();
+      const before = this.#changed();
+      const result = work(this.#tx);
+      if (result instanceof Promise) throw new Error('the work of a transaction may not be asynchronous');
+      // Only what was written can bear a time, so reading alone costs no write.
+      const marks = this.#nowMs > this.#markedMs && this.#changed() > before;
+      if (marks) this.#meta.put('clock', String(this.#nowMs));
+      this.#commit.run();
+      if (marks) this.#markedMs = this.#nowMs;
+      return result;
+    } catch (error) {
+      if (this.#db.isTransaction) this.#rollback.run();
+      throw error;
+    }
+  }
+
+  onForeignWrite(listener: () => boolean): void {
+    const writes = new ForeignWrites(this.#db, listener);
+    this.#looking.push(setInterval(() => writes.look(), lookMs).unref());
+  }
+
+  close(): void {
+    for (const timer of this.#looking) clearInterval(timer);
+    if (this.#db.isOpen) this.#db.close();
+  }
+
+  /** Rows that were written since the store was opened. */
+  #changed(): number {
+    return (this.#changes.get() as { readonly count: number }).count;
+  }
 }
 
 function openDatabase(path: string): DatabaseSync {
