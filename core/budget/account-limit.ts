@@ -1,4 +1,3 @@
-import { defined } from '../json.ts';
 import type { NanoUsd } from '../money.ts';
 import type { KeyName } from '../names.ts';
 import { type Account, type AccountRef, committed, type Dimension } from './account.ts';
@@ -16,7 +15,7 @@ export interface AccountLimit {
   readonly holders: number;
   /** Its open grants are what might come back. */
   readonly accountId: string;
-  readonly endMs?: number;
+  readonly endMs: number | undefined;
 }
 
 /** One account of a path as a request finds it. */
@@ -50,7 +49,7 @@ export function limitsOn(uses: readonly AccountUse[], dimension: Dimension, escr
       free: cap - committed(account)[dimension],
       holders: account.holders + (held ? 0 : 1),
       accountId: id,
-      ...defined({ endMs }),
+      endMs,
     });
   }
   if (escrow !== null && dimension === 'nano') limits.push(limitOfEscrow(uses, escrow));
@@ -67,6 +66,6 @@ function limitOfEscrow(uses: readonly AccountUse[], { grant, key, capNano }: Esc
     free: grant.amount.nano,
     holders: (use?.account.holders ?? 0) + (use?.held === true ? 0 : 1),
     accountId,
-    ...defined({ endMs: grant.endMs }),
+    endMs: grant.endMs,
   };
 }

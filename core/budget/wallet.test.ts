@@ -74,7 +74,7 @@ test('a cost beyond the reservation is debt of the last grant, and that grant ha
   assert.equal(short(wallet.reserve(need(26), 1)).boundNano, 1);
 });
 
-test('a call that fits only in part asks the ledger first and is then content', () => {
+test('a call that fits only in part reports a shortage first and then takes what fits', () => {
   const wallet = createWallet();
   wallet.deposit(grant('g', 50), 0);
   const modest = need(80, { atLeastNano: 20 });
@@ -89,7 +89,7 @@ test('whatever fits is never less than the call needs', () => {
   assert.equal(short(wallet.reserve(need(80, { atLeastNano: 51 }), 1, 'whatever-fits')).atLeastNano, 1);
 });
 
-test('a grant admits calls from its start until its end, counted from when it was asked for', () => {
+test('a grant admits calls from its start until its end, counted from when it was requested', () => {
   const wallet = createWallet();
   wallet.deposit(grant('g', 100, { validAfterMs: 10, validForMs: 50 }), 1000);
   short(wallet.reserve(need(1), 1009));
@@ -182,7 +182,7 @@ test('a cost that is no whole number ≥ 0 is an error before anything is settle
   assert.equal(wallet.reservedNano(), 50);
 });
 
-test('it asks for more in the background below half, at most once a second and only while it is used', () => {
+test('it requests more in the background below half, at most once a second and only while it is used', () => {
   const wallet = createWallet();
   wallet.deposit(grant('g', 1000), 0);
   assert.equal(wallet.refill(1), null);
@@ -196,7 +196,7 @@ test('it asks for more in the background below half, at most once a second and o
   assert.equal(wallet.refill(500_000), null);
 });
 
-test('it asks for requests and tokens in the background too', () => {
+test('a refill in the background covers requests and tokens too', () => {
   const wallet = createWallet();
   wallet.deposit(grant('g', 1000, { requests: 3, tokens: 100 }), 0);
   wallet.settle(held(wallet.reserve(need(1, { tokens: 60 }), 1)), 1, 60);

@@ -1,15 +1,14 @@
-import { defined } from '../json.ts';
 import type { KeyName } from '../names.ts';
 import type { AccountNode, AccountPlan } from '../policy/documents.ts';
-import { type AccountName, type Amounts, accountId } from './account.ts';
+import { type AccountName, accountId, type Dimension } from './account.ts';
 import { windowAt } from './window.ts';
 
 /** One account that a key draws on in its current window, with the caps that the plan sets. */
 export interface WindowAccount extends AccountName {
   readonly id: string;
   readonly endMs?: number;
-  /** Absent dimension: not limited. */
-  readonly cap: Partial<Amounts>;
+  /** Absent or undefined: not limited. */
+  readonly cap: { readonly [D in Dimension]?: number | undefined };
 }
 
 /** All accounts on a key's path, root first: Total of every node, each limit's current window, the minute where there is a rate. */
@@ -30,12 +29,12 @@ export function minuteOf(key: KeyName, nowMs: number): { readonly id: string; re
 
 function accountsOf({ key, limits, rate }: AccountNode, nowMs: number): readonly WindowAccount[] {
   const accounts = limits.map(({ window, timeZone, usdNano, requests }) =>
-    accountAt({ key, window, timeZone, nowMs, cap: defined({ nano: usdNano, requests }) }),
+    accountAt({ key, window, timeZone, nowMs, cap: { nano: usdNano, requests } }),
   );
   if (!limits.some(({ window }) => window === 'Total')) {
     accounts.unshift(accountAt({ key, window: 'Total', timeZone: 'Etc/UTC', nowMs, cap: {} }));
   }
-  const cap = defined({ requests: rate.requestsPerMinute, tokens: rate.tokensPerMinute });
+  const cap = { requests: rate.requestsPerMinute, tokens: rate.tokensPerMinute };
   if (cap.requests !== undefined || cap.tokens !== undefined) {
     accounts.push(accountAt({ key, window: 'Minute', timeZone: 'Etc/UTC', nowMs, cap }));
   }

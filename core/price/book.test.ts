@@ -31,7 +31,7 @@ function pool(...models: readonly PoolModel[]): PricedPool {
 }
 
 describe('findModel', () => {
-  it('finds a book model under the name that was asked for, first match first', () => {
+  it('finds a book model under the requested name, first match first', () => {
     assert.deepEqual(findModel(pool(), 'gpt-4o'), { upstreamName: 'gpt-4o', price, bookId: 'gpt-4o' });
     assert.deepEqual(findModel(pool(), 'GPT-4o'), { upstreamName: 'GPT-4o', price, bookId: 'gpt-4o' });
     assert.equal(findModel(pool(), 'gpt-4-turbo')?.price, long);
@@ -119,7 +119,7 @@ describe('findModel', () => {
     });
   });
 
-  it('answers a repeated name from memory, and looks anew in another document', () => {
+  it('answers a repeated name from memory, and looks it up again in another document', () => {
     const first = pool();
     assert.equal(findModel(first, 'gpt-4o'), findModel(first, 'gpt-4o'));
     const dearer = pool({ name: 'gpt-4o', upstreamName: 'gpt-4o', price: { input: 9000, output: 1 } });

@@ -168,14 +168,14 @@ describe('upperBound', () => {
     assert.equal(bound({ webSearches: 4 }), 160 + 28);
   });
 
-  it('takes the dearer of output and reasoning, and audio and images where they were asked for', () => {
+  it('takes the dearer of output and reasoning, and audio and images where the request wants them', () => {
     assert.equal(bound({}, { ...flatPrice, rates: { ...flat, reasoning: 9000 } }), 120 + 90);
     assert.equal(bound({ audioInput: true }), 1200 + 40);
     assert.equal(bound({ audioOutput: true }), 120 + 200);
     assert.equal(bound({ imageOutput: true }), 120 + 300);
   });
 
-  it('counts cache writes even unasked, and one-hour writes when asked', () => {
+  it('counts cache writes always, and one-hour writes where the request sets them', () => {
     const writes = { ...flatPrice, rates: { ...flat, cacheWrite: 1250 } };
     assert.equal(bound({}, writes), 150 + 40);
     assert.equal(bound({ cacheWrite: '5m' }, writes), 150 + 40);

@@ -3,7 +3,7 @@ import type { RefusalCode } from '../errors.ts';
 import type { NanoUsd } from '../money.ts';
 import type { KeyName, StreamId } from '../names.ts';
 
-/** Requests money and requests for one stream. Granted only when the ledger holds the stream up to `head`. */
+/** A request for money, requests and tokens for one stream. Granted only when the ledger holds the stream up to `head`. */
 export interface GrantRequest extends Omit<Shortage, 'kind'> {
   readonly stream: StreamId;
   readonly epoch: number;

@@ -47,7 +47,7 @@ test('an escrow takes its money from the whole parent path until the earliest wi
   const world = fakeWorld(start);
   assert.deepEqual(mint(world), { expiresAtMs: Date.UTC(2026, 10, 22) });
   assert.deepEqual(day(world), [0, 40, 0]);
-  assert.equal(code(world.proxy(bot, 'p').ask(money(61), botPlan)), 'budget_reserved agents/bot Day');
+  assert.equal(code(world.proxy(bot, 'p').request(money(61), botPlan)), 'budget_reserved agents/bot Day');
 });
 
 test('an escrow that does not fit is refused and takes nothing', () => {
@@ -61,9 +61,9 @@ test('a child spends what was set aside for it and not a cent more, whatever els
   const world = fakeWorld(start);
   mint(world);
   const proxy = world.proxy(kid, 'p');
-  assert.equal(code(proxy.ask(money(41), kidPlan)), 'request_too_expensive agents/bot.kid Total');
-  assert.equal(code(proxy.ask(money(30), kidPlan)), 'granted');
-  assert.equal(code(proxy.ask(money(11), kidPlan)), 'budget_reserved agents/bot.kid Total');
+  assert.equal(code(proxy.request(money(41), kidPlan)), 'request_too_expensive agents/bot.kid Total');
+  assert.equal(code(proxy.request(money(30), kidPlan)), 'granted');
+  assert.equal(code(proxy.request(money(11), kidPlan)), 'budget_reserved agents/bot.kid Total');
   assert.deepEqual(day(world), [0, 40, 0]);
 });
 
@@ -71,22 +71,22 @@ test('a child counts towards its parent’s requests and rate', () => {
   const world = fakeWorld(start);
   mint(world);
   const proxy = world.proxy(kid, 'p');
-  for (let count = 0; count < 3; count += 1) assert.equal(code(proxy.ask(money(1), kidPlan)), 'granted');
-  assert.equal(code(proxy.ask(money(1), kidPlan)), 'rate_limited agents/bot Minute');
+  for (let count = 0; count < 3; count += 1) assert.equal(code(proxy.request(money(1), kidPlan)), 'granted');
+  assert.equal(code(proxy.request(money(1), kidPlan)), 'rate_limited agents/bot Minute');
 });
 
 test('what a child spends shows on all its ancestors, and ending it gives back the rest', () => {
   const world = fakeWorld(start);
   mint(world);
   const proxy = world.proxy(kid, 'p');
-  const reply = proxy.ask(money(30), kidPlan);
+  const reply = proxy.request(money(30), kidPlan);
   assert.ok('grant' in reply);
   proxy.write(callBody(kid, [{ grant: reply.grant.id, costNanoUsd: '25', requests: 1 }]));
   proxy.ship();
   assert.deepEqual(day(world), [25, 15, 0]);
   world.store.transaction((tx) => endEscrow(tx, kid));
   assert.deepEqual(day(world), [25, 5, 0]);
-  assert.equal(code(proxy.ask(money(1), kidPlan)), 'budget_exhausted agents/bot.kid Total');
+  assert.equal(code(proxy.request(money(1), kidPlan)), 'budget_exhausted agents/bot.kid Total');
   proxy.write(body('epoch_close'));
   proxy.ship();
   assert.deepEqual(day(world), [25, 0, 0]);
@@ -100,20 +100,20 @@ test('what a child releases belongs to its escrow again', () => {
   const world = fakeWorld(start);
   mint(world);
   const proxy = world.proxy(kid, 'p');
-  const reply = proxy.ask(money(40), kidPlan);
+  const reply = proxy.request(money(40), kidPlan);
   assert.ok('grant' in reply);
   proxy.wallet.drop([reply.grant.id]);
   proxy.write(body('release', { grants: [reply.grant.id] }));
   proxy.ship();
   assert.deepEqual(day(world), [0, 40, 0]);
-  assert.equal(code(proxy.ask(money(40), kidPlan)), 'granted');
+  assert.equal(code(proxy.request(money(40), kidPlan)), 'granted');
 });
 
 test('what a child burns stays burned for its parent, also after it ended', () => {
   const world = fakeWorld(start);
   mint(world);
   const proxy = world.proxy(kid, 'p');
-  proxy.ask(money(30), kidPlan);
+  proxy.request(money(30), kidPlan);
   world.store.transaction((tx) => abandon(tx, proxy.stream, 1));
   assert.deepEqual(day(world), [0, 10, 30]);
   world.store.transaction((tx) => endEscrow(tx, kid));
@@ -125,7 +125,7 @@ test('a child of the same name has its whole budget again', () => {
   for (let life = 0; life < 2; life += 1) {
     mint(world);
     const proxy = world.proxy(kid, `p${life}`);
-    const reply = proxy.ask(money(40), kidPlan);
+    const reply = proxy.request(money(40), kidPlan);
     assert.ok('grant' in reply);
     proxy.write(callBody(kid, [{ grant: reply.grant.id, costNanoUsd: '40', requests: 1 }]));
     proxy.ship();
@@ -140,9 +140,9 @@ test('a grandchild’s escrow comes out of the child’s', () => {
   assert.ok('denial' in mint(world, 41, kidPlan, grandkid));
   assert.deepEqual(mint(world, 30, kidPlan, grandkid), { expiresAtMs: Date.UTC(2026, 10, 22) });
   assert.deepEqual(day(world), [0, 40, 0]);
-  assert.equal(code(world.proxy(kid, 'p').ask(money(11), kidPlan)), 'budget_reserved agents/bot.kid Total');
+  assert.equal(code(world.proxy(kid, 'p').request(money(11), kidPlan)), 'budget_reserved agents/bot.kid Total');
   const plan = path(root, child(kid, 40), child(grandkid, 30));
-  assert.equal(code(world.proxy(grandkid, 'p').ask(money(30), plan)), 'granted');
+  assert.equal(code(world.proxy(grandkid, 'p').request(money(30), plan)), 'granted');
   world.store.transaction((tx) => endEscrow(tx, kid));
   assert.deepEqual(day(world), [0, 30, 0]);
 });
@@ -150,22 +150,22 @@ test('a grandchild’s escrow comes out of the child’s', () => {
 test('a child without a budget of its own draws on the whole path', () => {
   const world = fakeWorld(start);
   const plan = path(root, child(kid));
-  assert.equal(code(world.proxy(kid, 'p').ask(money(100), plan)), 'granted');
-  assert.equal(code(world.proxy(bot, 'p').ask(money(1), botPlan)), 'budget_reserved agents/bot Day');
+  assert.equal(code(world.proxy(kid, 'p').request(money(100), plan)), 'granted');
+  assert.equal(code(world.proxy(bot, 'p').request(money(1), botPlan)), 'budget_reserved agents/bot Day');
 });
 
 test('an escrow ends with its window', () => {
   const world = fakeWorld(start);
   mint(world);
   world.clock.nowMs = Date.UTC(2026, 10, 22);
-  assert.equal(code(world.proxy(kid, 'p').ask(money(1), kidPlan)), 'budget_exhausted agents/bot.kid Total');
+  assert.equal(code(world.proxy(kid, 'p').request(money(1), kidPlan)), 'budget_exhausted agents/bot.kid Total');
 });
 
 test('a child’s view shows what it was given as its cap', () => {
   const world = fakeWorld(start);
   mint(world);
   const proxy = world.proxy(kid, 'p');
-  proxy.ask(money(30), kidPlan);
+  proxy.request(money(30), kidPlan);
   const account = world.store.transaction((tx) => view(tx, kidPlan)).accounts.find(({ key }) => key === kid);
   assert.deepEqual([account?.capNanoUsd, account?.outstandingNanoUsd], ['40', '30']);
 });

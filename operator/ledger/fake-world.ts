@@ -41,7 +41,7 @@ export interface FakeProxy {
   /** Stores one entry if it is the next of its epoch. */
   deliver(written: Written): void;
   /** Sends a request to the ledger, and again with the same id; deposits the answer. */
-  ask(shortage: Omit<GrantRequest, 'stream' | 'epoch' | 'head' | 'askId'>, plan: AccountPlan): GrantAnswer;
+  request(shortage: Omit<GrantRequest, 'stream' | 'epoch' | 'head' | 'askId'>, plan: AccountPlan): GrantAnswer;
   /** Reserves, with one hop where the wallet is short. */
   reserve(need: Need, plan: AccountPlan): Reservation | null;
 }
@@ -55,7 +55,7 @@ export function fakeWorld(startMs: number): World {
 
 function fakeProxy({ store, notes, clock }: Omit<World, 'proxy'>, key: KeyName, instance: string): FakeProxy {
   const stream = streamId(key, instance);
-  let asks = 0;
+  let sent = 0;
   const self: FakeProxy = {
     key,
     stream,
@@ -84,18 +84,18 @@ function fakeProxy({ store, notes, clock }: Omit<World, 'proxy'>, key: KeyName, 
     deliver: (written) => {
       notes.push(...store.transaction((tx) => collect(tx, self, written)));
     },
-    ask: (shortage, plan) => {
-      asks += 1;
-      const ask = { ...shortage, stream, epoch: self.epoch, head: self.head, askId: `${asks}` };
-      const reply = store.transaction((tx) => grant(tx, ask, plan));
-      const again = store.transaction((tx) => grant(tx, ask, plan));
+    request: (shortage, plan) => {
+      sent += 1;
+      const request = { ...shortage, stream, epoch: self.epoch, head: self.head, askId: `${sent}` };
+      const reply = store.transaction((tx) => grant(tx, request, plan));
+      const again = store.transaction((tx) => grant(tx, request, plan));
       for (const answer of [reply, again]) if ('grant' in answer) self.wallet.deposit(answer.grant, clock.nowMs);
       return reply;
     },
     reserve: (need, plan) => {
       const first = self.wallet.reserve(need, clock.nowMs);
       if (!('kind' in first)) return first;
-      self.ask(first, plan);
+      self.request(first, plan);
       const second = self.wallet.reserve(need, clock.nowMs, 'whatever-fits');
       return 'kind' in second ? null : second;
     },

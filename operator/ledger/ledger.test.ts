@@ -55,17 +55,20 @@ function kinds(world: World): readonly string[] {
 test('money is granted only to a stream that is stored up to the head it names', () => {
   const proxy = fakeWorld(start).proxy(bot, 'p1');
   proxy.write(body('epoch_open'));
-  assert.deepEqual([denied(proxy.ask(money(1), plan)).code, denied(proxy.ask(money(1), plan)).retryAfterSeconds], ['grant_unavailable', 1]);
+  assert.deepEqual(
+    [denied(proxy.request(money(1), plan)).code, denied(proxy.request(money(1), plan)).retryAfterSeconds],
+    ['grant_unavailable', 1],
+  );
   proxy.ship();
-  granted(proxy.ask(money(1), plan));
+  granted(proxy.request(money(1), plan));
 });
 
 test('an epoch that is unknown, another key’s, not open or not the newest gets no money', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
-  const ask = { ...money(1), stream: proxy.stream, epoch: 1, head: -1, askId: 'a' };
+  const request = { ...money(1), stream: proxy.stream, epoch: 1, head: -1, askId: 'a' };
   const code = (more: object, from = plan): string =>
-    denied(world.store.transaction((tx) => grant(tx, { ...ask, ...more }, from))).message.replace(/^.*?: /, '');
+    denied(world.store.transaction((tx) => grant(tx, { ...request, ...more }, from))).message.replace(/^.*?: /, '');
   assert.match(code({ epoch: 7 }), /not open/);
   assert.match(code({}, planFor(other, 100)), /not open/);
   proxy.write(body('epoch_close'));
@@ -79,20 +82,20 @@ test('an epoch that is unknown, another key’s, not open or not the newest gets
 test('a proxy that restarts to shed its record gets nothing until the earlier epoch is accounted for', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
-  granted(proxy.ask(money(50), plan));
+  granted(proxy.request(money(50), plan));
   proxy.openEpoch();
-  assert.match(denied(proxy.ask(money(1), plan)).message, /epoch 1 still holds grants/);
+  assert.match(denied(proxy.request(money(1), plan)).message, /epoch 1 still holds grants/);
   proxy.write(body('epoch_recovered', { recoveredEpoch: 1, lastSeq: -1, whole: false, charges: [] }));
   proxy.ship();
-  granted(proxy.ask(money(1), plan));
+  granted(proxy.request(money(1), plan));
   assert.equal(accountOf(world)?.burnedNanoUsd, '50');
 });
 
 test('the same request again gets the same grant, and none once that has ended', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
-  const ask = { ...money(40), stream: proxy.stream, epoch: 1, head: -1, askId: 'a' };
-  const send = (more = {}): GrantAnswer => world.store.transaction((tx) => grant(tx, { ...ask, ...more }, plan));
+  const request = { ...money(40), stream: proxy.stream, epoch: 1, head: -1, askId: 'a' };
+  const send = (more = {}): GrantAnswer => world.store.transaction((tx) => grant(tx, { ...request, ...more }, plan));
   const first = granted(send());
   world.clock.nowMs += 1000;
   const second = granted(send());
@@ -106,15 +109,15 @@ test('the same request again gets the same grant, and none once that has ended',
 
 test('a grant id carries the store’s incarnation', () => {
   const world = fakeWorld(start);
-  const { id } = granted(world.proxy(bot, 'p1').ask(money(1), plan));
+  const { id } = granted(world.proxy(bot, 'p1').request(money(1), plan));
   assert.ok(id.startsWith(`${world.store.transaction((tx) => tx.incarnation)}.`));
 });
 
 test('figures that are no whole numbers are an error, not a grant', () => {
   const proxy = fakeWorld(start).proxy(bot, 'p1');
   for (const bad of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY]) {
-    assert.throws(() => proxy.ask(money(1, { wantNano: bad }), plan), RangeError);
-    assert.throws(() => proxy.ask(money(bad), plan), RangeError);
+    assert.throws(() => proxy.request(money(1, { wantNano: bad }), plan), RangeError);
+    assert.throws(() => proxy.request(money(bad), plan), RangeError);
   }
 });
 
@@ -157,20 +160,20 @@ test('accounts survive their key: a new stream of a re-created key finds what wa
   proxy.write(body('epoch_close'));
   proxy.ship();
   world.store.transaction((tx) => tx.keys.forget(bot));
-  assert.equal(denied(world.proxy(bot, 'p2').ask(money(21), plan)).code, 'budget_exhausted');
+  assert.equal(denied(world.proxy(bot, 'p2').request(money(21), plan)).code, 'budget_exhausted');
 });
 
 test('an entry that names a grant of nobody, of another stream or of another epoch settles nothing', () => {
   const world = fakeWorld(start);
   const [mine, theirs] = [world.proxy(bot, 'p1'), world.proxy(bot, 'p2')];
-  const { id } = granted(theirs.ask(money(50), plan));
+  const { id } = granted(theirs.request(money(50), plan));
   const pay = (grantId: string, costNanoUsd = '10'): void => {
     mine.write(callBody(bot, [{ grant: grantId, costNanoUsd }]));
     mine.ship();
   };
   pay(id);
   pay('none');
-  const { id: own } = granted(mine.ask(money(20), plan));
+  const { id: own } = granted(mine.request(money(20), plan));
   for (const amount of ['-5', '1e3', '0.5', '', '99999999999999999']) pay(own, amount);
   mine.write({ ...callBody(bot, [{ grant: own, costNanoUsd: '10' }]), costNanoUsd: '11' });
   mine.write(body('release', { grants: [id] }));
@@ -189,7 +192,7 @@ test('an entry that names a grant of nobody, of another stream or of another epo
 test('one bad payment among good ones settles none of them', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
-  const { id } = granted(proxy.ask(money(50), plan));
+  const { id } = granted(proxy.request(money(50), plan));
   proxy.write(
     callBody(bot, [
       { grant: id, costNanoUsd: '10' },
@@ -206,7 +209,7 @@ test('one bad payment among good ones settles none of them', () => {
 test('a cost beyond the grant raises an alarm and is charged', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
-  const { id } = granted(proxy.ask(money(50), plan));
+  const { id } = granted(proxy.request(money(50), plan));
   proxy.write(callBody(bot, [{ grant: id, costNanoUsd: '75' }]));
   proxy.write(callBody(bot, [{ grant: id, costNanoUsd: '5' }]));
   proxy.ship();
@@ -223,18 +226,18 @@ test('a cost beyond the grant raises an alarm and is charged', () => {
 test('epoch_close gives back all that the epoch still holds', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
-  granted(proxy.ask(money(50), plan));
-  granted(proxy.ask(money(30), plan));
+  granted(proxy.request(money(50), plan));
+  granted(proxy.request(money(30), plan));
   proxy.write(body('epoch_close'));
   proxy.ship();
   assert.equal(accountOf(world)?.outstandingNanoUsd, '0');
-  granted(world.proxy(bot, 'p2').ask(money(100), plan));
+  granted(world.proxy(bot, 'p2').request(money(100), plan));
 });
 
 test('recovery with a whole tail charges open calls at their bound and gives back the rest, once', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
-  const { id } = granted(proxy.ask(money(50), plan));
+  const { id } = granted(proxy.request(money(50), plan));
   const charges = [{ requestId: 'r', paidFrom: [{ grant: id, costNanoUsd: '20', requests: 1 }] }];
   proxy.openEpoch();
   proxy.write(body('epoch_recovered', { recoveredEpoch: 1, lastSeq: -1, whole: true, charges }));
@@ -251,7 +254,7 @@ test('recovery with a whole tail charges open calls at their bound and gives bac
 test('recovery whose tail is not stored burns, and the tail is charged to that when it comes', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
-  const { id } = granted(proxy.ask(money(50), plan));
+  const { id } = granted(proxy.request(money(50), plan));
   const late = proxy.write(callBody(bot, [{ grant: id, costNanoUsd: '20' }]));
   proxy.spool = [];
   proxy.openEpoch();
@@ -275,24 +278,24 @@ test('recovery of an epoch that never was, or of a later one, is refused', () =>
 test('a new epoch that knows of no earlier one burns what that held', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
-  granted(proxy.ask(money(50), plan));
+  granted(proxy.request(money(50), plan));
   proxy.openEpoch();
   proxy.write(body('epoch_open'));
   proxy.ship();
   assert.equal(accountOf(world)?.burnedNanoUsd, '50');
-  granted(proxy.ask(money(50), plan));
+  granted(proxy.request(money(50), plan));
 });
 
 test('an abandoned epoch burns what it held, and a credit gives that back', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
-  const { id } = granted(proxy.ask(money(70), plan));
+  const { id } = granted(proxy.request(money(70), plan));
   assert.deepEqual(
     world.store.transaction((tx) => abandon(tx, proxy.stream, 1)),
     [{ grant: id, nano: 70 }],
   );
   const fresh = world.proxy(bot, 'p2');
-  assert.equal(denied(fresh.ask(money(31), plan)).code, 'budget_exhausted');
+  assert.equal(denied(fresh.request(money(31), plan)).code, 'budget_exhausted');
   assert.equal(
     world.store.transaction((tx) => credit(tx, [id, 'none'])),
     70,
@@ -301,14 +304,14 @@ test('an abandoned epoch burns what it held, and a credit gives that back', () =
     world.store.transaction((tx) => credit(tx, [id])),
     0,
   );
-  granted(fresh.ask(money(100), plan));
+  granted(fresh.request(money(100), plan));
 });
 
 test('a proxy that gives nothing back is stopped at 256 open grants', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
-  for (let count = 0; count < 256; count += 1) granted(proxy.ask(money(1), planFor(bot, 1e6)));
-  assert.match(denied(proxy.ask(money(1), planFor(bot, 1e6))).message, /256 grants are open/);
+  for (let count = 0; count < 256; count += 1) granted(proxy.request(money(1), planFor(bot, 1e6)));
+  assert.match(denied(proxy.request(money(1), planFor(bot, 1e6))).message, /256 grants are open/);
 });
 
 test('a recall goes to the keys whose proxies hold unspent what the denial is about, be it money or requests', () => {
@@ -318,11 +321,11 @@ test('a recall goes to the keys whose proxies hold unspent what the denial is ab
     const root = planFor(team, 100).nodes;
     return { key, path: [team, key], nodes: [...root, ...planFor(key, own).nodes] };
   };
-  granted(world.proxy(bot, 'p1').ask(money(60), under(bot, 1000)));
-  granted(world.proxy(bot, 'p2').ask(money(20), under(bot, 1000)));
-  const asker = world.proxy(other, 'p1');
+  granted(world.proxy(bot, 'p1').request(money(60), under(bot, 1000)));
+  granted(world.proxy(bot, 'p2').request(money(20), under(bot, 1000)));
+  const short = world.proxy(other, 'p1');
   const targets = (denial: Denial) => world.store.transaction((tx) => recallTargets(tx, under(other, 1000), denial));
-  const denial = denied(asker.ask(money(30), under(other, 1000)));
+  const denial = denied(short.request(money(30), under(other, 1000)));
   assert.equal(denial.code, 'budget_reserved');
   assert.deepEqual(targets(denial), [bot]);
   assert.deepEqual(targets({ ...denial, code: 'budget_exhausted' }), [], 'nothing can come back');
@@ -343,20 +346,20 @@ test('requests that a sibling holds idle are recalled, of a quota and of a rate,
       ],
     });
     const call = (wantRequests: number) => money(0, { atLeastRequests: 1, wantRequests });
-    const held = granted(world.proxy(bot, 'p1').ask(call(10), under(bot))).requests ?? 0;
+    const held = granted(world.proxy(bot, 'p1').request(call(10), under(bot))).requests ?? 0;
     assert.ok(held > 1);
-    const asker = world.proxy(other, 'p1');
-    for (let got = held; got < 10; ) got += granted(asker.ask(call(1), under(other))).requests ?? 0;
-    const denial = denied(asker.ask(call(1), under(other)));
+    const short = world.proxy(other, 'p1');
+    for (let got = held; got < 10; ) got += granted(short.request(call(1), under(other))).requests ?? 0;
+    const denial = denied(short.request(call(1), under(other)));
     assert.equal(denial.code, window === 'Day' ? 'budget_reserved' : 'rate_limited');
     assert.ok(world.store.transaction((tx) => recallTargets(tx, under(other), denial)).includes(bot));
   }
 });
 
-test('where a cap was lowered below what is committed, or debt stands, the holders of its money are named', () => {
+test('where a cap was lowered below what is committed, or there is debt, the holders of its money are named', () => {
   const world = fakeWorld(start);
   const holders = (cap: number) => world.store.transaction((tx) => overdrawn(tx, [planFor(bot, cap), planFor(other, cap)]));
-  granted(world.proxy(bot, 'p1').ask(money(60), plan));
+  granted(world.proxy(bot, 'p1').request(money(60), plan));
   assert.deepEqual(holders(60), []);
   assert.deepEqual(holders(59), [bot]);
 });
@@ -364,7 +367,7 @@ test('where a cap was lowered below what is committed, or debt stands, the holde
 test('the next window starts from nothing, and what is left of the last cannot be spent in it', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1' as StreamId);
-  granted(proxy.ask(money(100), plan));
+  granted(proxy.request(money(100), plan));
   world.clock.nowMs = Date.UTC(2026, 10, 22);
   const reservation = proxy.reserve(need(100), plan);
   assert.equal(reservation?.amountNano, 100);

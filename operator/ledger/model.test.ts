@@ -145,7 +145,7 @@ function run(steps: readonly Step[]): void {
   };
   const refill = (proxy: FakeProxy): void => {
     const shortage = proxy.wallet.refill(world.clock.nowMs);
-    if (shortage !== null) proxy.ask(shortage, planOf(proxy.key, caps));
+    if (shortage !== null) proxy.request(shortage, planOf(proxy.key, caps));
   };
   const release = (proxy: FakeProxy): void => {
     const grants = proxy.wallet.idle(world.clock.nowMs);

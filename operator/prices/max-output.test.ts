@@ -18,7 +18,7 @@ describe('sizesByEntry', () => {
     assert.equal(sizes.get('family')?.maxOutputTokens, 4096);
   });
 
-  it('knows only the vendors that are asked for, and prefixes them for aggregators', () => {
+  it('knows only the vendors that are named, and prefixes them for aggregators', () => {
     const book = [{ id: 'claude', match: { contains: 'claude-opus-4-5' } as const }];
     assert.equal(sizesByEntry(book, ['openai']).get('claude'), undefined);
     assert.equal(sizesByEntry(book, ['anthropic']).get('claude')?.maxOutputTokens, 64_000);
