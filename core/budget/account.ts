@@ -29,7 +29,7 @@ export interface Account {
 }
 
 /** What an account counts in: a window of a limit, or the minute of a rate. */
-export type AccountWindow = WindowKind | 'Minute';
+type AccountWindow = WindowKind | 'Minute';
 
 /** One of a key's limits, in whichever window is current. */
 export interface AccountRef {

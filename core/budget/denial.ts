@@ -33,7 +33,7 @@ type Code = (typeof precedence)[number];
 const reservedRetrySeconds = 1;
 
 /** Why a request is denied. */
-export interface DenialCase {
+interface DenialCase {
   readonly ledger: Ledger;
   /** At least one. */
   readonly shortfalls: readonly Shortfall[];

@@ -25,7 +25,7 @@ export interface HolderRequest {
 }
 
 /** A request, the accounts on its key's path, and the escrow that pays where there is one. */
-export interface GrantCase {
+interface GrantCase {
   readonly ledger: Ledger;
   readonly request: HolderRequest;
   readonly accounts: readonly WindowAccount[];

@@ -3,7 +3,7 @@ import type { Grant } from '../protocol/money.ts';
 import type { Need, Reservation } from './types.ts';
 
 /** A grant in a wallet. */
-export interface Holding {
+interface Holding {
   readonly id: string;
   readonly fromMs: number;
   readonly untilMs: number;

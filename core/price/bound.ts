@@ -3,7 +3,7 @@ import type { Demand, Overhead } from './demand.ts';
 import type { ModelPrice, Rates } from './types.ts';
 
 /** Why no upper bound exists; a capped key is refused. */
-export interface Unbounded {
+interface Unbounded {
   readonly kind: 'unbounded';
   /** For people, without a full stop. */
   readonly reason: string;

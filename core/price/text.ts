@@ -33,7 +33,7 @@ export function stringBound(text: string): number {
 }
 
 /** What `valueBound` found. */
-export interface ValueBound {
+interface ValueBound {
   /** Most tokens that the value can be when it is written out as JSON; beyond any money where a number is too large to tell. */
   readonly tokens: number;
   /** Members of all objects: fewer than the text had, where it had duplicates. */

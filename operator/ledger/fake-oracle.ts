@@ -13,7 +13,7 @@ interface Sum {
   readonly requests: number;
 }
 
-export interface Oracle {
+interface Oracle {
   /** The caps from here on; where one was lowered, what was committed then is allowed. */
   capsAre(plans: readonly AccountPlan[], world: World): void;
   providerBills(accounts: readonly string[], nano: number): void;

@@ -30,7 +30,7 @@ export interface Funding {
   released(): void;
 }
 
-export interface FundingDeps {
+interface FundingDeps {
   readonly batch: Batch;
   readonly live: Registry['live'];
   readonly push: (recall: Recall) => void;

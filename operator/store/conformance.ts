@@ -8,10 +8,7 @@ import type { ClockJump } from './clock.ts';
 import type { EntryRow, EpochRow, Store } from './types.ts';
 
 /** Opens the store of a place; the same place again is the same store, as it was left. */
-export type OpenStore = (
-  place: string,
-  options: { readonly clock: () => number; readonly onClockJump?: (jump: ClockJump) => void },
-) => Store;
+type OpenStore = (place: string, options: { readonly clock: () => number; readonly onClockJump?: (jump: ClockJump) => void }) => Store;
 
 const key = keyName('agents', 'bot');
 const other = keyName('agents', 'other');

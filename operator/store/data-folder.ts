@@ -7,7 +7,7 @@ import { openSqliteStore } from './sqlite.ts';
 import type { Store } from './types.ts';
 
 /** What an operator keeps on its disk. */
-export interface DataFolder {
+interface DataFolder {
   readonly store: Store;
   /** 32 bytes. */
   readonly rootKey: Buffer;

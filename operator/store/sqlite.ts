@@ -13,7 +13,7 @@ import type { Store, Tx } from './types.ts';
 const lookMs = 100;
 
 /** Where a store is, and its clock. */
-export interface SqliteOptions {
+interface SqliteOptions {
   /** A file, made with mode 0600 where it is missing; its folder must exist. `:memory:` for a store that ends with the process. */
   readonly path: string;
   /** Milliseconds since the epoch. */
