@@ -2,13 +2,14 @@ import { type Chain, createChain } from '../../core/audit/chain.ts';
 import { pooledRandom } from '../../core/audit/random-pool.ts';
 import type { CallBody, EpochOpenBody, EpochRecoveredBody, PaidFrom, ProxyBody } from '../../core/audit/types.ts';
 import type { Reservation } from '../../core/budget/types.ts';
+import { defined } from '../../core/json.ts';
 import { type KeyName, type StreamId, streamId } from '../../core/names.ts';
 import type { ControlPort } from '../../core/protocol/control.ts';
 import type { OpenReply } from '../../core/protocol/evidence.ts';
 import type { RecoveredStream } from './spool/epochs.ts';
 import { type Spool, SpoolUnavailable } from './spool/spool.ts';
 
-export interface RecorderOptions {
+interface RecorderOptions {
   readonly key: KeyName;
   /** Names this proxy; the same after a restart with the same spool. */
   readonly instance: string;
@@ -36,7 +37,7 @@ export interface Recorder {
    * it is kept and written before anything else, so it must not be appended again.
    */
   append(body: ProxyBody): { readonly seq: number };
-  /** Gives grants back; nothing of them may be spent after. Throws SpoolUnavailable: they are still held. */
+  /** Gives grants back; nothing of them may be spent afterwards. Throws SpoolUnavailable: they are still held. */
   release(grants: readonly string[]): void;
   /** Writes a heartbeat where a minute has passed without an entry; to be called every few seconds. */
   heartbeat(): void;
@@ -51,105 +52,124 @@ export interface Recorder {
 
 const heartbeatAfterMs = 60_000;
 
-/** Makes a recorder; it asks nothing of the operator before `ready`, and then settles what the spool knows to be open of its stream. */
+/** Makes a recorder. Before `ready` it requests nothing of the operator; then it settles what the spool still holds open of its stream. */
 export function createRecorder(options: RecorderOptions): Recorder {
-  const { key, instance, bootId, control, spool, clock } = options;
-  const random = pooledRandom(options.random);
-  const stream = streamId(key, instance);
+  return new StreamRecorder(options);
+}
+
+class StreamRecorder implements Recorder {
+  readonly stream: StreamId;
+  readonly #options: RecorderOptions;
+  readonly #random: (size: number) => Uint8Array;
   /** Calls with an open record and no entry. */
-  const openCalls = new Set<string>();
+  readonly #openCalls = new Set<string>();
   /** Entries of such calls that the spool could not take. */
-  const kept: CallBody[] = [];
-  let chain: Chain | null = null;
-  let epoch = 0;
-  let opening: Promise<void> | null = null;
-  let ended = false;
-  let halted: string | null = null;
-  let lastWriteMs = 0;
+  readonly #kept: CallBody[] = [];
+  #chain: Chain | null = null;
+  #epoch = 0;
+  #opening: Promise<void> | null = null;
+  #ended = false;
+  #quarantine: string | null = null;
+  #lastWriteMs = 0;
 
-  function time(): string {
-    return new Date(clock()).toISOString();
+  constructor(options: RecorderOptions) {
+    this.stream = streamId(options.key, options.instance);
+    this.#options = options;
+    this.#random = pooledRandom(options.random);
   }
 
-  function firstBody(reply: OpenReply): EpochOpenBody | EpochRecoveredBody {
-    const recovered = spool.recovered.find((each) => each.stream === stream);
-    if (recovered !== undefined) return recoveredBody(recovered, time());
-    return { bootId, instance, key, nonce: reply.nonce, time: time(), type: 'epoch_open', v: 1 };
+  get epoch(): number {
+    return this.#epoch;
   }
 
-  async function openEpoch(): Promise<void> {
-    const reply = await control.open({ key, instance });
-    const opened = createChain({ stream: reply.stream, epoch: reply.epoch, key: Buffer.from(reply.chainKey, 'hex') });
-    write(opened, firstBody(reply));
-    epoch = reply.epoch;
-    chain = opened;
+  head(): number {
+    return this.#chain?.head() ?? -1;
   }
 
-  function write(to: Chain, body: ProxyBody): number {
-    const endsCall = body.type === 'call' && openCalls.has(body.requestId) ? body.requestId : '';
-    const { seq } = to.append(body, random, (entry) => spool.writeEntry({ entry, endsCall, endsEpoch: body.type === 'epoch_close' }));
-    openCalls.delete(endsCall);
-    lastWriteMs = clock();
-    return seq;
+  ready(): Promise<void> {
+    this.#opening ??= this.#openEpoch().catch((error: unknown) => {
+      this.#opening = null;
+      throw error;
+    });
+    return this.#opening;
   }
 
-  /** The chain, once what the spool could not take earlier is in it. */
-  function writable(): Chain {
-    if (chain === null || ended) throw new SpoolUnavailable(`the stream ${stream} is not open`);
-    for (let body = kept[0]; body !== undefined; body = kept[0]) {
-      write(chain, body);
-      kept.shift();
-    }
-    return chain;
+  openCall(requestId: string, reservation: Reservation): void {
+    if (this.#quarantine !== null) throw new SpoolUnavailable(`the stream ${this.stream} is quarantined: ${this.#quarantine}`);
+    this.#flushKept();
+    this.#options.spool.writeOpen({ stream: this.stream, epoch: this.#epoch, requestId, reservation });
+    this.#openCalls.add(requestId);
   }
 
-  function append(body: ProxyBody): { readonly seq: number } {
+  append(body: ProxyBody): { readonly seq: number } {
     try {
-      return { seq: write(writable(), body) };
+      return { seq: this.#write(this.#flushKept(), body) };
     } catch (error) {
-      if (body.type === 'call' && openCalls.has(body.requestId)) kept.push(body);
+      if (body.type === 'call' && this.#openCalls.has(body.requestId)) this.#kept.push(body);
       throw error;
     }
   }
 
-  return {
-    stream,
-    get epoch() {
-      return epoch;
-    },
-    head: () => chain?.head() ?? -1,
-    ready() {
-      opening ??= openEpoch().catch((error: unknown) => {
-        opening = null;
-        throw error;
-      });
-      return opening;
-    },
-    openCall(requestId, reservation) {
-      if (halted !== null) throw new SpoolUnavailable(`the stream ${stream} is quarantined: ${halted}`);
-      writable();
-      spool.writeOpen({ stream, epoch, requestId, reservation });
-      openCalls.add(requestId);
-    },
-    append,
-    release(grants) {
-      append({ grants, key, time: time(), type: 'release', v: 1 });
-    },
-    heartbeat() {
-      if (chain === null || ended || clock() - lastWriteMs < heartbeatAfterMs) return;
-      append({ key, time: time(), type: 'heartbeat', v: 1 });
-    },
-    halt(reason) {
-      halted = reason;
-    },
-    close() {
-      if (chain === null || ended) return;
-      writable();
-      if (openCalls.size === 0) append({ key, time: time(), type: 'epoch_close', v: 1 });
-      ended = true;
-      chain.wipe();
-    },
-  };
+  release(grants: readonly string[]): void {
+    this.append({ grants, key: this.#options.key, time: this.#time(), type: 'release', v: 1 });
+  }
+
+  heartbeat(): void {
+    if (this.#chain === null || this.#ended || this.#options.clock() - this.#lastWriteMs < heartbeatAfterMs) return;
+    this.append({ key: this.#options.key, time: this.#time(), type: 'heartbeat', v: 1 });
+  }
+
+  halt(reason: string): void {
+    this.#quarantine = reason;
+  }
+
+  close(): void {
+    if (this.#chain === null || this.#ended) return;
+    this.#flushKept();
+    if (this.#openCalls.size === 0) this.append({ key: this.#options.key, time: this.#time(), type: 'epoch_close', v: 1 });
+    this.#ended = true;
+    this.#chain.wipe();
+  }
+
+  async #openEpoch(): Promise<void> {
+    const { key, instance, control } = this.#options;
+    const reply = await control.open({ key, instance });
+    const chain = createChain({ stream: reply.stream, epoch: reply.epoch, key: Buffer.from(reply.chainKey, 'hex') });
+    this.#write(chain, this.#firstBody(reply));
+    this.#epoch = reply.epoch;
+    this.#chain = chain;
+  }
+
+  #firstBody({ nonce }: OpenReply): EpochOpenBody | EpochRecoveredBody {
+    const { key, instance, bootId, spool } = this.#options;
+    const recovered = spool.recovered.find(({ stream }) => stream === this.stream);
+    if (recovered !== undefined) return recoveredBody(recovered, this.#time());
+    return { bootId, instance, key, nonce, time: this.#time(), type: 'epoch_open', v: 1 };
+  }
+
+  /** Writes what the spool could not take earlier, and returns the chain, to which more may be appended now. Throws SpoolUnavailable. */
+  #flushKept(): Chain {
+    if (this.#chain === null || this.#ended) throw new SpoolUnavailable(`the stream ${this.stream} is not open`);
+    for (let body = this.#kept[0]; body !== undefined; body = this.#kept[0]) {
+      this.#write(this.#chain, body);
+      this.#kept.shift();
+    }
+    return this.#chain;
+  }
+
+  #write(chain: Chain, body: ProxyBody): number {
+    const { spool, clock } = this.#options;
+    const endsCall = body.type === 'call' && this.#openCalls.has(body.requestId) ? body.requestId : '';
+    const endsEpoch = body.type === 'epoch_close';
+    const { seq } = chain.append(body, this.#random, (entry) => spool.writeEntry({ entry, endsCall, endsEpoch }));
+    this.#openCalls.delete(endsCall);
+    this.#lastWriteMs = clock();
+    return seq;
+  }
+
+  #time(): string {
+    return new Date(this.#options.clock()).toISOString();
+  }
 }
 
 /** What the calls that were open when the process ended cost at most: the one settlement across epochs. */
@@ -161,10 +181,10 @@ function recoveredBody({ key, epoch, lastSeq, whole, openCalls }: RecoveredStrea
 function payBound({ parts, counted }: Reservation): PaidFrom[] {
   const paid: PaidFrom[] = parts.map(({ grant, nano }) => ({ costNanoUsd: String(nano), grant }));
   if (counted === undefined) return paid;
-  const count = {
-    ...(counted.requests === 1 ? { requests: 1 as const } : {}),
-    ...(counted.tokens > 0 ? { tokens: counted.tokens } : {}),
-  };
+  const count = defined({
+    requests: counted.requests === 1 ? counted.requests : undefined,
+    tokens: counted.tokens > 0 ? counted.tokens : undefined,
+  });
   const index = paid.findIndex(({ grant }) => grant === counted.grant);
   if (index === -1) return [...paid, { costNanoUsd: '0', grant: counted.grant, ...count }];
   return paid.map((each, i) => (i === index ? { ...each, ...count } : each));

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import type { StreamId } from '../../core/names.ts';
+import { type EpochId, epochId, type StreamId } from '../../core/names.ts';
 import { type ControlPort, ControlUnavailable } from '../../core/protocol/control.ts';
 import { encodeEntries } from '../../core/protocol/entry-wire.ts';
 import type { ShipReply } from '../../core/protocol/evidence.ts';
 import type { Spool, SpoolBatch } from './spool/spool.ts';
 
-export interface ShipperOptions {
+interface ShipperOptions {
   readonly control: Pick<ControlPort, 'ship'>;
   readonly spool: Spool;
   readonly logger: Logger;
@@ -28,7 +28,7 @@ export interface Shipper {
   flush(stream: StreamId, epoch: number, head: number): Promise<void>;
   /** Entries written and not acknowledged. */
   behind(): { readonly entries: number };
-  /** Ships everything, tried again for so long (default: once) while the operator is away; then stops. Never rejects. */
+  /** Ships everything, retried for so long (default: not at all) while the operator is away; then stops. Never rejects. */
   close(withinMs?: number): Promise<void>;
 }
 
@@ -40,128 +40,157 @@ interface Waiter {
   readonly reject: (error: Error) => void;
 }
 
-const most = { entries: 512, bytes: 1_048_576 };
+const maxBatch = { entries: 512, bytes: 1_048_576 };
 /** So many do not wait for others. */
 const manyEntries = 256;
+const maxBackOffFactor = 40;
 
 /** Makes a shipper; it becomes the spool's listener when it starts. */
 export function createShipper(options: ShipperOptions): Shipper {
-  const { control, spool, logger, onQuarantine, delayMs = 100, backOffMs = 250 } = options;
-  const waiters = new Set<Waiter>();
-  const quarantined = new Map<string, string>();
-  let position = spool.start();
-  let timer: NodeJS.Timeout | null = null;
-  let shipping: Promise<void> | null = null;
-  let failures = 0;
-  let started = false;
-  let written = 0;
+  return new SpoolShipper(options);
+}
 
-  function schedule(afterMs: number): void {
-    if (started && shipping === null) timer ??= setTimeout(ship, afterMs).unref();
+class SpoolShipper implements Shipper {
+  readonly #options: ShipperOptions;
+  readonly #spool: Spool;
+  readonly #delayMs: number;
+  readonly #backOffMs: number;
+  readonly #waiters = new Set<Waiter>();
+  readonly #quarantined = new Map<EpochId, string>();
+  #position: number;
+  #timer: NodeJS.Timeout | null = null;
+  #shipping: Promise<void> | null = null;
+  #failures = 0;
+  #started = false;
+  /** Entries since the last time that something was shipped. */
+  #written = 0;
+
+  constructor(options: ShipperOptions) {
+    this.#options = options;
+    this.#spool = options.spool;
+    this.#delayMs = options.delayMs ?? 100;
+    this.#backOffMs = options.backOffMs ?? 250;
+    this.#position = options.spool.start();
+  }
+
+  start(): void {
+    this.#started = true;
+    this.#spool.onEntry(() => this.#onEntry());
+    this.#schedule(0);
+  }
+
+  flush(stream: StreamId, epoch: number, head: number): Promise<void> {
+    if (!this.#spool.isOwed(stream, epoch, head)) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      this.#waiters.add({ stream, epoch, head, resolve, reject });
+      void this.#ship();
+    });
+  }
+
+  behind(): { readonly entries: number } {
+    return { entries: this.#spool.owed() };
+  }
+
+  async close(withinMs = 0): Promise<void> {
+    await this.#shipping;
+    await this.#ship();
+    for (let leftMs = withinMs; this.#failures > 0 && leftMs > 0; leftMs -= this.#backOffMs) {
+      await sleep(this.#backOffMs);
+      await this.#ship();
+    }
+    this.#started = false;
+    this.#clearTimer();
+  }
+
+  #onEntry(): void {
+    if (this.#failures > 0) return;
+    this.#written += 1;
+    if (this.#written >= manyEntries) void this.#ship();
+    else this.#schedule(this.#delayMs);
+  }
+
+  #schedule(afterMs: number): void {
+    if (this.#started && this.#shipping === null) this.#timer ??= setTimeout(() => this.#ship(), afterMs).unref();
+  }
+
+  #clearTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
   }
 
   /** Ships until nothing is owed or an attempt fails; never rejects. */
-  function ship(): Promise<void> {
-    if (timer !== null) clearTimeout(timer);
-    timer = null;
-    written = 0;
-    shipping ??= shipAll().then(succeed, fail).then(next);
-    return shipping;
+  #ship(): Promise<void> {
+    this.#clearTimer();
+    this.#written = 0;
+    this.#shipping ??= this.#shipAll()
+      .then(
+        () => this.#succeed(),
+        (error: unknown) => this.#fail(error),
+      )
+      .then(() => this.#scheduleNext());
+    return this.#shipping;
   }
 
-  function next(): void {
-    shipping = null;
-    if (failures > 0) schedule(Math.min(backOffMs * 2 ** (failures - 1), backOffMs * 40));
-    else if (waiters.size > 0) void ship();
-    else if (spool.read(position, { entries: 1, bytes: 1 }).entries.length > 0) schedule(delayMs);
+  #scheduleNext(): void {
+    this.#shipping = null;
+    if (this.#failures > 0) this.#schedule(this.#backOffMs * Math.min(2 ** (this.#failures - 1), maxBackOffFactor));
+    else if (this.#waiters.size > 0) void this.#ship();
+    else if (this.#spool.read(this.#position, { entries: 1, bytes: 1 }).entries.length > 0) this.#schedule(this.#delayMs);
   }
 
-  async function shipAll(): Promise<void> {
+  async #shipAll(): Promise<void> {
     for (;;) {
-      answerWaiters();
-      const batch = spool.read(position, most);
-      if (batch.entries.length > 0) await shipBatch(batch);
-      position = batch.next;
+      this.#answerWaiters();
+      const batch = this.#spool.read(this.#position, maxBatch);
+      if (batch.entries.length > 0) await this.#shipBatch(batch);
+      this.#position = batch.next;
       if (batch.entries.length === 0) return;
     }
   }
 
-  async function shipBatch({ entries }: SpoolBatch): Promise<void> {
-    const reply = await control.ship({ entries: encodeEntries(entries) });
-    for (const { stream, epoch, seq } of reply.acks) spool.acknowledge(stream, epoch, seq);
-    quarantine(reply);
-    const refused = entries.find(({ stream, epoch, seq }) => spool.isOwed(stream, epoch, seq) && !quarantined.has(id(stream, epoch)));
-    if (refused === undefined) return;
-    position = spool.start(); // it lacks something before: everything that it has not acknowledged is sent again
-    throw new ControlUnavailable(`the operator did not take ${refused.stream} epoch ${refused.epoch} seq ${refused.seq}`);
+  async #shipBatch({ entries }: SpoolBatch): Promise<void> {
+    const reply = await this.#options.control.ship({ entries: encodeEntries(entries) });
+    for (const { stream, epoch, seq } of reply.acks) this.#spool.acknowledge(stream, epoch, seq);
+    this.#quarantine(reply);
+    const missed = entries.find(
+      (entry) => this.#spool.isOwed(entry.stream, entry.epoch, entry.seq) && !this.#quarantined.has(epochId(entry)),
+    );
+    if (missed === undefined) return;
+    this.#position = this.#spool.start(); // it lacks something before: everything that it has not acknowledged is sent again
+    throw new ControlUnavailable(`the operator did not take ${missed.stream} epoch ${missed.epoch} seq ${missed.seq}`);
   }
 
-  function quarantine({ rejected }: ShipReply): void {
+  #quarantine({ rejected }: ShipReply): void {
     for (const { stream, epoch, seq, reason } of rejected) {
-      if (quarantined.has(id(stream, epoch))) continue;
-      quarantined.set(id(stream, epoch), reason);
-      logger.error({ stream, epoch, seq, reason }, 'the operator quarantined a stream: its key is served no further');
-      onQuarantine(stream, epoch, reason);
+      const id = epochId({ stream, epoch });
+      if (this.#quarantined.has(id)) continue;
+      this.#quarantined.set(id, reason);
+      this.#options.logger.error({ stream, epoch, seq, reason }, 'the operator quarantined a stream: calls with its key are refused');
+      this.#options.onQuarantine(stream, epoch, reason);
     }
   }
 
-  function answerWaiters(): void {
-    for (const waiter of waiters) {
-      const reason = quarantined.get(id(waiter.stream, waiter.epoch));
+  #answerWaiters(): void {
+    for (const waiter of this.#waiters) {
+      const reason = this.#quarantined.get(epochId(waiter));
       if (reason !== undefined) waiter.reject(new ControlUnavailable(`${waiter.stream} is quarantined: ${reason}`));
-      else if (!spool.isOwed(waiter.stream, waiter.epoch, waiter.head)) waiter.resolve();
+      else if (!this.#spool.isOwed(waiter.stream, waiter.epoch, waiter.head)) waiter.resolve();
       else continue;
-      waiters.delete(waiter);
+      this.#waiters.delete(waiter);
     }
   }
 
-  function succeed(): void {
-    if (failures > 0) logger.info('entries are shipped again');
-    failures = 0;
+  #succeed(): void {
+    if (this.#failures > 0) this.#options.logger.info('entries are shipped again');
+    this.#failures = 0;
   }
 
-  function fail(error: unknown): void {
-    failures += 1;
-    if (failures === 1) logger.warn({ err: error }, 'entries could not be shipped: they wait in the spool');
+  #fail(error: unknown): void {
+    this.#failures += 1;
+    if (this.#failures === 1) this.#options.logger.warn({ err: error }, 'entries could not be shipped: they wait in the spool');
     const unavailable = error instanceof ControlUnavailable ? error : new ControlUnavailable(String(error), { cause: error });
-    answerWaiters();
-    for (const waiter of waiters) waiter.reject(unavailable);
-    waiters.clear();
+    this.#answerWaiters();
+    for (const waiter of this.#waiters) waiter.reject(unavailable);
+    this.#waiters.clear();
   }
-
-  return {
-    start() {
-      started = true;
-      spool.onEntry(() => {
-        if (failures > 0) return;
-        written += 1;
-        if (written >= manyEntries) void ship();
-        else schedule(delayMs);
-      });
-      schedule(0);
-    },
-    flush(stream, epoch, head) {
-      if (!spool.isOwed(stream, epoch, head)) return Promise.resolve();
-      return new Promise((resolve, reject) => {
-        waiters.add({ stream, epoch, head, resolve, reject });
-        void ship();
-      });
-    },
-    behind: () => ({ entries: spool.owed() }),
-    async close(withinMs = 0) {
-      await shipping;
-      await ship();
-      for (let leftMs = withinMs; failures > 0 && leftMs > 0; leftMs -= backOffMs) {
-        await sleep(backOffMs);
-        await ship();
-      }
-      started = false;
-      if (timer !== null) clearTimeout(timer);
-      timer = null;
-    },
-  };
-}
-
-function id(stream: StreamId, epoch: number): string {
-  return `${stream} ${epoch}`;
 }

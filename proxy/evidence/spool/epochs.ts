@@ -1,5 +1,5 @@
 import type { Reservation } from '../../../core/budget/types.ts';
-import { epochId, type KeyName, keyOfStream, type StreamId } from '../../../core/names.ts';
+import { type EpochId, epochId, type KeyName, keyOfStream, type StreamId } from '../../../core/names.ts';
 import type { EntryRecord, OpenRecord } from './frame.ts';
 
 /** One file of the spool. Positions are bytes since the spool began: a record's is `base` + its offset. */
@@ -54,32 +54,85 @@ export interface RecoveredStream {
 export type SavedEpoch = Pick<SpooledEpoch, 'stream' | 'epoch' | 'acked' | 'closed' | 'whole'>;
 
 /** Book-keeping of epochs, open calls and acknowledgements; decides what may be trimmed. No I/O. */
-export interface Epochs {
-  restore(saved: SavedEpoch): void;
-  noteOpen(segment: Segment, record: Omit<OpenRecord, 'kind'>): void;
-  noteEntry(segment: Segment, record: Omit<EntryRecord, 'kind'>): void;
-  /** Marks what may have lost records: the epochs of a segment, or all. */
-  distrust(segment?: Segment): void;
-  acknowledge(stream: StreamId, epoch: number, seq: number): void;
-  /** True where the operator still has to get this entry. */
-  isOwed(stream: StreamId, epoch: number, seq: number): boolean;
-  /** True where nothing in the segment is needed any more. */
-  isSettled(segment: Segment): boolean;
-  /** Entries not acknowledged. */
-  owed(): number;
-  unclosed(): readonly RecoveredStream[];
-  /** Forgets epochs that are over and acknowledged, and gives what is to be saved of the others. */
-  save(): readonly SavedEpoch[];
-}
-
-export function createEpochs(): Epochs {
-  const epochs = new Map<string, SpooledEpoch>();
+export class Epochs {
+  readonly #epochs = new Map<EpochId, SpooledEpoch>();
   /** The newest epoch of each stream. */
-  const latest = new Map<StreamId, SpooledEpoch>();
+  readonly #latest = new Map<StreamId, SpooledEpoch>();
 
-  function open(stream: StreamId, epoch: number): SpooledEpoch {
+  restore(saved: SavedEpoch): void {
+    Object.assign(this.#open(saved.stream, saved.epoch), saved, { head: saved.acked });
+  }
+
+  noteOpen(segment: Segment, { stream, epoch, requestId, reservation }: Omit<OpenRecord, 'kind'>): void {
+    const { openCalls } = this.#open(stream, epoch);
+    const call = openCalls.get(requestId) ?? { segments: [], reservations: [] };
+    call.segments.push(segment);
+    call.reservations.push(reservation);
+    openCalls.set(requestId, call);
+    segment.openCalls += 1;
+  }
+
+  noteEntry(segment: Segment, { entry, endsCall, endsEpoch }: Omit<EntryRecord, 'kind'>): void {
+    const state = this.#open(entry.stream, entry.epoch);
+    if (state.seen !== null && entry.seq > Math.max(state.seen, state.acked) + 1) {
+      state.lostFrom ??= entry.seq;
+      state.whole = false;
+    }
+    if (state.lostFrom !== null) return;
+    state.seen = entry.seq;
+    state.head = Math.max(state.head, entry.seq);
+    state.closed ||= endsEpoch;
+    segment.heads.set(state, entry.seq);
+    if (endsCall !== '') endCall(state, endsCall);
+  }
+
+  /** Marks what may have lost records: the epochs of a segment, or all. */
+  distrust(segment?: Segment): void {
+    for (const state of segment?.heads.keys() ?? this.#latest.values()) state.whole = false;
+  }
+
+  acknowledge(stream: StreamId, epoch: number, seq: number): void {
+    const state = this.#epochs.get(epochId({ stream, epoch }));
+    if (state !== undefined) state.acked = Math.max(state.acked, seq);
+  }
+
+  /** True where the operator still has to get this entry. */
+  isOwed(stream: StreamId, epoch: number, seq: number): boolean {
+    const state = this.#epochs.get(epochId({ stream, epoch }));
+    return state !== undefined && seq > state.acked && (state.lostFrom === null || seq < state.lostFrom);
+  }
+
+  /** True where nothing in the segment is needed any more. */
+  isSettled(segment: Segment): boolean {
+    if (segment.openCalls > 0) return false;
+    for (const [state, seq] of segment.heads) if (state.acked < seq) return false;
+    return true;
+  }
+
+  /** Entries not acknowledged. */
+  owed(): number {
+    let entries = 0;
+    for (const state of this.#epochs.values()) entries += Math.max(0, state.head - state.acked);
+    return entries;
+  }
+
+  unclosed(): readonly RecoveredStream[] {
+    return [...this.#latest.values()].filter((state) => !state.closed).map(recover);
+  }
+
+  /** Forgets epochs that are over and acknowledged; returns what is to be saved of the others. */
+  prune(): readonly SavedEpoch[] {
+    for (const [id, state] of this.#epochs) {
+      if (!this.#isOver(state)) continue;
+      this.#epochs.delete(id);
+      if (this.#latest.get(state.stream) === state) this.#latest.delete(state.stream);
+    }
+    return [...this.#epochs.values()].map(({ stream, epoch, acked, closed, whole }) => ({ stream, epoch, acked, closed, whole }));
+  }
+
+  #open(stream: StreamId, epoch: number): SpooledEpoch {
     const id = epochId({ stream, epoch });
-    const known = epochs.get(id);
+    const known = this.#epochs.get(id);
     if (known !== undefined) return known;
     const made: SpooledEpoch = {
       stream,
@@ -92,78 +145,17 @@ export function createEpochs(): Epochs {
       lostFrom: null,
       openCalls: new Map(),
     };
-    epochs.set(id, made);
-    const before = latest.get(stream);
-    if (before === undefined || before.epoch < epoch) {
-      latest.set(stream, made);
-      // The first entry of a new epoch carries what the calls open in the one before cost.
-      for (const requestId of before?.openCalls.keys() ?? []) endCall(before as SpooledEpoch, requestId);
-    }
+    this.#epochs.set(id, made);
+    const previous = this.#latest.get(stream);
+    if (previous === undefined || previous.epoch < epoch) this.#latest.set(stream, made);
+    // The first entry of a new epoch carries what the calls open in the previous one cost.
+    if (previous !== undefined && previous.epoch < epoch) for (const requestId of previous.openCalls.keys()) endCall(previous, requestId);
     return made;
   }
 
-  function isOver(state: SpooledEpoch): boolean {
-    return (state.closed || latest.get(state.stream) !== state) && state.acked >= state.head;
+  #isOver(state: SpooledEpoch): boolean {
+    return (state.closed || this.#latest.get(state.stream) !== state) && state.acked >= state.head;
   }
-
-  return {
-    restore(saved) {
-      Object.assign(open(saved.stream, saved.epoch), { ...saved, head: saved.acked });
-    },
-    noteOpen(segment, { stream, epoch, requestId, reservation }) {
-      const { openCalls } = open(stream, epoch);
-      const call = openCalls.get(requestId) ?? { segments: [], reservations: [] };
-      call.segments.push(segment);
-      call.reservations.push(reservation);
-      openCalls.set(requestId, call);
-      segment.openCalls += 1;
-    },
-    noteEntry(segment, { entry, endsCall, endsEpoch }) {
-      const state = open(entry.stream, entry.epoch);
-      if (state.seen !== null && entry.seq > Math.max(state.seen, state.acked) + 1) {
-        state.lostFrom ??= entry.seq;
-        state.whole = false;
-      }
-      if (state.lostFrom !== null) return;
-      state.seen = entry.seq;
-      state.head = Math.max(state.head, entry.seq);
-      state.closed ||= endsEpoch;
-      segment.heads.set(state, entry.seq);
-      if (endsCall !== '') endCall(state, endsCall);
-    },
-    distrust(segment) {
-      for (const state of segment?.heads.keys() ?? latest.values()) state.whole = false;
-    },
-    acknowledge(stream, epoch, seq) {
-      const state = epochs.get(epochId({ stream, epoch }));
-      if (state !== undefined) state.acked = Math.max(state.acked, seq);
-    },
-    isOwed(stream, epoch, seq) {
-      const state = epochs.get(epochId({ stream, epoch }));
-      return state !== undefined && seq > state.acked && (state.lostFrom === null || seq < state.lostFrom);
-    },
-    isSettled(segment) {
-      if (segment.openCalls > 0) return false;
-      for (const [state, seq] of segment.heads) if (state.acked < seq) return false;
-      return true;
-    },
-    owed() {
-      let entries = 0;
-      for (const state of epochs.values()) entries += Math.max(0, state.head - state.acked);
-      return entries;
-    },
-    unclosed() {
-      return [...latest.values()].filter((state) => !state.closed).map(recover);
-    },
-    save() {
-      for (const [id, state] of epochs) {
-        if (!isOver(state)) continue;
-        epochs.delete(id);
-        if (latest.get(state.stream) === state) latest.delete(state.stream);
-      }
-      return [...epochs.values()].map(({ stream, epoch, acked, closed, whole }) => ({ stream, epoch, acked, closed, whole }));
-    },
-  };
 }
 
 function endCall(state: SpooledEpoch, requestId: string): void {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { keyName, type StreamId, streamId } from '../../../core/names.ts';
-import { createFrameEncoder, mostFrameBytes, type PlacedRecord, readFrames, type SpoolRecord } from './frame.ts';
+import { createFrameEncoder, maxFrameBytes, type PlacedRecord, readFrames, type SpoolRecord } from './frame.ts';
 import { folder } from './spool.fixture.ts';
 
 const bytesOf = (size: number): fc.Arbitrary<Buffer> => fc.uint8Array({ minLength: size, maxLength: size }).map((all) => Buffer.from(all));
@@ -80,5 +80,5 @@ test('frames are found across the chunks in which a large file is read', (t) => 
 });
 
 test('a record that is larger than any reader takes is not written', () => {
-  assert.throws(() => createFrameEncoder()({ kind: 'header', bootId: 'x'.repeat(mostFrameBytes) }), RangeError);
+  assert.throws(() => createFrameEncoder()({ kind: 'header', bootId: 'x'.repeat(maxFrameBytes) }), RangeError);
 });

@@ -29,12 +29,13 @@ export interface EntryRecord {
   /** True on an epoch's `epoch_close`. */
   readonly endsEpoch: boolean;
 }
+
 export type SpoolRecord = HeaderRecord | OpenRecord | EntryRecord;
 
 /** A frame: length and CRC-32 of its payload (32 bits each, little endian), then the payload. */
 const frameHeadBytes = 8;
 /** No frame is larger, so that a reader needs one buffer of this size. */
-export const mostFrameBytes = 1_048_576;
+export const maxFrameBytes = 1_048_576;
 
 const tagHeader = 1;
 const tagOpen = 2;
@@ -49,7 +50,7 @@ export function createFrameEncoder(): (record: SpoolRecord) => Buffer {
 
   function reserve(payloadBytes: number): void {
     const bytes = frameHeadBytes + payloadBytes;
-    if (bytes > mostFrameBytes) throw new RangeError(`a spool record of ${bytes} bytes is larger than ${mostFrameBytes}`);
+    if (bytes > maxFrameBytes) throw new RangeError(`a spool record of ${bytes} bytes is larger than ${maxFrameBytes}`);
     if (bytes > buffer.length) buffer = Buffer.allocUnsafe(bytes * 2);
   }
 
@@ -102,7 +103,7 @@ export interface PlacedRecord {
 export function* readFrames(fd: number, from: number, to: number): Generator<PlacedRecord> {
   let start = from;
   while (start < to) {
-    const chunk = Buffer.allocUnsafe(Math.min(mostFrameBytes, to - start));
+    const chunk = Buffer.allocUnsafe(Math.min(maxFrameBytes, to - start));
     const read = readSync(fd, chunk, 0, chunk.length, start);
     let at = 0;
     for (let end = frameEnd(chunk, at, read); end !== null; end = frameEnd(chunk, at, read)) {
@@ -126,8 +127,8 @@ function frameEnd(chunk: Buffer, at: number, size: number): number | null {
 
 function decode(payload: Buffer): SpoolRecord | null {
   const tag = payload[0];
-  if (tag === tagHeader) return { kind: 'header', ...JSON.parse(payload.toString('utf8', 1)) };
-  if (tag === tagOpen) return { kind: 'open', ...JSON.parse(payload.toString('utf8', 1)) };
+  if (tag === tagHeader) return { kind: 'header', ...decodeText<HeaderRecord>(payload) };
+  if (tag === tagOpen) return { kind: 'open', ...decodeText<OpenRecord>(payload) };
   if ((tag !== tagEntry && tag !== tagLastEntry) || payload.length < entryHeadBytes) return null;
   const macAt = 13 + macBytes;
   const saltAt = macAt + macBytes;
@@ -144,4 +145,9 @@ function decode(payload: Buffer): SpoolRecord | null {
     body: payload.subarray(bodyAt),
   };
   return { kind: 'entry', entry, endsCall: payload.toString('utf8', callAt, bodyAt), endsEpoch: tag === tagLastEntry };
+}
+
+/** Its CRC is right, so this is what `encodeText` wrote. */
+function decodeText<T extends HeaderRecord | OpenRecord>(payload: Buffer): Omit<T, 'kind'> {
+  return JSON.parse(payload.toString('utf8', 1)) as Omit<T, 'kind'>;
 }

@@ -7,36 +7,36 @@ export interface PlacedEntry {
 }
 
 /** The newest entries in memory, so that shipping reads the disk only when it is far behind. */
-export interface Recent {
-  add(placed: PlacedEntry): void;
-  /** All entries after this position, and forgets those before it; null where some are no longer in memory. */
-  after(position: number): readonly PlacedEntry[] | null;
-}
+export class Recent {
+  readonly #maxBytes: number;
+  #kept: PlacedEntry[] = [];
+  #keptFrom: number;
+  #keptBytes = 0;
 
-/** Keeps at most this many bytes of bodies; `from` is the position at which it begins. */
-export function createRecent(from: number, mostBytes: number): Recent {
-  let kept: PlacedEntry[] = [];
-  let keptFrom = from;
-  let keptBytes = 0;
-
-  function drop(count: number): void {
-    const dropped = kept.slice(0, count);
-    kept = kept.slice(count);
-    keptFrom = dropped.at(-1)?.end ?? keptFrom;
-    for (const { entry } of dropped) keptBytes -= entry.body.length;
+  /** Keeps at most this many bytes of bodies; `from` is the position at which it begins. */
+  constructor(from: number, maxBytes: number) {
+    this.#keptFrom = from;
+    this.#maxBytes = maxBytes;
   }
 
-  return {
-    add(placed) {
-      kept.push(placed);
-      keptBytes += placed.entry.body.length;
-      if (keptBytes > mostBytes) drop(Math.ceil(kept.length / 2));
-    },
-    after(position) {
-      if (position < keptFrom) return null;
-      const first = kept.findIndex(({ end }) => end > position);
-      drop(first === -1 ? kept.length : first);
-      return kept;
-    },
-  };
+  add(placed: PlacedEntry): void {
+    this.#kept.push(placed);
+    this.#keptBytes += placed.entry.body.length;
+    if (this.#keptBytes > this.#maxBytes) this.#drop(Math.ceil(this.#kept.length / 2));
+  }
+
+  /** Drops the entries before this position and returns all others; null where some of those are no longer in memory. */
+  dropUntil(position: number): readonly PlacedEntry[] | null {
+    if (position < this.#keptFrom) return null;
+    const first = this.#kept.findIndex(({ end }) => end > position);
+    this.#drop(first === -1 ? this.#kept.length : first);
+    return this.#kept;
+  }
+
+  #drop(count: number): void {
+    const dropped = this.#kept.slice(0, count);
+    this.#kept = this.#kept.slice(count);
+    this.#keptFrom = dropped.at(-1)?.end ?? this.#keptFrom;
+    for (const { entry } of dropped) this.#keptBytes -= entry.body.length;
+  }
 }

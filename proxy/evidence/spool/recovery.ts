@@ -19,8 +19,8 @@ interface Saved {
 }
 
 /**
- * Writes acknowledgements by atomic rename. It is not synced: after a power cut the boot id tells that nothing here can
- * be relied on, and an older file only makes entries travel twice.
+ * Writes acknowledgements by atomic rename. It is not synced: after a power cut the boot id shows that nothing here
+ * can be relied on, and an older file only makes entries travel twice.
  */
 export function saveEpochs(dir: string, bootId: string, epochs: readonly SavedEpoch[]): void {
   const saved: Saved = { bootId, epochs };
@@ -62,7 +62,7 @@ export function recoverSegments(from: {
   if (cutBytes > 0 || (saved === null && bases.length > 0)) epochs.distrust();
   if (cutBytes > 0) logger.warn({ dir, cutBytes }, 'the spool had a torn tail: what its streams had not spent is not given back');
   try {
-    saveEpochs(dir, bootId, epochs.save());
+    saveEpochs(dir, bootId, epochs.prune());
     scanned.forEach(cut);
   } catch (error) {
     logger.error({ err: error, dir }, 'the spool could not be written at start: calls are refused until it can');

@@ -1,14 +1,15 @@
-import { closeSync, ftruncateSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Entry } from '../../../core/audit/types.ts';
 import type { StreamId } from '../../../core/names.ts';
-import { createEpochs, type RecoveredStream, type Segment } from './epochs.ts';
+import { Epochs, type RecoveredStream, type Segment } from './epochs.ts';
 import { createFrameEncoder, type EntryRecord, type OpenRecord, readFrames, type SpoolRecord } from './frame.ts';
 import { lockFile } from './lock.ts';
-import { createRecent, type PlacedEntry } from './recent.ts';
-import { recoverSegments, saveEpochs, segmentPath } from './recovery.ts';
-import { createSyncer } from './sync.ts';
+import { type PlacedEntry, Recent } from './recent.ts';
+import { recoverSegments, saveEpochs } from './recovery.ts';
+import { Syncer } from './sync.ts';
+import { SegmentWriter } from './writer.ts';
 
 /** The spool cannot take a record: nothing of it was written. The call is refused with `audit_unavailable`; a later one may pass. */
 export class SpoolUnavailable extends Error {
@@ -38,17 +39,17 @@ export interface SpoolBatch {
  * a power cut may take what is younger than `syncDelayMs`. One per proxy, for all streams.
  */
 export interface Spool {
-  /** Streams whose last epoch has not closed: until a stream is opened again, that of a process before. */
+  /** Streams whose last epoch has not closed: until a stream is opened again, that of an earlier process. */
   readonly recovered: readonly RecoveredStream[];
   /** To be called before a call is dispatched. Throws SpoolUnavailable. */
   writeOpen(record: Omit<OpenRecord, 'kind'>): void;
   /** Throws SpoolUnavailable. */
   writeEntry(record: Omit<EntryRecord, 'kind'>): void;
   /** Entries that are not acknowledged, of all streams, in the order in which they were written. For one reader. */
-  read(from: number, most: { readonly entries: number; readonly bytes: number }): SpoolBatch;
+  read(from: number, max: { readonly entries: number; readonly bytes: number }): SpoolBatch;
   /** Position of the oldest record. */
   start(): number;
-  /** Says that the operator holds a stream up to `seq`. */
+  /** Notes that the operator holds a stream up to `seq`. */
   acknowledge(stream: StreamId, epoch: number, seq: number): void;
   /** True where the operator still has to get this entry. */
   isOwed(stream: StreamId, epoch: number, seq: number): boolean;
@@ -61,176 +62,166 @@ export interface Spool {
   close(): Promise<void>;
 }
 
-interface ActiveSegment {
-  readonly segment: Segment;
-  readonly fd: number;
-}
-
 const savePeriodMs = 1000;
-const mostRecentBytes = 1_048_576;
+const maxRecentBytes = 1_048_576;
 
 /** Opens, recovers and locks a spool. Throws SpoolUnavailable where another process has it; else what the file system says. */
 export function openSpool(options: SpoolOptions): Spool {
-  const { dir, bootId, logger, segmentBytes = 8 * 1024 * 1024, syncDelayMs = 10 } = options;
+  const { dir, bootId, logger } = options;
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const lock = lockFile(join(dir, 'lock'));
   if (lock === null) throw new SpoolUnavailable(`another process is using ${dir}; end it, or choose another data folder`);
-
-  const epochs = createEpochs();
+  const epochs = new Epochs();
   const segments = recoverSegments({ dir, bootId, epochs, logger });
-  const last = segments.at(-1);
-  let end = last === undefined ? 0 : last.base + last.bytes;
-  const recent = createRecent(end, mostRecentBytes);
-  const folder = openSync(dir, 'r');
-  const syncer = createSyncer({ folder, delayMs: syncDelayMs, logger });
-  const encode = createFrameEncoder();
-  let active: ActiveSegment | null = null;
-  /** True where a partial frame may lie behind the active segment's last whole one. */
-  let torn = false;
-  let closed = false;
-  let saveTimer: NodeJS.Timeout | null = null;
-  let listener: () => void = () => undefined;
+  return new DiskSpool(options, { lock, epochs, segments, folder: openSync(dir, 'r') });
+}
 
-  function write(record: SpoolRecord): Segment {
-    if (closed) throw new SpoolUnavailable('the spool is closed');
-    const frame = encode(record);
-    try {
-      syncer.heal();
-      cutTorn();
-      const { segment, fd } = active !== null && active.segment.bytes + frame.length <= segmentBytes ? active : roll();
-      torn = true;
-      writeWhole(fd, frame, segment.bytes);
-      torn = false;
-      segment.bytes += frame.length;
-      end = segment.base + segment.bytes;
-      syncer.touch(fd);
-      return segment;
-    } catch (error) {
-      ignoreFailure(cutTorn); // else it is cut before the next write
-      throw new SpoolUnavailable(`the spool in ${dir} cannot take a record: ${(error as Error).message}`, { cause: error });
-    }
+/** A spool that is locked and read back. */
+interface RecoveredSpool {
+  readonly lock: { readonly release: () => void };
+  readonly epochs: Epochs;
+  /** Oldest first. */
+  readonly segments: Segment[];
+  /** Descriptor of the folder. */
+  readonly folder: number;
+}
+
+class DiskSpool implements Spool {
+  readonly #options: SpoolOptions;
+  readonly #lock: RecoveredSpool['lock'];
+  readonly #epochs: Epochs;
+  readonly #segments: Segment[];
+  readonly #folder: number;
+  readonly #recent: Recent;
+  readonly #syncer: Syncer;
+  readonly #writer: SegmentWriter;
+  readonly #encode = createFrameEncoder();
+  #closed = false;
+  #saveTimer: NodeJS.Timeout | null = null;
+  #listener: () => void = () => {};
+
+  constructor(options: SpoolOptions, { lock, epochs, segments, folder }: RecoveredSpool) {
+    const { dir, bootId, logger, segmentBytes = 8 * 1024 * 1024, syncDelayMs = 10 } = options;
+    this.#options = options;
+    this.#lock = lock;
+    this.#epochs = epochs;
+    this.#segments = segments;
+    this.#folder = folder;
+    const last = segments.at(-1);
+    const end = last === undefined ? 0 : last.base + last.bytes;
+    this.#recent = new Recent(end, maxRecentBytes);
+    this.#syncer = new Syncer({ folder, delayMs: syncDelayMs, logger });
+    const onSegment = (segment: Segment): unknown => segments.push(segment);
+    this.#writer = new SegmentWriter({ dir, bootId, segmentBytes, syncer: this.#syncer, end, onSegment });
   }
 
-  /** Nothing is written behind a partial frame: recovery would stop there and lose it. */
-  function cutTorn(): void {
-    if (!torn || active === null) return;
-    ftruncateSync(active.fd, active.segment.bytes);
-    torn = false;
+  get recovered(): readonly RecoveredStream[] {
+    return this.#epochs.unclosed();
   }
 
-  function roll(): ActiveSegment {
-    const header = createFrameEncoder()({ kind: 'header', bootId });
-    const segment: Segment = { base: end, path: segmentPath(dir, end), bytes: header.length, heads: new Map(), openCalls: 0 };
-    const fd = openSync(segment.path, 'w+', 0o600);
-    try {
-      writeWhole(fd, header, 0);
-    } catch (error) {
-      closeSync(fd); // the next attempt writes the same file anew; recovery drops it
-      throw error;
-    }
-    syncer.roll(active === null ? null : active.fd);
-    segments.push(segment);
-    active = { segment, fd };
-    return active;
+  writeOpen(record: Omit<OpenRecord, 'kind'>): void {
+    this.#epochs.noteOpen(this.#write({ kind: 'open', ...record }), record);
   }
 
-  function* entriesFrom(position: number): Generator<PlacedEntry> {
-    const inMemory = recent.after(position);
-    if (inMemory !== null) yield* inMemory;
-    else for (const segment of segments) if (segment.base + segment.bytes > position) yield* storedEntries(segment, position);
+  writeEntry(record: Omit<EntryRecord, 'kind'>): void {
+    this.#epochs.noteEntry(this.#write({ kind: 'entry', ...record }), record);
+    this.#recent.add({ entry: record.entry, end: this.#writer.end });
+    this.#listener();
   }
 
-  function read(from: number, most: { readonly entries: number; readonly bytes: number }): SpoolBatch {
+  read(from: number, max: { readonly entries: number; readonly bytes: number }): SpoolBatch {
     const entries: Entry[] = [];
     let bytes = 0;
     let next = from;
-    for (const { entry, end: after } of entriesFrom(from)) {
-      if (epochs.isOwed(entry.stream, entry.epoch, entry.seq)) {
+    for (const { entry, end } of this.#entriesFrom(from)) {
+      if (this.isOwed(entry.stream, entry.epoch, entry.seq)) {
         bytes += entry.body.length;
-        if (entries.length > 0 && (entries.length === most.entries || bytes > most.bytes)) return { entries, next };
+        if (entries.length > 0 && (entries.length === max.entries || bytes > max.bytes)) return { entries, next };
         entries.push(entry);
       }
-      next = after;
+      next = end;
     }
-    return { entries, next: end };
+    return { entries, next: this.#writer.end };
+  }
+
+  start(): number {
+    return this.#segments[0]?.base ?? this.#writer.end;
+  }
+
+  acknowledge(stream: StreamId, epoch: number, seq: number): void {
+    this.#epochs.acknowledge(stream, epoch, seq);
+    this.#saveTimer ??= setTimeout(() => this.#saveAndTrim(), savePeriodMs).unref();
+  }
+
+  isOwed(stream: StreamId, epoch: number, seq: number): boolean {
+    return this.#epochs.isOwed(stream, epoch, seq);
+  }
+
+  owed(): number {
+    return this.#epochs.owed();
+  }
+
+  onEntry(listener: () => void): void {
+    this.#listener = listener;
+  }
+
+  synced(): Promise<void> {
+    return this.#syncer.settled();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#syncer.settled();
+    if (this.#saveTimer !== null) clearTimeout(this.#saveTimer);
+    this.#writer.close();
+    this.#saveAndTrim();
+    closeSync(this.#folder);
+    this.#lock.release();
+  }
+
+  #write(record: SpoolRecord): Segment {
+    if (this.#closed) throw new SpoolUnavailable('the spool is closed');
+    const frame = this.#encode(record);
+    try {
+      return this.#writer.append(frame);
+    } catch (error) {
+      throw new SpoolUnavailable(`the spool in ${this.#options.dir} cannot take a record: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  *#entriesFrom(position: number): Generator<PlacedEntry> {
+    const inMemory = this.#recent.dropUntil(position);
+    if (inMemory !== null) yield* inMemory;
+    else for (const segment of this.#segments) if (segment.base + segment.bytes > position) yield* storedEntries(segment, position);
   }
 
   /**
    * Acknowledgements are saved before segments go. Where the disk is full the oldest go all the same, which makes room;
    * only those, since a hole that no acknowledgement explains would be taken for a loss.
    */
-  function saveAndTrim(): void {
-    saveTimer = null;
+  #saveAndTrim(): void {
+    const { dir, bootId, logger } = this.#options;
+    this.#saveTimer = null;
     try {
-      saveEpochs(dir, bootId, epochs.save());
-      trim(segments.filter(isSettled));
+      saveEpochs(dir, bootId, this.#epochs.prune());
+      this.#trim(this.#segments.filter((segment) => this.#isSettled(segment)));
     } catch (error) {
       logger.error({ err: error }, 'spool acknowledgements were not saved: entries may travel twice after a restart');
-      const firstNeeded = segments.findIndex((segment) => !isSettled(segment));
-      trim(segments.slice(0, firstNeeded === -1 ? segments.length : firstNeeded));
+      const firstNeeded = this.#segments.findIndex((segment) => !this.#isSettled(segment));
+      this.#trim(this.#segments.slice(0, firstNeeded === -1 ? this.#segments.length : firstNeeded));
     }
   }
 
-  function isSettled(segment: Segment): boolean {
-    return segment !== active?.segment && epochs.isSettled(segment);
+  #isSettled(segment: Segment): boolean {
+    return segment !== this.#writer.active && this.#epochs.isSettled(segment);
   }
 
-  function trim(settled: readonly Segment[]): void {
+  #trim(settled: readonly Segment[]): void {
     for (const segment of settled) {
-      segments.splice(segments.indexOf(segment), 1);
-      remove(segment.path, logger);
+      this.#segments.splice(this.#segments.indexOf(segment), 1);
+      remove(segment.path, this.#options.logger);
     }
   }
-
-  return {
-    get recovered() {
-      return epochs.unclosed();
-    },
-    writeOpen(record) {
-      epochs.noteOpen(write({ kind: 'open', ...record }), record);
-    },
-    writeEntry(record) {
-      epochs.noteEntry(write({ kind: 'entry', ...record }), record);
-      recent.add({ entry: record.entry, end });
-      listener();
-    },
-    read,
-    start: () => segments[0]?.base ?? end,
-    acknowledge(stream, epoch, seq) {
-      epochs.acknowledge(stream, epoch, seq);
-      saveTimer ??= setTimeout(saveAndTrim, savePeriodMs).unref();
-    },
-    isOwed: epochs.isOwed,
-    owed: epochs.owed,
-    onEntry(call) {
-      listener = call;
-    },
-    synced: syncer.settled,
-    async close() {
-      closed = true;
-      await syncer.settled();
-      if (saveTimer !== null) clearTimeout(saveTimer);
-      if (active !== null) closeSync(active.fd);
-      active = null;
-      saveAndTrim();
-      closeSync(folder);
-      lock.release();
-    },
-  };
-}
-
-function ignoreFailure(attempt: () => void): void {
-  try {
-    attempt();
-  } catch {
-    // The caller has a later chance.
-  }
-}
-
-/** Writes all of a frame or throws; what was written in part lies behind the segment's known length. */
-function writeWhole(fd: number, frame: Buffer, at: number): void {
-  let written = 0;
-  while (written < frame.length) written += writeSync(fd, frame, written, frame.length - written, at + written);
 }
 
 function* storedEntries(segment: Segment, position: number): Generator<PlacedEntry> {

@@ -3,11 +3,11 @@ import { fstatSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { folder, silent } from './spool.fixture.ts';
-import { createSyncer } from './sync.ts';
+import { Syncer } from './sync.ts';
 
 test('segments retired while a group is under way are closed once, and the spool stays writable', async (t) => {
   const dir = folder(t);
-  const syncer = createSyncer({ folder: openSync(dir, 'r'), delayMs: 1, logger: silent });
+  const syncer = new Syncer({ folder: openSync(dir, 'r'), delayMs: 1, logger: silent });
   const files = Array.from({ length: 4 }, (_, i) => openSync(join(dir, `${i}.seg`), 'w+'));
   const [a, b, c, d] = files as [number, number, number, number];
   for (const fd of files) {
