@@ -4,6 +4,7 @@ import { checkKey } from '../../core/policy/check.ts';
 import type { KeyDocument, PoolDocument } from '../../core/policy/documents.ts';
 import type { Snapshot } from '../../core/protocol/snapshot.ts';
 import type { Funds } from '../money/funds.ts';
+import { TokenIndex } from './token-index.ts';
 
 /** One call in flight, as revocation sees it. */
 export interface InFlight {
@@ -14,7 +15,7 @@ export interface InFlight {
   readonly finished: Promise<void>;
 }
 
-/** One key as this proxy serves it. `document` is replaced whole by each snapshot; the rest lives as long as the key. */
+/** One key that calls may use here. `document` is replaced whole by each snapshot; the rest lives as long as the key. */
 export interface ActiveKey {
   readonly key: KeyName;
   document: KeyDocument;
@@ -22,19 +23,19 @@ export interface ActiveKey {
   readonly inFlight: Set<InFlight>;
 }
 
-/** What the proxy serves now: the last snapshot, indexed. */
+/** The keys and pools of the last snapshot, indexed. */
 export interface ActiveKeys {
   /** `gone` for a token that worked earlier in this process's life. */
   byToken(id: TokenId, nowMs: number): ActiveKey | 'gone' | null;
   readonly pools: ReadonlyMap<PoolName, PoolDocument>;
   /** 0 until the first snapshot. */
   readonly revision: number;
-  /** True where nothing was heard of the operator for so long that what is served may no longer be so. Recovers by itself. */
+  /** True where the operator was silent for so long that policy may have changed meanwhile. Recovers by itself. */
   isStale(): boolean;
   byKey(key: KeyName): ActiveKey | undefined;
   all(): Iterable<ActiveKey>;
   apply(snapshot: Snapshot): void;
-  /** Has what an earlier process left open of a key's stream settled, though nobody may ever call with that key again. */
+  /** Settles what an earlier process left open of a key's stream, though nobody may ever call with that key again. */
   reclaim(key: KeyName): void;
   /** Resolves when no call is in flight, deleted keys' included. */
   settled(): Promise<void>;
@@ -42,15 +43,9 @@ export interface ActiveKeys {
   close(): Promise<void>;
 }
 
-interface TokenEntry {
-  readonly served: ActiveKey;
-  readonly validUntilMs: number;
-}
+const maxTimerMs = 2 ** 31 - 1;
 
-const rememberedTokens = 10_000;
-const longestTimerMs = 2 ** 31 - 1;
-
-export interface ServedDeps {
+interface ActiveKeysDeps {
   /** Called for each key when it appears; its stream may be opened once `free` has resolved. */
   readonly openFunds: (key: KeyName, free: Promise<void>) => Funds;
   readonly now: () => number;
@@ -58,149 +53,155 @@ export interface ServedDeps {
   readonly isStale?: () => boolean;
 }
 
-/** An empty state. */
-export function createActiveKeys(deps: ServedDeps): ActiveKeys {
-  const keys = new Map<KeyName, ActiveKey>();
-  const expiries = new Map<KeyName, NodeJS.Timeout>();
-  /** Deleted, with calls that are still to be recorded. */
-  const leaving = new Map<KeyName, ActiveKey>();
-  /** Streams that end. */
-  const closing = new Map<KeyName, Promise<void>>();
-  const gone = new Set<TokenId>();
-  let tokens = new Map<TokenId, TokenEntry>();
-  let pools: ReadonlyMap<PoolName, PoolDocument> = new Map();
-  let revision = 0;
+/** No keys yet. */
+export function createActiveKeys(deps: ActiveKeysDeps): ActiveKeys {
+  return new KeyTable(deps);
+}
 
-  /** The stream stays open until its last call is recorded; a key that is declared anew before that goes on with it. */
-  function retire(served: ActiveKey): void {
-    const { key, funds } = served;
-    keys.delete(key);
-    leaving.set(key, served);
-    endCalls(served, () => refuse('key_revoked', `The key ${key} was deleted.`));
+class KeyTable implements ActiveKeys {
+  readonly #deps: ActiveKeysDeps;
+  readonly #keys = new Map<KeyName, ActiveKey>();
+  readonly #tokens = new TokenIndex<ActiveKey>();
+  readonly #expiries = new Map<KeyName, NodeJS.Timeout>();
+  /** Deleted, with calls that are still to be recorded. */
+  readonly #leaving = new Map<KeyName, ActiveKey>();
+  /** Streams that end. */
+  readonly #closing = new Map<KeyName, Promise<void>>();
+  #pools: ReadonlyMap<PoolName, PoolDocument> = new Map();
+  #revision = 0;
+
+  constructor(deps: ActiveKeysDeps) {
+    this.#deps = deps;
+  }
+
+  get pools(): ReadonlyMap<PoolName, PoolDocument> {
+    return this.#pools;
+  }
+
+  get revision(): number {
+    return this.#revision;
+  }
+
+  byToken(id: TokenId, nowMs: number): ActiveKey | 'gone' | null {
+    return this.#tokens.find(id, nowMs);
+  }
+
+  byKey(key: KeyName): ActiveKey | undefined {
+    return this.#keys.get(key);
+  }
+
+  all(): Iterable<ActiveKey> {
+    return this.#keys.values();
+  }
+
+  isStale(): boolean {
+    return this.#deps.isStale?.() === true;
+  }
+
+  apply(snapshot: Snapshot): void {
+    this.#revision = snapshot.revision;
+    this.#pools = new Map(snapshot.pools.map((pool) => [pool.pool, pool]));
+    const listed = new Set(snapshot.keys.map(({ document }) => document.key));
+    for (const active of [...this.#keys.values()]) if (!listed.has(active.key)) this.#retire(active);
+    for (const { document } of snapshot.keys) this.#adopt(document);
+    this.#tokens.replace(snapshot.keys, (key) => this.#keys.get(key));
+    for (const active of this.#keys.values()) this.#endForbiddenCalls(active);
+  }
+
+  reclaim(key: KeyName): void {
+    const active = this.#keys.get(key);
+    if (active !== undefined) return void active.funds.ready();
+    const funds = this.#openFunds(key);
+    this.#blockUntil(
+      key,
+      funds.ready().then(() => funds.close()),
+    );
+  }
+
+  async settled(): Promise<void> {
+    await Promise.all([...this.#keys.values(), ...this.#leaving.values()].map(finished));
+  }
+
+  async close(): Promise<void> {
+    for (const timer of this.#expiries.values()) clearTimeout(timer);
+    const open = [...this.#keys.values(), ...this.#leaving.values()];
+    await Promise.all([...this.#closing.values(), ...open.map(({ funds }) => funds.close())]);
+  }
+
+  #adopt(document: KeyDocument): void {
+    const { key } = document;
+    const known = this.#keys.get(key) ?? this.#leaving.get(key);
+    this.#leaving.delete(key);
+    if (known !== undefined) known.document = document;
+    this.#keys.set(key, known ?? { key, document, funds: this.#openFunds(key), inFlight: new Set() });
+  }
+
+  /** The stream stays open until its last call is recorded; a key that is declared again before that continues it. */
+  #retire(active: ActiveKey): void {
+    const { key, funds } = active;
+    this.#keys.delete(key);
+    this.#leaving.set(key, active);
+    endCalls(active, () => refuse('key_revoked', `The key ${key} was deleted.`));
     funds.recall();
-    void finished(served).then(() => {
-      if (leaving.get(key) !== served || served.inFlight.size > 0) return;
-      leaving.delete(key);
-      keepFrom(key, funds.close());
+    void finished(active).then(() => {
+      if (this.#leaving.get(key) !== active || active.inFlight.size > 0) return;
+      this.#leaving.delete(key);
+      this.#blockUntil(key, funds.close());
     });
+  }
+
+  #openFunds(key: KeyName): Funds {
+    return this.#deps.openFunds(key, this.#closing.get(key) ?? Promise.resolve());
   }
 
   /** No other funds of this key may open its stream until then. */
-  function keepFrom(key: KeyName, ended: Promise<void>): void {
-    const all = Promise.all([closing.get(key), ended]).then(() => {
-      if (closing.get(key) === all) closing.delete(key);
+  #blockUntil(key: KeyName, ended: Promise<void>): void {
+    const all = Promise.all([this.#closing.get(key), ended]).then(() => {
+      if (this.#closing.get(key) === all) this.#closing.delete(key);
     });
-    closing.set(key, all);
+    this.#closing.set(key, all);
   }
 
-  function openFunds(key: KeyName): Funds {
-    return deps.openFunds(key, closing.get(key) ?? Promise.resolve());
+  /** Ends the calls that the current document and tokens no longer permit; those that remain end when the key expires. */
+  #endForbiddenCalls(active: ActiveKey): void {
+    endRefusedCalls(active, this.#deps.now());
+    endCalls(active, ({ tokenId }) =>
+      this.#tokens.keyOf(tokenId) === active ? null : refuse('key_revoked', `This token of ${active.key} was revoked.`),
+    );
+    this.#watchExpiry(active);
   }
 
-  function enter(document: KeyDocument): ActiveKey {
-    const { key } = document;
-    const back = leaving.get(key);
-    leaving.delete(key);
-    return back === undefined ? { key, document, funds: openFunds(key), inFlight: new Set() } : Object.assign(back, { document });
-  }
-
-  function watchExpiry(served: ActiveKey): void {
-    clearTimeout(expiries.get(served.key));
-    expiries.delete(served.key);
-    const { expiresAtMs } = served.document;
-    if (expiresAtMs === undefined || !keys.has(served.key)) return;
-    const wait = Math.min(Math.max(0, expiresAtMs - deps.now()), longestTimerMs);
+  #watchExpiry(active: ActiveKey): void {
+    clearTimeout(this.#expiries.get(active.key));
+    this.#expiries.delete(active.key);
+    const { expiresAtMs } = active.document;
+    if (expiresAtMs === undefined || !this.#keys.has(active.key)) return;
+    const waitMs = Math.min(Math.max(0, expiresAtMs - this.#deps.now()), maxTimerMs);
     const timer = setTimeout(() => {
-      if (!endRefusedCalls(served, deps.now())) watchExpiry(served);
-    }, wait);
+      if (!endRefusedCalls(active, this.#deps.now())) this.#watchExpiry(active);
+    }, waitMs);
     timer.unref();
-    expiries.set(served.key, timer);
+    this.#expiries.set(active.key, timer);
   }
-
-  function indexTokens(snapshot: Snapshot): void {
-    const next = new Map<TokenId, TokenEntry>();
-    for (const { document, tokens: listed } of snapshot.keys) {
-      const served = keys.get(document.key);
-      if (served === undefined) continue;
-      for (const token of listed) next.set(token.id, { served, validUntilMs: token.validUntilMs ?? Number.POSITIVE_INFINITY });
-    }
-    for (const id of tokens.keys()) if (!next.has(id)) gone.add(id);
-    for (const id of gone) {
-      if (gone.size <= rememberedTokens && !next.has(id)) continue;
-      gone.delete(id);
-    }
-    tokens = next;
-  }
-
-  return {
-    byToken(id, nowMs) {
-      const entry = tokens.get(id);
-      if (entry === undefined) return gone.has(id) ? 'gone' : null;
-      return nowMs < entry.validUntilMs ? entry.served : 'gone';
-    },
-    get pools() {
-      return pools;
-    },
-    get revision() {
-      return revision;
-    },
-    isStale: () => deps.isStale?.() === true,
-    byKey: (key) => keys.get(key),
-    all: () => keys.values(),
-    apply(snapshot) {
-      revision = snapshot.revision;
-      pools = new Map(snapshot.pools.map((pool) => [pool.pool, pool]));
-      const listed = new Set(snapshot.keys.map(({ document }) => document.key));
-      for (const served of [...keys.values()]) if (!listed.has(served.key)) retire(served);
-      for (const { document } of snapshot.keys) {
-        const known = keys.get(document.key);
-        if (known === undefined) keys.set(document.key, enter(document));
-        else known.document = document;
-      }
-      indexTokens(snapshot);
-      for (const served of keys.values()) {
-        endRefusedCalls(served, deps.now());
-        endCalls(served, (call) =>
-          tokens.get(call.tokenId)?.served === served ? null : refuse('key_revoked', `This token of ${served.key} was revoked.`),
-        );
-        watchExpiry(served);
-      }
-    },
-    reclaim(key) {
-      const served = keys.get(key);
-      if (served !== undefined) return void served.funds.ready();
-      const funds = openFunds(key);
-      const settled = funds.ready().then(() => funds.close());
-      keepFrom(key, settled);
-    },
-    async settled() {
-      await Promise.all([...keys.values(), ...leaving.values()].map(finished));
-    },
-    async close() {
-      for (const timer of expiries.values()) clearTimeout(timer);
-      const open = [...keys.values(), ...leaving.values()];
-      await Promise.all([...closing.values(), ...open.map(({ funds }) => funds.close())]);
-    },
-  };
 }
 
 /** Resolves when the calls that are in flight now are recorded. */
-async function finished(served: ActiveKey): Promise<void> {
-  await Promise.all([...served.inFlight].map((call) => call.finished));
+async function finished(active: ActiveKey): Promise<void> {
+  await Promise.all([...active.inFlight].map((call) => call.finished));
 }
 
 /** Ends the calls for which `reason` gives one. */
-function endCalls(served: ActiveKey, reason: (call: InFlight) => Refusal | null): void {
-  for (const call of [...served.inFlight]) {
+function endCalls(active: ActiveKey, reason: (call: InFlight) => Refusal | null): void {
+  for (const call of [...active.inFlight]) {
     const refusal = reason(call);
     if (refusal !== null) call.end(refusal);
   }
 }
 
 /** Ends all calls of a key that may not call any more; true where that was so. */
-function endRefusedCalls(served: ActiveKey, nowMs: number): boolean {
-  const refusal = checkKey(served.document, nowMs);
+function endRefusedCalls(active: ActiveKey, nowMs: number): boolean {
+  const refusal = checkKey(active.document, nowMs);
   if (refusal === null) return false;
-  endCalls(served, () => refusal);
+  endCalls(active, () => refusal);
   return true;
 }
