@@ -1,20 +1,22 @@
-import type { Channel, Message as Received } from '../../core/protocol/channel.ts';
+import type { Channel, Message } from '../../core/protocol/channel.ts';
 import { type ControlPort, ControlUnavailable, controlVersion } from '../../core/protocol/control.ts';
 import { pushReader, type SentPush } from '../../core/protocol/push.ts';
+import type { Push } from '../../core/protocol/snapshot.ts';
 
 /** The control port of an operator at the other end of a channel. */
 export interface ControlClient extends ControlPort {
-  /** Every call that waits, and every later one, rejects with ControlUnavailable. */
+  /** Rejects every call that waits, and every later one, with ControlUnavailable. */
   close(): void;
 }
 
-interface Waiting {
+interface WaitingCall {
   readonly resolve: (reply: unknown) => void;
   readonly reject: (error: ControlUnavailable) => void;
   readonly timer: NodeJS.Timeout;
 }
 
-interface Message {
+/** A message of the operator. */
+interface OperatorMessage {
   readonly id?: number;
   readonly reply?: unknown;
   readonly error?: string;
@@ -28,86 +30,98 @@ interface Message {
  * closes the channel: a proxy that hears of no change is worse than one that connects again.
  */
 export function connectControl(channel: Channel, timeoutMs = 10_000): ControlClient {
-  const waiting = new Map<number, Waiting>();
-  const listeners = new Map<number, (push: SentPush) => void>();
-  let lastId = 0;
-  let closed = false;
+  const client = new ChannelClient(channel, timeoutMs);
+  channel.onMessage((message) => client.receive(message));
+  channel.onClose(() => client.end());
+  return client;
+}
 
-  function post(id: number, call: string, args: readonly unknown[]): void {
-    const [first] = args;
-    if (Buffer.isBuffer(first)) channel.send(JSON.stringify({ v: controlVersion, id, call }), first);
-    else channel.send(JSON.stringify({ v: controlVersion, id, call, args }));
+class ChannelClient implements ControlClient {
+  readonly #channel: Channel;
+  readonly #timeoutMs: number;
+  readonly #waiting = new Map<number, WaitingCall>();
+  readonly #listeners = new Map<number, (push: SentPush) => void>();
+  #lastId = 0;
+  #closed = false;
+
+  readonly open: ControlPort['open'] = (request) => this.#call('open', request);
+  readonly ship: ControlPort['ship'] = ({ entries }) => this.#call('ship', entries);
+  readonly grant: ControlPort['grant'] = (request) => this.#call('grant', request);
+  readonly account: ControlPort['account'] = (key) => this.#call('account', key);
+  readonly mint: ControlPort['mint'] = (parent, spec) => this.#call('mint', parent, spec);
+  readonly children: ControlPort['children'] = (parent) => this.#call('children', parent);
+  readonly unmint: ControlPort['unmint'] = (parent, child) => this.#call('unmint', parent, child);
+
+  constructor(channel: Channel, timeoutMs: number) {
+    this.#channel = channel;
+    this.#timeoutMs = timeoutMs;
   }
 
-  // The replies come from our own operator, of our own version: their shapes are taken on trust.
-  function ask<T>(call: keyof ControlPort, ...args: readonly unknown[]): Promise<T> {
-    if (closed) return Promise.reject(gone());
-    lastId += 1;
-    const id = lastId;
-    return new Promise<T>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        waiting.delete(id);
-        reject(new ControlUnavailable(`the operator did not answer ${call} within ${timeoutMs} ms`));
-      }, timeoutMs);
-      waiting.set(id, { resolve: resolve as Waiting['resolve'], reject, timer });
-      post(id, call, args);
-    });
+  watch(listener: (push: Push) => void): () => void {
+    if (this.#closed) return () => {};
+    const read = pushReader();
+    const id = this.#nextId();
+    this.#listeners.set(id, (push) => listener(read(push)));
+    this.#post(id, 'watch', []);
+    return () => {
+      if (this.#listeners.delete(id) && !this.#closed) this.#post(this.#nextId(), 'unwatch', [id]);
+    };
   }
 
-  function receive({ text }: Received): void {
-    const { id, reply, error, watch, push } = JSON.parse(text) as Message;
-    if (watch !== undefined && push !== undefined) listeners.get(watch)?.(push);
-    if (id !== undefined && error !== undefined && listeners.has(id)) channel.close(1000, `a watch failed: ${error.slice(0, 80)}`);
-    const asker = id === undefined ? undefined : waiting.get(id);
-    if (id === undefined || asker === undefined) return;
-    waiting.delete(id);
-    clearTimeout(asker.timer);
-    if (error === undefined) asker.resolve(reply);
-    else asker.reject(new ControlUnavailable(error));
+  close(): void {
+    this.end();
+    this.#channel.close();
   }
 
-  function end(): void {
-    if (closed) return;
-    closed = true;
-    listeners.clear();
-    for (const { reject, timer } of waiting.values()) {
+  /** Takes a message of the operator. It is of our own version: its shape is taken on trust. */
+  receive({ text }: Message): void {
+    const { id, reply, error, watch, push } = JSON.parse(text) as OperatorMessage;
+    if (watch !== undefined && push !== undefined) this.#listeners.get(watch)?.(push);
+    if (id === undefined) return;
+    if (error !== undefined && this.#listeners.has(id)) this.#channel.close(1000, `a watch failed: ${error.slice(0, 80)}`);
+    const call = this.#waiting.get(id);
+    if (call === undefined) return;
+    this.#waiting.delete(id);
+    clearTimeout(call.timer);
+    if (error === undefined) call.resolve(reply);
+    else call.reject(new ControlUnavailable(error));
+  }
+
+  /** The channel has closed, or is about to. */
+  end(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#listeners.clear();
+    for (const { reject, timer } of this.#waiting.values()) {
       clearTimeout(timer);
       reject(gone());
     }
-    waiting.clear();
+    this.#waiting.clear();
   }
 
-  function close(): void {
-    end();
-    channel.close();
+  #call<T>(name: keyof ControlPort, ...args: readonly unknown[]): Promise<T> {
+    if (this.#closed) return Promise.reject(gone());
+    const id = this.#nextId();
+    return new Promise<T>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(id);
+        reject(new ControlUnavailable(`the operator did not answer ${name} within ${this.#timeoutMs} ms`));
+      }, this.#timeoutMs);
+      this.#waiting.set(id, { resolve: resolve as WaitingCall['resolve'], reject, timer });
+      this.#post(id, name, args);
+    });
   }
 
-  channel.onMessage(receive);
-  channel.onClose(end);
+  #post(id: number, call: string, args: readonly unknown[]): void {
+    const [first] = args;
+    if (Buffer.isBuffer(first)) this.#channel.send(JSON.stringify({ v: controlVersion, id, call }), first);
+    else this.#channel.send(JSON.stringify({ v: controlVersion, id, call, args }));
+  }
 
-  return {
-    open: (request) => ask('open', request),
-    ship: ({ entries }) => ask('ship', entries),
-    grant: (request) => ask('grant', request),
-    account: (key) => ask('account', key),
-    mint: (parent, spec) => ask('mint', parent, spec),
-    children: (parent) => ask('children', parent),
-    unmint: (parent, child) => ask('unmint', parent, child),
-    watch(listener) {
-      if (closed) return () => {};
-      lastId += 1;
-      const id = lastId;
-      const read = pushReader();
-      listeners.set(id, (push) => listener(read(push)));
-      post(id, 'watch', []);
-      return () => {
-        if (!listeners.delete(id) || closed) return;
-        lastId += 1;
-        post(lastId, 'unwatch', [id]);
-      };
-    },
-    close,
-  };
+  #nextId(): number {
+    this.#lastId += 1;
+    return this.#lastId;
+  }
 }
 
 function gone(): ControlUnavailable {

@@ -4,7 +4,7 @@ import { type Channel, type Closing, type Message, socketChannel } from '../../c
 import { closeCodes, type HelloReply, helloText, operatorMessageBytes, type SessionTimings } from '../../core/protocol/session.ts';
 
 /** One connection with an operator, from the hello to its end. */
-export interface ConnectionOptions {
+interface ConnectionOptions {
   readonly url: string;
   /** PEM: the only root that is trusted. */
   readonly ca: string;
@@ -15,17 +15,17 @@ export interface ConnectionOptions {
   readonly timings: SessionTimings;
   /** Aborted: the connection is closed. */
   readonly signal: AbortSignal;
-  /** Called once, where the operator takes this proxy. */
-  readonly welcome: (channel: Channel, instance: string) => void;
-  /** Called for each message from the welcome on. */
-  readonly heard: () => void;
+  /** Called once, where the operator accepts this proxy. */
+  readonly onWelcome: (channel: Channel, instance: string) => void;
+  /** Called for each message, the welcome first. */
+  readonly onMessage: () => void;
 }
 
-/** How a connection ended, and for how long it served; 0 where there was no welcome. */
+/** How a connection ended, and how long after the welcome; 0 where there was none. */
 export interface Ending {
   readonly kind: 'away' | 'refused';
   readonly reason: string;
-  readonly servedMs: number;
+  readonly connectedMs: number;
 }
 
 /** So much may wait to be sent; a proxy ships one batch at a time. */
@@ -36,8 +36,8 @@ const closeTimeout = 2_000;
 /** Connects, says hello and stays until the connection ends. Never rejects. */
 export async function connectOnce(options: ConnectionOptions): Promise<Ending> {
   const token = await options.readToken().catch(unreadable);
-  if (typeof token !== 'string') return { kind: 'away', reason: token.problem, servedMs: 0 };
-  if (options.signal.aborted) return { kind: 'away', reason: 'this proxy ends', servedMs: 0 };
+  if (typeof token !== 'string') return { kind: 'away', reason: token.problem, connectedMs: 0 };
+  if (options.signal.aborted) return { kind: 'away', reason: 'this proxy ends', connectedMs: 0 };
   const socketOptions: ClientOptions & { readonly closeTimeout: number } = {
     ca: options.ca,
     maxPayload: operatorMessageBytes,
@@ -50,41 +50,65 @@ export async function connectOnce(options: ConnectionOptions): Promise<Ending> {
   const close = (): void => socket.close(1000);
   socket.on('open', () => channel.send(helloText(0, token)));
   options.signal.addEventListener('abort', close);
-  const ending = await follow(socket, channel, options);
+  const ending = await new Connection(socket, channel, options).ended();
   options.signal.removeEventListener('abort', close);
   return ending;
 }
 
-function follow(socket: WebSocket, channel: Channel, options: ConnectionOptions): Promise<Ending> {
-  const { timings, monotonic } = options;
-  let at = monotonic();
-  let welcomedAt: number | null = null;
-  let turnedAway: string | undefined;
+class Connection {
+  readonly #socket: WebSocket;
+  readonly #channel: Channel;
+  readonly #options: ConnectionOptions;
+  #lastMessageAt: number;
+  #welcomedAt: number | null = null;
+  /** The operator's error, in answer to the hello. */
+  #rejection: string | undefined;
 
-  function receive({ text }: Message): void {
-    at = monotonic();
-    const answer = welcomedAt === null ? readHelloReply(text) : null;
-    if (answer !== null && 'reply' in answer) {
-      welcomedAt = at;
-      options.heard();
-      options.welcome(channel, answer.reply.instance);
-    } else if (answer !== null) turnedAway = answer.error;
-    else if (welcomedAt !== null) options.heard();
+  constructor(socket: WebSocket, channel: Channel, options: ConnectionOptions) {
+    this.#socket = socket;
+    this.#channel = channel;
+    this.#options = options;
+    this.#lastMessageAt = options.monotonic();
   }
 
-  channel.onMessage(receive);
-  const watching = setInterval(() => {
-    if (monotonic() - at > timings.silenceMs) socket.terminate();
-  }, timings.beatMs);
-  const renewing = setInterval(() => void renew(channel, options), timings.renewMs * (0.8 + 0.4 * options.random()));
-  return new Promise((resolve) => {
-    channel.onClose((closing) => {
-      clearInterval(watching);
-      clearInterval(renewing);
-      const servedMs = welcomedAt === null ? 0 : monotonic() - welcomedAt;
-      resolve({ kind: isFinal(closing) ? 'refused' : 'away', reason: turnedAway ?? closing.reason, servedMs });
+  /** Renews the hello and watches for silence until the connection ends. */
+  ended(): Promise<Ending> {
+    const { timings, random } = this.#options;
+    this.#channel.onMessage((message) => this.#receive(message));
+    const watching = setInterval(() => this.#endIfSilent(), timings.beatMs);
+    const renewing = setInterval(() => void renew(this.#channel, this.#options), timings.renewMs * (0.8 + 0.4 * random()));
+    return new Promise((resolve) => {
+      this.#channel.onClose((closing) => {
+        clearInterval(watching);
+        clearInterval(renewing);
+        resolve(this.#ending(closing));
+      });
     });
-  });
+  }
+
+  #receive({ text }: Message): void {
+    this.#lastMessageAt = this.#options.monotonic();
+    if (this.#welcomedAt !== null) this.#options.onMessage();
+    else this.#receiveHelloReply(readHelloReply(text));
+  }
+
+  #receiveHelloReply(answer: HelloReply): void {
+    if ('reply' in answer) {
+      this.#welcomedAt = this.#lastMessageAt;
+      this.#options.onMessage();
+      this.#options.onWelcome(this.#channel, answer.reply.instance);
+    } else this.#rejection = answer.error;
+  }
+
+  #endIfSilent(): void {
+    const { monotonic, timings } = this.#options;
+    if (monotonic() - this.#lastMessageAt > timings.silenceMs) this.#socket.terminate();
+  }
+
+  #ending(closing: Closing): Ending {
+    const connectedMs = this.#welcomedAt === null ? 0 : this.#options.monotonic() - this.#welcomedAt;
+    return { kind: isFinal(closing) ? 'refused' : 'away', reason: this.#rejection ?? closing.reason, connectedMs };
+  }
 }
 
 /** Shows the newest token, so that the operator never has to judge by one that expired. */

@@ -5,21 +5,21 @@ import { type ControlPort, ControlUnavailable } from '../../core/protocol/contro
 import { type SessionTimings, sessionTimings } from '../../core/protocol/session.ts';
 import { type ControlClient, connectControl } from './client.ts';
 import { connectOnce, type Ending } from './connection.ts';
-import { createWatches } from './watches.ts';
+import { Watches } from './watches.ts';
 
-/** How it stands with the operator; `reason` is for people. */
-export type SessionState =
+/** Whether there is a connection with the operator; `reason` is for people. */
+type SessionState =
   | { readonly kind: 'connecting'; readonly reason: string }
   | { readonly kind: 'connected' }
-  /** The operator will not serve this Pod as it is. It is asked again all the same. */
+  /** The operator rejects this Pod as it is. The session connects again all the same. */
   | { readonly kind: 'refused'; readonly reason: string };
 
-/** A control port that outlives its connections. While there is none every call rejects at once, with what the operator said last. */
+/** A control port that outlives its connections. While there is none every call rejects at once, with the operator's last reason. */
 export interface Session extends ControlPort {
-  /** The name of this proxy in its streams, told by the operator at the first welcome. */
+  /** The name of this proxy in its streams, which the operator gives it at the first welcome. */
   readonly instance: Promise<string>;
   state(): SessionState;
-  /** When something of the operator last came, by `monotonic`; when the session was made until the first welcome. */
+  /** When the operator's last message came, by `monotonic`; until the first welcome: when the session was made. */
   lastContact(): number;
   close(): void;
 }
@@ -49,77 +49,103 @@ const retryTimings: RetryTimings = { firstRetryMs: 200, longestRetryMs: 10_000 }
 
 /** Holds a session with an operator: connects, and connects again, until it is closed. */
 export function connectOperator(options: OperatorOptions): Session {
-  const { logger, monotonic, random } = options;
-  const timings = { ...sessionTimings, ...retryTimings, ...options.timings };
-  const watches = createWatches();
-  const named = Promise.withResolvers<string>();
-  const closing = new AbortController();
-  let state: SessionState = { kind: 'connecting', reason: 'the operator was not reached yet' };
-  let control: ControlClient | null = null;
-  let heardAt = monotonic();
+  const session = new OperatorSession(options);
+  void session.run();
+  return session;
+}
 
-  function welcome(channel: Channel, instance: string): void {
-    named.resolve(instance);
-    state = { kind: 'connected' };
-    control = connectControl(channel);
-    watches.connect(control);
-    logger.info({ instance }, 'the operator serves this proxy');
+class OperatorSession implements Session {
+  readonly instance: Promise<string>;
+  readonly #options: OperatorOptions;
+  readonly #timings: SessionTimings & RetryTimings;
+  readonly #watches = new Watches();
+  readonly #closing = new AbortController();
+  readonly #nameInstance: (instance: string) => void;
+  #state: SessionState = { kind: 'connecting', reason: 'the operator was not reached yet' };
+  #control: ControlClient | null = null;
+  #lastContact: number;
+
+  readonly open: ControlPort['open'] = (request) => this.#call((port) => port.open(request));
+  readonly ship: ControlPort['ship'] = (request) => this.#call((port) => port.ship(request));
+  readonly grant: ControlPort['grant'] = (request) => this.#call((port) => port.grant(request));
+  readonly account: ControlPort['account'] = (key) => this.#call((port) => port.account(key));
+  readonly mint: ControlPort['mint'] = (parent, spec) => this.#call((port) => port.mint(parent, spec));
+  readonly children: ControlPort['children'] = (parent) => this.#call((port) => port.children(parent));
+  readonly unmint: ControlPort['unmint'] = (parent, child) => this.#call((port) => port.unmint(parent, child));
+  readonly watch: ControlPort['watch'] = (listener) => this.#watches.watch(listener);
+
+  constructor(options: OperatorOptions) {
+    const { promise, resolve } = Promise.withResolvers<string>();
+    this.instance = promise;
+    this.#nameInstance = resolve;
+    this.#options = options;
+    this.#timings = { ...sessionTimings, ...retryTimings, ...options.timings };
+    this.#lastContact = options.monotonic();
   }
 
-  function leave({ kind, reason }: Ending): void {
-    const before = state;
-    control = null;
-    watches.disconnect();
-    state = kind === 'refused' ? { kind, reason } : { kind: 'connecting', reason };
-    // Fail closed: what a Pod may not have any more goes at once, not when it is stale.
-    if (kind === 'refused') watches.revoke();
-    if (before.kind !== state.kind || !('reason' in before) || before.reason !== reason)
-      logger.warn(`no session with the operator at ${options.url}: ${reason}`);
+  state(): SessionState {
+    return this.#state;
   }
 
-  async function run(): Promise<void> {
+  lastContact(): number {
+    return this.#lastContact;
+  }
+
+  close(): void {
+    this.#closing.abort();
+    this.#control = null;
+    this.#state = { kind: 'connecting', reason: 'this proxy ends' };
+  }
+
+  /** Connects again after each connection's end, until the session is closed. Never rejects. */
+  async run(): Promise<void> {
+    const { signal } = this.#closing;
     let failures = 0;
-    while (!closing.signal.aborted) {
+    while (!signal.aborted) {
       const ending = await connectOnce({
-        ...options,
-        timings,
-        signal: closing.signal,
-        welcome,
-        heard: () => {
-          heardAt = monotonic();
+        ...this.#options,
+        timings: this.#timings,
+        signal,
+        onWelcome: (channel, instance) => this.#enter(channel, instance),
+        onMessage: () => {
+          this.#lastContact = this.#options.monotonic();
         },
       });
-      leave(ending);
-      failures = ending.servedMs > timings.longestRetryMs ? 0 : failures + 1;
-      const most = Math.min(timings.longestRetryMs, timings.firstRetryMs * 2 ** Math.min(failures, 20));
-      await sleep((most / 2) * (1 + random()), undefined, { signal: closing.signal }).catch(() => {});
+      this.#leave(ending);
+      failures = ending.connectedMs > this.#timings.longestRetryMs ? 0 : failures + 1;
+      await sleep(this.#retryMs(failures), undefined, { signal }).catch(() => {});
     }
   }
 
-  /** The port of the connection that stands, or a call that fails. */
-  function call<T>(ask: (port: ControlPort) => Promise<T>): Promise<T> {
-    if (control !== null) return ask(control);
-    const reason = state.kind === 'connected' ? 'the connection ended' : state.reason;
-    return Promise.reject(new ControlUnavailable(`the operator cannot be asked: ${reason}`));
+  #retryMs(failures: number): number {
+    const { firstRetryMs, longestRetryMs } = this.#timings;
+    const longestMs = Math.min(longestRetryMs, firstRetryMs * 2 ** Math.min(failures, 20));
+    return (longestMs / 2) * (1 + this.#options.random());
   }
 
-  void run();
-  return {
-    instance: named.promise,
-    state: () => state,
-    lastContact: () => heardAt,
-    close() {
-      closing.abort();
-      control = null;
-      state = { kind: 'connecting', reason: 'this proxy ends' };
-    },
-    open: (ask) => call((port) => port.open(ask)),
-    ship: (ask) => call((port) => port.ship(ask)),
-    grant: (ask) => call((port) => port.grant(ask)),
-    account: (key) => call((port) => port.account(key)),
-    mint: (parent, spec) => call((port) => port.mint(parent, spec)),
-    children: (parent) => call((port) => port.children(parent)),
-    unmint: (parent, child) => call((port) => port.unmint(parent, child)),
-    watch: watches.watch,
-  };
+  #enter(channel: Channel, instance: string): void {
+    this.#nameInstance(instance);
+    this.#state = { kind: 'connected' };
+    this.#control = connectControl(channel);
+    this.#watches.connect(this.#control);
+    this.#options.logger.info({ instance }, 'the operator accepted this proxy');
+  }
+
+  #leave({ kind, reason }: Ending): void {
+    const previous = this.#state;
+    this.#control = null;
+    this.#watches.disconnect();
+    this.#state = kind === 'refused' ? { kind, reason } : { kind: 'connecting', reason };
+    // Fail closed: what a Pod may not have any more is dropped at once, not when it is stale.
+    if (kind === 'refused') this.#watches.revoke();
+    if (previous.kind !== this.#state.kind || !('reason' in previous) || previous.reason !== reason)
+      this.#options.logger.warn(`no session with the operator at ${this.#options.url}: ${reason}`);
+  }
+
+  /** Calls the port of the current connection; rejects where there is none. */
+  #call<T>(request: (port: ControlPort) => Promise<T>): Promise<T> {
+    if (this.#control !== null) return request(this.#control);
+    const reason = this.#state.kind === 'connected' ? 'the connection ended' : this.#state.reason;
+    return Promise.reject(new ControlUnavailable(`no session with the operator: ${reason}`));
+  }
 }

@@ -2,16 +2,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ControlPort } from '../../core/protocol/control.ts';
 import type { Push } from '../../core/protocol/snapshot.ts';
-import { createWatches, type Watches } from './watches.ts';
+import { Watches } from './watches.ts';
 
 interface FakeConnection extends Pick<ControlPort, 'watch'> {
   push(push: Push): void;
   readonly watchers: number;
 }
 
-function connection(revision: number): ControlPort & FakeConnection {
+function connection(revision: number): FakeConnection {
   const listeners = new Set<(push: Push) => void>();
-  const fake: FakeConnection = {
+  return {
     watch(listener) {
       listeners.add(listener);
       listener(state(revision));
@@ -24,14 +24,13 @@ function connection(revision: number): ControlPort & FakeConnection {
       return listeners.size;
     },
   };
-  return fake as ControlPort & FakeConnection;
 }
 
 function state(revision: number): Push {
   return { kind: 'snapshot', revision, keys: [], pools: [], credentials: [{ pool: 'p/a' as never, name: 'a', value: 'sk' }] };
 }
 
-function told(watches: Watches): readonly string[] {
+function pushesOf(watches: Watches): readonly string[] {
   const pushes: string[] = [];
   watches.watch((push) => {
     pushes.push(push.kind === 'recall' ? 'recall' : `${push.revision}${push.credentials.length === 0 ? ' empty' : ''}`);
@@ -39,9 +38,9 @@ function told(watches: Watches): readonly string[] {
   return pushes;
 }
 
-test('a watch made before there is a connection is told the state by the first, and by each later one', () => {
-  const watches = createWatches();
-  const pushes = told(watches);
+test('a watch made before there is a connection gets the state from the first, and from each later one', () => {
+  const watches = new Watches();
+  const pushes = pushesOf(watches);
   assert.deepEqual(pushes, []);
   const first = connection(3);
   watches.connect(first);
@@ -51,8 +50,8 @@ test('a watch made before there is a connection is told the state by the first, 
   assert.deepEqual(pushes, ['3', 'recall', '1']);
 });
 
-test('a watch that was stopped is stopped on the connection, and not begun on the next', () => {
-  const watches = createWatches();
+test('a watch that was stopped is stopped on the connection, and not opened on the next', () => {
+  const watches = new Watches();
   const first = connection(1);
   watches.connect(first);
   const stop = watches.watch(() => {});
@@ -65,9 +64,9 @@ test('a watch that was stopped is stopped on the connection, and not begun on th
   assert.equal(next.watchers, 0);
 });
 
-test('what is held is revoked once, under a revision that says that there was a state', () => {
-  const watches = createWatches();
-  const pushes = told(watches);
+test('what is held is revoked once, under a revision that shows that there was a state', () => {
+  const watches = new Watches();
+  const pushes = pushesOf(watches);
   watches.revoke();
   assert.deepEqual(pushes, []);
   watches.connect(connection(7));
