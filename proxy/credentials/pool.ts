@@ -1,8 +1,9 @@
+import { defined } from '../../core/json.ts';
 import type { PoolName } from '../../core/names.ts';
 import type { PoolDocument } from '../../core/policy/documents.ts';
 import type { Verdict } from '../provider/types.ts';
 import { choose } from './affinity.ts';
-import { createScope, limit, probeMs, promisedAt, type Scope, scopeStatus, servesAt } from './scope.ts';
+import { applyLimit, createQuotaScope, probeMs, promisedAtMs, type QuotaScope, scopeStatus, usableAtMs } from './cooldowns.ts';
 import { Secret } from './secret.ts';
 
 /** A credential for one attempt. */
@@ -14,14 +15,14 @@ export interface Picked {
   readonly secret: Secret;
 }
 
-/** No credential can serve this model now. */
+/** No credential can be used for this model now. */
 export interface NoneLeft {
   readonly kind: 'none';
-  /** When the first one may serve again; absent: nobody can tell. */
+  /** From when on the first one can be used again; absent: unknown. */
   readonly retryAtMs?: number;
   /** True where the provider refused every credential, or there is none. */
   readonly unauthorized: boolean;
-  /** The provider's own last words on the limit that ends first; JSON text. */
+  /** The provider's own last error body on the limit that ends first; JSON text. */
   readonly providerBody?: string;
 }
 
@@ -33,7 +34,7 @@ export interface CredentialValue {
 }
 
 /** One credential as metrics and readiness see it. */
-export interface CredentialState {
+interface CredentialState {
   readonly pool: PoolName;
   readonly credential: string;
   readonly quotaScope: string;
@@ -42,13 +43,13 @@ export interface CredentialState {
   readonly untilMs?: number;
 }
 
-/** The credentials of all pools, with what providers last said of each. Pure but for the clock. */
+/** The credentials of all pools, with the limits that providers last reported for each. Pure but for the clock. */
 export interface Pools {
-  /** Takes the whole state of the world. Limits of scopes that stay are kept; removed credentials are gone at once. */
+  /** Replaces all pools and credentials. Limits of scopes that remain are kept; removed credentials are dropped at once. */
   update(pools: readonly PoolDocument[], credentials: readonly CredentialValue[]): void;
   /**
-   * The credential for an attempt at `model`. A session (`affinity`) stays in one quota scope while that serves; calls without one
-   * go round. `tried`: the quota scopes that limited earlier attempts of this call.
+   * The credential for an attempt at `model`. A session (`affinity`) stays in one quota scope while that can be used; calls without
+   * one rotate. `tried`: the quota scopes that limited earlier attempts of this call.
    */
   pick(pool: PoolName, model: string, affinity: string | undefined, tried: ReadonlySet<string>): Picked | NoneLeft;
   /** Takes a verdict on an attempt, with the provider's body where it is JSON. `caller` and `overloaded` change nothing. */
@@ -58,11 +59,11 @@ export interface Pools {
 
 interface Credential {
   readonly name: string;
-  readonly scope: Scope;
+  readonly scope: QuotaScope;
   /** Chooses within a session's scope as well as among scopes. */
   readonly hash: number;
   readonly secret: Secret;
-  /** Set aside until then, or until its value changes: a provider whose authentication fails for a while must not cost us every credential. */
+  /** Not used until then, or until its value changes: a provider whose authentication fails for a while must not cost us every credential. */
   refusedUntilMs: number;
 }
 
@@ -90,7 +91,7 @@ export function createPools({ clock }: { readonly clock: () => number }): Pools 
       if (pool === undefined) return { kind: 'none', unauthorized: true };
       const nowMs = clock();
       const usable = pool.credentials.filter(
-        ({ refusedUntilMs, scope }) => refusedUntilMs <= nowMs && servesAt(scope, model) <= nowMs && !tried.has(scope.name),
+        ({ refusedUntilMs, scope }) => refusedUntilMs <= nowMs && usableAtMs(scope, model) <= nowMs && !tried.has(scope.name),
       );
       const picked = affinity === undefined ? usable[pool.turn++ % usable.length] : choose(usable, affinity);
       if (picked === undefined || picked === null) return noneLeft(pool, model, nowMs);
@@ -104,7 +105,7 @@ export function createPools({ clock }: { readonly clock: () => number }): Pools 
         // A value that was replaced while its attempt was under way is not the one that was refused.
         if (credential?.secret === picked.secret) credential.refusedUntilMs = clock() + probeMs;
       } else if (credential !== undefined) {
-        limit(credential.scope, verdict, { model, nowMs: clock() });
+        applyLimit(credential.scope, verdict, { model, nowMs: clock() });
         credential.scope.body = body;
       }
     },
@@ -123,15 +124,15 @@ export function createPools({ clock }: { readonly clock: () => number }): Pools 
   };
 }
 
-function rebuild(document: PoolDocument, before: Pool | undefined, values: ReadonlyMap<string, string>): Pool {
-  const scopes = new Map(before?.credentials.map(({ scope }) => [scope.name, scope]));
+function rebuild(document: PoolDocument, previous: Pool | undefined, values: ReadonlyMap<string, string>): Pool {
+  const scopes = new Map(previous?.credentials.map(({ scope }) => [scope.name, scope]));
   const credentials: Credential[] = [];
   for (const { name, quotaScope } of document.keys) {
     const value = values.get(`${document.pool}\0${name}`);
     if (value === undefined) continue;
-    const scope = scopes.get(quotaScope) ?? createScope(quotaScope);
+    const scope = scopes.get(quotaScope) ?? createQuotaScope(quotaScope);
     scopes.set(quotaScope, scope);
-    const old = before?.credentials.find((credential) => credential.name === name);
+    const old = previous?.credentials.find((credential) => credential.name === name);
     const same = old?.secret.holds(value) === true;
     credentials.push({
       name,
@@ -141,18 +142,13 @@ function rebuild(document: PoolDocument, before: Pool | undefined, values: Reado
       refusedUntilMs: same ? old.refusedUntilMs : sendable.test(value) ? 0 : Number.POSITIVE_INFINITY,
     });
   }
-  return { name: document.pool, credentials, turn: before?.turn ?? 0 };
+  return { name: document.pool, credentials, turn: previous?.turn ?? 0 };
 }
 
 function noneLeft(pool: Pool, model: string, nowMs: number): NoneLeft {
   const accepted = pool.credentials.filter(({ refusedUntilMs }) => refusedUntilMs <= nowMs).map(({ scope }) => scope);
-  const promises = accepted.map((scope) => promisedAt(scope, model)).filter((atMs) => atMs !== null);
+  const promises = accepted.map((scope) => promisedAtMs(scope, model)).filter((atMs) => atMs !== null);
   const retryAtMs = promises.length === 0 ? undefined : Math.min(...promises);
-  const body = (accepted.find((scope) => promisedAt(scope, model) === retryAtMs) ?? accepted[0])?.body;
-  return {
-    kind: 'none',
-    unauthorized: accepted.length === 0,
-    ...(retryAtMs === undefined ? {} : { retryAtMs }),
-    ...(body === undefined ? {} : { providerBody: body }),
-  };
+  const body = (accepted.find((scope) => promisedAtMs(scope, model) === retryAtMs) ?? accepted[0])?.body;
+  return { kind: 'none', unauthorized: accepted.length === 0, ...defined({ retryAtMs, providerBody: body }) };
 }

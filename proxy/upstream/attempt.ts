@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
+import { defined } from '../../core/json.ts';
 import type { StreamMeter } from '../dialect/types.ts';
 import type { UpstreamSettings } from './origins.ts';
 import type { BodyEnd, FlowingBody, WholeBody } from './types.ts';
@@ -25,8 +26,8 @@ export type AttemptResult =
     };
 
 const openingBracket = 0x5b;
-/** Bytes kept while nobody has asked for them yet. */
-const unclaimedBytes = 64 * 1024;
+/** Bytes kept until `pipe` is called. */
+const maxUnclaimedBytes = 64 * 1024;
 
 /** One request to a provider and its answer: undici's handler on one side, a result and a body on the other. Owned by one call. */
 export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
@@ -47,7 +48,7 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
   #preambleTimer: NodeJS.Timeout | undefined;
   #write: ((chunk: Buffer) => boolean) | null = null;
   #end: BodyEnd | null = null;
-  #onEnd: (() => void) | null = null;
+  #endListener: (() => void) | null = null;
   #piped: { resolve(end: BodyEnd): void; reject(error: unknown): void } | null = null;
 
   constructor(settings: UpstreamSettings, meterFor: () => StreamMeter | null) {
@@ -67,10 +68,10 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
     else this.#controller.abort(new Error(as));
   }
 
-  /** `act` is called once, when the last byte is in or none will come; at once where that is so already. */
-  whenEnded(act: () => void): void {
-    if (this.#phase === 'ended') act();
-    else this.#onEnd = act;
+  /** Calls `listener` once, when the last byte is in or none will come; at once where that is so already. */
+  onEnd(listener: () => void): void {
+    if (this.#phase === 'ended') listener();
+    else this.#endListener = listener;
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -87,7 +88,7 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
     try {
       this.#meter = streams && !encoded ? this.#meterFor() : null;
       this.#phase = this.#meter === null ? 'collecting' : 'preamble';
-      // Encoded although identity was asked for: such a stream cannot be read in passing, so it passes unread.
+      // Encoded although identity was requested: such a stream cannot be read in passing, so it passes unread.
       if (streams && encoded) this.#flow();
     } catch (error) {
       this.#throw(error);
@@ -158,7 +159,7 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
     else this.#preambleTimer ??= setTimeout(() => this.#flow(), this.#settings.preambleMs);
   }
 
-  /** Gemini streams one JSON array where the caller did not ask for events; nothing else answers with a list. */
+  /** Gemini streams one JSON array where the caller did not request events; nothing else answers with a list. */
   #meterArray(): void {
     this.#meter = (this.#headers['content-encoding'] ?? 'identity') === 'identity' ? this.#meterFor() : null;
     if (this.#meter !== null) this.#phase = 'preamble';
@@ -167,7 +168,7 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
   #pass(chunk: Buffer): void {
     if (this.#write === null) {
       this.#hold(chunk);
-      if (this.#phase === 'flowing' && this.#heldBytes > unclaimedBytes) this.#controller?.pause();
+      if (this.#phase === 'flowing' && this.#heldBytes > maxUnclaimedBytes) this.#controller?.pause();
     } else if (!this.#write(chunk)) {
       this.#controller?.pause();
     }
@@ -198,7 +199,7 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
       sent: this.#controller !== null,
       end,
       code,
-      ...(this.#status === 0 ? {} : { status: this.#status }),
+      ...defined({ status: this.#status === 0 ? undefined : this.#status }),
     });
     this.#finish(end);
   }
@@ -208,7 +209,7 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
     this.#phase = 'ended';
     this.#end = end;
     this.#piped?.resolve(end);
-    this.#onEnd?.();
+    this.#endListener?.();
   }
 
   /** A meter or a sink threw: our own fault, so it is thrown on, and nothing more of this answer is taken. */

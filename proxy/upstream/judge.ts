@@ -1,18 +1,18 @@
 import { type Refusal, refuse } from '../../core/errors.ts';
+import { defined } from '../../core/json.ts';
 import type { NoneLeft } from '../credentials/pool.ts';
 import type { Verdict } from '../provider/types.ts';
 import { headersForClient } from '../stages/headers.ts';
 import type { AttemptResult } from './attempt.ts';
 import { decodeWhole, jsonText, withoutSecret } from './body.ts';
-import type { AttemptFact, FlowingBody, UpstreamAnswer, UpstreamCall, WholeBody } from './types.ts';
+import type { AttemptFact, FlowingBody, ProviderAnswer, UpstreamCall, UpstreamOutcome, WholeBody } from './types.ts';
 
 type Fact = Pick<AttemptFact, 'status' | 'outcome'>;
 type Answered = Extract<AttemptResult, { kind: 'answered' }>;
-type AnswerOnly = UpstreamAnswer extends infer A ? (A extends unknown ? Omit<A, 'attempts'> : never) : never;
 
 /** What to do about an attempt: end the call with it, or set its credential aside and go on. */
 export type Judged =
-  | { readonly kind: 'final'; readonly answer: AnswerOnly; readonly fact: Fact }
+  | { readonly kind: 'final'; readonly answer: UpstreamOutcome; readonly fact: Fact }
   | { readonly kind: 'rotate'; readonly verdict: Verdict; readonly body?: string; readonly fact: Fact };
 
 interface At {
@@ -44,7 +44,7 @@ export function judge(call: UpstreamCall, result: AttemptResult, at: At): Judged
 }
 
 function judgeFailure(call: UpstreamCall, { end, sent, code, status }: Extract<AttemptResult, { kind: 'failed' }>): Judged {
-  const fact: Fact = { outcome: sent ? 'unknown' : 'not_sent', ...(status === undefined ? {} : { status }) };
+  const fact: Fact = { outcome: sent ? 'unknown' : 'not_sent', ...defined({ status }) };
   if (end === 'stopped') return { kind: 'final', answer: { kind: 'stopped' }, fact };
   const provider = `The provider of pool ${call.pool.pool}`;
   if (end === 'timeout') return final(refuse('provider_timeout', `${provider} gave no answer in time.`), fact);
@@ -57,21 +57,21 @@ function judgeHiddenError(call: UpstreamCall, result: Answered, body: string, at
   const verdict = call.provider.classify({ status: 200, headers: result.headers, body, nowMs: at.nowMs });
   const fact: Fact = { status: result.status, outcome: 'refused' };
   return rotates(verdict)
-    ? { kind: 'rotate', verdict, fact, ...jsonText(withoutSecret(Buffer.from(body), at.secret)) }
+    ? { kind: 'rotate', verdict, fact, ...defined({ body: jsonText(withoutSecret(Buffer.from(body), at.secret)) }) }
     : { kind: 'final', answer: answerOf(result, at.secret), fact };
 }
 
 function judgeError(call: UpstreamCall, result: Answered, at: At): Judged {
   const answer = answerOf(result, at.secret);
   const bytes = answer.body.kind === 'whole' ? answer.body.bytes : Buffer.alloc(0);
-  const json = jsonText(bytes);
+  const body = jsonText(bytes);
   const { status, headers } = result;
   const verdict = call.provider.classify({ status, headers, body: bytes.toString(), nowMs: at.nowMs });
-  // A 4xx says that the call was not carried out. A 5xx says so only in the provider's own words; 502 and 504 are said by
-  // whoever stands between, and the call may well be running behind them.
-  const definite = status < 500 ? status !== 408 : json.body !== undefined && status !== 502 && status !== 504;
+  // A 4xx means that the call was not carried out. A 5xx means so only with the provider's own body; 502 and 504 come from
+  // a gateway in between, and the call may well be running behind it.
+  const definite = status < 500 ? status !== 408 : body !== undefined && status !== 502 && status !== 504;
   const fact: Fact = { status, outcome: definite ? 'refused' : 'unknown' };
-  if (definite && rotates(verdict)) return { kind: 'rotate', verdict, fact, ...json };
+  if (definite && rotates(verdict)) return { kind: 'rotate', verdict, fact, ...defined({ body }) };
   return { kind: 'final', answer, fact };
 }
 
@@ -79,16 +79,8 @@ function rotates(verdict: Verdict): boolean {
   return verdict.kind === 'cooldown' || verdict.kind === 'disabled' || verdict.kind === 'unauthorized';
 }
 
-interface Given {
-  readonly kind: 'answer';
-  readonly status: number;
-  readonly headers: string[];
-  readonly body: WholeBody | FlowingBody;
-  readonly meter: Answered['meter'];
-}
-
 /** What the client may see of an answer: the credential is in none of it, whatever its status. */
-function answerOf({ status, headers, body, meter }: Answered, secret: string): Given {
+function answerOf({ status, headers, body, meter }: Answered, secret: string): ProviderAnswer {
   const forClient = headersForClient(headers).map((text) => (text.includes(secret) ? '[redacted]' : text));
   const encoding = headers['content-encoding'] ?? 'identity';
   const decoded = body.kind === 'whole' && encoding !== 'identity' ? decodeWhole(body.bytes, encoding) : null;
@@ -107,7 +99,7 @@ function final(refusal: Refusal, fact: Fact): Judged {
   return { kind: 'final', answer: { kind: 'refusal', refusal }, fact };
 }
 
-/** Why no credential of the pool could serve: all refused, or all limited. `lastBody`: the provider's words in this very call. */
+/** Why no credential of the pool could serve: all refused, or all limited. `lastBody`: the provider's last error body in this very call. */
 export function refuseAll(
   call: UpstreamCall,
   { none, lastBody, nowMs }: { readonly none: NoneLeft; readonly lastBody: string | undefined; readonly nowMs: number },
@@ -119,8 +111,7 @@ export function refuseAll(
       `No credential of pool ${pool} is accepted by its provider: whoever runs the pool must renew them.`,
     );
   }
-  const providerBody = lastBody ?? none.providerBody;
-  const kept = providerBody === undefined ? {} : { providerBody };
+  const kept = defined({ providerBody: lastBody ?? none.providerBody });
   if (none.retryAtMs === undefined) {
     return refuse('provider_limited', `Every credential of pool ${pool} is without money or quota at its provider.`, {
       retryable: false,

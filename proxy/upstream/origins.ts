@@ -80,12 +80,12 @@ export function createOrigins(settings: UpstreamSettings): Origins {
   };
 }
 
-/** The full path of a call. What an endpoint ends in (`…/v1`, `…/openai/v1`) is not said again. */
+/** The full path of a call. What an endpoint ends in (`…/v1`, `…/openai/v1`) is not repeated. */
 export function joinPath(prefix: string, path: string): string {
   if (prefix === '') return path;
-  let said = 0;
+  let repeated = 0;
   for (let end = path.indexOf('/', 1); end !== -1; end = path.indexOf('/', end + 1)) {
-    if (prefix.endsWith(path.slice(0, end))) said = end;
+    if (prefix.endsWith(path.slice(0, end))) repeated = end;
   }
-  return prefix + path.slice(said);
+  return prefix + path.slice(repeated);
 }

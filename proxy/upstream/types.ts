@@ -18,15 +18,15 @@ export interface UpstreamCall {
   /** The provider's name of the model; what a limit may be confined to. */
   readonly model: string;
   readonly affinity?: string;
-  /** Asked for each attempt that answers with a stream of events; null where the caller did not ask for one. */
+  /** Called for each attempt that answers with a stream of events; null where the caller did not request one. */
   readonly meter: () => StreamMeter | null;
   /** Before each attempt goes out: the open record. Whatever it throws ends the call. */
   readonly attemptStarts?: (credential: string) => void;
 }
 
 /**
- * What an attempt cost. `not_sent` and `refused`: nothing. `unknown`: sent, and nobody can tell: the full bound. `answered`: by its usage.
- * Nothing is tried again after `unknown` or `answered`, so only the last attempt of a call can be either.
+ * What an attempt cost. `not_sent` and `refused`: nothing. `unknown`: sent, and nobody knows more: the full bound. `answered`: by its usage.
+ * Nothing is retried after `unknown` or `answered`, so only the last attempt of a call can be either.
  */
 export interface AttemptFact {
   readonly pool: PoolName;
@@ -35,7 +35,7 @@ export interface AttemptFact {
   readonly outcome: 'not_sent' | 'refused' | 'unknown' | 'answered';
 }
 
-/** How an answer's bytes ended. `complete`: as HTTP says; whether the stream said its last word, its meter knows. */
+/** How an answer's bytes ended. `complete`: as HTTP says; whether the stream came to its own end, its meter knows. */
 export type BodyEnd = 'complete' | 'cut' | 'timeout' | 'stopped';
 
 /** An answer that passes as it comes: streams, and what is too large to hold. */
@@ -55,20 +55,25 @@ export interface WholeBody {
   readonly bytes: Buffer;
 }
 
-export type UpstreamAnswer =
-  | {
-      readonly kind: 'answer';
-      readonly status: number;
-      /** Flat, for the client, without length and framing. */
-      readonly headers: string[];
-      readonly attempts: readonly AttemptFact[];
-      readonly body: WholeBody | FlowingBody;
-      /** Null: not a stream, or one that cannot be read in passing. */
-      readonly meter: StreamMeter | null;
-    }
-  | { readonly kind: 'refusal'; readonly refusal: Refusal; readonly attempts: readonly AttemptFact[] }
+/** What a provider answered, as the client may see it. */
+export interface ProviderAnswer {
+  readonly kind: 'answer';
+  readonly status: number;
+  /** Flat, for the client, without length and framing. */
+  readonly headers: string[];
+  readonly body: WholeBody | FlowingBody;
+  /** Null: not a stream, or one that cannot be read in passing. */
+  readonly meter: StreamMeter | null;
+}
+
+/** How a call to one candidate ended. */
+export type UpstreamOutcome =
+  | ProviderAnswer
+  | { readonly kind: 'refusal'; readonly refusal: Refusal }
   /** `stop` came first. */
-  | { readonly kind: 'stopped'; readonly attempts: readonly AttemptFact[] };
+  | { readonly kind: 'stopped' };
+
+export type UpstreamAnswer = UpstreamOutcome & { readonly attempts: readonly AttemptFact[] };
 
 /** A call under way. */
 export interface Flight {

@@ -13,7 +13,7 @@ export interface UpstreamDeps {
 }
 
 /**
- * The only outbound call. Rotates to a credential of another quota scope while a provider limits or refuses the one it has, and only
+ * The only outbound call. Rotates to a credential of another quota scope while a provider limits or rejects the current one, and only
  * before the first byte of content. Redirects are never followed. A provider's outage costs the call, never more than its bound.
  */
 export function callUpstream(deps: UpstreamDeps, call: UpstreamCall): Flight {
@@ -31,7 +31,7 @@ export function callUpstream(deps: UpstreamDeps, call: UpstreamCall): Flight {
   };
   const answer = rotate(deps, call, start).then(
     (given) => {
-      if (given.kind === 'answer' && current !== null) current.whenEnded(() => clearTimeout(timer));
+      if (given.kind === 'answer' && current !== null) current.onEnd(() => clearTimeout(timer));
       else clearTimeout(timer);
       return given;
     },
@@ -68,7 +68,7 @@ async function rotate(deps: UpstreamDeps, call: UpstreamCall, start: (picked: Pi
   }
 }
 
-/** The one place where a credential is opened, and where it goes is said by the pool's document alone. */
+/** The one place where a credential is revealed; the pool's document alone decides where it is sent. */
 function dispatch(deps: UpstreamDeps, call: UpstreamCall, picked: Picked): Attempt {
   const { dispatcher, prefix } = deps.origins.at(call.pool.endpoint);
   const { header, prefix: before } = call.provider.authentication;

@@ -1,11 +1,11 @@
 import type { Verdict } from '../provider/types.ts';
 import { type Choosable, hashText } from './affinity.ts';
 
-/** A scope without money and without a date is tried again so often: whoever paid need not restart us. */
+/** A scope without money and without a date is retried after this time: whoever paid need not restart KeyForge. */
 export const probeMs = 300_000;
 
 /** Credentials that share a provider's limits, and until when which of them apply. Owned by its pool. */
-export interface Scope extends Choosable {
+export interface QuotaScope extends Choosable {
   readonly name: string;
   /** All models. */
   cooledUntilMs: number;
@@ -13,11 +13,12 @@ export interface Scope extends Choosable {
   disabledUntilMs: number;
   /** False where `disabledUntilMs` is only our next probe, which is nothing to promise to a caller. */
   disabledByDate: boolean;
-  /** The provider's last words on a limit; JSON text. */
+  /** The provider's last error body on a limit; JSON text. */
   body: string | undefined;
 }
 
-export function createScope(name: string): Scope {
+/** A scope without limits. */
+export function createQuotaScope(name: string): QuotaScope {
   return {
     name,
     hash: hashText(name),
@@ -29,22 +30,22 @@ export function createScope(name: string): Scope {
   };
 }
 
-/** When the scope serves this model again; not after now: it does already. */
-export function servesAt(scope: Scope, model: string): number {
+/** From when on the scope can be used for this model; in the past: it can be used now. */
+export function usableAtMs(scope: QuotaScope, model: string): number {
   return Math.max(scope.cooledUntilMs, scope.disabledUntilMs, scope.modelsUntilMs.get(model) ?? 0);
 }
 
-/** The same where a caller may be told; null where the provider named no date. */
-export function promisedAt(scope: Scope, model: string): number | null {
-  const servesMs = servesAt(scope, model);
-  return !scope.disabledByDate && servesMs === scope.disabledUntilMs ? null : servesMs;
+/** The same as a promise to a caller; null where the provider named no date. */
+export function promisedAtMs(scope: QuotaScope, model: string): number | null {
+  const usableMs = usableAtMs(scope, model);
+  return !scope.disabledByDate && usableMs === scope.disabledUntilMs ? null : usableMs;
 }
 
 /** Applies a verdict on a limit. The later deadline wins. */
-export function limit(
-  scope: Scope,
+export function applyLimit(
+  scope: QuotaScope,
   verdict: Extract<Verdict, { kind: 'cooldown' | 'disabled' }>,
-  at: { model: string; nowMs: number },
+  at: { readonly model: string; readonly nowMs: number },
 ): void {
   if (verdict.kind === 'disabled') {
     const untilMs = verdict.untilMs ?? at.nowMs + probeMs;
@@ -59,8 +60,11 @@ export function limit(
   }
 }
 
-/** For metrics: is any of its limits in force, and until when. */
-export function scopeStatus(scope: Scope, nowMs: number): { status: 'ready' | 'cooling' | 'disabled'; untilMs?: number } {
+/** For metrics: whether any of its limits is in force, and until when. */
+export function scopeStatus(
+  scope: QuotaScope,
+  nowMs: number,
+): { readonly status: 'ready' | 'cooling' | 'disabled'; readonly untilMs?: number } {
   if (scope.disabledUntilMs > nowMs) return { status: 'disabled', untilMs: scope.disabledUntilMs };
   const untilMs = Math.max(scope.cooledUntilMs, ...scope.modelsUntilMs.values());
   return untilMs > nowMs ? { status: 'cooling', untilMs } : { status: 'ready' };
