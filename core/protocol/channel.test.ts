@@ -87,16 +87,16 @@ test('a peer that leaves too much unread is cut off, and the reason says so', as
   assert.deepEqual(socket.sent, ['one more']);
 });
 
-test('the end is told once, with the peer’s reason or what went wrong', async () => {
-  const told: string[] = [];
+test('the end is reported once, with the peer’s reason or what went wrong', async () => {
+  const ends: string[] = [];
   const [refusing, failing] = [new FakeSocket(), new FakeSocket()];
   for (const socket of [refusing, failing])
-    socketChannel(socket, { unsentBytes: 1 }).onClose(({ code, reason }) => void told.push(`${code} ${reason}`));
+    socketChannel(socket, { unsentBytes: 1 }).onClose(({ code, reason }) => void ends.push(`${code} ${reason}`));
   refusing.close(4403, 'no');
   refusing.close(4403, 'no');
   failing.emit('error', new Error('ECONNRESET'));
   failing.close(1006);
-  assert.deepEqual(told, ['4403 no', '1006 ECONNRESET']);
+  assert.deepEqual(ends, ['4403 no', '1006 ECONNRESET']);
 });
 
 test('a frame that cannot be read closes the socket', async () => {

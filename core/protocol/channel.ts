@@ -12,7 +12,7 @@ export interface Closing {
 
 /** Messages both ways, in order, until either side closes. In-process and over TLS alike. */
 export interface Channel {
-  /** Dropped without a word once the channel is closed: whoever waits for a reply hears of that by `onClose`. */
+  /** Drops the message silently once the channel is closed: `onClose` reports that to whoever waits for a reply. */
   send(text: string, bytes?: Uint8Array): void;
   /** Returns how to stop. Messages that came before the first listener wait on a message port, and are lost on a socket. */
   onMessage(listener: (message: Message) => void): () => void;
@@ -68,8 +68,8 @@ interface Socket {
 const socketOpen = 1;
 
 /**
- * A channel over an open WebSocket: a text frame, or a binary frame of text and bytes. A peer that leaves more than `unsentBytes` unread
- * is cut off, rather than its messages be kept without bound.
+ * A channel over an open WebSocket: a text frame, or a binary frame of text and bytes. If a peer leaves more than `unsentBytes`
+ * unread, the channel ends, rather than keep messages without bound.
  */
 export function socketChannel(socket: Socket, { unsentBytes }: { readonly unsentBytes: number }): Channel {
   const { listeners, closers, emit, end } = createHub();

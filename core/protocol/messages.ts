@@ -1,3 +1,5 @@
+import { isObject, parseJson } from '../json.ts';
+import { isKeyName } from '../names.ts';
 import type { Message } from './channel.ts';
 import { type ControlPort, controlVersion } from './control.ts';
 
@@ -8,13 +10,13 @@ export interface CallMessage {
   readonly args: readonly unknown[];
 }
 
-/** The token with which a proxy shows who it is: a secret. */
+/** The token with which a proxy authenticates: a secret. */
 export interface HelloMessage {
   readonly id: number;
   readonly hello: string;
 }
 
-/** A message that cannot be served; `id` where one could be read. */
+/** A message that cannot be answered; `id` where one could be read. */
 export interface BadMessage {
   readonly id: number | null;
   readonly bad: string;
@@ -25,24 +27,23 @@ type Check = (value: unknown) => boolean;
 const text: Check = (value) => typeof value === 'string' && value.length <= 1_048_576;
 const whole: Check = (value) => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 const positive: Check = (value) => whole(value) && value !== 0;
-const key: Check = (value) => typeof value === 'string' && /^[-a-z0-9]{1,63}\/[-.a-z0-9]{1,253}$/.test(value);
+const key: Check = (value) => typeof value === 'string' && isKeyName(value);
 const isBytes: Check = (value) => value instanceof Uint8Array;
 const list =
   (item: Check): Check =>
   (value) =>
     Array.isArray(value) && value.every(item);
 
-/** An object with these fields; those of `optional` may be absent. Others are let through: later versions of one side add some. */
+/** An object with these fields; those of `optional` may be absent. Unknown fields pass: later versions of one side add some. */
 function record(required: Readonly<Record<string, Check>>, optional: Readonly<Record<string, Check>> = {}): Check {
   return (value) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
-    const fields = value as Readonly<Record<string, unknown>>;
-    if (!Object.entries(required).every(([name, check]) => check(fields[name]))) return false;
-    return Object.entries(optional).every(([name, check]) => fields[name] === undefined || check(fields[name]));
+    if (!isObject(value)) return false;
+    if (!Object.entries(required).every(([name, check]) => check(value[name]))) return false;
+    return Object.entries(optional).every(([name, check]) => value[name] === undefined || check(value[name]));
   };
 }
 
-/** As `record`, but unknown fields are refused: what narrows a key must never be overlooked. */
+/** As `record`, but an unknown field fails: what narrows a key must never be overlooked. */
 function exactly(optional: Readonly<Record<string, Check>>): Check {
   const known = record({}, optional);
   return (value) => known(value) && Object.keys(value as object).every((name) => name in optional);
@@ -80,7 +81,7 @@ const hello = record({ token: (value) => typeof value === 'string' && value.leng
  * or `{"v":1,"id":0,"hello":{"token":"…"}}`.
  */
 export function readCall({ text: body, bytes }: Message): CallMessage | HelloMessage | BadMessage {
-  const message = parse(body);
+  const message = parseJson(body);
   if (!record({ id: whole })(message)) return { id: null, bad: 'a message is JSON text with an id' };
   const { id, ...rest } = message as { readonly id: number } & Readonly<Record<'v' | 'call' | 'args' | 'hello', unknown>>;
   if (rest.v !== controlVersion)
@@ -95,12 +96,4 @@ export function readCall({ text: body, bytes }: Message): CallMessage | HelloMes
     return { id, bad: `${name}: the arguments do not have its shape` };
   }
   return { id, call: name, args };
-}
-
-function parse(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return null;
-  }
 }

@@ -33,7 +33,7 @@ test('every snapshot arrives whole, and each price book travels once', () => {
   assert.deepEqual(booksSent, [2, 1, 0, 0, 2]);
 });
 
-test('another watch begins anew', () => {
+test('another watch gets the prices again', () => {
   const push = snapshot(1, pool('a', 'one'));
   const write = pushWriter();
   assert.deepEqual(parsed(write(push)), push);

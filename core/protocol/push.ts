@@ -2,16 +2,16 @@ import type { PoolName } from '../names.ts';
 import type { PoolDocument } from '../policy/documents.ts';
 import type { Push, Snapshot } from './snapshot.ts';
 
-/** A pool whose prices are those that the same watch was sent last for it. */
-type PricedBefore = Omit<PoolDocument, 'models' | 'book'>;
+/** A pool with the same prices as when the same watch was last sent it. */
+type UnpricedPool = Omit<PoolDocument, 'models' | 'book'>;
 
-/** A push as it travels. Price books make nine tenths of a snapshot and change once a day: a watch is sent each but once. */
-export type SentPush = Exclude<Push, Snapshot> | (Omit<Snapshot, 'pools'> & { readonly pools: readonly (PoolDocument | PricedBefore)[] });
+/** A push as it travels. Price books make nine tenths of a snapshot and change once a day: each is sent to a watch only once. */
+export type SentPush = Exclude<Push, Snapshot> | (Omit<Snapshot, 'pools'> & { readonly pools: readonly (PoolDocument | UnpricedPool)[] });
 
-/** Documents go to many proxies as they are: each is written out once. */
+/** The same document is sent to many proxies: its text is made once. */
 const texts = new WeakMap<PoolDocument, string>();
 
-/** For one watch: JSON without the prices that its other end has. What it makes must be sent, each and in order. */
+/** For one watch: JSON without the prices that its other end has. Everything that it writes must be sent, in order. */
 export function pushWriter(): (push: Push) => string {
   const sent = new Map<PoolName, string>();
 

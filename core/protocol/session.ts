@@ -4,7 +4,7 @@ import { controlVersion } from './control.ts';
 export const closeCodes = {
   /** The first message was no hello, or a frame could not be read. */
   protocol: 4400,
-  /** What the operator saw of the Pod changed in kind: say hello again. */
+  /** What this Pod is entitled to has changed: say hello again. */
   renew: 4401,
   /** Not entitled: the token, the Pod, its proxy container or its image. Credentials are dropped at once. */
   refused: 4403,
@@ -14,23 +14,23 @@ export const closeCodes = {
   replaced: 4409,
   /** The Pod has ended or is deleted. Credentials are dropped at once. */
   gone: 4410,
-  /** Not now: the operator or the API server is busy, starting or ending, or the Pod is not far enough. */
+  /** Retry later: the operator or the API server is busy, starting or ending, or the Pod has not started yet. */
   unready: 4503,
 } as const;
 
-/** Milliseconds that both sides go by. */
+/** Timings of both sides, in milliseconds. */
 export const sessionTimings = {
   /** From the open socket to the hello. */
   helloMs: 5_000,
   /** Between two heartbeats of the operator. */
   beatMs: 5_000,
-  /** So long without a sign of the other side, and it is dead. */
+  /** Silence after which either side considers the other dead. */
   silenceMs: 15_000,
   /** Between two hellos of a proxy in one session: projected tokens are renewed on disk. */
   renewMs: 300_000,
-  /** So long after the last attestation the operator makes another by itself. */
+  /** From one attestation to the next that the operator makes by itself. */
   attestMs: 600_000,
-  /** So long a session lives while the API server cannot be asked. */
+  /** How long a session lives while the API server is unreachable. */
   unattestedMs: 3_600_000,
 } as const;
 
