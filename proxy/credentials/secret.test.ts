@@ -7,7 +7,7 @@ test('a secret shows itself to reveal alone', () => {
   const secret = new Secret('sk-canary');
   assert.equal(secret.reveal(), 'sk-canary');
   assert.ok(secret.holds('sk-canary') && !secret.holds('sk-canary2'));
-  const told = [
+  const printed = [
     String(secret),
     `${secret}`,
     JSON.stringify({ secret }),
@@ -17,7 +17,7 @@ test('a secret shows itself to reveal alone', () => {
     JSON.stringify(Object.entries(secret)),
     JSON.stringify(structuredClone({ ...secret })),
   ].join(' ');
-  assert.ok(!told.includes('canary'), told);
+  assert.ok(!printed.includes('canary'), printed);
   assert.equal(String(secret), '[redacted]');
   assert.equal(inspect(secret), '[redacted]');
 });

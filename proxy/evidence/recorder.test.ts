@@ -129,7 +129,7 @@ test('an epoch is opened once, on first use, and begins with epoch_open', async 
   ]);
 });
 
-test('an operator out of reach is asked again at the next use', async (t) => {
+test('an epoch that could not be opened is requested again at the next use', async (t) => {
   const { operator, recorder } = createWorld(t);
   operator.down = true;
   await assert.rejects(recorder.ready(), ControlUnavailable);

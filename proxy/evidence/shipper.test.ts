@@ -18,16 +18,16 @@ interface Operator {
   /** What is stored, by stream and epoch. */
   readonly stored: Map<string, Entry[]>;
   /** What came, by shipment. */
-  readonly asks: (readonly Entry[])[];
+  readonly batches: (readonly Entry[])[];
   /** Takes the place of the next answers, one each: the entries are stored all the same where it is called. */
   readonly faults: ((store: () => ShipReply) => Promise<ShipReply>)[];
-  ship(ask: ShipRequest): Promise<ShipReply>;
+  ship(request: ShipRequest): Promise<ShipReply>;
 }
 
 /** Stores what continues a stream, and nothing twice. */
 function createOperator(): Operator {
   const stored = new Map<string, Entry[]>();
-  const asks: (readonly Entry[])[] = [];
+  const batches: (readonly Entry[])[] = [];
   const faults: Operator['faults'] = [];
   function store(entries: readonly Entry[]): ShipReply {
     const acks = new Map<string, ShipReply['acks'][number]>();
@@ -43,11 +43,11 @@ function createOperator(): Operator {
   }
   return {
     stored,
-    asks,
+    batches,
     faults,
-    async ship(ask) {
-      const entries = decodeEntries(ask.entries) ?? [];
-      asks.push(entries);
+    async ship(request) {
+      const entries = decodeEntries(request.entries) ?? [];
+      batches.push(entries);
       const answer = (): ShipReply => store(entries);
       return faults.shift()?.(answer) ?? answer();
     },
@@ -91,7 +91,7 @@ function storedSeqs(operator: Operator, of: StreamId, epoch = 1): number[] {
   return (operator.stored.get(`${of} ${epoch}`) ?? []).map(({ seq }) => seq);
 }
 
-test('entries written within the delay travel together, without anyone asking', async (t) => {
+test('entries written within the delay travel together, without a flush', async (t) => {
   const { spool, operator, shipper } = createWorld(t);
   shipper.start();
   const [one, two] = [newChain(), newChain(other)];
@@ -101,7 +101,7 @@ test('entries written within the delay travel together, without anyone asking', 
   }
   assert.equal(shipper.behind().entries, 6);
   await caughtUp(shipper);
-  assert.equal(operator.asks.length, 1);
+  assert.equal(operator.batches.length, 1);
   assert.deepEqual(storedSeqs(operator, stream), [0, 1, 2]);
   assert.deepEqual(storedSeqs(operator, other), [0, 1, 2]);
 });
@@ -141,7 +141,7 @@ test('a flush while the operator is away rejects, and the entries arrive later',
   await assert.rejects(shipper.flush(stream, 1, 0), ControlUnavailable);
   await caughtUp(shipper);
   assert.deepEqual(storedSeqs(operator, stream), [0]);
-  assert.equal(operator.asks.length, 4);
+  assert.equal(operator.batches.length, 4);
 });
 
 test('an operator that lacks earlier entries gets them again', async (t) => {
@@ -179,7 +179,7 @@ test('a long backlog travels in batches of bounded size, in order', async (t) =>
   shipper.start();
   await shipper.flush(stream, 1, 1299);
   assert.deepEqual(
-    operator.asks.map((entries) => entries.length),
+    operator.batches.map((entries) => entries.length),
     [512, 512, 276],
   );
   assert.equal(storedSeqs(operator, stream).length, 1300);
@@ -196,7 +196,7 @@ test('closing makes one last attempt, and never rejects', async (t) => {
   operator.faults.push(away, away);
   await shipper.close();
   await wait(20);
-  assert.equal(operator.asks.length, 2, 'and nothing after');
+  assert.equal(operator.batches.length, 2, 'and nothing after');
 });
 
 test('whatever is lost on the way, each entry is stored exactly once and in order', async (t) => {

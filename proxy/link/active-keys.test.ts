@@ -59,7 +59,7 @@ interface FakeCall extends InFlight {
 }
 
 function fly(world: World, tokenId = first, of = bot): FakeCall {
-  const served = servedOf(world, of);
+  const active = activeOf(world, of);
   const { promise: finished, resolve } = Promise.withResolvers<void>();
   const reasons: Refusal[] = [];
   const call: FakeCall = {
@@ -68,25 +68,25 @@ function fly(world: World, tokenId = first, of = bot): FakeCall {
     finished,
     end: (reason) => void reasons.push(reason),
     over() {
-      served.inFlight.delete(call);
+      active.inFlight.delete(call);
       resolve();
     },
   };
-  served.inFlight.add(call);
+  active.inFlight.add(call);
   return call;
 }
 
-function servedOf(world: World, of = bot): ActiveKey {
-  const served = world.state.byKey(of);
-  assert.ok(served !== undefined);
-  return served;
+function activeOf(world: World, of = bot): ActiveKey {
+  const active = world.state.byKey(of);
+  assert.ok(active !== undefined);
+  return active;
 }
 
 function codes(call: FakeCall): string[] {
   return call.reasons.map(({ code }) => code);
 }
 
-test('nothing is served before the first snapshot', () => {
+test('no key is active before the first snapshot', () => {
   const { state } = createWorld();
   assert.deepEqual([state.revision, state.pools.size, state.byToken(first, startMs), [...state.all()]], [0, 0, null, []]);
 });
@@ -96,18 +96,18 @@ test('a snapshot is indexed by token, key and pool', () => {
   world.state.apply(world.snapshot(key(), key({ key: other }, [{ id: second, hint: '' }])));
   assert.equal(world.state.revision, 1);
   assert.deepEqual([...world.state.pools.keys()], [openai]);
-  assert.equal(world.state.byToken(first, startMs), servedOf(world));
-  assert.equal(world.state.byToken(second, startMs), servedOf(world, other));
+  assert.equal(world.state.byToken(first, startMs), activeOf(world));
+  assert.equal(world.state.byToken(second, startMs), activeOf(world, other));
   assert.equal([...world.state.all()].length, 2);
 });
 
 test('a later snapshot replaces documents, and keeps the funds and the calls of a key', async () => {
   const world = createWorld();
   world.state.apply(world.snapshot(key()));
-  const before = servedOf(world);
+  const before = activeOf(world);
   const call = fly(world);
   world.state.apply(world.snapshot(key({ digest: 'sha256:later' })));
-  assert.equal(servedOf(world), before);
+  assert.equal(activeOf(world), before);
   assert.equal(before.document.digest, 'sha256:later');
   await settled();
   assert.deepEqual([world.log, codes(call), before.inFlight.size], [['open bot'], [], 1]);
@@ -120,7 +120,7 @@ test('a token that worked once is gone, not unknown; a token that comes back wor
   assert.equal(world.state.byToken(first, startMs), 'gone');
   assert.equal(world.state.byToken('never' as TokenId, startMs), null);
   world.state.apply(world.snapshot(key()));
-  assert.equal(world.state.byToken(first, startMs), servedOf(world));
+  assert.equal(world.state.byToken(first, startMs), activeOf(world));
   assert.equal(world.state.byToken(second, startMs), 'gone');
 });
 
@@ -140,9 +140,9 @@ test('a rotated token works until its overlap ends', () => {
     { id: second, hint: '' },
   ];
   world.state.apply(world.snapshot(key({}, tokens)));
-  assert.equal(world.state.byToken(first, startMs + 999), servedOf(world));
+  assert.equal(world.state.byToken(first, startMs + 999), activeOf(world));
   assert.equal(world.state.byToken(first, startMs + 1000), 'gone');
-  assert.equal(world.state.byToken(second, startMs + 1e12), servedOf(world));
+  assert.equal(world.state.byToken(second, startMs + 1e12), activeOf(world));
 });
 
 test('suspension ends the calls in flight of that key alone', () => {
@@ -223,23 +223,23 @@ test('a deleted key ends its calls, and its stream only after the last of them i
   assert.deepEqual(world.log, ['open bot', 'recall bot', 'close bot']);
 });
 
-test('a key that is declared anew while its last calls end goes on with its stream', async () => {
+test('a key that is declared again while its last calls end continues its stream', async () => {
   const world = createWorld();
   world.state.apply(world.snapshot(key()));
   await settled();
-  const before = servedOf(world);
+  const before = activeOf(world);
   const call = fly(world);
   world.state.apply(world.snapshot());
-  world.state.apply(world.snapshot(key({ digest: 'sha256:anew' })));
+  world.state.apply(world.snapshot(key({ digest: 'sha256:again' })));
   call.over();
   await settled();
   await settled();
-  assert.equal(servedOf(world), before);
-  assert.equal(before.document.digest, 'sha256:anew');
+  assert.equal(activeOf(world), before);
+  assert.equal(before.document.digest, 'sha256:again');
   assert.deepEqual(world.log, ['open bot', 'recall bot']);
 });
 
-test('a key that is declared anew while its stream ends opens the next one after that', async () => {
+test('a key that is declared again while its stream ends opens the next one after that', async () => {
   const world = createWorld();
   world.state.apply(world.snapshot(key()));
   await settled();

@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate as settled } from 'node:timers/promises';
 import type { ProxyBody } from '../../core/audit/types.ts';
 import type { Need, Reservation } from '../../core/budget/types.ts';
-import { isRefusal, type Refusal } from '../../core/errors.ts';
+import { isRefusal } from '../../core/errors.ts';
 import { ControlUnavailable } from '../../core/protocol/control.ts';
 import type { Grant, GrantDenial, GrantReply, GrantRequest } from '../../core/protocol/money.ts';
 import type { Recorder } from '../evidence/recorder.ts';
@@ -11,8 +11,7 @@ import type { Shipper } from '../evidence/shipper.ts';
 import { bot, silent, stream } from '../evidence/spool/spool.fixture.ts';
 import { SpoolUnavailable } from '../evidence/spool/spool.ts';
 import { createFunds, type Funds } from './funds.ts';
-
-type Verdict = Reservation | GrantDenial | Refusal;
+import type { ReserveOutcome } from './waiting-calls.ts';
 
 /** The recorder's edge: bodies in memory. */
 interface Stream extends Recorder {
@@ -55,7 +54,7 @@ function createStream(): Stream {
 interface World {
   readonly funds: Funds;
   readonly stream: Stream;
-  readonly asks: GrantRequest[];
+  readonly requests: GrantRequest[];
   readonly clock: { ms: number };
   readonly results: string[];
   /** Head up to which entries were shipped. */
@@ -67,9 +66,9 @@ interface Plan {
   readonly ship?: () => Promise<void>;
 }
 
-/** Funds in front of a ledger that answers the nth ask (from 0) as `ledger` says. */
-function createWorld(ledger: (ask: GrantRequest, n: number) => GrantReply | Promise<GrantReply>, plan: Plan = {}): World {
-  const asks: GrantRequest[] = [];
+/** Funds in front of a ledger that answers the nth request (from 0) as `ledger` says. */
+function createWorld(ledger: (request: GrantRequest, n: number) => GrantReply | Promise<GrantReply>, plan: Plan = {}): World {
+  const requests: GrantRequest[] = [];
   const results: string[] = [];
   const clock = { ms: 1_000_000 };
   const recorder = createStream();
@@ -88,9 +87,9 @@ function createWorld(ledger: (ask: GrantRequest, n: number) => GrantReply | Prom
     recorder,
     shipper,
     control: {
-      async grant(ask) {
-        assert.equal(world.shipped, ask.head, 'an ask follows the entries up to its head');
-        return ledger(ask, asks.push(ask) - 1);
+      async grant(request) {
+        assert.equal(world.shipped, request.head, 'a request follows the entries up to its head');
+        return ledger(request, requests.push(request) - 1);
       },
     },
     metrics: { countGrant: (result) => void results.push(result) },
@@ -100,7 +99,7 @@ function createWorld(ledger: (ask: GrantRequest, n: number) => GrantReply | Prom
     grantWaitMs: 2000,
     free: plan.free ?? Promise.resolve(),
   });
-  const world: World = { funds, stream: recorder, asks, clock, results, shipped: -1 };
+  const world: World = { funds, stream: recorder, requests, clock, results, shipped: -1 };
   return world;
 }
 
@@ -118,9 +117,9 @@ function need(boundNano: number, more: Partial<Need> = {}): Need {
   return { boundNano, atLeastNano: boundNano, requests: 0, tokens: 0, ...more };
 }
 
-/** `held 5`, or the code of a "no". */
-function told(verdict: Verdict): string {
-  return 'amountNano' in verdict ? `held ${verdict.amountNano}` : verdict.code;
+/** `held 5`, or the code of a denial or refusal. */
+function summary(outcome: ReserveOutcome): string {
+  return 'amountNano' in outcome ? `held ${outcome.amountNano}` : outcome.code;
 }
 
 async function reserve(world: World, wanted: Need): Promise<Reservation> {
@@ -133,7 +132,7 @@ function types(world: World): string[] {
   return world.stream.bodies.map(({ type }) => type);
 }
 
-/** A clock for timeouts that moves when it is told to. */
+/** A clock for timeouts that moves when a test says so. */
 function fakeTimers(t: TestContext): (ms: number) => Promise<void> {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   return async (ms) => {
@@ -143,39 +142,39 @@ function fakeTimers(t: TestContext): (ms: number) => Promise<void> {
   };
 }
 
-test('the first call opens the stream and asks once; what was granted beyond it then serves without a hop', async () => {
+test('the first call opens the stream with one request; what was granted beyond it then covers calls without a hop', async () => {
   const world = createWorld(() => grant(1000));
   const first = world.funds.reserve(need(100));
   assert.ok(first instanceof Promise);
-  assert.equal(told(await first), 'held 100');
+  assert.equal(summary(await first), 'held 100');
   const second = world.funds.reserve(need(900));
   assert.ok(!(second instanceof Promise));
-  assert.equal(told(second), 'held 900');
-  assert.deepEqual([types(world), world.asks.length, world.results], [['epoch_open'], 1, ['granted']]);
+  assert.equal(summary(second), 'held 900');
+  assert.deepEqual([types(world), world.requests.length, world.results], [['epoch_open'], 1, ['granted']]);
 });
 
-test('of 200 calls at once one gets the only grant, and the next ask’s denial answers all others', async () => {
-  const world = createWorld((ask, n) => (n === 0 ? grant(ask.boundNano) : denial()));
+test('of 200 calls at once one gets the only grant, and the next request’s denial answers all others', async () => {
+  const world = createWorld((request, n) => (n === 0 ? grant(request.boundNano) : denial()));
   const verdicts = await Promise.all(Array.from({ length: 200 }, () => world.funds.reserve(need(100))));
-  const counts = Map.groupBy(verdicts.map(told), (verdict) => verdict);
+  const counts = Map.groupBy(verdicts.map(summary), (verdict) => verdict);
   assert.deepEqual([counts.get('held 100')?.length, counts.get('budget_exhausted')?.length], [1, 199]);
-  assert.deepEqual([world.asks.length, world.results], [2, ['exact', 'budget_exhausted']]);
+  assert.deepEqual([world.requests.length, world.results], [2, ['exact', 'budget_exhausted']]);
 });
 
 test('calls that wait share one grant that suffices for all', async () => {
   const world = createWorld(() => grant(5000));
   const verdicts = await Promise.all(Array.from({ length: 50 }, () => world.funds.reserve(need(100))));
-  assert.ok(verdicts.every((verdict) => told(verdict) === 'held 100'));
-  assert.equal(world.asks.length, 1);
+  assert.ok(verdicts.every((verdict) => summary(verdict) === 'held 100'));
+  assert.equal(world.requests.length, 1);
 });
 
-test('a denial is not for those who wait for less: they get their own ask', async () => {
-  const world = createWorld((ask) => (ask.atLeastNano > 50 ? denial('request_too_expensive') : grant(ask.boundNano)));
+test('a denial is not for those who wait for less: they get their own request', async () => {
+  const world = createWorld((request) => (request.atLeastNano > 50 ? denial('request_too_expensive') : grant(request.boundNano)));
   const verdicts = await Promise.all([500, 40, 600, 30].map((nano) => world.funds.reserve(need(nano))));
-  assert.deepEqual(verdicts.map(told), ['request_too_expensive', 'held 40', 'request_too_expensive', 'held 30']);
+  assert.deepEqual(verdicts.map(summary), ['request_too_expensive', 'held 40', 'request_too_expensive', 'held 30']);
 });
 
-test('a call that could be served at once does not overtake those that wait', async () => {
+test('a call that the wallet could cover at once does not overtake those that wait', async () => {
   const late = Promise.withResolvers<GrantReply>();
   const world = createWorld((_, n) => (n === 0 ? grant(50) : late.promise));
   world.funds.cancel(await reserve(world, need(50)));
@@ -183,18 +182,18 @@ test('a call that could be served at once does not overtake those that wait', as
   const small = world.funds.reserve(need(10));
   assert.ok(small instanceof Promise);
   late.resolve(grant(60));
-  assert.deepEqual([told(await large), told(await small)], ['held 100', 'held 10']);
+  assert.deepEqual([summary(await large), summary(await small)], ['held 100', 'held 10']);
 });
 
 test('where the ledger has less than the whole bound, a call that can do with less takes what there is', async () => {
   const world = createWorld(() => grant(60));
-  assert.equal(told(await world.funds.reserve(need(100, { atLeastNano: 50 }))), 'held 60');
+  assert.equal(summary(await world.funds.reserve(need(100, { atLeastNano: 50 }))), 'held 60');
 });
 
 test('a grant that does not suffice twice is a budget held elsewhere', async () => {
   const world = createWorld(() => grant(0));
   const verdict = await world.funds.reserve(need(100));
-  assert.deepEqual([told(verdict), world.asks.length], ['budget_reserved', 2]);
+  assert.deepEqual([summary(verdict), world.requests.length], ['budget_reserved', 2]);
   assert.equal(isRefusal(verdict) && verdict.retryAfterSeconds, 1);
 });
 
@@ -206,77 +205,77 @@ test('a call waits no longer than its time; the late grant is still deposited, f
   await pass(1999);
   const joined = world.funds.reserve(need(100));
   await pass(1);
-  assert.equal(told(await waiting), 'grant_unavailable');
+  assert.equal(summary(await waiting), 'grant_unavailable');
   late.resolve(grant(500));
-  assert.equal(told(await joined), 'held 100');
+  assert.equal(summary(await joined), 'held 100');
   await settled();
-  assert.equal(told(await world.funds.reserve(need(400))), 'held 400');
-  assert.equal(world.asks.length, 1);
+  assert.equal(summary(await world.funds.reserve(need(400))), 'held 400');
+  assert.equal(world.requests.length, 1);
 });
 
-test('an ask that was not answered is sent again as it was, so that its grant is not stranded', async () => {
+test('a request that was not answered is sent again unchanged, so that its grant is not stranded', async () => {
   const world = createWorld((_, n) => {
     if (n === 0) throw new ControlUnavailable('gone');
     return grant(300);
   });
-  assert.equal(told(await world.funds.reserve(need(100))), 'grant_unavailable');
-  assert.equal(told(await world.funds.reserve(need(200))), 'held 200');
-  const [first, second] = world.asks;
+  assert.equal(summary(await world.funds.reserve(need(100))), 'grant_unavailable');
+  assert.equal(summary(await world.funds.reserve(need(200))), 'held 200');
+  const [first, second] = world.requests;
   assert.deepEqual([first?.askId, second?.askId, second?.boundNano], ['ask-1', 'ask-1', 100]);
-  assert.equal(told(await world.funds.reserve(need(200, { atLeastNano: 100 }))), 'held 200');
-  assert.equal(world.asks[2]?.askId, 'ask-2');
+  assert.equal(summary(await world.funds.reserve(need(200, { atLeastNano: 100 }))), 'held 200');
+  assert.equal(world.requests[2]?.askId, 'ask-2');
 });
 
-test('an ask that was not answered is sent again though nobody calls any more, so that a recall can have what it brought', async () => {
+test('a request that was not answered is sent again though nobody calls any more, so that a recall can release what it brought', async () => {
   const world = createWorld((_, n) => {
     if (n === 0) throw new ControlUnavailable('gone');
     return grant(300);
   });
-  assert.equal(told(await world.funds.reserve(need(100))), 'grant_unavailable');
+  assert.equal(summary(await world.funds.reserve(need(100))), 'grant_unavailable');
   await settled();
   world.clock.ms += 3_600_000;
   world.funds.tick();
   await settled();
   assert.deepEqual(
-    world.asks.map(({ askId }) => askId),
+    world.requests.map(({ askId }) => askId),
     ['ask-1', 'ask-1'],
   );
   world.funds.recall();
   assert.equal(world.stream.bodies.at(-1)?.type, 'release');
 });
 
-test('a denial of an older, larger ask does not refuse a call that asks for less', async () => {
-  const world = createWorld((ask, n) => {
+test('a denial of an older, larger request does not refuse a call that wants less', async () => {
+  const world = createWorld((request, n) => {
     if (n === 0) throw new ControlUnavailable('gone');
-    return ask.atLeastNano > 50 ? denial('request_too_expensive') : grant(ask.boundNano);
+    return request.atLeastNano > 50 ? denial('request_too_expensive') : grant(request.boundNano);
   });
-  assert.equal(told(await world.funds.reserve(need(5000))), 'grant_unavailable');
-  assert.equal(told(await world.funds.reserve(need(40))), 'held 40');
+  assert.equal(summary(await world.funds.reserve(need(5000))), 'grant_unavailable');
+  assert.equal(summary(await world.funds.reserve(need(40))), 'held 40');
 });
 
-test('nothing is asked before the entries so far are shipped; where they cannot be, no grant is to be had', async () => {
+test('nothing is requested before the entries so far are shipped; where they cannot be, there is no grant', async () => {
   let away = true;
   const world = createWorld(() => grant(100), {
     ship: () => (away ? Promise.reject(new ControlUnavailable('gone')) : Promise.resolve()),
   });
   const verdict = await world.funds.reserve(need(100));
-  assert.equal(told(verdict), 'grant_unavailable');
+  assert.equal(summary(verdict), 'grant_unavailable');
   assert.equal(isRefusal(verdict) && verdict.retryAfterSeconds, 2);
-  assert.equal(world.asks.length, 0);
+  assert.equal(world.requests.length, 0);
   away = false;
-  assert.equal(told(await world.funds.reserve(need(100))), 'held 100');
+  assert.equal(summary(await world.funds.reserve(need(100))), 'held 100');
 });
 
-test('where the stream cannot be opened nothing is served, and why is told; the next call tries again', async () => {
+test('where the stream cannot be opened calls are refused with the reason; the next call tries again', async () => {
   const world = createWorld(() => grant(100));
   world.stream.fault.away = new SpoolUnavailable('full');
   assert.equal((await world.funds.ready())?.code, 'audit_unavailable');
-  assert.equal(told(await world.funds.reserve(need(100))), 'audit_unavailable');
+  assert.equal(summary(await world.funds.reserve(need(100))), 'audit_unavailable');
   world.stream.fault.away = new ControlUnavailable('gone');
-  assert.equal(told(await world.funds.reserve(need(100))), 'grant_unavailable');
+  assert.equal(summary(await world.funds.reserve(need(100))), 'grant_unavailable');
   world.stream.fault.away = null;
   assert.equal(await world.funds.ready(), null);
-  assert.equal(told(await world.funds.reserve(need(100))), 'held 100');
+  assert.equal(summary(await world.funds.reserve(need(100))), 'held 100');
 });
 
 test('the stream is opened only once whoever had it before has ended it', async () => {
@@ -286,26 +285,26 @@ test('the stream is opened only once whoever had it before has ended it', async 
   await settled();
   assert.deepEqual(types(world), []);
   resolve();
-  assert.equal(told(await waiting), 'held 100');
+  assert.equal(summary(await waiting), 'held 100');
 });
 
-test('less than half is refilled in the background, by one ask at a time', async () => {
+test('less than half is refilled in the background, by one request at a time', async () => {
   const late = Promise.withResolvers<GrantReply>();
   const world = createWorld((_, n) => (n === 0 ? grant(1000) : late.promise));
   const held = await Promise.all([300, 300, 300].map((nano) => reserve(world, need(nano))));
-  assert.equal(world.asks.length, 1);
+  assert.equal(world.requests.length, 1);
   for (const reservation of held) {
     world.clock.ms += 2000;
     world.funds.settle(reservation, 300, 0);
     world.funds.tick();
     await settled();
   }
-  assert.equal(world.asks.length, 2);
-  assert.deepEqual([world.asks[1]?.atLeastNano, world.asks[1]?.boundNano], [0, 0]);
+  assert.equal(world.requests.length, 2);
+  assert.deepEqual([world.requests[1]?.atLeastNano, world.requests[1]?.boundNano], [0, 0]);
   const waiting = world.funds.reserve(need(200));
   late.resolve(grant(1000));
-  assert.equal(told(await waiting), 'held 200');
-  assert.equal(world.asks.length, 2);
+  assert.equal(summary(await waiting), 'held 200');
+  assert.equal(world.requests.length, 2);
 });
 
 test('a refill that fails is nobody’s refusal', async () => {
@@ -318,12 +317,12 @@ test('a refill that fails is nobody’s refusal', async () => {
   world.clock.ms += 2000;
   world.funds.settle(held, 900, 0);
   await settled();
-  assert.equal(world.asks.length, 2);
-  assert.equal(told(await world.funds.reserve(need(100))), 'held 100');
+  assert.equal(world.requests.length, 2);
+  assert.equal(summary(await world.funds.reserve(need(100))), 'held 100');
 });
 
 test('a recall gives back by an entry what is idle, and keeps what calls hold', async () => {
-  const world = createWorld((ask) => grant(ask.boundNano, { id: `grant-${ask.askId}` }));
+  const world = createWorld((request) => grant(request.boundNano, { id: `grant-${request.askId}` }));
   const held = await reserve(world, need(100));
   world.funds.recall();
   assert.deepEqual(types(world), ['epoch_open']);
@@ -332,18 +331,18 @@ test('a recall gives back by an entry what is idle, and keeps what calls hold', 
   assert.deepEqual(world.stream.bodies.at(-1), {
     ...{ grants: ['grant-ask-1'], key: bot, time: '2026-11-20T10:00:00.000Z', type: 'release', v: 1 },
   });
-  assert.equal(told(await world.funds.reserve(need(100))), 'held 100');
-  assert.equal(world.asks.length, 2);
+  assert.equal(summary(await world.funds.reserve(need(100))), 'held 100');
+  assert.equal(world.requests.length, 2);
 });
 
-test('what could not be said to be given back is held on', async () => {
+test('what could not be released by an entry is still held', async () => {
   const world = createWorld((_, n) => (n === 0 ? grant(100) : denial()));
   world.funds.cancel(await reserve(world, need(100)));
   world.stream.fault.full = true;
   world.funds.recall();
   world.stream.fault.full = false;
   assert.deepEqual(types(world), ['epoch_open']);
-  assert.equal(told(await world.funds.reserve(need(100))), 'held 100');
+  assert.equal(summary(await world.funds.reserve(need(100))), 'held 100');
 });
 
 test('grants that have ended go back at the next tick, which also beats the heart', async () => {
@@ -356,15 +355,15 @@ test('grants that have ended go back at the next tick, which also beats the hear
   world.clock.ms += 60_000;
   world.funds.tick();
   assert.deepEqual(types(world).slice(2), ['release', 'heartbeat']);
-  assert.equal(told(await world.funds.reserve(need(100))), 'budget_exhausted');
+  assert.equal(summary(await world.funds.reserve(need(100))), 'budget_exhausted');
 });
 
-test('a grant’s end counts from when it was asked for, not from when it came', async () => {
+test('a grant’s end counts from when it was requested, not from when it came', async () => {
   const world = createWorld((_, n) => {
     world.clock.ms += 1500;
     return n === 0 ? grant(100, { validForMs: 1000 }) : denial();
   });
-  assert.equal(told(await world.funds.reserve(need(100))), 'budget_exhausted');
+  assert.equal(summary(await world.funds.reserve(need(100))), 'budget_exhausted');
 });
 
 test('what remains is what the ledger has left and what the wallet has free; unknown before the first grant', async () => {
@@ -376,7 +375,7 @@ test('what remains is what the ledger has left and what the wallet has free; unk
   assert.equal(world.funds.remainingNano(), 5900);
 });
 
-test('the end of funds ends the epoch by an entry, after the ask that is under way', async () => {
+test('the end of funds ends the epoch by an entry, after the request that is under way', async () => {
   const late = Promise.withResolvers<GrantReply>();
   const world = createWorld(() => late.promise);
   const waiting = world.funds.reserve(need(100));
@@ -385,7 +384,7 @@ test('the end of funds ends the epoch by an entry, after the ask that is under w
   await settled();
   assert.deepEqual(types(world), ['epoch_open']);
   late.resolve(grant(100));
-  assert.equal(told(await waiting), 'held 100');
+  assert.equal(summary(await waiting), 'held 100');
   await closed;
   assert.deepEqual(types(world), ['epoch_open', 'epoch_close']);
 });
@@ -407,15 +406,15 @@ test('where the ledger gives no more, calls that can do with less share what is 
   assert.ok('parts' in first);
   world.funds.cancel(first);
   const verdicts = await Promise.all([1, 2, 3, 4].map(() => world.funds.reserve(need(120, { atLeastNano: 10 }))));
-  assert.deepEqual(verdicts.map(told), ['held 25', 'held 18', 'held 14', 'held 10']);
+  assert.deepEqual(verdicts.map(summary), ['held 25', 'held 18', 'held 14', 'held 10']);
 });
 
-test('a call that the ledger kept waiting while others held the rest is told so, not that nobody answered', async (t) => {
+test('a call that the ledger kept waiting while others held the rest gets that reason, not that nobody answered', async (t) => {
   const pass = fakeTimers(t);
   const world = createWorld((_, n) => (n === 0 ? denial('budget_reserved') : Promise.withResolvers<GrantReply>().promise));
   const large = world.funds.reserve(need(100));
   const small = world.funds.reserve(need(50));
-  assert.equal(told(await large), 'budget_reserved');
+  assert.equal(summary(await large), 'budget_reserved');
   await pass(2000);
-  assert.equal(told(await small), 'budget_reserved');
+  assert.equal(summary(await small), 'budget_reserved');
 });

@@ -12,7 +12,7 @@ import { type ReserveOutcome, type WaitingCall, WaitingCalls } from './waiting-c
 /** One key's money and record in this proxy: its wallet, its audit stream, and the way to the ledger for more. */
 export interface Funds {
   readonly stream: StreamId;
-  /** Opens the audit stream, once. Null when it is open; else why nothing can be served. */
+  /** Opens the audit stream, once. Null when it is open; else why every call is refused. */
   ready(): Promise<Refusal | null>;
   /** Synchronous while the wallet has enough; else one hop to the ledger, at most `grantWaitMs`. */
   reserve(need: Need): Reservation | Promise<ReserveOutcome>;
@@ -31,7 +31,7 @@ export interface Funds {
   tick(): void;
   /** The operator quarantined this stream: nothing may be sent any more. */
   halt(reason: string): void;
-  /** Ends the epoch; what is unspent goes back. Never rejects. */
+  /** Ends the epoch; what is unspent is released. Never rejects. */
   close(): Promise<void>;
 }
 

@@ -99,7 +99,7 @@ function final(refusal: Refusal, fact: Fact): Judged {
   return { kind: 'final', answer: { kind: 'refusal', refusal }, fact };
 }
 
-/** Why no credential of the pool could serve: all refused, or all limited. `lastBody`: the provider's last error body in this very call. */
+/** Why no credential of the pool could be used: all refused, or all limited. `lastBody`: the provider's last error body in this very call. */
 export function refuseAll(
   call: UpstreamCall,
   { none, lastBody, nowMs }: { readonly none: NoneLeft; readonly lastBody: string | undefined; readonly nowMs: number },

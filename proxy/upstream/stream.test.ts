@@ -65,7 +65,7 @@ test('an error before content that is nobody else to solve passes as it is', asy
   assert.match((await drain(body)).text, /invalid_prompt/);
 });
 
-test('a stream that says only pings is let go after a while, so that the client hears them', async (t) => {
+test('a stream that says only pings flows after a while, so that the client gets them', async (t) => {
   const bed = await testbed(
     t,
     (_key, response) => {

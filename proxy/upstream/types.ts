@@ -20,7 +20,7 @@ export interface UpstreamCall {
   readonly affinity?: string;
   /** Called for each attempt that answers with a stream of events; null where the caller did not request one. */
   readonly meter: () => StreamMeter | null;
-  /** Before each attempt goes out: the open record. Whatever it throws ends the call. */
+  /** Before each attempt is sent: the open record. Whatever it throws ends the call. */
   readonly attemptStarts?: (credential: string) => void;
 }
 

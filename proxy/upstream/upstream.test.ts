@@ -52,7 +52,7 @@ test('nine dead credentials of ten still give an answer', async (t) => {
   assert.equal(new Set(bed.seen).size, bed.seen.length);
 });
 
-test('a second credential of the same scope serves where the first was refused', async (t) => {
+test('a second credential of the same scope is used where the first was refused', async (t) => {
   const bed = await testbed(t, (key, response) => (key === 'a' ? json(response, 401, invalidKey) : json(response, 200, {})), {
     keys: { a: 'org', b: 'org' },
   });
@@ -60,7 +60,7 @@ test('a second credential of the same scope serves where the first was refused',
   assert.equal(bed.seen.at(-1), 'b');
 });
 
-test('when every credential is limited, the earliest deadline and the provider body are told', async (t) => {
+test('when every credential is limited, the refusal has the earliest deadline and the provider body', async (t) => {
   const bed = await testbed(t, (key, response) => limited(response, key === 'a' ? '40' : '25'), { keys: { a: 'org-1', b: 'org-2' } });
   const first = await expectKind(bed.call(), 'refusal');
   assert.equal(first.refusal.code, 'provider_limited');

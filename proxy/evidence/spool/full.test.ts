@@ -16,13 +16,13 @@ test('a full disk refuses records and tears none; with room again the chain goes
   const child = spawn('bash', ['-c', 'ulimit -S -f 20; exec "$0" "$@"', process.execPath, fixture, dir], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  const said = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  const full = Number((await said.next()).value);
-  assert.equal(Number((await said.next()).value), full, 'a second attempt neither writes nor moves the chain');
+  const printed = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const full = Number((await printed.next()).value);
+  assert.equal(Number((await printed.next()).value), full, 'a second attempt neither writes nor moves the chain');
   assert.ok(full > 10);
   assert.equal(spawnSync('prlimit', ['--pid', String(child.pid), '--fsize=unlimited']).status, 0);
   child.stdin.write('go on\n');
-  const last = Number((await said.next()).value);
+  const last = Number((await printed.next()).value);
   assert.ok(last >= full + 2);
   await once(child, 'exit');
   assert.equal(child.signalCode, 'SIGKILL');

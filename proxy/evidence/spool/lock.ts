@@ -3,7 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 
 /**
  * Holds a file exclusively until released or until the process ends, however it ends; null where another holder has it.
- * Node has no flock, and a file with a process id goes stale and lies across containers, which all have a process 1.
+ * Node has no flock, and a file with a process id becomes stale and misleads across containers, which all have a process 1.
  * SQLite takes a lock that the kernel itself drops, and works between containers that share a volume.
  */
 export function lockFile(path: string): { readonly release: () => void } | null {
