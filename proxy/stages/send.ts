@@ -72,7 +72,7 @@ function upstreamCall(input: SendInput, candidate: Reachable, attemptStarts: () 
     model: candidate.upstreamModel,
     ...(facts.affinity === undefined ? {} : { affinity: facts.affinity }),
     meter,
-    attemptStarts,
+    onAttempt: attemptStarts,
   };
 }
 

@@ -21,7 +21,7 @@ export interface UpstreamCall {
   /** Called for each attempt that answers with a stream of events; null where the caller did not request one. */
   readonly meter: () => StreamMeter | null;
   /** Before each attempt is sent: the open record. Whatever it throws ends the call. */
-  readonly attemptStarts?: (credential: string) => void;
+  readonly onAttempt?: (credential: string) => void;
 }
 
 /**
@@ -77,7 +77,7 @@ export type UpstreamAnswer = UpstreamOutcome & { readonly attempts: readonly Att
 
 /** A call under way. */
 export interface Flight {
-  /** Rejects only where `meter` or `attemptStarts` throws. */
+  /** Rejects only where `meter` or `onAttempt` throws. */
   readonly answer: Promise<UpstreamAnswer>;
   /** Ends the call now: the client left, or its key was revoked. */
   stop(): void;

@@ -44,7 +44,7 @@ test('nine dead credentials of ten still give an answer', async (t) => {
     { keys },
   );
   const started: string[] = [];
-  const answer = await expectKind(bed.call({ attemptStarts: (credential) => started.push(credential) }), 'answer');
+  const answer = await expectKind(bed.call({ onAttempt: (credential) => started.push(credential) }), 'answer');
   assert.equal(answer.status, 200);
   assert.equal(answer.attempts.at(-1)?.outcome, 'answered');
   assert.ok(answer.attempts.slice(0, -1).every(({ outcome }) => outcome === 'refused'));
@@ -299,10 +299,10 @@ test('a pool without credentials is provider_unauthorized, and nothing is sent',
   assert.equal((await expectKind(bed.call(), 'refusal')).refusal.code, 'provider_unauthorized');
 });
 
-test('what attemptStarts throws ends the call before anything is sent', async (t) => {
+test('what onAttempt throws ends the call before anything is sent', async (t) => {
   const bed = await testbed(t, (_key, response) => json(response, 200, {}));
   const flight = bed.call({
-    attemptStarts: () => {
+    onAttempt: () => {
       throw new Error('spool is full');
     },
   });

@@ -53,7 +53,7 @@ async function rotate(deps: UpstreamDeps, call: UpstreamCall, start: (picked: Pi
     if (picked.kind === 'none')
       return { kind: 'refusal', refusal: refuseAll(call, { none: picked, lastBody, nowMs: deps.clock() }), attempts };
 
-    call.attemptStarts?.(picked.credential);
+    call.onAttempt?.(picked.credential);
     const attempt = start(picked);
     const judged = judge(call, await attempt.result, { secret: picked.secret.reveal(), nowMs: deps.clock() });
     attempts.push({ pool, credential: picked.credential, ...judged.fact });
