@@ -1,5 +1,8 @@
 import { hash } from 'node:crypto';
 
+/** The API version of KeyForge's own kinds. */
+export const apiVersion = 'keyforge.dev/v1alpha1';
+
 /** `namespace/name` of a VirtualKey, or of a sub-agent key or run below one: `namespace/name.child`. */
 export type KeyName = string & { readonly brand: 'KeyName' };
 

@@ -1,3 +1,4 @@
+import { baseUrls, type SdkVariables, sdkVariables } from '../../core/base-urls.ts';
 import type { JsonPatchOperation } from '../kube/types.ts';
 import type { PlacedContainer } from './containers.ts';
 import { differences, list, record } from './json.ts';
@@ -13,20 +14,13 @@ export interface EnvironmentChange {
   readonly warnings: readonly Reason[];
 }
 
-const origin = `http://127.0.0.1:${agentPort}`;
+const urls = baseUrls(`http://127.0.0.1:${agentPort}`);
 const loopback = ['127.0.0.1', 'localhost', '::1'];
-
-/** Base URL and key variables of one provider's SDKs; set together or not at all, lest a key go to the wrong place. */
-const pairs = [
-  { title: 'OpenAI', urls: { OPENAI_BASE_URL: `${origin}/v1` }, keys: ['OPENAI_API_KEY'] },
-  { title: 'Anthropic', urls: { ANTHROPIC_BASE_URL: origin }, keys: ['ANTHROPIC_API_KEY'] },
-  { title: 'Gemini', urls: { GOOGLE_GEMINI_BASE_URL: origin }, keys: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'] },
-] as const;
 
 /** Our variables come first, so that the container's own may refer to them by `$(NAME)`. */
 export function environmentChange({ path, name, container }: PlacedContainer, secretName: string): EnvironmentChange {
   const present = list(container['env']).map(record);
-  const choices = pairs.map((pair) => choosePair(pair, secretName, present, name));
+  const choices = sdkVariables.map((pair) => choosePair(pair, secretName, present, name));
   const added = choices.flatMap(({ variables }) => variables);
   const loopbackChange = passLoopback(present, `${path}/env`);
   const unseen =
@@ -41,13 +35,13 @@ export function environmentChange({ path, name, container }: PlacedContainer, se
 }
 
 function choosePair(
-  pair: (typeof pairs)[number],
+  pair: SdkVariables,
   secretName: string,
   present: readonly Readonly<Record<string, unknown>>[],
   container: string,
 ): { readonly variables: readonly Variable[]; readonly warnings: readonly Reason[] } {
   const wanted: readonly Variable[] = [
-    ...Object.entries(pair.urls).map(([name, value]) => ({ name, value })),
+    { name: pair.url, value: urls[pair.family] },
     ...pair.keys.map((name) => ({ name, valueFrom: { secretKeyRef: { name: secretName, key: 'api-key' } } })),
   ];
   const own = present.find(({ name, ...rest }) =>

@@ -1,0 +1,23 @@
+/** The three families of SDKs that an agent may use. */
+export type SdkFamily = 'openai' | 'anthropic' | 'gemini';
+
+/** The variables from which a family's SDKs read base URL and key: set together or not at all, lest a key go to the wrong place. */
+export interface SdkVariables {
+  readonly family: SdkFamily;
+  /** For people. */
+  readonly title: string;
+  readonly url: string;
+  /** The first is the one to document; SDKs read any of them. */
+  readonly keys: readonly [string, ...string[]];
+}
+
+export const sdkVariables: readonly SdkVariables[] = [
+  { family: 'openai', title: 'OpenAI', url: 'OPENAI_BASE_URL', keys: ['OPENAI_API_KEY'] },
+  { family: 'anthropic', title: 'Anthropic', url: 'ANTHROPIC_BASE_URL', keys: ['ANTHROPIC_API_KEY'] },
+  { family: 'gemini', title: 'Gemini', url: 'GOOGLE_GEMINI_BASE_URL', keys: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'] },
+];
+
+/** The base URL of each family at a proxy's origin (`http://HOST:PORT`, without a path): OpenAI's SDKs alone expect the version in it. */
+export function baseUrls(origin: string): Readonly<Record<SdkFamily, string>> {
+  return { openai: `${origin}/v1`, anthropic: origin, gemini: origin };
+}
