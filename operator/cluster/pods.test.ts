@@ -27,7 +27,7 @@ test('sessions get whole Pods, those without proxy are counted and reported once
     client: fake.client,
     sessions: { podChanged: (pod) => void seen.push(pod), podGone: (uid) => void gone.push(uid), instances: () => [] },
     retireAllBut: async (living) => swept.resolve(living),
-    events: { emit: (_object, _type, reason) => void notes.push(reason), close: async () => {} },
+    events: { emit: ({ reason }) => void notes.push(reason), close: async () => {} },
     leadership: { leads: () => true },
     gateway: null,
     logger: pino({ level: 'silent' }),

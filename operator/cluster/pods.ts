@@ -129,7 +129,7 @@ class ProxyPods implements PodWatch {
       'NotInjected',
       `the Pod has the label ${injectLabel} and no proxy: the webhook was unavailable when it was created; delete the Pod, so that it is created again`,
     );
-    this.#deps.events.emit(pod, 'Warning', reason, message, 'Inject');
+    this.#deps.events.emit({ regarding: pod, type: 'Warning', reason, note: message, action: 'Inject' });
     this.#deps.logger.warn({ namespace: pod.metadata.namespace, pod: pod.metadata.name, reason }, message);
   }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pino } from 'pino';
-import type { KubeObject } from '../kube/types.ts';
+import type { EventFacts } from '../kube/events.ts';
 import { createOutcomes } from './outcomes.ts';
 import { because } from './reasons.ts';
 import type { Injection } from './types.ts';
@@ -22,13 +22,13 @@ function world() {
   let nowMs = 0;
   const counts: string[] = [];
   const lines: Record<string, unknown>[] = [];
-  const events: { readonly regarding: KubeObject; readonly told: readonly string[] }[] = [];
+  const events: EventFacts[] = [];
   const onOutcome = createOutcomes({
     metrics: {
       countInjection: (outcome, reason) => void counts.push(`${outcome} ${reason}`),
       countWarning: (reason) => void counts.push(`warning ${reason}`),
     },
-    events: { emit: (regarding, ...told) => void events.push({ regarding, told }) },
+    events: { emit: (event) => void events.push(event) },
     clock: () => nowMs,
     logger: pino({ base: null, timestamp: false }, { write: (line: string) => void lines.push(JSON.parse(line)) }),
   });
@@ -38,7 +38,7 @@ function world() {
   return { counts, lines, events, onOutcome, pass };
 }
 
-test('a refusal is counted, logged, and told in an event about what makes the Pod', () => {
+test('a refusal is counted, logged, and an event about the Pod’s controller reports it', () => {
   const { counts, lines, events, onOutcome } = world();
   onOutcome('agents', 'agent-*', refused, owner);
   assert.deepEqual(counts, ['refuse HostPID']);
@@ -49,18 +49,21 @@ test('a refusal is counted, logged, and told in an event about what makes the Po
   assert.deepEqual(events, [
     {
       regarding: { apiVersion: 'apps/v1', kind: 'ReplicaSet', metadata: { namespace: 'agents', name: 'agent-5d8f', uid: 'uid-1' } },
-      told: ['Warning', 'HostPID', note, 'Inject'],
+      type: 'Warning',
+      reason: 'HostPID',
+      note,
+      action: 'Inject',
     },
   ]);
 });
 
-test('each reason to warn is counted, logged and told once a Pod, and never in words of the Pod', () => {
+test('each reason to warn is counted, logged and reported in an event once a Pod, and never in words of the Pod', () => {
   const { counts, lines, events, onOutcome } = world();
   onOutcome('agents', 'agent-*', warned, owner);
   assert.deepEqual(counts, ['patch Injected', 'warning EnvironmentSet', 'warning EnvironmentUnseen']);
   assert.deepEqual(lines[0]?.['warnings'], ['EnvironmentSet', 'EnvironmentUnseen']);
   assert.deepEqual(
-    events.map(({ told: [, reason] }) => reason),
+    events.map(({ reason }) => reason),
     ['EnvironmentSet', 'EnvironmentUnseen'],
   );
   assert.ok(!JSON.stringify(events).includes('container a'));
@@ -73,7 +76,7 @@ test('what needs no proxy is counted alone, and without an owner there is nothin
   assert.deepEqual([counts, lines.length, events], [['skip NotOptedIn', 'refuse HostPID'], 1, []]);
 });
 
-test('events are bounded in all, whatever they are about, and the room comes back', () => {
+test('events are bounded in all, whatever they are about, and more are allowed with time', () => {
   const { events, onOutcome, pass } = world();
   for (let i = 0; i < 1_000; i += 1) onOutcome(`agents-${i}`, 'agent', refused, { ...owner, uid: `uid-${i}` });
   assert.equal(events.length, 20);

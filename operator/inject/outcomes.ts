@@ -1,13 +1,13 @@
 import type { Logger } from 'pino';
 import type { ClusterMetrics } from '../cluster/metrics.ts';
-import { createBucket } from '../kube/bucket.ts';
 import type { Events } from '../kube/events.ts';
+import { createBucket } from '../kube/timing.ts';
 import { type ReasonName, reasons } from './reasons.ts';
 import type { ReviewDeps } from './review.ts';
 import type { Injection } from './types.ts';
 
-/** Events of reviews, whatever they are about. */
-const steps = { atOnce: 20, everyMs: 3_000 };
+/** Of events about all reviews together. */
+const eventRate = { atOnce: 20, everyMs: 3_000 };
 
 export interface OutcomesDeps {
   readonly metrics: Pick<ClusterMetrics, 'countInjection' | 'countWarning'>;
@@ -18,28 +18,38 @@ export interface OutcomesDeps {
 }
 
 /**
- * Tells what became of each Pod: metrics, log, and an event about what makes the Pod, where that is known; the Pod itself is not there.
- * Anybody may send a review, so events are few, and in words of ours alone: whoever creates the Pod is told which container it is.
+ * Reports what became of each Pod: metrics, log, and an event about the Pod's controller, where that is known; the Pod itself does not exist yet.
+ * Anybody may send a review, so events are few, and in our words alone: only the answer to whoever creates the Pod names its containers.
  */
 export function createOutcomes({ metrics, events, clock, logger }: OutcomesDeps): ReviewDeps['onOutcome'] {
-  const room = createBucket(steps, clock());
+  const bucket = createBucket(eventRate, clock());
 
   return (namespace, pod, injection, owner) => {
-    const reason = injection.kind === 'patch' ? 'Injected' : injection.reason;
-    const warnings = warningsOf(injection);
-    metrics.countInjection(injection.kind, reason);
+    const { outcome, reason, warnings } = reportOf(injection);
+    metrics.countInjection(outcome, reason);
     for (const warning of warnings) metrics.countWarning(warning);
-    if (injection.kind === 'skip') return;
-    logger.info({ namespace, pod, outcome: injection.kind, reason, warnings }, 'reviewed a Pod');
+    if (outcome === 'skip') return;
+    logger.info({ namespace, pod, outcome, reason, warnings }, 'reviewed a Pod');
     if (owner === null) return;
     const { apiVersion, kind, name, uid } = owner;
     const regarding = { apiVersion, kind, metadata: { namespace, name, uid } };
-    const became = injection.kind === 'refuse' ? 'refused' : 'given its proxy';
-    for (const told of injection.kind === 'refuse' ? [injection.reason] : warnings)
-      if (room.take(clock())) events.emit(regarding, 'Warning', told, `its Pod was ${became}: ${reasons[told]}`, 'Inject');
+    const became = outcome === 'refuse' ? 'refused' : 'given its proxy';
+    for (const each of outcome === 'refuse' ? [reason] : warnings) {
+      if (!bucket.take(clock())) continue;
+      events.emit({ regarding, type: 'Warning', reason: each, note: `its Pod was ${became}: ${reasons[each]}`, action: 'Inject' });
+    }
   };
 }
 
-function warningsOf(injection: Injection): readonly ReasonName[] {
-  return injection.kind === 'patch' ? [...new Set(injection.warnings.map(({ reason }) => reason))] : [];
+/** An injection by its reasons alone: the same in metrics, log and events. */
+interface Report {
+  readonly outcome: Injection['kind'];
+  readonly reason: ReasonName;
+  /** Each once. */
+  readonly warnings: readonly ReasonName[];
+}
+
+function reportOf(injection: Injection): Report {
+  if (injection.kind !== 'patch') return { outcome: injection.kind, reason: injection.reason, warnings: [] };
+  return { outcome: 'patch', reason: 'Injected', warnings: [...new Set(injection.warnings.map(({ reason }) => reason))] };
 }

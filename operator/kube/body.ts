@@ -5,20 +5,20 @@ export class BodyTooLarge extends Error {
   override readonly name = 'BodyTooLarge';
 }
 
-/** The whole body as text; rejects with BodyTooLarge over `mostBytes`, and as the stream does. */
-export async function readBody(body: AsyncIterable<Uint8Array>, mostBytes: number): Promise<string> {
+/** The whole body as text; rejects with BodyTooLarge over `maxBytes`, and as the stream does. */
+export async function readBody(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<string> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of body) {
     length += chunk.length;
-    if (length > mostBytes) throw new BodyTooLarge(`over ${mostBytes} bytes`);
+    if (length > maxBytes) throw new BodyTooLarge(`over ${maxBytes} bytes`);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** Each non-empty line as it completes; rejects with BodyTooLarge where one is longer than `mostLength`. */
-export async function* readLines(body: AsyncIterable<Uint8Array>, mostLength: number): AsyncGenerator<string> {
+/** Each non-empty line as it completes; rejects with BodyTooLarge where one is longer than `maxLength`. */
+export async function* readLines(body: AsyncIterable<Uint8Array>, maxLength: number): AsyncGenerator<string> {
   const decoder = new StringDecoder('utf8');
   let parts: string[] = []; // of the line not complete yet: joined once, or a line in many chunks costs the square of its length
   let length = 0;
@@ -33,6 +33,6 @@ export async function* readLines(body: AsyncIterable<Uint8Array>, mostLength: nu
     }
     parts.push(rest);
     length += rest.length;
-    if (length > mostLength) throw new BodyTooLarge(`a line over ${mostLength} characters`);
+    if (length > maxLength) throw new BodyTooLarge(`a line over ${maxLength} characters`);
   }
 }

@@ -1,6 +1,6 @@
 import type { KubeObject, ObjectPlace } from './types.ts';
 
-/** What a reflector knows; tells each difference once. */
+/** What a reflector knows; reports each difference once. */
 export interface Cache {
   get(place: ObjectPlace): KubeObject | undefined;
   all(): readonly KubeObject[];
@@ -8,14 +8,14 @@ export interface Cache {
   version(): string;
   /** Whether something of this resourceVersion may be unknown. */
   isBehind(version: string): boolean;
-  /** A complete list: what it lacks is gone. */
+  /** Takes a complete list in: what it lacks is gone. */
   replace(objects: readonly KubeObject[], version: string): void;
-  /** One event of a watch; one that is not newer than what is known is dropped, so that doubled and late events do no harm. */
+  /** Takes one event of a watch in; drops one that is not newer than what is known, so that doubled and late events do no harm. */
   take(type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK', object: KubeObject): void;
 }
 
-/** `tell` must not throw. */
-export function createCache(tell: (kind: 'put' | 'gone', object: KubeObject, previous: KubeObject | undefined) => void): Cache {
+/** `report` must not throw. */
+export function createCache(report: (kind: 'put' | 'gone', object: KubeObject, previous: KubeObject | undefined) => void): Cache {
   const objects = new Map<string, KubeObject>();
   let known = '';
 
@@ -25,14 +25,14 @@ export function createCache(tell: (kind: 'put' | 'gone', object: KubeObject, pre
     const previous = objects.get(key);
     if (previous !== undefined && previous.metadata.resourceVersion === object.metadata.resourceVersion) return;
     objects.set(key, object);
-    tell('put', object, previous);
+    report('put', object, previous);
   }
 
   function drop(key: string, last?: KubeObject): void {
     const previous = objects.get(key);
     if (previous === undefined) return;
     objects.delete(key);
-    tell('gone', last ?? previous, previous);
+    report('gone', last ?? previous, previous);
   }
 
   return {
@@ -60,7 +60,7 @@ function keyOf({ namespace = '', name }: ObjectPlace): string {
   return `${namespace}/${name}`;
 }
 
-/** Of one kind they are decimal and grow (KEP-5504); where a server of another make says something else, its order is taken as it comes. */
+/** Of one kind they are decimal and grow (KEP-5504). Where another server's are not decimal, the order of arrival counts. */
 function isNewer(version: string, than: string): boolean {
   if (!/^[0-9]+$/.test(version) || !/^[0-9]+$/.test(than)) return version !== than;
   return version.length === than.length ? version > than : version.length > than.length;

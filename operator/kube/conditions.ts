@@ -1,4 +1,4 @@
-/** As the API conventions have it: a map keyed by type. */
+/** One entry of `status.conditions`, by the API conventions a map keyed by type. */
 export interface Condition {
   readonly type: string;
   readonly status: 'True' | 'False' | 'Unknown';
@@ -11,7 +11,7 @@ export interface Condition {
 }
 
 /** As CRDs bound a condition's message: one that is longer would have the whole status refused, for ever. */
-const mostMessageLength = 32_768;
+const maxMessageLength = 32_768;
 
 /**
  * The conditions with `next` in them, Ready first, the others by type. Keeps lastTransitionTime where the status stays the same.
@@ -29,9 +29,9 @@ export function setCondition(
   return [...conditions.filter(({ type }) => type !== next.type), condition].toSorted(byType);
 }
 
-/** In whole characters: half of one would come back from the API server as another, and differ at each look. */
+/** In whole characters: half of one would come back from the API server as another, and differ at each reconciliation. */
 function cut(message: string): string {
-  return message.length <= mostMessageLength ? message : `${message.slice(0, mostMessageLength - 1).toWellFormed()}…`;
+  return message.length <= maxMessageLength ? message : `${message.slice(0, maxMessageLength - 1).toWellFormed()}…`;
 }
 
 function same(one: Condition, other: Condition | undefined): boolean {

@@ -1,16 +1,18 @@
 import type { RequestOptions } from 'node:https';
 import { KubeConfig } from '@kubernetes/client-node';
 import { buildConnector, type Dispatcher, Pool } from 'undici';
+import { defined } from '../../core/json.ts';
 import packageJson from '../../package.json' with { type: 'json' };
+import { orAborted } from './timing.ts';
 import { KubeUnreachable } from './types.ts';
 
 /** Calls share this many connections; each watch has one of its own. */
 const callConnections = 4;
-/** Certificates and tokens are looked at again after this long, so that rotated files and exec credentials are picked up. */
+/** Certificates and tokens are read again after this long, so that rotated files and exec credentials are picked up. */
 const credentialsMs = 10_000;
 /**
- * Dead peers are found in 15 s + 3 × 5 s by TCP alone, also on a watch that has nothing to say. A balancer that ends TCP answers the
- * probes itself: a dead API server behind one is found by the timeout of a call and by the silence of a watch.
+ * TCP alone finds dead peers in 15 s + 3 × 5 s, also on a watch without events. A balancer that ends TCP answers the
+ * probes itself: there, the timeout of a call and the silence of a watch find a dead API server.
  */
 const keepAlive = { enable: true, initialDelay: 15_000, interval: 5_000, count: 3 };
 
@@ -45,90 +47,100 @@ interface Pools {
 
 /**
  * Opens nothing yet. `kubeconfig` is a path, or `in-cluster` for the Pod's own ServiceAccount. Throws where it cannot be read
- * or asks for what is not supported. client-node reads it and signs in (certificates, tokens, exec plugins, token files);
+ * or needs what is not supported. client-node reads it and signs in (certificates, tokens, exec plugins, token files);
  * its transport, one TLS connection a call, is not used. `clock` is monotonic.
  */
 export function openConnection(kubeconfig: string, clock: () => number = () => performance.now()): Connection {
   const config = new KubeConfig();
   if (kubeconfig === 'in-cluster') config.loadFromCluster();
   else config.loadFromFile(kubeconfig);
+  return new PooledConnection(serverOf(config, kubeconfig), cachedCredentials(config, clock));
+}
+
+function serverOf(config: KubeConfig, kubeconfig: string): URL {
   const cluster = config.getCurrentCluster();
   if (cluster === null || !URL.canParse(cluster.server)) {
     throw new Error(`kubeconfig ${kubeconfig}: its current context names no cluster with a server URL`);
   }
   if (cluster.proxyUrl !== undefined) throw new Error(`kubeconfig ${kubeconfig}: proxy-url is not supported`);
-  const server = new URL(cluster.server);
-  const prefix = server.pathname.replace(/\/+$/, '');
-  const credentials = cachedCredentials(config, clock);
-  const retired = new Set<Pools>();
-  let pools: Pools | null = null;
+  return new URL(cluster.server);
+}
 
-  function poolsFor(tls: Credentials['tls']): Pools {
+class PooledConnection implements Connection {
+  readonly #origin: string;
+  readonly #prefix: string;
+  readonly #credentials: CredentialsCache;
+  readonly #retired = new Set<Pools>();
+  #pools: Pools | null = null;
+
+  constructor(server: URL, credentials: CredentialsCache) {
+    this.#origin = server.origin;
+    this.#prefix = server.pathname.replace(/\/+$/, '');
+    this.#credentials = credentials;
+  }
+
+  async send(request: ConnectionRequest): Promise<Dispatcher.ResponseData> {
+    const { method, path, accept, body, lane, signal } = request;
+    try {
+      const { tls, headers } = await orAborted(signal, this.#credentials.get()); // an exec plugin may hang
+      const response = await this.#poolsFor(tls)[lane].request({
+        method,
+        path: this.#prefix + path,
+        headers: {
+          ...headers,
+          accept,
+          'user-agent': `keyforge/${packageJson.version}`,
+          ...defined({ 'content-type': body?.type }),
+        },
+        body: body?.text ?? null,
+        signal,
+        headersTimeout: 0, // the signal bounds both
+        bodyTimeout: 0,
+      });
+      if (response.statusCode === 401) this.#credentials.forget();
+      return response;
+    } catch (error) {
+      throw unreachable(request, error);
+    }
+  }
+
+  async close(): Promise<void> {
+    const all = this.#pools === null ? [...this.#retired] : [...this.#retired, this.#pools];
+    await Promise.all(all.flatMap(({ call, watch }) => [call.destroy(), watch.destroy()]));
+  }
+
+  #poolsFor(tls: Credentials['tls']): Pools {
     const fingerprint = JSON.stringify(tls);
-    if (pools?.fingerprint === fingerprint) return pools;
-    if (pools !== null) retire(pools);
+    if (this.#pools?.fingerprint === fingerprint) return this.#pools;
+    if (this.#pools !== null) this.#retire(this.#pools);
     const connect = connector(tls);
-    pools = {
-      call: new Pool(server.origin, { connect, connections: callConnections, pipelining: 1 }),
-      watch: new Pool(server.origin, { connect, pipelining: 1 }),
+    this.#pools = {
+      call: new Pool(this.#origin, { connect, connections: callConnections, pipelining: 1 }),
+      watch: new Pool(this.#origin, { connect, pipelining: 1 }),
       fingerprint,
     };
-    return pools;
+    return this.#pools;
   }
 
   /** Calls and watches in flight finish on the old certificates; new ones do not wait for them. */
-  function retire(old: Pools): void {
-    retired.add(old);
+  #retire(old: Pools): void {
+    this.#retired.add(old);
     const ended = Promise.allSettled([old.call.close(), old.watch.close()]);
-    void ended.then(() => retired.delete(old));
+    void ended.then(() => this.#retired.delete(old));
   }
-
-  return {
-    async send({ method, path, accept, body, lane, signal }) {
-      try {
-        const { tls, headers } = await orAborted(signal, credentials.get());
-        const response = await poolsFor(tls)[lane].request({
-          method,
-          path: prefix + path,
-          headers: {
-            ...headers,
-            accept,
-            'user-agent': `keyforge/${packageJson.version}`,
-            ...(body === undefined ? {} : { 'content-type': body.type }),
-          },
-          body: body?.text ?? null,
-          signal,
-          headersTimeout: 0, // the signal bounds both
-          bodyTimeout: 0,
-        });
-        if (response.statusCode === 401) credentials.forget();
-        return response;
-      } catch (error) {
-        throw unreachable(method, path, error);
-      }
-    },
-    async close() {
-      const all = pools === null ? [...retired] : [...retired, pools];
-      await Promise.all(all.flatMap(({ call, watch }) => [call.destroy(), watch.destroy()]));
-    },
-  };
 }
 
-/** The query is left out: it may hold a selector's values. */
-export function unreachable(method: string, path: string, error: unknown): KubeUnreachable {
+/** A call as errors name it. The query is left out: it may hold a selector's values. */
+export function callName({ method, path }: Pick<ConnectionRequest, 'method' | 'path'>): string {
+  return `${method} ${path.split('?', 1)[0]}`;
+}
+
+/** The error of a call without an answer. */
+export function unreachable(request: Pick<ConnectionRequest, 'method' | 'path'>, error: unknown): KubeUnreachable {
   const { name, message, code } = error as Error & { readonly code?: unknown };
   const named = typeof code === 'string' ? code : name;
   const why = { TimeoutError: 'timed out', SyntaxError: 'unreadable answer or credentials', Error: message }[named] ?? named;
-  return new KubeUnreachable(`${method} ${path.split('?', 1)[0]}: ${why}`);
-}
-
-/** An exec plugin may hang: no call waits for it longer than it may. */
-function orAborted<T>(signal: AbortSignal, answer: Promise<T>): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  if (signal.aborted) abort();
-  else signal.addEventListener('abort', abort);
-  return Promise.race([aborted.promise, answer]).finally(() => signal.removeEventListener('abort', abort));
+  return new KubeUnreachable(`${callName(request)}: ${why}`);
 }
 
 function connector(tls: Credentials['tls']): buildConnector.connector {
@@ -141,7 +153,13 @@ function connector(tls: Credentials['tls']): buildConnector.connector {
   };
 }
 
-function cachedCredentials(config: KubeConfig, clock: () => number): { get(): Promise<Credentials>; forget(): void } {
+interface CredentialsCache {
+  get(): Promise<Credentials>;
+  /** The next `get` reads them again. */
+  forget(): void;
+}
+
+function cachedCredentials(config: KubeConfig, clock: () => number): CredentialsCache {
   let current: { readonly credentials: Promise<Credentials>; readonly atMs: number } | null = null;
   const forget = () => {
     current = null;

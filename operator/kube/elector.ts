@@ -1,9 +1,8 @@
 import type { Logger } from 'pino';
 import { claim, released, specOf } from './lease.ts';
-import { pause } from './pause.ts';
 import { leases } from './resources.ts';
+import { pause, within } from './timing.ts';
 import { type KubeClient, KubeError, type KubeObject } from './types.ts';
-import { within } from './within.ts';
 
 export interface ElectorOptions {
   /** One of its own: renewals must not wait for a connection behind lists. */
@@ -13,17 +12,17 @@ export interface ElectorOptions {
   readonly name: string;
   /** Unique to this life of this process. */
   readonly identity: string;
-  /** How long others wait after the last renewal that they saw; 15,000. A whole number of seconds. */
+  /** How long other candidates wait after the last renewal that they saw; 15,000. A whole number of seconds. */
   readonly leaseMs?: number;
   /** A leader that could not renew for so long stops; 10,000. */
   readonly renewDeadlineMs?: number;
-  /** Between renewals, and between looks of a candidate; 2,000. */
+  /** Between renewals, and between a candidate's attempts; 2,000. */
   readonly retryMs?: number;
   /** Of one attempt; 2,000. */
   readonly requestTimeoutMs?: number;
-  /** Leading has begun; `signal` is aborted when it ends. Where it returns a promise, this process is no candidate before that settles. */
+  /** The term has begun; `signal` is aborted when it ends. If it returns a promise, this process is no candidate before that settles. */
   readonly onStarted: (signal: AbortSignal) => void | Promise<void>;
-  /** Leading has ended, `signal` is aborted. Must not throw. */
+  /** The term has ended, `signal` is aborted. Must not throw. */
   readonly onStopped: () => void;
   readonly logger: Logger;
   /** Wall clock, for the times that the Lease shows people. Nothing is decided by it. */
@@ -34,7 +33,7 @@ export interface ElectorOptions {
 /** One candidate for a Lease. */
 export interface Elector {
   start(): void;
-  /** Whether the Lease is certainly ours at this moment: look before each write, for a process that was stopped learns of it late. */
+  /** Whether the Lease is certainly ours at this moment: check before each write, since a process that was stopped learns of it late. */
   leads(): boolean;
   /** Stops leading, waits for what onStarted began, then hands the Lease back. */
   close(): Promise<void>;
@@ -42,6 +41,7 @@ export interface Elector {
 
 interface Term {
   readonly ended: AbortController;
+  /** What onStarted began. */
   work: Promise<void>;
   timer: NodeJS.Timeout | undefined;
   lease: KubeObject;
@@ -53,128 +53,164 @@ interface Term {
  * Leader election over a Lease, by client-go's rules: a candidate waits until the Lease has not changed for its whole duration
  * by the candidate's own monotonic clock, and the times written in it decide nothing. A leader's time counts from *before* it
  * sent its last renewal, and ends renewDeadlineMs later whatever requests are open; others count leaseMs from after they saw it.
+ * Throws RangeError where the durations would let two lead at one time.
  */
 export function createElector(options: ElectorOptions): Elector {
-  const { client, namespace, name, identity, onStarted, onStopped, logger, clock, random = Math.random } = options;
+  const durations = durationsOf(options);
+  return new Candidate(options, durations);
+}
+
+type Durations = Required<Pick<ElectorOptions, 'leaseMs' | 'renewDeadlineMs' | 'retryMs' | 'requestTimeoutMs'>>;
+
+function durationsOf(options: ElectorOptions): Durations {
   const { leaseMs = 15_000, renewDeadlineMs = 10_000, retryMs = 2_000, requestTimeoutMs = 2_000 } = options;
   if (renewDeadlineMs + requestTimeoutMs + retryMs >= leaseMs)
     throw new RangeError('elector: deadline + request + retry must be under the lease');
   if (renewDeadlineMs <= retryMs + requestTimeoutMs) throw new RangeError('elector: the deadline leaves no time to renew');
   if (leaseMs % 1_000 !== 0) throw new RangeError('elector: the lease must be whole seconds');
-  const at = { namespace, name };
-  const closing = new AbortController();
-  let seen = { print: '', sinceMs: 0 };
-  let term: Term | null = null;
-  let running = Promise.resolve();
+  return { leaseMs, renewDeadlineMs, retryMs, requestTimeoutMs };
+}
 
-  const leads = () => term !== null && !term.ended.signal.aborted && performance.now() < term.untilMs;
-  /** A request that arrives late does no harm: its resourceVersion is checked, and it only makes others wait longer. */
-  const write = (current: KubeObject | null) => {
-    const lease = claim(at, current, { identity, leaseMs, nowMs: clock() });
-    return within(requestTimeoutMs, current === null ? client.create(leases, lease) : client.replace(leases, lease));
+class Candidate implements Elector {
+  readonly #options: ElectorOptions;
+  readonly #durations: Durations;
+  readonly #random: () => number;
+  readonly #at: { readonly namespace: string; readonly name: string };
+  readonly #closing = new AbortController();
+  /** The version of the Lease that another holds, and since when this process has seen it. */
+  #seen = { version: '', sinceMs: 0 };
+  #term: Term | null = null;
+  #running = Promise.resolve();
+
+  constructor(options: ElectorOptions, durations: Durations) {
+    this.#options = options;
+    this.#durations = durations;
+    this.#random = options.random ?? Math.random;
+    this.#at = { namespace: options.namespace, name: options.name };
+  }
+
+  readonly start = (): void => {
+    this.#running = this.#run();
   };
 
+  readonly leads = (): boolean => {
+    const term = this.#term;
+    return term !== null && !term.ended.signal.aborted && performance.now() < term.untilMs;
+  };
+
+  readonly close = async (): Promise<void> => {
+    this.#closing.abort();
+    await this.#running;
+  };
+
+  async #run(): Promise<void> {
+    const { logger, name } = this.#options;
+    while (!this.#closing.signal.aborted) {
+      const won = await this.#tryToLead().catch((error: Error) => {
+        logger.debug({ lease: name, error: error.message }, 'no candidate at the moment');
+        return null;
+      });
+      if (won !== null) await this.#lead(this.#begin(won.lease, won.sentMs));
+      await pause(this.#durations.retryMs * (1 + this.#random() / 5), this.#closing.signal);
+    }
+  }
+
   /** The Lease once it is ours; null while another may lead. One held in our name counts as another's: only this life's own claim counts. */
-  async function tryToLead(): Promise<{ readonly lease: KubeObject; readonly sentMs: number } | null> {
-    const current = await within(requestTimeoutMs, client.get(leases, at));
-    if (current !== null && !isFree(current)) return null;
+  async #tryToLead(): Promise<{ readonly lease: KubeObject; readonly sentMs: number } | null> {
+    const current = await this.#read();
+    if (current !== null && !this.#isFree(current)) return null;
     const sentMs = performance.now();
-    return { lease: await write(current), sentMs };
+    return { lease: await this.#claim(current), sentMs };
   }
 
-  function isFree(lease: KubeObject): boolean {
-    const { holderIdentity = '', leaseDurationSeconds = leaseMs / 1_000 } = specOf(lease);
-    const print = `${lease.metadata.uid}/${lease.metadata.resourceVersion}`;
-    if (print !== seen.print) seen = { print, sinceMs: performance.now() };
-    return holderIdentity === '' || performance.now() >= seen.sinceMs + leaseDurationSeconds * 1_000;
+  #isFree(lease: KubeObject): boolean {
+    const { holderIdentity = '', leaseDurationSeconds = this.#durations.leaseMs / 1_000 } = specOf(lease);
+    const version = `${lease.metadata.uid}/${lease.metadata.resourceVersion}`;
+    if (version !== this.#seen.version) this.#seen = { version, sinceMs: performance.now() };
+    return holderIdentity === '' || performance.now() >= this.#seen.sinceMs + leaseDurationSeconds * 1_000;
   }
 
-  function begin(lease: KubeObject, sentMs: number): Term {
+  #read(): Promise<KubeObject | null> {
+    return within(this.#durations.requestTimeoutMs, this.#options.client.get(leases, this.#at));
+  }
+
+  /** A request that arrives late does no harm: its resourceVersion is checked, and it only makes others wait longer. */
+  #claim(current: KubeObject | null): Promise<KubeObject> {
+    const { client, identity, clock } = this.#options;
+    const { leaseMs, requestTimeoutMs } = this.#durations;
+    const lease = claim(this.#at, current, { identity, leaseMs, nowMs: clock() });
+    return within(requestTimeoutMs, current === null ? client.create(leases, lease) : client.replace(leases, lease));
+  }
+
+  #begin(lease: KubeObject, sentMs: number): Term {
+    const { name, identity, onStarted, logger } = this.#options;
     const begun: Term = { ended: new AbortController(), work: Promise.resolve(), lease, untilMs: 0, timer: undefined };
-    term = begun;
-    extend(begun, sentMs);
+    this.#term = begun;
+    this.#extend(begun, sentMs);
     logger.info({ lease: name, identity }, 'leading');
     begun.work = Promise.resolve(begun.ended.signal)
       .then(onStarted)
       .catch((error) => {
         logger.error({ err: error, lease: name }, 'the work of the leader failed');
-        end(begun, 'is of no use to a leader whose work failed');
+        this.#end(begun, 'is released, since the work of the leader failed');
       });
     return begun;
   }
 
-  function extend(current: Term, sentMs: number): void {
-    clearTimeout(current.timer);
-    current.untilMs = sentMs + renewDeadlineMs;
-    current.timer = setTimeout(() => end(current, 'could not be renewed in time'), current.untilMs - performance.now());
+  #extend(term: Term, sentMs: number): void {
+    clearTimeout(term.timer);
+    term.untilMs = sentMs + this.#durations.renewDeadlineMs;
+    term.timer = setTimeout(() => this.#end(term, 'could not be renewed in time'), term.untilMs - performance.now());
   }
 
-  /** Synchronous: when it returns, everything that heeds the signal has been told. */
-  function end(ending: Term, why: string): void {
-    clearTimeout(ending.timer);
-    if (ending.ended.signal.aborted) return;
-    ending.ended.abort(new Error(`no longer leading: the Lease ${why}`));
+  /** Synchronous: when it returns, the signal is aborted and all its listeners have run. */
+  #end(term: Term, why: string): void {
+    const { name, identity, onStopped, logger } = this.#options;
+    clearTimeout(term.timer);
+    if (term.ended.signal.aborted) return;
+    term.ended.abort(new Error(`no longer leading: the Lease ${why}`));
     logger.warn({ lease: name, identity, why }, 'no longer leading');
     onStopped();
   }
 
-  async function renew(current: Term): Promise<void> {
+  async #lead(term: Term): Promise<void> {
+    const over = AbortSignal.any([this.#closing.signal, term.ended.signal]);
+    while (!over.aborted) {
+      await pause(this.#durations.retryMs, over);
+      if (over.aborted) break;
+      await this.#renew(term).catch((error: Error) => this.#notRenewed(term, error));
+    }
+    const mayRelease = this.leads();
+    this.#end(term, 'is released');
+    await term.work;
+    this.#term = null;
+    if (mayRelease && this.#closing.signal.aborted) await this.#release(term.lease);
+  }
+
+  async #renew(term: Term): Promise<void> {
     const sentMs = performance.now();
-    const lease = await write(current.lease);
-    if (current.ended.signal.aborted) return;
-    current.lease = lease;
-    extend(current, sentMs);
+    const lease = await this.#claim(term.lease);
+    if (term.ended.signal.aborted) return;
+    term.lease = lease;
+    this.#extend(term, sentMs);
+  }
+
+  async #notRenewed(term: Term, error: Error): Promise<void> {
+    this.#options.logger.warn({ lease: this.#options.name, error: error.message }, 'the Lease was not renewed');
+    if (error instanceof KubeError && (error.status === 409 || error.status === 404)) await this.#readAgain(term).catch(() => undefined);
   }
 
   /** After a refusal: an answer that got lost may have been ours; anything else is the end. */
-  async function lookAgain(current: Term): Promise<void> {
-    const lease = await within(requestTimeoutMs, client.get(leases, at));
-    if (lease !== null && specOf(lease).holderIdentity === identity) current.lease = lease;
-    else end(current, 'went to another');
+  async #readAgain(term: Term): Promise<void> {
+    const lease = await this.#read();
+    if (lease !== null && specOf(lease).holderIdentity === this.#options.identity) term.lease = lease;
+    else this.#end(term, 'is held by another process');
   }
 
-  async function lead(current: Term): Promise<void> {
-    const over = AbortSignal.any([closing.signal, current.ended.signal]);
-    while (!over.aborted) {
-      await pause(retryMs, over);
-      if (over.aborted) break;
-      await renew(current).catch(async (error: Error) => {
-        logger.warn({ lease: name, error: error.message }, 'the Lease was not renewed');
-        if (error instanceof KubeError && (error.status === 409 || error.status === 404)) await lookAgain(current).catch(() => undefined);
-      });
-    }
-    const mayRelease = leads();
-    end(current, 'is given up');
-    await current.work;
-    term = null;
-    if (mayRelease && closing.signal.aborted) await handBack(current.lease);
-  }
-
-  async function handBack(lease: KubeObject): Promise<void> {
-    await within(requestTimeoutMs, client.replace(leases, released(lease, clock()))).catch((error: Error) =>
-      logger.info({ lease: name, error: error.message }, 'the Lease was not handed back; it runs out'),
+  async #release(lease: KubeObject): Promise<void> {
+    const { client, name, clock, logger } = this.#options;
+    await within(this.#durations.requestTimeoutMs, client.replace(leases, released(lease, clock()))).catch((error: Error) =>
+      logger.info({ lease: name, error: error.message }, 'the Lease was not released; it expires by itself'),
     );
   }
-
-  async function run(): Promise<void> {
-    while (!closing.signal.aborted) {
-      const won = await tryToLead().catch((error: Error) => {
-        logger.debug({ lease: name, error: error.message }, 'no candidate at the moment');
-        return null;
-      });
-      if (won !== null) await lead(begin(won.lease, won.sentMs));
-      await pause(retryMs * (1 + random() / 5), closing.signal);
-    }
-  }
-
-  return {
-    start: () => {
-      running = run();
-    },
-    leads,
-    async close() {
-      closing.abort();
-      await running;
-    },
-  };
 }

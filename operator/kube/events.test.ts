@@ -35,7 +35,7 @@ describe('events', () => {
   const writes = () => api.requests.filter(({ method }) => method !== 'GET').length;
 
   test('is written beside the object that it is about', async () => {
-    events.emit(key('a'), 'Warning', 'SecretRefused', 'Secret a is not ours', 'WriteSecret');
+    events.emit({ regarding: key('a'), type: 'Warning', reason: 'SecretRefused', note: 'Secret a is not ours', action: 'WriteSecret' });
     await events.close();
     const [event] = await written();
     assert.equal(event?.metadata.namespace, 'agents');
@@ -52,7 +52,7 @@ describe('events', () => {
 
   test('the same again is counted in one Event, written at most once a minute', async () => {
     for (let i = 0; i < 200; i += 1) {
-      events.emit(key('a'), 'Warning', 'R', 'the same', 'A');
+      events.emit({ regarding: key('a'), type: 'Warning', reason: 'R', note: 'the same', action: 'A' });
       nowMs += 1_000;
     }
     await events.close();
@@ -63,16 +63,16 @@ describe('events', () => {
   });
 
   test('a repetition after six minutes is a new Event', async () => {
-    events.emit(key('a'), 'Normal', 'R', 'n', 'A');
+    events.emit({ regarding: key('a'), type: 'Normal', reason: 'R', note: 'n', action: 'A' });
     nowMs += 361_000;
-    events.emit(key('a'), 'Normal', 'R', 'n', 'A');
+    events.emit({ regarding: key('a'), type: 'Normal', reason: 'R', note: 'n', action: 'A' });
     await events.close();
     assert.equal((await written()).length, 2);
   });
 
   test('one object that has much to say is cut short, others are heard', async () => {
-    for (let i = 0; i < 50; i += 1) events.emit(key('loud'), 'Warning', 'R', `note ${i}`, 'A');
-    events.emit(key('quiet'), 'Normal', 'R', 'n', 'A');
+    for (let i = 0; i < 50; i += 1) events.emit({ regarding: key('loud'), type: 'Warning', reason: 'R', note: `note ${i}`, action: 'A' });
+    events.emit({ regarding: key('quiet'), type: 'Normal', reason: 'R', note: 'n', action: 'A' });
     await events.close();
     const names = (await written()).map((event) => (event['regarding'] as { name: string }).name);
     assert.equal(names.filter((name) => name === 'loud').length, 10);
@@ -81,12 +81,13 @@ describe('events', () => {
 
   test('an API server that is away costs nothing but the events', async () => {
     api.fault = () => 'reset';
-    for (let i = 0; i < 5_000; i += 1) events.emit(key(`k${i}`), 'Warning', 'R', 'n'.repeat(5_000), 'A');
+    for (let i = 0; i < 5_000; i += 1)
+      events.emit({ regarding: key(`k${i}`), type: 'Warning', reason: 'R', note: 'n'.repeat(5_000), action: 'A' });
     await events.close();
     assert.equal(writes(), 100);
   });
 
   test('never throws, whatever it is given', () => {
-    events.emit({} as KubeObject, 'Normal', 'R', 'n', 'A');
+    events.emit({ regarding: {} as KubeObject, type: 'Normal', reason: 'R', note: 'n', action: 'A' });
   });
 });

@@ -1,21 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
-import { type Bucket, createBucket } from './bucket.ts';
 import { microTime } from './lease.ts';
 import { events } from './resources.ts';
+import { type Bucket, createBucket } from './timing.ts';
 import { type KubeClient, KubeError, type KubeObject } from './types.ts';
 
-/** A repetition after so long begins a new Event, as in client-go. */
+/** A repetition after this long begins a new Event, as in client-go. */
 const seriesMs = 360_000;
-/** Repetitions are counted here and written at most so often. */
+/** Repetitions are counted here and written at most this often. */
 const refreshMs = 60_000;
 /** New Events about one object. */
-const steps = { atOnce: 10, everyMs: 60_000 };
-/** Series, and objects, that are remembered: the longest silent are forgotten first. */
-const mostRemembered = 1_000;
-/** Writes under way or waiting; what comes over it is dropped. */
-const mostWrites = 100;
-const mostNoteLength = 1_024;
+const perObject = { atOnce: 10, everyMs: 60_000 };
+/** Series, and objects, that are remembered: the least recently used are forgotten first. */
+const maxRemembered = 1_000;
+/** Writes under way or waiting; what exceeds it is dropped. */
+const maxWrites = 100;
+const maxNoteLength = 1_024;
 
 export interface EventsOptions {
   readonly client: KubeClient;
@@ -28,11 +28,21 @@ export interface EventsOptions {
   readonly logger: Logger;
 }
 
+/** One thing that happened to an object. */
+export interface EventFacts {
+  readonly regarding: KubeObject;
+  readonly type: 'Normal' | 'Warning';
+  /** CamelCase, as is `action`. */
+  readonly reason: string;
+  /** For people, never with a secret in it. */
+  readonly note: string;
+  readonly action: string;
+}
+
 /** What people see in `kubectl describe`. Losing one is no loss: nothing is retried, nothing throws, memory is bounded. */
 export interface Events {
-  /** `reason` and `action` in CamelCase; `note` for people, never with a secret in it. */
-  emit(regarding: KubeObject, type: 'Normal' | 'Warning', reason: string, note: string, action: string): void;
-  /** Waits for what is being written; counts not yet written are dropped. */
+  emit(event: EventFacts): void;
+  /** Waits for the writes under way; drops counts that are not written yet. */
   close(): Promise<void>;
 }
 
@@ -44,30 +54,61 @@ interface Series {
 }
 
 /** The same type, reason, action and note about the same object is one Event whose series is counted. */
-export function createEvents({ client, component, instance, clock, logger }: EventsOptions): Events {
-  const series = new Map<string, Series>();
-  const rooms = new Map<string, Bucket>();
-  let tail = Promise.resolve();
-  let writes = 0;
-  let closed = false;
+export function createEvents(options: EventsOptions): Events {
+  return new Recorder(options);
+}
 
-  function emit(regarding: KubeObject, type: 'Normal' | 'Warning', reason: string, note: string, action: string): void {
-    const nowMs = clock();
-    const about = reference(regarding);
-    const key = JSON.stringify([about, type, reason, action, note]);
-    const known = series.get(key);
-    if (known !== undefined && nowMs - known.lastMs < seriesMs) {
-      known.count += 1;
-      known.lastMs = nowMs;
-      remember(series, key, known);
-      if (nowMs - known.writtenMs >= refreshMs) count(known);
-      return;
+class Recorder implements Events {
+  readonly #options: EventsOptions;
+  readonly #series = new Map<string, Series>();
+  readonly #buckets = new Map<string, Bucket>();
+  #tail = Promise.resolve();
+  #writes = 0;
+  #isClosed = false;
+
+  constructor(options: EventsOptions) {
+    this.#options = options;
+  }
+
+  emit(event: EventFacts): void {
+    try {
+      this.#record(event);
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, 'an event could not be made');
     }
-    if (!takesRoom(JSON.stringify(about), nowMs)) return;
-    const namespace = about.namespace ?? 'default';
-    const place = { namespace, name: `${about.name.slice(0, 200)}.${randomBytes(8).toString('hex')}` };
-    remember(series, key, { place, count: 1, lastMs: nowMs, writtenMs: nowMs });
-    write(() =>
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#tail;
+  }
+
+  #record(event: EventFacts): void {
+    const nowMs = this.#options.clock();
+    const about = reference(event.regarding);
+    const key = JSON.stringify([about, event.type, event.reason, event.action, event.note]);
+    const known = this.#series.get(key);
+    if (known !== undefined && nowMs - known.lastMs < seriesMs) this.#repeat(key, known, nowMs);
+    else if (this.#takeToken(JSON.stringify(about), nowMs)) this.#begin(key, { event, about, nowMs });
+  }
+
+  #repeat(key: string, known: Series, nowMs: number): void {
+    known.count += 1;
+    known.lastMs = nowMs;
+    remember(this.#series, key, known);
+    if (nowMs - known.writtenMs >= refreshMs) this.#writeCount(known);
+  }
+
+  #begin(
+    key: string,
+    { event, about, nowMs }: { readonly event: EventFacts; readonly about: ObjectReference; readonly nowMs: number },
+  ): void {
+    const { client, component, instance } = this.#options;
+    const { type, reason, action, note } = event;
+    const name = `${about.name.slice(0, 200)}.${randomBytes(8).toString('hex')}`;
+    const place = { namespace: about.namespace ?? 'default', name };
+    remember(this.#series, key, { place, count: 1, lastMs: nowMs, writtenMs: nowMs });
+    this.#write(() =>
       client.create(events, {
         metadata: place,
         eventTime: microTime(nowMs),
@@ -77,50 +118,36 @@ export function createEvents({ client, component, instance, clock, logger }: Eve
         type,
         reason,
         action,
-        note: note.slice(0, mostNoteLength),
+        note: note.slice(0, maxNoteLength),
       }),
     );
   }
 
-  function count(known: Series): void {
+  #writeCount(known: Series): void {
     known.writtenMs = known.lastMs;
     const value = { count: known.count, lastObservedTime: microTime(known.lastMs) };
-    write(() => client.patch(events, known.place, [{ op: 'add', path: '/series', value }]));
+    this.#write(() => this.#options.client.patch(events, known.place, [{ op: 'add', path: '/series', value }]));
   }
 
-  function takesRoom(object: string, nowMs: number): boolean {
-    const room = rooms.get(object) ?? createBucket(steps, nowMs);
-    remember(rooms, object, room);
-    return room.take(nowMs);
+  #takeToken(object: string, nowMs: number): boolean {
+    const bucket = this.#buckets.get(object) ?? createBucket(perObject, nowMs);
+    remember(this.#buckets, object, bucket);
+    return bucket.take(nowMs);
   }
 
   /** One after the other: a burst of events must not take the connections that the work needs. */
-  function write(send: () => Promise<unknown>): void {
-    if (closed || writes >= mostWrites) return;
-    writes += 1;
-    tail = tail.then(async () => {
+  #write(send: () => Promise<unknown>): void {
+    if (this.#isClosed || this.#writes >= maxWrites) return;
+    this.#writes += 1;
+    this.#tail = this.#tail.then(async () => {
       try {
         await send();
       } catch (error) {
-        logger.debug({ error: error instanceof KubeError ? error.message : String(error) }, 'an event was not written');
+        this.#options.logger.debug({ error: error instanceof KubeError ? error.message : String(error) }, 'an event was not written');
       }
-      writes -= 1;
+      this.#writes -= 1;
     });
   }
-
-  return {
-    emit: (...told) => {
-      try {
-        emit(...told);
-      } catch (error) {
-        logger.warn({ err: error }, 'an event could not be made');
-      }
-    },
-    async close() {
-      closed = true;
-      await tail;
-    },
-  };
 }
 
 function reference({ apiVersion, kind, metadata: { namespace, name, uid } }: KubeObject): ObjectReference {
@@ -135,9 +162,9 @@ interface ObjectReference {
   readonly uid: string | undefined;
 }
 
-/** Maps keep the order of insertion: what was used last is at the end. */
+/** Maps keep the order of insertion: the most recently used is at the end. */
 function remember<T>(map: Map<string, T>, key: string, value: T): void {
   map.delete(key);
   map.set(key, value);
-  if (map.size > mostRemembered) for (const oldest of map.keys()) return void map.delete(oldest);
+  if (map.size > maxRemembered) for (const oldest of map.keys()) return void map.delete(oldest);
 }

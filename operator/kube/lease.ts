@@ -1,8 +1,8 @@
 import { leases } from './resources.ts';
 import type { KubeObject } from './types.ts';
 
-/** https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/lease-v1/ */
-export interface LeaseSpec {
+/** The spec of a Lease: https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/lease-v1/ */
+interface LeaseSpec {
   /** '' or absent: nobody's. */
   readonly holderIdentity?: string;
   readonly leaseDurationSeconds?: number;
@@ -11,11 +11,12 @@ export interface LeaseSpec {
   readonly leaseTransitions?: number;
 }
 
+/** The spec of a Lease; empty where it has none. */
 export function specOf(lease: KubeObject): LeaseSpec {
   return (lease['spec'] ?? {}) as LeaseSpec;
 }
 
-/** The Lease that says that `identity` leads, over the one that is there now. */
+/** The Lease by which `identity` leads, made from the current one if there is one. */
 export function claim(
   place: { readonly namespace: string; readonly name: string },
   current: KubeObject | null,
@@ -34,7 +35,7 @@ export function claim(
   return withSpec(place, current, spec);
 }
 
-/** The Lease handed back: the next candidate need not wait for it to run out. */
+/** The Lease released: the next candidate need not wait until it expires. */
 export function released(current: KubeObject, nowMs: number): KubeObject {
   const { name, namespace = '' } = current.metadata;
   return withSpec({ namespace, name }, current, {
@@ -45,7 +46,7 @@ export function released(current: KubeObject, nowMs: number): KubeObject {
   });
 }
 
-/** metav1.MicroTime: six digits, or the API server refuses it. */
+/** metav1.MicroTime: the API server rejects it without its six digits. */
 export function microTime(ms: number): string {
   return new Date(ms).toISOString().replace('Z', '000Z');
 }

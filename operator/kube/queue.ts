@@ -1,18 +1,18 @@
 import type { Logger } from 'pino';
-import { type BackOff, type BackOffSteps, createBackOff } from './back-off.ts';
+import { type BackOff, type BackOffSteps, createBackOff } from './timing.ts';
 import { KubeUnreachable } from './types.ts';
 
-/** The waits between attempts to reach an API server that is away, for all keys together. */
+/** The waits between attempts to reach an API server that does not answer, for all keys together. */
 const outage: BackOffSteps = { firstMs: 250, mostMs: 10_000 };
 /** Retries of all keys together: so many at once, and then one each so often, as client-go's controllers have it. */
 const retriesAtOnce = 100;
 const retryEveryMs = 100;
-/** Failures of a key that its own back-off alone spaces: what passes by itself, such as a conflict, waits for no other key. */
+/** The first failures of a key, spaced by its own back-off alone: what passes by itself, such as a conflict, waits for no other key. */
 const ownFailures = 2;
 
 export interface QueueOptions {
-  /** Brings the world to what `key` asks for, from whatever state it is in. Resolves with when to look again, if ever. */
-  // biome-ignore lint/suspicious/noConfusingVoidType: most work has nothing to say, and should not have to say so
+  /** Brings the world to what `key` declares, from whatever state it is in. Resolves with when to work it again, if ever. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: most work has nothing to return, and should not have to return it
   readonly work: (key: string) => Promise<{ readonly againInMs?: number } | void>;
   /** Keys in work at one time. */
   readonly concurrency: number;
@@ -43,121 +43,142 @@ interface Failures {
 
 /**
  * A key added while in work is worked again after. KubeUnreachable is not held against the key: the whole queue pauses, then
- * tries with one key at a time until one succeeds, so that an API server that is away sees the same few calls however many
- * keys there are. Any other error may be of one key alone; but the retries of keys that go on failing are bounded over all of
- * them, so that an API server that answers everything with errors is not asked ever more. What is added waits for no retry.
+ * tries with one key at a time until one succeeds, so that an API server that does not answer sees the same few calls however
+ * many keys there are. Any other error may be of one key alone; but the retries of keys that go on failing are bounded over all
+ * of them, so that an API server that answers everything with errors does not get ever more calls. What is added waits for no retry.
  */
 export function createQueue(options: QueueOptions): Queue {
-  const { work, concurrency, logger, onError, random = Math.random } = options;
-  const ready = new Set<string>();
-  const working = new Set<string>();
-  const dirty = new Set<string>();
-  const later = new Map<string, { readonly timer: NodeJS.Timeout; readonly atMs: number }>();
-  const failures = new Map<string, Failures>();
-  const away = createBackOff(outage, random);
-  let retriesUntilMs = Number.NEGATIVE_INFINITY;
-  let probing = false;
-  let pausing: NodeJS.Timeout | undefined;
-  let closed = false;
-  let onIdle: (() => void)[] = [];
+  return new KeyQueue(options);
+}
 
-  function add(key: string): void {
-    if (closed) return;
-    forgetDate(key);
-    if (working.has(key)) dirty.add(key);
-    else ready.add(key);
-    turn();
+class KeyQueue implements Queue {
+  readonly #options: QueueOptions;
+  readonly #random: () => number;
+  readonly #ready = new Set<string>();
+  readonly #working = new Set<string>();
+  /** Added while in work. */
+  readonly #dirty = new Set<string>();
+  readonly #later = new Map<string, { readonly timer: NodeJS.Timeout; readonly atMs: number }>();
+  readonly #failures = new Map<string, Failures>();
+  readonly #outage: BackOff;
+  /** When the last of the retries that are spaced over all keys is due. */
+  #retriesUntilMs = Number.NEGATIVE_INFINITY;
+  /** One key at a time, until one succeeds. */
+  #isProbing = false;
+  #pausing: NodeJS.Timeout | undefined;
+  #isClosed = false;
+  #onIdle: (() => void)[] = [];
+
+  constructor(options: QueueOptions) {
+    this.#options = options;
+    this.#random = options.random ?? Math.random;
+    this.#outage = createBackOff(outage, this.#random);
   }
 
-  function addAfter(key: string, delayMs: number): void {
+  add(key: string): void {
+    if (this.#isClosed) return;
+    this.#forgetDate(key);
+    if (this.#working.has(key)) this.#dirty.add(key);
+    else this.#ready.add(key);
+    this.#startReady();
+  }
+
+  addAfter(key: string, delayMs: number): void {
     const atMs = performance.now() + delayMs;
-    if (closed || (later.get(key)?.atMs ?? Number.POSITIVE_INFINITY) <= atMs) return;
-    forgetDate(key);
-    later.set(key, { timer: setTimeout(add, delayMs, key), atMs });
+    if (this.#isClosed || (this.#later.get(key)?.atMs ?? Number.POSITIVE_INFINITY) <= atMs) return;
+    this.#forgetDate(key);
+    this.#later.set(key, { timer: setTimeout(() => this.add(key), delayMs), atMs });
   }
 
-  function forgetDate(key: string): void {
-    clearTimeout(later.get(key)?.timer);
-    later.delete(key);
+  idle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onIdle.push(resolve);
+      this.#startReady();
+    });
   }
 
-  function turn(): void {
-    for (const key of ready) {
-      if (closed || pausing !== undefined || working.size >= (probing ? 1 : concurrency)) break;
-      ready.delete(key);
-      working.add(key);
-      void attempt(key);
+  close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#pausing);
+    for (const key of [...this.#later.keys()]) this.#forgetDate(key);
+    return this.idle();
+  }
+
+  #forgetDate(key: string): void {
+    clearTimeout(this.#later.get(key)?.timer);
+    this.#later.delete(key);
+  }
+
+  /** Starts as many ready keys as may be in work now; notifies who waits for idleness where there is nothing left. */
+  #startReady(): void {
+    for (const key of this.#ready) {
+      if (this.#isClosed || this.#pausing !== undefined || this.#working.size >= this.#maxWorking()) break;
+      this.#ready.delete(key);
+      this.#working.add(key);
+      void this.#attempt(key);
     }
-    const waits = ready.size > 0 && !closed;
-    if (waits || working.size > 0) return;
-    for (const resolve of onIdle) resolve();
-    onIdle = [];
+    const waits = this.#ready.size > 0 && !this.#isClosed;
+    if (waits || this.#working.size > 0) return;
+    for (const resolve of this.#onIdle) resolve();
+    this.#onIdle = [];
   }
 
-  async function attempt(key: string): Promise<void> {
+  #maxWorking(): number {
+    return this.#isProbing ? 1 : this.#options.concurrency;
+  }
+
+  async #attempt(key: string): Promise<void> {
     try {
-      const result = await work(key);
-      failures.delete(key);
-      away.reset();
-      probing = false;
-      if (result?.againInMs !== undefined) addAfter(key, result.againInMs);
+      const result = await this.#options.work(key);
+      this.#failures.delete(key);
+      this.#outage.reset();
+      this.#isProbing = false;
+      if (result?.againInMs !== undefined) this.addAfter(key, result.againInMs);
     } catch (error) {
-      fail(key, error);
+      this.#fail(key, error);
     } finally {
-      working.delete(key);
-      if (dirty.delete(key)) add(key);
-      turn();
+      this.#working.delete(key);
+      if (this.#dirty.delete(key)) this.add(key);
+      this.#startReady();
     }
   }
 
-  function fail(key: string, error: unknown): void {
+  #fail(key: string, error: unknown): void {
+    const { logger, onError } = this.#options;
     if (error instanceof KubeUnreachable) {
       logger.info({ key, error: error.message }, 'the API server is out of reach');
-      dirty.add(key);
-      pause();
+      this.#dirty.add(key);
+      this.#pauseAll();
     } else {
-      const { backOff, times } = failures.get(key) ?? { backOff: createBackOff(options.backOff, random), times: 0 };
-      failures.set(key, { backOff, times: times + 1 });
-      const delayMs = Math.max(backOff.next(error), times < ownFailures ? 0 : nextRetryInMs());
+      const delayMs = this.#countFailure(key, error);
       logger.warn({ key, err: error, delayMs }, 'failed; to be tried again');
-      addAfter(key, delayMs);
+      this.addAfter(key, delayMs);
     }
     onError?.(key, error);
   }
 
-  /** A key that is added before its retry gives that up, so no more are ahead than there are keys that failed. */
-  function nextRetryInMs(): number {
+  /** Returns the wait before the key's retry. */
+  #countFailure(key: string, error: unknown): number {
+    const { backOff, times } = this.#failures.get(key) ?? { backOff: createBackOff(this.#options.backOff, this.#random), times: 0 };
+    this.#failures.set(key, { backOff, times: times + 1 });
+    return Math.max(backOff.next(error), times < ownFailures ? 0 : this.#spacedRetryInMs());
+  }
+
+  /** A key that is added before its retry needs that no more, so no more retries are ahead than there are keys that failed. */
+  #spacedRetryInMs(): number {
     const nowMs = performance.now();
-    const spreadMs = Math.max(retriesUntilMs, nowMs - retriesAtOnce * retryEveryMs) + retryEveryMs;
-    retriesUntilMs = Math.min(spreadMs, nowMs + failures.size * retryEveryMs);
-    return Math.max(0, retriesUntilMs - nowMs);
+    const spreadMs = Math.max(this.#retriesUntilMs, nowMs - retriesAtOnce * retryEveryMs) + retryEveryMs;
+    this.#retriesUntilMs = Math.min(spreadMs, nowMs + this.#failures.size * retryEveryMs);
+    return Math.max(0, this.#retriesUntilMs - nowMs);
   }
 
   /** Failures of keys that were in work together count as one. */
-  function pause(): void {
-    probing = true;
-    if (closed || pausing !== undefined) return;
-    pausing = setTimeout(() => {
-      pausing = undefined;
-      turn();
-    }, away.next());
+  #pauseAll(): void {
+    this.#isProbing = true;
+    if (this.#isClosed || this.#pausing !== undefined) return;
+    this.#pausing = setTimeout(() => {
+      this.#pausing = undefined;
+      this.#startReady();
+    }, this.#outage.next());
   }
-
-  const idle = () =>
-    new Promise<void>((resolve) => {
-      onIdle.push(resolve);
-      turn();
-    });
-
-  return {
-    add,
-    addAfter,
-    idle,
-    close() {
-      closed = true;
-      clearTimeout(pausing);
-      for (const key of [...later.keys()]) forgetDate(key);
-      return idle();
-    },
-  };
 }

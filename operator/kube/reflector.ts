@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
-import { createBackOff } from './back-off.ts';
-import { createCache } from './cache.ts';
-import { pause } from './pause.ts';
+import { defined } from '../../core/json.ts';
+import { type Cache, createCache } from './cache.ts';
+import { type BackOff, type BackOffSteps, createBackOff, pause } from './timing.ts';
 import {
   KubeAnswerTooLarge,
   type KubeClient,
@@ -24,9 +24,9 @@ export interface ReflectorOptions {
    */
   readonly transform?: (object: KubeObject) => KubeObject;
   /**
-   * Synchronous, in the order of the API server. `put`: new or changed (`previous` undefined where new, else the same object
-   * before); `gone`: the last state known, deleted or out of the scope, also where that happened while disconnected, and before
-   * another of its name is put. What it throws is logged.
+   * Synchronous, in the order of the API server. `put`: new (`previous` is undefined) or changed (`previous` is the same object
+   * before). `gone`: deleted or out of the scope, with its last known state; also where that happened while disconnected, and
+   * before another object of its name is put. What it throws is logged.
    */
   readonly onChange: (kind: 'put' | 'gone', object: KubeObject, previous: KubeObject | undefined) => void;
   readonly logger: Logger;
@@ -39,19 +39,19 @@ export interface ReflectorOptions {
 export interface Timings {
   /** Objects per page of a list. */
   readonly pageSize: number;
-  /** A watch is asked to end after one to two times this long. */
+  /** The API server is requested to end a watch after one to two times this long. */
   readonly watchMs: number;
   /**
    * A watch with no event, bookmark or end for this long is dead. Over twice `watchMs`: of a quiet kind there may be no
-   * bookmark for minutes (API servers send them where etcd reports progress), so the end is the one sign of life that is sure.
+   * bookmark for minutes (API servers send them where etcd reports progress), so its end is the only certain sign of life.
    */
   readonly silenceMs: number;
   /** A watch that ends sooner counts as a failure. */
   readonly shortMs: number;
-  readonly backOff: { readonly firstMs: number; readonly mostMs: number };
+  readonly backOff: BackOffSteps;
 }
 
-/** Short watches, so that one that leads nowhere is left within a minute; they cost the API server less than renewing the Lease does. */
+/** Short watches, so that a dead one ends within a minute; they cost the API server less than renewing the Lease does. */
 const standardTimings: Timings = {
   pageSize: 500,
   watchMs: 25_000,
@@ -63,13 +63,13 @@ const standardTimings: Timings = {
 /** A local copy of one kind, kept current; it never stops by itself. */
 export interface Reflector {
   start(): void;
-  /** Resolves after the first complete list has been told to onChange; never rejects. */
+  /** Resolves once the first complete list has been reported to onChange; never rejects. */
   readonly synced: Promise<void>;
   get(place: ObjectPlace): KubeObject | undefined;
   all(): readonly KubeObject[];
-  /** Lists anew, beside the watch: resolves when nothing is missing that was there at the call; never rejects. */
+  /** Lists again, beside the watch: resolves when nothing is missing that existed at the call; never rejects. */
   fresh(): Promise<void>;
-  /** Since the API server last said anything: over two minutes means that the copy is out of date. Infinity before the first list. */
+  /** Since the last sign of life of the API server: over two minutes means that the copy is out of date. Infinity before the first list. */
   staleForMs(): number;
   close(): Promise<void>;
 }
@@ -77,166 +77,207 @@ export interface Reflector {
 /**
  * Lists in pages, then watches from there on with bookmarks, resuming at the last resourceVersion after whatever ends a watch.
  * Where the API server has forgotten that version (410, as status or in the stream) or refuses otherwise, it lists again and
- * tells the difference, so that no deletion is lost. At most one request is open at a time, two while it is made `fresh`; failures are spaced by a back-off.
+ * reports the difference, so that no deletion is lost. At most one request is open at a time, two during `fresh`; a back-off
+ * spaces failures.
  */
 export function createReflector(options: ReflectorOptions): Reflector {
-  const { client, resource, scope, transform = withoutManagedFields, onChange, logger } = options;
-  const { random = Math.random, clock = () => performance.now(), timings = standardTimings } = options;
-  const { pageSize, watchMs, silenceMs, shortMs } = timings;
-  const context = { plural: resource.plural, namespace: scope.namespace };
-  const away = createBackOff(timings.backOff, random);
-  const refused = createBackOff(timings.backOff, random);
-  const synced = Promise.withResolvers<void>();
-  const closing = new AbortController();
-  const cache = createCache((kind, object, previous) => {
-    try {
-      onChange(kind, object, previous);
-    } catch (error) {
-      logger.error({ err: error, ...context, kind, name: object.metadata.name }, 'a change could not be taken in');
-    }
-  });
-  let lastContactMs = Number.NEGATIVE_INFINITY;
-  let running = Promise.resolve();
-  let listing: Promise<void> = Promise.resolve();
+  return new KindReflector(options);
+}
 
-  async function list(): Promise<{ readonly objects: readonly KubeObject[]; readonly version: string }> {
+class KindReflector implements Reflector {
+  readonly synced: Promise<void>;
+  readonly #options: Omit<ReflectorOptions, 'transform' | 'onChange'>;
+  readonly #transform: (object: KubeObject) => KubeObject;
+  readonly #onChange: ReflectorOptions['onChange'];
+  readonly #logged: { readonly plural: string; readonly namespace: string | undefined };
+  readonly #timings: Timings;
+  readonly #clock: () => number;
+  readonly #random: () => number;
+  /** Of failures without an answer, and of answers that refuse. */
+  readonly #unreachable: BackOff;
+  readonly #refused: BackOff;
+  readonly #cache: Cache;
+  readonly #closing = new AbortController();
+  readonly #firstList = Promise.withResolvers<void>();
+  #lastContactMs = Number.NEGATIVE_INFINITY;
+  /** Where the next watch resumes; null: a list comes first. */
+  #version: string | null = null;
+  #listing: Promise<unknown> = Promise.resolve();
+  #running = Promise.resolve();
+
+  constructor({ transform = withoutManagedFields, onChange, ...options }: ReflectorOptions) {
+    const { resource, scope, random = Math.random, clock = () => performance.now(), timings = standardTimings } = options;
+    this.#options = options;
+    this.#transform = transform;
+    this.#onChange = onChange;
+    this.#logged = { plural: resource.plural, namespace: scope.namespace };
+    this.#timings = timings;
+    this.#clock = clock;
+    this.#random = random;
+    this.#unreachable = createBackOff(timings.backOff, random);
+    this.#refused = createBackOff(timings.backOff, random);
+    this.#cache = createCache((kind, object, previous) => this.#report(kind, object, previous));
+    this.synced = this.#firstList.promise;
+  }
+
+  start(): void {
+    this.#running = this.#run();
+  }
+
+  get(place: ObjectPlace): KubeObject | undefined {
+    return this.#cache.get(place);
+  }
+
+  all(): readonly KubeObject[] {
+    return this.#cache.all();
+  }
+
+  staleForMs(): number {
+    return this.#clock() - this.#lastContactMs;
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#running;
+  }
+
+  /** Beside the watch, which goes on reporting: a deletion waits for no list. */
+  async fresh(): Promise<void> {
+    const backOff = createBackOff(this.#timings.backOff, this.#random);
+    while (!this.#closing.signal.aborted) {
+      try {
+        await this.#inTurn(async () => {
+          const { objects, version } = await this.#list();
+          // Else the watch has reported more than this.
+          if (!this.#closing.signal.aborted && this.#cache.isBehind(version)) this.#cache.replace(objects, version);
+        });
+        return;
+      } catch (error) {
+        await pause(backOff.next(error), this.#closing.signal);
+      }
+    }
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closing.signal.aborted) {
+      const waitMs = await this.#step().catch((error: Error) => this.#fail(error));
+      await pause(waitMs, this.#closing.signal);
+    }
+  }
+
+  /** One list or one watch. Resolves with the wait before the next step. */
+  async #step(): Promise<number> {
+    if (this.#version === null) {
+      this.#version = await this.#listAll();
+      return 0;
+    }
+    const startMs = this.#clock();
+    try {
+      await this.#watchOnce(this.#version);
+      if (this.#clock() - startMs < this.#timings.shortMs) return this.#refused.next();
+      this.#resetBackOffs();
+      return 0;
+    } catch (error) {
+      if (mustRelist(error)) this.#version = null;
+      throw error;
+    } finally {
+      if (this.#version !== null) this.#version = this.#cache.version();
+    }
+  }
+
+  #fail(error: Error): number {
+    const delayMs = this.#delayAfter(error);
+    if (!this.#closing.signal.aborted) {
+      const { logger } = this.#options;
+      logger.info({ ...this.#logged, error: error.message, delayMs, relist: this.#version === null }, 'watching again');
+    }
+    return delayMs;
+  }
+
+  /** An API server that is back, and answers 410 or that it is still starting, gets shorter waits than one that does not answer. */
+  #delayAfter(error: Error): number {
+    if (error instanceof KubeUnreachable) return this.#unreachable.next();
+    this.#unreachable.reset();
+    return this.#refused.next(error);
+  }
+
+  #listAll(): Promise<string> {
+    return this.#inTurn(async () => {
+      const { objects, version } = await this.#list();
+      if (this.#closing.signal.aborted) return version;
+      this.#cache.replace(objects, version);
+      this.#firstList.resolve();
+      return version;
+    });
+  }
+
+  /** One list at a time: one that began earlier and ended later would undo a newer one. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = this.#listing.then(work);
+    this.#listing = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #list(): Promise<{ readonly objects: readonly KubeObject[]; readonly version: string }> {
+    const { client, resource, scope } = this.#options;
     const objects: KubeObject[] = [];
-    let limit = pageSize;
+    let limit = this.#timings.pageSize;
     let page: ListPage | undefined;
     do {
       try {
-        page = await client.list(resource, scope, { limit, ...(page?.continue !== undefined && { continue: page.continue }) });
-        lastContactMs = clock();
-        for (const item of page.items) objects.push(transform(item));
+        page = await client.list(resource, scope, { limit, ...defined({ continue: page?.continue }) });
+        this.#lastContactMs = this.#clock();
+        for (const item of page.items) objects.push(this.#transform(item));
       } catch (error) {
         // Whoever may write large objects must not blind us; one alone always fits.
         if (!(error instanceof KubeAnswerTooLarge) || limit === 1) throw error;
         limit = Math.ceil(limit / 2);
       }
-    } while ((page === undefined || page.continue !== undefined) && !closing.signal.aborted);
+    } while ((page === undefined || page.continue !== undefined) && !this.#closing.signal.aborted);
     return { objects, version: page?.resourceVersion ?? '' };
   }
 
-  /** One list at a time: one that began earlier and ended later would undo a newer one. */
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const mine = listing.then(work);
-    listing = mine.then(
-      () => undefined,
-      () => undefined,
-    );
-    return mine;
-  }
-
-  function listAll(): Promise<string> {
-    return inTurn(async () => {
-      const { objects, version } = await list();
-      if (closing.signal.aborted) return version;
-      cache.replace(objects, version);
-      synced.resolve();
-      return version;
-    });
-  }
-
-  /** Beside the watch, which goes on telling: a deletion waits for no list. */
-  async function fresh(): Promise<void> {
-    const again = createBackOff(timings.backOff, random);
-    while (!closing.signal.aborted) {
-      try {
-        await inTurn(async () => {
-          const { objects, version } = await list();
-          // Else the watch has told of more than this.
-          if (!closing.signal.aborted && cache.isBehind(version)) cache.replace(objects, version);
-        });
-        return;
-      } catch (error) {
-        await pause(again.next(error), closing.signal);
-      }
-    }
-  }
-
-  /** Follows one watch to its end. Rejects with KubeError where the cache has to be listed anew. */
-  async function watchOnce(version: string): Promise<void> {
+  /** Follows one watch to its end. Rejects with KubeError where the cache has to be listed again. */
+  async #watchOnce(version: string): Promise<void> {
+    const { client, resource, scope } = this.#options;
+    const { watchMs, silenceMs } = this.#timings;
     const silent = new AbortController();
-    const signal = AbortSignal.any([closing.signal, silent.signal]);
+    const signal = AbortSignal.any([this.#closing.signal, silent.signal]);
     const timer = setTimeout(() => silent.abort(), silenceMs);
-    const timeoutSeconds = Math.ceil((watchMs * (1 + random())) / 1_000);
+    const timeoutSeconds = Math.ceil((watchMs * (1 + this.#random())) / 1_000);
     try {
       for await (const event of client.watch(resource, { ...scope, resourceVersion: version, timeoutSeconds }, signal)) {
         if (event.type === 'ERROR') {
           const { code = 500, reason = '', message = '' } = event.object;
           throw new KubeError(code, reason, `watch ${resource.plural}: ${code} ${message}`);
         }
-        lastContactMs = clock();
+        this.#lastContactMs = this.#clock();
         timer.refresh();
-        cache.take(event.type, event.type === 'BOOKMARK' ? event.object : transform(event.object));
-        away.reset();
-        refused.reset();
+        this.#cache.take(event.type, event.type === 'BOOKMARK' ? event.object : this.#transform(event.object));
+        this.#resetBackOffs();
       }
     } finally {
       clearTimeout(timer);
     }
-    if (!signal.aborted) lastContactMs = clock();
+    if (!signal.aborted) this.#lastContactMs = this.#clock();
     if (silent.signal.aborted) throw new KubeUnreachable(`watch ${resource.plural}: silent for ${silenceMs} ms`);
   }
 
-  /** Null: to be listed. Resolves with the wait before the next step. */
-  async function step(state: { version: string | null }): Promise<number> {
-    if (state.version === null) {
-      state.version = await listAll();
-      return 0;
-    }
-    const startMs = clock();
+  #resetBackOffs(): void {
+    this.#unreachable.reset();
+    this.#refused.reset();
+  }
+
+  #report(kind: 'put' | 'gone', object: KubeObject, previous: KubeObject | undefined): void {
     try {
-      await watchOnce(state.version);
-      if (clock() - startMs < shortMs) return refused.next();
-      away.reset();
-      refused.reset();
-      return 0;
+      this.#onChange(kind, object, previous);
     } catch (error) {
-      if (mustRelist(error)) state.version = null;
-      throw error;
-    } finally {
-      if (state.version !== null) state.version = cache.version();
+      this.#options.logger.error({ err: error, ...this.#logged, kind, name: object.metadata.name }, 'a change could not be taken in');
     }
   }
-
-  /** An API server that is back, and says 410 or that it still begins, is not left alone for as long as one that was away. */
-  function delayAfter(error: Error): number {
-    if (error instanceof KubeUnreachable) return away.next();
-    away.reset();
-    return refused.next(error);
-  }
-
-  async function run(): Promise<void> {
-    const state: { version: string | null } = { version: null };
-    while (!closing.signal.aborted) {
-      const waitMs = await step(state).catch((error: Error) => {
-        const delayMs = delayAfter(error);
-        if (!closing.signal.aborted)
-          logger.info({ ...context, error: error.message, delayMs, relist: state.version === null }, 'watching again');
-        return delayMs;
-      });
-      await pause(waitMs, closing.signal);
-    }
-  }
-
-  return {
-    start: () => {
-      running = run();
-    },
-    synced: synced.promise,
-    get: cache.get,
-    all: cache.all,
-    fresh,
-    staleForMs: () => clock() - lastContactMs,
-    async close() {
-      closing.abort();
-      await running;
-    },
-  };
 }
 
-/** No answer, or one that says "later", leaves the last version good; what else the API server says may be about the version. */
+/** No answer, or one that says "later", leaves the last version valid; any other refusal may be about the version. */
 function mustRelist(error: unknown): boolean {
   return !(error instanceof KubeUnreachable || (error instanceof KubeError && [429, 500, 502, 503].includes(error.status)));
 }

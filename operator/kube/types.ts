@@ -68,7 +68,7 @@ export type WatchEvent =
 
 /**
  * The API server over one pool of connections. Every call rejects with KubeError where the server answered (KubeAnswerTooLarge
- * where that was too much to take in), and with KubeUnreachable where it did not. Nothing is retried here: queue, reflector and elector each know when to.
+ * where the answer was too large), and with KubeUnreachable where it did not. Nothing is retried here: queue, reflector and elector each know when to.
  */
 export interface KubeClient {
   /** Null where there is none. */
@@ -100,7 +100,7 @@ export type JsonPatchOperation =
   | { readonly op: 'remove'; readonly path: string }
   | { readonly op: 'test'; readonly path: string; readonly value: unknown };
 
-/** The API server said no. */
+/** The API server refused. */
 export class KubeError extends Error {
   override readonly name = 'KubeError';
   /** HTTP status. */
@@ -118,7 +118,7 @@ export class KubeError extends Error {
   }
 }
 
-/** What it said is more than is taken in at once; a list can be asked for in smaller pages. */
+/** The answer exceeds what is read at once; a list can be requested in smaller pages. */
 export class KubeAnswerTooLarge extends KubeError {}
 
 /** No answer: refused, reset, timed out. */

@@ -43,7 +43,8 @@ export function announce(events: Events, object: KubeObject, conditions: readonl
   if (previous?.status === ready.status && previous.reason === ready.reason) return;
   const isGood = ready.status === 'True';
   if (isGood && previous?.status !== 'False') return;
-  events.emit(object, isGood ? 'Normal' : 'Warning', ready.reason, ready.message, 'Reconcile');
+  const type = isGood ? 'Normal' : 'Warning';
+  events.emit({ regarding: object, type, reason: ready.reason, note: ready.message, action: 'Reconcile' });
 }
 
 function conditionsOf(object: KubeObject): readonly Condition[] {

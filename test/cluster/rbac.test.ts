@@ -104,7 +104,8 @@ test('it counts an event that happens again a minute later', options, async () =
   let nowMs = Date.now();
   const events = createEvents({ client, component: 'keyforge.dev/operator', instance: 'test', clock: () => nowMs, logger });
   const namespace = await read(cp, '/api/v1/namespaces/agents');
-  const emit = (): void => events.emit({ ...namespace, apiVersion: 'v1', kind: 'Namespace' }, 'Normal', 'Tried', 'a note', 'Try');
+  const regarding = { ...namespace, apiVersion: 'v1', kind: 'Namespace' };
+  const emit = (): void => events.emit({ regarding, type: 'Normal', reason: 'Tried', note: 'a note', action: 'Try' });
   emit();
   nowMs += 61_000;
   emit();

@@ -2,8 +2,8 @@ import { type KeyName, keyName } from '../../../core/names.ts';
 import type { FindKey, InjectedKey } from '../../inject/types.ts';
 import type { Reflector } from '../../kube/reflector.ts';
 import { virtualKeys } from '../../kube/resources.ts';
+import { within } from '../../kube/timing.ts';
 import type { KubeClient, KubeObject } from '../../kube/types.ts';
-import { within } from '../../kube/within.ts';
 import { isGone } from '../policy/declared.ts';
 import { readKey } from '../policy/read.ts';
 

@@ -1,0 +1,83 @@
+import { KubeError } from './types.ts';
+
+/** Resolves after `delayMs`, or at once when `signal` is or becomes aborted; never rejects. */
+export function pause(delayMs: number, signal: AbortSignal): Promise<void> {
+  if (delayMs <= 0 || signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, delayMs);
+    signal.addEventListener('abort', done);
+  });
+}
+
+/** The API server's answer, or a rejection after `timeoutMs`; the request may go on. */
+export function within<T>(timeoutMs: number, answer: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => late.reject(new Error(`the API server did not answer within ${timeoutMs} ms`)), timeoutMs);
+  return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer));
+}
+
+/** The answer, or a rejection with the signal's reason once it is aborted; the work may go on. */
+export function orAborted<T>(signal: AbortSignal, answer: Promise<T>): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal.reason);
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort);
+  return Promise.race([aborted.promise, answer]).finally(() => signal.removeEventListener('abort', abort));
+}
+
+/** A broken gateway may send a Retry-After of a day; nobody waits longer than this. */
+const maxRetryAfterMs = 300_000;
+
+/** Doubling waits, each between half and the whole of its step, so that replicas drift apart. */
+export interface BackOff {
+  /** How long to wait after one more failure: at least as long as the server's Retry-After. */
+  next(error?: unknown): number;
+  reset(): void;
+}
+
+export interface BackOffSteps {
+  readonly firstMs: number;
+  readonly mostMs: number;
+}
+
+/** `random` as Math.random. */
+export function createBackOff({ firstMs, mostMs }: BackOffSteps, random: () => number): BackOff {
+  let failures = 0;
+  return {
+    next(error) {
+      const stepMs = Math.min(mostMs, firstMs * 2 ** Math.min(failures, 30));
+      failures += 1;
+      const retryAfterMs = error instanceof KubeError ? Math.min(error.retryAfterMs ?? 0, maxRetryAfterMs) : 0;
+      return Math.max(stepMs * (0.5 + random() / 2), retryAfterMs);
+    },
+    reset: () => {
+      failures = 0;
+    },
+  };
+}
+
+/** A token bucket: a bound on how often something is done. */
+export interface Bucket {
+  /** Takes a token; false where there is none. A clock that is set back fills nothing. */
+  take(nowMs: number): boolean;
+}
+
+/** Starts with `atOnce` tokens, its maximum, and regains one each `everyMs`. */
+export function createBucket({ atOnce, everyMs }: { readonly atOnce: number; readonly everyMs: number }, madeMs: number): Bucket {
+  let tokens = atOnce;
+  let atMs = madeMs;
+  return {
+    take(nowMs) {
+      tokens = Math.min(atOnce, tokens + Math.max(0, nowMs - atMs) / everyMs);
+      atMs = nowMs;
+      if (tokens < 1) return false;
+      tokens -= 1;
+      return true;
+    },
+  };
+}
