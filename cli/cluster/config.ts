@@ -1,5 +1,5 @@
+import { isObject, type JsonObject, parseJson } from '../../core/json.ts';
 import type { ClusterOptions } from '../../operator/cluster/config.ts';
-import { isRecord, type JsonRecord } from '../../operator/inject/json.ts';
 import type { Address } from '../address.ts';
 import { isLoopback, levels, type Misuse } from '../config.ts';
 import { type Environment, type Reader, reader } from '../reader.ts';
@@ -137,8 +137,8 @@ function resources(read: Reader, name: string): ClusterOptions['proxyResources']
   for (const part of Object.keys(given ?? {})) if (!['requests', 'limits'].includes(part)) wrong(`${part} is neither requests nor limits`);
   const amounts = (part: string): Readonly<Record<string, string>> => {
     const found = given?.[part] ?? {};
-    if (!isRecord(found)) wrong(`${part} is no object`);
-    const entries = Object.entries(isRecord(found) ? found : {});
+    if (!isObject(found)) wrong(`${part} is no object`);
+    const entries = Object.entries(isObject(found) ? found : {});
     for (const [resource, amount] of entries) if (!quantity.test(String(amount))) wrong(`${part}.${resource}: ${amount} is no quantity`);
     return Object.fromEntries(entries.map(([resource, amount]) => [resource, String(amount)]));
   };
@@ -148,13 +148,9 @@ function resources(read: Reader, name: string): ClusterOptions['proxyResources']
 /** https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/, without exponents. */
 const quantity = /^\d+(\.\d+)?(m|k|[MGTPE]|[KMGTPE]i)?$/;
 
-function jsonObject(text: string): JsonRecord | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) ? value : null;
-  } catch {
-    return null;
-  }
+function jsonObject(text: string): JsonObject | null {
+  const value = parseJson(text);
+  return isObject(value) ? value : null;
 }
 
 function logLevel(read: Reader): string {

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { isObject } from '../../core/json.ts';
-import { proxyOf } from '../inject/containers.ts';
 import { injectLabel } from '../inject/names.ts';
+import { viewOf } from '../inject/pod-view.ts';
 import { because } from '../inject/reasons.ts';
 import type { Events } from '../kube/events.ts';
 import { createQueue, type Queue } from '../kube/queue.ts';
@@ -173,5 +173,6 @@ function phaseOf(status: unknown): unknown {
 }
 
 function lacksProxy(pod: KubeObject): boolean {
-  return pod.metadata.labels?.[injectLabel] === 'true' && !hasEnded(pod) && proxyOf(pod) === undefined;
+  const { isOptedIn, proxy } = viewOf(pod);
+  return isOptedIn && proxy === undefined && !hasEnded(pod);
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inject } from './inject.ts';
 import { agentPod, injected, key, settings } from './pod.fixture.ts';
+import { viewOf } from './pod-view.ts';
 
 type Variable = { name: string; value?: string; valueFrom?: unknown };
 
@@ -15,7 +16,8 @@ function values(env: readonly Variable[] | undefined): Record<string, string | u
 }
 
 function warnings(container: Readonly<Record<string, unknown>>): readonly string[] {
-  const injection = inject(agentPod({ containers: [{ name: 'agent', image: 'x', ...container }] }), 'agents', key, settings);
+  const pod = agentPod({ containers: [{ name: 'agent', image: 'x', ...container }] });
+  const injection = inject(viewOf(pod), 'agents', key, settings);
   return injection.kind === 'patch' ? injection.warnings.map(({ reason, message }) => `${reason}: ${message}`) : [];
 }
 
@@ -71,5 +73,7 @@ test('loopback is added to either spelling of NO_PROXY, and the absent one says 
 test('a NO_PROXY from elsewhere stays, with a warning', () => {
   const env = [{ name: 'NO_PROXY', valueFrom: { configMapKeyRef: { name: 'x', key: 'y' } } }];
   assert.ok(!('no_proxy' in values(env)));
-  assert.deepEqual(warnings({ env }), ['EnvironmentSet: container agent takes NO_PROXY from elsewhere: see to it that it holds 127.0.0.1']);
+  assert.deepEqual(warnings({ env }), [
+    'EnvironmentSet: container agent takes NO_PROXY from elsewhere: make sure that it contains 127.0.0.1',
+  ]);
 });

@@ -1,12 +1,13 @@
 import { baseUrls, type SdkVariables, sdkVariables } from '../../core/base-urls.ts';
+import type { JsonObject } from '../../core/json.ts';
 import type { JsonPatchOperation } from '../kube/types.ts';
-import type { PlacedContainer } from './containers.ts';
-import { differences, list, record } from './json.ts';
+import { differences, isSet, list, record } from './json.ts';
 import { agentPort } from './names.ts';
+import type { PlacedContainer } from './pod-view.ts';
 import { because, type Reason } from './reasons.ts';
 
 /** An item of a container's `env`. */
-type Variable = Readonly<Record<string, unknown>> & { readonly name: string };
+type Variable = JsonObject & { readonly name: string };
 
 /** What to do to one container's environment. */
 export interface EnvironmentChange {
@@ -22,7 +23,7 @@ export function environmentChange({ path, name, container }: PlacedContainer, se
   const present = list(container['env']).map(record);
   const choices = sdkVariables.map((pair) => choosePair(pair, secretName, present, name));
   const added = choices.flatMap(({ variables }) => variables);
-  const loopbackChange = passLoopback(present, `${path}/env`);
+  const loopbackChange = passLoopback(present, `${path}/env`, name);
   const unseen =
     list(container['envFrom']).length > 0 && added.length > 0
       ? [because('EnvironmentUnseen', `container ${name}: our provider variables override what its envFrom sets`)]
@@ -30,14 +31,14 @@ export function environmentChange({ path, name, container }: PlacedContainer, se
   return {
     // Replacements go first: what is put in front moves every index.
     patch: [...loopbackChange.replaced, ...addFirst(container['env'], [...added, ...loopbackChange.added], `${path}/env`)],
-    warnings: [...choices.flatMap(({ warnings }) => warnings), ...unseen, ...loopbackChange.warnings(name)],
+    warnings: [...choices.flatMap(({ warnings }) => warnings), ...unseen, ...loopbackChange.warnings],
   };
 }
 
 function choosePair(
   pair: SdkVariables,
   secretName: string,
-  present: readonly Readonly<Record<string, unknown>>[],
+  present: readonly JsonObject[],
   container: string,
 ): { readonly variables: readonly Variable[]; readonly warnings: readonly Reason[] } {
   const wanted: readonly Variable[] = [
@@ -54,24 +55,22 @@ function choosePair(
   return { variables: wanted.filter(({ name }) => !present.some((each) => each['name'] === name)), warnings: [] };
 }
 
-/** NO_PROXY in both spellings: clients differ in which one they look at first, so the absent one takes what the other says. */
-function passLoopback(
-  present: readonly Readonly<Record<string, unknown>>[],
-  path: string,
-): {
+interface LoopbackChange {
   readonly replaced: readonly JsonPatchOperation[];
   readonly added: readonly Variable[];
-  readonly warnings: (container: string) => readonly Reason[];
-} {
+  readonly warnings: readonly Reason[];
+}
+
+/** NO_PROXY in both spellings: clients differ in which one they read first, so the absent one gets the value of the other. */
+function passLoopback(present: readonly JsonObject[], path: string, container: string): LoopbackChange {
   const spellings = ['NO_PROXY', 'no_proxy'] as const;
   // The last of several of one name is what counts.
   const places = spellings.map((name) => present.findLastIndex((variable) => variable['name'] === name));
   const found = places.flatMap((place) => (place < 0 ? [] : [present[place] ?? {}]));
-  const computed = found.find((variable) => variable['valueFrom'] !== undefined && variable['valueFrom'] !== null);
+  const computed = found.find(({ valueFrom }) => isSet(valueFrom));
   if (computed !== undefined) {
-    const message = (container: string) =>
-      `container ${container} takes ${computed['name']} from elsewhere: see to it that it holds 127.0.0.1`;
-    return { replaced: [], added: [], warnings: (container) => [because('EnvironmentSet', message(container))] };
+    const message = `container ${container} takes ${computed['name']} from elsewhere: make sure that it contains 127.0.0.1`;
+    return { replaced: [], added: [], warnings: [because('EnvironmentSet', message)] };
   }
   const example = String(found[0]?.['value'] ?? '');
   const replaced: JsonPatchOperation[] = [];
@@ -83,7 +82,7 @@ function passLoopback(
     if (place < 0) added.push({ name, value: extended });
     else if (extended !== value) replaced.push({ op: 'add', path: `${path}/${place}/value`, value: extended });
   }
-  return { replaced, added, warnings: () => [] };
+  return { replaced, added, warnings: [] };
 }
 
 function withLoopback(value: string): string {

@@ -4,10 +4,11 @@ import fc from 'fast-check';
 import { drift } from './compare.ts';
 import { inject } from './inject.ts';
 import { agentPod, injected, key, patched, settings } from './pod.fixture.ts';
+import { viewOf } from './pod-view.ts';
 import type { InjectedKey, Injection, Pod } from './types.ts';
 
 function outcome(pod: Pod, from: InjectedKey | null = key): string {
-  const injection: Injection = inject(pod, 'agents', from, settings);
+  const injection: Injection = inject(viewOf(pod), 'agents', from, settings);
   return injection.kind === 'patch' ? 'patch' : `${injection.kind} ${injection.reason}`;
 }
 
@@ -79,10 +80,11 @@ for (const [reason, spec] of [
   });
 }
 
-test('a provider’s key in a literal is refused by container and variable, and its value is not told', () => {
+test('a provider’s key in a literal is refused by container and variable, and its value is not repeated', () => {
   const values = ['sk-proj-0123456789abcdefghijklmnop', `AIza${'x'.repeat(35)}`, 'Bearer sk-ant-api03-0123456789abcdefghij'];
   for (const value of values) {
-    const injection = inject(agentPod({ containers: [{ ...agent, env: [{ name: 'LLM_TOKEN', value }] }] }), 'agents', key, settings);
+    const pod = agentPod({ containers: [{ ...agent, env: [{ name: 'LLM_TOKEN', value }] }] });
+    const injection = inject(viewOf(pod), 'agents', key, settings);
     assert.ok(injection.kind === 'refuse' && injection.reason === 'RawProviderKey');
     assert.match(injection.message, /container agent .* LLM_TOKEN/);
     assert.ok(!injection.message.includes(value.slice(-12)));
@@ -102,7 +104,7 @@ test('references, placeholders and our own tokens are no provider’s keys', () 
   assert.equal(outcome(agentPod({ containers: [{ ...agent, env }] })), 'patch');
 });
 
-test('what another webhook did to our part is put right by the second call', () => {
+test('what another webhook did to our part is repaired by the second call', () => {
   const first = injected(agentPod({ initContainers: [{ name: 'migrate', image: 'm' }] }));
   const proxy = '/spec/initContainers/0';
   const container = settingsContainer(first);

@@ -1,9 +1,8 @@
-/** An object of raw JSON. */
-export type JsonRecord = Readonly<Record<string, unknown>>;
+import { isObject, type JsonObject } from '../../core/json.ts';
 
 /** The value as an object; anything else is an empty one. */
-export function record(value: unknown): JsonRecord {
-  return isRecord(value) ? value : {};
+export function record(value: unknown): JsonObject {
+  return isObject(value) ? value : {};
 }
 
 /** The value as a list; anything else is an empty one. */
@@ -11,9 +10,9 @@ export function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** True for an object that is neither null nor a list. */
-export function isRecord(value: unknown): value is JsonRecord {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+/** False for null, too: it counts as absent, as in the API. */
+export function isSet(value: unknown): boolean {
+  return value !== undefined && value !== null;
 }
 
 /** A JSON Pointer (RFC 6901). */
@@ -28,13 +27,13 @@ export function differences(actual: unknown, wanted: unknown, path: string): rea
       differences(actual[index], wanted[index], path + pointer(index)),
     );
   }
-  if (isRecord(actual) && isRecord(wanted)) {
+  if (isObject(actual) && isObject(wanted)) {
     const fields = new Set([...Object.keys(wanted), ...Object.keys(actual)]);
     return [...fields].flatMap((field) => differences(own(actual, field), own(wanted, field), path + pointer(field)));
   }
   return (actual ?? null) === (wanted ?? null) ? [] : [path];
 }
 
-function own(object: JsonRecord, field: string): unknown {
+function own(object: JsonObject, field: string): unknown {
   return Object.hasOwn(object, field) ? object[field] : undefined;
 }

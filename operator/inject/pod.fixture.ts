@@ -1,7 +1,8 @@
+import { isObject } from '../../core/json.ts';
 import type { JsonPatchOperation } from '../kube/types.ts';
 import { inject } from './inject.ts';
-import { isRecord } from './json.ts';
 import { injectLabel, virtualKeyAnnotation } from './names.ts';
+import { viewOf } from './pod-view.ts';
 import type { InjectedKey, Injection, Pod, RenderSettings } from './types.ts';
 
 export const settings: RenderSettings = {
@@ -26,7 +27,7 @@ export function agentPod(spec: Readonly<Record<string, unknown>> = {}): Pod {
 
 /** What `inject` makes of a Pod; the Pod itself where there is nothing to do. Throws on a refusal. */
 export function injected(pod: Pod, from: RenderSettings = settings): Pod {
-  const injection: Injection = inject(pod, 'agents', key, from);
+  const injection: Injection = inject(viewOf(pod), 'agents', key, from);
   if (injection.kind === 'refuse') throw new Error(`${injection.reason}: ${injection.message}`);
   return injection.kind === 'patch' ? patched(pod, injection.patch) : pod;
 }
@@ -50,7 +51,7 @@ function applyOne(root: unknown, operation: JsonPatchOperation): void {
     throw new Error(`${operation.op} ${operation.path}: no such place`);
   };
   if (Array.isArray(parent)) applyToList(parent, last, operation, fail);
-  else if (isRecord(parent)) {
+  else if (isObject(parent)) {
     const object = parent as Record<string, unknown>;
     if (operation.op !== 'add' && !Object.hasOwn(object, last)) fail();
     if (operation.op === 'remove') delete object[last];

@@ -1,21 +1,20 @@
 import { credentialVariables } from '../../core/credential-variables.ts';
-import { otherContainers } from './containers.ts';
 import { list, record } from './json.ts';
+import type { PodView } from './pod-view.ts';
 import { because, type Reason } from './reasons.ts';
-import type { Pod } from './types.ts';
 
-/** Keys that tell by their shape whose they are: OpenAI, Anthropic and OpenRouter (sk-…), Google (AIza…, AQ.…), AWS (AKIA…, ABSK…). */
+/** Keys whose shape shows their provider: OpenAI, Anthropic and OpenRouter (sk-…), Google (AIza…, AQ.…), AWS (AKIA…, ABSK…). */
 const shapes = /(?:^|[^\w-])(?:sk-[\w-]{20,}|AIza[\w-]{35}|AQ\.[\w-]{30,}|(?:AKIA|ASIA)[0-9A-Z]{16}|ABSK[\w+/=]{40,})/;
 
-/** Variables in which providers' keys are kept, for those whose shape tells nothing. */
+/** Variables in which providers' keys are kept, for keys without such a shape. */
 const names: ReadonlySet<string> = new Set([...credentialVariables, 'AWS_SECRET_ACCESS_KEY']);
 
 /** Placeholders such as `unused` are shorter, or words. */
 const randomText = /^(?=.*[0-9])[\w+/=.-]{20,}$/;
 
-/** The first provider key that stands as a literal in any container's env, named without its value; null where none does. */
-export function rawProviderKey(pod: Pod): Reason | null {
-  for (const { name, container } of otherContainers(pod)) {
+/** The first provider key that is a literal in any container's env, named without its value; null where there is none. */
+export function rawProviderKey({ others }: PodView): Reason | null {
+  for (const { name, container } of others) {
     for (const variable of list(container['env']).map(record)) {
       if (!isRawKey(String(variable['name']), variable['value'])) continue;
       return because(

@@ -15,8 +15,8 @@ import type { RenderedProxy, RenderSettings } from './types.ts';
 export const rootVariable = 'KEYFORGE_CONTROL_CA';
 
 /**
- * The proxy's container and volumes, the same for every Pod: what the injector adds and what the broker demands. Every
- * default that the API server would write is written here, so that a live Pod compares equal as it stands.
+ * The proxy's container and volumes, the same for every Pod: what the injector adds and what attestation
+ * requires. It writes every default that the API server would write, so that a live Pod compares equal.
  */
 export function renderProxy(settings: RenderSettings): RenderedProxy {
   return { container: container(settings), volumes: [token, data] };
@@ -35,9 +35,9 @@ function container(settings: RenderSettings): RenderedProxy['container'] {
     ],
     // The agent's port is on loopback and so not named here.
     ports: [{ name: metricsPortName, containerPort: metricsPort, protocol: 'TCP' }],
-    // Two minutes for the first policy; then the kubelet starts the container afresh, and the Pod's events tell it.
+    // Two minutes for the first policy; then the kubelet restarts the container, and the Pod's events say so.
     startupProbe: probe('/readyz', { periodSeconds: 1, timeoutSeconds: 1, failureThreshold: 120 }),
-    // A wedged process, never an operator that is away. No readiness probe: a Pod stays ready while its grants last.
+    // For a wedged process, never for an operator that is down. No readiness probe: a Pod stays ready while its grants last.
     livenessProbe: probe('/healthz', { periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 }),
     resources: settings.resources,
     securityContext: {
@@ -75,5 +75,5 @@ const token = {
   },
 };
 
-/** Holds hours of entries while the operator is away; a Pod that fills it is evicted. */
+/** Holds hours of entries while the operator is down; the kubelet evicts a Pod that fills it. */
 const data = { name: dataVolume, emptyDir: { sizeLimit: '1Gi' } };

@@ -78,7 +78,7 @@ test('a dry run gets the same answer and leaves no trace', async () => {
   assert.deepEqual(answered.outcomes, []);
 });
 
-test('what makes the Pod is told, where the key is there and the sender names what could be one', async () => {
+test('the Pod’s controller is reported, where the key exists and the sender names what could be one', async () => {
   const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'agent-5d8f', uid: '8a1c0a1e-4d1f-4a7e-9c39-2a7d3c1b0f00' };
   const made = (controller: object) => {
     const pod = agentPod({ hostPID: true });
@@ -92,7 +92,7 @@ test('what makes the Pod is told, where the key is there and the sender names wh
     assert.deepEqual((await ask({ object: made({ ...owner, controller: true, ...wrong }) })).owners, [null], JSON.stringify(wrong));
 });
 
-test('a refusal tells reason and advice', async () => {
+test('a refusal gives the reason and what to do', async () => {
   const answered = await ask({ object: agentPod({ hostPID: true }) });
   assert.deepEqual(response(answered), {
     uid: 'u-1',
@@ -100,7 +100,7 @@ test('a refusal tells reason and advice', async () => {
     status: {
       code: 403,
       reason: 'Forbidden',
-      message: 'HostPID: /spec/hostPID: the proxy’s memory would be open to the Pod; set hostPID: false',
+      message: 'HostPID: /spec/hostPID: The proxy’s memory would be open to the Pod. Set hostPID: false.',
     },
   });
   assert.deepEqual(answered.outcomes, [['agents', 'agent', 'refuse']]);
@@ -113,7 +113,7 @@ test('Kubernetes before 1.29 is refused for Pods that opt in, and for no other',
   assert.deepEqual(response(await ask({ object: plain }, { kubernetes })), { uid: 'u-1', allowed: true });
 });
 
-test('a look-up that fails refuses the Pod for now, and tells nothing of the cause', async () => {
+test('a look-up that fails refuses the Pod for now, and does not show the cause', async () => {
   const findKey = async () => {
     throw new Error('secret cause');
   };

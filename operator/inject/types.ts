@@ -20,11 +20,11 @@ export interface RenderedProxy {
 }
 
 export type Injection =
-  /** `warnings` are told to whoever created the Pod; e.g. a pair of variables that the Pod sets itself. */
+  /** Whoever created the Pod gets `warnings`; e.g. a pair of variables that the Pod sets itself. */
   | { readonly kind: 'patch'; readonly patch: readonly JsonPatchOperation[]; readonly warnings: readonly Reason[] }
   /** Not opted in, or injected already: nothing to do. */
   | ({ readonly kind: 'skip' } & Reason)
-  /** The Pod must not be created as it stands. */
+  /** The Pod must not be created as it is. */
   | ({ readonly kind: 'refuse' } & Reason);
 
 /** What the injector must know of the named key. */
@@ -35,7 +35,7 @@ export interface InjectedKey {
   readonly sidecar: boolean;
 }
 
-/** Finds a VirtualKey; null where there is none. May look at the API server, for a key that was applied together with the Pod. */
+/** Finds a VirtualKey; null where there is none. May call the API server, for a key that was applied together with the Pod. */
 export type FindKey = (namespace: string, name: string) => Promise<InjectedKey | null>;
 
 /** A Pod as JSON. */

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { keyName } from '../../core/names.ts';
-import { namedKey, optedIn } from '../inject/inject.ts';
 import { injectLabel, proxyContainer, virtualKeyAnnotation } from '../inject/names.ts';
+import { namedKey, optedIn } from '../inject/pod-view.ts';
 import type { Pod } from '../inject/types.ts';
 import { pods } from '../kube/resources.ts';
 import { type KubeClient, KubeError, KubeUnreachable } from '../kube/types.ts';
