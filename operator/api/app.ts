@@ -15,34 +15,50 @@ export interface AdminApiDeps {
   readonly logger: Logger;
 }
 
-/** Recorded as the one who acted: there is one admin token, so nobody can be told apart. */
+/** Recorded as the one who acted: there is one admin token, so administrators cannot be distinguished. */
 const actor = 'admin';
 
-/** The admin API: keys as they stand, revocation, rotation. Tokens never pass it; their holders read them from their files. */
+/** The admin API: the keys, their accounts, revocation, rotation, credit. Tokens never pass it; their holders read them from their files. */
 export function createAdminApi({ desk, token, logger }: AdminApiDeps): Express {
   const app = express();
   app.disable('x-powered-by').disable('etag');
   app.use(requireLoopbackHost);
   app.get('/healthz', (_, response) => void response.json({ ok: true }));
   app.use(requireToken(token));
-
   app.get('/v1/keys', (_, response) => void response.json({ keys: desk.list() }));
+  app.get('/v1/keys/:namespace/:name/account', account(desk));
+  app.post('/v1/keys/:namespace/:name/revoke', revoke(desk));
+  app.post('/v1/keys/:namespace/:name/rotate', rotate(desk));
+  app.post('/v1/keys/:namespace/:name/credit', credit(desk));
+  app.use(notFound);
+  app.use(failure(logger));
+  return app;
+}
 
-  app.get('/v1/keys/:namespace/:name/account', (request, response) => {
-    const account = desk.account(named(request.params));
-    if (account === null) response.status(404).json(unknownKey(named(request.params)));
-    else response.json(account);
-  });
+/** A route below a key. */
+type KeyRoute = RequestHandler<{ namespace: string; name: string }>;
 
-  app.post('/v1/keys/:namespace/:name/revoke', (request, response) => {
-    const key = named(request.params);
+function account(desk: KeyDesk): KeyRoute {
+  return ({ params }, response) => {
+    const key = keyName(params.namespace, params.name);
+    const found = desk.account(key);
+    if (found === null) response.status(404).json(unknownKey(key));
+    else response.json(found);
+  };
+}
+
+function revoke(desk: KeyDesk): KeyRoute {
+  return ({ params }, response) => {
+    const key = keyName(params.namespace, params.name);
     if (desk.revoke(key, actor)) response.json({ key, state: 'revoked' });
     else response.status(404).json(unknownKey(key));
-  });
+  };
+}
 
-  app.post('/v1/keys/:namespace/:name/rotate', (request, response) => {
-    const key = named(request.params);
-    const overlapMs = readOverlap(request.query['overlap']);
+function rotate(desk: KeyDesk): KeyRoute {
+  return ({ params, query }, response) => {
+    const key = keyName(params.namespace, params.name);
+    const overlapMs = readOverlap(query['overlap']);
     if (overlapMs === null) {
       response.status(400).json(apiError('invalid_request', 'overlap must be a duration such as 0s, 15m or 24h'));
       return;
@@ -50,22 +66,16 @@ export function createAdminApi({ desk, token, logger }: AdminApiDeps): Express {
     const rotated = desk.rotate(key, overlapMs, actor);
     if (typeof rotated !== 'string') response.json({ key, ...rotated });
     else response.status(rotated === 'unknown' ? 404 : 409).json(rotateError(key, rotated));
-  });
-
-  app.post('/v1/keys/:namespace/:name/credit', (request, response) => {
-    const key = named(request.params);
-    const credited = desk.credit(key, actor);
-    if (credited === null) response.status(404).json(unknownKey(key));
-    else response.json({ key, creditedUsd: formatUsd(credited) });
-  });
-
-  app.use(notFound);
-  app.use(failure(logger));
-  return app;
+  };
 }
 
-function named({ namespace, name }: { readonly namespace: string; readonly name: string }): KeyName {
-  return keyName(namespace, name);
+function credit(desk: KeyDesk): KeyRoute {
+  return ({ params }, response) => {
+    const key = keyName(params.namespace, params.name);
+    const creditedNano = desk.credit(key, actor);
+    if (creditedNano === null) response.status(404).json(unknownKey(key));
+    else response.json({ key, creditedUsd: formatUsd(creditedNano) });
+  };
 }
 
 /** Undefined: not given; null: not a duration. */

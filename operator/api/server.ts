@@ -8,7 +8,7 @@ export interface AdminServer {
   close(): Promise<void>;
 }
 
-/** Listens; rejects where the address cannot be had. */
+/** Listens; rejects where the address cannot be used. */
 export async function listenAdmin(
   handler: RequestListener,
   listen: { readonly host: string; readonly port: number },

@@ -13,7 +13,7 @@ import type { PolicyHost } from '../reconcile/policy/host.ts';
 import { type Controllers, startControllers } from '../reconcile/start.ts';
 import { createAttestor } from '../sessions/attest.ts';
 import { type SessionEvents, type Sessions, serveSessions } from '../sessions/sessions.ts';
-import { keepCertificate } from '../trust/serve.ts';
+import { keepCertificate } from '../trust/publish.ts';
 import type { Authority } from '../trust/types.ts';
 import { startClusterAdmin } from './admin.ts';
 import { type ClusterOptions, settingsOf } from './config.ts';

@@ -21,7 +21,7 @@ export function errorCode(error: unknown): string {
 }
 
 /**
- * Lists manifests below the given files and folders. In folders, hidden entries are passed over: editors' temporary
+ * Lists manifests below the given files and folders. In folders, hidden entries are skipped: editors' temporary
  * files, `.git`, and the `..data` of mounted ConfigMaps, whose files are seen through their links.
  */
 export async function listFiles(paths: readonly string[]): Promise<Listing> {
@@ -30,10 +30,24 @@ export async function listFiles(paths: readonly string[]): Promise<Listing> {
   const failures: { path: string; code: string }[] = [];
   const walked = new Set<string>();
 
-  async function visit(path: string, named: boolean): Promise<void> {
-    const found = await stat(path);
-    if (found.isDirectory()) return walk(path);
-    if (named || manifestExtensions.has(extname(path).toLowerCase())) files.add(path);
+  async function listNamed(path: string): Promise<void> {
+    try {
+      if ((await stat(path)).isDirectory()) await walk(path);
+      else files.add(path);
+    } catch (error) {
+      failures.push({ path, code: errorCode(error) });
+    }
+  }
+
+  async function listEntry(path: string): Promise<void> {
+    try {
+      if ((await stat(path)).isDirectory()) await walk(path);
+      else if (manifestExtensions.has(extname(path).toLowerCase())) files.add(path);
+    } catch (error) {
+      const code = errorCode(error);
+      // What vanished since readdir does not exist.
+      if (code !== 'ENOENT') failures.push({ path, code });
+    }
   }
 
   async function walk(folder: string): Promise<void> {
@@ -41,22 +55,10 @@ export async function listFiles(paths: readonly string[]): Promise<Listing> {
     if (walked.has(real)) return; // a link back to a folder above
     walked.add(real);
     folders.push(folder);
-    for (const name of (await readdir(folder)).filter((entry) => !entry.startsWith('.')).sort()) {
-      await attempt(join(folder, name), false);
-    }
+    for (const name of (await readdir(folder)).filter((entry) => !entry.startsWith('.')).sort()) await listEntry(join(folder, name));
   }
 
-  async function attempt(path: string, named: boolean): Promise<void> {
-    try {
-      await visit(path, named);
-    } catch (error) {
-      const code = errorCode(error);
-      // Inside a folder, what vanished since readdir is simply not there.
-      if (named || code !== 'ENOENT') failures.push({ path, code });
-    }
-  }
-
-  for (const path of paths) await attempt(path, true);
+  for (const path of paths) await listNamed(path);
   return { files: [...files], folders, failures };
 }
 

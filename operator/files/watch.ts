@@ -4,17 +4,17 @@ import { basename, dirname } from 'node:path';
 import { listFiles, mayBeManifest } from './list.ts';
 
 const pollMs = 250;
-/** A change is told once it has stood still for this long: editors write in several steps. */
+/** A change is reported once nothing has changed for this long: editors write in several steps. */
 const settleMs = 50;
 /** What vanished or became empty waits longer: between the two steps of an editor's replacement, a key must not die. */
 const vanishMs = 300;
 
-/** File name → inode, size and times; equal prints mean equal contents. */
-type Print = ReadonlyMap<string, string>;
+/** File name → inode, size and times; equal fingerprints mean equal contents. */
+type Fingerprints = ReadonlyMap<string, string>;
 
 /** Watches manifests; see watchPaths. */
 export interface Watch {
-  /** Resolves when the state to compare with has been taken: what changes after is told. Load after it. */
+  /** Resolves when the state to compare with has been taken: what changes after it is reported. Load after it. */
   readonly ready: Promise<void>;
   close(): void;
 }
@@ -25,76 +25,92 @@ export interface Watch {
  * lost events, swapped links and re-created folders are seen too. The paths need not exist.
  */
 export function watchPaths(paths: readonly string[], onChange: () => void): Watch {
-  let told: Print = new Map();
-  let seen: Print | null = null; // a change that has not stood still long enough
-  let timer: NodeJS.Timeout | undefined;
-  let closed = false;
-  const named = new Set(paths.map((path) => basename(path)));
-  const hints = watchFolders((name) => {
-    if (seen === null && timer !== undefined && (name === null || named.has(name) || mayBeManifest(name))) schedule(0);
-  });
+  const scanner = new Scanner(paths, onChange);
+  return { ready: scanner.start(), close: () => scanner.close() };
+}
 
-  function schedule(delayMs: number): void {
-    clearTimeout(timer);
-    timer = closed ? undefined : setTimeout(scan, delayMs);
+class Scanner {
+  readonly #paths: readonly string[];
+  readonly #names: ReadonlySet<string>;
+  readonly #onChange: () => void;
+  readonly #hints = watchFolders((name) => this.#hasten(name));
+  #reported: Fingerprints = new Map();
+  /** A change that has not settled yet. */
+  #unsettled: Fingerprints | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(paths: readonly string[], onChange: () => void) {
+    this.#paths = paths;
+    this.#names = new Set(paths.map((path) => basename(path)));
+    this.#onChange = onChange;
   }
 
-  async function look(): Promise<Print> {
-    const listing = await listFiles(paths);
-    if (!closed) hints.follow(new Set([...paths.map((path) => dirname(path)), ...listing.folders]));
+  async start(): Promise<void> {
+    this.#reported = await this.#read();
+    this.#schedule(pollMs);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#hints.follow(new Set());
+  }
+
+  #hasten(name: string | null): void {
+    const isDue = this.#unsettled === null && this.#timer !== undefined;
+    if (isDue && (name === null || this.#names.has(name) || mayBeManifest(name))) this.#schedule(0);
+  }
+
+  #schedule(delayMs: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = this.#isClosed ? undefined : setTimeout(() => this.#scan(), delayMs);
+  }
+
+  async #read(): Promise<Fingerprints> {
+    const listing = await listFiles(this.#paths);
+    if (!this.#isClosed) this.#hints.follow(new Set([...this.#paths.map((path) => dirname(path)), ...listing.folders]));
     return fingerprint(listing.files);
   }
 
-  async function scan(): Promise<void> {
-    timer = undefined; // no scan is due while one runs
-    const now = await look();
-    if (closed) return;
-    if (same(now, told)) {
-      seen = null;
-      schedule(pollMs);
-    } else if (seen === null || !same(now, seen)) {
-      seen = now;
-      schedule(lost(told, now) ? vanishMs : settleMs);
+  async #scan(): Promise<void> {
+    this.#timer = undefined; // no scan is due while one runs
+    const now = await this.#read();
+    if (this.#isClosed) return;
+    if (same(now, this.#reported)) {
+      this.#unsettled = null;
+      this.#schedule(pollMs);
+    } else if (this.#unsettled === null || !same(now, this.#unsettled)) {
+      this.#unsettled = now;
+      this.#schedule(lost(this.#reported, now) ? vanishMs : settleMs);
     } else {
-      told = now;
-      seen = null;
-      schedule(pollMs);
-      onChange();
+      this.#reported = now;
+      this.#unsettled = null;
+      this.#schedule(pollMs);
+      this.#onChange();
     }
   }
-
-  const ready = look().then((first) => {
-    told = first;
-    schedule(pollMs);
-  });
-  return {
-    ready,
-    close() {
-      closed = true;
-      clearTimeout(timer);
-      hints.follow(new Set());
-    },
-  };
 }
 
-async function fingerprint(files: readonly string[]): Promise<Print> {
-  const print = new Map<string, string>();
+async function fingerprint(files: readonly string[]): Promise<Fingerprints> {
+  const fingerprints = new Map<string, string>();
   for (const file of files) {
     const found = await stat(file, { bigint: true }).catch(() => null);
-    if (found !== null) print.set(file, `${found.size} ${found.dev} ${found.ino} ${found.mtimeNs} ${found.ctimeNs}`);
+    if (found !== null) fingerprints.set(file, `${found.size} ${found.dev} ${found.ino} ${found.mtimeNs} ${found.ctimeNs}`);
   }
-  return print;
+  return fingerprints;
 }
 
-function same(a: Print, b: Print): boolean {
-  return a.size === b.size && [...a].every(([file, print]) => b.get(file) === print);
+function same(a: Fingerprints, b: Fingerprints): boolean {
+  return a.size === b.size && [...a].every(([file, each]) => b.get(file) === each);
 }
 
-function lost(before: Print, now: Print): boolean {
+/** True where a file vanished or became empty. */
+function lost(before: Fingerprints, now: Fingerprints): boolean {
   return [...before.keys()].some((file) => now.get(file)?.startsWith('0 ') ?? true);
 }
 
-/** Keeps one kernel watch for each folder; a watch that cannot be had is left to the poll. */
+/** Keeps one kernel watch for each folder; a folder that cannot be watched is left to the poll. */
 function watchFolders(onEvent: (name: string | null) => void): { follow(folders: ReadonlySet<string>): void } {
   const watchers = new Map<string, FSWatcher>();
 
@@ -106,7 +122,7 @@ function watchFolders(onEvent: (name: string | null) => void): { follow(folders:
   function add(folder: string): void {
     try {
       const watcher = watch(folder, (_, name) => {
-        // The folder itself was moved or removed: its watch follows the old inode and must be made anew.
+        // The folder itself was moved or removed: its watch follows the old inode and must be made again.
         if (name === basename(folder)) drop(folder);
         onEvent(name);
       });

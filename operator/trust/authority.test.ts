@@ -134,7 +134,7 @@ test('the leaf is renewed from memory while the API server is away', async (t) =
   clock.nowMs += 25 * dayMs;
   await authority.check();
   assert.notEqual(authority.leaf().serial, first);
-  assert.ok(log.some((line) => line.includes('could not look at Secret keyforge-certificates')));
+  assert.ok(log.some((line) => line.includes('could not read Secret keyforge-certificates')));
 });
 
 test('an operator that slept past the end of its leaf signs a new one at the first look', async (t) => {

@@ -8,12 +8,12 @@ import { advance, decodeRoots, encodeRoots, endOf, known, type Roots, trusted } 
 import type { Authority, Leaf } from './types.ts';
 
 /** The Secret in the operator's namespace that holds the roots and their keys. */
-export const certificatesSecret = 'keyforge-certificates';
+const certificatesSecret = 'keyforge-certificates';
 
-const lookMs = 60_000;
+const checkMs = 60_000;
 const managedBy = { 'app.kubernetes.io/managed-by': 'keyforge' };
-/** Another replica won that often: something else is wrong. */
-const mostTries = 5;
+/** If other replicas win this often, something else is wrong. */
+const maxTries = 5;
 
 export interface AuthorityDeps {
   readonly client: KubeClient;
@@ -35,67 +35,95 @@ interface State {
 
 /**
  * The operator as its own authority: the roots rest in one Secret, and each replica signs a leaf of its own that never
- * leaves its memory. The Secret is looked at each minute; it is written when it is missing, and when a root is due,
- * by whichever replica comes first: the others find out and take what it wrote. While the API server is away, leafs are
+ * leaves its memory. Each replica reads the Secret each minute. Where it is missing, or a root is due, the first replica to
+ * notice writes it: the others find out and use what it wrote. While the API server is down, leaves are
  * renewed from memory. Rejects where the Secret cannot be used, saying what to do.
  */
 export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
-  const { clock, dnsNames, logger } = deps;
-  const listeners = new Set<() => void>();
-  let state = await derive(await syncRoots(deps, null), null);
-  let checking: Promise<void> | null = null;
-  const timer = setInterval(check, lookMs).unref();
+  const authority = new SecretAuthority(deps, await derive(deps, await syncRoots(deps, null), null));
+  authority.start();
+  return authority;
+}
 
-  async function derive(roots: Roots, before: State | null): Promise<State> {
-    const nowMs = clock();
-    const signer = roots.next ?? roots.current;
-    const rootPem = trusted(roots, nowMs);
-    const stale = before === null || before.signer.certPem !== signer.certPem || nowMs >= before.leaf.notAfterMs - leafLifeMs / 3;
-    // A signer at its end could only sign what has ended too.
-    if (!stale || (before !== null && nowMs >= endOf(signer))) return { roots, rootPem, signer, leaf: before.leaf };
-    const between = roots.next !== undefined && nowMs < endOf(roots.current) ? await crossSign(roots.next, roots.current) : '';
-    const leaf = await issueLeaf(dnsNames, signer, between, nowMs);
-    logger.info({ serial: leaf.serial, notAfter: new Date(leaf.notAfterMs).toISOString() }, 'signed a certificate for this replica');
-    return { roots, rootPem, signer, leaf };
+class SecretAuthority implements Authority {
+  readonly #deps: AuthorityDeps;
+  readonly #listeners = new Set<() => void>();
+  #state: State;
+  #timer: NodeJS.Timeout | undefined;
+  #checking: Promise<void> | null = null;
+
+  constructor(deps: AuthorityDeps, state: State) {
+    this.#deps = deps;
+    this.#state = state;
   }
 
-  async function look(): Promise<void> {
-    const roots = await syncRoots(deps, state.roots).catch((error: unknown) => {
-      logger.warn({ err: error }, `could not look at Secret ${certificatesSecret}; the roots in memory stay in use`);
-      return state.roots;
-    });
-    const before = state;
-    state = await derive(roots, before);
-    if (state.leaf !== before.leaf || state.rootPem !== before.rootPem) for (const listener of listeners) listener();
+  start(): void {
+    this.#timer = setInterval(() => this.check(), checkMs).unref();
   }
 
-  function check(): Promise<void> {
-    checking ??= look()
-      .catch((error: unknown) => logger.error({ err: error }, 'could not renew the certificate of this replica; tried again in a minute'))
+  rootPem(): string {
+    return this.#state.rootPem;
+  }
+
+  /** Bound: it is handed on. */
+  readonly accepts = (literal: string): boolean => isMadeOf(literal, known(this.#state.roots));
+
+  leaf(): Leaf {
+    return this.#state.leaf;
+  }
+
+  onRenew(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  check(): Promise<void> {
+    this.#checking ??= this.#renew()
+      .catch((error: unknown) =>
+        this.#deps.logger.error({ err: error }, 'could not renew the certificate of this replica; retrying in a minute'),
+      )
       .finally(() => {
-        checking = null;
+        this.#checking = null;
       });
-    return checking;
+    return this.#checking;
   }
 
-  return {
-    rootPem: () => state.rootPem,
-    accepts: (literal) => isMadeOf(literal, known(state.roots)),
-    leaf: () => state.leaf,
-    onRenew(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    check,
-    close: () => clearInterval(timer),
-  };
+  close(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #renew(): Promise<void> {
+    const previous = this.#state;
+    const roots = await syncRoots(this.#deps, previous.roots).catch((error: unknown) => {
+      this.#deps.logger.warn({ err: error }, `could not read Secret ${certificatesSecret}; the roots in memory stay in use`);
+      return previous.roots;
+    });
+    const state = await derive(this.#deps, roots, previous);
+    this.#state = state;
+    if (state.leaf === previous.leaf && state.rootPem === previous.rootPem) return;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** The state for these roots at this time: with the previous leaf, or with a new one where that is due. */
+async function derive({ clock, dnsNames, logger }: AuthorityDeps, roots: Roots, previous: State | null): Promise<State> {
+  const nowMs = clock();
+  const signer = roots.next ?? roots.current;
+  const rootPem = trusted(roots, nowMs);
+  const isDue = previous === null || previous.signer.certPem !== signer.certPem || nowMs >= previous.leaf.notAfterMs - leafLifeMs / 3;
+  // An expired signer could only sign what has expired too.
+  if (!isDue || (previous !== null && nowMs >= endOf(signer))) return { roots, rootPem, signer, leaf: previous.leaf };
+  const between = roots.next !== undefined && nowMs < endOf(roots.current) ? await crossSign(roots.next, roots.current) : '';
+  const leaf = await issueLeaf(dnsNames, signer, between, nowMs);
+  logger.info({ serial: leaf.serial, notAfter: new Date(leaf.notAfterMs).toISOString() }, 'signed a certificate for this replica');
+  return { roots, rootPem, signer, leaf };
 }
 
 /** Reads the Secret, and writes it where it is missing (again) or a root is due. Exactly one replica's write takes effect. */
 async function syncRoots(deps: AuthorityDeps, held: Roots | null): Promise<Roots> {
   const place = { namespace: deps.namespace, name: certificatesSecret };
   let lost: KubeError | undefined;
-  for (let tries = 0; tries < mostTries; tries += 1) {
+  for (let tries = 0; tries < maxTries; tries += 1) {
     const found = await deps.client.get(secrets, place);
     const stored = found === null ? null : readSecret(found);
     const before = stored ?? held;
@@ -104,7 +132,7 @@ async function syncRoots(deps: AuthorityDeps, held: Roots | null): Promise<Roots
     try {
       if (found === null) await deps.client.create(secrets, newSecret(place, roots));
       else await rewrite(deps.client, found, roots);
-      tell(deps, before, roots);
+      logWritten(deps, before, roots);
       return roots;
     } catch (error) {
       // 409: another replica made it; 422: another replica changed it (the patch's test failed); 404: it was deleted meanwhile.
@@ -112,7 +140,7 @@ async function syncRoots(deps: AuthorityDeps, held: Roots | null): Promise<Roots
       lost = error;
     }
   }
-  throw new Error(`Secret ${deps.namespace}/${certificatesSecret} could not be written in ${mostTries} tries`, { cause: lost });
+  throw new Error(`Secret ${deps.namespace}/${certificatesSecret} could not be written in ${maxTries} tries`, { cause: lost });
 }
 
 function readSecret({ metadata, ['data']: data }: KubeObject): Roots | null {
@@ -125,7 +153,7 @@ function readSecret({ metadata, ['data']: data }: KubeObject): Roots | null {
   if (typeof roots !== 'string') return roots;
   throw new Error(
     `${where} cannot be used: ${roots}; restore it from a backup. Without one, delete it while no operator runs: the next start ` +
-      'makes a new root, and every injected Pod must be re-created, since Pods trust the root that they were started with',
+      'makes a new root, and every injected Pod must be re-created, since Pods trust the root that they were injected with',
   );
 }
 
@@ -140,17 +168,17 @@ async function rewrite(client: KubeClient, { metadata }: KubeObject, roots: Root
   ]);
 }
 
-function tell({ logger }: AuthorityDeps, before: Roots | null, after: Roots): void {
+function logWritten({ logger }: AuthorityDeps, before: Roots | null, after: Roots): void {
   const root = { notAfter: new Date(endOf(after.next ?? after.current)).toISOString() };
   if (before === null) logger.info(root, 'made the root certificate');
   else if (before === after)
-    logger.warn(root, `Secret ${certificatesSecret} was gone or empty; wrote it again with the same root certificate`);
+    logger.warn(root, `Secret ${certificatesSecret} was missing or empty; wrote it again with the same root certificate`);
   else if (after.current.certPem === before.current.certPem)
     logger.warn(
       root,
-      'made the next root certificate; Pods injected before now trust the present one alone: re-create them before it ends',
+      'made the next root certificate; Pods injected before now trust only the current one: re-create them before it expires',
     );
   else if (before.next === undefined)
-    logger.error(root, 'the root certificate had ended and was made anew; every injected Pod must be re-created');
-  else logger.warn(root, 'the next root certificate took the place of the one that ended');
+    logger.error(root, 'the root certificate had expired and was replaced; every injected Pod must be re-created');
+  else logger.warn(root, 'the next root certificate replaced the one that expired');
 }

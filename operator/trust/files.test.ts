@@ -129,11 +129,11 @@ test('looking again at unchanged files tells nobody', async (t) => {
   await authority.check();
 });
 
-test('a certificate that has ended is served all the same, and said to be so', async (t) => {
+test('a certificate that has expired stays in use, and the log says so', async (t) => {
   const files = await folder(t);
   const startMs = Date.now() - leafLifeMs - dayMs;
   await files.swap(await issued(await issueRoot(startMs), startMs));
   const authority = await files.open();
   assert.ok(authority.leaf().notAfterMs < Date.now());
-  assert.ok(files.log.some((line) => line.includes('has ended')));
+  assert.ok(files.log.some((line) => line.includes('has expired')));
 });

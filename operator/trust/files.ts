@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { errorCode } from '../files/list.ts';
-import { watchPaths } from '../files/watch.ts';
+import { type Watch, watchPaths } from '../files/watch.ts';
 import { isMadeOf, readCertificates, writeCertificates } from './pem.ts';
 import type { Authority, Leaf } from './types.ts';
 
@@ -15,6 +15,8 @@ export interface CertificateFilesDeps {
   readonly logger: Logger;
 }
 
+const fileNames = ['tls.crt', 'tls.key', 'ca.crt'] as const;
+
 interface Loaded {
   readonly leaf: Leaf;
   readonly roots: readonly X509Certificate[];
@@ -22,55 +24,85 @@ interface Loaded {
 
 /**
  * Certificates that somebody else renews, cert-manager for one: `tls.crt` (with its chain), `tls.key` and `ca.crt` in a
- * folder, read again within a second of any change. What cannot be used is logged, and the last good state serves on.
- * Rejects where there is none to begin with, saying what to do.
+ * folder, read again within a second of any change. If they cannot be used, an error is logged, and the last good state stays
+ * in use. Rejects where there is none to begin with, saying what to do.
  */
-export async function openCertificateFiles(folder: string, { dnsNames, clock, logger }: CertificateFilesDeps): Promise<Authority> {
-  const listeners = new Set<() => void>();
+export async function openCertificateFiles(folder: string, deps: CertificateFilesDeps): Promise<Authority> {
+  let opened: FolderAuthority | null = null;
   const watch = watchPaths(
-    [...fileNames].map((name) => join(folder, name)),
-    reload,
+    fileNames.map((name) => join(folder, name)),
+    () => opened?.reload(),
   );
   await watch.ready;
-  const first = load(folder, dnsNames);
+  const first = load(folder, deps.dnsNames);
   if (typeof first === 'string') {
     watch.close();
     throw new Error(first);
   }
-  let held = first;
-  warnOfEnd(held);
+  opened = new FolderAuthority(folder, deps, first, watch);
+  return opened;
+}
 
-  function reload(): void {
-    const now = load(folder, dnsNames);
+class FolderAuthority implements Authority {
+  readonly #folder: string;
+  readonly #deps: CertificateFilesDeps;
+  readonly #watch: Watch;
+  readonly #listeners = new Set<() => void>();
+  #held: Loaded;
+
+  constructor(folder: string, deps: CertificateFilesDeps, first: Loaded, watch: Watch) {
+    this.#folder = folder;
+    this.#deps = deps;
+    this.#watch = watch;
+    this.#held = first;
+    this.#warnIfExpired();
+  }
+
+  rootPem(): string {
+    return writeCertificates(this.#held.roots);
+  }
+
+  /** Bound: it is handed on. */
+  readonly accepts = (literal: string): boolean => isMadeOf(literal, this.#held.roots);
+
+  leaf(): Leaf {
+    return this.#held.leaf;
+  }
+
+  onRenew(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async check(): Promise<void> {
+    this.reload();
+  }
+
+  close(): void {
+    this.#watch.close();
+  }
+
+  reload(): void {
+    const { dnsNames, logger } = this.#deps;
+    const now = load(this.#folder, dnsNames);
     if (typeof now === 'string') {
       logger.error(`${now}; the certificate read before stays in use`);
       return;
     }
-    if (same(now, held)) return;
-    held = now;
-    logger.info({ serial: held.leaf.serial, notAfter: new Date(held.leaf.notAfterMs).toISOString() }, `read the certificate in ${folder}`);
-    warnOfEnd(held);
-    for (const listener of listeners) listener();
+    if (same(now, this.#held)) return;
+    this.#held = now;
+    const { serial, notAfterMs } = now.leaf;
+    logger.info({ serial, notAfter: new Date(notAfterMs).toISOString() }, `read the certificate in ${this.#folder}`);
+    this.#warnIfExpired();
+    for (const listener of this.#listeners) listener();
   }
 
-  function warnOfEnd({ leaf }: Loaded): void {
-    if (clock() >= leaf.notAfterMs) logger.error(`tls.crt in ${folder} has ended: nobody accepts it; see why it was not renewed`);
+  #warnIfExpired(): void {
+    const { clock, logger } = this.#deps;
+    if (clock() < this.#held.leaf.notAfterMs) return;
+    logger.error(`tls.crt in ${this.#folder} has expired: nobody accepts it; find out why it was not renewed`);
   }
-
-  return {
-    rootPem: () => writeCertificates(held.roots),
-    accepts: (literal) => isMadeOf(literal, held.roots),
-    leaf: () => held.leaf,
-    onRenew(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    check: async () => reload(),
-    close: () => watch.close(),
-  };
 }
-
-const fileNames = ['tls.crt', 'tls.key', 'ca.crt'] as const;
 
 /** The files as one state; a string says what is wrong and what to do, without any of their contents. */
 function load(folder: string, dnsNames: readonly string[]): Loaded | string {
@@ -81,7 +113,7 @@ function load(folder: string, dnsNames: readonly string[]): Loaded | string {
   const roots = readCertificates(caPem);
   if (leaf === undefined) return `tls.crt in ${folder} is no PEM certificate`;
   if (roots === null)
-    return `ca.crt in ${folder} is no PEM certificate; use an issuer that tells its authority, such as cert-manager's CA issuer`;
+    return `ca.crt in ${folder} is no PEM certificate; use an issuer that publishes its authority, such as cert-manager's CA issuer`;
   if (!hasKey(leaf, keyPem)) return `tls.key in ${folder} is not the private key of tls.crt`;
   const missing = dnsNames.filter((name) => leaf.checkHost(name) === undefined);
   if (missing.length > 0) return `tls.crt in ${folder} is not for ${missing.join(', ')}; add it to the Certificate's dnsNames`;

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer, type Server } from 'node:tls';
-import { keepCertificate } from './serve.ts';
+import { keepCertificate } from './publish.ts';
 import type { Authority } from './types.ts';
 
 /** A TLS server on loopback that shows an authority's leaf. */

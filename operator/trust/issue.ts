@@ -52,7 +52,7 @@ export async function issueRoot(nowMs: number): Promise<Root> {
   return { certPem: canonical(certificate), keyPem: await privatePem(keys.privateKey) };
 }
 
-/** The next root as an intermediate below the present one: with it in the chain, who trusts either accepts a leaf of the next. */
+/** The next root as an intermediate below the current one: with it in the chain, whoever trusts either accepts a leaf of the next. */
 export async function crossSign(next: Root, by: Root): Promise<string> {
   const root = new X509Certificate(next.certPem);
   return canonical(

@@ -1,8 +1,9 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { defined } from '../../core/json.ts';
 import { dayMs, issueRoot, type Root } from './issue.ts';
 import { readCertificates } from './pem.ts';
 
-/** How long before its end a root gets its successor: Pods started before then trust the old one alone, and have this long to be replaced. */
+/** How long before its end a root gets its successor: Pods injected before then trust the old one alone, and have this long to be replaced. */
 export const overlapMs: number = 730 * dayMs;
 
 /** The roots of an installation. Only the Secret holds them all; a secret. */
@@ -36,7 +37,7 @@ export function known({ previous, current, next }: Roots): readonly X509Certific
   return [previous, current.certPem, next?.certPem].filter((pem) => pem !== undefined).map((pem) => new X509Certificate(pem));
 }
 
-/** Unix time at which a root ends. */
+/** Unix time at which a root expires. */
 export function endOf(root: Root): number {
   return new X509Certificate(root.certPem).validToDate.getTime();
 }
@@ -68,7 +69,7 @@ export function decodeRoots(data: unknown): Roots | null | string {
   if (typeof next === 'string') return next;
   const previous = items.get('previous-ca.crt');
   if (previous !== undefined && readCertificates(previous)?.length !== 1) return 'item previous-ca.crt is no certificate';
-  return { current, ...(next && { next }), ...(previous !== undefined && { previous }) };
+  return { current, ...defined({ next, previous }) };
 }
 
 function readRoot(items: ReadonlyMap<string, string>, prefix: 'next-' | ''): Root | string {

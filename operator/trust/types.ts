@@ -18,10 +18,12 @@ export interface Authority {
   rootPem(): string;
   /** True where a proxy container's literal is made of roots that are, or were, ours: it was injected before the last change. */
   accepts(literal: string): boolean;
+  /** The current one. */
   leaf(): Leaf;
   /** Calls after the leaf or the roots changed, until the returned function is called. */
   onRenew(listener: () => void): () => void;
-  /** Looks at once whether anything is due or changed; happens by itself as well. Never rejects: failures are logged. */
+  /** Checks at once whether anything is due or changed, as also happens each minute or at each change. Never rejects: failures are logged. */
   check(): Promise<void>;
+  /** Ends the checks. */
   close(): void;
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { KubeObject } from '../kube/types.ts';
-import { bundlePatch } from './bundle.ts';
+import { bundlePatch } from './publish.ts';
 
 const pem = '-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n';
 const bundle = Buffer.from(pem).toString('base64');
