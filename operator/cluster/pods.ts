@@ -64,7 +64,7 @@ class ProxyPods implements PodWatch {
     this.#reflectors = [{ labelSelector: `${injectLabel}=true` }, ...(gateway === null ? [] : [gateway])].map((scope) =>
       this.#reflect(scope),
     );
-    this.#left = createQueue({ work: (name) => this.#lookUp(name), concurrency: 4, backOff: { firstMs: 500, mostMs: 60_000 }, logger });
+    this.#left = createQueue({ work: (name) => this.#lookUp(name), concurrency: 4, backOff: { firstMs: 500, maxMs: 60_000 }, logger });
     this.synced = Promise.all(this.#reflectors.map(({ synced }) => synced)).then(() => {});
   }
 

@@ -29,7 +29,7 @@ test('an injected Pod has no drift, nor what the cluster’s own parts write int
   assert.deepEqual(drift(touched, settings), []);
 });
 
-test('a second container of the proxy’s name is drift wherever it stands', () => {
+test('a second container of the proxy’s name is drift in any list', () => {
   const fake = { name: 'keyforge-proxy', image: 'attacker' };
   assert.deepEqual(drift(after({ op: 'add', path: '/spec/containers/-', value: fake }), settings), ['/spec/containers/1']);
   assert.deepEqual(drift(after({ op: 'add', path: '/spec/initContainers/-', value: fake }), settings), ['/spec/initContainers/1']);

@@ -51,14 +51,14 @@ test('a pair that is half there as we would set it is completed', () => {
   assert.ok('OPENAI_API_KEY' in set);
 });
 
-test('what envFrom brings cannot be seen, which is said', () => {
+test('what envFrom brings cannot be seen, which is a warning', () => {
   assert.match(
     warnings({ envFrom: [{ secretRef: { name: 'x' } }] })[0] ?? '',
     /^EnvironmentUnseen: container agent: our provider variables override/,
   );
 });
 
-test('loopback is added to either spelling of NO_PROXY, and the absent one says the same', () => {
+test('loopback is added to either spelling of NO_PROXY, and the absent one gets the same value', () => {
   const extended = 'corp.example,127.0.0.1,localhost,::1';
   for (const name of ['NO_PROXY', 'no_proxy']) {
     const set = values([

@@ -48,7 +48,7 @@ describe('the client', () => {
     assert.deepEqual([api.requests.length, api.connections()], [3, 1]);
   });
 
-  test('a watch tells of an object as large as etcd takes it, each byte of it escaped', async () => {
+  test('a watch reports an object as large as etcd takes it, each byte of it escaped', async () => {
     const values = '\u0001'.repeat(1.5 * 1024 * 1024);
     api.put(secrets, { metadata: at, values });
     const watching = client.watch(secrets, { resourceVersion: '100', timeoutSeconds: 60 }, AbortSignal.timeout(20_000));
@@ -56,7 +56,7 @@ describe('the client', () => {
     assert.equal(value?.type === 'ADDED' && value.object['values'], values);
   });
 
-  test('says who it is and carries the token of the kubeconfig', async () => {
+  test('sends its user agent and the token of the kubeconfig', async () => {
     await client.get(secrets, at);
     assert.match(api.requests[0]?.headers['user-agent'] ?? '', /^keyforge\/\d+\.\d+\.\d+$/);
     assert.equal(api.requests[0]?.headers.authorization, 'Bearer fake-token');
@@ -77,7 +77,7 @@ describe('the client', () => {
     assert.equal(writes[3]?.headers['content-type'], 'application/apply-patch+yaml');
   });
 
-  test('refuses names that would address another object, without asking', async () => {
+  test('refuses names that would address another object, without a request', async () => {
     for (const name of ['', '.', '..', '../x', 'a/b', 'a%2fb', 'a'.repeat(254)]) {
       await assert.rejects(client.get(secrets, { namespace: 'agents', name }), { reason: 'InvalidName', status: 400 });
       await assert.rejects(client.get(secrets, { namespace: name, name: 'a' }), { reason: 'InvalidName' });
@@ -96,7 +96,7 @@ describe('the client', () => {
     await assert.rejects(client.remove(virtualKeys, at), { name: 'KubeError', status: 404 });
   });
 
-  test('tells a refusal with its reason and Retry-After', async () => {
+  test('reports a refusal with its reason and Retry-After', async () => {
     const text = JSON.stringify({ kind: 'Status', reason: 'TooManyRequests', message: 'later' });
     api.fault = () => ({ status: 429, retryAfter: '7', text });
     await assert.rejects(client.get(secrets, at), {

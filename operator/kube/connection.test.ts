@@ -79,7 +79,7 @@ describe('the connection', () => {
     );
   });
 
-  test('runs an exec plugin; one that fails or hangs is KubeUnreachable, and nothing is said of what it printed', async (t) => {
+  test('runs an exec plugin; one that fails or hangs is KubeUnreachable, and nothing that it printed is repeated', async (t) => {
     const api = await startFakeApi();
     t.after(() => api.close());
     const credential = { apiVersion: 'client.authentication.k8s.io/v1', kind: 'ExecCredential', status: { token: 'from-plugin' } };

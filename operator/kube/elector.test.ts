@@ -105,7 +105,7 @@ describe('the elector', () => {
     await until(() => elector.leads());
   });
 
-  test('the work is told at once: its signal is aborted before the call that ends it returns', async () => {
+  test('the work learns of it at once: its signal is aborted before the call that ends it returns', async () => {
     let signal: AbortSignal | undefined;
     const onStarted = (given: AbortSignal) => {
       signal = given;
@@ -149,7 +149,7 @@ describe('the elector', () => {
     await until(() => both.every((elector) => elector.leads()));
   });
 
-  test('a leader whose work fails gives up', async () => {
+  test('a leader whose work fails stops leading', async () => {
     const { elector } = candidate('a', { onStarted: () => Promise.reject(new Error('no')) });
     await until(() => told.includes('a stopped'));
     assert.ok(!elector.leads());

@@ -79,7 +79,7 @@ describe('events', () => {
     assert.ok(names.includes('quiet'));
   });
 
-  test('an API server that is away costs nothing but the events', async () => {
+  test('an API server that is down costs nothing but the events', async () => {
     api.fault = () => 'reset';
     for (let i = 0; i < 5_000; i += 1)
       events.emit({ regarding: key(`k${i}`), type: 'Warning', reason: 'R', note: 'n'.repeat(5_000), action: 'A' });

@@ -12,7 +12,7 @@ describe('the queue', () => {
   afterEach(() => queue.close());
 
   function open(work: QueueOptions['work'], more: Partial<QueueOptions> = {}): Queue {
-    queue = createQueue({ work, concurrency: 2, backOff: { firstMs: 20, mostMs: 80 }, logger, random: () => 1, ...more });
+    queue = createQueue({ work, concurrency: 2, backOff: { firstMs: 20, maxMs: 80 }, logger, random: () => 1, ...more });
     return queue;
   }
 
@@ -50,7 +50,7 @@ describe('the queue', () => {
         atMs.push(performance.now());
         if (atMs.length !== 8) throw new Error('no');
       },
-      { backOff: { firstMs: 20, mostMs: 60_000 } },
+      { backOff: { firstMs: 20, maxMs: 60_000 } },
     );
     queue.add('a');
     await until(() => atMs.length === 8);
@@ -74,7 +74,7 @@ describe('the queue', () => {
     assert.ok((atMs[1] ?? 0) - (atMs[0] ?? 0) >= 199);
   });
 
-  test('comes back when the work asks for it, and at the earlier of two dates', async () => {
+  test('works a key again when its work requests it, and at the earlier of two dates', async () => {
     let runs = 0;
     open(async () => {
       runs += 1;
@@ -87,7 +87,7 @@ describe('the queue', () => {
     await until(() => runs === 3);
   });
 
-  test('with the API server away, 500 keys make few attempts; when it is back, all are done', async () => {
+  test('with the API server down, 500 keys make few attempts; when it is back, all are done', async () => {
     let away = true;
     let attempts = 0;
     const done = new Set<string>();
@@ -109,7 +109,7 @@ describe('the queue', () => {
     await until(() => done.size === 500);
   });
 
-  test('an API server that refuses every key is asked few times more, and what is new waits for none of that', async () => {
+  test('an API server that refuses every key gets few retries, and what is new waits for none of them', async () => {
     let refuses = true;
     let attempts = 0;
     const done = new Set<string>();
@@ -119,7 +119,7 @@ describe('the queue', () => {
         if (refuses && key !== 'new') throw new KubeError(500, 'InternalError', 'etcd is away');
         done.add(key);
       },
-      { backOff: { firstMs: 1, mostMs: 4 } },
+      { backOff: { firstMs: 1, maxMs: 4 } },
     );
     for (let i = 0; i < 300; i += 1) queue.add(`key-${i}`);
     const startMs = performance.now();
@@ -146,7 +146,7 @@ describe('the queue', () => {
         }
         done.add(key);
       },
-      { backOff: { firstMs: 1, mostMs: 4 } },
+      { backOff: { firstMs: 1, maxMs: 4 } },
     );
     for (let i = 0; i < 300; i += 1) queue.add(`key-${i}`);
     await until(() => failing >= 1_000);
@@ -191,7 +191,7 @@ describe('the queue', () => {
     assert.equal(runs, 1);
   });
 
-  test('failures are told', async () => {
+  test('failures are reported', async () => {
     const told: string[] = [];
     open(() => Promise.reject(new Error('no')), { onError: (key, error) => told.push(`${key} ${(error as Error).message}`) });
     queue.add('a');

@@ -3,7 +3,7 @@ import { type BackOff, type BackOffSteps, createBackOff } from './timing.ts';
 import { KubeUnreachable } from './types.ts';
 
 /** The waits between attempts to reach an API server that does not answer, for all keys together. */
-const outage: BackOffSteps = { firstMs: 250, mostMs: 10_000 };
+const outage: BackOffSteps = { firstMs: 250, maxMs: 10_000 };
 /** Retries of all keys together: so many at once, and then one each so often, as client-go's controllers have it. */
 const retriesAtOnce = 100;
 const retryEveryMs = 100;

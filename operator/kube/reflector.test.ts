@@ -12,7 +12,7 @@ import type { KubeClient } from './types.ts';
 import { sleep, until } from './until.fixture.ts';
 
 const logger = pino({ level: 'silent' });
-const timings: Timings = { pageSize: 3, watchMs: 60_000, silenceMs: 10_000, shortMs: 50, backOff: { firstMs: 10, mostMs: 40 } };
+const timings: Timings = { pageSize: 3, watchMs: 60_000, silenceMs: 10_000, shortMs: 50, backOff: { firstMs: 10, maxMs: 40 } };
 /** For tests in which a peer says nothing. */
 const hasty: Timings = { ...timings, silenceMs: 1_000 };
 const place = (name: string) => ({ namespace: 'agents', name });
@@ -73,7 +73,7 @@ describe('the reflector', () => {
     assert.ok(Number(watches()[0]?.query.get('timeoutSeconds')) >= 60);
   });
 
-  test('a page of objects too large to be taken in is asked for again, with half as many', async () => {
+  test('a page of objects too large to be read is requested again, with half as many', async () => {
     for (const name of ['a', 'b', 'c', 'd', 'e']) put(name);
     const text = ' '.repeat(64 * 1024 * 1024 + 1);
     api.fault = ({ query }) => (Number(query.get('limit')) > 2 ? { status: 200, text } : undefined);
@@ -87,7 +87,7 @@ describe('the reflector', () => {
     await until(() => told.includes('put f'));
   });
 
-  test('asks the server for metadata alone, and for its own labels alone', async () => {
+  test('requests metadata alone, and its own labels alone', async () => {
     api.put(secrets, { metadata: { ...place('ours'), labels: { of: 'us' } }, data: { password: 'x' } });
     put('theirs', { data: { password: 'x' } });
     await reflect({ scope: { labelSelector: 'of=us', content: 'metadata' } });
@@ -121,7 +121,7 @@ describe('the reflector', () => {
   });
 
   for (const goneAs of ['status', 'stream'] as const) {
-    test(`410 as ${goneAs}: lists again, and tells of what was deleted while it was away`, async () => {
+    test(`410 as ${goneAs}: lists again, and reports what was deleted while it was disconnected`, async () => {
       api.goneAs = goneAs;
       for (const name of ['a', 'b', 'c', 'd']) put(name);
       await reflect();
@@ -142,7 +142,7 @@ describe('the reflector', () => {
     });
   }
 
-  test('what was deleted and made again under its name while it was away is told as gone, then as new', async () => {
+  test('what was deleted and made again under its name while it was disconnected is reported as gone, then as new', async () => {
     const changes: unknown[] = [];
     const first = put('a');
     await reflect({ onChange: (...change) => changes.push(change.map((part) => (typeof part === 'object' ? part.metadata.uid : part))) });
@@ -177,7 +177,7 @@ describe('the reflector', () => {
     assert.equal(lists(), 1);
   });
 
-  test('a quiet watch that ends as it was asked to is a sign of life, also where no bookmarks come', async (t) => {
+  test('a quiet watch that ends as requested is a sign of life, also where no bookmarks come', async (t) => {
     const quiet = await startFakeApi({ bookmarkMs: 600_000 });
     const quietClient = connectKube({ kubeconfig: quiet.kubeconfig, logger });
     t.after(() => Promise.all([quietClient.close(), quiet.close()]));
@@ -204,7 +204,7 @@ describe('the reflector', () => {
     assert.equal(lists(), 1);
   });
 
-  test('a list that hangs or is slow is given up and tried again', async () => {
+  test('a list that hangs or is slow is abandoned and retried', async () => {
     api.fault = () => (api.requests.length === 1 ? 'hang' : api.requests.length === 2 ? { delayMs: 250 } : undefined);
     put('a');
     const impatient = connectKube({ kubeconfig: api.kubeconfig, logger, timeoutMs: 200 });
@@ -214,7 +214,7 @@ describe('the reflector', () => {
     await impatient.close();
   });
 
-  test('while the API server is away the requests are few, and nothing is lost after', async () => {
+  test('while the API server is down the requests are few, and nothing is lost after', async () => {
     put('a');
     put('b');
     await reflect();
@@ -235,9 +235,9 @@ describe('the reflector', () => {
     assert.equal(names(), 'b');
   });
 
-  test('what an API server that is back refuses is asked again soon, however long it was away', async () => {
+  test('what an API server that is back refuses is retried soon, however long it was down', async () => {
     put('a');
-    await reflect({ timings: { ...timings, backOff: { firstMs: 40, mostMs: 600_000 } } });
+    await reflect({ timings: { ...timings, backOff: { firstMs: 40, maxMs: 600_000 } } });
     await until(() => watches().length === 1);
     api.fault = () => 'reset';
     api.cut();
@@ -271,7 +271,7 @@ describe('the reflector', () => {
     assert.ok(found < 5 + tookMs / 20, `${found} watches in ${tookMs} ms`);
   });
 
-  test('doubled and late events tell nothing, and bring nothing back', async () => {
+  test('doubled and late events report nothing, and bring nothing back', async () => {
     await reflect();
     await until(() => watches().length === 1);
     const old = put('a');
@@ -305,7 +305,7 @@ describe('the reflector', () => {
     assert.equal(names(), 'a b');
   });
 
-  test('at rest nothing is told: neither by bookmarks nor by new watches nor by lists', async () => {
+  test('at rest nothing is reported: neither by bookmarks nor by new watches nor by lists', async () => {
     for (const name of ['a', 'b', 'c', 'd']) put(name);
     await reflect();
     await until(() => watches().length === 1);
@@ -328,7 +328,7 @@ describe('the reflector', () => {
     if (random() < 0.2) await sleep(2);
   }
 
-  test('whatever fails in whatever order, the changes told add up to what the API server holds', async (t) => {
+  test('whatever fails in whatever order, the reported changes add up to what the API server holds', async (t) => {
     const seed = Number(process.env['KEYFORGE_TEST_SEED'] ?? Date.now() % 1_000_000);
     t.diagnostic(`KEYFORGE_TEST_SEED=${seed}`);
     const random = seeded(seed);
@@ -360,7 +360,7 @@ describe('the reflector', () => {
     assert.equal(reflector.all().length, truth.size);
   });
 
-  test('made fresh it knows of what its watch did not tell, and goes on', async () => {
+  test('made fresh it knows of what its watch did not report, and continues', async () => {
     put('a');
     api.fault = faultOnWatch('mute');
     await reflect({ timings: { ...timings, silenceMs: 60_000 } });
@@ -377,7 +377,7 @@ describe('the reflector', () => {
     assert.deepEqual(told, ['put a', 'put b', 'put c']);
   });
 
-  test('while it is made fresh by a slow list, the watch goes on telling, and is not undone', async () => {
+  test('while it is made fresh by a slow list, the watch continues to report, and is not undone', async () => {
     for (const name of ['a', 'b', 'c', 'd']) put(name);
     await reflect();
     await until(() => watches().length === 1);

@@ -57,7 +57,7 @@ const standardTimings: Timings = {
   watchMs: 25_000,
   silenceMs: 55_000,
   shortMs: 5_000,
-  backOff: { firstMs: 500, mostMs: 10_000 },
+  backOff: { firstMs: 500, maxMs: 10_000 },
 };
 
 /** A local copy of one kind, kept current; it never stops by itself. */

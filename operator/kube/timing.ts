@@ -42,15 +42,15 @@ export interface BackOff {
 
 export interface BackOffSteps {
   readonly firstMs: number;
-  readonly mostMs: number;
+  readonly maxMs: number;
 }
 
 /** `random` as Math.random. */
-export function createBackOff({ firstMs, mostMs }: BackOffSteps, random: () => number): BackOff {
+export function createBackOff({ firstMs, maxMs }: BackOffSteps, random: () => number): BackOff {
   let failures = 0;
   return {
     next(error) {
-      const stepMs = Math.min(mostMs, firstMs * 2 ** Math.min(failures, 30));
+      const stepMs = Math.min(maxMs, firstMs * 2 ** Math.min(failures, 30));
       failures += 1;
       const retryAfterMs = error instanceof KubeError ? Math.min(error.retryAfterMs ?? 0, maxRetryAfterMs) : 0;
       return Math.max(stepMs * (0.5 + random() / 2), retryAfterMs);

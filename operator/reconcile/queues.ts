@@ -4,7 +4,7 @@ import { createQueue, type Queue, type QueueOptions } from '../kube/queue.ts';
 import type { Woken } from './wakes.ts';
 
 const concurrency = 8;
-const backOff = { firstMs: 250, mostMs: 60_000 };
+const backOff = { firstMs: 250, maxMs: 60_000 };
 
 /** Brings one object to what it should be; resolves with when to reconcile it again, if ever. */
 type Reconcile<Name> = (name: Name) => Promise<{ readonly againInMs?: number }>;

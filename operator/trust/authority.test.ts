@@ -77,7 +77,7 @@ test('replicas that start cold at once end with one root, and each signs a leaf 
   }
 });
 
-test('at rest each look is one read and no write, and nothing is told', async (t) => {
+test('at rest each check is one read and no write, and nobody is notified', async (t) => {
   const { api, open } = world(t);
   const authority = await open();
   let told = 0;
@@ -126,7 +126,7 @@ test('a renewed leaf is what the next handshake accepts', async (t) => {
   assert.equal(second, authority.leaf().serial);
 });
 
-test('the leaf is renewed from memory while the API server is away', async (t) => {
+test('the leaf is renewed from memory while the API server is down', async (t) => {
   const { api, clock, log, open } = world(t);
   const authority = await open();
   const first = authority.leaf().serial;
@@ -137,7 +137,7 @@ test('the leaf is renewed from memory while the API server is away', async (t) =
   assert.ok(log.some((line) => line.includes('could not read Secret keyforge-certificates')));
 });
 
-test('an operator that slept past the end of its leaf signs a new one at the first look', async (t) => {
+test('an operator that slept past the end of its leaf signs a new one at the first check', async (t) => {
   const { clock, open } = world(t);
   const authority = await open();
   clock.nowMs += leafLifeMs + dayMs;
@@ -173,7 +173,7 @@ test('replicas that find a root due at once end with one successor', async (t) =
   assert.equal(api.counts.writes, 2);
 });
 
-test('a day before its end a root is still given, a day after the successor stands alone and old literals are still known', async (t) => {
+test('a day before its end a root is still published, a day after only the successor is, and old literals are still accepted', async (t) => {
   const { api, clock, open } = world(t);
   const authority = await open();
   const old = authority.rootPem();
@@ -205,7 +205,7 @@ test('a leaf signed before the old root ended is still accepted after it, by cli
   await assert.rejects(handshake(server.port, old, name), { code: 'CERT_HAS_EXPIRED' });
 });
 
-test('an operator that starts with a Secret whose root has ended makes a new root and says who is concerned', async (t) => {
+test('an operator that starts with a Secret whose root has expired makes a new root and logs what to re-create', async (t) => {
   const { api, clock, log, open } = world(t, Date.now() - rootLifeMs - dayMs);
   const before = await open();
   clock.nowMs = Date.now();
@@ -241,7 +241,7 @@ test('a Secret deleted or emptied while the operator runs is written again with 
   assert.equal((await open()).rootPem(), root);
 });
 
-test('a root that another replica put in the place of ours is taken over and told', async (t) => {
+test('a root by which another replica replaced ours is adopted and its listeners notified', async (t) => {
   const { api, open } = world(t);
   const ours = await open();
   const theirs = world(t);

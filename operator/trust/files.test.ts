@@ -119,7 +119,7 @@ test('a running operator keeps the last good certificate over broken contents an
   assert.notEqual(authority.leaf().serial, serial);
 });
 
-test('looking again at unchanged files tells nobody', async (t) => {
+test('reading unchanged files again notifies nobody', async (t) => {
   const files = await folder(t);
   const good = await issued(await issueRoot(Date.now()));
   await files.swap(good);
