@@ -2,6 +2,7 @@ import { setInterval } from 'node:timers';
 import type { Logger } from 'pino';
 import { secrets } from '../kube/resources.ts';
 import { type KubeClient, KubeError, type KubeObject } from '../kube/types.ts';
+import { managedLabel, managedValue } from '../reconcile/names.ts';
 import { crossSign, issueLeaf, leafLifeMs, type Root } from './issue.ts';
 import { isMadeOf } from './pem.ts';
 import { advance, decodeRoots, encodeRoots, endOf, known, type Roots, trusted } from './roots.ts';
@@ -11,7 +12,6 @@ import type { Authority, Leaf } from './types.ts';
 const certificatesSecret = 'keyforge-certificates';
 
 const checkMs = 60_000;
-const managedBy = { 'app.kubernetes.io/managed-by': 'keyforge' };
 /** If other replicas win this often, something else is wrong. */
 const maxTries = 5;
 
@@ -145,9 +145,9 @@ async function syncRoots(deps: AuthorityDeps, held: Roots | null): Promise<Roots
 
 function readSecret({ metadata, ['data']: data }: KubeObject): Roots | null {
   const where = `Secret ${metadata.namespace}/${metadata.name}`;
-  if (metadata.labels?.['app.kubernetes.io/managed-by'] !== 'keyforge')
+  if (metadata.labels?.[managedLabel] !== managedValue)
     throw new Error(
-      `${where} is not KeyForge's: it lacks the label app.kubernetes.io/managed-by: keyforge; move what it holds to another name and delete it`,
+      `${where} is not KeyForge's: it lacks the label ${managedLabel}: ${managedValue}; move what it holds to another name and delete it`,
     );
   const roots = decodeRoots(data);
   if (typeof roots !== 'string') return roots;
@@ -158,7 +158,13 @@ function readSecret({ metadata, ['data']: data }: KubeObject): Roots | null {
 }
 
 function newSecret(place: { readonly namespace: string; readonly name: string }, roots: Roots): KubeObject {
-  return { apiVersion: 'v1', kind: 'Secret', metadata: { ...place, labels: managedBy }, type: 'Opaque', data: encodeRoots(roots) };
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { ...place, labels: { [managedLabel]: managedValue } },
+    type: 'Opaque',
+    data: encodeRoots(roots),
+  };
 }
 
 async function rewrite(client: KubeClient, { metadata }: KubeObject, roots: Roots): Promise<void> {
