@@ -33,7 +33,7 @@ export interface FakeApi {
   readonly requests: FakeRequest[];
   /** Ever opened. */
   connections(): number;
-  /** Asked for each request. */
+  /** Called for each request. */
   fault: (request: FakeRequest) => Fault | undefined;
   /** How a forgotten version is refused. */
   goneAs: 'status' | 'stream';
@@ -99,7 +99,7 @@ export async function startFakeApi({ bookmarkMs = 20, tls }: FakeApiOptions = {}
     if (type === 'DELETED') of(kind).delete(key);
     else of(kind).set(key, stored);
     history.push({ kind, type, object: stored, version });
-    for (const watcher of watchers) tell(watcher, { kind, type, object: stored, version });
+    for (const watcher of watchers) report(watcher, { kind, type, object: stored, version });
     return stored;
   }
 
@@ -109,7 +109,7 @@ export async function startFakeApi({ bookmarkMs = 20, tls }: FakeApiOptions = {}
     return change(kind, old === undefined ? 'ADDED' : 'MODIFIED', { ...object, metadata: { ...object.metadata, uid } });
   }
 
-  function tell({ response, target, query }: Watcher, { kind, type, object }: Change): void {
+  function report({ response, target, query }: Watcher, { kind, type, object }: Change): void {
     if (kind === target.kind && within(target, query, object))
       response.write(`${JSON.stringify({ type, object: shape(object, response) })}\n`);
   }
@@ -130,7 +130,7 @@ export async function startFakeApi({ bookmarkMs = 20, tls }: FakeApiOptions = {}
     if (fault === 'mute') return;
     if (from < compacted) return void response.end(`${JSON.stringify({ type: 'ERROR', object: gone })}\n`);
     const watcher = { response, target, query };
-    for (const past of history) if (past.version > from) tell(watcher, past);
+    for (const past of history) if (past.version > from) report(watcher, past);
     watchers.add(watcher);
     response.once('close', () => watchers.delete(watcher));
     setTimeout(() => response.end(), Number(query.get('timeoutSeconds')) * 1_000).unref();
@@ -272,7 +272,7 @@ function within({ namespace }: Target, query: URLSearchParams, { metadata }: Kub
   return (namespace === undefined || metadata.namespace === namespace) && (value === undefined || metadata.labels?.[label] === value);
 }
 
-/** As metadata only, where that was asked for. */
+/** As metadata only, where the request says so. */
 function shape(object: KubeObject, { req }: ServerResponse): object {
   return req.headers.accept?.includes('PartialObjectMetadata') ? { kind: 'PartialObjectMetadata', metadata: object.metadata } : object;
 }
@@ -283,7 +283,7 @@ function problemOf(method: string, sent: KubeObject, old: KubeObject | undefined
   return method === 'PUT' && sent.metadata.resourceVersion !== old.metadata.resourceVersion ? 'Conflict' : undefined;
 }
 
-/** Top-level members only: that is all that is asked of it. */
+/** Top-level members only: no test needs more. */
 function patched(old: KubeObject, operations: readonly { readonly path: string; readonly value: unknown }[]): KubeObject {
   return { ...old, ...Object.fromEntries(operations.map(({ path, value }) => [path.slice(1), value])) };
 }

@@ -1,6 +1,6 @@
 import { type JsonPatchOperation, type KubeClient, KubeError, type KubeObject, KubeUnreachable } from '../kube/types.ts';
 
-/** An API server that holds one Secret in memory and counts what it is asked. */
+/** An API server that holds one Secret in memory and counts its requests. */
 export interface FakeSecrets {
   readonly client: KubeClient;
   /** Successful writes and reads so far. */
