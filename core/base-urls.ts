@@ -1,5 +1,5 @@
 /** The three families of SDKs that an agent may use. */
-export type SdkFamily = 'openai' | 'anthropic' | 'gemini';
+type SdkFamily = 'openai' | 'anthropic' | 'gemini';
 
 /** The variables from which a family's SDKs read base URL and key: set together or not at all, lest a key go to the wrong place. */
 export interface SdkVariables {

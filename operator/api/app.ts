@@ -8,7 +8,7 @@ import { type KeyName, keyName } from '../../core/names.ts';
 import type { KeyDesk, RotateRefusal } from '../keys/desk.ts';
 import { apiError, requireLoopbackHost, requireToken } from './guard.ts';
 
-export interface AdminApiDeps {
+interface AdminApiDeps {
   readonly desk: KeyDesk;
   /** Who has it may do everything here. */
   readonly token: string;

@@ -2,10 +2,10 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 
 /** Endings of the files that are read from a folder; a file that is named itself may have any. */
-export const manifestExtensions: ReadonlySet<string> = new Set(['.yaml', '.yml', '.json']);
+const manifestExtensions: ReadonlySet<string> = new Set(['.yaml', '.yml', '.json']);
 
 /** What a set of paths holds now. */
-export interface Listing {
+interface Listing {
   /** Files in order: the paths as given, folders by name; each file once. */
   readonly files: readonly string[];
   /** Folders that were walked. */

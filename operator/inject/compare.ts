@@ -7,7 +7,7 @@ import { renderProxy, rootVariable } from './render.ts';
 import type { Pod, RenderedProxy, RenderSettings } from './types.ts';
 
 /** What stays valid in a proxy that was injected under earlier settings. */
-export interface Accepted {
+interface Accepted {
   /** `sha256:…`: an image pinned to one of these is valid, whatever registry it is from. */
   readonly imageDigests: ReadonlySet<string>;
   /** True for the PEM of roots under which the operator's certificates are, or were, issued. */

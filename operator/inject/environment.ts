@@ -10,7 +10,7 @@ import { because, type Reason } from './reasons.ts';
 type Variable = JsonObject & { readonly name: string };
 
 /** What to do to one container's environment. */
-export interface EnvironmentChange {
+interface EnvironmentChange {
   readonly patch: readonly JsonPatchOperation[];
   readonly warnings: readonly Reason[];
 }

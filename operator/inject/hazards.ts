@@ -5,7 +5,7 @@ import type { PlacedContainer, PlacedVolume, PodView } from './pod-view.ts';
 import { because, type Reason, type ReasonName, reasons } from './reasons.ts';
 
 /** Something in a Pod, outside our container, that reaches into it. */
-export interface Hazard extends Reason {
+interface Hazard extends Reason {
   /** JSON Pointer. */
   readonly path: string;
 }

@@ -9,7 +9,7 @@ import type { Injection } from './types.ts';
 /** Of events about all reviews together. */
 const eventRate = { atOnce: 20, everyMs: 3_000 };
 
-export interface OutcomesDeps {
+interface OutcomesDeps {
   readonly metrics: Pick<ClusterMetrics, 'countInjection' | 'countWarning'>;
   readonly events: Pick<Events, 'emit'>;
   /** Wall clock, milliseconds. */

@@ -17,7 +17,7 @@ const maxRemembered = 1_000;
 const maxWrites = 100;
 const maxNoteLength = 1_024;
 
-export interface EventsOptions {
+interface EventsOptions {
   readonly client: KubeClient;
   /** `reportingController`, e.g. `keyforge.dev/operator`. */
   readonly component: string;

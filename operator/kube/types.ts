@@ -8,7 +8,7 @@ export interface Resource {
 }
 
 /** Metadata of an object; fields that nothing here reads pass through untyped. */
-export interface ObjectMeta {
+interface ObjectMeta {
   readonly name: string;
   readonly namespace?: string;
   readonly uid?: string;

@@ -15,7 +15,7 @@ const checkMs = 60_000;
 /** If other replicas win this often, something else is wrong. */
 const maxTries = 5;
 
-export interface AuthorityDeps {
+interface AuthorityDeps {
   readonly client: KubeClient;
   /** The operator's own. */
   readonly namespace: string;

@@ -7,7 +7,7 @@ import { type Watch, watchPaths } from '../files/watch.ts';
 import { isMadeOf, readCertificates, writeCertificates } from './pem.ts';
 import type { Authority, Leaf } from './types.ts';
 
-export interface CertificateFilesDeps {
+interface CertificateFilesDeps {
   /** Names that the certificate must be for. */
   readonly dnsNames: readonly string[];
   /** Unix time in ms. */
