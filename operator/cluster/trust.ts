@@ -2,8 +2,8 @@ import type { Logger } from 'pino';
 import { mutatingWebhooks } from '../kube/resources.ts';
 import type { KubeClient } from '../kube/types.ts';
 import { openAuthority } from '../trust/authority.ts';
-import { bundlePatch } from '../trust/publish.ts';
 import { openCertificateFiles } from '../trust/files.ts';
+import { bundlePatch } from '../trust/publish.ts';
 import type { Authority } from '../trust/types.ts';
 import type { ClusterOptions } from './config.ts';
 

@@ -89,19 +89,19 @@ class Candidate implements Elector {
     this.#at = { namespace: options.namespace, name: options.name };
   }
 
-  readonly start = (): void => {
+  start(): void {
     this.#running = this.#run();
-  };
+  }
 
-  readonly leads = (): boolean => {
+  leads(): boolean {
     const term = this.#term;
     return term !== null && !term.ended.signal.aborted && performance.now() < term.untilMs;
-  };
+  }
 
-  readonly close = async (): Promise<void> => {
+  async close(): Promise<void> {
     this.#closing.abort();
     await this.#running;
-  };
+  }
 
   async #run(): Promise<void> {
     const { logger, name } = this.#options;

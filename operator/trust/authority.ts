@@ -65,8 +65,9 @@ class SecretAuthority implements Authority {
     return this.#state.rootPem;
   }
 
-  /** Bound: it is handed on. */
-  readonly accepts = (literal: string): boolean => isMadeOf(literal, known(this.#state.roots));
+  accepts(literal: string): boolean {
+    return isMadeOf(literal, known(this.#state.roots));
+  }
 
   leaf(): Leaf {
     return this.#state.leaf;

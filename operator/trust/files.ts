@@ -62,8 +62,9 @@ class FolderAuthority implements Authority {
     return writeCertificates(this.#held.roots);
   }
 
-  /** Bound: it is handed on. */
-  readonly accepts = (literal: string): boolean => isMadeOf(literal, this.#held.roots);
+  accepts(literal: string): boolean {
+    return isMadeOf(literal, this.#held.roots);
+  }
 
   leaf(): Leaf {
     return this.#held.leaf;

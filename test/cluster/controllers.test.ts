@@ -261,7 +261,7 @@ function startReplica(identity: string) {
   });
   const bench = startOperator(
     counted(client, (write) => void made.push(write)),
-    { leads: elector.leads },
+    { leads: () => elector.leads() },
   );
   elector.start();
   return { bench, elector, made };
