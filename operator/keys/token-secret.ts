@@ -1,6 +1,8 @@
+import { defined } from '../../core/json.ts';
 import type { VirtualKeySpec } from '../../core/manifest/types.ts';
 import { formatUsd } from '../../core/money.ts';
 import type { KeyName } from '../../core/names.ts';
+import { describePolicy } from '../../core/policy/describe.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import type { JsonPatchOperation, KubeObject, OwnerReference } from '../kube/types.ts';
 import { managedLabel, managedValue } from '../reconcile/names.ts';
@@ -42,7 +44,7 @@ export function tokenSecret(input: TokenSecretInput): KubeObject {
     type: 'Opaque',
     metadata: {
       name,
-      ...(owner.metadata.namespace !== undefined && { namespace: owner.metadata.namespace }),
+      ...defined({ namespace: owner.metadata.namespace }),
       labels: { [managedLabel]: managedValue },
       ownerReferences: [ownerReference(owner, owner.metadata.uid ?? '')],
     },
@@ -79,28 +81,16 @@ function ownerReference(owner: KubeObject, uid: string): OwnerReference {
   return { apiVersion: 'keyforge.dev/v1alpha1', kind: 'VirtualKey', name: owner.metadata.name, uid, controller: true };
 }
 
-/** The effective policy, for people to read. */
+/** The effective policy, for people to read, with the limits and rates of each key on its path. */
 function policyText({ document, path }: TokenSecretInput): unknown {
-  const { digest, pools, owner, labels, models, endpoints, perRequest, expiresAtMs, suspendedBy, delegation } = document;
+  const { perRequest, expiresAt, suspendedBy, delegation, ...scope } = describePolicy(document);
   const limits = path.flatMap(({ key, spec }) =>
-    spec.limits.map(({ usdNano, ...limit }) => ({ key, ...limit, ...(usdNano !== undefined && { usd: formatUsd(usdNano) }) })),
+    spec.limits.map(({ usdNano, ...limit }) => ({
+      key,
+      ...limit,
+      ...defined({ usd: usdNano === undefined ? undefined : formatUsd(usdNano) }),
+    })),
   );
   const rates = path.flatMap(({ key, spec }) => (Object.keys(spec.rate).length === 0 ? [] : [{ key, ...spec.rate }]));
-  const { usdNano, ...bounds } = perRequest;
-  return {
-    key: document.key,
-    path: document.path,
-    digest,
-    owner,
-    labels,
-    pools,
-    models,
-    ...(endpoints && { endpoints }),
-    limits,
-    rates,
-    perRequest: { ...(usdNano !== undefined && { usd: formatUsd(usdNano) }), ...bounds },
-    ...(expiresAtMs !== undefined && { expiresAt: new Date(expiresAtMs).toISOString() }),
-    ...(suspendedBy !== undefined && { suspendedBy }),
-    ...(delegation && { delegation }),
-  };
+  return { ...scope, limits, rates, perRequest, ...defined({ expiresAt, suspendedBy, delegation }) };
 }
