@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { formatProblem, isRefusal, refusalTable, refuse } from './errors.ts';
+import { isRefusal, refusalTable, refuse } from './errors.ts';
 
 const retriedOnStatusAlone = (status: number): boolean => status === 408 || status === 409 || status === 429 || status >= 500;
 
@@ -24,17 +24,5 @@ describe('refusals', () => {
     assert.equal(isRefusal(refusal), true);
     for (const other of [null, undefined, 'refusal', 1, [], {}, { kind: 'problem' }, new Error('refusal')])
       assert.equal(isRefusal(other), false);
-  });
-});
-
-describe('formatProblem', () => {
-  it('names place, line, path and message, leaving out what is not known', () => {
-    const message = '"5,00" is not a decimal; write "5.00"';
-    assert.equal(
-      formatProblem({ where: 'team.yaml', line: 12, path: 'spec.limits[0].usd', message }),
-      `team.yaml:12: spec.limits[0].usd: ${message}`,
-    );
-    assert.equal(formatProblem({ where: '--listen', message: 'is no address' }), '--listen: is no address');
-    assert.equal(formatProblem({ where: 'team.yaml', path: 'kind', message: 'is unknown' }), 'team.yaml: kind: is unknown');
   });
 });

@@ -59,21 +59,3 @@ export function refuse(code: RefusalCode, message: string, more: Partial<Omit<Re
 export function isRefusal(value: unknown): value is Refusal {
   return typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'refusal';
 }
-
-/** A problem in what a person wrote (manifest, flag): reported with all others at once, never thrown one by one. */
-export interface Problem {
-  /** File or object, e.g. `team.yaml` or `VirtualKey agents/bot`. */
-  readonly where: string;
-  /** 1-based; absent where the source has no lines. */
-  readonly line?: number;
-  /** JSON path within the document, e.g. `spec.limits[0].usd`. */
-  readonly path?: string;
-  /** What is wrong and what is allowed. */
-  readonly message: string;
-}
-
-/** One line for people: `team.yaml:12: spec.limits[0].usd: "5,00" is not a decimal; write "5.00"`. */
-export function formatProblem(problem: Problem): string {
-  const place = problem.line === undefined ? problem.where : `${problem.where}:${problem.line}`;
-  return problem.path === undefined ? `${place}: ${problem.message}` : `${place}: ${problem.path}: ${problem.message}`;
-}

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import type { Problem } from '../core/errors.ts';
 import { type KeyName, type StreamId, streamId } from '../core/names.ts';
+import { describeProblem, type Problem } from '../core/problem.ts';
 import type { ControlPort } from '../core/protocol/control.ts';
 import { decodeEntries } from '../core/protocol/entry-wire.ts';
 import type { ShipReply, ShipRequest } from '../core/protocol/evidence.ts';
@@ -150,7 +150,7 @@ export function createBroker(deps: BrokerDeps): Broker {
       // A cluster tells it in conditions, to those who can mend it.
       const told = problems.length === 0 && deps.poolProblems === 'refuse';
       const withdrawn = told ? (registry.live()?.withdrawn ?? []) : [];
-      for (const { message } of withdrawn) logger.warn(`a key does without a pool: ${message}`);
+      for (const problem of withdrawn) logger.warn(`a key does without a pool: ${describeProblem(problem)}`);
       // A raised cap or a deleted sub-agent key is money that waiting asks may have.
       funding.released();
       recallOverdrawn(registry.live()?.plans.keys() ?? []);

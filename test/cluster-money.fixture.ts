@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type KeyName, keyName } from '../core/names.ts';
+import { formatProblem } from '../core/problem.ts';
 import type { AccountView } from '../core/protocol/money.ts';
 import { type Broker, createBroker } from '../operator/broker.ts';
 import { type CheckReport, checkStore } from '../operator/evidence/check.ts';
@@ -71,7 +72,7 @@ export async function startCluster(pods: readonly string[], usd: string, spec: R
     await writeFile(join(dir, 'all.yaml'), `${pool}---\n${key}`);
     const source = { paths: [join(dir, 'all.yaml')], secrets: { KEYFORGE_SECRET_OPENAI_MAIN: 'sk-sim' }, missing: 'problem' } as const;
     const problems = broker.adopt((await readPolicy(source)).policy);
-    if (problems.length > 0) throw new Error(problems.map(({ message }) => message).join('; '));
+    if (problems.length > 0) throw new Error(problems.map(formatProblem).join('; '));
   }
 
   function listen(at?: number): Promise<Replica> {

@@ -1,8 +1,8 @@
-import { formatProblem, type Problem } from '../../core/errors.ts';
 import { parseManifests, type RawDocument } from '../../core/manifest/parse.ts';
 import type { Limit, Manifests, VirtualKey } from '../../core/manifest/types.ts';
 import { formatUsd } from '../../core/money.ts';
 import { type PoolName, partsOf, poolName } from '../../core/names.ts';
+import { formatProblem } from '../../core/problem.ts';
 import { loadPaths } from '../../operator/standalone/load.ts';
 import { type Environment, environmentPools, secretVariable } from './environment.ts';
 import type { RunOptions } from './options.ts';
@@ -28,7 +28,7 @@ export async function readRunManifests(
 ): Promise<RunManifests | { readonly problems: readonly string[] }> {
   const loaded = await loadPaths(options.files);
   const { manifests, problems } = parseManifests(loaded.documents);
-  const all: readonly Problem[] = [...loaded.problems, ...problems];
+  const all = [...loaded.problems, ...problems];
   if (all.length > 0) return { problems: all.map(formatProblem) };
   const key = keyOfRun(manifests);
   if (typeof key === 'string') return { problems: [key] };
@@ -70,7 +70,7 @@ function isFields(value: unknown): value is Fields {
 
 /** The run's key with its name written out and the limits of `spec.run` and the command line laid over its own. */
 function narrowed(document: RawDocument, key: VirtualKey, options: RunOptions): unknown {
-  if (document.file !== key.origin.file || document.line !== key.origin.line || !isFields(document.value)) return document.value;
+  if (document.file !== key.origin?.file || document.line !== key.origin.line || !isFields(document.value)) return document.value;
   const spec = (document.value['kind'] === undefined ? document.value : document.value['spec']) as Fields;
   const { namespace, name } = partsOf(key.name);
   const { ttl, expiresAt, limits, ...rest } = spec;

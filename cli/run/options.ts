@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { positiveDuration, positiveUsd } from '../../core/manifest/quantity.ts';
-import { rootPlace } from '../../core/manifest/reader.ts';
+import { readWhole } from '../../core/manifest/reader.ts';
 import type { NanoUsd } from '../../core/money.ts';
 
 /** What the command line of `keyforge run` asks for. */
@@ -75,8 +75,7 @@ function readValues(args: readonly string[], problems: string[]): { file?: strin
 
 function quantity(read: typeof positiveUsd, value: string | undefined, flag: string, problems: string[]): number | undefined {
   if (value === undefined) return undefined;
-  return read(
-    value,
-    rootPlace((_, message) => problems.push(message.replace('the document', flag))),
-  );
+  const { value: quantity, findings } = readWhole(read, value, flag);
+  problems.push(...findings.map(({ message }) => message));
+  return quantity;
 }

@@ -31,12 +31,13 @@ export function secretItem(value: unknown, at: Place): string | undefined {
   return at.report(`${at.label} is not the name of an item in a Secret: letters, digits, "-", "_" and "."`);
 }
 
-/** `{name, namespace}` as `namespace/name`; without a namespace, one in the object's own. */
-export function reference<Name extends string>(ownNamespace: string): Read<Name> {
-  const read = object({ name: dnsName, namespace: dnsLabel }, ['name']);
+const referenceFields = object({ name: dnsName }, { namespace: dnsLabel });
+
+/** `{name, namespace}` as the name that `join` makes of both; without a namespace, of one in the object's own. */
+export function reference<Name extends string>(ownNamespace: string, join: (namespace: string, name: string) => Name): Read<Name> {
   return (value, at) => {
-    const fields = read(value, at);
-    return fields?.name === undefined ? undefined : (`${fields.namespace ?? ownNamespace}/${fields.name}` as Name);
+    const fields = referenceFields(value, at);
+    return fields && join(fields.namespace ?? ownNamespace, fields.name);
   };
 }
 

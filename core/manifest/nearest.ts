@@ -12,17 +12,17 @@ function distance(a: string, b: string): number {
   return row[b.length] ?? 0;
 }
 
-/** Beyond so many names none is suggested: in a cluster each misspelt one would be held against all. */
-const mostAllowed = 100;
+/** Beyond so many names none is suggested: in a cluster each misspelt one would be compared with all. */
+const maxAllowed = 100;
 
 /** The allowed word that `word` was probably meant to be, letter case aside; null where none is near. */
-export function nearest(word: string, allowed: readonly string[]): string | null {
-  if (word.length > 64 || allowed.length > mostAllowed) return null;
-  const most = (candidate: string): number => Math.max(1, Math.floor(candidate.length / 3));
+export function nearest<T extends string>(word: string, allowed: readonly T[]): T | null {
+  if (word.length > 64 || allowed.length > maxAllowed) return null;
+  const maxEdits = (candidate: string): number => Math.max(1, Math.floor(candidate.length / 3));
   const near = allowed
-    .filter((candidate) => Math.abs(candidate.length - word.length) <= most(candidate))
+    .filter((candidate) => Math.abs(candidate.length - word.length) <= maxEdits(candidate))
     .map((candidate) => ({ candidate, edits: distance(word.toLowerCase(), candidate.toLowerCase()) }))
-    .filter(({ candidate, edits }) => edits <= most(candidate))
+    .filter(({ candidate, edits }) => edits <= maxEdits(candidate))
     .sort((a, b) => a.edits - b.edits);
   return near[0]?.candidate ?? null;
 }

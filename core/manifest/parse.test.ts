@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { formatProblem } from '../errors.ts';
+import { formatProblem } from '../problem.ts';
 import { parseManifests, type RawDocument } from './parse.ts';
 
 function document(value: unknown, file = 'a.yaml', line = 1): RawDocument {

@@ -1,9 +1,10 @@
-import type { Problem } from '../errors.ts';
-import { readNamespace } from './namespace.ts';
+import { defined, isObject } from '../json.ts';
+import { type ObjectId, type ObjectKind, type ObjectRef, objectId, objectKinds } from '../names.ts';
+import type { Problem } from '../problem.ts';
+import { readNamespace, readSecret } from './kubernetes-object.ts';
 import { readProviderPool } from './provider-pool.ts';
-import { formatPath, oneOf, type Path, type Place, rootPlace } from './reader.ts';
-import { readSecret } from './secret.ts';
-import type { Manifests, Namespace, Origin, PlainSecret, ProviderPool, VirtualKey } from './types.ts';
+import { type Finding, formatPath, oneOf, type Path, type Read, readWhole } from './reader.ts';
+import type { Manifests, Namespace, PlainSecret, ProviderPool, VirtualKey } from './types.ts';
 import { readPolicy, readVirtualKey } from './virtual-key.ts';
 
 /** One document as a source read it: plain JSON values, with the lines they came from. */
@@ -18,23 +19,23 @@ export interface RawDocument {
 
 type Manifest = VirtualKey | ProviderPool | Namespace | PlainSecret;
 
-const kinds = ['VirtualKey', 'ProviderPool', 'Namespace', 'Secret'] as const;
-
-const readers: Readonly<Record<(typeof kinds)[number], (value: unknown, at: Place, origin: Origin) => Manifest | undefined>> = {
+const readers: Readonly<Record<ObjectKind, Read<Manifest>>> = {
   VirtualKey: readVirtualKey,
   ProviderPool: readProviderPool,
   Namespace: readNamespace,
   Secret: readSecret,
 };
 
-function readDocument(value: unknown, at: Place, origin: Origin): Manifest | undefined {
-  const fields = typeof value === 'object' && value !== null ? value : {};
-  if ('kind' in fields) {
-    const kind = oneOf(kinds)(fields.kind, at.at('kind'));
-    return kind && readers[kind](value, at, origin);
-  }
-  if ('metadata' in fields || 'apiVersion' in fields) return at.at('kind').report(`kind is required: one of ${kinds.join(', ')}`);
-  return readPolicy(value, at, origin);
+function readerFor(file: string): Read<Manifest> {
+  return (value, at) => {
+    const fields = isObject(value) ? value : {};
+    if ('kind' in fields) {
+      const kind = oneOf(objectKinds)(fields['kind'], at.at('kind'));
+      return kind && readers[kind](value, at);
+    }
+    if ('metadata' in fields || 'apiVersion' in fields) return at.at('kind').report(`kind is required: one of ${objectKinds.join(', ')}`);
+    return readPolicy(file)(value, at);
+  };
 }
 
 // A missing field has no line of its own: its nearest ancestor's is the place to look.
@@ -46,6 +47,20 @@ function nearestLine(document: RawDocument, path: Path): number {
   return document.line;
 }
 
+function invalidField({ path, message }: Finding, about: Pick<Problem, 'object' | 'source'>): Problem {
+  return { code: 'invalid_field', ...about, ...defined({ path: path.length === 0 ? undefined : formatPath(path) }), message };
+}
+
+/** Reads one object of the API server: the manifest, or every problem that it has. */
+export function parseObject<M>(
+  read: Read<M>,
+  object: ObjectRef,
+  value: unknown,
+): { readonly manifest: M | null; readonly problems: readonly Problem[] } {
+  const { value: manifest, findings } = readWhole(read, value);
+  return { manifest: manifest ?? null, problems: findings.map((finding) => invalidField(finding, { object })) };
+}
+
 /**
  * Reads manifests of the four kinds, each object once. Collects every problem instead of stopping at the first;
  * a document with a problem gives no manifest. Values of Secrets never appear in a problem.
@@ -55,20 +70,17 @@ export function parseManifests(documents: readonly RawDocument[]): {
   readonly problems: readonly Problem[];
 } {
   const problems: Problem[] = [];
-  const found = new Map<string, Manifest>();
+  const found = new Map<ObjectId, Manifest>();
   for (const document of documents) {
     if (document.value === null || document.value === undefined) continue;
-    const before = problems.length;
-    const at = rootPlace((path, message) => {
-      const place = path.length === 0 ? {} : { path: formatPath(path) };
-      problems.push({ where: document.file, line: nearestLine(document, path), ...place, message });
-    });
-    const manifest = readDocument(document.value, at, { file: document.file, line: document.line });
-    if (manifest === undefined || problems.length > before) continue;
-    const id = `${manifest.kind} ${manifest.name}`;
-    const first = found.get(id);
-    if (first === undefined) found.set(id, manifest);
-    else at.report(`${id} is defined twice; the first is at ${first.origin.file}:${first.origin.line}`);
+    const { file, line } = document;
+    const { value: manifest, findings } = readWhole(readerFor(file), document.value);
+    for (const finding of findings) problems.push(invalidField(finding, { source: { file, line: nearestLine(document, finding.path) } }));
+    if (manifest === undefined) continue;
+    const { kind, name } = manifest;
+    const first = found.get(objectId(manifest))?.origin;
+    if (first === undefined) found.set(objectId(manifest), { ...manifest, origin: { file, line } });
+    else problems.push({ code: 'defined_twice', object: { kind, name }, first, source: { file, line } });
   }
   return { manifests: sortByKind([...found.values()]), problems };
 }

@@ -1,19 +1,11 @@
-import { type KeyName, poolName } from '../names.ts';
-import { metadata, namespaceSelector } from './metadata.ts';
+import { defined, isObject } from '../json.ts';
+import { keyName, poolName } from '../names.ts';
+import { customObject, namespaceSelector } from './kubernetes-object.ts';
 import { dnsName, modelName, reference, secretItem } from './names.ts';
 import { defaultEndpoints, unserved } from './providers.ts';
 import { count, usdPerMillion } from './quantity.ts';
-import { distinctList, ignored, list, object, oneOf, type Place, type Read, shortText, text } from './reader.ts';
-import {
-  type Origin,
-  type PoolConsumer,
-  type PoolKey,
-  type PoolModel,
-  type PoolModelPrice,
-  type ProviderKind,
-  type ProviderPool,
-  providerKinds,
-} from './types.ts';
+import { distinctList, list, object, oneOf, type Place, type Read, shortText, text } from './reader.ts';
+import { type PoolKey, type PoolModel, type ProviderKind, type ProviderPool, providerKinds } from './types.ts';
 
 const servedKinds = providerKinds.filter((kind) => !unserved.has(kind));
 
@@ -35,87 +27,52 @@ function endpoint(value: unknown, at: Place): string | undefined {
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '');
 }
 
-const secretRef = object({ name: dnsName, key: secretItem }, ['name', 'key']);
-const keyFields = object(
-  {
-    name: dnsName,
-    secretRef: (value, at) => {
-      const fields = secretRef(value, at);
-      return fields?.name === undefined || fields.key === undefined ? undefined : { name: fields.name, key: fields.key };
-    },
-    quotaScope: shortText,
-  },
-  ['name', 'secretRef'],
-);
+const keyFields = object({ name: dnsName, secretRef: object({ name: dnsName, key: secretItem }, {}) }, { quotaScope: shortText });
 
 function poolKey(value: unknown, at: Place): PoolKey | undefined {
   const fields = keyFields(value, at);
-  if (fields?.name === undefined || fields.secretRef === undefined) return undefined;
-  return { name: fields.name, secretRef: fields.secretRef, quotaScope: fields.quotaScope ?? fields.name };
+  return fields && { ...fields, quotaScope: fields.quotaScope ?? fields.name };
 }
 
-function consumer(ownNamespace: string): Read<PoolConsumer> {
-  const read = object({ namespaceSelector, under: reference<KeyName>(ownNamespace) }, ['namespaceSelector']);
-  return (value, at) => {
-    const fields = read(value, at);
-    return fields?.namespaceSelector && { ...fields, namespaceSelector: fields.namespaceSelector };
-  };
-}
-
-const priceFields = object(
-  { input: usdPerMillion, output: usdPerMillion, cachedInput: usdPerMillion, cacheWrite: usdPerMillion, reasoning: usdPerMillion },
-  ['input', 'output'],
+const price = object(
+  { input: usdPerMillion, output: usdPerMillion },
+  { cachedInput: usdPerMillion, cacheWrite: usdPerMillion, reasoning: usdPerMillion },
 );
 
-function price(value: unknown, at: Place): PoolModelPrice | undefined {
-  const fields = priceFields(value, at);
-  if (fields?.input === undefined || fields.output === undefined) return undefined;
-  return { ...fields, input: fields.input, output: fields.output };
-}
-
-const modelFields = object({ name: modelName, upstreamName: modelName, maxOutputTokens: count, pricePerMillion: price }, ['name']);
+const modelFields = object({ name: modelName }, { upstreamName: modelName, maxOutputTokens: count, pricePerMillion: price });
 
 function poolModel(value: unknown, at: Place): PoolModel | undefined {
   const fields = modelFields(value, at);
-  if (fields?.name === undefined) return undefined;
-  const { name, upstreamName = name, pricePerMillion, ...maximum } = fields;
-  return { name, upstreamName, ...maximum, ...(pricePerMillion && { price: pricePerMillion }) };
+  if (fields === undefined) return undefined;
+  const { name, upstreamName = name, pricePerMillion, ...rest } = fields;
+  return { name, upstreamName, ...rest, ...defined({ price: pricePerMillion }) };
 }
 
-function spec(ownNamespace: string): Read<Omit<ProviderPool, 'kind' | 'name' | 'origin'>> {
+function specIn(namespace: string): Read<Omit<ProviderPool, 'kind' | 'name' | 'origin'>> {
   const read = object(
+    { provider, keys: distinctList(poolKey, (key) => key.name, 256) },
     {
-      provider,
       endpoint,
-      keys: distinctList(poolKey, (key) => key.name, 256),
-      consumers: list(consumer(ownNamespace), 64),
+      consumers: list(object({ namespaceSelector }, { under: reference(namespace, keyName) }), 64),
       models: distinctList(poolModel, (model) => model.name, 256),
     },
-    ['provider', 'keys'],
   );
   return (value, at) => {
     const fields = read(value, at);
-    if (fields?.provider === undefined) return undefined;
-    if (defaultEndpoints[fields.provider] === null && fields.endpoint === undefined) {
-      at.at('endpoint').report(`endpoint is required for ${fields.provider}, which has no default`);
+    // By what is given, not by what was read: this is reported with every other problem of the spec.
+    const given = isObject(value) ? value : {};
+    const kind = servedKinds.find((each) => each === given['provider']);
+    if (kind !== undefined && defaultEndpoints[kind] === null && !('endpoint' in given)) {
+      return at.at('endpoint').report(`endpoint is required for ${kind}, which has no default`);
     }
-    return { keys: [], consumers: [], models: [], ...fields, provider: fields.provider };
+    return fields && { consumers: [], models: [], ...fields };
   };
 }
 
+const providerPool = customObject(specIn);
+
 /** Reads a whole ProviderPool document. */
-export function readProviderPool(value: unknown, at: Place, origin: Origin): ProviderPool | undefined {
-  const envelope = object(
-    {
-      apiVersion: oneOf(['keyforge.dev/v1alpha1']),
-      kind: ignored,
-      metadata,
-      spec: (spec: unknown) => ({ value: spec }),
-      status: ignored,
-    },
-    ['metadata', 'spec'],
-  )(value, at);
-  const { namespace, name } = envelope?.metadata ?? { namespace: 'default', name: '' };
-  const read = envelope?.spec && spec(namespace)(envelope.spec.value, at.at('spec'));
-  return read && { kind: 'ProviderPool', name: poolName(namespace, name), origin, ...read };
+export function readProviderPool(value: unknown, at: Place): ProviderPool | undefined {
+  const fields = providerPool(value, at);
+  return fields && { kind: 'ProviderPool', name: poolName(fields.namespace, fields.name), ...fields.spec };
 }

@@ -1,9 +1,10 @@
+import { isObject } from '../json.ts';
 import { nearest } from './nearest.ts';
 
 /** Steps from a document's root to a value. */
 export type Path = readonly (string | number)[];
 
-/** Where a value stands in its document, and where its problems go. */
+/** Where in a document a value is, and where its problems go. */
 export interface Place {
   readonly path: Path;
   /** The field as messages name it: `usd`, `limits[0]`. */
@@ -13,22 +14,47 @@ export interface Place {
   report(message: string): undefined;
 }
 
-/** Reads one value: undefined means that a problem was reported. */
+/** Reads one value: undefined means that a problem was reported, and nothing else does. */
 export type Read<T> = (value: unknown, at: Place) => T | undefined;
 
 type Shape = Readonly<Record<string, Read<unknown>>>;
+type Value<R> = R extends Read<infer T> ? T : never;
 
-/** What `object` gives: each field that was present and good. */
-export type Fields<S extends Shape> = {
-  readonly [K in keyof S]?: S[K] extends Read<infer T> ? T : never;
+/** What `object` gives. */
+export type Fields<R extends Shape, O extends Shape> = { readonly [K in keyof R]: Value<R[K]> } & {
+  readonly [K in keyof O]?: Value<O[K]>;
 };
 
+/** One problem of a document. */
+export interface Finding {
+  readonly path: Path;
+  readonly message: string;
+}
+
+/** Reads a whole document: its value, or what is wrong with it and no value. Messages call its root `label`. */
+export function readWhole<T>(
+  read: Read<T>,
+  value: unknown,
+  label = 'the document',
+): { readonly value?: T; readonly findings: readonly Finding[] } {
+  const findings: Finding[] = [];
+  const good = read(
+    value,
+    rootPlace((path, message) => findings.push({ path, message }), label),
+  );
+  return good === undefined || findings.length > 0 ? { findings } : { value: good, findings };
+}
+
 /** The place of a document's root. */
-export function rootPlace(report: (path: Path, message: string) => void, path: Path = []): Place {
+export function rootPlace(report: (path: Path, message: string) => void, label = 'the document'): Place {
+  return placeAt([], report, label);
+}
+
+function placeAt(path: Path, report: (path: Path, message: string) => void, root: string): Place {
   return {
     path,
-    label: labelOf(path),
-    at: (step) => rootPlace(report, [...path, step]),
+    label: labelOf(path) ?? root,
+    at: (step) => placeAt([...path, step], report, root),
     report(message) {
       report(path, message);
       return undefined;
@@ -36,9 +62,9 @@ export function rootPlace(report: (path: Path, message: string) => void, path: P
   };
 }
 
-function labelOf(path: Path): string {
+function labelOf(path: Path): string | null {
   const start = path.findLastIndex((step) => typeof step === 'string');
-  return start < 0 ? 'the document' : formatPath(path.slice(start));
+  return start < 0 ? null : formatPath(path.slice(start));
 }
 
 /** `spec.limits[0].usd`; names that are not plain words are quoted in brackets. */
@@ -57,68 +83,58 @@ export function quote(text: string): string {
   return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
 }
 
-function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
-  if (typeof value !== 'object' || value === null) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
-}
-
 // A field left empty is never taken for an absent one: whoever wrote `limits:` meant to limit something.
 function readPresent<T>(read: Read<T>, value: unknown, at: Place): T | undefined {
-  if (value === null && read !== ignored) return at.report(`${at.label} is empty; give it a value or remove it`);
+  if (value === null) return at.report(`${at.label} is empty; give it a value or remove it`);
   return read(value, at);
 }
 
-/** A field that is allowed and not looked at. */
+/** A field that is allowed and not read. */
 export function ignored(): undefined {
   return undefined;
 }
 
-function reportUnknown(name: string, allowed: readonly string[], at: Place): void {
+function reportUnknown(name: string, allowed: readonly string[], at: Place): undefined {
   // Of `{key:value}` YAML makes a name, and the value may be a credential: neither is repeated.
-  if (name.includes(':')) {
-    at.report(`${at.label} has a field without a space after its colon; write "name: value"`);
-    return;
-  }
+  if (name.includes(':')) return at.report(`${at.label} has a field without a space after its colon; write "name: value"`);
   const near = nearest(name, allowed);
   const advice = near === null ? `allowed: ${allowed.join(', ')}` : `did you mean "${near}"?`;
-  at.at(name).report(`unknown field ${quote(name)}; ${advice}`);
+  return at.at(name).report(`unknown field ${quote(name)}; ${advice}`);
 }
 
 /** A mapping of known fields; every unknown one is a problem that names the nearest. */
-export function object<S extends Shape>(shape: S, required: readonly (keyof S & string)[] = []): Read<Fields<S>> {
-  const names = Object.keys(shape);
-  const allowed = names.filter((name) => shape[name] !== ignored);
+export function object<R extends Shape, O extends Shape>(required: R, optional: O): Read<Fields<R, O>> {
+  const shape: Shape = { ...required, ...optional };
+  const allowed = Object.keys(shape).filter((name) => shape[name] !== ignored);
   return (value, at) => {
-    if (!isMapping(value)) return at.report(`${at.label} must be a mapping with the fields ${allowed.join(', ')}`);
+    if (!isObject(value)) return at.report(`${at.label} must be a mapping with the fields ${allowed.join(', ')}`);
+    const missing = Object.keys(required).filter((name) => !Object.hasOwn(value, name));
     const read: Record<string, unknown> = {};
+    let isWhole = missing.length === 0;
     for (const [name, item] of Object.entries(value)) {
       const reader = Object.hasOwn(shape, name) ? shape[name] : undefined;
-      if (reader === undefined) {
-        reportUnknown(name, allowed, at);
-        continue;
-      }
-      const good = readPresent(reader, item, at.at(name));
-      if (good !== undefined) read[name] = good;
+      if (reader === ignored) continue;
+      const good = reader === undefined ? reportUnknown(name, allowed, at) : readPresent(reader, item, at.at(name));
+      if (good === undefined) isWhole = false;
+      else read[name] = good;
     }
-    for (const name of required) {
-      if (!Object.hasOwn(value, name)) at.at(name).report(`${name} is required`);
-    }
-    return read as Fields<S>;
+    for (const name of missing) at.at(name).report(`${name} is required`);
+    return isWhole ? (read as Fields<R, O>) : undefined;
   };
 }
 
-/** A sequence; good items are kept in order. */
-export function list<T>(item: Read<T>, most: number = Number.POSITIVE_INFINITY): Read<readonly T[]> {
+/** A sequence, in order. */
+export function list<T>(item: Read<T>, maxItems: number = Number.POSITIVE_INFINITY): Read<readonly T[]> {
   return (value, at) => {
     if (!Array.isArray(value)) return at.report(`${at.label} must be a list`);
-    if (value.length > most) return at.report(`${at.label} must have at most ${most} items`);
-    return value.map((entry: unknown, index) => readPresent(item, entry, at.at(index))).filter((entry) => entry !== undefined);
+    if (value.length > maxItems) return at.report(`${at.label} must have at most ${maxItems} items`);
+    const good = value.map((entry: unknown, index) => readPresent(item, entry, at.at(index))).filter((entry) => entry !== undefined);
+    return good.length === value.length ? good : undefined;
   };
 }
 
 /** A sequence of at least one item, no two with the same identity. */
-export function distinctList<T>(item: Read<T>, identity: (item: T) => string, most?: number): Read<readonly T[]> {
+export function distinctList<T>(item: Read<T>, identity: (item: T) => string, maxItems?: number): Read<readonly T[]> {
   return (value, at) => {
     const seen = new Set<string>();
     const items = list<T>((entry, place) => {
@@ -128,20 +144,22 @@ export function distinctList<T>(item: Read<T>, identity: (item: T) => string, mo
       if (seen.has(id)) return place.report(`${place.label} repeats ${quote(id)}; keep one`);
       seen.add(id);
       return good;
-    }, most)(value, at);
+    }, maxItems)(value, at);
     if (Array.isArray(value) && value.length === 0) return at.report(`${at.label} must have at least one item`);
     return items;
   };
 }
 
 /** A mapping from free names to values of one kind. */
-export function record<T>(item: Read<T>, most: number = Number.POSITIVE_INFINITY): Read<Readonly<Record<string, T>>> {
+export function record<T>(item: Read<T>, maxItems: number = Number.POSITIVE_INFINITY): Read<Readonly<Record<string, T>>> {
   return (value, at) => {
-    if (!isMapping(value)) return at.report(`${at.label} must be a mapping`);
-    if (Object.keys(value).length > most) return at.report(`${at.label} must have at most ${most} items`);
-    const entries = Object.entries(value).map(([name, entry]) => [name, readPresent(item, entry, at.at(name))] as const);
+    if (!isObject(value)) return at.report(`${at.label} must be a mapping`);
+    const given = Object.entries(value);
+    if (given.length > maxItems) return at.report(`${at.label} must have at most ${maxItems} items`);
+    const entries = given.map(([name, entry]) => [name, readPresent(item, entry, at.at(name))] as const);
+    const good = entries.filter((entry): entry is readonly [string, T] => entry[1] !== undefined);
     // fromEntries defines own properties, so that a name like __proto__ is data and nothing else.
-    return Object.fromEntries(entries.filter((entry): entry is readonly [string, T] => entry[1] !== undefined));
+    return good.length === given.length ? Object.fromEntries(good) : undefined;
   };
 }
 

@@ -1,7 +1,7 @@
 import type { NanoUsd, PicoUsdPerToken } from '../money.ts';
 import type { KeyName, PoolName } from '../names.ts';
 
-/** Where a manifest came from, for messages. */
+/** Which document of which file a manifest is. */
 export interface Origin {
   readonly file: string;
   /** 1-based line of the document's start. */
@@ -32,7 +32,8 @@ export interface NamespaceSelector {
 export interface ProviderPool {
   readonly kind: 'ProviderPool';
   readonly name: PoolName;
-  readonly origin: Origin;
+  /** Absent: an object of the API server. */
+  readonly origin?: Origin;
   readonly provider: ProviderKind;
   /** Absent: the provider's default. An absolute http(s) URL without user, query or fragment, no trailing slash. */
   readonly endpoint?: string;
@@ -75,7 +76,8 @@ export interface PoolModelPrice {
 export interface VirtualKey {
   readonly kind: 'VirtualKey';
   readonly name: KeyName;
-  readonly origin: Origin;
+  /** Absent: an object of the API server. */
+  readonly origin?: Origin;
   readonly spec: VirtualKeySpec;
 }
 
@@ -112,6 +114,19 @@ export interface VirtualKeySpec {
   readonly secretName?: string;
 }
 
+/** What a spec without any field means: the reader's defaults, and what other specs are made from. */
+export const emptySpec: VirtualKeySpec = {
+  owner: {},
+  labels: {},
+  issueToken: true,
+  models: { deny: [], aliases: {} },
+  limits: [],
+  rate: {},
+  perRequest: {},
+  suspended: false,
+  delivery: ['Sidecar'],
+};
+
 /** One item a window; at least one of usd and requests. */
 export interface Limit {
   readonly window: WindowKind;
@@ -124,7 +139,8 @@ export interface Limit {
 export interface Namespace {
   readonly kind: 'Namespace';
   readonly name: string;
-  readonly origin: Origin;
+  /** Absent: an object of the API server. */
+  readonly origin?: Origin;
   readonly labels: Readonly<Record<string, string>>;
 }
 
@@ -133,7 +149,8 @@ export interface PlainSecret {
   readonly kind: 'Secret';
   /** `namespace/name`. */
   readonly name: string;
-  readonly origin: Origin;
+  /** Absent: an object of the API server. */
+  readonly origin?: Origin;
   readonly data: Readonly<Record<string, string>>;
 }
 

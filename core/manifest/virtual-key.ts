@@ -1,119 +1,117 @@
-import { type KeyName, keyName, type PoolName } from '../names.ts';
-import { limits } from './limits.ts';
-import { metadata, namespaceSelector } from './metadata.ts';
+import { defined, isObject } from '../json.ts';
+import { keyName, poolName } from '../names.ts';
+import { customObject, namespaceSelector } from './kubernetes-object.ts';
 import { dnsName, modelName, modelPattern, reference, routeTemplate } from './names.ts';
-import { count, duration, instant, positiveDuration, positiveUsd, usd } from './quantity.ts';
-import { distinctList, flag, ignored, list, object, oneOf, type Place, type Read, record, shortText } from './reader.ts';
-import type { Origin, VirtualKey, VirtualKeySpec } from './types.ts';
+import { count, duration, instant, positiveDuration, positiveUsd, timeZone, usd } from './quantity.ts';
+import { distinctList, flag, list, object, oneOf, type Place, type Read, record, shortText } from './reader.ts';
+import { emptySpec, type Limit, type VirtualKey, type VirtualKeySpec, windowKinds } from './types.ts';
 
-const models = object({ allow: list(modelPattern, 256), deny: list(modelPattern, 256), aliases: record(modelName, 64) });
+const limitFields = object({ window: oneOf(windowKinds) }, { usd, requests: count, timeZone });
 
-function children(value: unknown, at: Place): VirtualKeySpec['children'] | undefined {
-  const fields = object({ namespaceSelector }, ['namespaceSelector'])(value, at);
-  return fields?.namespaceSelector && { namespaceSelector: fields.namespaceSelector };
+function limit(value: unknown, at: Place): Limit | undefined {
+  const fields = limitFields(value, at);
+  if (fields === undefined) return undefined;
+  const { usd: usdNano, window, ...rest } = fields;
+  if (usdNano === undefined && rest.requests === undefined) {
+    return at.report(`${at.label} limits nothing; give it usd, requests or both`);
+  }
+  // The order of these fields is that of policy.json.
+  return { timeZone: 'Etc/UTC', ...rest, window, ...defined({ usdNano }) };
 }
 
-function endpoints(value: unknown, at: Place): VirtualKeySpec['endpoints'] | undefined {
-  const fields = object({ allow: list(routeTemplate, 64) }, ['allow'])(value, at);
-  return fields?.allow && { allow: fields.allow };
+function limits(value: unknown, at: Place): readonly Limit[] | undefined {
+  const seen = new Set<string>();
+  return list((entry, place) => {
+    const read = limit(entry, place);
+    if (read === undefined) return undefined;
+    if (seen.has(read.window)) return place.report(`${place.label} is a second limit for window ${read.window}; keep one item a window`);
+    seen.add(read.window);
+    return read;
+  })(value, at);
 }
+
+const perRequestFields = object({}, { usd: positiveUsd, outputTokens: count });
 
 function perRequest(value: unknown, at: Place): VirtualKeySpec['perRequest'] | undefined {
-  const fields = object({ usd: positiveUsd, outputTokens: count })(value, at);
+  const fields = perRequestFields(value, at);
   if (fields === undefined) return undefined;
   const { usd: usdNano, ...rest } = fields;
-  return { ...rest, ...(usdNano !== undefined && { usdNano }) };
+  return { ...rest, ...defined({ usdNano }) };
 }
+
+const runFields = object({}, { scope: oneOf(['Pod', 'Job'] as const), usd, ttl: positiveDuration });
 
 function run(value: unknown, at: Place): VirtualKeySpec['run'] | undefined {
-  const fields = object({ scope: oneOf(['Pod', 'Job'] as const), usd, ttl: positiveDuration })(value, at);
+  const fields = runFields(value, at);
   if (fields === undefined) return undefined;
   const { usd: usdNano, ttl: ttlMs, ...scope } = fields;
-  return { ...scope, ...(usdNano !== undefined && { usdNano }), ...(ttlMs !== undefined && { ttlMs }) };
+  return { ...scope, ...defined({ usdNano, ttlMs }) };
 }
 
-function delegation(value: unknown, at: Place): VirtualKeySpec['delegation'] | undefined {
-  const fields = object({ maxDepth: count, maxChildren: count }, ['maxDepth', 'maxChildren'])(value, at);
-  if (fields?.maxDepth === undefined || fields.maxChildren === undefined) return undefined;
-  return { maxDepth: fields.maxDepth, maxChildren: fields.maxChildren };
-}
+const rotationFields = object({ every: positiveDuration, overlap: duration }, {});
 
 function rotation(value: unknown, at: Place): VirtualKeySpec['rotation'] | undefined {
-  const fields = object({ every: positiveDuration, overlap: duration }, ['every', 'overlap'])(value, at);
-  if (fields?.every === undefined || fields.overlap === undefined) return undefined;
+  const fields = rotationFields(value, at);
+  if (fields === undefined) return undefined;
   if (fields.overlap >= fields.every) return at.at('overlap').report('overlap must be shorter than every');
   return { everyMs: fields.every, overlapMs: fields.overlap };
 }
 
 function specFields(namespace: string) {
-  return object({
-    owner: record(shortText, 32),
-    labels: record(shortText, 32),
-    parentRef: reference<KeyName>(namespace),
-    children,
-    issueToken: flag,
-    pools: distinctList(reference<PoolName>(namespace), (pool) => pool, 32),
-    models,
-    endpoints,
-    limits,
-    rate: object({ requestsPerMinute: count, tokensPerMinute: count }),
-    perRequest,
-    expiresAt: instant,
-    ttl: positiveDuration,
-    suspended: flag,
-    run,
-    delegation,
-    delivery: distinctList(oneOf(['Sidecar', 'Gateway'] as const), (place) => place),
-    rotation,
-    secretName: dnsName,
-  });
+  return object(
+    {},
+    {
+      owner: record(shortText, 32),
+      labels: record(shortText, 32),
+      parentRef: reference(namespace, keyName),
+      children: object({ namespaceSelector }, {}),
+      issueToken: flag,
+      pools: distinctList(reference(namespace, poolName), (pool) => pool, 32),
+      models: object({}, { allow: list(modelPattern, 256), deny: list(modelPattern, 256), aliases: record(modelName, 64) }),
+      endpoints: object({ allow: list(routeTemplate, 64) }, {}),
+      limits,
+      rate: object({}, { requestsPerMinute: count, tokensPerMinute: count }),
+      perRequest,
+      expiresAt: instant,
+      ttl: positiveDuration,
+      suspended: flag,
+      run,
+      delegation: object({ maxDepth: count, maxChildren: count }, {}),
+      delivery: distinctList(oneOf(['Sidecar', 'Gateway'] as const), (place) => place),
+      rotation,
+      secretName: dnsName,
+    },
+  );
 }
 
-function spec(namespace: string): Read<VirtualKeySpec> {
+function specIn(namespace: string): Read<VirtualKeySpec> {
   const read = specFields(namespace);
   return (value, at) => {
     const fields = read(value, at);
+    // By what is given, not by what was read: this is reported with every other problem of the spec.
+    if (isObject(value) && 'expiresAt' in value && 'ttl' in value) {
+      return at.at('ttl').report('ttl and expiresAt are both given; keep one');
+    }
     if (fields === undefined) return undefined;
-    const { expiresAt: expiresAtMs, ttl: ttlMs, models: given, ...rest } = fields;
-    if (expiresAtMs !== undefined && ttlMs !== undefined) at.at('ttl').report('ttl and expiresAt are both given; keep one');
-    return {
-      owner: {},
-      labels: {},
-      issueToken: true,
-      limits: [],
-      rate: {},
-      perRequest: {},
-      suspended: false,
-      delivery: ['Sidecar'],
-      ...rest,
-      models: { deny: [], aliases: {}, ...given },
-      ...(expiresAtMs !== undefined && { expiresAtMs }),
-      ...(ttlMs !== undefined && { ttlMs }),
-    };
+    const { expiresAt: expiresAtMs, ttl: ttlMs, models, ...rest } = fields;
+    return { ...emptySpec, ...rest, models: { ...emptySpec.models, ...models }, ...defined({ expiresAtMs, ttlMs }) };
   };
 }
 
+const virtualKey = customObject(specIn);
+
 /** Reads a whole VirtualKey document. */
-export function readVirtualKey(value: unknown, at: Place, origin: Origin): VirtualKey | undefined {
-  const envelope = object(
-    {
-      apiVersion: oneOf(['keyforge.dev/v1alpha1']),
-      kind: ignored,
-      metadata,
-      spec: (spec: unknown) => ({ value: spec }),
-      status: ignored,
-    },
-    ['metadata', 'spec'],
-  )(value, at);
-  const { namespace, name } = envelope?.metadata ?? { namespace: 'default', name: '' };
-  const read = envelope?.spec && spec(namespace)(envelope.spec.value, at.at('spec'));
-  return read && { kind: 'VirtualKey', name: keyName(namespace, name), origin, spec: read };
+export function readVirtualKey(value: unknown, at: Place): VirtualKey | undefined {
+  const fields = virtualKey(value, at);
+  return fields && { kind: 'VirtualKey', name: keyName(fields.namespace, fields.name), spec: fields.spec };
 }
 
 /** Reads a document without `kind`: the spec of a VirtualKey in namespace `default`, named after its file. */
-export function readPolicy(value: unknown, at: Place, origin: Origin): VirtualKey | undefined {
-  const read = spec('default')(value, at);
-  return read && { kind: 'VirtualKey', name: keyName('default', nameOfFile(origin.file)), origin, spec: read };
+export function readPolicy(file: string): Read<VirtualKey> {
+  return (value, at) => {
+    const spec = specIn('default')(value, at);
+    return spec && { kind: 'VirtualKey', name: keyName('default', nameOfFile(file)), spec };
+  };
 }
 
 function nameOfFile(file: string): string {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { describe, it } from 'node:test';
-import { formatProblem } from '../errors.ts';
 import type { Namespace, PoolConsumer, ProviderPool, VirtualKey, VirtualKeySpec } from '../manifest/types.ts';
 import { type KeyName, keyName, type PoolName, poolName } from '../names.ts';
+import { describeProblem, formatProblem } from '../problem.ts';
 import { type ChildKey, type CompileInput, compile } from './compile.ts';
 import type { KeyDocument } from './documents.ts';
 
@@ -178,7 +178,7 @@ describe('pools and their consent', () => {
       );
       assert.equal(problems.length, 1);
       assert.match(problems[0] ?? '', /VirtualKey agents\/new .* pool keyforge-system\/openai/);
-      assert.match(withdrawn.map(({ message }) => message).join(), /^VirtualKey agents\/bot .* pool keyforge-system\/openai/);
+      assert.match(withdrawn.map((problem) => describeProblem(problem)).join(), /^VirtualKey agents\/bot .* pool keyforge-system\/openai/);
     }
   });
 

@@ -1,9 +1,10 @@
 import { canonicalize } from '../audit/canonical.ts';
-import type { Problem } from '../errors.ts';
+import { defined } from '../json.ts';
 import { defaultEndpoints } from '../manifest/providers.ts';
-import type { Limit, Manifests, ProviderKind, ProviderPool, VirtualKeySpec } from '../manifest/types.ts';
+import { emptySpec, type Limit, type Manifests, type ProviderKind, type ProviderPool, type VirtualKeySpec } from '../manifest/types.ts';
 import type { KeyName, PoolName } from '../names.ts';
 import type { BookEntry } from '../price/types.ts';
+import type { Problem } from '../problem.ts';
 import type { ChildSpec } from '../protocol/children.ts';
 import { namingProblems, poolsOf } from './consent.ts';
 import type { AccountNode, Compiled, KeyDocument, PoolDocument } from './documents.ts';
@@ -45,9 +46,9 @@ export interface Outcome {
 }
 
 /**
- * Manifests to documents. `keys` holds those that have a token; `plans` every node, also the ones that only hold a budget.
- * Problems non-empty: nothing of it may be used, the last good state keeps serving. `withdrawn` is for people to read:
- * pools that keys name as before, and that are gone or no longer admit them; those keys do without, at once.
+ * Compiles manifests to documents. `keys` holds those that have a token; `plans` every node, also the ones that only hold a budget.
+ * If there are problems, nothing of it may be used, and the last good state stays in force. `withdrawn` is for people to read:
+ * pools that served keys name, and that are gone or no longer admit them. Those keys lose the pool at once.
  */
 export function compile(input: CompileInput): Outcome {
   const { manifests } = input;
@@ -57,31 +58,33 @@ export function compile(input: CompileInput): Outcome {
   const consent = { selects, pools: new Map<PoolName, ProviderPool>(manifests.pools.map((pool) => [pool.name, pool])) };
   const problems = [...tree.problems];
   const withdrawn: Problem[] = [];
-  const tell = (node: TreeNode, found: readonly Problem[]): void => {
-    (input.stands(node.key, node.spec) ? withdrawn : problems).push(...found);
+  const report = (node: TreeNode, found: readonly Problem[]): void => {
+    if (found.length > 0) (input.stands(node.key, node.spec) ? withdrawn : problems).push(...found);
   };
-  for (const node of nodes) tell(node, namingProblems(node, consent.pools));
+  for (const node of nodes) report(node, namingProblems(node, consent.pools));
   const keys: KeyDocument[] = [];
   for (const node of nodes) {
     const path = tree.paths.get(node.key);
     // A sub-agent key works as long as the VirtualKey that it descends from holds a token itself.
-    if (!path?.findLast(({ origin }) => origin !== undefined)?.spec.issueToken) continue;
-    const usable = poolsOf(path, consent);
-    // A sub-agent key has no manifest to mend: what bars it is told at the key it descends from.
-    if (node.origin !== undefined) tell(node, usable.problems);
-    const document = narrow(path, node, usable.pools);
+    if (!path?.findLast(({ kind }) => kind === 'declared')?.spec.issueToken) continue;
+    const allowed = poolsOf(path, consent);
+    // A sub-agent key has no manifest to mend: what bars it is a problem of the key it descends from.
+    if (node.kind === 'declared') report(node, allowed.problems);
+    const document = narrow(path, node, allowed.pools);
     keys.push({ ...document, digest: input.digest(canonicalize(document)) });
   }
-  const pools = manifests.pools.map((pool) => poolDocument(pool, input));
-  problems.push(...pools.flatMap((pool) => ('message' in pool ? [pool] : [])));
-  const usable = pools.flatMap((pool) => ('message' in pool ? [] : [pool]));
-  return { compiled: { keys, pools: usable, plans: plansOf(nodes, tree.paths) }, problems, withdrawn };
+  const pools: PoolDocument[] = [];
+  for (const pool of manifests.pools) {
+    const document = poolDocument(pool, input);
+    if ('code' in document) problems.push(document);
+    else pools.push(document);
+  }
+  return { compiled: { keys, pools, plans: plansOf(nodes, tree.paths) }, problems, withdrawn };
 }
 
 function treeNodes({ manifests, children, createdAtMs }: CompileInput): readonly TreeNode[] {
   const declared = manifests.virtualKeys.map(({ name: key, origin, spec }): TreeNode => {
-    const created = createdAtMs(key);
-    return { key, origin, spec, ...(created !== undefined && { createdAtMs: created }) };
+    return { key, kind: 'declared', spec, ...defined({ origin, createdAtMs: createdAtMs(key) }) };
   });
   // A manifest wins over a sub-agent key of the same name: agents choose those names.
   const taken = new Set(declared.map(({ key }) => key));
@@ -90,42 +93,26 @@ function treeNodes({ manifests, children, createdAtMs }: CompileInput): readonly
 
 function subAgentNode({ key, parent, spec, createdAtMs, expiresAtMs, run }: ChildKey): TreeNode {
   const { usdNano, requests, ttlMs, models, endpoints, outputTokens, delegation } = spec;
-  const total: Limit = {
-    window: 'Total',
-    timeZone: 'Etc/UTC',
-    ...(usdNano !== undefined && { usdNano }),
-    ...(requests !== undefined && { requests }),
-  };
+  const total: Limit = { window: 'Total', timeZone: 'Etc/UTC', ...defined({ usdNano, requests }) };
   const narrowed: VirtualKeySpec = {
-    owner: {},
-    labels: {},
+    ...emptySpec,
     parentRef: parent,
-    issueToken: true,
-    models: { deny: [], aliases: {}, ...(models && { allow: models }) },
-    ...(endpoints && { endpoints: { allow: endpoints } }),
+    models: { ...emptySpec.models, ...defined({ allow: models }) },
     limits: usdNano === undefined && requests === undefined ? [] : [total],
-    rate: {},
-    perRequest: outputTokens === undefined ? {} : { outputTokens },
-    ...(expiresAtMs !== undefined && { expiresAtMs }),
-    ...(ttlMs !== undefined && { ttlMs }),
-    suspended: false,
-    ...(delegation && { delegation }),
+    perRequest: defined({ outputTokens }),
     delivery: [], // wherever the parent's allows; documents do not carry it
+    ...defined({ endpoints: endpoints && { allow: endpoints }, expiresAtMs, ttlMs, delegation }),
   };
-  if (run !== undefined) return { key, spec: narrowed, createdAtMs, run };
-  return { key, spec: narrowed, createdAtMs, ...(usdNano !== undefined && { escrowNano: usdNano }) };
+  if (run !== undefined) return { key, kind: 'run', spec: narrowed, createdAtMs, run };
+  return { key, kind: 'minted', spec: narrowed, createdAtMs, ...defined({ escrowNano: usdNano }) };
 }
 
 function poolDocument(pool: ProviderPool, { book, digest }: CompileInput): PoolDocument | Problem {
   const { name, provider, models, origin } = pool;
   const endpoint = pool.endpoint ?? defaultEndpoints[provider];
   if (endpoint === null) {
-    return {
-      where: origin.file,
-      line: origin.line,
-      path: 'spec.endpoint',
-      message: `ProviderPool ${name} needs an endpoint: ${provider} has no default`,
-    };
+    const object = { kind: 'ProviderPool', name } as const;
+    return { code: 'endpoint_missing', object, path: 'spec.endpoint', ...defined({ source: origin }), provider };
   }
   const prices = { models, book: book(provider) };
   const keys = pool.keys.map((key) => ({ name: key.name, quotaScope: key.quotaScope }));
@@ -141,5 +128,5 @@ function plansOf(nodes: readonly TreeNode[], paths: ReturnType<typeof growTree>[
 }
 
 function accountNode({ key, spec, escrowNano }: TreeNode): AccountNode {
-  return { key, limits: spec.limits, rate: spec.rate, ...(escrowNano !== undefined && { escrowNano }) };
+  return { key, limits: spec.limits, rate: spec.rate, ...defined({ escrowNano }) };
 }

@@ -1,9 +1,9 @@
-import type { Problem } from '../errors.ts';
 import { nearest } from '../manifest/nearest.ts';
 import type { ProviderPool } from '../manifest/types.ts';
 import { type KeyName, namespaceOf, type PoolName } from '../names.ts';
-import { type Selects, selectorFor } from './selector.ts';
-import { problemAt, type TreeNode, type TreePath } from './tree.ts';
+import type { Problem } from '../problem.ts';
+import type { Selects } from './selector.ts';
+import { fieldOf, type TreeNode, type TreePath } from './tree.ts';
 
 /** What decides who may use which pool. */
 export interface Consent {
@@ -21,22 +21,14 @@ function admits(pool: ProviderPool, key: KeyName, path: TreePath, selects: Selec
 /** Problems of the pools that one manifest names: unknown ones, and none at a root. */
 export function namingProblems(node: TreeNode, pools: Consent['pools']): readonly Problem[] {
   const { pools: named, parentRef } = node.spec;
-  if (named === undefined) {
-    return parentRef === undefined
-      ? [problemAt(node, 'spec.pools', 'has no parent to inherit pools from; name at least one in spec.pools')]
-      : [];
-  }
-  return named
-    .filter((pool) => !pools.has(pool))
-    .map((pool) => {
-      const near = nearest(pool, [...pools.keys()]);
-      const known = pools.size === 0 ? 'no ProviderPool is defined' : `known: ${[...pools.keys()].slice(0, 10).join(', ')}`;
-      return problemAt(
-        node,
-        'spec.pools',
-        `names the pool ${pool}, which does not exist; ${near === null ? known : `did you mean ${near}?`}`,
-      );
-    });
+  if (named === undefined) return parentRef === undefined ? [{ code: 'root_without_pool', ...fieldOf(node, 'spec.pools') }] : [];
+  const missing = named.filter((pool) => !pools.has(pool));
+  if (missing.length === 0) return [];
+  const known = [...pools.keys()];
+  return missing.map((pool) => {
+    const others = { nearest: nearest(pool, known), known: known.slice(0, 10) };
+    return { code: 'pool_not_found', ...fieldOf(node, 'spec.pools'), pool, ...others };
+  });
 }
 
 /**
@@ -55,21 +47,16 @@ export function poolsOf(
     names.flatMap((name) => pools.get(name) ?? []).filter((pool) => !admits(pool, node.key, path, selects));
   const shut = new Set(closed(shared).map((pool) => pool.name));
   const open = shared.filter((name) => !shut.has(name));
-  if (lists.flat().some((name) => !pools.has(name))) return { pools: open, problems: [] }; // told by namingProblems
+  if (lists.flat().some((name) => !pools.has(name))) return { pools: open, problems: [] }; // a problem of namingProblems
   // A pool that the key itself names must admit it; of inherited ones, one that does is enough.
   const refused = closed(node.spec.pools ?? (open.length === 0 ? shared : []));
   const problems = refused.map((pool) => refusal(node, pool, selects));
   if (problems.length > 0 || open.length > 0 || lists.length === 0) return { pools: open, problems };
-  const advice = 'no pool is named by every list on its path; name one that its ancestors name too';
-  return { pools: [], problems: [problemAt(node, 'spec.pools', `is left without a pool: ${advice}`)] };
+  return { pools: [], problems: [{ code: 'no_common_pool', ...fieldOf(node, 'spec.pools') }] };
 }
 
 function refusal(node: TreeNode, pool: ProviderPool, selects: Selects): Problem {
   const namespace = namespaceOf(node.key);
-  const ancestors = pool.consumers.filter((entry) => selects(entry.namespaceSelector, namespace)).flatMap(({ under }) => under ?? []);
-  const advice =
-    ancestors.length > 0
-      ? `which admits namespace ${namespace} only under ${ancestors.join(' or ')}; set parentRef so that the key descends from there, or add to the pool's spec.consumers: ${selectorFor(namespace)}`
-      : `which does not admit it; add to the pool's spec.consumers: ${selectorFor(namespace)}`;
-  return problemAt(node, 'spec.pools', `uses the pool ${pool.name}, ${advice}`);
+  const under = pool.consumers.filter((entry) => selects(entry.namespaceSelector, namespace)).flatMap((entry) => entry.under ?? []);
+  return { code: 'pool_refuses_key', ...fieldOf(node, 'spec.pools'), pool: pool.name, namespace, under };
 }

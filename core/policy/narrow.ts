@@ -1,24 +1,25 @@
+import { defined } from '../json.ts';
 import type { PoolName } from '../names.ts';
 import type { KeyDocument } from './documents.ts';
 import type { TreeNode, TreePath } from './tree.ts';
 
 type Delegation = KeyDocument['delegation'];
 
-function least(values: readonly (number | undefined)[]): number | undefined {
+function minOf(values: readonly (number | undefined)[]): number | undefined {
   const given = values.filter((value) => value !== undefined);
   return given.length === 0 ? undefined : Math.min(...given);
 }
 
 function expiryOf({ spec, createdAtMs }: TreeNode): number | undefined {
   const ttlEnd = spec.ttlMs === undefined || createdAtMs === undefined ? undefined : createdAtMs + spec.ttlMs;
-  return least([spec.expiresAtMs, ttlEnd]);
+  return minOf([spec.expiresAtMs, ttlEnd]);
 }
 
 function delegationOf(path: TreePath): Delegation {
   let left: Delegation;
-  for (const { origin, spec, run } of path) {
+  for (const { kind, spec } of path) {
     const own = spec.delegation;
-    const isSubAgent = origin === undefined && run === undefined;
+    const isSubAgent = kind === 'minted';
     if (isSubAgent && left === undefined) return undefined;
     if (own === undefined && left === undefined) continue;
     const inherited = left?.maxDepth === undefined ? Number.POSITIVE_INFINITY : left.maxDepth - (isSubAgent ? 1 : 0);
@@ -32,13 +33,6 @@ function delegationOf(path: TreePath): Delegation {
 function endpointsOf(path: TreePath): readonly string[] | undefined {
   const lists = path.flatMap(({ spec }) => (spec.endpoints === undefined ? [] : [spec.endpoints.allow]));
   return lists.at(-1)?.filter((endpoint) => lists.every((list) => list.includes(endpoint)));
-}
-
-/** The fields of `value` that are there: exact optional properties from values that may be undefined. */
-function present<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as {
-    [K in keyof T]?: Exclude<T[K], undefined>;
-  };
 }
 
 /**
@@ -59,15 +53,15 @@ export function narrow(path: TreePath, node: TreeNode, pools: readonly PoolName[
       deny: [...new Set(specs.flatMap(({ models }) => models.deny))],
       aliases: Object.assign({}, ...specs.map(({ models }) => models.aliases)),
     },
-    perRequest: present({
-      usdNano: least(specs.map(({ perRequest }) => perRequest.usdNano)),
-      outputTokens: least(specs.map(({ perRequest }) => perRequest.outputTokens)),
+    perRequest: defined({
+      usdNano: minOf(specs.map(({ perRequest }) => perRequest.usdNano)),
+      outputTokens: minOf(specs.map(({ perRequest }) => perRequest.outputTokens)),
     }),
     counted: specs.some(({ limits, rate }) => limits.some(({ requests }) => requests !== undefined) || Object.keys(rate).length > 0),
-    ...present({
+    ...defined({
       endpoints: endpointsOf(path),
-      smallestCapNano: least(capped),
-      expiresAtMs: least(path.map(expiryOf)),
+      smallestCapNano: minOf(capped),
+      expiresAtMs: minOf(path.map(expiryOf)),
       suspendedBy: path.findLast(({ spec }) => spec.suspended)?.key,
       delegation: delegationOf(path),
       run: path.findLast(({ run }) => run !== undefined)?.run,

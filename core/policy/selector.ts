@@ -14,7 +14,7 @@ export function namespaceSelects(namespaces: readonly Namespace[]): Selects {
     );
 }
 
-/** The selector that takes in one namespace, as people write it; for advice in messages. */
+/** The selector that takes in one namespace, as people write it. */
 export function selectorFor(namespace: string): string {
   return `{namespaceSelector: {matchLabels: {${nameLabel}: ${namespace}}}}`;
 }

@@ -1,14 +1,16 @@
-import type { Problem } from '../errors.ts';
 import { nearest } from '../manifest/nearest.ts';
 import type { Origin, VirtualKeySpec } from '../manifest/types.ts';
 import type { NanoUsd } from '../money.ts';
-import { type KeyName, namespaceOf } from '../names.ts';
-import { type Selects, selectorFor } from './selector.ts';
+import { type KeyName, namespaceOf, type ObjectRef } from '../names.ts';
+import type { Problem } from '../problem.ts';
+import type { Selects } from './selector.ts';
 
 /** One VirtualKey or sub-agent key in the tree of authority. */
 export interface TreeNode {
   readonly key: KeyName;
-  /** Absent on a sub-agent key and on the key of a run. */
+  /** `declared`: of a manifest. `minted`: by an agent, for a sub-agent. `run`: the key of one Pod or Job. */
+  readonly kind: 'declared' | 'minted' | 'run';
+  /** Of a manifest from a file. */
   readonly origin?: Origin;
   readonly spec: VirtualKeySpec;
   /** From when its ttl counts, milliseconds since the epoch; absent where that is not known yet. */
@@ -22,13 +24,15 @@ export interface TreeNode {
 /** From the root to a node, both included. */
 export type TreePath = readonly TreeNode[];
 
-/** VirtualKeys on a path from the root, at most: what is compiled grows with the square of it, and anybody may hang keys below his own. */
-const deepest = 16;
+/** VirtualKeys on a path from the root, at most: what is compiled grows with the square of it, and anybody may create keys below their own. */
+const maxDepth = 16;
 
-/** A problem of a node's manifest. */
-export function problemAt(node: TreeNode, path: string, message: string): Problem {
-  const { file: where, line } = node.origin ?? { file: node.key, line: 1 };
-  return { where, line, path, message: `VirtualKey ${node.key} ${message}` };
+/** What a problem of a field of a node's manifest is about. */
+export function fieldOf(
+  { key, origin }: TreeNode,
+  path: string,
+): { readonly object: ObjectRef; readonly path: string; readonly source?: Origin } {
+  return { object: { kind: 'VirtualKey', name: key }, path, ...(origin && { source: origin }) };
 }
 
 /**
@@ -43,8 +47,8 @@ export function growTree(
   const paths = new Map<KeyName, TreePath>();
   const problems: Problem[] = [];
   for (const node of nodes) {
-    const problem = node.origin && parentProblem(node, byKey, selects);
-    if (problem) problems.push(problem);
+    const problem = node.kind === 'declared' ? parentProblem(node, byKey, selects) : null;
+    if (problem !== null) problems.push(problem);
     const path = climb(node, byKey);
     if (path !== null) paths.set(node.key, path);
   }
@@ -55,38 +59,27 @@ function parentProblem(node: TreeNode, byKey: ReadonlyMap<KeyName, TreeNode>, se
   const { parentRef } = node.spec;
   if (parentRef === undefined) return null;
   const parent = byKey.get(parentRef);
-  if (parent?.origin === undefined) {
+  if (parent?.kind !== 'declared') {
     const near = nearest(parentRef, [...byKey.keys()]);
-    const advice = near === null ? 'create that VirtualKey or remove parentRef' : `did you mean ${near}?`;
-    return problemAt(node, 'spec.parentRef', `names the parent ${parentRef}, which does not exist; ${advice}`);
+    return { code: 'parent_not_found', ...fieldOf(node, 'spec.parentRef'), parent: parentRef, nearest: near };
   }
   const cycle = cycleFrom(node, byKey);
-  if (cycle === 'deep') {
-    return problemAt(node, 'spec.parentRef', `has more than ${deepest - 1} ancestors; name a parent nearer to the root`);
-  }
-  if (cycle !== null) {
-    const told = cycle[0] !== node.key;
-    return told ? null : problemAt(node, 'spec.parentRef', `is its own ancestor: ${cycle.join(' → ')}; cut one parentRef`);
-  }
-  const own = namespaceOf(node.key);
+  if (cycle === 'deep') return { code: 'too_deep', ...fieldOf(node, 'spec.parentRef'), maxAncestors: maxDepth - 1 };
+  if (cycle !== null) return cycle[0] === node.key ? { code: 'cycle', ...fieldOf(node, 'spec.parentRef'), keys: cycle } : null;
+  const namespace = namespaceOf(node.key);
   const { children } = parent.spec;
-  const taken = children === undefined ? namespaceOf(parentRef) === own : selects(children.namespaceSelector, own);
-  if (taken) return null;
-  return problemAt(
-    node,
-    'spec.parentRef',
-    `may not name the parent ${parentRef}, which takes no children from namespace ${own}; set spec.children there, for example to ${selectorFor(own)}`,
-  );
+  const isTaken = children === undefined ? namespaceOf(parentRef) === namespace : selects(children.namespaceSelector, namespace);
+  return isTaken ? null : { code: 'parent_refuses_namespace', ...fieldOf(node, 'spec.parentRef'), parent: parentRef, namespace };
 }
 
-// The cycle that a walk up from this node ends in, once round from its first key by name, so that it is told once. No walk is longer
-// than a path may be.
+// The cycle that a walk up from this node ends in, once round from its first key by name: it is a problem of that key alone. No walk
+// is longer than a path may be.
 function cycleFrom(node: TreeNode, byKey: ReadonlyMap<KeyName, TreeNode>): readonly KeyName[] | 'deep' | null {
   const walked: KeyName[] = [];
   for (let at: TreeNode | undefined = node; at !== undefined; at = at.spec.parentRef && byKey.get(at.spec.parentRef)) {
     const start = walked.indexOf(at.key);
     if (start < 0) {
-      if (walked.push(at.key) > deepest) return 'deep';
+      if (walked.push(at.key) > maxDepth) return 'deep';
       continue;
     }
     const cycle = walked.slice(start);
@@ -101,8 +94,8 @@ function climb(node: TreeNode, byKey: ReadonlyMap<KeyName, TreeNode>): TreePath 
   const path = new Set<TreeNode>();
   let declared = 0;
   for (let at: TreeNode | undefined = node; at !== undefined; ) {
-    if (at.origin !== undefined) declared += 1;
-    if (path.has(at) || declared > deepest) return null;
+    if (at.kind === 'declared') declared += 1;
+    if (path.has(at) || declared > maxDepth) return null;
     path.add(at);
     const { parentRef }: VirtualKeySpec = at.spec;
     if (parentRef === undefined) return [...path].reverse();

@@ -1,7 +1,7 @@
-import type { Problem } from '../../core/errors.ts';
 import { parseManifests } from '../../core/manifest/parse.ts';
 import type { Manifests } from '../../core/manifest/types.ts';
 import type { KeyName } from '../../core/names.ts';
+import type { Problem } from '../../core/problem.ts';
 import type { Snapshot } from '../../core/protocol/snapshot.ts';
 import { findCredentials } from '../standalone/credentials.ts';
 import { loadPaths } from '../standalone/load.ts';
@@ -10,13 +10,13 @@ import { loadPaths } from '../standalone/load.ts';
 export interface Policy {
   readonly manifests: Manifests;
   readonly credentials: Snapshot['credentials'];
-  /** Credentials that were not found. A policy with any is not adopted; they are told with what else is wrong. */
+  /** Credentials that were not found. A policy with any is not adopted; they are reported with what else is wrong. */
   readonly missing: readonly Problem[];
-  /** Uids of the objects that declare keys: another than before is another key of that name. Absent: files have none. */
+  /** Uids of the objects that declare keys: another uid is another key of that name. Absent: files have none. */
   readonly uids?: ReadonlyMap<KeyName, string>;
-  /** When those objects were created, milliseconds since the epoch: a ttl begins there, else when the store first saw the key. */
+  /** When those objects were created, milliseconds since the epoch: there a ttl begins. Absent: when the store first saw the key. */
   readonly createdAtMs?: ReadonlyMap<KeyName, number>;
-  /** Keys that cannot be served: what stands in their place keeps their life, and nothing of it was declared. Absent: none. */
+  /** Keys that cannot be served: their stand-ins keep their life, and nothing of those was declared. Absent: none. */
   readonly standIns?: ReadonlySet<KeyName>;
 }
 
@@ -29,7 +29,7 @@ export interface PolicySource {
   readonly missing: 'problem' | 'gone';
 }
 
-/** Reads manifests and credentials. Problems non-empty: some manifests could not be read, and nothing may be made of the rest. */
+/** Reads manifests and credentials. If there are problems, some manifests could not be read, and the rest must not be used. */
 export async function readPolicy(source: PolicySource): Promise<{ readonly policy: Policy; readonly problems: readonly Problem[] }> {
   const loaded = await loadPaths(source.paths, source.missing);
   const { manifests, problems } = parseManifests(loaded.documents);

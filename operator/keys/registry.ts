@@ -1,9 +1,9 @@
-import type { Problem } from '../../core/errors.ts';
 import type { ProviderKind, VirtualKeySpec } from '../../core/manifest/types.ts';
 import type { KeyName, TokenId } from '../../core/names.ts';
 import { compile } from '../../core/policy/compile.ts';
 import type { AccountPlan, Compiled, KeyDocument, PoolDocument } from '../../core/policy/documents.ts';
 import type { BookEntry } from '../../core/price/types.ts';
+import { describeProblem, type Problem } from '../../core/problem.ts';
 import type { ChildRow, Store, Tx } from '../store/types.ts';
 import { livingChildren } from './children.ts';
 import { recordEdits } from './edits.ts';
@@ -165,7 +165,7 @@ export function createRegistry(deps: RegistryDeps): Registry {
     const { problems, ...compiled } = compileAll(tx, policy, { standing, children, deps, before: live });
     const [problem] = problems;
     // Neither tokens nor sub-agent keys can make an accepted policy wrong.
-    if (problem !== undefined) throw new Error(`the policy that is served no longer compiles: ${problem.message}`);
+    if (problem !== undefined) throw new Error(`the policy that is served no longer compiles: ${describeProblem(problem)}`);
     return assemble(tx, { policy, children, ...compiled, revision: revision + 1 });
   }
 }

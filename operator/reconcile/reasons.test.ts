@@ -3,13 +3,19 @@ import { test } from 'node:test';
 import { parseManifests } from '../../core/manifest/parse.ts';
 import { type PoolName, poolName } from '../../core/names.ts';
 import { compile } from '../../core/policy/compile.ts';
+import type { PoolFault } from '../../core/problem.ts';
 import { keyObject, poolObject } from './bench.fixture.ts';
+import { explained } from './policy/adoption.ts';
 import { tell } from './reasons.ts';
 
 const agentsOnly = [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'agents' } } }];
 
 /** What core itself says of a key beside a pool that admits namespace `agents` only, unless told otherwise, and a few keys. */
-function told(spec: object, unserved?: ReadonlyMap<PoolName, string>, consumers: readonly object[] = agentsOnly): readonly string[] {
+function told(
+  spec: object,
+  faults: ReadonlyMap<PoolName, PoolFault> = new Map(),
+  consumers: readonly object[] = agentsOnly,
+): readonly string[] {
   const pool = poolObject({ consumers });
   const pools = [{ name: 'openai', namespace: 'keyforge-system' }];
   const others = [keyObject('agents', 'parent', { pools }), keyObject('agents', 'closed', { pools })];
@@ -24,8 +30,8 @@ function told(spec: object, unserved?: ReadonlyMap<PoolName, string>, consumers:
     book: () => [],
     digest: () => 'sha256:0',
   });
-  const own = [...parsed.problems, ...problems].filter(({ where }) => where === 'of bot');
-  return own.map((problem) => tell(problem, unserved)).map(({ reason, message }) => `${reason}: ${message}`);
+  const own = [...parsed.problems, ...problems].filter(({ source }) => source?.file === 'of bot');
+  return own.map((problem) => tell(explained(problem, faults))).map(({ reason, message }) => `${reason}: ${message}`);
 }
 
 test('every problem that core finds of a key in a cluster has its reason', () => {
@@ -49,8 +55,11 @@ test('names of other objects are not suggested: they may be those of another ten
 });
 
 test('a pool that exists and is not served is told with the reason', () => {
-  const unserved = new Map([[poolName('elsewhere', 'own'), 'its Secret is not there']]);
-  assert.match(told({ pools: [{ name: 'own' }] }, unserved).join(), /^PoolNotServed: .*which is not served: its Secret is not there/);
+  const faults = new Map([[poolName('elsewhere', 'own'), { code: 'pool_without_credentials' } as const]]);
+  assert.match(
+    told({ pools: [{ name: 'own' }] }, faults).join(),
+    /^PoolNotServed: .*which is not served: none of its credentials is usable/,
+  );
 });
 
 test('a pool that is meant for the keys of teams tells nobody who asks what those keys are called', () => {

@@ -1,5 +1,4 @@
-import type { Problem } from '../../core/errors.ts';
-import type { PoolName } from '../../core/names.ts';
+import { describeProblem, type Problem, type ProblemCode, type ProblemTable, subjectOf } from '../../core/problem.ts';
 
 /** A problem as a condition tells it. */
 export interface Told {
@@ -8,36 +7,50 @@ export interface Told {
   readonly message: string;
 }
 
-/** The words of core/policy by which its problems are told apart. */
-const marks: readonly { readonly path: string; readonly words: string; readonly reason: string }[] = [
-  { path: 'spec.parentRef', words: 'which does not exist', reason: 'ParentNotFound' },
-  { path: 'spec.parentRef', words: 'which takes no children', reason: 'ConsentMissing' },
-  { path: 'spec.parentRef', words: 'is its own ancestor', reason: 'ParentCycle' },
-  { path: 'spec.parentRef', words: 'which cannot be served', reason: 'ParentNotServed' },
-  { path: 'spec.pools', words: 'which does not exist', reason: 'PoolNotFound' },
-  { path: 'spec.pools', words: 'which does not admit it', reason: 'ConsentMissing' },
-  { path: 'spec.pools', words: 'which admits namespace', reason: 'ConsentMissing' },
-  { path: 'spec.pools', words: 'is left without a pool', reason: 'NoPool' },
-  { path: 'spec.pools', words: 'has no parent to inherit pools from', reason: 'NoPool' },
-];
-
 /**
- * What a condition says of a problem. `unserved`: pools that exist and are not served, with the reason. Names of other
- * objects are not suggested, as they are on a laptop: in a cluster they may be another tenant's.
+ * What a condition says of each problem. No name of another object is suggested, as it is on a laptop: in a cluster it may be another
+ * tenant's.
  */
-export function tell({ path, message }: Problem, unserved: ReadonlyMap<PoolName, string> = new Map()): Told {
-  const reason = marks.find((mark) => mark.path === path && message.includes(mark.words))?.reason;
-  if (reason === undefined) return { reason: 'InvalidSpec', message: path === undefined ? message : `${path}: ${message}` };
-  const [what = message] = message.split(/, which does not exist/);
-  if (reason === 'ParentNotFound') return { reason, message: `${what}, which does not exist; create it or correct spec.parentRef` };
-  const [admits = message, under] = message.split(' only under ');
-  if (under !== undefined) {
+const conditions: ProblemTable<Told> = {
+  unreadable_file: invalidSpec,
+  invalid_field: invalidSpec,
+  defined_twice: invalidSpec,
+  parent_not_found: (problem) => ({
+    reason: 'ParentNotFound',
+    message: `${subjectOf(problem)} names the parent ${problem.parent}, which does not exist; create it or correct spec.parentRef`,
+  }),
+  parent_not_served: (problem) => ({ reason: 'ParentNotServed', message: describeProblem(problem) }),
+  parent_refuses_namespace: (problem) => ({ reason: 'ConsentMissing', message: describeProblem(problem) }),
+  cycle: (problem) => ({ reason: 'ParentCycle', message: describeProblem(problem) }),
+  too_deep: invalidSpec,
+  pool_not_found: (problem) => {
+    const what = `${subjectOf(problem)} names the pool ${problem.pool}, which does not exist`;
+    return { reason: 'PoolNotFound', message: `${what}; create that ProviderPool or correct spec.pools` };
+  },
+  pool_not_served: (problem) => ({ reason: 'PoolNotServed', message: describeProblem(problem) }),
+  pool_refuses_key: (problem) => {
+    const { pool, namespace, under } = problem;
+    if (under.length === 0) return { reason: 'ConsentMissing', message: describeProblem(problem) };
+    const what = `${subjectOf(problem)} uses the pool ${pool}, which admits namespace ${namespace} only under keys that its spec.consumers names`;
     const advice = 'let the key descend from one of them (spec.parentRef), or ask who owns the pool to admit it';
-    return { reason, message: `${admits} only under keys that its spec.consumers names; ${advice}` };
-  }
-  if (reason !== 'PoolNotFound') return { reason, message };
-  const pool = / names the pool (\S+)$/.exec(what)?.[1] as PoolName | undefined;
-  const why = pool && unserved.get(pool);
-  if (why !== undefined) return { reason: 'PoolNotServed', message: `${what}, which is not served: ${why}` };
-  return { reason, message: `${what}, which does not exist; create that ProviderPool or correct spec.pools` };
+    return { reason: 'ConsentMissing', message: `${what}; ${advice}` };
+  },
+  root_without_pool: (problem) => ({ reason: 'NoPool', message: describeProblem(problem) }),
+  no_common_pool: (problem) => ({ reason: 'NoPool', message: describeProblem(problem) }),
+  endpoint_missing: invalidSpec,
+  credential_missing: (problem) => ({ reason: 'CredentialMissing', message: describeProblem(problem) }),
+  credential_malformed: (problem) => ({ reason: 'CredentialInvalid', message: describeProblem(problem) }),
+  pool_outside_namespaces: (problem) => ({ reason: 'NamespaceNotServed', message: describeProblem(problem) }),
+  pool_without_credentials: (problem) => ({ reason: 'CredentialMissing', message: describeProblem(problem) }),
+};
+
+function invalidSpec(problem: Problem): Told {
+  const { path } = problem;
+  const message = describeProblem(problem);
+  return { reason: 'InvalidSpec', message: path === undefined ? message : `${path}: ${message}` };
+}
+
+/** What a condition says of a problem. */
+export function tell<C extends ProblemCode>(problem: Problem<C>): Told {
+  return conditions[problem.code](problem);
 }

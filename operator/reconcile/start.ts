@@ -1,5 +1,4 @@
 import type { Logger } from 'pino';
-import { type ObjectId, objectRef } from '../../core/names.ts';
 import type { FindKey } from '../inject/types.ts';
 import type { Events } from '../kube/events.ts';
 import { providerPools, virtualKeys } from '../kube/resources.ts';
@@ -88,10 +87,7 @@ export function startControllers(deps: ControllerDeps): Controllers {
     onAdopted(changed) {
       counters.adoptions += 1;
       spend.renew();
-      changes.emit(
-        'adoption',
-        changed.map((id) => objectRef(id as ObjectId)),
-      );
+      changes.emit('adoption', changed);
     },
     logger,
   });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PlainSecret, ProviderPool } from '../../core/manifest/types.ts';
 import { poolName } from '../../core/names.ts';
+import { formatProblem } from '../../core/problem.ts';
 import { findCredentials, secretVariable } from './credentials.ts';
 
 const origin = { file: 'pool.yaml', line: 3 };
@@ -33,8 +34,8 @@ test('a Secret among the manifests comes before the environment, and only in the
 test('a missing value is a problem that names both ways to give it', () => {
   const { credentials, problems } = find([], { KEYFORGE_SECRET_OPEN_AI_PROJ_A: '' });
   assert.deepEqual(credentials, []);
-  assert.equal(problems[0]?.where, 'pool.yaml');
-  assert.match(problems[0]?.message ?? '', /Secret platform\/open-ai with the item proj\.a .* KEYFORGE_SECRET_OPEN_AI_PROJ_A/);
+  assert.equal(problems[0]?.source?.file, 'pool.yaml');
+  assert.match(problems.map(formatProblem).join(), /Secret platform\/open-ai with the item proj\.a .* KEYFORGE_SECRET_OPEN_AI_PROJ_A/);
 });
 
 test('a value that no header can carry is a problem that does not show it', () => {

@@ -1,6 +1,7 @@
-import type { Problem } from '../../core/errors.ts';
-import type { Manifests, PoolKey, ProviderPool } from '../../core/manifest/types.ts';
+import { defined } from '../../core/json.ts';
+import type { Manifests } from '../../core/manifest/types.ts';
 import { namespaceOf } from '../../core/names.ts';
+import type { Problem } from '../../core/problem.ts';
 import type { Snapshot } from '../../core/protocol/snapshot.ts';
 
 type Credential = Snapshot['credentials'][number];
@@ -24,25 +25,20 @@ export function findCredentials(
   for (const pool of manifests.pools) {
     const namespace = namespaceOf(pool.name);
     for (const [index, key] of pool.keys.entries()) {
-      const variable = secretVariable(key.secretRef.name, key.secretRef.key);
-      const given = secrets.get(`${namespace}/${key.secretRef.name}`)?.[key.secretRef.key] ?? environment[variable];
-      const value = given?.trim() ?? '';
-      const wrong = complaint(value, key, namespace, variable);
-      if (wrong === null) credentials.push({ pool: pool.name, name: key.name, value });
-      else problems.push(problemOf(pool, index, wrong));
+      const { name, key: item } = key.secretRef;
+      const secret = `${namespace}/${name}`;
+      const variable = secretVariable(name, item);
+      const value = (secrets.get(secret)?.[item] ?? environment[variable])?.trim() ?? '';
+      const at = {
+        object: { kind: pool.kind, name: pool.name },
+        path: `spec.keys[${index}].secretRef`,
+        ...defined({ source: pool.origin }),
+      };
+      if (value === '') problems.push({ code: 'credential_missing', ...at, key: key.name, secret, item, variable });
+      // What is outside printable ASCII cannot stand in a header; a problem now is better than a failure of every call.
+      else if (!/^[!-~]+$/.test(value)) problems.push({ code: 'credential_malformed', ...at, key: key.name });
+      else credentials.push({ pool: pool.name, name: key.name, value });
     }
   }
   return { credentials, problems };
-}
-
-function complaint(value: string, { name, secretRef }: PoolKey, namespace: string, variable: string): string | null {
-  if (value === '') {
-    return `key ${name} has no value: give a Secret ${namespace}/${secretRef.name} with the item ${secretRef.key} among the manifests, or set ${variable} in the environment`;
-  }
-  // What is outside printable ASCII cannot stand in a header; better told here than as a failure of every call.
-  return /^[!-~]+$/.test(value) ? null : `key ${name} has a value that no HTTP header can carry; paste the credential alone`;
-}
-
-function problemOf({ name, origin }: ProviderPool, index: number, message: string): Problem {
-  return { where: origin.file, line: origin.line, path: `spec.keys[${index}].secretRef`, message: `ProviderPool ${name} ${message}` };
 }

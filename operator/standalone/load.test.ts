@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { describeProblem } from '../../core/problem.ts';
 import { loadPaths } from './load.ts';
 
 describe('loadPaths', () => {
@@ -61,7 +62,7 @@ describe('loadPaths', () => {
     const path = await folder('broken', { 'a.yaml': 'a: [' });
     const { problems } = await loadPaths([join(root, 'nowhere.yaml'), path]);
     assert.deepEqual(
-      problems.map(({ where, message }) => [basename(where), message]),
+      problems.map((problem) => [basename(problem.source?.file ?? ''), describeProblem(problem)]),
       [
         ['nowhere.yaml', 'no such file or folder'],
         ['a.yaml', 'not valid YAML: the indentation does not fit the lines above, or a bracket is not closed'],

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
-import type { Problem } from '../../core/errors.ts';
 import type { RawDocument } from '../../core/manifest/parse.ts';
+import type { Problem } from '../../core/problem.ts';
 import { errorCode, listFiles } from '../files/list.ts';
 import { readYaml } from './yaml.ts';
 
@@ -10,8 +10,8 @@ const reasons: Readonly<Record<string, string>> = {
   ELOOP: 'a link that leads to itself',
 };
 
-function failure(path: string, code: string): Problem {
-  return { where: path, message: reasons[code] ?? `cannot be read (${code})` };
+function failure(file: string, code: string): Problem {
+  return { code: 'unreadable_file', source: { file }, message: reasons[code] ?? `cannot be read (${code})` };
 }
 
 /**

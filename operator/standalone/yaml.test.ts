@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { formatProblem } from '../../core/errors.ts';
 import { parseManifests } from '../../core/manifest/parse.ts';
+import { formatProblem } from '../../core/problem.ts';
 import { readYaml } from './yaml.ts';
 
 // The example of the custom resources as the documentation prints it, comments and all.
@@ -114,7 +114,7 @@ describe('readYaml', () => {
       '# comment\n---\nkind: VirtualKey\nmetadata:\n  namespace: a\nspec:\n  limits:\n  - window: Day\n    usd: 5\n  models:\n    allow:\n    - ok\n    - ""\n';
     const { problems } = parseManifests(readYaml('team.yaml', text).documents);
     assert.deepEqual(
-      problems.map(({ line, path }) => [line, path]),
+      problems.map(({ source, path }) => [source?.line, path]),
       [
         [4, 'metadata.name'],
         [9, 'spec.limits[0].usd'],

@@ -10,8 +10,9 @@ import {
   parseAllDocuments,
   type YAMLError,
 } from 'yaml';
-import type { Problem } from '../../core/errors.ts';
+import { defined } from '../../core/json.ts';
 import type { RawDocument } from '../../core/manifest/parse.ts';
+import type { Problem } from '../../core/problem.ts';
 
 // Enough for any manifest that people write; a bomb of nested anchors passes it at once.
 const maxAliases = 100;
@@ -36,26 +37,27 @@ export function readYaml(
   file: string,
   text: string,
 ): { readonly documents: readonly RawDocument[]; readonly problems: readonly Problem[] } {
-  if (text.length > maxBytes) return { documents: [], problems: [{ where: file, message: `larger than ${maxBytes} bytes; split it` }] };
+  const unreadable = (message: string, line?: number): Problem => ({
+    code: 'unreadable_file',
+    source: { file, ...defined({ line }) },
+    message,
+  });
+  if (text.length > maxBytes) return { documents: [], problems: [unreadable(`larger than ${maxBytes} bytes; split it`)] };
   const lines = new LineCounter();
   const lineAt = (offset: number): number => Math.max(1, lines.linePos(offset).line);
   try {
     const parsed = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: 'silent' });
     const errors = [...parsed].flatMap((document) => [...document.errors, ...document.warnings]);
-    const problems = errors.map((error) => ({
-      where: file,
-      line: lineAt(error.pos[0]),
-      message: `not valid YAML: ${messages[error.code] ?? 'the text cannot be read here'}`,
-    }));
+    const problems = errors.map((error) =>
+      unreadable(`not valid YAML: ${messages[error.code] ?? 'the text cannot be read here'}`, lineAt(error.pos[0])),
+    );
     if (problems.length > 0) return { documents: [], problems };
     const documents = [...parsed].map((document) => rawDocument(file, document, lineAt));
     return { documents: documents.filter(({ value }) => value !== null), problems };
   } catch {
     // Too many aliases or nesting beyond the stack: the library throws instead of reporting.
-    return {
-      documents: [],
-      problems: [{ where: file, message: 'not readable: aliases (*name) multiply or nest beyond reason; write the values out' }],
-    };
+    const message = 'not readable: aliases (*name) multiply or nest beyond reason; write the values out';
+    return { documents: [], problems: [unreadable(message)] };
   }
 }
 

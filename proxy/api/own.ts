@@ -106,16 +106,19 @@ function childAnswer({ key, keyHint, expiresAt, capNanoUsd, spentNanoUsd }: Chil
   };
 }
 
-const childFields = object({
-  name: text,
-  usd: positiveUsd,
-  requests: count,
-  ttl: positiveDuration,
-  models: list(text),
-  endpoints: list(text),
-  outputTokens: count,
-  delegation: object({ maxDepth: count, maxChildren: count }, ['maxDepth', 'maxChildren']),
-});
+const childFields = object(
+  {},
+  {
+    name: text,
+    usd: positiveUsd,
+    requests: count,
+    ttl: positiveDuration,
+    models: list(text),
+    endpoints: list(text),
+    outputTokens: count,
+    delegation: object({ maxDepth: count, maxChildren: count }, {}),
+  },
+);
 
 /** `POST /keyforge/v1/keys`: the token is in this answer and nowhere else. */
 async function mint(line: Line, io: Io, document: KeyDocument): Promise<Answer | Refusal> {

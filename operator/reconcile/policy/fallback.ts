@@ -1,20 +1,20 @@
-import type { Problem } from '../../../core/errors.ts';
-import type { ProviderPool, VirtualKey, VirtualKeySpec } from '../../../core/manifest/types.ts';
-import type { KeyName } from '../../../core/names.ts';
+import { emptySpec, type ProviderPool, type VirtualKey } from '../../../core/manifest/types.ts';
+import { type KeyName, type ObjectId, objectId } from '../../../core/names.ts';
+import { describeProblem, type Problem } from '../../../core/problem.ts';
 
-/** What is served of an object: its spec as it stands, the last spec that was good, or nothing. */
+/** What is served of an object: its spec as declared, the last spec that was good, or nothing. */
 export type Serving = 'declared' | 'lastGood' | 'nothing';
 
 /** One object with the versions of it that may be served, the most wanted first. */
 export interface Candidate {
-  /** As `idOf` gives it. */
-  readonly id: string;
-  readonly steps: readonly Step[];
-  /** Why the first step is not what is declared. */
+  readonly id: ObjectId;
+  readonly versions: readonly Version[];
+  /** Why the first version is not what is declared. */
   readonly problems: readonly Problem[];
 }
 
-export interface Step {
+/** What may be served of an object. */
+export interface Version {
   readonly serving: Serving;
   /** Null: it is left out. */
   readonly manifest: VirtualKey | ProviderPool | null;
@@ -26,93 +26,97 @@ export interface Verdict {
   readonly problems: readonly Problem[];
 }
 
+/** What was adopted, and what became of each candidate. */
+export interface Adopted {
+  readonly manifests: readonly (VirtualKey | ProviderPool)[];
+  readonly verdicts: ReadonlyMap<ObjectId, Verdict>;
+}
+
 /**
- * What stands in for a VirtualKey that cannot be served. Left out, its life would end, and with it the token that
- * Pods hold; so it keeps its life and gives nobody anything: no token, no pool, and what descends from it is suspended.
+ * What is served in place of a VirtualKey that cannot be served. Without it the key's life would end, and with it the token that
+ * Pods hold. The stand-in keeps that life and permits nothing: no token, no pool, and what descends from it is suspended.
  */
-export function parked({ name, origin }: Pick<VirtualKey, 'name' | 'origin'>): VirtualKey {
-  const spec: VirtualKeySpec = {
-    owner: {},
-    labels: {},
-    issueToken: false,
-    pools: [],
-    models: { deny: [], aliases: {} },
-    limits: [],
-    rate: {},
-    perRequest: {},
-    suspended: true,
-    delivery: [],
-  };
-  return { kind: 'VirtualKey', name, origin, spec };
+export function standIn(name: KeyName): VirtualKey {
+  const spec = { ...emptySpec, issueToken: false, pools: [], suspended: true, delivery: [] };
+  return { kind: 'VirtualKey', name, spec };
 }
 
 interface Row {
   readonly candidate: Candidate;
+  /** The version that is tried. */
   at: number;
   readonly problems: Problem[];
 }
 
+type Rows = ReadonlyMap<ObjectId, Row>;
+
 /**
- * Adopts as much as can be: an object with a problem steps down, to its last good version and then to nothing, until
- * adoption succeeds, so that one bad object never holds back another. Each round lowers one object at least.
+ * Adopts as much as can be: an object with a problem falls back to its last good version and then to nothing, until
+ * adoption succeeds, so that one bad object never holds back another. In each round at least one object falls back.
  */
 export function adoptAround(
   candidates: readonly Candidate[],
   adopt: (manifests: readonly (VirtualKey | ProviderPool)[]) => readonly Problem[],
-): ReadonlyMap<string, Verdict> {
+): Adopted {
   const rows = new Map(
-    candidates.map((candidate): [string, Row] => [candidate.id, { candidate, at: 0, problems: [...candidate.problems] }]),
+    candidates.map((candidate): [ObjectId, Row] => [candidate.id, { candidate, at: 0, problems: [...candidate.problems] }]),
   );
   for (;;) {
-    parkOrphans(rows);
-    const problems = adopt([...rows.values()].flatMap((row) => stepOf(row).manifest ?? []));
-    if (problems.length === 0) break;
-    if (!lower(rows, problems)) throw new Error(`what is left of the policy still has a problem: ${problems[0]?.message}`);
+    fallBackOrphans(rows);
+    const manifests = [...rows.values()].flatMap((row) => versionOf(row).manifest ?? []);
+    const problems = adopt(manifests);
+    const [first] = problems;
+    if (first === undefined) {
+      return {
+        manifests,
+        verdicts: new Map([...rows].map(([id, row]) => [id, { serving: versionOf(row).serving, problems: row.problems }])),
+      };
+    }
+    if (!fallBack(rows, problems)) throw new Error(`what is left of the policy still has a problem: ${describeProblem(first)}`);
   }
-  return new Map([...rows].map(([id, row]) => [id, { serving: stepOf(row).serving, problems: row.problems }]));
 }
 
-function stepOf({ candidate, at }: Row): Step {
-  return candidate.steps[at] ?? { serving: 'nothing', manifest: null };
+function versionOf({ candidate, at }: Row): Version {
+  return candidate.versions[at] ?? { serving: 'nothing', manifest: null };
 }
 
-/** True where anything could step down. Problems of a version that is not the declared one are of no use to people. */
-function lower(rows: ReadonlyMap<string, Row>, problems: readonly Problem[]): boolean {
-  const lowered = new Set<Row>();
+/** True where any object could fall back. Problems of a version that is not the declared one are of no use to people. */
+function fallBack(rows: Rows, problems: readonly Problem[]): boolean {
+  const fallen = new Set<Row>();
   for (const problem of problems) {
-    const row = rows.get(problem.where);
-    if (row === undefined || row.at >= row.candidate.steps.length - 1) continue;
-    if (stepOf(row).serving === 'declared') row.problems.push(problem);
-    lowered.add(row);
+    const row = problem.object && rows.get(objectId(problem.object));
+    if (row === undefined || row.at >= row.candidate.versions.length - 1) continue;
+    if (versionOf(row).serving === 'declared') row.problems.push(problem);
+    fallen.add(row);
   }
-  for (const row of lowered) row.at += 1;
-  return lowered.size > 0;
+  for (const row of fallen) row.at += 1;
+  return fallen.size > 0;
 }
 
 /**
- * A key below a parked one would be served without the limits of its parent: it is parked as well. Each row is looked at when
- * a parent of it is parked, not once a generation: a tenant may hang thousands below one another.
+ * A key below one that is not served would be served without the limits of its parent: it falls back as well. Each row is visited when
+ * a parent of it is not served, not once a generation: a tenant may hang thousands below one another.
  */
-function parkOrphans(rows: ReadonlyMap<string, Row>): void {
+function fallBackOrphans(rows: Rows): void {
   const below = childrenOf(rows);
-  const parked = [...rows.values()].filter(isParked);
-  for (let row = parked.pop(); row !== undefined; row = parked.pop()) {
+  const unserved = [...rows.values()].filter(isUnserved);
+  for (let row = unserved.pop(); row !== undefined; row = unserved.pop()) {
     for (const child of below.get(row.candidate.id) ?? []) {
       for (let problem = orphaned(child, rows); problem !== null; problem = orphaned(child, rows)) {
-        lower(rows, [problem]);
-        if (isParked(child)) parked.push(child);
+        fallBack(rows, [problem]);
+        if (isUnserved(child)) unserved.push(child);
       }
     }
   }
 }
 
 /** By id: rows of which a version names that key as its parent. */
-function childrenOf(rows: ReadonlyMap<string, Row>): ReadonlyMap<string, readonly Row[]> {
-  const below = new Map<string, Row[]>();
+function childrenOf(rows: Rows): ReadonlyMap<ObjectId, readonly Row[]> {
+  const below = new Map<ObjectId, Row[]>();
   for (const row of rows.values()) {
-    const parents = new Set(row.candidate.steps.flatMap(({ manifest }) => parentOf(manifest) ?? []));
+    const parents = new Set(row.candidate.versions.flatMap(({ manifest }) => parentOf(manifest) ?? []));
     for (const parent of parents) {
-      const id = `VirtualKey ${parent}`;
+      const id = keyId(parent);
       const known = below.get(id);
       if (known === undefined) below.set(id, [row]);
       else known.push(row);
@@ -121,19 +125,23 @@ function childrenOf(rows: ReadonlyMap<string, Row>): ReadonlyMap<string, readonl
   return below;
 }
 
-function orphaned(row: Row, rows: ReadonlyMap<string, Row>): Problem | null {
-  const { serving, manifest } = stepOf(row);
+function orphaned(row: Row, rows: Rows): Problem | null {
+  const { serving, manifest } = versionOf(row);
   const parent = parentOf(manifest);
-  const above = parent === undefined ? undefined : rows.get(`VirtualKey ${parent}`);
-  if (serving === 'nothing' || manifest === null || above === undefined || !isParked(above)) return null;
-  const message = `VirtualKey ${manifest.name} descends from ${parent}, which cannot be served; mend that key first`;
-  return { where: row.candidate.id, path: 'spec.parentRef', message };
+  const above = parent === undefined ? undefined : rows.get(keyId(parent));
+  if (serving === 'nothing' || manifest === null || parent === undefined || above === undefined || !isUnserved(above)) return null;
+  const { kind, name } = manifest;
+  return { code: 'parent_not_served', object: { kind, name }, path: 'spec.parentRef', parent };
 }
 
-function isParked(row: Row): boolean {
-  return stepOf(row).serving === 'nothing';
+function isUnserved(row: Row): boolean {
+  return versionOf(row).serving === 'nothing';
 }
 
-function parentOf(manifest: Step['manifest']): KeyName | undefined {
+function parentOf(manifest: Version['manifest']): KeyName | undefined {
   return manifest?.kind === 'VirtualKey' ? manifest.spec.parentRef : undefined;
+}
+
+function keyId(name: KeyName): ObjectId {
+  return objectId({ kind: 'VirtualKey', name });
 }

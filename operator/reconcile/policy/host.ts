@@ -1,12 +1,12 @@
-import type { Problem } from '../../../core/errors.ts';
 import type { KeyName } from '../../../core/names.ts';
 import type { KeyDocument } from '../../../core/policy/documents.ts';
+import type { Problem } from '../../../core/problem.ts';
 import type { KeyListing } from '../../keys/desk.ts';
 import type { Policy } from '../../keys/policy.ts';
 
 /** The broker as the controllers need it. */
 export interface PolicyHost {
-  /** Problems (`where` is the origin's `file`): nothing changed, the last good state keeps serving. */
+  /** If there are problems, nothing changed: the last good state stays in force. */
   adopt(policy: Policy): readonly Problem[];
   /** Pools that keys name and may not use, after the last adoption: those keys do without. For conditions. */
   withdrawn(): readonly Problem[];

@@ -46,7 +46,7 @@ test('without a last good value the state says what is wrong, and never the valu
   assert.doesNotMatch(JSON.stringify(invalid.states), /sk-secret/);
   const verdict = {
     serving: 'nothing',
-    problems: [{ where: '', message: 'none of its credentials is usable; its status says why' }],
+    problems: [{ code: 'pool_without_credentials' }],
   } as const;
   const ready = poolReady({ pool: poolName('keyforge-system', 'openai'), verdict, states: invalid.states, problem: null, refused: null });
   assert.equal(ready.reason, 'CredentialInvalid');

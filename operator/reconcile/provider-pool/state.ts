@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { PoolKey, ProviderPool } from '../../../core/manifest/types.ts';
 import type { PoolName } from '../../../core/names.ts';
+import { isPoolFault } from '../../../core/problem.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import { readItems, type VaultProblem } from '../../vault/ring.ts';
 import type { Credential } from '../../vault/vault.ts';
@@ -83,10 +84,10 @@ export function poolReady(facts: PoolFacts): NewCondition {
   return { type: 'Ready', ...(firstOf(readyChain, facts) ?? served) };
 }
 
-/** A fault without a path is the lack of credentials, of which their states say more; or of an adoption that is yet to come. */
+/** What is wrong with the manifest. Of missing credentials their states say more, or an adoption that is yet to come ends that. */
 const invalidSpec: ConditionPolicy<PoolFacts> = ({ verdict }) => {
   const [fault] = verdict?.problems ?? [];
-  if (fault?.path === undefined) return null;
+  if (fault === undefined || isPoolFault(fault)) return null;
   const { reason, message } = tell(fault);
   const meanwhile = verdict?.serving === 'lastGood' ? '. Until then its last good version is served' : '';
   return { status: 'False', reason, message: `${message}${meanwhile}` };

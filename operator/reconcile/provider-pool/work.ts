@@ -11,7 +11,7 @@ import { managedLabel, managedValue, poolAnnotation, vaultLabel } from '../names
 import type { Caches } from '../policy/caches.ts';
 import { isGone } from '../policy/declared.ts';
 import type { PolicyController } from '../policy/policy.ts';
-import { idOf, readPool } from '../policy/read.ts';
+import { readPool } from '../policy/read.ts';
 import type { StatusWriter } from '../status-writer.ts';
 import type { OpenedVault } from './opened-vaults.ts';
 import { type CredentialState, chooseCredentials, type PoolCredentials, poolReady } from './state.ts';
@@ -71,7 +71,7 @@ class PoolReconciler {
     const refused = withoutRing ?? unsealed;
     const states = chosen?.states ?? [];
     const problem = keyRing.problem() ?? opened.problem;
-    const verdict = policy.verdict(idOf('ProviderPool', pool), object.metadata.uid);
+    const verdict = policy.verdict({ kind: 'ProviderPool', name: pool }, object.metadata.uid);
     const ready = poolReady({ pool, verdict, states, problem, refused: refused?.message ?? null });
     await this.#report(pool, object, { ready, credentials: states });
     if (refused !== null) throw refused; // The queue retries, with growing delays.

@@ -1,6 +1,6 @@
 import { defined } from '../../../core/json.ts';
 import type { VirtualKeySpec } from '../../../core/manifest/types.ts';
-import type { KeyName, PoolName } from '../../../core/names.ts';
+import type { KeyName } from '../../../core/names.ts';
 import type { KeyDocument } from '../../../core/policy/documents.ts';
 import { tokenHint } from '../../../core/token.ts';
 import { agentPort } from '../../inject/names.ts';
@@ -42,7 +42,6 @@ export interface Gathered {
   readonly spend: Spend;
   readonly isCapped: boolean;
   readonly end: End | null;
-  readonly unserved: ReadonlyMap<PoolName, string>;
   /** The last value of the annotation that was acted upon. */
   readonly rotated: string | undefined;
   readonly gatewayUrl: string | null;

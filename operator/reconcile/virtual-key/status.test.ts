@@ -23,7 +23,6 @@ function readyOf(facts: Partial<KeyFacts>) {
     secretName: 'bot',
     obstacle: null,
     isCapped: true,
-    unserved: new Map(),
     nowMs: 2_000,
     ...facts,
   });

@@ -1,5 +1,5 @@
 import type { VirtualKeySpec } from '../../../core/manifest/types.ts';
-import type { KeyName, PoolName } from '../../../core/names.ts';
+import type { KeyName } from '../../../core/names.ts';
 import type { KeyDocument } from '../../../core/policy/documents.ts';
 import { type ConditionPolicy, type ConditionState, firstOf, type NewCondition } from '../conditions.ts';
 import type { Verdict } from '../policy/fallback.ts';
@@ -22,7 +22,6 @@ export interface KeyFacts {
   /** Why the token Secret cannot be written; null: it can. */
   readonly obstacle: Told | null;
   readonly isCapped: boolean;
-  readonly unserved: ReadonlyMap<PoolName, string>;
   readonly nowMs: number;
 }
 
@@ -40,8 +39,8 @@ interface JudgedFacts extends KeyFacts {
   readonly problem: Told | null;
 }
 
-function problemOf({ verdict, unserved }: KeyFacts): Told | null {
-  const [first, ...others] = verdict.problems.map((problem) => tell(problem, unserved));
+function problemOf({ verdict }: KeyFacts): Told | null {
+  const [first, ...others] = verdict.problems.map((problem) => tell(problem));
   return first === undefined ? null : { reason: first.reason, message: [first, ...others].map(({ message }) => message).join('. ') };
 }
 

@@ -13,7 +13,6 @@ import { isGone } from '../policy/declared.ts';
 import type { Verdict } from '../policy/fallback.ts';
 import type { PolicyHost } from '../policy/host.ts';
 import type { PolicyController } from '../policy/policy.ts';
-import { idOf } from '../policy/read.ts';
 import { type StatusWriter, statusOf } from '../status-writer.ts';
 import { type Decision, decide, type Gathered, secretNameOf } from './decision.ts';
 import type { SpendBook } from './spend.ts';
@@ -23,7 +22,7 @@ export interface KeyReconcilerDeps {
   readonly client: KubeClient;
   readonly host: PolicyHost;
   readonly caches: Pick<Caches, 'keys' | 'namespaces'>;
-  readonly policy: Pick<PolicyController, 'verdict' | 'spec' | 'unserved'>;
+  readonly policy: Pick<PolicyController, 'verdict' | 'spec'>;
   readonly spend: SpendBook;
   readonly status: StatusWriter;
   readonly events: Events;
@@ -71,8 +70,8 @@ class KeyReconciler {
     const rotated = this.#rotateIfRequested(target);
     const found = await this.#gather(target);
     if (found === null) return {};
-    const { spend, policy, gatewayUrl, clock } = this.#deps;
-    const shared = { ...spend.show(key), unserved: policy.unserved(), gatewayUrl, rotated, nowMs: clock() };
+    const { spend, gatewayUrl, clock } = this.#deps;
+    const shared = { ...spend.show(key), gatewayUrl, rotated, nowMs: clock() };
     const gathered: Gathered = { ...target, ...found, ...shared, refused: null };
     const decision = decide(gathered);
     const refused = await refusalOf(this.#apply(gathered, decision));
@@ -93,7 +92,7 @@ class KeyReconciler {
     const home = caches.namespaces.get({ name: partsOf(key).namespace });
     if (home !== undefined && isGone(home)) return null;
     // After a key was deleted and created again, the broker holds the previous token until the next adoption.
-    const verdict = policy.verdict(idOf('VirtualKey', key), cached.metadata.uid);
+    const verdict = policy.verdict({ kind: 'VirtualKey', name: key }, cached.metadata.uid);
     return verdict === undefined ? null : { key, cached, object: status.latest(cached), verdict };
   }
 
