@@ -55,7 +55,7 @@ export function refuse(code: RefusalCode, message: string, more: Partial<Omit<Re
   return { kind: 'refusal', code, message, ...more };
 }
 
-/** Tells a refusal from any other stage result. */
+/** True for a refusal, false for any other result of a stage. */
 export function isRefusal(value: unknown): value is Refusal {
   return typeof value === 'object' && value !== null && (value as { kind?: unknown }).kind === 'refusal';
 }

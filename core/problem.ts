@@ -3,7 +3,7 @@ import { type KeyName, type ObjectRef, objectId, type PoolName } from './names.t
 import { selectorFor } from './policy/selector.ts';
 
 /** Where in a file a person wrote something. */
-export interface Source {
+interface Source {
   readonly file: string;
   /** 1-based; absent: the file as a whole. */
   readonly line?: number;

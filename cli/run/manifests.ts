@@ -1,6 +1,7 @@
+import { defined, isObject, type JsonObject } from '../../core/json.ts';
 import { parseManifests, type RawDocument } from '../../core/manifest/parse.ts';
 import type { Limit, Manifests, VirtualKey } from '../../core/manifest/types.ts';
-import { formatUsd } from '../../core/money.ts';
+import { formatUsd, minOf } from '../../core/money.ts';
 import { type PoolName, partsOf, poolName } from '../../core/names.ts';
 import { formatProblem } from '../../core/problem.ts';
 import { loadPaths } from '../../operator/standalone/load.ts';
@@ -18,8 +19,6 @@ export interface RunManifests {
 }
 
 const poolNamespace = 'keyforge-system';
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** Reads the files once and narrows the key to this run. */
 export async function readRunManifests(
@@ -61,54 +60,45 @@ function keyOfRun(manifests: Manifests): VirtualKey | string {
 }
 
 function kindOf(document: RawDocument): unknown {
-  return isFields(document.value) ? (document.value['kind'] ?? 'VirtualKey') : undefined;
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  return isObject(document.value) ? (document.value['kind'] ?? 'VirtualKey') : undefined;
 }
 
 /** The run's key with its name written out and the limits of `spec.run` and the command line laid over its own. */
 function narrowed(document: RawDocument, key: VirtualKey, options: RunOptions): unknown {
-  if (document.file !== key.origin?.file || document.line !== key.origin.line || !isFields(document.value)) return document.value;
-  const spec = (document.value['kind'] === undefined ? document.value : document.value['spec']) as Fields;
+  if (document.file !== key.origin?.file || document.line !== key.origin.line || !isObject(document.value)) return document.value;
+  const spec = (document.value['kind'] === undefined ? document.value : document.value['spec']) as JsonObject;
   const { namespace, name } = partsOf(key.name);
   const { ttl, expiresAt, limits, ...rest } = spec;
   return {
     apiVersion: 'keyforge.dev/v1alpha1',
     kind: 'VirtualKey',
-    metadata: { ...(document.value['metadata'] as Fields | undefined), name, namespace },
+    metadata: { ...(document.value['metadata'] as JsonObject | undefined), name, namespace },
     spec: { ...rest, ...life({ ttl, expiresAt }, key, options), limits: capped(limits, key, options) },
   };
 }
 
-/** A run lasts minutes, so a `ttl` of the run stands in for a later `expiresAt`; an earlier one is kept. */
-function life(own: { readonly ttl: unknown; readonly expiresAt: unknown }, key: VirtualKey, options: RunOptions): Fields {
-  const runMs = least(key.spec.run?.ttlMs, options.ttlMs);
+/** A run lasts minutes, so its `ttl` replaces a later `expiresAt`; an earlier one is kept. */
+function life(own: { readonly ttl: unknown; readonly expiresAt: unknown }, key: VirtualKey, options: RunOptions): JsonObject {
+  const runMs = minOf([key.spec.run?.ttlMs, options.ttlMs]);
   if (runMs === undefined || (key.spec.expiresAtMs !== undefined && key.spec.expiresAtMs < Date.now() + runMs)) {
-    return { ...(own.ttl === undefined ? {} : { ttl: own.ttl }), ...(own.expiresAt === undefined ? {} : { expiresAt: own.expiresAt }) };
+    return defined(own);
   }
-  return { ttl: `${Math.max(1, Math.ceil((least(key.spec.ttlMs, runMs) ?? runMs) / 1000))}s` };
+  return { ttl: `${Math.max(1, Math.ceil((minOf([key.spec.ttlMs, runMs]) ?? runMs) / 1000))}s` };
 }
 
 function capped(limits: unknown, key: VirtualKey, options: RunOptions): unknown {
-  const runNano = least(key.spec.run?.usdNano, options.usdNano);
-  const own = Array.isArray(limits) ? (limits as readonly Fields[]) : [];
+  const runNano = minOf([key.spec.run?.usdNano, options.usdNano]);
+  const own = Array.isArray(limits) ? (limits as readonly JsonObject[]) : [];
   if (runNano === undefined) return own;
   const total: Limit | undefined = key.spec.limits.find((limit) => limit.window === 'Total');
   const given = own.find((limit) => limit['window'] === 'Total') ?? { window: 'Total' };
-  const usd = formatUsd(least(total?.usdNano, runNano) ?? runNano);
+  const usd = formatUsd(minOf([total?.usdNano, runNano]) ?? runNano);
   return [...own.filter((limit) => limit !== given), { ...given, usd }];
-}
-
-function least(...values: readonly (number | undefined)[]): number | undefined {
-  const given = values.filter((value) => value !== undefined);
-  return given.length === 0 ? undefined : Math.min(...given);
 }
 
 /** A root that names no pool uses all there are. */
 function withPools(document: unknown, pools: readonly PoolName[]): unknown {
-  if (!isFields(document) || document['kind'] !== 'VirtualKey' || !isFields(document['spec'])) return document;
+  if (!isObject(document) || document['kind'] !== 'VirtualKey' || !isObject(document['spec'])) return document;
   const spec = document['spec'];
   if (spec['parentRef'] !== undefined || spec['pools'] !== undefined) return document;
   const references = pools.map(partsOf);

@@ -1,9 +1,10 @@
 import { parseArgs } from 'node:util';
+import { defined } from '../../core/json.ts';
 import { positiveDuration, positiveUsd } from '../../core/manifest/quantity.ts';
 import { readWhole } from '../../core/manifest/reader.ts';
 import type { NanoUsd } from '../../core/money.ts';
 
-/** What the command line of `keyforge run` asks for. */
+/** The command line of `keyforge run`. */
 export interface RunOptions {
   readonly files: readonly string[];
   readonly command: readonly [string, ...string[]];
@@ -50,8 +51,7 @@ export function parseRunOptions(args: readonly string[]): RunOptions | { readonl
   return {
     files,
     command: [first, ...rest],
-    ...(usdNano === undefined ? {} : { usdNano }),
-    ...(ttlMs === undefined ? {} : { ttlMs }),
+    ...defined({ usdNano, ttlMs }),
     keepData: values['keep-data'] ?? false,
   };
 }

@@ -21,7 +21,7 @@ type Shape = Readonly<Record<string, Read<unknown>>>;
 type Value<R> = R extends Read<infer T> ? T : never;
 
 /** What `object` gives. */
-export type Fields<R extends Shape, O extends Shape> = { readonly [K in keyof R]: Value<R[K]> } & {
+type Fields<R extends Shape, O extends Shape> = { readonly [K in keyof R]: Value<R[K]> } & {
   readonly [K in keyof O]?: Value<O[K]>;
 };
 

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { hash } from 'node:crypto';
 import { describe, it } from 'node:test';
-import type { Namespace, PoolConsumer, ProviderPool, VirtualKey, VirtualKeySpec } from '../manifest/types.ts';
+import {
+  emptySpec,
+  type Namespace,
+  type PoolConsumer,
+  type ProviderPool,
+  type VirtualKey,
+  type VirtualKeySpec,
+} from '../manifest/types.ts';
 import { type KeyName, keyName, type PoolName, poolName } from '../names.ts';
 import { describeProblem, formatProblem } from '../problem.ts';
 import { type ChildKey, type CompileInput, compile } from './compile.ts';
@@ -13,19 +20,7 @@ const anthropic = poolName('keyforge-system', 'anthropic');
 const everyone: readonly PoolConsumer[] = [{ namespaceSelector: { matchLabels: {} } }];
 
 function vk(name: string, spec: Partial<VirtualKeySpec> = {}): VirtualKey {
-  const models = { deny: [], aliases: {} };
-  const defaults: VirtualKeySpec = {
-    owner: {},
-    labels: {},
-    issueToken: true,
-    models,
-    limits: [],
-    rate: {},
-    perRequest: {},
-    suspended: false,
-    delivery: ['Sidecar'],
-  };
-  return { kind: 'VirtualKey', name: name as KeyName, origin, spec: { ...defaults, ...spec } };
+  return { kind: 'VirtualKey', name: name as KeyName, origin, spec: { ...emptySpec, ...spec } };
 }
 
 function pool(name: PoolName, consumers: readonly PoolConsumer[] = everyone, more: Partial<ProviderPool> = {}): ProviderPool {
@@ -81,7 +76,7 @@ describe('the tree', () => {
     ]);
   });
 
-  it('refuses a cycle, told once, also where other keys hang below it', () => {
+  it('refuses a cycle, reported once, also where other keys hang below it', () => {
     const keys = [
       ['c', 'a'],
       ['a', 'b'],
@@ -158,7 +153,7 @@ describe('pools and their consent', () => {
     );
   });
 
-  it('admits nobody unless said, and tells what to add', () => {
+  it('admits nobody by default, and says what to add', () => {
     assert.deepEqual(run({ keys: [vk('agents/bot', { pools: [openai] })], pools: [pool(openai, [])] }).problems, [
       "spec.pools: VirtualKey agents/bot uses the pool keyforge-system/openai, which does not admit it; add to the pool's spec.consumers: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: agents}}}",
     ]);

@@ -6,7 +6,7 @@ import type { Selects } from './selector.ts';
 import { fieldOf, type TreeNode, type TreePath } from './tree.ts';
 
 /** What decides who may use which pool. */
-export interface Consent {
+interface Consent {
   readonly pools: ReadonlyMap<PoolName, ProviderPool>;
   readonly selects: Selects;
 }

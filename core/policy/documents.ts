@@ -45,7 +45,7 @@ export interface PoolDocument {
   /** Always set here: the pool's own or the provider's default. */
   readonly endpoint: string;
   readonly keys: readonly { readonly name: string; readonly quotaScope: string }[];
-  /** The pool's own models: additions and overrides, looked at before `book`. */
+  /** The pool's own models: additions and overrides, searched before `book`. */
   readonly models: readonly PoolModel[];
   readonly book: readonly BookEntry[];
   /** `sha256:…` over models and book; the `priceBook` of entries. */
@@ -69,7 +69,7 @@ export interface AccountNode {
   readonly escrowNano?: NanoUsd;
 }
 
-/** What `compile` gives. `problems` non-empty: nothing of it may be used, the last good state keeps serving. */
+/** All that is served, as `compile` makes it. */
 export interface Compiled {
   readonly keys: readonly KeyDocument[];
   readonly pools: readonly PoolDocument[];

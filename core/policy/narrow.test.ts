@@ -3,7 +3,8 @@ import { hash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { isRefusal } from '../errors.ts';
-import type { ProviderPool, VirtualKey, VirtualKeySpec } from '../manifest/types.ts';
+import { defined } from '../json.ts';
+import { emptySpec, type ProviderPool, type VirtualKey, type VirtualKeySpec } from '../manifest/types.ts';
 import { keyName, type PoolName } from '../names.ts';
 import { checkEndpoint, checkKey } from './check.ts';
 import { compile } from './compile.ts';
@@ -47,19 +48,17 @@ function keyOf(index: number, parent: number | undefined, given: typeof anySpec 
   const { allow, deny, aliases, endpoints, usd, tokens, expiry, suspended } = given;
   const named = given.pools ?? (parent === undefined ? poolNames : undefined);
   const spec: VirtualKeySpec = {
-    owner: {},
-    labels: {},
-    ...(parent !== undefined && { parentRef: keyName('n', `k${parent}`) }),
-    issueToken: true,
-    ...(named && { pools: named }),
-    models: { deny, aliases, ...(allow && { allow }) },
-    ...(endpoints && { endpoints: { allow: endpoints } }),
+    ...emptySpec,
+    models: { deny, aliases, ...defined({ allow }) },
     limits: usd === undefined ? [] : [{ window: 'Day', usdNano: usd, timeZone: 'Etc/UTC' }],
-    rate: {},
-    perRequest: { ...(usd !== undefined && { usdNano: usd }), ...(tokens !== undefined && { outputTokens: tokens }) },
-    ...(expiry !== undefined && { expiresAtMs: expiry }),
+    perRequest: defined({ usdNano: usd, outputTokens: tokens }),
     suspended,
-    delivery: ['Sidecar'],
+    ...defined({
+      parentRef: parent === undefined ? undefined : keyName('n', `k${parent}`),
+      pools: named,
+      endpoints: endpoints && { allow: endpoints },
+      expiresAtMs: expiry,
+    }),
   };
   return { kind: 'VirtualKey', name: keyName('n', `k${index}`), origin, spec };
 }

@@ -1,14 +1,10 @@
 import { defined } from '../json.ts';
+import { minOf } from '../money.ts';
 import type { PoolName } from '../names.ts';
 import type { KeyDocument } from './documents.ts';
 import type { TreeNode, TreePath } from './tree.ts';
 
 type Delegation = KeyDocument['delegation'];
-
-function minOf(values: readonly (number | undefined)[]): number | undefined {
-  const given = values.filter((value) => value !== undefined);
-  return given.length === 0 ? undefined : Math.min(...given);
-}
 
 function expiryOf({ spec, createdAtMs }: TreeNode): number | undefined {
   const ttlEnd = spec.ttlMs === undefined || createdAtMs === undefined ? undefined : createdAtMs + spec.ttlMs;

@@ -22,8 +22,8 @@ export interface Candidate {
 /** Readings of a model's name, best first; the first with a pool that speaks the dialect serves. */
 type Readings = readonly (readonly Candidate[])[];
 
-const longestName = 256;
-const mostRemembered = 512;
+const maxNameLength = 256;
+const maxRemembered = 512;
 const remembered = new WeakMap<Pools, WeakMap<KeyDocument, Map<string, Readings>>>();
 
 /**
@@ -47,13 +47,13 @@ export function routeModel(
 }
 
 function recall(document: KeyDocument, pools: Pools, model: string): Readings {
-  if (model.length > longestName) return [];
+  if (model.length > maxNameLength) return [];
   const byDocument = remembered.get(pools) ?? new WeakMap<KeyDocument, Map<string, Readings>>();
   const byModel = byDocument.get(document) ?? new Map<string, Readings>();
   const known = byModel.get(model);
   if (known !== undefined) return known;
   const readings = read(document, pools, model);
-  if (byModel.size >= mostRemembered) byModel.clear(); // callers choose names: bound what they make us keep
+  if (byModel.size >= maxRemembered) byModel.clear(); // callers choose names: what is kept of them is bounded
   remembered.set(pools, byDocument.set(document, byModel.set(model, readings)));
   return readings;
 }
@@ -102,7 +102,7 @@ function unpriced(document: KeyDocument, pool: PoolDocument, model: string): rea
   return permits(document, model, { upstreamName: upstreamModel }) ? [{ pool, model, upstreamModel, price: null }] : [];
 }
 
-// What the provider is asked for counts too: neither a pool's own name for a model nor a dated one is a way around its denial.
+// The model that the provider is sent counts too: neither a pool's own name for a model nor a dated one is a way around its denial.
 function permits(document: KeyDocument, model: string, { upstreamName, bookId = model }: Omit<FoundModel, 'price'>): boolean {
   const rules = rulesOf(document);
   return rules.allows(model) && ![model, upstreamName, bookId].some(rules.denies);

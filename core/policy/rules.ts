@@ -1,7 +1,7 @@
 import type { KeyDocument } from './documents.ts';
 import { compilePattern } from './pattern.ts';
 
-/** A document's model lists, ready to ask. */
+/** A document's model lists, compiled. */
 export interface Rules {
   /** By any list, letter case aside: some providers take names in any case, and a denial must hold there too. */
   denies(model: string): boolean;

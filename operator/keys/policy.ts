@@ -21,7 +21,7 @@ export interface Policy {
 }
 
 /** Where a policy is read from. */
-export interface PolicySource {
+interface PolicySource {
   readonly paths: readonly string[];
   /** `KEYFORGE_SECRET_*`: credential values that are not among the manifests. */
   readonly secrets: Readonly<Record<string, string>>;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { VirtualKeySpec } from '../../core/manifest/types.ts';
+import { emptySpec } from '../../core/manifest/types.ts';
 import { keyName, poolName } from '../../core/names.ts';
 import { secretObject } from '../reconcile/bench.fixture.ts';
 import { holds, tokenSecret } from './token-secret.ts';
@@ -20,17 +20,6 @@ test('a Secret without an item of ours, or with another value in it, does not', 
 
 test('policy.json is byte for byte what earlier releases wrote, so that an upgrade rewrites no Secret', () => {
   const [team, bot] = [keyName('platform', 'team'), keyName('agents', 'bot')];
-  const spec: VirtualKeySpec = {
-    owner: {},
-    labels: {},
-    issueToken: true,
-    models: { deny: [], aliases: {} },
-    limits: [],
-    rate: {},
-    perRequest: {},
-    suspended: false,
-    delivery: ['Sidecar'],
-  };
   const secret = tokenSecret({
     owner: { metadata: { name: 'bot', namespace: 'agents', uid: 'u1' } },
     name: 'bot',
@@ -54,8 +43,8 @@ test('policy.json is byte for byte what earlier releases wrote, so that an upgra
       digest: 'sha256:00',
     },
     path: [
-      { key: team, spec: { ...spec, limits: [{ window: 'Month', usdNano: 5_000_000_000, requests: 9, timeZone: 'Etc/UTC' }] } },
-      { key: bot, spec: { ...spec, rate: { requestsPerMinute: 60 } } },
+      { key: team, spec: { ...emptySpec, limits: [{ window: 'Month', usdNano: 5_000_000_000, requests: 9, timeZone: 'Etc/UTC' }] } },
+      { key: bot, spec: { ...emptySpec, rate: { requestsPerMinute: 60 } } },
     ],
   });
   const { 'policy.json': packed = '' } = secret['data'] as Readonly<Record<string, string>>;

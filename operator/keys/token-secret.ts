@@ -8,7 +8,7 @@ import type { JsonPatchOperation, KubeObject, OwnerReference } from '../kube/typ
 import { managedLabel, managedValue } from '../reconcile/names.ts';
 
 /** What the token Secret of a key is made of. */
-export interface TokenSecretInput {
+interface TokenSecretInput {
   readonly owner: KubeObject;
   readonly name: string;
   /** A secret. */
@@ -20,7 +20,7 @@ export interface TokenSecretInput {
   readonly path: readonly { readonly key: KeyName; readonly spec: VirtualKeySpec }[];
 }
 
-/** Whose Secret this is: `other` belongs to somebody else, or to an earlier key of this name, and is never touched. */
+/** Whose Secret this is: KeyForge never writes to `other`, which belongs to somebody else or to an earlier key of this name. */
 export function ownershipOf(secret: KubeObject | null, owner: KubeObject): 'none' | 'ours' | 'other' {
   if (secret === null) return 'none';
   const { labels = {}, ownerReferences = [] } = secret.metadata;
@@ -28,7 +28,7 @@ export function ownershipOf(secret: KubeObject | null, owner: KubeObject): 'none
   return isOwner && labels[managedLabel] === managedValue ? 'ours' : 'other';
 }
 
-/** The token Secret as it should be. The garbage collector removes it with its key, whether we are there or not. */
+/** The token Secret as it should be. The garbage collector removes it with its key, also while no operator runs. */
 export function tokenSecret(input: TokenSecretInput): KubeObject {
   const { owner, name, token, origin } = input;
   const items = {
@@ -58,15 +58,15 @@ export function tokenIn(secret: KubeObject | null): string | undefined {
   return packed === undefined ? undefined : Buffer.from(packed, 'base64').toString();
 }
 
-/** True where a Secret of ours holds what it should; only then is nothing written. Items of others are none of its business. */
+/** True where a Secret of ours holds what it should; only then is nothing written. Items that others added do not count. */
 export function holds(secret: KubeObject | null, wanted: KubeObject): boolean {
   const held = new Map(Object.entries(secret?.['data'] ?? {}));
   return Object.entries(wanted['data'] ?? {}).every(([item, value]) => held.get(item) === value);
 }
 
 /**
- * Takes the token out of a Secret of ours and leaves the rest to the garbage collector, whose rule is that an object goes
- * when its owner is not there. So the operator needs no right to delete Secrets in the users' namespaces.
+ * Takes the token out of a Secret of ours and names an owner that does not exist, so that the garbage collector deletes the Secret.
+ * The operator needs no right to delete Secrets in the users' namespaces.
  */
 export function retirement(secret: KubeObject, owner: KubeObject): readonly JsonPatchOperation[] {
   const noOwner = ownerReference(owner, '00000000-0000-0000-0000-000000000000');

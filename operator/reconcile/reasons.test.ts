@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseManifests } from '../../core/manifest/parse.ts';
-import { type PoolName, poolName } from '../../core/names.ts';
+import { keyName, type PoolName, poolName } from '../../core/names.ts';
 import { compile } from '../../core/policy/compile.ts';
-import type { PoolFault } from '../../core/problem.ts';
+import type { PoolFault, Problem, ProblemCode } from '../../core/problem.ts';
 import { keyObject, poolObject } from './bench.fixture.ts';
 import { explained } from './policy/adoption.ts';
 import { tell } from './reasons.ts';
@@ -71,4 +71,67 @@ test('a pool that is meant for the keys of teams tells nobody who asks what thos
     /^ConsentMissing: VirtualKey elsewhere\/bot uses the pool keyforge-system\/openai, which admits namespace elsewhere only under/,
   );
   assert.match(said, /ask who owns the pool/);
+});
+
+/** One problem of each code, in which every name that its reader did not write is `theirs`. */
+const examples: { readonly [C in ProblemCode]: Problem<C> } = {
+  unreadable_file: { code: 'unreadable_file', message: 'no such file' },
+  invalid_field: { code: 'invalid_field', ...at('spec.ttl'), message: 'ttl must be longer than 0s' },
+  defined_twice: { code: 'defined_twice', ...at('spec'), first: { file: 'a.yaml', line: 1 } },
+  parent_not_found: { code: 'parent_not_found', ...at('spec.parentRef'), parent: keyName('a', 'b'), nearest: keyName('theirs', 'b') },
+  parent_not_served: { code: 'parent_not_served', ...at('spec.parentRef'), parent: keyName('a', 'b') },
+  parent_refuses_namespace: { code: 'parent_refuses_namespace', ...at('spec.parentRef'), parent: keyName('a', 'b'), namespace: 'agents' },
+  cycle: { code: 'cycle', ...at('spec.parentRef'), keys: [keyName('agents', 'bot'), keyName('agents', 'bot')] },
+  too_deep: { code: 'too_deep', ...at('spec.parentRef'), maxAncestors: 15 },
+  pool_not_found: {
+    code: 'pool_not_found',
+    ...at('spec.pools'),
+    pool: poolName('a', 'p'),
+    nearest: poolName('theirs', 'p'),
+    known: [poolName('theirs', 'q')],
+  },
+  pool_not_served: { code: 'pool_not_served', ...at('spec.pools'), pool: poolName('a', 'p'), why: { code: 'pool_without_credentials' } },
+  pool_refuses_key: {
+    code: 'pool_refuses_key',
+    ...at('spec.pools'),
+    pool: poolName('a', 'p'),
+    namespace: 'agents',
+    under: [keyName('theirs', 'team')],
+  },
+  root_without_pool: { code: 'root_without_pool', ...at('spec.pools') },
+  no_common_pool: { code: 'no_common_pool', ...at('spec.pools') },
+  endpoint_missing: { code: 'endpoint_missing', ...at('spec.endpoint'), provider: 'OpenAICompatible' },
+  credential_missing: { code: 'credential_missing', ...at('spec.keys[0]'), key: 'a', secret: 'a/s', item: 'k', variable: 'X' },
+  credential_malformed: { code: 'credential_malformed', ...at('spec.keys[0]'), key: 'a' },
+  pool_outside_namespaces: { code: 'pool_outside_namespaces', namespace: 'a' },
+  pool_without_credentials: { code: 'pool_without_credentials' },
+};
+
+function at(path: string) {
+  return { object: { kind: 'VirtualKey', name: 'agents/bot' }, path } as const;
+}
+
+test('every code has its reason, and no sentence of a condition carries another tenant’s names', () => {
+  const said = Object.values<Problem>(examples).map((problem): [string, string] => [problem.code, tell(problem).reason]);
+  assert.deepEqual(Object.fromEntries(said), {
+    unreadable_file: 'InvalidSpec',
+    invalid_field: 'InvalidSpec',
+    defined_twice: 'InvalidSpec',
+    parent_not_found: 'ParentNotFound',
+    parent_not_served: 'ParentNotServed',
+    parent_refuses_namespace: 'ConsentMissing',
+    cycle: 'ParentCycle',
+    too_deep: 'InvalidSpec',
+    pool_not_found: 'PoolNotFound',
+    pool_not_served: 'PoolNotServed',
+    pool_refuses_key: 'ConsentMissing',
+    root_without_pool: 'NoPool',
+    no_common_pool: 'NoPool',
+    endpoint_missing: 'InvalidSpec',
+    credential_missing: 'CredentialMissing',
+    credential_malformed: 'CredentialInvalid',
+    pool_outside_namespaces: 'NamespaceNotServed',
+    pool_without_credentials: 'CredentialMissing',
+  });
+  for (const problem of Object.values<Problem>(examples)) assert.doesNotMatch(tell(problem).message, /theirs/);
 });

@@ -6,7 +6,7 @@ import type { Snapshot } from '../../core/protocol/snapshot.ts';
 
 type Credential = Snapshot['credentials'][number];
 
-/** The environment variable that stands for an item of a Secret: `KEYFORGE_SECRET_<NAME>_<KEY>`. */
+/** The environment variable that may hold an item of a Secret: `KEYFORGE_SECRET_<NAME>_<KEY>`. */
 export function secretVariable(name: string, key: string): string {
   return `KEYFORGE_SECRET_${name}_${key}`.toUpperCase().replaceAll(/[-.]/g, '_');
 }
@@ -35,7 +35,7 @@ export function findCredentials(
         ...defined({ source: pool.origin }),
       };
       if (value === '') problems.push({ code: 'credential_missing', ...at, key: key.name, secret, item, variable });
-      // What is outside printable ASCII cannot stand in a header; a problem now is better than a failure of every call.
+      // No header can carry what is not printable ASCII: a problem now is better than a failure of every call.
       else if (!/^[!-~]+$/.test(value)) problems.push({ code: 'credential_malformed', ...at, key: key.name });
       else credentials.push({ pool: pool.name, name: key.name, value });
     }

@@ -19,20 +19,25 @@ import { openDataFolder } from '../store/data-folder.ts';
 import { type FromOperator, type IssuedKey, loggerOptions, type OperatorOptions, type ToOperator } from './config.ts';
 
 /** The operator of standalone: a thread of its own, so that no fsync ever stalls a request of the proxy. */
-async function run(options: OperatorOptions, tell: (message: FromOperator) => void): Promise<() => Promise<void>> {
+async function run(options: OperatorOptions, notify: (message: FromOperator) => void): Promise<() => Promise<void>> {
   const logger = pino(loggerOptions(options.logLevel), pino.destination({ dest: 2, sync: true })).child({ component: 'operator' });
   const { store, rootKey } = openDataFolder(options.dataDir, Date.now, logger);
   const files = openTokenFiles(join(options.dataDir, 'tokens'));
   const broker: Broker = createBroker({
-    ...{ store, book: dailyBooks(), random: randomBytes, rootKey, instance: options.instance, logger },
+    store,
+    book: dailyBooks(),
+    random: randomBytes,
+    rootKey,
+    instance: options.instance,
+    logger,
     poolProblems: 'refuse',
     decides: () => true,
     onChange: () => files.sync(broker.tokens()),
   });
-  const stopFollowing = await follow(options, { broker, logger, tell });
+  const stopFollowing = await follow(options, { broker, logger, notify });
   const admin = await startAdmin(options, broker, logger);
   const stopServing = serveControl(portChannel(options.control), broker, logger);
-  tell({ kind: 'started', adminUrl: admin?.url ?? null, keys: issuedKeys(broker) });
+  notify({ kind: 'started', adminUrl: admin?.url ?? null, keys: issuedKeys(broker) });
   return async () => {
     await stopFollowing();
     await admin?.close();
@@ -46,11 +51,11 @@ async function run(options: OperatorOptions, tell: (message: FromOperator) => vo
 interface Following {
   readonly broker: Broker;
   readonly logger: Logger;
-  readonly tell: (message: FromOperator) => void;
+  readonly notify: (message: FromOperator) => void;
 }
 
-/** Adopts the manifests, and again at each change of theirs; an edit with problems changes nothing. Throws StartProblems; the thread then ends. */
-async function follow(options: OperatorOptions, { broker, logger, tell }: Following): Promise<() => Promise<void>> {
+/** Adopts the manifests, now and at each change; an edit with problems changes nothing. Throws StartProblems: the thread then ends. */
+async function follow(options: OperatorOptions, { broker, logger, notify }: Following): Promise<() => Promise<void>> {
   const adopt = async (missing: 'problem' | 'gone'): Promise<readonly string[]> => {
     const { policy, problems } = await readPolicy({ paths: options.manifests, secrets: options.secrets, missing });
     return (problems.length > 0 ? [...problems, ...policy.missing] : broker.adopt(policy)).map(formatProblem);
@@ -61,7 +66,7 @@ async function follow(options: OperatorOptions, { broker, logger, tell }: Follow
       logger.error({ err: error }, 'an edit could not be adopted');
       return ['the edit could not be adopted; the log says why'];
     });
-    tell({ kind: 'reloaded', problems, keys: issuedKeys(broker) });
+    notify({ kind: 'reloaded', problems, keys: issuedKeys(broker) });
   };
   // Watching begins before the first reading: an edit in between is seen as a change.
   const onChange = (): void => {
@@ -102,14 +107,14 @@ function issuedKeys(broker: Broker): readonly IssuedKey[] {
 
 const parent = parentPort;
 if (parent === null) throw new Error('operator/standalone/main.ts is the entry of a worker thread');
-const tell = (message: FromOperator): void => parent.postMessage(message);
+const notify = (message: FromOperator): void => parent.postMessage(message);
 try {
-  const stop = await run(workerData as OperatorOptions, tell);
+  const stop = await run(workerData as OperatorOptions, notify);
   parent.on('message', ({ kind }: ToOperator) => {
     if (kind === 'stop') void stop().finally(() => parent.close());
   });
 } catch (error) {
-  tell({
+  notify({
     kind: 'failed',
     problems: error instanceof StartProblems ? error.problems : [error instanceof Error ? error.message : String(error)],
   });

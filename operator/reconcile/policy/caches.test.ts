@@ -14,8 +14,15 @@ test('of the annotations that people hang on an object only ours are kept', asyn
   kube.put(virtualKeys, { ...object, metadata: { ...object.metadata, annotations } });
   const ignore = (): void => {};
   const caches = createCaches({
-    ...{ client: kube.client, namespace: 'keyforge-system', poolNamespaces: [], logger: pino({ level: 'silent' }) },
-    ...{ onKey: ignore, onPool: ignore, onNamespace: ignore, onVault: ignore, onSecret: ignore },
+    client: kube.client,
+    namespace: 'keyforge-system',
+    poolNamespaces: [],
+    logger: pino({ level: 'silent' }),
+    onKey: ignore,
+    onPool: ignore,
+    onNamespace: ignore,
+    onVault: ignore,
+    onSecret: ignore,
   });
   t.after(() => caches.close());
   caches.start();

@@ -19,13 +19,13 @@ export interface Caches {
   secret(at: ObjectPlace): KubeObject | undefined;
   /** Settles when every kind was listed once. */
   readonly synced: Promise<void>;
-  /** By kind: since the API server last said anything of it. */
+  /** By kind: milliseconds since the API server last reported anything of it. */
   staleForMs(): ReadonlyMap<string, number>;
   start(): void;
   close(): Promise<void>;
 }
 
-export interface CachesDeps {
+interface CachesDeps {
   readonly client: KubeClient;
   readonly namespace: string;
   readonly poolNamespaces: readonly string[];
@@ -82,7 +82,7 @@ export function createCaches(deps: CachesDeps): Caches {
 
 const ourAnnotations: readonly string[] = [poolAnnotation, rotateAnnotation];
 
-/** Whoever may write an object may hang 256 KiB of annotations on it: of these, only what is read here is kept. */
+/** Whoever may write an object may give it 256 KiB of annotations: only those that are read here are kept. */
 function withOurAnnotations(object: KubeObject): KubeObject {
   const { managedFields: _, annotations = {}, ...metadata } = object.metadata;
   const ours = Object.entries(annotations).filter(([name]) => ourAnnotations.includes(name));

@@ -3,7 +3,7 @@ import { type KeyName, type ObjectId, objectId } from '../../../core/names.ts';
 import { describeProblem, type Problem } from '../../../core/problem.ts';
 
 /** What is served of an object: its spec as declared, the last spec that was good, or nothing. */
-export type Serving = 'declared' | 'lastGood' | 'nothing';
+type Serving = 'declared' | 'lastGood' | 'nothing';
 
 /** One object with the versions of it that may be served, the most wanted first. */
 export interface Candidate {

@@ -27,7 +27,7 @@ export interface PolicyController {
   close(): void;
 }
 
-export interface PolicyDeps extends AdopterDeps {
+interface PolicyDeps extends AdopterDeps {
   /** After an adoption: the objects for which it changed anything. */
   readonly onAdopted: (changed: readonly ObjectRef[]) => void;
   readonly logger: Logger;
