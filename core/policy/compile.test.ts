@@ -38,16 +38,16 @@ interface World {
   readonly namespaces?: readonly Namespace[];
   readonly children?: readonly ChildKey[];
   readonly createdAtMs?: CompileInput['createdAtMs'];
-  readonly stands?: CompileInput['stands'];
+  readonly isServed?: CompileInput['isServed'];
 }
 
 function run({ keys, pools = [pool(openai), pool(anthropic)], namespaces = [], children = [], ...more }: World) {
-  const { createdAtMs = () => 1000, stands = () => false } = more;
+  const { createdAtMs = () => 1000, isServed = () => false } = more;
   const { compiled, problems, withdrawn } = compile({
     manifests: { virtualKeys: keys, pools, namespaces, secrets: [] },
     createdAtMs,
     children,
-    stands,
+    isServed,
     book: () => [],
     digest: (text) => `sha256:${hash('sha256', text)}`,
   });
@@ -161,9 +161,9 @@ describe('pools and their consent', () => {
 
   it('takes a pool from keys that are served as they stand, and lets nobody else name one that is not theirs', () => {
     const keys = [vk('agents/bot', { pools: [openai, anthropic] }), vk('agents/new', { pools: [openai] })];
-    const stands: CompileInput['stands'] = (key) => key === 'agents/bot';
+    const isServed: CompileInput['isServed'] = (key) => key === 'agents/bot';
     for (const pools of [[pool(anthropic)], [pool(openai, []), pool(anthropic)]]) {
-      const { compiled, problems, withdrawn } = run({ keys, pools, stands });
+      const { compiled, problems, withdrawn } = run({ keys, pools, isServed });
       assert.deepEqual(
         compiled.keys.map(({ key, pools }) => [key, pools]),
         [

@@ -30,8 +30,8 @@ export interface CompileInput {
   /** From when the key's ttl counts, milliseconds since the epoch; undefined where that is not known yet. */
   createdAtMs(key: KeyName): number | undefined;
   readonly children: readonly ChildKey[];
-  /** True where this manifest is served already as it stands: what bars it from a pool is then a consent that was withdrawn, not its mistake. */
-  stands(key: KeyName, spec: VirtualKeySpec): boolean;
+  /** True where this very manifest is served already: what bars it from a pool is then a consent that was withdrawn, not its mistake. */
+  isServed(key: KeyName, spec: VirtualKeySpec): boolean;
   /** The built-in price book of a provider. */
   book(provider: ProviderKind): readonly BookEntry[];
   /** `sha256:…` of an RFC 8785 text. */
@@ -59,7 +59,7 @@ export function compile(input: CompileInput): Outcome {
   const problems = [...tree.problems];
   const withdrawn: Problem[] = [];
   const report = (node: TreeNode, found: readonly Problem[]): void => {
-    if (found.length > 0) (input.stands(node.key, node.spec) ? withdrawn : problems).push(...found);
+    if (found.length > 0) (input.isServed(node.key, node.spec) ? withdrawn : problems).push(...found);
   };
   for (const node of nodes) report(node, namingProblems(node, consent.pools));
   const keys: KeyDocument[] = [];

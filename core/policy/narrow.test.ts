@@ -94,7 +94,7 @@ describe('narrowing', () => {
           manifests: { virtualKeys, pools, namespaces: [], secrets: [] },
           createdAtMs: () => 0,
           children: [],
-          stands: () => false,
+          isServed: () => false,
           book: () => [],
           digest: (text) => hash('sha256', text),
         });

@@ -187,7 +187,7 @@ function compileAll(tx: Tx, { manifests, createdAtMs }: Policy, { standing, chil
     // Without an object, a key that is seen for the first time begins its ttl now, in the transaction that writes its first row.
     createdAtMs: (key) => createdAtMs?.get(key) ?? (standing.has(key) ? tx.keys.createdAt(key) : null) ?? tx.now(),
     children,
-    stands(key, { pools = [], parentRef }) {
+    isServed(key, { pools = [], parentRef }) {
       if (deps.poolProblems === 'withdraw') return true;
       const served = before?.specs.get(key);
       return served !== undefined && served.parentRef === parentRef && (served.pools ?? []).join() === pools.join();

@@ -5,13 +5,13 @@ import { keyName, type PoolName, poolName } from '../../core/names.ts';
 import { compile } from '../../core/policy/compile.ts';
 import type { PoolFault, Problem, ProblemCode } from '../../core/problem.ts';
 import { keyObject, poolObject } from './bench.fixture.ts';
-import { explained } from './policy/adoption.ts';
-import { tell } from './reasons.ts';
+import { withPoolFault } from './policy/adoption.ts';
+import { explain } from './reasons.ts';
 
 const agentsOnly = [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'agents' } } }];
 
-/** What core itself says of a key beside a pool that admits namespace `agents` only, unless told otherwise, and a few keys. */
-function told(
+/** What core itself says of a key beside a pool that admits namespace `agents` only, unless the test says otherwise, and a few keys. */
+function conditionsOf(
   spec: object,
   faults: ReadonlyMap<PoolName, PoolFault> = new Map(),
   consumers: readonly object[] = agentsOnly,
@@ -26,16 +26,16 @@ function told(
     manifests: parsed.manifests,
     createdAtMs: () => 0,
     children: [],
-    stands: () => false,
+    isServed: () => false,
     book: () => [],
     digest: () => 'sha256:0',
   });
   const own = [...parsed.problems, ...problems].filter(({ source }) => source?.file === 'of bot');
-  return own.map((problem) => tell(explained(problem, faults))).map(({ reason, message }) => `${reason}: ${message}`);
+  return own.map((problem) => explain(withPoolFault(problem, faults))).map(({ reason, message }) => `${reason}: ${message}`);
 }
 
 test('every problem that core finds of a key in a cluster has its reason', () => {
-  const reasons = (spec: object) => told(spec).map((line) => line.split(':')[0]);
+  const reasons = (spec: object) => conditionsOf(spec).map((line) => line.split(':')[0]);
   const open = [{ name: 'openai', namespace: 'keyforge-system' }];
   assert.deepEqual(reasons({ pools: open }), ['ConsentMissing']);
   assert.deepEqual(reasons({ pools: [{ name: 'nothing' }] }), ['PoolNotFound']);
@@ -48,23 +48,26 @@ test('every problem that core finds of a key in a cluster has its reason', () =>
 
 test('names of other objects are not suggested: they may be those of another tenant', () => {
   assert.deepEqual(
-    told({ parentRef: { name: 'parentt', namespace: 'agents' }, pools: [] }).filter((line) => /did you mean agents/.test(line)),
+    conditionsOf({ parentRef: { name: 'parentt', namespace: 'agents' }, pools: [] }).filter((line) => /did you mean agents/.test(line)),
     [],
   );
-  assert.match(told({ pools: [{ name: 'openaii', namespace: 'keyforge-system' }] }).join(), /openaii, which does not exist; create that/);
+  assert.match(
+    conditionsOf({ pools: [{ name: 'openaii', namespace: 'keyforge-system' }] }).join(),
+    /openaii, which does not exist; create that/,
+  );
 });
 
-test('a pool that exists and is not served is told with the reason', () => {
+test('a pool that exists and is not served is reported with the reason', () => {
   const faults = new Map([[poolName('elsewhere', 'own'), { code: 'pool_without_credentials' } as const]]);
   assert.match(
-    told({ pools: [{ name: 'own' }] }, faults).join(),
+    conditionsOf({ pools: [{ name: 'own' }] }, faults).join(),
     /^PoolNotServed: .*which is not served: none of its credentials is usable/,
   );
 });
 
-test('a pool that is meant for the keys of teams tells nobody who asks what those keys are called', () => {
+test('a pool that is meant for the keys of teams does not reveal what those keys are called', () => {
   const consumers = ['red', 'blue'].map((name) => ({ namespaceSelector: {}, under: { name, namespace: 'platform' } }));
-  const said = told({ pools: [{ name: 'openai', namespace: 'keyforge-system' }] }, undefined, consumers).join();
+  const said = conditionsOf({ pools: [{ name: 'openai', namespace: 'keyforge-system' }] }, undefined, consumers).join();
   assert.doesNotMatch(said, /platform|red|blue/);
   assert.match(
     said,
@@ -112,7 +115,7 @@ function at(path: string) {
 }
 
 test('every code has its reason, and no sentence of a condition carries another tenant’s names', () => {
-  const said = Object.values<Problem>(examples).map((problem): [string, string] => [problem.code, tell(problem).reason]);
+  const said = Object.values<Problem>(examples).map((problem): [string, string] => [problem.code, explain(problem).reason]);
   assert.deepEqual(Object.fromEntries(said), {
     unreadable_file: 'InvalidSpec',
     invalid_field: 'InvalidSpec',
@@ -133,5 +136,5 @@ test('every code has its reason, and no sentence of a condition carries another 
     pool_outside_namespaces: 'NamespaceNotServed',
     pool_without_credentials: 'CredentialMissing',
   });
-  for (const problem of Object.values<Problem>(examples)) assert.doesNotMatch(tell(problem).message, /theirs/);
+  for (const problem of Object.values<Problem>(examples)) assert.doesNotMatch(explain(problem).message, /theirs/);
 });

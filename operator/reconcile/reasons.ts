@@ -1,7 +1,7 @@
 import { describeProblem, type Problem, type ProblemCode, type ProblemTable, subjectOf } from '../../core/problem.ts';
 
-/** A problem as a condition tells it. */
-export interface Told {
+/** A problem as a condition states it. */
+export interface Explanation {
   /** CamelCase, for conditions, events and metrics. */
   readonly reason: string;
   readonly message: string;
@@ -11,7 +11,7 @@ export interface Told {
  * What a condition says of each problem. No name of another object is suggested, as it is on a laptop: in a cluster it may be another
  * tenant's.
  */
-const conditions: ProblemTable<Told> = {
+const conditions: ProblemTable<Explanation> = {
   unreadable_file: invalidSpec,
   invalid_field: invalidSpec,
   defined_twice: invalidSpec,
@@ -44,13 +44,13 @@ const conditions: ProblemTable<Told> = {
   pool_without_credentials: (problem) => ({ reason: 'CredentialMissing', message: describeProblem(problem) }),
 };
 
-function invalidSpec(problem: Problem): Told {
+function invalidSpec(problem: Problem): Explanation {
   const { path } = problem;
   const message = describeProblem(problem);
   return { reason: 'InvalidSpec', message: path === undefined ? message : `${path}: ${message}` };
 }
 
 /** What a condition says of a problem. */
-export function tell<C extends ProblemCode>(problem: Problem<C>): Told {
+export function explain<C extends ProblemCode>(problem: Problem<C>): Explanation {
   return conditions[problem.code](problem);
 }

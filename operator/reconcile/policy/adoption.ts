@@ -163,13 +163,13 @@ function withWithdrawn(
     const id = problem.object && objectId(problem.object);
     const verdict = id && all.get(id);
     if (id === undefined || verdict?.serving !== 'declared') continue;
-    all.set(id, { ...verdict, problems: [...verdict.problems, explained(problem, faults)] });
+    all.set(id, { ...verdict, problems: [...verdict.problems, withPoolFault(problem, faults)] });
   }
   return all;
 }
 
 /** A pool that was not found may exist and not be served. */
-export function explained(problem: Problem, faults: ReadonlyMap<PoolName, PoolFault>): Problem {
+export function withPoolFault(problem: Problem, faults: ReadonlyMap<PoolName, PoolFault>): Problem {
   if (problem.code !== 'pool_not_found') return problem;
   const { nearest: _, known: __, ...rest } = problem;
   const why = faults.get(problem.pool);

@@ -64,11 +64,11 @@ class Controller implements PolicyController {
     this.#schedule(Math.max(0, this.#pausedUntilMs - nowMs, Math.min(quietMs, this.#touchedMs + longestMs - nowMs)));
   }
 
-  readonly begin = (): void => {
+  begin(): void {
     if (this.#phase === 'closed') return;
     this.#phase = 'begun';
     this.#adopt();
-  };
+  }
 
   verdict(object: ObjectRef, uid: string | undefined): Verdict | undefined {
     const id = objectId(object);
@@ -83,7 +83,7 @@ class Controller implements PolicyController {
     return this.#last?.consumers.get(pool) ?? 0;
   }
 
-  readonly problems = (): ReadonlyMap<string, number> => {
+  problems(): ReadonlyMap<string, number> {
     const counts = new Map<ObjectKind, number>([
       ['VirtualKey', 0],
       ['ProviderPool', 0],
@@ -93,7 +93,7 @@ class Controller implements PolicyController {
       if (problems.length > 0) counts.set(kind, (counts.get(kind) ?? 0) + 1);
     }
     return counts;
-  };
+  }
 
   close(): void {
     this.#phase = 'closed';

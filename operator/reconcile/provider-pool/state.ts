@@ -9,7 +9,7 @@ import { type ConditionPolicy, firstOf, type NewCondition } from '../conditions.
 import { managedLabel, managedValue } from '../names.ts';
 import type { Opened } from '../policy/declared.ts';
 import type { Verdict } from '../policy/fallback.ts';
-import { tell } from '../reasons.ts';
+import { explain } from '../reasons.ts';
 
 /** The state of one credential. `Stale`: the last good value is in use; `Missing` and `Invalid`: there is none. */
 export interface CredentialState {
@@ -88,7 +88,7 @@ export function poolReady(facts: PoolFacts): NewCondition {
 const invalidSpec: ConditionPolicy<PoolFacts> = ({ verdict }) => {
   const [fault] = verdict?.problems ?? [];
   if (fault === undefined || isPoolFault(fault)) return null;
-  const { reason, message } = tell(fault);
+  const { reason, message } = explain(fault);
   const meanwhile = verdict?.serving === 'lastGood' ? '. Until then its last good version is served' : '';
   return { status: 'False', reason, message: `${message}${meanwhile}` };
 };

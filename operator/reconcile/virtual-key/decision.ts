@@ -8,7 +8,7 @@ import { holds, ownershipOf, tokenSecret } from '../../keys/token-secret.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import type { NewCondition } from '../conditions.ts';
 import type { Verdict } from '../policy/fallback.ts';
-import type { Told } from '../reasons.ts';
+import type { Explanation } from '../reasons.ts';
 import { statusOf } from '../status-writer.ts';
 import type { End, Spend } from './spend.ts';
 import { keyConditions } from './status.ts';
@@ -109,7 +109,7 @@ function retired({ object, secret, former }: Gathered, use: Use): readonly KubeO
 }
 
 /** Where the token is; past an obstacle the previous Secret, so that the token is removed there once that is possible. */
-function reportedSecret({ object, secretName }: Gathered, use: Use, obstacle: Told | null): string | undefined {
+function reportedSecret({ object, secretName }: Gathered, use: Use, obstacle: Explanation | null): string | undefined {
   if (use === 'token' && obstacle === null) return secretName;
   const { secretName: reported } = statusOf(object);
   return typeof reported === 'string' && (use !== 'budget' || obstacle !== null) ? reported : undefined;
@@ -120,7 +120,7 @@ function untilEnd(end: End | null, nowMs: number): number {
   return leftMs > 0 ? leftMs + 1 : Number.POSITIVE_INFINITY;
 }
 
-function obstacleTo({ object, secretName, secret, refused }: Gathered, use: Use): Told | null {
+function obstacleTo({ object, secretName, secret, refused }: Gathered, use: Use): Explanation | null {
   if (refused !== null) return { reason: 'SecretRefused', message: refused };
   if (use !== 'token' || ownershipOf(secret, object) !== 'other') return null;
   return { reason: 'SecretConflict', message: conflictWith(secretName, secret, object) };

@@ -3,7 +3,7 @@ import type { KeyName } from '../../../core/names.ts';
 import type { KeyDocument } from '../../../core/policy/documents.ts';
 import { type ConditionPolicy, type ConditionState, firstOf, type NewCondition } from '../conditions.ts';
 import type { Verdict } from '../policy/fallback.ts';
-import { type Told, tell } from '../reasons.ts';
+import { type Explanation, explain } from '../reasons.ts';
 import type { End } from './spend.ts';
 
 /** Everything that the conditions of a key follow from. */
@@ -20,7 +20,7 @@ export interface KeyFacts {
   readonly hasToken: boolean;
   readonly secretName: string;
   /** Why the token Secret cannot be written; null: it can. */
-  readonly obstacle: Told | null;
+  readonly obstacle: Explanation | null;
   readonly isCapped: boolean;
   readonly nowMs: number;
 }
@@ -36,11 +36,11 @@ export function keyConditions(facts: KeyFacts): readonly NewCondition[] {
 
 interface JudgedFacts extends KeyFacts {
   /** Of all problems the reason of the first, and every message; null: there are none. */
-  readonly problem: Told | null;
+  readonly problem: Explanation | null;
 }
 
-function problemOf({ verdict }: KeyFacts): Told | null {
-  const [first, ...others] = verdict.problems.map((problem) => tell(problem));
+function problemOf({ verdict }: KeyFacts): Explanation | null {
+  const [first, ...others] = verdict.problems.map((problem) => explain(problem));
   return first === undefined ? null : { reason: first.reason, message: [first, ...others].map(({ message }) => message).join('. ') };
 }
 
