@@ -2,7 +2,8 @@ import { deriveEpochKey, firstPreviousMac } from '../../core/audit/entry.ts';
 import { type KeyName, type StreamId, streamId } from '../../core/names.ts';
 import type { OpenReply, OpenRequest } from '../../core/protocol/evidence.ts';
 import type { EpochRow, Tx } from '../store/types.ts';
-import { type SealDeps, sealRow } from './seal.ts';
+import type { SealDeps } from '../vault/aead.ts';
+import { sealRow } from './seal.ts';
 
 const nonceBytes = 16;
 const instancePattern = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,252})$/;

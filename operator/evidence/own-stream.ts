@@ -2,8 +2,9 @@ import { createChain } from '../../core/audit/chain.ts';
 import type { OperatorBody } from '../../core/audit/types.ts';
 import { operatorKey, type StreamId, streamId } from '../../core/names.ts';
 import type { EpochRow, Tx } from '../store/types.ts';
+import type { SealDeps } from '../vault/aead.ts';
 import { startEpoch } from './epoch.ts';
-import { openRow, type SealDeps, sealRow } from './seal.ts';
+import { openRow, sealRow } from './seal.ts';
 
 export interface OwnDeps extends SealDeps {
   /** Name of this operator. */

@@ -4,8 +4,8 @@ import type { KeyDocument } from '../../core/policy/documents.ts';
 import { rulesOf } from '../../core/policy/rules.ts';
 import type { ChildSpec } from '../../core/protocol/children.ts';
 import type { ChildRow } from '../store/types.ts';
+import type { Random } from '../vault/aead.ts';
 import { isRunName } from './run-name.ts';
-import type { Random } from './tokens.ts';
 
 /** What decides whether a sub-agent key may be minted. */
 export interface MintCase {

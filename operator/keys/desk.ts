@@ -5,9 +5,10 @@ import type { AccountView } from '../../core/protocol/money.ts';
 import { credit } from '../ledger/ledger.ts';
 import { spent, view } from '../ledger/view.ts';
 import type { Tx } from '../store/types.ts';
+import type { SealDeps } from '../vault/aead.ts';
 import { endChild, type RecordEvent } from './lives.ts';
 import type { Change, Live, Registry } from './registry.ts';
-import { revokeTokens, rotateToken, type TokenPress } from './tokens.ts';
+import { revokeTokens, rotateToken } from './tokens.ts';
 
 /** One key as people see it. Money in decimal dollars. */
 export interface KeyListing {
@@ -70,7 +71,7 @@ export interface KeyDesk {
   credit(key: KeyName, actor: string): NanoUsd | null;
 }
 
-export interface KeyDeskDeps extends TokenPress {
+export interface KeyDeskDeps extends SealDeps {
   readonly registry: Registry;
   readonly record: RecordEvent;
   /** Called where money may have come back. */

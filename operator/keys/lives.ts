@@ -3,15 +3,17 @@ import type { OperatorBody } from '../../core/audit/types.ts';
 import type { KeyName } from '../../core/names.ts';
 import { endEscrow } from '../ledger/escrow.ts';
 import type { ChildRow, TokenRow, Tx } from '../store/types.ts';
+import type { SealDeps } from '../vault/aead.ts';
 import { livingChildren } from './children.ts';
 import type { Policy } from './policy.ts';
-import { addToken, readToken, type TokenPress, tokensOf } from './tokens.ts';
+import { openToken } from './token-seal.ts';
+import { addToken, tokensOf } from './tokens.ts';
 
 /** Writes one line of the operator's own stream. */
 export type RecordEvent = (tx: Tx, event: Pick<OperatorBody, 'type' | 'object' | 'detail'> & { readonly actor?: string }) => void;
 
 /** What lives begin and end with. */
-export interface LifeDeps extends TokenPress {
+export interface LifeDeps extends SealDeps {
   readonly record: RecordEvent;
 }
 
@@ -27,7 +29,7 @@ export function beginLives(tx: Tx, { manifests, uids }: Policy, deps: LifeDeps &
     if (createdAtMs === null) deps.record(tx, { type: 'key_created', object: `VirtualKey ${key}`, detail: { by: 'manifest' } });
     const { current, revoked } = tokensOf(tx.keys, key, tx.now());
     if (!spec.issueToken || revoked) continue;
-    if (current !== null && (deps.served(current) || readToken(current, deps.rootKey) !== null)) continue;
+    if (current !== null && (deps.served(current) || openToken(current, deps.rootKey) !== null)) continue;
     if (current !== null) {
       tx.keys.dropToken(current.id);
       deps.record(tx, { type: 'key_rotated', object: `VirtualKey ${key}`, detail: { reason: 'its token could not be opened' } });

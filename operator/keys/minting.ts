@@ -7,10 +7,11 @@ import { mintEscrow } from '../ledger/escrow.ts';
 import type { Attempt, Funding } from '../ledger/funding.ts';
 import { recallTargets, spent } from '../ledger/view.ts';
 import type { ChildRow, Tx } from '../store/types.ts';
+import type { SealDeps } from '../vault/aead.ts';
 import { newChild } from './children.ts';
 import { endChild, type RecordEvent } from './lives.ts';
 import type { Change, Live, Registry } from './registry.ts';
-import { addToken, type TokenPress } from './tokens.ts';
+import { addToken } from './tokens.ts';
 
 /** Keys that all agents of one VirtualKey may mint in a minute: each changes what is served, for which every key is looked at. */
 const mintsPerMinute = 120;
@@ -22,7 +23,7 @@ export interface Minting {
   unmint(parent: KeyName, child: KeyName): Promise<boolean>;
 }
 
-export interface MintingDeps extends TokenPress {
+export interface MintingDeps extends SealDeps {
   readonly registry: Registry;
   readonly funding: Pick<Funding, 'persist' | 'released'>;
   readonly record: RecordEvent;

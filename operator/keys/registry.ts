@@ -9,7 +9,8 @@ import { livingChildren } from './children.ts';
 import { recordEdits } from './edits.ts';
 import { beginLives, continuing, digestOf, endLives, endOrphans, endTokens, type LifeDeps, withoutToken } from './lives.ts';
 import type { Policy } from './policy.ts';
-import { readToken, type Tokens, tokensOf } from './tokens.ts';
+import { openToken } from './token-seal.ts';
+import { type Tokens, tokensOf } from './tokens.ts';
 
 /** The state that is served now. Replaced whole by each change. */
 export interface Live {
@@ -92,7 +93,7 @@ export function createRegistry(deps: RegistryDeps): Registry {
 
   function token(key: KeyName): string | null {
     const current = live?.specs.get(key)?.issueToken === true ? live.tokens.get(key)?.current : null;
-    return current ? readToken(current, deps.rootKey) : null;
+    return current ? openToken(current, deps.rootKey) : null;
   }
 
   function serve(next: Live): void {

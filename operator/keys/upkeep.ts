@@ -2,9 +2,10 @@ import type { Logger } from 'pino';
 import type { KeyName } from '../../core/names.ts';
 import { keepClosedGrantsMs } from '../ledger/settled.ts';
 import type { ChildRow, Store, Tx } from '../store/types.ts';
+import type { SealDeps } from '../vault/aead.ts';
 import type { RecordEvent } from './lives.ts';
 import type { Live, Registry } from './registry.ts';
-import { rotateToken, type TokenPress } from './tokens.ts';
+import { rotateToken } from './tokens.ts';
 
 const dayMs = 86_400_000;
 /** The longest sleep, so that a jump of the machine's clock is noticed within it. */
@@ -19,7 +20,7 @@ export interface Upkeep {
   close(): void;
 }
 
-export interface UpkeepDeps extends TokenPress {
+export interface UpkeepDeps extends SealDeps {
   readonly store: Store;
   readonly registry: Registry;
   /** Whether rotations are this process's to make. */

@@ -45,8 +45,8 @@ function sidecarKeys(live: Live, { key, run, podCreatedAtMs }: Extract<Scope, { 
   const spec = live.specs.get(key);
   if (spec?.delivery.includes('Sidecar') !== true) return [];
   const root = spec.run === undefined ? key : runKey(key, spec.run, run);
-  const { current, leaving, left } = live.tokens.get(key) ?? noTokens;
-  const known = [...leaving, ...left].filter(({ validUntilMs = 0 }) => validUntilMs > podCreatedAtMs - secretLagMs);
+  const { current, expiring, expired } = live.tokens.get(key) ?? noTokens;
+  const known = [...expiring, ...expired].filter(({ validUntilMs = 0 }) => validUntilMs > podCreatedAtMs - secretLagMs);
   // On its own loopback a token of the Pod's lifetime has no end.
   const tokens = [...(current === null ? [] : [current]), ...known].map(({ id, hint }) => ({ id, hint }));
   return [...servedKey(live, root, tokens), ...subAgents(live, root)];
@@ -66,11 +66,11 @@ function servedKey({ documents }: Live, key: KeyName, tokens: ServedKey['tokens'
   return document === undefined ? [] : [{ document, tokens }];
 }
 
-const noTokens: Tokens = { current: null, leaving: [], left: [], revoked: false };
+const noTokens: Tokens = { current: null, expiring: [], expired: [], revoked: false };
 
 function opening(live: Live, key: KeyName): ServedKey['tokens'] {
-  const { current, leaving } = live.tokens.get(key) ?? noTokens;
-  return [...(current === null ? [] : [current]), ...leaving].map(served);
+  const { current, expiring } = live.tokens.get(key) ?? noTokens;
+  return [...(current === null ? [] : [current]), ...expiring].map(served);
 }
 
 function served({ id, hint, validUntilMs }: TokenRow): ServedKey['tokens'][number] {

@@ -6,6 +6,13 @@ const tagBytes = 16;
 /** Cryptographic randomness: that many bytes. */
 export type Random = (size: number) => Uint8Array;
 
+/** What the operator seals its own rows with. Keys that seal are derived from the root key, one for each purpose. */
+export interface SealDeps {
+  /** 32 bytes. */
+  readonly rootKey: Buffer;
+  readonly random: Random;
+}
+
 /**
  * A key for one purpose, so that what is sealed for one never opens for another: HKDF-SHA-256 (RFC 5869) of a
  * 32-byte key without salt. 32 bytes.
@@ -14,7 +21,10 @@ export function deriveKey(key: Uint8Array, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', key, '', purpose, 32));
 }
 
-/** AES-256-GCM: 12 random bytes of IV, ciphertext, 16 bytes of tag. `bound` must be given again to open it. */
+/**
+ * AES-256-GCM, the one envelope for everything at rest: 12 random bytes of IV, ciphertext, 16 bytes of tag. `bound` is the
+ * additional authenticated data: whoever opens the envelope must give the same bytes again.
+ */
 export function seal(key: Uint8Array, plain: Uint8Array, bound: Uint8Array, random: Random): Buffer {
   const iv = random(ivBytes);
   const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(bound);

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isObject } from '../../core/json.ts';
 import { deriveKey, type Random } from './aead.ts';
 
 /** The Secret in the operator's namespace that holds the root keys: `current`, and `previous` while a rotation is under way. */
@@ -7,7 +8,7 @@ export const rootKeySecret = 'keyforge-root-key';
 const rootKeyBytes = 32;
 
 /**
- * The keys under which everything at rest is sealed; a secret. Nothing else is known of where they come from,
+ * The keys under which everything at rest is sealed; a secret. No other code knows where they come from,
  * so that a key store outside the cluster can take the Secret's place.
  */
 export interface RootRing {
@@ -40,16 +41,16 @@ export function newRootKey(random: Random): Readonly<Record<'current', string>> 
   return { current: Buffer.from(random(rootKeyBytes)).toString('base64') };
 }
 
-/** Names a root key without telling anything of it: 8 bytes. */
+/** Names a root key and reveals nothing of it: 8 bytes. */
 export function rootKeyId(rootKey: Buffer): Buffer {
   return createHash('sha256').update(deriveKey(rootKey, 'keyforge/root-key-id/v1')).digest().subarray(0, 8);
 }
 
 /** The `data` of a Secret decoded; null where it is no mapping of names to base64 strings. */
 export function readItems(data: unknown): ReadonlyMap<string, Buffer> | null {
-  if (typeof data !== 'object' || data === null) return null;
+  if (!isObject(data)) return null;
   const items = new Map<string, Buffer>();
-  for (const [name, value] of Object.entries(data) as [string, unknown][]) {
+  for (const [name, value] of Object.entries(data)) {
     if (typeof value !== 'string') return null;
     const bytes = Buffer.from(value, 'base64');
     if (bytes.toString('base64') !== value) return null;
@@ -65,7 +66,7 @@ function unreadable(item: string, found: Buffer | undefined): VaultProblem {
     reason: 'RootKeyUnreadable',
     message:
       `item "${item}" of Secret ${rootKeySecret} in the operator's namespace ${fault}; restore the Secret from a backup. ` +
-      'Without it, delete the Secret: an operator that still has the keys writes them again, else it makes a new root key and seals ' +
-      'the credentials anew from the Secrets that the ProviderPools name',
+      'Without it, delete the Secret: an operator that still has the keys writes them again; any other makes a new root key and ' +
+      'seals the credentials again from the Secrets that the ProviderPools name',
   };
 }

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { PoolName } from '../../core/names.ts';
+import { type PoolName, partsOf } from '../../core/names.ts';
 import { bind, deriveKey, open, type Random, seal } from './aead.ts';
 import { type RootRing, readItems, rootKeyId, type VaultProblem } from './ring.ts';
 
@@ -20,24 +20,22 @@ export interface OpenedPool {
   readonly kind: 'opened';
   /** In the order of their names. */
   readonly credentials: readonly Credential[];
-  /** `previous`: to be sealed anew, so that the previous root key can go. */
+  /** `previous`: seal it again, so that the previous root key can be removed. */
   readonly sealedUnder: 'current' | 'previous';
 }
 
 /** The Secret, in the operator's namespace, that holds a pool's credentials. A DNS-1123 name; no two pools share one. */
 export function vaultSecretName(pool: PoolName): string {
-  const readable = pool
-    .replace('/', '-')
-    .slice(0, 200)
-    .replace(/[-.]+$/, '');
+  const { namespace, name } = partsOf(pool);
+  const readable = `${namespace}-${name}`.slice(0, 200).replace(/[-.]+$/, '');
   return `keyforge-vault-${readable}-${createHash('sha256').update(pool).digest('hex').slice(0, 20)}`;
 }
 
 /**
  * The `data` of a pool's vault Secret: an item for each credential, AES-256-GCM under a fresh data key, and that key
  * wrapped by the current root key. Each item is bound to pool and name, and the wrapped key to the set of names:
- * nothing can be moved, added or left out. A whole older Secret put back is not noticed here; comparing it with
- * the pool's own credentials is (`isUpToDate`).
+ * nobody can move, add or leave out an item. Opening does not notice a whole older Secret that somebody put back;
+ * comparing it with the pool's own credentials does (`isUpToDate`).
  */
 export function sealPool(
   pool: PoolName,
@@ -74,7 +72,7 @@ export function openPool(pool: PoolName, data: unknown, ring: RootRing): OpenedP
   return { kind: 'opened', credentials, sealedUnder: root.place };
 }
 
-/** True where the vault Secret's `data` holds exactly these credentials under the current root key: nothing is to be written. */
+/** True where the vault Secret's `data` holds exactly these credentials under the current root key: there is nothing to write. */
 export function isUpToDate(pool: PoolName, data: unknown, credentials: readonly Credential[], ring: RootRing): boolean {
   const held = openPool(pool, data, ring);
   return held.kind === 'opened' && held.sealedUnder === 'current' && timingSafeEqual(digest(held.credentials), digest(credentials));
@@ -110,8 +108,8 @@ function unreadable(pool: PoolName, fault: string): VaultProblem {
     kind: 'problem',
     reason: 'VaultUnreadable',
     message:
-      `vault Secret ${vaultSecretName(pool)} of ProviderPool ${pool} ${fault}, so nothing of it is used; find out who writes Secrets in ` +
-      "the operator's namespace. It is sealed anew from the Secrets that the pool names, once all of them can be read",
+      `vault Secret ${vaultSecretName(pool)} of ProviderPool ${pool} ${fault}, so KeyForge uses nothing of it; find out who writes Secrets in ` +
+      "the operator's namespace. KeyForge seals it again from the Secrets that the pool names, once it can read all of them",
   };
 }
 
@@ -121,7 +119,7 @@ function unknownRoot(pool: PoolName): VaultProblem {
     reason: 'RootKeyUnknown',
     message:
       `vault Secret ${vaultSecretName(pool)} of ProviderPool ${pool} is sealed under a root key that is neither "current" nor "previous" ` +
-      'of Secret keyforge-root-key; put that key back as "previous". Without it, the vault Secret is sealed anew from the Secrets that ' +
-      'the pool names, once all of them can be read',
+      'of Secret keyforge-root-key; put that key back as "previous". Without it, KeyForge seals the vault Secret again from the ' +
+      'Secrets that the pool names, once it can read all of them',
   };
 }
