@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { Alarm } from '../broker.ts';
-import { limitCrowd } from './connections.ts';
+import { limitConnections } from '../connections.ts';
 
 /** Figures that are read at each scrape. */
 export interface ClusterFigures {
@@ -142,6 +142,6 @@ export function createOperatorMetricsServer(registry: Registry, waitingFor: () =
       );
     else answer(404, 'not found: /metrics /healthz /readyz\n');
   });
-  limitCrowd(server, maxScrapers);
+  limitConnections(server, maxScrapers);
   return server;
 }

@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net';
 import { before, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect, type TLSSocket } from 'node:tls';
+import { limitConnections, ReceiveBudget } from '../connections.ts';
 import { makeCertificates, silent, type TestCertificates } from '../sessions/world.fixture.ts';
-import { createRoom, limitCrowd } from './connections.ts';
 import { answerReviews, createOperatorServer } from './server.ts';
 
 let certificates: TestCertificates;
@@ -120,18 +120,18 @@ test('half-sent reviews of one address take so much memory and no more, and give
 });
 
 test('room is shared by all, bounded for each address, and comes back', () => {
-  const room = createRoom({ bytes: 10, perAddressBytes: 6 });
+  const room = new ReceiveBudget({ bytes: 10, perAddressBytes: 6 });
   assert.ok(room.take('a', 6));
   assert.ok(!room.take('a', 1));
   assert.ok(room.take('b', 4));
   assert.ok(!room.take('c', 1));
-  room.leave('a', 6);
+  room.release('a', 6);
   assert.ok(room.take('c', 6));
 });
 
 test('connections of one address beyond the bound are ended, and one that left makes room', async (t) => {
   const server = createOperatorServer(silent);
-  limitCrowd(server, 1);
+  limitConnections(server, 1);
   server.setSecureContext({ cert: certificates.cert, key: certificates.key });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -3,8 +3,8 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo, Server as NetServer } from 'node:net';
 import type { Logger } from 'pino';
 import { parseJson } from '../../core/json.ts';
+import { limitConnections, maxConnectionsPerAddress, ReceiveBudget } from '../connections.ts';
 import type { ReviewAnswer } from '../inject/review.ts';
-import { createRoom, limitCrowd, mostOfOneAddress, type Room } from './connections.ts';
 
 /** The API server sends at most a 3 MiB object, in a review that holds it once or twice. */
 const maxBytes = 8 * 1_048_576;
@@ -20,14 +20,14 @@ type Review = (body: unknown) => Promise<ReviewAnswer>;
 export function createOperatorServer(logger: Logger): Server {
   const timeouts = { handshakeTimeout: 10_000, headersTimeout: 10_000, requestTimeout: 10_000, connectionsCheckingInterval: 5_000 };
   const server = createServer({ ...timeouts, keepAliveTimeout: 120_000 });
-  limitCrowd(server, mostOfOneAddress);
+  limitConnections(server, maxConnectionsPerAddress);
   server.on('tlsClientError', (error) => logger.debug({ err: error }, 'a TLS handshake failed'));
   return server;
 }
 
 /** Answers requests: `POST /inject` by `review`. Upgrades are the control port's. */
 export function answerReviews(server: Server, review: Review, logger: Logger): void {
-  const room = createRoom(roomBounds);
+  const room = new ReceiveBudget(roomBounds);
   server.on('request', (request, response) => {
     answer(request, review, room)
       .catch((error: unknown) => {
@@ -42,7 +42,7 @@ export function answerReviews(server: Server, review: Review, logger: Logger): v
   });
 }
 
-async function answer(request: IncomingMessage, review: Review, room: Room): Promise<Answer> {
+async function answer(request: IncomingMessage, review: Review, room: ReceiveBudget): Promise<Answer> {
   const path = request.url?.split('?', 1)[0];
   if (path !== '/inject' || request.method !== 'POST') {
     request.resume();
@@ -59,7 +59,7 @@ interface Answer {
 }
 
 /** The body, or why it was not read to its end. Never rejects. */
-function receive(request: IncomingMessage, room: Room): Promise<Buffer | string> {
+function receive(request: IncomingMessage, room: ReceiveBudget): Promise<Buffer | string> {
   const { remoteAddress = '' } = request.socket;
   const parts: Buffer[] = [];
   let size = 0;
@@ -84,7 +84,7 @@ function receive(request: IncomingMessage, room: Room): Promise<Buffer | string>
       resolve(fault);
     }
   });
-  return received.finally(() => room.leave(remoteAddress, size));
+  return received.finally(() => room.release(remoteAddress, size));
 }
 
 /** Does not read the rest of a request that was answered early. */

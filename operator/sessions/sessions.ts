@@ -5,10 +5,10 @@ import type { Logger } from 'pino';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import type { KeyName } from '../../core/names.ts';
 import { proxyMessageBytes, type SessionTimings, sessionTimings } from '../../core/protocol/session.ts';
+import { UnattestedConnections } from '../connections.ts';
 import type { Pod } from '../inject/types.ts';
 import { type AttestedScope, type Attestor, hasEnded, isRefused, type Refused, sameScope } from './attest.ts';
 import { type ControlHost, causeOf, type EndCause, greet, type Session, type SessionBounds, type SessionDeps } from './session.ts';
-import { createStrangers } from './strangers.ts';
 
 /** A Pod that had a session is no longer what was injected. */
 export interface Drift {
@@ -80,7 +80,7 @@ export function serveSessions(options: SessionsOptions): Sessions {
   const bounds = { ...defaultBounds, ...options.bounds };
   const sessions = new Map<string, Session>();
   const sockets = new WebSocketServer(socketOptions);
-  const strangers = createStrangers({ most: bounds.strangersPerAddress, bytes: strangerBytes });
+  const strangers = new UnattestedConnections({ maxPerAddress: bounds.strangersPerAddress, maxBytes: strangerBytes });
 
   function refused({ refusal, message }: Refused, session?: Session): void {
     events.refused(refusal);
