@@ -8,7 +8,7 @@ import { sessionTimings } from '../core/protocol/session.ts';
 import { createBroker } from '../operator/broker.ts';
 import { readPolicy } from '../operator/keys/policy.ts';
 import { dailyBooks } from '../operator/prices/genai-prices.ts';
-import type { AttestedScope } from '../operator/sessions/attest.ts';
+import type { AttestedScope } from '../operator/sessions/scope.ts';
 import { makeCertificates, silent, startReplica } from '../operator/sessions/world.fixture.ts';
 import { openSqliteStore } from '../operator/store/sqlite.ts';
 

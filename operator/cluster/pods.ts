@@ -9,7 +9,7 @@ import { createReflector, type Reflector } from '../kube/reflector.ts';
 import { pods } from '../kube/resources.ts';
 import type { KubeClient, KubeObject } from '../kube/types.ts';
 import type { Leadership } from '../reconcile/leadership.ts';
-import { hasEnded } from '../sessions/attest.ts';
+import { hasEnded } from '../sessions/pod-scope.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 
 /** The Pods that hold a proxy, or should. */

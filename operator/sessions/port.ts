@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { KeyName } from '../../core/names.ts';
+import { type KeyName, storedKey } from '../../core/names.ts';
 import type { Channel, Message } from '../../core/protocol/channel.ts';
 import type { ChildSpec } from '../../core/protocol/children.ts';
 import type { ControlPort } from '../../core/protocol/control.ts';
@@ -8,32 +8,83 @@ import type { OpenRequest } from '../../core/protocol/evidence.ts';
 import { type CallMessage, readCall } from '../../core/protocol/messages.ts';
 import type { GrantRequest } from '../../core/protocol/money.ts';
 import { pushWriter } from '../../core/protocol/push.ts';
+import type { Push } from '../../core/protocol/snapshot.ts';
 
 /** More than one proxy ever has at once. */
-const mostWatches = 16;
+const maxWatches = 16;
+
+/** What a session does with some of the messages. */
+interface PortHooks {
+  /** Gets the hellos of a session that is open already; absent: a hello is answered with an error. */
+  readonly onHello?: (token: string) => void;
+  /** Called before each push is sent. */
+  readonly onPush?: (push: Push) => void;
+}
 
 /**
  * Serves a control port over a channel: JSON text, `{"v":1,"id","call","args"}` → `{"id","reply"}` or `{"id","error"}`
- * (entries come as bytes beside the text), and for a `watch` with id 7 any number of `{"watch":7,"push"}`. Replies and pushes keep the order in which they were made.
- * `onHello` gets the hellos of a session that is open already. Returns how to stop: then nothing more is read.
+ * (entries come as bytes beside the text), and for a `watch` with id 7 any number of `{"watch":7,"push"}`. Replies and pushes keep
+ * the order in which they were made. Returns how to stop: then nothing more is read.
  */
-export function serveControl(channel: Channel, control: ControlPort, logger: Logger, onHello?: (token: string) => void): () => void {
-  const watches = new Map<number, () => void>();
-  const send = (message: object): void => channel.send(JSON.stringify(message));
+export function serveControl(channel: Channel, control: ControlPort, logger: Logger, hooks: PortHooks = {}): () => void {
+  const server = new PortServer(channel, control, logger, hooks);
+  server.start();
+  return () => server.stop();
+}
 
-  async function answer({ id, call, args }: CallMessage): Promise<void> {
+class PortServer {
+  readonly #channel: Channel;
+  readonly #control: ControlPort;
+  readonly #logger: Logger;
+  readonly #hooks: PortHooks;
+  /** How to stop each watch, by its id. */
+  readonly #watches = new Map<number, () => void>();
+  #ignoreMessages = (): void => {};
+
+  constructor(channel: Channel, control: ControlPort, logger: Logger, hooks: PortHooks) {
+    this.#channel = channel;
+    this.#control = control;
+    this.#logger = logger;
+    this.#hooks = hooks;
+  }
+
+  start(): void {
+    this.#ignoreMessages = this.#channel.onMessage((message) => this.#receive(message));
+    this.#channel.onClose(() => this.stop());
+  }
+
+  stop(): void {
+    this.#ignoreMessages();
+    for (const unwatch of this.#watches.values()) unwatch();
+    this.#watches.clear();
+    this.#channel.close();
+  }
+
+  #receive(data: Message): void {
+    const { onHello } = this.#hooks;
+    const message = readCall(data);
+    if ('hello' in message) {
+      if (onHello === undefined) this.#send({ id: message.id, error: 'no hello is needed here' });
+      else onHello(message.hello);
+    } else if (!('bad' in message)) void this.#answer(message);
+    else if (message.id !== null) this.#send({ id: message.id, error: message.bad });
+    else this.#logger.warn(`a control message was dropped: ${message.bad}`);
+  }
+
+  async #answer({ id, call, args }: CallMessage): Promise<void> {
     try {
-      send({ id, reply: (await perform(id, call, args)) ?? null });
+      this.#send({ id, reply: (await this.#perform(id, call, args)) ?? null });
     } catch (error) {
       // What went wrong inside stays inside; the id leads to the log.
       const errorId = randomUUID();
-      logger.error({ err: error, errorId, call }, 'a control call failed');
-      send({ id, error: `the operator failed (error ${errorId}); its log says more` });
+      this.#logger.error({ err: error, errorId, call }, 'a control call failed');
+      this.#send({ id, error: `the operator failed (error ${errorId}); its log says more` });
     }
   }
 
   // The casts hold since readCall checked each shape.
-  function perform(id: number, call: CallMessage['call'], args: readonly unknown[]): Promise<unknown> | null {
+  #perform(id: number, call: CallMessage['call'], args: readonly unknown[]): Promise<unknown> | null {
+    const control = this.#control;
     switch (call) {
       case 'open':
         return control.open(args[0] as OpenRequest);
@@ -42,50 +93,40 @@ export function serveControl(channel: Channel, control: ControlPort, logger: Log
       case 'grant':
         return control.grant(args[0] as GrantRequest);
       case 'account':
-        return control.account(args[0] as KeyName);
+        return control.account(keyIn(args, 0));
       case 'mint':
-        return control.mint(args[0] as KeyName, args[1] as ChildSpec);
+        return control.mint(keyIn(args, 0), args[1] as ChildSpec);
       case 'children':
-        return control.children(args[0] as KeyName);
+        return control.children(keyIn(args, 0));
       case 'unmint':
-        return control.unmint(args[0] as KeyName, args[1] as KeyName);
+        return control.unmint(keyIn(args, 0), keyIn(args, 1));
       case 'watch':
-        if (watches.size >= mostWatches) throw new RangeError(`more than ${mostWatches} watches`);
-        watches.set(id, watch(id));
+        if (this.#watches.size >= maxWatches) throw new RangeError(`more than ${maxWatches} watches`);
+        this.#watches.set(id, this.#watch(id));
         return null;
       case 'unwatch':
-        watches.get(args[0] as number)?.();
-        watches.delete(args[0] as number);
+        this.#watches.get(args[0] as number)?.();
+        this.#watches.delete(args[0] as number);
         return null;
     }
   }
 
-  function watch(id: number): () => void {
+  #watch(id: number): () => void {
+    const { onPush } = this.#hooks;
     const write = pushWriter();
-    return control.watch((push) => channel.send(`{"watch":${id},"push":${write(push)}}`));
+    return this.#control.watch((push) => {
+      onPush?.(push);
+      this.#channel.send(`{"watch":${id},"push":${write(push)}}`);
+    });
   }
 
-  function receive(data: Message): void {
-    const message = readCall(data);
-    if ('hello' in message) {
-      if (onHello === undefined) send({ id: message.id, error: 'no hello is needed here' });
-      else onHello(message.hello);
-    } else if (!('bad' in message)) void answer(message);
-    else if (message.id !== null) send({ id: message.id, error: message.bad });
-    else logger.warn(`a control message was dropped: ${message.bad}`);
+  #send(message: object): void {
+    this.#channel.send(JSON.stringify(message));
   }
+}
 
-  const ignore = channel.onMessage(receive);
-  channel.onClose(stop);
-
-  function stop(): void {
-    ignore();
-    for (const unwatch of watches.values()) unwatch();
-    watches.clear();
-    channel.close();
-  }
-
-  return stop;
+function keyIn(args: readonly unknown[], index: number): KeyName {
+  return storedKey(args[index] as string);
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

@@ -1,16 +1,9 @@
 import type { SessionTimings } from '../../core/protocol/session.ts';
-import { type AttestedScope, isRefused, type Refused, sameScope } from './attest.ts';
+import { type AttestedScope, isRefused, type Refused, sameScope } from './scope.ts';
 
-/** Keeps the attestation of one session in date. */
-export interface Renewal {
-  /** The proxy showed its newest token: it is looked at now. */
-  show(token: string): void;
-  /** Looks again where it is time; called often. */
-  tick(): void;
-}
-
-export interface RenewalDeps {
-  /** With the token that opened the session. */
+/** What a renewal works over. */
+interface RenewalDeps {
+  /** The token that opened the session; a secret. */
   readonly token: string;
   readonly scope: AttestedScope;
   /** Never rejects. */
@@ -22,40 +15,49 @@ export interface RenewalDeps {
 }
 
 /**
- * Begins with a session. The first look is at the first tick: a Pod that changed between the look that opened the session and the moment
- * from which its changes are told to it would else go unseen.
+ * Keeps the attestation of one session up to date. It attests at the first tick: otherwise nobody would see a change of the Pod
+ * between the attestation that opened the session and the moment from which the session hears of changes.
  */
-export function createRenewal(deps: RenewalDeps): Renewal {
-  const { scope, attest, monotonic, timings, onEnd } = deps;
-  let { token } = deps;
-  let attestedAt = monotonic();
-  let dueAt = attestedAt;
-  let attesting = false;
+export class Renewal {
+  readonly #deps: RenewalDeps;
+  #token: string;
+  #attestedAt: number;
+  #dueAt: number;
+  #isAttesting = false;
 
-  async function look(): Promise<void> {
-    if (attesting) return;
-    attesting = true;
-    const outcome = await attest(token);
-    attesting = false;
+  constructor(deps: RenewalDeps) {
+    this.#deps = deps;
+    this.#token = deps.token;
+    this.#attestedAt = deps.monotonic();
+    this.#dueAt = this.#attestedAt;
+  }
+
+  /** The proxy showed its newest token: attests it now. */
+  show(token: string): void {
+    this.#token = token;
+    void this.#attest();
+  }
+
+  /** Attests again where it is time; to be called often. */
+  tick(): void {
+    if (this.#deps.monotonic() >= this.#dueAt) void this.#attest();
+  }
+
+  async #attest(): Promise<void> {
+    const { attest, monotonic, timings, scope, onEnd } = this.#deps;
+    if (this.#isAttesting) return;
+    this.#isAttesting = true;
+    const outcome = await attest(this.#token);
+    this.#isAttesting = false;
     const now = monotonic();
     if (!isRefused(outcome)) {
-      attestedAt = now;
-      dueAt = now + timings.attestMs;
+      this.#attestedAt = now;
+      this.#dueAt = now + timings.attestMs;
       if (!sameScope(outcome, scope)) onEnd('changed');
       return;
     }
-    // While the API server cannot be asked the session lives on, for so long, and it is asked less often than proxies would.
-    dueAt = now + timings.attestMs / 10;
-    if (!outcome.retry || now - attestedAt > timings.unattestedMs) onEnd(outcome);
+    // While the API server is out of reach the session lives on for a while; it retries less often than proxies would.
+    this.#dueAt = now + timings.attestMs / 10;
+    if (!outcome.retry || now - this.#attestedAt > timings.unattestedMs) onEnd(outcome);
   }
-
-  return {
-    show(latest) {
-      token = latest;
-      void look();
-    },
-    tick() {
-      if (monotonic() >= dueAt) void look();
-    },
-  };
 }

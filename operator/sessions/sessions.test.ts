@@ -11,7 +11,8 @@ import { type ControlPort, ControlUnavailable } from '../../core/protocol/contro
 import { helloText } from '../../core/protocol/session.ts';
 import type { Push, Snapshot } from '../../core/protocol/snapshot.ts';
 import { connectOperator, type OperatorOptions, type Session } from '../../proxy/link/session.ts';
-import type { AttestedScope, Attestor, Refused } from './attest.ts';
+import type { Attestor } from './attest.ts';
+import type { AttestedScope, Refused } from './scope.ts';
 import {
   hostOf,
   makeCertificates,
@@ -449,8 +450,8 @@ test('a message over the limit, and a frame that cannot be read, end the connect
   assert.match(await closeOf(torn), /^1007 /);
 });
 
-test('another path is not found, and strangers beyond the bound are turned away', async (t) => {
-  const { url, connect } = await createWorld(t, { bounds: { strangers: 1 } });
+test('another path is not found, and unattested connections beyond the bound are turned away', async (t) => {
+  const { url, connect } = await createWorld(t, { bounds: { unattested: 1 } });
   const unexpected = async (to: string): Promise<string> => {
     const socket = new WebSocket(to, { ca: certificates.ca });
     const [error] = (await once(socket, 'error')) as [Error];
@@ -463,8 +464,8 @@ test('another path is not found, and strangers beyond the bound are turned away'
   assert.equal(await connect().instance, 'pod-1');
 });
 
-test('strangers of one address have a bound of their own, which a proxy that is known does not count against', async (t) => {
-  const { url, connect } = await createWorld(t, { bounds: { strangersPerAddress: 1 } });
+test('unattested connections of one address have a bound of their own, which an attested proxy does not count against', async (t) => {
+  const { url, connect } = await createWorld(t, { bounds: { unattestedPerAddress: 1 } });
   assert.equal(await connect().instance, 'pod-1');
   const first = await rawSocket(t, url);
   const second = new WebSocket(url, { ca: certificates.ca });
@@ -482,7 +483,7 @@ test('half of a large message of a stranger is not kept: the connection ends', a
   assert.match(await closeOf(stranger), /^1006 /);
 });
 
-test('strangers that are being looked at do not keep sessions from being looked at again', async (t) => {
+test('connections that are being attested do not keep sessions from being attested again', async (t) => {
   const looks: string[] = [];
   const attestor: Attestor = {
     attest(token) {

@@ -7,8 +7,11 @@ import type { KeyName } from '../../core/names.ts';
 import { proxyMessageBytes, type SessionTimings, sessionTimings } from '../../core/protocol/session.ts';
 import { UnattestedConnections } from '../connections.ts';
 import type { Pod } from '../inject/types.ts';
-import { type AttestedScope, type Attestor, hasEnded, isRefused, type Refused, sameScope } from './attest.ts';
-import { type ControlHost, causeOf, type EndCause, greet, type Session, type SessionBounds, type SessionDeps } from './session.ts';
+import type { Attestor } from './attest.ts';
+import { receiveHello } from './hello.ts';
+import { hasEnded } from './pod-scope.ts';
+import { type AttestedScope, isRefused, type Refused, sameScope } from './scope.ts';
+import { type ControlHost, causeOf, type EndCause, type Session, type SessionBounds, type SessionDeps } from './session.ts';
 
 /** A Pod that had a session is no longer what was injected. */
 export interface Drift {
@@ -26,6 +29,7 @@ export interface SessionEvents {
   drifted(drift: Drift): void;
 }
 
+/** What the sessions of a replica are made of. */
 export interface SessionsOptions {
   /** Its upgrades are all ours: a path other than `path` is answered with 404. */
   readonly server: Server;
@@ -41,31 +45,16 @@ export interface SessionsOptions {
   readonly bounds?: Partial<SessionBounds>;
 }
 
-/** The proxies that this replica serves. */
-export interface Sessions {
-  count(): number;
-  /** Proxies by the key that they serve: each sidecar its own, each gateway all of `ofGateways`. */
-  activeByKey(ofGateways: Iterable<KeyName>): ReadonlyMap<KeyName, number>;
-  /** Uids of the Pods that have a session. */
-  instances(): Iterable<string>;
-  /** A watch saw a Pod: its session ends where it is entitled to it no longer. */
-  podChanged(pod: Pod): void;
-  /** The Pod is deleted or has ended; also where this replica had no session of it. */
-  podGone(uid: string): void;
-  /** Ends every session, to be taken up by another replica or the next start. */
-  close(): Promise<void>;
-}
-
 const defaultBounds: SessionBounds = {
   sessions: 10_000,
-  strangers: 1_000,
-  strangersPerAddress: 48,
+  unattested: 1_000,
+  unattestedPerAddress: 48,
   attestations: 64,
   unsentBytes: 16 * 1_048_576,
   messagesPerSecond: 500,
 };
 /** A hello holds a token of at most 16 KiB. */
-const strangerBytes = 65_536;
+const unattestedBytes = 65_536;
 /** A peer has two seconds to answer a close frame; an option that the package's types do not know yet. */
 const socketOptions: ServerOptions & { readonly closeTimeout: number } = {
   noServer: true,
@@ -76,113 +65,154 @@ const socketOptions: ServerOptions & { readonly closeTimeout: number } = {
 
 /** Serves the control port to attested proxies on an HTTPS server that its owner starts and closes. */
 export function serveSessions(options: SessionsOptions): Sessions {
-  const { server, path, host, logger, events, monotonic } = options;
-  const bounds = { ...defaultBounds, ...options.bounds };
-  const sessions = new Map<string, Session>();
-  const sockets = new WebSocketServer(socketOptions);
-  const strangers = new UnattestedConnections({ maxPerAddress: bounds.strangersPerAddress, maxBytes: strangerBytes });
+  const sessions = new Sessions(options);
+  sessions.start();
+  return sessions;
+}
 
-  function refused({ refusal, message }: Refused, session?: Session): void {
-    events.refused(refusal);
-    if (session === undefined) logger.warn({ refusal }, `a proxy is not served: ${message}`);
-    else if (refusal === 'pod_drifted' || refusal === 'image_denied') reportDrift(session, message);
+/** The proxies that this replica serves. */
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #bounds: SessionBounds;
+  readonly #deps: SessionDeps;
+  readonly #unattested: UnattestedConnections;
+  readonly #sockets = new WebSocketServer(socketOptions);
+  /** By the proxy's instance. */
+  readonly #sessions = new Map<string, Session>();
+
+  constructor(options: SessionsOptions) {
+    const { attestor, host, logger, monotonic } = options;
+    this.#options = options;
+    this.#bounds = { ...defaultBounds, ...options.bounds };
+    this.#unattested = new UnattestedConnections({ maxPerAddress: this.#bounds.unattestedPerAddress, maxBytes: unattestedBytes });
+    this.#deps = {
+      attest: limited(attestor, this.#bounds.attestations, logger),
+      // Apart from new connections, of which there may be many: they shall not keep sessions from being attested again.
+      renew: limited(attestor, this.#bounds.attestations, logger),
+      host,
+      logger,
+      monotonic,
+      bounds: this.#bounds,
+      timings: { ...sessionTimings, ...options.timings },
+      onOpen: (session) => this.#add(session),
+      onEnd: (session, cause) => this.#remove(session, cause),
+      onRefuse: (refused, session) => this.#report(refused, session),
+    };
   }
 
-  function reportDrift({ scope, credentials }: Session, message: string): void {
+  start(): void {
+    this.#options.server.on('upgrade', this.#upgrade);
+  }
+
+  count(): number {
+    return this.#sessions.size;
+  }
+
+  /** Proxies by the key that they serve: each sidecar its own, each gateway all of `ofGateways`. */
+  activeByKey(ofGateways: Iterable<KeyName>): ReadonlyMap<KeyName, number> {
+    return countByKey([...this.#sessions.values()], ofGateways);
+  }
+
+  /** Uids of the Pods that have a session. */
+  instances(): Iterable<string> {
+    return this.#sessions.keys();
+  }
+
+  /** A watch saw a Pod: ends its session where the Pod is no longer entitled to it. */
+  podChanged(pod: Pod): void {
+    const { uid = '' } = pod.metadata;
+    const session = this.#sessions.get(uid);
+    if (hasEnded(pod)) {
+      // A proxy ends before its Pod is seen to have ended: what it held is to be retired all the same.
+      this.podGone(uid);
+      return;
+    }
+    if (session === undefined) return;
+    const outcome = this.#options.attestor.judge(pod);
+    if (!isRefused(outcome)) {
+      if (!sameScope(outcome, session.scope)) session.close('renew', 'what this Pod is entitled to has changed');
+    } else if (!outcome.retry) {
+      this.#report(outcome, session);
+      session.close(causeOf(outcome), outcome.message);
+    }
+  }
+
+  /** The Pod is deleted or has ended; also where this replica had no session of it. */
+  podGone(uid: string): void {
+    this.#sessions.get(uid)?.close('gone', 'the Pod has ended');
+    this.#options.host.retire(uid);
+  }
+
+  /** Ends every session; the proxies connect to another replica or to the next start. */
+  async close(): Promise<void> {
+    this.#options.server.off('upgrade', this.#upgrade);
+    for (const session of this.#sessions.values()) session.close('unready', 'the operator shuts down: connect to another replica');
+    await Promise.all([...this.#sockets.clients].map(closed));
+  }
+
+  readonly #upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const { remoteAddress = '' } = request.socket;
+    const isFull =
+      this.#sessions.size >= this.#bounds.sessions || this.#sockets.clients.size >= this.#sessions.size + this.#bounds.unattested;
+    if (request.url !== this.#options.path) turnAway(socket, '404 Not Found');
+    else if (isFull || this.#unattested.isFull(remoteAddress)) turnAway(socket, '503 Service Unavailable');
+    else {
+      this.#sockets.handleUpgrade(request, socket, head, (opened) =>
+        receiveHello(opened, this.#deps, this.#unattested.add(remoteAddress, socket)),
+      );
+    }
+  };
+
+  #add(session: Session): void {
+    const { scope } = session;
+    this.#sessions.get(scope.instance)?.close('replaced', 'this proxy opened a later session');
+    this.#sessions.set(scope.instance, session);
+    this.#options.events.opened(scope);
+    this.#options.logger.info(scope, 'a session was opened');
+  }
+
+  #remove(session: Session, cause: EndCause): void {
+    const { instance } = session.scope;
+    if (this.#sessions.get(instance) === session) this.#sessions.delete(instance);
+    this.#options.events.closed(cause);
+    this.#options.logger.info({ instance, cause }, 'a session ended');
+  }
+
+  #report({ refusal, message }: Refused, session?: Session): void {
+    this.#options.events.refused(refusal);
+    if (session === undefined) this.#options.logger.warn({ refusal }, `a proxy was refused a session: ${message}`);
+    else if (refusal === 'pod_drifted' || refusal === 'image_denied') this.#reportDrift(session, message);
+  }
+
+  #reportDrift({ scope, credentials }: Session, message: string): void {
+    const { logger, events } = this.#options;
     const named = [...credentials].sort();
     logger.warn(
       { instance: scope.instance, credentials: named },
-      `${message}. Its session is ended; whoever changed it may have read these provider keys: rotate them`,
+      `${message}. The operator ended its session; whoever changed the Pod may have read these provider keys: rotate them`,
     );
     events.drifted({ scope, message, credentials: named });
   }
-
-  const deps: SessionDeps = {
-    attest: limited(options.attestor.attest, bounds.attestations),
-    // Apart from strangers, who may be many: they shall not keep those who are known from being looked at again.
-    renew: limited(options.attestor.attest, bounds.attestations),
-    host,
-    logger,
-    monotonic,
-    bounds,
-    timings: { ...sessionTimings, ...options.timings },
-    refused,
-    entered(session) {
-      const { scope } = session;
-      sessions.get(scope.instance)?.close('replaced', 'this proxy opened a later session');
-      sessions.set(scope.instance, session);
-      events.opened(scope);
-      logger.info(scope, 'a proxy has a session');
-    },
-    ended(session, cause) {
-      const { instance } = session.scope;
-      if (sessions.get(instance) === session) sessions.delete(instance);
-      events.closed(cause);
-      logger.info({ instance, cause }, 'a session ended');
-    },
-  };
-
-  function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { remoteAddress = '' } = request.socket;
-    const isFull = sessions.size >= bounds.sessions || sockets.clients.size >= sessions.size + bounds.strangers;
-    if (request.url !== path) turnAway(socket, '404 Not Found');
-    else if (isFull || strangers.isFull(remoteAddress)) turnAway(socket, '503 Service Unavailable');
-    else sockets.handleUpgrade(request, socket, head, (opened) => receive(opened, strangers.add(remoteAddress, socket)));
-  }
-
-  function receive(opened: WebSocket, known: () => void): void {
-    greet(opened, {
-      ...deps,
-      entered(session) {
-        known();
-        deps.entered(session);
-      },
-    });
-  }
-
-  function podGone(uid: string): void {
-    sessions.get(uid)?.close('gone', 'the Pod has ended');
-    host.retire(uid);
-  }
-
-  server.on('upgrade', upgrade);
-  return {
-    count: () => sessions.size,
-    activeByKey: (ofGateways) => countByKey([...sessions.values()], ofGateways),
-    instances: () => sessions.keys(),
-    podChanged(pod) {
-      const { uid = '' } = pod.metadata;
-      const session = sessions.get(uid);
-      // A proxy ends before its Pod is seen to have ended: what it held is to be retired all the same.
-      if (hasEnded(pod)) return podGone(uid);
-      if (session === undefined) return;
-      const outcome = options.attestor.judge(pod);
-      if (!isRefused(outcome)) {
-        if (!sameScope(outcome, session.scope)) session.close('renew', 'what this Pod is entitled to has changed');
-      } else if (!outcome.retry) {
-        refused(outcome, session);
-        session.close(causeOf(outcome), outcome.message);
-      }
-    },
-    podGone,
-    async close() {
-      server.off('upgrade', upgrade);
-      for (const session of sessions.values()) session.close('unready', 'the operator ends: go to another replica');
-      await Promise.all([...sockets.clients].map(closed));
-    },
-  };
 }
 
-const busy: Refused = { refusal: 'api_unavailable', retry: true, message: 'the operator is busy with other proxies: try again' };
+const busy: Refused = {
+  refusal: 'api_unavailable',
+  retry: true,
+  message: 'the operator attests too many proxies at once; the proxy retries',
+};
+const failed: Refused = { refusal: 'api_unavailable', retry: true, message: 'the operator failed; its log says more' };
 
-/** The same, so many at one time. */
-function limited(attest: Attestor['attest'], most: number): Attestor['attest'] {
+/** Attestation, at most so many at one time. Never rejects: the log has a defect, the proxy learns what it means for it. */
+function limited(attestor: Attestor, max: number, logger: Logger): Attestor['attest'] {
   let running = 0;
   return async (token) => {
-    if (running >= most) return busy;
+    if (running >= max) return busy;
     running += 1;
     try {
-      return await attest(token);
+      return await attestor.attest(token);
+    } catch (error) {
+      logger.error({ err: error }, 'an attestation failed by a defect');
+      return failed;
     } finally {
       running -= 1;
     }

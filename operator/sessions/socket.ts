@@ -1,56 +1,76 @@
 import type { WebSocket } from 'ws';
 import type { SessionTimings } from '../../core/protocol/session.ts';
 
-/** Pings a peer and ends the connection of one that is silent: without it a cut cable looks like a quiet proxy. */
+/** Pings a peer and ends the connection of a silent one: otherwise a cut cable looks like a quiet proxy. */
 export function keepAlive(socket: WebSocket, { beatMs, silenceMs }: Pick<SessionTimings, 'beatMs' | 'silenceMs'>): void {
-  const allowed = Math.ceil(silenceMs / beatMs);
-  let silent = 0;
-  const heard = (): void => {
-    silent = 0;
+  const maxSilentBeats = Math.ceil(silenceMs / beatMs);
+  let silentBeats = 0;
+  const onSign = (): void => {
+    silentBeats = 0;
   };
   const timer = setInterval(() => {
-    silent += 1;
-    if (silent > allowed) socket.terminate();
+    silentBeats += 1;
+    if (silentBeats > maxSilentBeats) socket.terminate();
     else socket.ping();
   }, beatMs);
-  socket.on('pong', heard);
-  socket.on('message', heard);
+  socket.on('pong', onSign);
+  socket.on('message', onSign);
   socket.on('close', () => clearInterval(timer));
 }
 
 /**
- * Reads no further for a while where messages come faster than this: the peer then waits in its own send buffer. What was read from the
- * network already is still answered, and has to be made up for.
+ * Pauses reading while messages come faster than this: the peer then waits in its own send buffer. The operator still answers
+ * what it already read from the network, and the pause makes up for that.
  */
 export function limitRate(socket: WebSocket, perSecond: number, monotonic: () => number): void {
-  const most = perSecond * 2;
-  let left = most;
-  let at = monotonic();
-  let timer: NodeJS.Timeout | undefined;
+  const limit = new ReadLimit(socket, perSecond, monotonic);
+  socket.on('message', () => limit.count());
+  socket.on('close', () => limit.close());
+}
 
-  function refill(): void {
-    const now = monotonic();
-    left = Math.min(most, left + ((now - at) / 1000) * perSecond);
-    at = now;
+/** A token bucket that holds two seconds' worth. */
+class ReadLimit {
+  readonly #socket: WebSocket;
+  readonly #perSecond: number;
+  readonly #monotonic: () => number;
+  #left: number;
+  #at: number;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(socket: WebSocket, perSecond: number, monotonic: () => number) {
+    this.#socket = socket;
+    this.#perSecond = perSecond;
+    this.#monotonic = monotonic;
+    this.#left = perSecond * 2;
+    this.#at = monotonic();
   }
 
-  function readAgain(): void {
-    refill();
-    timer = undefined;
-    if (left < 0) wait();
-    else socket.resume();
+  count(): void {
+    this.#refill();
+    this.#left -= 1;
+    if (this.#left >= 0 || this.#timer !== undefined) return;
+    this.#socket.pause();
+    this.#wait();
   }
 
-  function wait(): void {
-    timer = setTimeout(readAgain, Math.ceil((-left / perSecond) * 1000));
+  close(): void {
+    clearTimeout(this.#timer);
   }
 
-  socket.on('message', () => {
-    refill();
-    left -= 1;
-    if (left >= 0 || timer !== undefined) return;
-    socket.pause();
-    wait();
-  });
-  socket.on('close', () => clearTimeout(timer));
+  #refill(): void {
+    const now = this.#monotonic();
+    this.#left = Math.min(this.#perSecond * 2, this.#left + ((now - this.#at) / 1000) * this.#perSecond);
+    this.#at = now;
+  }
+
+  #wait(): void {
+    this.#timer = setTimeout(() => this.#readAgain(), Math.ceil((-this.#left / this.#perSecond) * 1000));
+  }
+
+  #readAgain(): void {
+    this.#refill();
+    this.#timer = undefined;
+    if (this.#left < 0) this.#wait();
+    else this.#socket.resume();
+  }
 }

@@ -3,14 +3,14 @@ import { tokenReviews } from '../kube/resources.ts';
 import type { KubeClient } from '../kube/types.ts';
 
 /** For whom the API server vouches: a Pod's service account token, bound to that Pod. */
-export interface Identity {
+interface Identity {
   readonly namespace: string;
   readonly serviceAccount: string;
   readonly podName: string;
   readonly podUid: string;
 }
 
-/** What a TokenReview of authentication.k8s.io/v1 tells. */
+/** The status of a TokenReview of authentication.k8s.io/v1. */
 interface ReviewStatus {
   readonly authenticated?: boolean;
   readonly audiences?: readonly string[];
@@ -20,8 +20,8 @@ interface ReviewStatus {
 const podClaim = 'authentication.kubernetes.io/pod-';
 
 /**
- * Asks the API server whose token this is; a sentence where it is not a Pod's token for us. Rejects as KubeClient does. The answer says
- * nothing of whether the Pod still exists: the API server caches it for ten seconds.
+ * Asks the API server whose token this is; a sentence where it is not a Pod's token for us. Rejects as KubeClient does. The answer does not
+ * say whether the Pod still exists: the API server caches it for ten seconds.
  */
 export async function reviewToken(kube: Pick<KubeClient, 'create'>, token: string): Promise<Identity | string> {
   const { status } = await kube.create(tokenReviews, {

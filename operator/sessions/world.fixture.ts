@@ -6,7 +6,8 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import * as x509 from '@peculiar/x509';
 import { type Logger, pino } from 'pino';
-import type { AttestedScope, Attestor, Refused } from './attest.ts';
+import type { Attestor } from './attest.ts';
+import type { AttestedScope, Refused } from './scope.ts';
 import type { ControlHost } from './session.ts';
 import { type Drift, type Sessions, type SessionsOptions, serveSessions } from './sessions.ts';
 
