@@ -28,7 +28,7 @@ before(async () => {
   const third = world.writer();
   world.ship([third.open(), third.call()]);
   world.store.transaction((tx) =>
-    recordOwn(tx, { v: 1, type: 'key_created', time: '2026-11-20T10:00:00Z', object: bot, detail: {} }, world.deps),
+    recordOwn(tx, { type: 'key_created', time: '2026-11-20T10:00:00Z', object: bot, detail: {} }, world.deps),
   );
   world.store.close();
   const spool = openSpool({ dir: join(home, 'spool'), bootId: 'boot-1', logger: pino({ level: 'silent' }) });

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { KeyListing, LimitListing, RotatedKey } from '../operator/keys/desk.ts';
+import type { RotatedKey } from '../operator/keys/desk.ts';
+import type { KeyListing, LimitListing } from '../operator/keys/listing.ts';
 import { type KeysOptions, readKeysOptions } from './config.ts';
 
 export const keysUsage = `keyforge keys list [--json]

@@ -10,9 +10,9 @@ import type { ControlPort } from '../core/protocol/control.ts';
 import { decodeEntries } from '../core/protocol/entry-wire.ts';
 import { openEpoch } from '../operator/evidence/epoch.ts';
 import { bot, callBody } from '../operator/evidence/evidence.fixture.ts';
-import { type CollectorDeps, ingest } from '../operator/evidence/ingest.ts';
+import { ingest } from '../operator/evidence/ingest.ts';
+import type { OwnDeps } from '../operator/evidence/own-stream.ts';
 import { grant } from '../operator/ledger/ledger.ts';
-import { settleEntry } from '../operator/ledger/settle.ts';
 import { loadRootKey } from '../operator/store/root-key.ts';
 import { openSqliteStore } from '../operator/store/sqlite.ts';
 import type { Store } from '../operator/store/types.ts';
@@ -61,11 +61,11 @@ export interface EvidenceWorld {
 export function openWorld(dataDir: string): EvidenceWorld {
   const store = openSqliteStore({ path: join(dataDir, 'keyforge.db'), clock: Date.now });
   const rootKey = loadRootKey(join(dataDir, 'root.key'), randomBytes);
-  const deps: CollectorDeps = { rootKey, instance: 'op-1', random: randomBytes, settle: settleEntry };
+  const deps: OwnDeps = { rootKey, instance: 'op-1', random: randomBytes };
   const control: Pick<ControlPort, 'open' | 'ship'> = {
     open: async (ask) => store.transaction((tx) => openEpoch(tx, ask, deps)),
     ship: async (ask) =>
-      store.transaction((tx) => ingest(tx, decodeEntries(ask.entries) ?? assert.fail('entries that cannot be read'), deps)),
+      store.transaction((tx) => ingest(tx, decodeEntries(ask.entries) ?? assert.fail('entries that cannot be read'), deps).reply),
   };
   const logger = pino({ level: 'silent' });
   const spool = openSpool({ dir: join(dataDir, 'spool'), bootId: 'boot-1', logger });

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { Counter, Gauge, Registry } from 'prom-client';
-import type { Alarm } from '../broker.ts';
 import { limitConnections } from '../connections.ts';
+import type { Alarm } from '../evidence/collector.ts';
 
 /** Figures that are read at each scrape. */
 export interface ClusterFigures {

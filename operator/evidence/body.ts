@@ -1,12 +1,13 @@
 import { canonicalize } from '../../core/audit/canonical.ts';
 import type { ProxyBody } from '../../core/audit/types.ts';
+import { isObject, type JsonObject, parseJson } from '../../core/json.ts';
 import type { EpochRow } from '../store/types.ts';
 
 /** What a body must agree with. */
-export type BodyPlace = Pick<EpochRow, 'key' | 'instance' | 'epoch' | 'nonce'> & { readonly seq: number };
+type BodyPlace = Pick<EpochRow, 'key' | 'instance' | 'epoch' | 'nonce'> & { readonly seq: number };
 
-type Members = Readonly<Record<string, unknown>>;
-type Check = (body: Members, place: BodyPlace) => string | null;
+/** What is wrong with a body of one type; null: nothing. */
+type Check = (body: JsonObject, place: BodyPlace) => string | null;
 
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;
 const moneyPattern = /^(0|[1-9]\d{0,15})$/;
@@ -15,21 +16,26 @@ const moneyPattern = /^(0|[1-9]\d{0,15})$/;
  * Reads a body from the bytes that were committed to; a text where it is not one. Checked is all that money, place and
  * attribution depend on, and that the bytes have one reading: canonical, so no member occurs twice.
  */
-export function parseBody(bytes: Buffer, place: BodyPlace): ProxyBody | { readonly problem: string } {
+export function parseBody(bytes: Buffer, place: BodyPlace): ProxyBody | string {
   const text = bytes.toString();
-  let body: unknown;
-  try {
-    body = JSON.parse(text);
-    if (canonicalize(body) !== text) return { problem: 'its body is not canonical JSON' };
-  } catch {
-    return { problem: 'its body is not JSON' };
-  }
-  if (!isObject(body)) return { problem: 'its body is no object' };
-  const problem = checkCommon(body, place) ?? checkType(body, place);
-  return problem === null ? (body as unknown as ProxyBody) : { problem };
+  const body = parseJson(text);
+  const canonical = canonicalText(body);
+  if (canonical === null) return 'its body is not JSON';
+  if (canonical !== text) return 'its body is not canonical JSON';
+  if (!isObject(body)) return 'its body is no object';
+  return checkCommon(body, place) ?? checkType(body, place) ?? (body as unknown as ProxyBody);
 }
 
-function checkCommon(body: Members, { key, seq }: BodyPlace): string | null {
+/** Null where canonical JSON cannot carry the value: undefined, or JSON with a lone surrogate or an infinite number. */
+function canonicalText(value: unknown): string | null {
+  try {
+    return canonicalize(value);
+  } catch {
+    return null;
+  }
+}
+
+function checkCommon(body: JsonObject, { key, seq }: BodyPlace): string | null {
   if (body['v'] !== 1) return 'its body has another version';
   if (body['key'] !== key) return `it is about ${String(body['key'])} in the stream of ${key}`;
   if (!matches(body['time'], timePattern)) return 'its time is not RFC 3339 in UTC';
@@ -37,12 +43,16 @@ function checkCommon(body: Members, { key, seq }: BodyPlace): string | null {
   return opens === (seq === 0) ? null : 'an epoch begins with epoch_open or epoch_recovered, and has neither later';
 }
 
-function checkType(body: Members, place: BodyPlace): string | null {
-  const check = typeof body['type'] === 'string' && Object.hasOwn(checks, body['type']) ? checks[body['type']] : undefined;
-  return check === undefined ? `it has the unknown type ${String(body['type'])}` : check(body, place);
+function checkType(body: JsonObject, place: BodyPlace): string | null {
+  const { type } = body;
+  return isProxyType(type) ? checks[type](body, place) : `it has the unknown type ${String(type)}`;
 }
 
-const checks: Readonly<Record<string, Check>> = {
+function isProxyType(type: unknown): type is ProxyBody['type'] {
+  return typeof type === 'string' && Object.hasOwn(checks, type);
+}
+
+const checks: Readonly<Record<ProxyBody['type'], Check>> = {
   call: (body) => {
     if (!isText(body['requestId']) || !isText(body['code'])) return 'the call has no requestId or no code';
     if (!Array.isArray(body['path']) || !body['path'].every(isText)) return 'the call has no path';
@@ -52,7 +62,7 @@ const checks: Readonly<Record<string, Check>> = {
   epoch_open: (body, { nonce, instance }) =>
     body['nonce'] === nonce && body['instance'] === instance ? null : 'it opens another epoch or another instance',
   epoch_recovered: (body, { epoch }) => {
-    const { recoveredEpoch, lastSeq, whole, charges } = body as { [name: string]: unknown };
+    const { recoveredEpoch, lastSeq, whole, charges } = body;
     if (!isWhole(recoveredEpoch, 1) || recoveredEpoch >= epoch) return 'it recovers an epoch that is not before it';
     if (!isWhole(lastSeq, -1) || typeof whole !== 'boolean' || !Array.isArray(charges)) return 'it does not say what it recovers';
     for (const charge of charges) {
@@ -80,16 +90,12 @@ function checkPaidFrom(paidFrom: unknown, sum?: string): string | null {
   return sum === undefined || paid === Number(sum) ? null : `it cost ${sum} nano-USD and its payments come to ${paid}`;
 }
 
-function isObject(value: unknown): value is Members {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '';
 }
 
-function isWhole(value: unknown, least: number): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= least;
+function isWhole(value: unknown, min: number): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= min;
 }
 
 function matches(value: unknown, pattern: RegExp): value is string {

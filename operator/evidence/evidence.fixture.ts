@@ -7,11 +7,11 @@ import type { AccountPlan } from '../../core/policy/documents.ts';
 import { decodeEntries, encodeEntries } from '../../core/protocol/entry-wire.ts';
 import type { OpenReply, ShipReply } from '../../core/protocol/evidence.ts';
 import { grant } from '../ledger/ledger.ts';
-import { settleEntry } from '../ledger/settle.ts';
 import { openSqliteStore } from '../store/sqlite.ts';
 import type { EpochRow, Store } from '../store/types.ts';
 import { openEpoch } from './epoch.ts';
-import { type CollectorDeps, ingest } from './ingest.ts';
+import { ingest } from './ingest.ts';
+import type { OwnDeps } from './own-stream.ts';
 
 export const team: KeyName = keyName('platform', 'team');
 export const bot: KeyName = keyName('agents', 'bot');
@@ -40,10 +40,10 @@ export interface Writer {
   call(paidFrom?: readonly PaidFrom[]): Entry;
 }
 
-/** The collector over a real store and ledger. */
+/** Evidence over a real store and ledger. */
 export interface World {
   readonly store: Store;
-  readonly deps: CollectorDeps;
+  readonly deps: OwnDeps;
   writer(): Writer;
   ship(entries: readonly Entry[]): ShipReply;
   /** A grant's id, for the newest epoch. */
@@ -53,7 +53,7 @@ export interface World {
 
 export function createWorld(path = ':memory:', rootKey: Buffer = randomBytes(32)): World {
   const store = openSqliteStore({ path, clock: Date.now });
-  const deps: CollectorDeps = { rootKey, instance: 'op-1', random: randomBytes, settle: settleEntry };
+  const deps: OwnDeps = { rootKey, instance: 'op-1', random: randomBytes };
   let asks = 0;
   return {
     store,
@@ -70,7 +70,7 @@ export function createWorld(path = ':memory:', rootKey: Buffer = randomBytes(32)
         call: (paidFrom = []) => write(callBody(paidFrom)),
       };
     },
-    ship: (entries) => store.transaction((tx) => ingest(tx, decodeEntries(encodeEntries(entries)) ?? [], deps)),
+    ship: (entries) => store.transaction((tx) => ingest(tx, decodeEntries(encodeEntries(entries)) ?? [], deps).reply),
     fund(writer, nano) {
       const money = { atLeastNano: nano, boundNano: nano, wantNano: nano };
       const count = { atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;

@@ -1,139 +1,178 @@
 import { timingSafeEqual } from 'node:crypto';
 import { commit, createSealer, ratchet } from '../../core/audit/entry.ts';
 import type { Entry, ProxyBody } from '../../core/audit/types.ts';
-import { epochId, type StreamId } from '../../core/names.ts';
+import { type EpochId, epochId, type KeyName, type StreamId } from '../../core/names.ts';
 import type { ShipReply } from '../../core/protocol/evidence.ts';
+import { type EntryPlace, type LedgerNote, settleEntry } from '../ledger/settle.ts';
 import type { EntryRow, EpochRow, Tx } from '../store/types.ts';
 import { parseBody } from './body.ts';
 import { type OwnDeps, recordOwn } from './own-stream.ts';
 import { openRow, sealRow } from './seal.ts';
-import { type BurnNote, supersede } from './supersede.ts';
+import { supersede } from './supersede.ts';
 
-export interface SettlementNote extends BurnNote {
-  readonly severity: 'quarantine' | 'alarm';
-  readonly message: string;
+/** Something that the ledger noticed while it settled an entry. */
+export interface EntryNote {
+  readonly place: EntryPlace;
+  /** The key that the entry is about. */
+  readonly key: KeyName;
+  readonly note: LedgerNote;
 }
 
-export interface CollectorDeps extends OwnDeps {
-  /** The ledger's settlement. A note of severity `quarantine` means that nothing was settled. */
-  readonly settle: (
-    tx: Tx,
-    entry: { readonly stream: StreamId; readonly epoch: number; readonly seq: number },
-    body: ProxyBody,
-  ) => readonly SettlementNote[];
+/** What became of the entries that a proxy shipped. */
+interface Ingested {
+  readonly reply: ShipReply;
+  /** True where grants were closed: an account may have more than before. */
+  readonly released: boolean;
+  readonly notes: readonly EntryNote[];
 }
 
 /**
- * Takes entries in: each is verified, stored once and settled in this one transaction. The same bytes again are acknowledged;
- * what lies behind a gap is left for later. Other bytes in a place that is taken, a MAC that does not fit or money that is
- * not the stream's quarantine the epoch: it gets no further entries and no further money, and the operator's own stream says why.
+ * Takes entries in: verifies each, stores it once and settles it, all in this one transaction. It acknowledges the same bytes
+ * again, and leaves what lies behind a gap for later. Other bytes in a place that is taken, a MAC that does not fit or money that
+ * is not the stream's quarantine the epoch: it gets no further entries and no further money, and the operator's own stream says why.
  */
-export function ingest(tx: Tx, entries: readonly Entry[], deps: CollectorDeps): ShipReply {
+export function ingest(tx: Tx, entries: readonly Entry[], deps: OwnDeps): Ingested {
   const acks: ShipReply['acks'][number][] = [];
   const rejected: ShipReply['rejected'][number][] = [];
+  const intakes: EpochIntake[] = [];
   for (const group of byEpoch(entries)) {
     const { stream, epoch } = group[0];
     const row = tx.streams.epoch(stream, epoch);
-    const intake = row === null ? null : openIntake(tx, row, deps);
+    const intake = row === null ? null : new EpochIntake(tx, row, deps);
     for (const entry of group) {
       const reason = intake === null ? 'its epoch was never opened here' : intake.take(entry);
       if (reason !== null) rejected.push({ stream, epoch, seq: entry.seq, reason });
     }
-    intake?.save();
-    acks.push({ stream, epoch, seq: intake?.lastSeq() ?? -1 });
+    acks.push({ stream, epoch, seq: intake?.lastSeq ?? -1 });
+    if (intake === null) continue;
+    intake.save();
+    intakes.push(intake);
   }
-  return { acks, rejected };
+  return {
+    reply: { acks, rejected },
+    released: intakes.some(({ released }) => released),
+    notes: intakes.flatMap(({ notes }) => notes),
+  };
 }
 
-function byEpoch(entries: readonly Entry[]): readonly (readonly [Entry, ...Entry[]])[] {
-  const groups = new Map<string, [Entry, ...Entry[]]>();
+function byEpoch(entries: readonly Entry[]): Iterable<readonly [Entry, ...Entry[]]> {
+  const groups = new Map<EpochId, [Entry, ...Entry[]]>();
   for (const entry of entries) {
     const id = epochId(entry);
     const group = groups.get(id);
     if (group === undefined) groups.set(id, [entry]);
     else group.push(entry);
   }
-  return [...groups.values()];
-}
-
-/** The end of one epoch's chain while a batch goes in. */
-interface Intake {
-  /** Null where the entry is stored, was already, or lies behind a gap; else why it never will be. */
-  take(entry: Entry): string | null;
-  lastSeq(): number;
-  /** Writes the epoch's row where it changed. */
-  save(): void;
+  return groups.values();
 }
 
 interface Settled {
   readonly body: ProxyBody;
-  readonly notes: readonly SettlementNote[];
+  readonly notes: readonly LedgerNote[];
 }
 
-function openIntake(tx: Tx, row: EpochRow, deps: CollectorDeps): Intake {
-  const { stream, epoch } = row;
-  const seal = createSealer(stream, epoch);
-  const opened = openRow(row, deps.rootKey);
-  if (opened === null)
-    throw new Error(`the head of ${stream} epoch ${epoch} does not open: it was altered, or this is not the root key that sealed it`);
-  let key = opened;
-  let { state, lastSeq } = row;
-  let lastMac: Buffer = Buffer.from(row.lastMac, 'hex');
-  let changed = false;
+/** The end of one epoch's chain while a batch is taken in. */
+class EpochIntake {
+  readonly notes: EntryNote[] = [];
+  readonly #tx: Tx;
+  readonly #row: EpochRow;
+  readonly #deps: OwnDeps;
+  readonly #seal: ReturnType<typeof createSealer>;
+  #key: Buffer;
+  #state: EpochRow['state'];
+  #lastSeq: number;
+  #lastMac: Buffer;
+  #isChanged = false;
+  #released = false;
 
-  /** Where the entry is authentic, next in the chain and its money right it is settled; else why not. */
-  function settle(entry: Entry): Settled | string {
-    if (state === 'quarantined') return 'its stream is quarantined';
-    if (state === 'closed') return 'it comes after the end of its epoch';
-    if (!timingSafeEqual(entry.previousMac, lastMac)) return 'it does not continue from the entry before it';
-    const mac = seal(key, entry.seq, entry.previousMac, commit(Buffer.concat([entry.salt, entry.body])));
+  constructor(tx: Tx, row: EpochRow, deps: OwnDeps) {
+    const { stream, epoch } = row;
+    const key = openRow(row, deps.rootKey);
+    if (key === null)
+      throw new Error(`the head of ${stream} epoch ${epoch} does not open: it was altered, or this is not the root key that sealed it`);
+    this.#tx = tx;
+    this.#row = row;
+    this.#deps = deps;
+    this.#seal = createSealer(stream, epoch);
+    this.#key = key;
+    this.#state = row.state;
+    this.#lastSeq = row.lastSeq;
+    this.#lastMac = Buffer.from(row.lastMac, 'hex');
+  }
+
+  get lastSeq(): number {
+    return this.#lastSeq;
+  }
+
+  get released(): boolean {
+    return this.#released;
+  }
+
+  /** Null where the entry is stored, was already, or lies behind a gap; else why it never will be. */
+  take(entry: Entry): string | null {
+    if (entry.seq > this.#lastSeq + 1) return null;
+    if (entry.seq <= this.#lastSeq) {
+      const stored = this.#tx.streams.entry(this.#row.stream, this.#row.epoch, entry.seq);
+      if (stored !== null && isSame(stored, entry)) return null;
+      return this.#quarantine(entry.seq, 'another entry is stored in its place');
+    }
+    const settled = this.#settle(entry);
+    if (typeof settled === 'string') return this.#quarantine(entry.seq, settled);
+    this.#store(entry, settled);
+    return null;
+  }
+
+  /** Writes the epoch's row where it changed, and forgets the key. */
+  save(): void {
+    if (this.#isChanged) {
+      const row = { ...this.#row, state: this.#state, lastSeq: this.#lastSeq, lastMac: this.#lastMac.toString('hex') };
+      this.#tx.streams.putEpoch(sealRow(row, this.#key, this.#deps));
+    }
+    this.#key.fill(0);
+  }
+
+  /** Settles the entry where it is authentic, next in the chain and its money right; else says why not. */
+  #settle(entry: Entry): Settled | string {
+    if (this.#state === 'quarantined') return 'its stream is quarantined';
+    if (this.#state === 'closed') return 'it comes after the end of its epoch';
+    if (!timingSafeEqual(entry.previousMac, this.#lastMac)) return 'it does not continue from the entry before it';
+    const mac = this.#seal(this.#key, entry.seq, entry.previousMac, commit(Buffer.concat([entry.salt, entry.body])));
     if (!timingSafeEqual(mac, entry.mac)) return 'its MAC does not fit';
-    const body = parseBody(entry.body, { ...row, seq: entry.seq });
-    if ('problem' in body) return body.problem;
-    const notes = deps.settle(tx, entry, trusted(tx, stream, body));
+    const body = parseBody(entry.body, { ...this.#row, seq: entry.seq });
+    if (typeof body === 'string') return body;
+    const { stream, epoch, seq } = entry;
+    const notes = settleEntry(this.#tx, entry, trusted(this.#tx, stream, body));
+    for (const note of notes) this.notes.push({ place: { stream, epoch, seq }, key: body.key, note });
     return notes.find(({ severity }) => severity === 'quarantine')?.message ?? { body, notes };
   }
 
-  function store(entry: Entry, { body, notes }: Settled): void {
-    tx.streams.addEntry({ ...entry, key: row.key, type: body.type });
-    if (entry.seq === 0) supersede(tx, { stream, epoch, body, notes }, deps);
-    if (body.type === 'epoch_close') state = 'closed';
-    const used = key;
-    key = ratchet(used);
+  #store(entry: Entry, { body, notes }: Settled): void {
+    const { stream, epoch, key } = this.#row;
+    this.#tx.streams.addEntry({ ...entry, key, type: body.type });
+    if (entry.seq === 0) supersede(this.#tx, { stream, epoch, body, notes }, this.#deps);
+    if (body.type === 'epoch_close') this.#state = 'closed';
+    this.#released ||= closesGrants(body);
+    const used = this.#key;
+    this.#key = ratchet(used);
     used.fill(0);
-    lastSeq = entry.seq;
-    lastMac = entry.mac;
-    changed = true;
+    this.#lastSeq = entry.seq;
+    this.#lastMac = entry.mac;
+    this.#isChanged = true;
   }
 
-  function quarantine(seq: number, reason: string): string {
-    if (state === 'quarantined') return reason;
-    state = 'quarantined';
-    changed = true;
+  #quarantine(seq: number, reason: string): string {
+    if (this.#state === 'quarantined') return reason;
+    this.#state = 'quarantined';
+    this.#isChanged = true;
+    const { stream, epoch } = this.#row;
     const detail = { epoch: String(epoch), seq: String(seq), reason };
-    recordOwn(tx, { detail, object: stream, time: new Date(tx.now()).toISOString(), type: 'stream_quarantined', v: 1 }, deps);
+    recordOwn(this.#tx, { type: 'stream_quarantined', object: stream, detail }, this.#deps);
     return reason;
   }
+}
 
-  return {
-    take(entry) {
-      if (entry.seq > lastSeq + 1) return null;
-      if (entry.seq <= lastSeq) {
-        const stored = tx.streams.entry(stream, epoch, entry.seq);
-        if (stored !== null && isSame(stored, entry)) return null;
-        return quarantine(entry.seq, 'another entry is stored in its place');
-      }
-      const settled = settle(entry);
-      if (typeof settled === 'string') return quarantine(entry.seq, settled);
-      store(entry, settled);
-      return null;
-    },
-    lastSeq: () => lastSeq,
-    save() {
-      if (changed) tx.streams.putEpoch(sealRow({ ...row, state, lastSeq, lastMac: lastMac.toString('hex') }, key, deps));
-      key.fill(0);
-    },
-  };
+function closesGrants({ type }: ProxyBody): boolean {
+  return type === 'release' || type === 'epoch_close' || type === 'epoch_recovered';
 }
 
 /** A stream that was quarantined is not believed when it says that nothing was lost: what it held burns. */

@@ -1,14 +1,26 @@
 import { createChain } from '../../core/audit/chain.ts';
 import type { OperatorBody } from '../../core/audit/types.ts';
-import { operatorKey, type StreamId, streamId } from '../../core/names.ts';
+import { type KeyName, type ObjectId, objectId, operatorKey, type StreamId, streamId } from '../../core/names.ts';
 import type { EpochRow, Tx } from '../store/types.ts';
 import type { SealDeps } from '../vault/aead.ts';
 import { startEpoch } from './epoch.ts';
 import { openRow, sealRow } from './seal.ts';
 
+/** What the operator's own stream is written with. */
 export interface OwnDeps extends SealDeps {
   /** Name of this operator. */
   readonly instance: string;
+}
+
+/** Something that the operator did or found; by default now. */
+export type OwnEvent = Omit<OperatorBody, 'v' | 'time'> & Partial<Pick<OperatorBody, 'time'>>;
+
+/** Writes one entry of the operator's own stream. */
+export type RecordEvent = (tx: Tx, event: OwnEvent) => void;
+
+/** How events name a VirtualKey, sub-agent keys and runs among them. */
+export function keyObject(key: KeyName): ObjectId {
+  return objectId({ kind: 'VirtualKey', name: key });
 }
 
 /** Throws where the root key is not the one that sealed this operator's stream. */
@@ -19,13 +31,14 @@ export function checkOwn(tx: Tx, { rootKey, instance }: Pick<OwnDeps, 'rootKey' 
 
 /**
  * Records what the operator did in its own stream, `operator@<instance>`, in the transaction that does it. Chained as a
- * proxy's; its one epoch goes on over restarts. Throws where the root key is not the one that sealed the stream.
+ * proxy's; its one epoch continues over restarts. Throws where the root key is not the one that sealed the stream.
  */
-export function recordOwn(tx: Tx, body: OperatorBody, deps: OwnDeps): void {
+export function recordOwn(tx: Tx, event: OwnEvent, deps: OwnDeps): void {
   const stream = ownStream(deps.instance);
   const row = tx.streams.lastEpoch(stream) ?? startEpoch(tx, { stream, key: operatorKey, instance: deps.instance }, deps).row;
   const key = openHead(row, deps.rootKey);
   const chain = createChain({ stream, epoch: row.epoch, key, head: row.lastSeq, lastMac: Buffer.from(row.lastMac, 'hex') });
+  const body: OperatorBody = { v: 1, time: new Date(tx.now()).toISOString(), ...event };
   const entry = chain.append(body, deps.random);
   tx.streams.addEntry({ ...entry, key: operatorKey, type: body.type });
   tx.streams.putEpoch(sealRow({ ...row, lastSeq: entry.seq, lastMac: entry.mac.toString('hex') }, chain.key(), deps));

@@ -1,44 +1,42 @@
 import type { ProxyBody } from '../../core/audit/types.ts';
 import type { StreamId } from '../../core/names.ts';
+import type { Burned } from '../ledger/ledger.ts';
+import type { LedgerNote } from '../ledger/settle.ts';
 import type { EpochRow, Tx } from '../store/types.ts';
-import { type OwnDeps, recordOwn } from './own-stream.ts';
+import { type OwnDeps, type OwnEvent, recordOwn } from './own-stream.ts';
 
-/** The part of the ledger's notes that says what burned. */
-export interface BurnNote {
-  readonly kind: string;
-  readonly grant?: string;
-  readonly nano?: number;
+/** An epoch whose first entry was just stored, and what its settlement found. */
+interface SupersedingEpoch {
+  readonly stream: StreamId;
+  readonly epoch: number;
+  readonly body: ProxyBody;
+  readonly notes: readonly LedgerNote[];
 }
 
 /**
- * Sets what became of the epochs before the one whose first entry was just stored and settled: the one that it recovers, and any
- * other, whose proxy left nothing behind to recover. What burned of them is told in the operator's own stream.
+ * Sets the state of the epochs before this one: the one that it recovers, and any other, whose proxy left nothing
+ * behind to recover. Records in the operator's own stream what burned of them.
  */
-export function supersede(tx: Tx, opened: SupersedingEpoch, deps: OwnDeps): void {
-  const { stream, body, notes } = opened;
-  for (let epoch = opened.epoch - 1; epoch > 0; epoch -= 1) {
+export function supersede(tx: Tx, { stream, epoch: current, body, notes }: SupersedingEpoch, deps: OwnDeps): void {
+  for (let epoch = current - 1; epoch > 0; epoch -= 1) {
     const row = tx.streams.epoch(stream, epoch);
     if (row === null || (row.state !== 'open' && row.state !== 'quarantined')) return;
     const isRecovered = body.type === 'epoch_recovered' && body.recoveredEpoch === epoch;
     if (row.state === 'open') tx.streams.putEpoch({ ...row, state: isRecovered ? 'recovered' : 'abandoned' });
-    const burned = notes.filter(({ kind, grant }) => kind === 'burned' && grant !== undefined && tx.ledger.grant(grant)?.epoch === epoch);
+    const burned = burnedOf(tx, notes, epoch);
     const isLost = row.state === 'open' && !isRecovered && row.lastSeq >= 0;
-    if (burned.length > 0 || isLost) recordAbandoned(tx, row, burned, deps);
+    if (burned.length > 0 || isLost) recordOwn(tx, abandonedEvent(row, burned), deps);
   }
 }
 
-export interface SupersedingEpoch {
-  readonly stream: StreamId;
-  readonly epoch: number;
-  readonly body: ProxyBody;
-  readonly notes: readonly BurnNote[];
+/** What `epoch_abandoned` says of an epoch: where its record ends, and what burned of its grants. */
+export function abandonedEvent({ stream, epoch, lastSeq }: EpochRow, burned: readonly Burned[]): OwnEvent {
+  const amounts = Object.fromEntries(burned.map(({ grant, nano }) => [`burned ${grant}`, String(nano)]));
+  return { type: 'epoch_abandoned', object: stream, detail: { ...amounts, epoch: String(epoch), lastSeq: String(lastSeq) } };
 }
 
-function recordAbandoned(tx: Tx, { stream, epoch, lastSeq }: EpochRow, burned: readonly BurnNote[], deps: OwnDeps): void {
-  const detail = {
-    ...Object.fromEntries(burned.map(({ grant, nano }) => [`burned ${grant}`, String(nano)])),
-    epoch: String(epoch),
-    lastSeq: String(lastSeq),
-  };
-  recordOwn(tx, { detail, object: stream, time: new Date(tx.now()).toISOString(), type: 'epoch_abandoned', v: 1 }, deps);
+function burnedOf(tx: Tx, notes: readonly LedgerNote[], epoch: number): readonly Burned[] {
+  return notes.flatMap(({ kind, grant, nano = 0 }) =>
+    kind === 'burned' && grant !== undefined && tx.ledger.grant(grant)?.epoch === epoch ? [{ grant, nano }] : [],
+  );
 }

@@ -1,4 +1,5 @@
 import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
+import { defined } from '../../core/json.ts';
 import { childKeyName, type KeyName, partsOf } from '../../core/names.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import { rulesOf } from '../../core/policy/rules.ts';
@@ -7,8 +8,8 @@ import type { ChildRow } from '../store/types.ts';
 import type { Random } from '../vault/aead.ts';
 import { isRunName } from './run-name.ts';
 
-/** What decides whether a sub-agent key may be minted. */
-export interface MintCase {
+/** All that decides whether an agent may mint a sub-agent key. */
+interface MintCase {
   readonly parent: KeyDocument;
   readonly spec: ChildSpec;
   /** Documents of every key, by name. */
@@ -22,8 +23,8 @@ export interface MintCase {
 }
 
 /**
- * The row of a new sub-agent key, or why there can be none. Lists that name more than the parent may are refused, so
- * that the agent learns of it; numbers larger than the parent's have no effect, as in every key of the tree.
+ * The row of a new sub-agent key, or why there can be none. Refuses lists that name more than the parent may use,
+ * so that the agent learns of it; numbers larger than the parent's have no effect, as in every key of the tree.
  */
 export function newChild(mint: MintCase): ChildRow | Refusal {
   const refusal = delegationRefusal(mint) ?? listRefusal(mint);
@@ -31,14 +32,14 @@ export function newChild(mint: MintCase): ChildRow | Refusal {
   const key = nameOf(mint);
   if (isRefusal(key)) return key;
   const { parent, spec, nowMs } = mint;
-  const ends = [parent.expiresAtMs, spec.ttlMs === undefined ? undefined : nowMs + spec.ttlMs].filter((end) => end !== undefined);
-  return {
-    key,
-    parent: parent.key,
-    spec,
-    createdAtMs: nowMs,
-    ...(ends.length > 0 && { expiresAtMs: Math.min(...ends) }),
-  };
+  const expiresAtMs = earliest(parent.expiresAtMs, spec.ttlMs === undefined ? undefined : nowMs + spec.ttlMs);
+  return { key, parent: parent.key, spec, createdAtMs: nowMs, ...defined({ expiresAtMs }) };
+}
+
+/** The first of several ends; undefined where there is none. */
+export function earliest(...ends: readonly (number | undefined)[]): number | undefined {
+  const known = ends.filter((end) => end !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
 }
 
 function delegationRefusal({ parent, documents, children }: MintCase): Refusal | null {
@@ -46,9 +47,9 @@ function delegationRefusal({ parent, documents, children }: MintCase): Refusal |
     return refuse('endpoint_denied', `key ${parent.key} may not mint keys: its spec.delegation is not set, or its maxDepth is used up`);
   }
   for (const holder of [...parent.path, parent.key]) {
-    const most = documents.get(holder)?.delegation?.maxChildren;
-    if (most !== undefined && descendants(children, holder).filter(({ run }) => run === undefined).length >= most) {
-      return refuse('quota_exhausted', `key ${holder} has its ${most} sub-agent keys (delegation.maxChildren); delete one first`);
+    const max = documents.get(holder)?.delegation?.maxChildren;
+    if (max !== undefined && descendants(children, holder).filter(({ run }) => run === undefined).length >= max) {
+      return refuse('quota_exhausted', `key ${holder} has its ${max} sub-agent keys (delegation.maxChildren); delete one first`);
     }
   }
   return null;
@@ -72,7 +73,7 @@ function nameOf({ parent, spec, taken, random }: MintCase): KeyName | Refusal {
   if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(own) || name.length > 253) {
     return refuse('invalid_request', 'name must be a DNS-1123 label: at most 63 lower-case letters, digits and "-"; or leave it out');
   }
-  if (isRunName(own)) return refuse('invalid_request', `name ${own} is kept for the runs of Pods and Jobs; choose another`);
+  if (isRunName(own)) return refuse('invalid_request', `name ${own} is reserved for the runs of Pods and Jobs; choose another`);
   return taken.has(key) ? refuse('invalid_request', `key ${key} exists; choose another name or delete it first`) : key;
 }
 
@@ -82,11 +83,11 @@ function descendants(children: readonly ChildRow[], of: KeyName): readonly Child
   return [...own, ...own.flatMap(({ key }) => descendants(children, key))];
 }
 
-/** The rows that still stand: not past their end, below a key that a manifest declares, and not shadowed by a manifest of that name. */
+/** The rows of keys that still live: not past their end, below a key that a manifest declares, and with a name that no manifest bears. */
 export function livingChildren(rows: readonly ChildRow[], declared: ReadonlySet<KeyName>, nowMs: number): readonly ChildRow[] {
-  const standing = rows.filter(
+  const living = rows.filter(
     ({ key, expiresAtMs, run }) => !declared.has(key) && (expiresAtMs === undefined || run !== undefined || expiresAtMs > nowMs),
   );
-  const roots = new Set(standing.map(({ parent }) => parent).filter((parent) => declared.has(parent)));
-  return [...roots].flatMap((root) => descendants(standing, root));
+  const roots = new Set(living.map(({ parent }) => parent).filter((parent) => declared.has(parent)));
+  return [...roots].flatMap((root) => descendants(living, root));
 }

@@ -1,12 +1,14 @@
+import { hash } from 'node:crypto';
 import { canonicalize } from '../../core/audit/canonical.ts';
 import type { ProviderPool } from '../../core/manifest/types.ts';
+import { objectId } from '../../core/names.ts';
+import { keyObject, type RecordEvent } from '../evidence/own-stream.ts';
 import type { Tx } from '../store/types.ts';
-import { digestOf, type RecordEvent } from './lives.ts';
 import type { Policy } from './policy.ts';
 
 /**
- * Records what an edit of the manifests changed: keys and pools that were there before and differ now. What changed while
- * no operator was up, or none led, is told by the `policy` digest of the calls that follow.
+ * Records what an edit of the manifests changed: keys and pools that both policies have and that differ. What changed while
+ * no operator was up, or none led, shows in the `policy` digest of the calls that follow.
  */
 export function recordEdits(tx: Tx, before: Policy, after: Policy, record: RecordEvent): void {
   const specs = new Map(before.manifests.virtualKeys.map(({ name, spec }) => [name, spec]));
@@ -16,16 +18,23 @@ export function recordEdits(tx: Tx, before: Policy, after: Policy, record: Recor
     if (known === undefined || known === spec || before.uids?.get(name) !== after.uids?.get(name)) continue;
     const [was, is] = [canonicalize(known), canonicalize(spec)];
     if (was === is) continue;
-    record(tx, { type: 'policy_changed', object: `VirtualKey ${name}`, detail: { spec: digestOf(is), before: digestOf(was) } });
+    record(tx, { type: 'policy_changed', object: keyObject(name), detail: { spec: digestOf(is), before: digestOf(was) } });
   }
-  const pools = new Map([...before.manifests.pools].map((pool) => [pool.name, pool]));
+  const pools = new Map(before.manifests.pools.map((pool) => [pool.name, pool]));
+  const recordPool = (name: ProviderPool['name'], change: string): void =>
+    record(tx, { type: 'pool_changed', object: objectId({ kind: 'ProviderPool', name }), detail: { change } });
   for (const pool of after.manifests.pools) {
     const was = pools.get(pool.name);
     pools.delete(pool.name);
     const change = was === undefined ? 'added' : changeOf(was, pool, { before, after });
-    if (change !== null) record(tx, { type: 'pool_changed', object: `ProviderPool ${pool.name}`, detail: { change } });
+    if (change !== null) recordPool(pool.name, change);
   }
-  for (const name of pools.keys()) record(tx, { type: 'pool_changed', object: `ProviderPool ${name}`, detail: { change: 'deleted' } });
+  for (const name of pools.keys()) recordPool(name, 'deleted');
+}
+
+/** `sha256:…` of a text. */
+export function digestOf(text: string): string {
+  return `sha256:${hash('sha256', text)}`;
 }
 
 function changeOf(

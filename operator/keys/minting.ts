@@ -1,92 +1,107 @@
-import { isRefusal } from '../../core/errors.ts';
+import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
+import { defined } from '../../core/json.ts';
 import type { KeyName } from '../../core/names.ts';
 import { checkKey } from '../../core/policy/check.ts';
+import type { KeyDocument } from '../../core/policy/documents.ts';
 import type { ChildSpec, ChildView, MintReply } from '../../core/protocol/children.ts';
 import { tokenHint } from '../../core/token.ts';
+import { keyObject, type RecordEvent } from '../evidence/own-stream.ts';
 import { mintEscrow } from '../ledger/escrow.ts';
 import type { Attempt, Funding } from '../ledger/funding.ts';
 import { recallTargets, spent } from '../ledger/view.ts';
 import type { ChildRow, Tx } from '../store/types.ts';
 import type { SealDeps } from '../vault/aead.ts';
-import { newChild } from './children.ts';
-import { endChild, type RecordEvent } from './lives.ts';
-import type { Change, Live, Registry } from './registry.ts';
+import { earliest, newChild } from './children.ts';
+import { endChild } from './lifecycle.ts';
+import type { LiveState } from './live-state.ts';
+import type { Change, Registry } from './registry.ts';
 import { addToken } from './tokens.ts';
 
-/** Keys that all agents of one VirtualKey may mint in a minute: each changes what is served, for which every key is looked at. */
-const mintsPerMinute = 120;
+/** Keys that all agents of one VirtualKey may mint in a minute: each changes the live state, which rebuilds every key. */
+const maxMintsPerMinute = 120;
 
-/** Sub-agent keys, as the control port offers them. */
-export interface Minting {
-  mint(parent: KeyName, spec: ChildSpec): Promise<MintReply>;
-  children(parent: KeyName): Promise<readonly ChildView[]>;
-  unmint(parent: KeyName, child: KeyName): Promise<boolean>;
-}
-
-export interface MintingDeps extends SealDeps {
+/** What minting works over. */
+interface MintingDeps extends SealDeps {
   readonly registry: Registry;
   readonly funding: Pick<Funding, 'persist' | 'released'>;
   readonly record: RecordEvent;
 }
 
-/** Minting over the registry: a new key is pushed to every proxy before its token is returned. */
-export function createMinting({ registry, funding, record, ...press }: MintingDeps): Minting {
+/** Sub-agent keys, as the control port offers them. A new key is pushed to every proxy before its token is returned. */
+export class Minting {
+  readonly #deps: MintingDeps;
   /** When keys were minted in the last minute, by VirtualKey. */
-  const minted = new Map<KeyName, readonly number[]>();
+  readonly #minted = new Map<KeyName, readonly number[]>();
 
-  function attempt(tx: Tx, live: Live, parent: KeyName, spec: ChildSpec): Change<Attempt<MintReply>> {
+  constructor(deps: MintingDeps) {
+    this.#deps = deps;
+  }
+
+  mint(parent: KeyName, spec: ChildSpec): Promise<MintReply> {
+    const { registry, funding } = this.#deps;
+    return funding.persist(async () => registry.change((tx, live) => this.#attempt(tx, live, parent, spec)));
+  }
+
+  async children(parent: KeyName): Promise<readonly ChildView[]> {
+    return this.#deps.registry.read((tx, live) => {
+      const own = live.children.filter((row) => row.parent === parent);
+      return own.map((row) => viewOf(tx, row, live.tokens.get(row.key)?.current?.hint ?? ''));
+    });
+  }
+
+  /** False where the parent has no such child. */
+  async unmint(parent: KeyName, child: KeyName): Promise<boolean> {
+    const { registry, funding, record } = this.#deps;
+    const found = registry.change((tx, live) => {
+      const row = live.children.find(({ key }) => key === child);
+      if (row === undefined || row.parent !== parent) return { changed: false, value: false };
+      endChild(tx, row, 'deleted by its parent', record);
+      return { changed: true, value: true };
+    });
+    if (found) funding.released();
+    return found;
+  }
+
+  #attempt(tx: Tx, live: LiveState, parent: KeyName, spec: ChildSpec): Change<Attempt<MintReply>> {
     const document = live.documents.get(parent);
     const plan = live.plans.get(parent);
     if (document === undefined || plan === undefined) return denied({ code: 'key_revoked', message: `key ${parent} was deleted` });
-    const refusal = checkKey(document, tx.now());
-    if (refusal !== null) return denied(refusal);
-    const taken = new Set([...live.specs.keys(), ...tx.keys.names(), ...tx.keys.children().map(({ key }) => key)]);
-    const { documents, children } = live;
-    const holder = [...document.path, parent].findLast((key) => live.specs.has(key)) ?? parent;
-    if (live.tokens.get(holder)?.revoked === true) return denied({ code: 'key_revoked', message: `key ${holder} was revoked` });
-    const lately = (minted.get(holder) ?? []).filter((atMs) => atMs > tx.now() - 60_000);
-    if (lately.length >= mintsPerMinute) {
-      return denied({
-        code: 'rate_limited',
-        message: `VirtualKey ${holder} has had ${mintsPerMinute} keys minted in a minute; wait for one`,
-      });
-    }
-    const row = newChild({ parent: document, spec, documents, taken, children, nowMs: tx.now(), random: press.random });
+    const holder = holderOf(live, document);
+    const row = checkKey(document, tx.now()) ?? this.#holderRefusal(tx, live, holder) ?? this.#newRow(tx, live, document, spec);
     if (isRefusal(row)) return denied(row);
     const escrow = spec.usdNano === undefined ? {} : mintEscrow(tx, plan, row.key, spec.usdNano);
     if ('denial' in escrow) return denied(escrow.denial, recallTargets(tx, plan, escrow.denial));
-    const ends = [row.expiresAtMs, escrow.expiresAtMs].filter((end) => end !== undefined);
-    const child: ChildRow = { ...row, ...(ends.length > 0 && { expiresAtMs: Math.min(...ends) }) };
-    minted.set(holder, [...lately, tx.now()]);
+    const child: ChildRow = { ...row, ...defined({ expiresAtMs: earliest(row.expiresAtMs, escrow.expiresAtMs) }) };
+    this.#minted.set(holder, [...this.#mintedLately(tx, holder), tx.now()]);
     tx.keys.putChild(child);
-    const token = addToken(tx.keys, child.key, tx.now(), press);
-    record(tx, {
-      type: 'key_created',
-      object: `VirtualKey ${child.key}`,
-      detail: { by: 'agent', parent, spec: JSON.stringify(child.spec) },
-    });
+    const token = addToken(tx.keys, child.key, tx.now(), this.#deps);
+    const detail = { by: 'agent', parent, spec: JSON.stringify(spec) };
+    this.#deps.record(tx, { type: 'key_created', object: keyObject(child.key), detail });
     return { changed: true, value: { answer: { token, child: viewOf(tx, child, tokenHint(token)) }, recall: [] } };
   }
 
-  return {
-    mint: (parent, spec) => funding.persist(async () => registry.change((tx, live) => attempt(tx, live, parent, spec))),
-    async children(parent) {
-      return registry.read((tx, live) => {
-        const own = live.children.filter((row) => row.parent === parent);
-        return own.map((row) => viewOf(tx, row, live.tokens.get(row.key)?.current?.hint ?? ''));
-      });
-    },
-    async unmint(parent, child) {
-      const found = registry.change((tx, live) => {
-        const row = live.children.find(({ key }) => key === child);
-        if (row === undefined || row.parent !== parent) return { changed: false, value: false };
-        endChild(tx, row, 'deleted by its parent', record);
-        return { changed: true, value: true };
-      });
-      if (found) funding.released();
-      return found;
-    },
-  };
+  #holderRefusal(tx: Tx, live: LiveState, holder: KeyName): Refusal | null {
+    if (live.tokens.get(holder)?.revoked === true) return refuse('key_revoked', `key ${holder} was revoked`);
+    if (this.#mintedLately(tx, holder).length < maxMintsPerMinute) return null;
+    return refuse(
+      'rate_limited',
+      `agents minted ${maxMintsPerMinute} keys below VirtualKey ${holder} in the last minute, the maximum; retry in a minute`,
+    );
+  }
+
+  #mintedLately(tx: Tx, holder: KeyName): readonly number[] {
+    return (this.#minted.get(holder) ?? []).filter((atMs) => atMs > tx.now() - 60_000);
+  }
+
+  #newRow(tx: Tx, { documents, children, specs }: LiveState, parent: KeyDocument, spec: ChildSpec): ChildRow | Refusal {
+    const taken = new Set([...specs.keys(), ...tx.keys.names(), ...tx.keys.children().map(({ key }) => key)]);
+    return newChild({ parent, spec, documents, taken, children, nowMs: tx.now(), random: this.#deps.random });
+  }
+}
+
+/** The declared key that a key descends from; itself where it is declared. */
+function holderOf({ specs }: LiveState, { key, path }: KeyDocument): KeyName {
+  return [...path, key].findLast((ancestor) => specs.has(ancestor)) ?? key;
 }
 
 function denied(
@@ -100,8 +115,10 @@ function viewOf(tx: Tx, { key, spec: { usdNano }, expiresAtMs }: ChildRow, keyHi
   return {
     key,
     keyHint,
-    ...(expiresAtMs !== undefined && { expiresAt: new Date(expiresAtMs).toISOString() }),
-    ...(usdNano !== undefined && { capNanoUsd: String(usdNano) }),
+    ...defined({
+      expiresAt: expiresAtMs === undefined ? undefined : new Date(expiresAtMs).toISOString(),
+      capNanoUsd: usdNano === undefined ? undefined : String(usdNano),
+    }),
     spentNanoUsd: String(spent(tx, key)),
   };
 }

@@ -1,35 +1,38 @@
 import type { Logger } from 'pino';
 import { childPartOf, operatorKey } from '../../core/names.ts';
+import type { RecordEvent } from '../evidence/own-stream.ts';
+import { abandonedEvent } from '../evidence/supersede.ts';
 import { abandon } from '../ledger/ledger.ts';
 import type { ChildRow, EpochRow, Tx } from '../store/types.ts';
-import { endChild, type RecordEvent } from './lives.ts';
+import { endChild } from './lifecycle.ts';
 import type { Registry } from './registry.ts';
 import { runIdOf } from './run-name.ts';
 
-/** The end of proxies whose Pod is gone without their saying so. */
+/** The end of proxies whose Pod is gone and that closed no stream. */
 export interface Retirement {
   /**
-   * The Pod of this uid is gone: what its proxy still held burns, visibly, and its run ends. Entries that come late after
-   * all are charged to what was burned.
+   * The Pod of this uid is gone: what its proxy still held burns, visibly, and its run ends. The ledger charges entries
+   * that arrive late to what burned.
    */
   retire(instance: string): void;
   /**
    * As `retire`, for every proxy and every run but those of these uids of Pods and Jobs, and but those that began in the last
-   * five minutes: their Pods may be too new for whoever looked.
+   * five minutes: their Pods may be too new for the caller's list.
    */
   retireAllBut(living: ReadonlySet<string>): void;
 }
 
-export interface RetirementDeps {
+/** What retirement works over. */
+interface RetirementDeps {
   readonly registry: Registry;
   readonly record: RecordEvent;
   /** Called where money may have come back. */
-  readonly released: () => void;
+  readonly onRelease: () => void;
   readonly onAlarm: (alarm: 'burned') => void;
   readonly logger: Logger;
 }
 
-/** More than a watch of Pods may lag where it is still believed. */
+/** Longer than a watch of Pods may lag while the operator still trusts it. */
 const newMs = 300_000;
 
 /** What is to end. */
@@ -38,18 +41,13 @@ interface Gone {
   isGone(run: ChildRow): boolean;
 }
 
-/** Retirement over the registry. Before the first policy was adopted nothing is retired: who is gone by then a later look finds. */
-export function createRetirement({ registry, record, released, onAlarm, logger }: RetirementDeps): Retirement {
+/** Retirement over the registry. Before the first policy was adopted it does nothing: a later call finds who is gone by then. */
+export function createRetirement({ registry, record, onRelease, onAlarm, logger }: RetirementDeps): Retirement {
   function burn(tx: Tx, row: EpochRow): void {
     const burned = abandon(tx, row.stream, row.epoch);
     if (row.state === 'open') tx.streams.putEpoch({ ...row, state: 'abandoned' });
     if (burned.length === 0 && (row.state !== 'open' || row.lastSeq < 0)) return;
-    const detail = {
-      ...Object.fromEntries(burned.map(({ grant, nano }) => [`burned ${grant}`, String(nano)])),
-      epoch: String(row.epoch),
-      lastSeq: String(row.lastSeq),
-    };
-    record(tx, { type: 'epoch_abandoned', object: row.stream, detail });
+    record(tx, abandonedEvent(row, burned));
     for (const _ of burned) onAlarm('burned');
     logger.warn({ stream: row.stream, epoch: row.epoch, burned: burned.length }, 'a proxy is gone that had not closed its stream');
   }
@@ -63,7 +61,7 @@ export function createRetirement({ registry, record, released, onAlarm, logger }
       for (const row of runs) endChild(tx, row, 'its run has ended', record);
       return { changed: runs.length > 0, value: null };
     });
-    released();
+    onRelease();
   }
 
   return {
@@ -83,7 +81,7 @@ function goneBut(living: ReadonlySet<string>, tx: Tx): Gone {
   const epochs = unsettled.filter(({ instance, openedAtMs }) => !living.has(instance) && !isNew(openedAtMs));
   const gone = new Set(epochs);
   // Of a Job whose Pods come one after another the newest may be unknown, and the Job with it.
-  const served = new Set(unsettled.filter((row) => !gone.has(row)).map(({ key }) => key));
+  const inUse = new Set(unsettled.filter((row) => !gone.has(row)).map(({ key }) => key));
   const ids = new Set([...living].map(runIdOf));
-  return { epochs, isGone: ({ key, createdAtMs }) => !ids.has(childPartOf(key)) && !served.has(key) && !isNew(createdAtMs) };
+  return { epochs, isGone: ({ key, createdAtMs }) => !ids.has(childPartOf(key)) && !inUse.has(key) && !isNew(createdAtMs) };
 }

@@ -16,7 +16,7 @@ import { ledgerOf } from './tx-ledger.ts';
 const maxOpenGrants = 256;
 
 /** What was burned of one grant; written into `epoch_abandoned`, so that a credit can name it. */
-interface Burned {
+export interface Burned {
   readonly grant: string;
   readonly nano: NanoUsd;
 }

@@ -8,7 +8,7 @@ import type { Tx } from '../store/types.ts';
 import { ledgerOf } from './tx-ledger.ts';
 
 /** Where an entry belongs. */
-interface EntryPlace {
+export interface EntryPlace {
   readonly stream: StreamId;
   readonly epoch: number;
   readonly seq: number;

@@ -1,105 +1,128 @@
-import { type KeyName, keyOfStream, type StreamId } from '../../core/names.ts';
+import { type KeyName, keyOfStream, type StreamId, streamId } from '../../core/names.ts';
+import type { ChildSpec, ChildView, MintReply } from '../../core/protocol/children.ts';
 import type { ControlPort } from '../../core/protocol/control.ts';
-import type { ShipReply, ShipRequest } from '../../core/protocol/evidence.ts';
+import type { OpenReply, OpenRequest, ShipReply, ShipRequest } from '../../core/protocol/evidence.ts';
+import type { AccountView, GrantReply, GrantRequest } from '../../core/protocol/money.ts';
 import type { Push, Snapshot } from '../../core/protocol/snapshot.ts';
-import type { Live, Registry } from '../keys/registry.ts';
+import type { LiveState } from '../keys/live-state.ts';
+import type { Registry } from '../keys/registry.ts';
 import type { Runs } from '../keys/runs.ts';
 import type { Tx } from '../store/types.ts';
-import type { Scope } from './scope.ts';
+import type { Notice } from './notices.ts';
+import type { AttestedScope } from './scope.ts';
 import { signatureOf, snapshotFor } from './snapshot.ts';
 
-/** What sessions hear of: `policy` stands for a new live state. */
-export type Notice = 'policy' | Exclude<Push, { kind: 'snapshot' }>;
-
-export interface SessionDeps {
+/** What scoped ports are made from: the broker's parts. */
+export interface ScopedPortDeps {
   /** The port that sees and does everything. */
   readonly whole: ControlPort;
   /** Ships once every stream among the entries has passed `check`, which throws. */
-  ship(ask: ShipRequest, check: (stream: StreamId) => void): Promise<ShipReply>;
-  readonly registry: Registry;
+  ship(request: ShipRequest, check: (stream: StreamId) => void): Promise<ShipReply>;
+  readonly registry: Pick<Registry, 'live' | 'read'>;
   readonly runs: Pick<Runs, 'awaits'>;
   /** True where this proxy has a stream of that key, though the key may be gone. */
   hasStream(tx: Tx, key: KeyName, instance: string): boolean;
-  /** Calls back now, where a policy is served, and with each change; returns how to stop. */
+  /** Calls back now, where a policy was adopted, and with each change; returns how to stop. */
   subscribe(listener: (notice: Notice) => void): () => void;
 }
 
 /** A call for a key or a stream that is not this proxy's. */
-export class OutOfScope extends Error {
+class OutOfScope extends Error {
   override readonly name = 'OutOfScope';
 }
 
-/** The control port as one attested proxy may use it: its own keys, its own streams. */
-export function scopedPort(scope: Exclude<Scope, { kind: 'standalone' }>, deps: SessionDeps): ControlPort {
-  const { whole, registry } = deps;
-  const { instance } = scope;
+/** The control port as one attested proxy may use it: its own keys, its own streams. Each method is async, so that it rejects. */
+export class ScopedPort implements ControlPort {
+  readonly #scope: AttestedScope;
+  readonly #deps: ScopedPortDeps;
+  #last: { readonly of: LiveState; readonly snapshot: Snapshot } | null = null;
 
-  let last: { readonly of: Live; readonly snapshot: Snapshot } | null = null;
-
-  /** Made once for each live state: every call asks whose key it is. */
-  function snapshot(of: Live): Snapshot {
-    if (last?.of !== of) last = { of, snapshot: snapshotFor(of, scope) };
-    return last.snapshot;
+  constructor(scope: AttestedScope, deps: ScopedPortDeps) {
+    this.#scope = scope;
+    this.#deps = deps;
   }
 
-  function serves(key: KeyName): boolean {
-    const live = registry.live();
-    return live !== null && snapshot(live).keys.some(({ document }) => document.key === key);
+  async open(request: OpenRequest): Promise<OpenReply> {
+    const { whole, registry, hasStream } = this.#deps;
+    const { instance } = this.#scope;
+    const { key } = request;
+    if (request.instance !== instance) throw new OutOfScope(`${instance} opens a stream in the name of ${request.instance}`);
+    if (!this.#isMine(key) && !registry.read((tx) => hasStream(tx, key, instance))) throw this.#outOfScope(key);
+    return whole.open(request);
   }
 
-  function demand(key: KeyName): void {
-    if (!serves(key)) throw new OutOfScope(`${instance} does not serve ${key}`);
+  async ship(request: ShipRequest): Promise<ShipReply> {
+    return this.#deps.ship(request, (stream) => this.#demandStream(stream));
   }
 
-  function demandStream(stream: string): void {
-    if (!stream.endsWith(`@${instance}`)) throw new OutOfScope(`${stream} is not a stream of ${instance}`);
+  async grant(request: GrantRequest): Promise<GrantReply> {
+    this.#demandStream(request.stream);
+    this.#demand(keyOfStream(request.stream));
+    return this.#deps.whole.grant(request);
   }
 
-  return {
-    async open(ask) {
-      if (ask.instance !== instance) throw new OutOfScope(`${instance} asks in the name of ${ask.instance}`);
-      if (!serves(ask.key) && !registry.read((tx) => deps.hasStream(tx, ask.key, instance))) demand(ask.key);
-      return whole.open(ask);
-    },
-    ship: (ask) => deps.ship(ask, demandStream),
-    async grant(ask) {
-      demandStream(ask.stream);
-      demand(keyOfStream(ask.stream));
-      return whole.grant(ask);
-    },
-    async account(key) {
-      demand(key);
-      return whole.account(key);
-    },
-    async mint(parent, spec) {
-      demand(parent);
-      return whole.mint(parent, spec);
-    },
-    async children(parent) {
-      demand(parent);
-      return whole.children(parent);
-    },
-    async unmint(parent, child) {
-      demand(parent);
-      return whole.unmint(parent, child);
-    },
-    watch(listener) {
-      let told = '';
-      return deps.subscribe((notice) => {
-        if (notice !== 'policy') {
-          const keys = notice.keys.filter(serves);
-          if (keys.length > 0) listener({ kind: 'recall', keys });
-          return;
-        }
-        const live = registry.live();
-        // A run's key is made when its first proxy comes, or when the key's manifest begins to ask for runs.
-        if (live === null || deps.runs.awaits(scope)) return;
-        const now = snapshot(live);
-        const signature = signatureOf(now);
-        if (signature === told) return;
-        told = signature;
-        listener(now);
-      });
-    },
-  };
+  async account(key: KeyName): Promise<AccountView> {
+    this.#demand(key);
+    return this.#deps.whole.account(key);
+  }
+
+  async mint(parent: KeyName, spec: ChildSpec): Promise<MintReply> {
+    this.#demand(parent);
+    return this.#deps.whole.mint(parent, spec);
+  }
+
+  async children(parent: KeyName): Promise<readonly ChildView[]> {
+    this.#demand(parent);
+    return this.#deps.whole.children(parent);
+  }
+
+  async unmint(parent: KeyName, child: KeyName): Promise<boolean> {
+    this.#demand(parent);
+    return this.#deps.whole.unmint(parent, child);
+  }
+
+  /** Pushes the snapshot now and where it changed, and recalls of this proxy's own keys. */
+  watch(listener: (push: Push) => void): () => void {
+    const { registry, runs, subscribe } = this.#deps;
+    let pushed = '';
+    return subscribe((notice) => {
+      if (notice !== 'policy') {
+        const keys = notice.keys.filter((key) => this.#isMine(key));
+        if (keys.length > 0) listener({ kind: 'recall', keys });
+        return;
+      }
+      const live = registry.live();
+      // A run's key is made when its first proxy comes, or when an edit gives the key runs.
+      if (live === null || runs.awaits(this.#scope)) return;
+      const snapshot = this.#snapshot(live);
+      const signature = signatureOf(snapshot);
+      if (signature === pushed) return;
+      pushed = signature;
+      listener(snapshot);
+    });
+  }
+
+  /** Made once for each live state: every call needs to know whose key it is about. */
+  #snapshot(of: LiveState): Snapshot {
+    if (this.#last?.of !== of) this.#last = { of, snapshot: snapshotFor(of, this.#scope) };
+    return this.#last.snapshot;
+  }
+
+  #isMine(key: KeyName): boolean {
+    const live = this.#deps.registry.live();
+    return live !== null && this.#snapshot(live).keys.some(({ document }) => document.key === key);
+  }
+
+  #demand(key: KeyName): void {
+    if (!this.#isMine(key)) throw this.#outOfScope(key);
+  }
+
+  #demandStream(stream: StreamId): void {
+    const { instance } = this.#scope;
+    if (stream !== streamId(keyOfStream(stream), instance)) throw new OutOfScope(`${stream} is not a stream of ${instance}`);
+  }
+
+  #outOfScope(key: KeyName): OutOfScope {
+    return new OutOfScope(`${key} is not a key of ${this.#scope.instance}`);
+  }
 }

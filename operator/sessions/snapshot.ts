@@ -1,19 +1,20 @@
 import { hash } from 'node:crypto';
+import { defined } from '../../core/json.ts';
 import type { KeyName } from '../../core/names.ts';
 import type { ServedKey, Snapshot } from '../../core/protocol/snapshot.ts';
-import type { Live } from '../keys/registry.ts';
+import type { LiveState } from '../keys/live-state.ts';
 import { runKey } from '../keys/run-name.ts';
 import type { Tokens } from '../keys/tokens.ts';
 import type { TokenRow } from '../store/types.ts';
-import type { Scope } from './scope.ts';
+import type { Scope, SidecarScope } from './scope.ts';
 
 /**
- * What one proxy serves: its keys, the pools that they use and those pools' credentials, and nothing else. A key without a
- * live token stays listed, so that its money comes back in order.
+ * What one proxy serves: its keys, the pools that they use and those pools' credentials, and nothing else. A key without
+ * a valid token remains listed, so that its money comes back in order.
  */
-export function snapshotFor(live: Live, scope: Scope): Snapshot {
+export function snapshotFor(live: LiveState, scope: Scope): Snapshot {
   if (scope.kind === 'standalone') {
-    const keys = [...live.documents.keys()].flatMap((key) => servedKey(live, key, opening(live, key)));
+    const keys = [...live.documents.keys()].flatMap((key) => servedKey(live, key, tokensNow(live, key)));
     return { kind: 'snapshot', revision: live.revision, keys, pools: live.pools, credentials: live.policy.credentials };
   }
   const keys = scope.kind === 'sidecar' ? sidecarKeys(live, scope) : gatewayKeys(live);
@@ -37,11 +38,11 @@ export function signatureOf({ keys, pools, credentials }: Snapshot): string {
   return hash('sha256', JSON.stringify(parts));
 }
 
-/** So long after a rotation the Secret may still hold the old token, and a Pod be started with it. */
+/** After a rotation the Secret may hold the old token for so long, and a Pod start with it. */
 const secretLagMs = 60_000;
 
 /** The Pod's key, or that of its run, opened by the tokens that the Pod may have been started with; and its sub-agents. */
-function sidecarKeys(live: Live, { key, run, podCreatedAtMs }: Extract<Scope, { kind: 'sidecar' }>): readonly ServedKey[] {
+function sidecarKeys(live: LiveState, { key, run, podCreatedAtMs }: SidecarScope): readonly ServedKey[] {
   const spec = live.specs.get(key);
   if (spec?.delivery.includes('Sidecar') !== true) return [];
   const root = spec.run === undefined ? key : runKey(key, spec.run, run);
@@ -52,27 +53,27 @@ function sidecarKeys(live: Live, { key, run, podCreatedAtMs }: Extract<Scope, { 
   return [...servedKey(live, root, tokens), ...subAgents(live, root)];
 }
 
-function gatewayKeys(live: Live): readonly ServedKey[] {
+function gatewayKeys(live: LiveState): readonly ServedKey[] {
   const declared = [...live.specs].filter(([, { delivery }]) => delivery.includes('Gateway')).map(([key]) => key);
-  return declared.flatMap((key) => [...servedKey(live, key, opening(live, key)), ...subAgents(live, key)]);
+  return declared.flatMap((key) => [...servedKey(live, key, tokensNow(live, key)), ...subAgents(live, key)]);
 }
 
-function subAgents(live: Live, of: KeyName): readonly ServedKey[] {
-  return (live.minted.get(of) ?? []).flatMap(({ key }) => [...servedKey(live, key, opening(live, key)), ...subAgents(live, key)]);
+function subAgents(live: LiveState, of: KeyName): readonly ServedKey[] {
+  return (live.minted.get(of) ?? []).flatMap(({ key }) => [...servedKey(live, key, tokensNow(live, key)), ...subAgents(live, key)]);
 }
 
-function servedKey({ documents }: Live, key: KeyName, tokens: ServedKey['tokens']): readonly ServedKey[] {
+function servedKey({ documents }: LiveState, key: KeyName, tokens: ServedKey['tokens']): readonly ServedKey[] {
   const document = documents.get(key);
   return document === undefined ? [] : [{ document, tokens }];
 }
 
 const noTokens: Tokens = { current: null, expiring: [], expired: [], revoked: false };
 
-function opening(live: Live, key: KeyName): ServedKey['tokens'] {
+function tokensNow(live: LiveState, key: KeyName): ServedKey['tokens'] {
   const { current, expiring } = live.tokens.get(key) ?? noTokens;
-  return [...(current === null ? [] : [current]), ...expiring].map(served);
+  return [...(current === null ? [] : [current]), ...expiring].map(servedToken);
 }
 
-function served({ id, hint, validUntilMs }: TokenRow): ServedKey['tokens'][number] {
-  return { id, hint, ...(validUntilMs !== undefined && { validUntilMs }) };
+function servedToken({ id, hint, validUntilMs }: TokenRow): ServedKey['tokens'][number] {
+  return { id, hint, ...defined({ validUntilMs }) };
 }

@@ -16,7 +16,7 @@ export interface Credential {
 }
 
 /** What a vault Secret held. */
-export interface OpenedPool {
+interface OpenedPool {
   readonly kind: 'opened';
   /** In the order of their names. */
   readonly credentials: readonly Credential[];

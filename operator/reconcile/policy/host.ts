@@ -1,7 +1,7 @@
 import type { KeyName } from '../../../core/names.ts';
 import type { KeyDocument } from '../../../core/policy/documents.ts';
 import type { Problem } from '../../../core/problem.ts';
-import type { KeyListing } from '../../keys/desk.ts';
+import type { KeyListing } from '../../keys/listing.ts';
 import type { Policy } from '../../keys/policy.ts';
 
 /** The broker as the controllers need it. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { defined } from '../../../core/json.ts';
 import { keyName } from '../../../core/names.ts';
-import type { KeyListing, LimitListing } from '../../keys/desk.ts';
+import type { KeyListing, LimitListing } from '../../keys/listing.ts';
 import { createSpendBook, spendOf } from './spend.ts';
 
 const left = (name: string, remainingUsd: string): KeyListing => ({

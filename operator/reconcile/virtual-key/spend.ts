@@ -1,6 +1,6 @@
 import { defined } from '../../../core/json.ts';
 import { type KeyName, keyName } from '../../../core/names.ts';
-import type { KeyListing } from '../../keys/desk.ts';
+import type { KeyListing } from '../../keys/listing.ts';
 import type { PolicyHost } from '../policy/host.ts';
 
 /** One listing reads every key in one transaction; it is used for this long. */

@@ -1,0 +1,61 @@
+import type { Logger } from 'pino';
+import type { KeyName, StreamId } from '../../core/names.ts';
+import { decodeEntries } from '../../core/protocol/entry-wire.ts';
+import type { ShipReply, ShipRequest } from '../../core/protocol/evidence.ts';
+import type { LedgerNote } from '../ledger/settle.ts';
+import type { Batch } from '../store/batch.ts';
+import { type EntryNote, ingest } from './ingest.ts';
+import type { OwnDeps } from './own-stream.ts';
+
+/**
+ * What people should hear of: records that do not fit their chain or name money that is not theirs; a provider that billed more
+ * than a call's bound, or an entry that came after its money was closed; money that counts as spent since nobody knows better.
+ */
+export type Alarm = 'entry_refused' | 'overdraft' | 'burned';
+
+/** What the collector works over. */
+interface CollectorDeps {
+  readonly batch: Batch;
+  readonly own: OwnDeps;
+  readonly onAlarm: (alarm: Alarm) => void;
+  /** Called where money may have come back. */
+  readonly onRelease: () => void;
+  /** Called with the keys of which the ledger noticed something: a cap on their path may be overdrawn. */
+  readonly onNotes: (keys: ReadonlySet<KeyName>) => void;
+  readonly logger: Logger;
+}
+
+/** Takes in what proxies ship, and says afterwards what the ledger noticed. */
+export class Collector {
+  readonly #deps: CollectorDeps;
+
+  constructor(deps: CollectorDeps) {
+    this.#deps = deps;
+  }
+
+  /** Stores and settles entries once every stream among them has passed `check`, which throws. */
+  async ship(request: ShipRequest, check: (stream: StreamId) => void): Promise<ShipReply> {
+    const { batch, own, onAlarm, onRelease, onNotes } = this.#deps;
+    const entries = decodeEntries(request.entries);
+    if (entries === null) throw new RangeError('what was shipped are not whole entries');
+    for (const { stream } of entries) check(stream);
+    const { reply, released, notes } = await batch.run((tx) => ingest(tx, entries, own));
+    for (const note of notes) this.#report(note);
+    for (const _ of reply.rejected) onAlarm('entry_refused');
+    if (released) onRelease();
+    if (notes.length > 0) onNotes(new Set(notes.map(({ key }) => key)));
+    return reply;
+  }
+
+  #report({ place, note }: EntryNote): void {
+    this.#deps.logger.error({ ...note, ...place }, `ledger: ${note.message}`);
+    const alarm = alarmOf(note);
+    if (alarm !== null) this.#deps.onAlarm(alarm);
+  }
+}
+
+/** Null for a note that refuses the entry: its rejection raises the alarm. */
+function alarmOf({ kind }: LedgerNote): Alarm | null {
+  if (kind === 'burned') return 'burned';
+  return kind === 'overdraft' || kind === 'spent_after_close' ? 'overdraft' : null;
+}

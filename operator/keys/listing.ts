@@ -1,0 +1,108 @@
+import { defined } from '../../core/json.ts';
+import { formatUsd, type NanoUsd } from '../../core/money.ts';
+import { type KeyName, partsOf } from '../../core/names.ts';
+import type { AccountView } from '../../core/protocol/money.ts';
+import { spent, view } from '../ledger/view.ts';
+import type { Tx } from '../store/types.ts';
+import type { LiveState } from './live-state.ts';
+
+/** One key as people see it. Money in decimal dollars. */
+export interface KeyListing {
+  readonly namespace: string;
+  readonly name: string;
+  /** Set on a sub-agent key. */
+  readonly parent?: KeyName;
+  /** Absent where there is no token now. */
+  readonly hint?: string;
+  /** `budget`: issues no token, only holds a budget for others. */
+  readonly state: 'active' | 'suspended' | 'expired' | 'revoked' | 'budget';
+  /** Over the key's whole life. */
+  readonly spentUsd: string;
+  /** Left in the tightest window on the path, whatever proxies hold of it; absent: nothing caps the key. */
+  readonly remainingUsd?: string;
+  readonly limits: readonly LimitListing[];
+  readonly expiresAt?: string;
+  /** The ancestor whose end `expiresAt` is; absent where it is the key's own. */
+  readonly expiresBy?: KeyName;
+}
+
+/** One window of one node of the key's path that limits something, root first. */
+export interface LimitListing {
+  readonly key: KeyName;
+  readonly window: string;
+  readonly capUsd?: string;
+  readonly spentUsd: string;
+  /** Not spent and not burned, whatever proxies hold of it; set where `capUsd` is. */
+  readonly remainingUsd?: string;
+  readonly requestsCap?: number;
+  readonly requestsUsed: number;
+  readonly endsAt?: string;
+}
+
+type Account = AccountView['accounts'][number];
+
+/** A key with its money: reads the accounts of its whole path. */
+export function listingOf(tx: Tx, live: LiveState, key: KeyName): KeyListing {
+  const plan = live.plans.get(key);
+  const accounts = plan === undefined ? [] : view(tx, plan).accounts;
+  const limits = accounts.filter(({ capNanoUsd, requestsCap }) => capNanoUsd !== undefined || requestsCap !== undefined);
+  const remaining = limits.flatMap((account) => remainingOf(account) ?? []);
+  const end = firstEnd(tx, live, plan?.path ?? []);
+  const expiresAtMs = live.documents.get(key)?.expiresAtMs ?? end?.atMs;
+  const isEndOfAncestor = end !== undefined && end.key !== key && end.atMs === expiresAtMs;
+  return {
+    ...partsOf(key),
+    ...defined({ parent: live.children.find((row) => row.key === key)?.parent, hint: live.tokens.get(key)?.current?.hint }),
+    state: stateOf(live, key, tx.now()),
+    spentUsd: formatUsd(spent(tx, key)),
+    ...defined({ remainingUsd: remaining.length === 0 ? undefined : formatUsd(Math.min(...remaining)) }),
+    limits: limits.map(limitListing),
+    ...defined({
+      expiresAt: expiresAtMs === undefined ? undefined : new Date(expiresAtMs).toISOString(),
+      expiresBy: isEndOfAncestor ? end.key : undefined,
+    }),
+  };
+}
+
+/** What a key is now, by its document and tokens alone. */
+export function stateOf({ documents, tokens }: LiveState, key: KeyName, nowMs: number): KeyListing['state'] {
+  const document = documents.get(key);
+  if (document === undefined) return 'budget';
+  if (tokens.get(key)?.revoked === true) return 'revoked';
+  if (document.suspendedBy !== undefined) return 'suspended';
+  return document.expiresAtMs !== undefined && document.expiresAtMs <= nowMs ? 'expired' : 'active';
+}
+
+/** The first end among the declared keys of a path, root first; the end of a sub-agent key itself is in its document. */
+function firstEnd(
+  tx: Tx,
+  { specs, policy }: LiveState,
+  path: readonly KeyName[],
+): { readonly key: KeyName; readonly atMs: number } | undefined {
+  const ends = path.flatMap((key) => {
+    const { expiresAtMs, ttlMs } = specs.get(key) ?? {};
+    const createdAtMs = ttlMs === undefined ? null : (policy.createdAtMs?.get(key) ?? tx.keys.createdAt(key));
+    const ttlEndMs = ttlMs === undefined || createdAtMs === null ? undefined : createdAtMs + ttlMs;
+    return [expiresAtMs, ttlEndMs].filter((atMs) => atMs !== undefined).map((atMs) => ({ key, atMs }));
+  });
+  return ends.toSorted((a, b) => a.atMs - b.atMs)[0];
+}
+
+/** What remains of an account's dollar cap; undefined where it has none. */
+function remainingOf({ capNanoUsd, spentNanoUsd, burnedNanoUsd }: Account): NanoUsd | undefined {
+  return capNanoUsd === undefined ? undefined : Math.max(0, Number(capNanoUsd) - Number(spentNanoUsd) - Number(burnedNanoUsd));
+}
+
+function limitListing(account: Account): LimitListing {
+  const { key, window, capNanoUsd, spentNanoUsd, requestsCap, requestsUsed, windowEnd: endsAt } = account;
+  const remaining = remainingOf(account);
+  return {
+    key,
+    window,
+    ...defined({ capUsd: capNanoUsd === undefined ? undefined : formatUsd(Number(capNanoUsd)) }),
+    spentUsd: formatUsd(Number(spentNanoUsd)),
+    ...defined({ remainingUsd: remaining === undefined ? undefined : formatUsd(remaining), requestsCap }),
+    requestsUsed,
+    ...defined({ endsAt }),
+  };
+}
