@@ -163,7 +163,7 @@ test('a client that leaves while it is told why the call ends abandons nothing a
 test('a stream in a JSON array ends as its meter has it framed', async (t) => {
   const world = await converse(t, geminiGenerate);
   const { exchange } = world;
-  const meter = geminiGenerate.meterStream(false);
+  const meter = geminiGenerate.meterStream('keep');
   exchange.streams(meter);
   exchange.response.writeHead(200);
   for (const bytes of meter.push(Buffer.from('[{"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\n'))) exchange.response.write(bytes);

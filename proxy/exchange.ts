@@ -74,7 +74,7 @@ export class Exchange implements InFlight, Disposable {
   }
 
   get streamKind(): StreamKind {
-    return { dialect: this.dialect.id, framing: this.#meter?.framing ?? 'sse' };
+    return { dialect: this.dialect, framing: this.#meter?.framing ?? 'sse' };
   }
 
   /** `act` is called at most once, at once where that has already happened; what it returns, when the exchange is over. */

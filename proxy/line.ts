@@ -69,8 +69,8 @@ async function serveCall(line: Line, io: Io, route: CallRoute, caller: Caller): 
     body,
     outputTokens: admission.outputTokens,
     searches: admission.searches,
-    headers: headersForProvider(request.rawHeaders, dialect.id),
-    query: queryForProvider(dialect.id, route.search),
+    headers: headersForProvider(request.rawHeaders, dialect.family),
+    query: queryForProvider(dialect.family, route.search),
     departs: () => held.depart(io.requestId),
     flies: (flight) => call.exchange.whenAbandoned(() => line.drains.take(flight)),
   });
@@ -98,7 +98,7 @@ async function serveCall(line: Line, io: Io, route: CallRoute, caller: Caller): 
 
   if (!recorded) return;
   const notes = { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings };
-  respondRest(response, metered.rest, { family: dialect.family, ...call.exchange.streamKind }, notes);
+  respondRest(response, metered.rest, call.exchange.streamKind, notes);
 }
 
 function notReady(): Refusal {

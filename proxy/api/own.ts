@@ -11,7 +11,7 @@ import { ControlUnavailable } from '../../core/protocol/control.ts';
 import type { Io, Line } from '../deps.ts';
 import { readBody } from '../dialect/json.ts';
 import type { OwnRoute } from '../dialect/routes.ts';
-import { modelList } from '../dialect/shape.ts';
+import { dialectsOf } from '../dialect/table.ts';
 import type { Family } from '../dialect/types.ts';
 import { providerOf } from '../provider/table.ts';
 import type { Caller } from '../stages/authenticate.ts';
@@ -38,7 +38,7 @@ function outOfReach(error: unknown): Refusal {
 async function ownAnswer(line: Line, io: Io, route: OwnRoute, document: KeyDocument): Promise<Answer | Refusal> {
   switch (route.own) {
     case 'models':
-      return { status: 200, value: JSON.parse(modelList(route.family, listModels(document, line.served.pools, speaks(route.family)))) };
+      return { status: 200, value: route.family.modelList(listModels(document, line.served.pools, speaks(route.family))) };
     case 'self':
       return { status: 200, value: await self(line, document) };
     case 'children':
@@ -52,7 +52,8 @@ async function ownAnswer(line: Line, io: Io, route: OwnRoute, document: KeyDocum
 
 /** Whether a pool serves any call of a family: its models are then worth listing there. */
 function speaks(family: Family): (pool: PoolDocument) => boolean {
-  return ({ provider }) => Object.keys(providerOf(provider)?.paths ?? {}).some((dialect) => dialect.startsWith(`${family}.`));
+  const dialects = dialectsOf(family);
+  return ({ provider }) => dialects.some(({ id }) => providerOf(provider)?.paths[id] !== undefined);
 }
 
 /** `GET /keyforge/v1/self`: what an agent may know of its own limits. */

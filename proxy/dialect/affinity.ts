@@ -1,9 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { asString, type JsonObject } from './fields.ts';
+import type { JsonObject } from '../../core/json.ts';
+import { asString } from './fields.ts';
 
 // Sent by Claude Code, Codex and opencode with every call of one session.
 const sessionHeaders = ['x-claude-code-session-id', 'session-id', 'session_id', 'thread-id', 'x-session-affinity'] as const;
-const longestOpening = 1024;
+const maxOpeningLength = 1024;
 
 /** What ties the calls of one conversation together: a name the client gave it, else how it opens. Undefined where there is neither. */
 export function affinityOf(
@@ -32,7 +33,7 @@ export function openingText(...parts: readonly unknown[]): string {
 }
 
 function firstText(value: unknown, depth: number): string {
-  if (typeof value === 'string') return value.slice(0, longestOpening);
+  if (typeof value === 'string') return value.slice(0, maxOpeningLength);
   if (typeof value !== 'object' || value === null || depth === 0) return '';
   if (Array.isArray(value)) return firstText(value[0], depth - 1);
   const { content, parts, text } = value as JsonObject;
@@ -41,5 +42,5 @@ function firstText(value: unknown, depth: number): string {
 
 /** Bounded, for whoever hashes it. */
 function session(kind: string, text: string): string {
-  return `${kind}\n${text.slice(0, 2 * longestOpening)}`;
+  return `${kind}\n${text.slice(0, 2 * maxOpeningLength)}`;
 }

@@ -1,15 +1,7 @@
+import { type JsonObject, parseJson } from '../../core/json.ts';
 import type { Usage } from '../../core/price/types.ts';
-import { asObject, type JsonObject } from './fields.ts';
+import { asObject } from './fields.ts';
 import type { Reading } from './types.ts';
-
-/** Parses what a provider sent; undefined where it is no JSON. */
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}
 
 /** Reads a whole answer: usage by the given rule, the model where it names one, and an error that came in its place. */
 export function readAnswer(body: Buffer, usageOf: (answer: JsonObject) => Usage | null, modelField = 'model'): Reading {
@@ -22,12 +14,12 @@ export function readAnswer(body: Buffer, usageOf: (answer: JsonObject) => Usage 
   );
 }
 
-/** A model's name; null where there is none (Azure sends an empty one first). */
-export function servedName(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? value : null;
+/** A model's name; undefined where there is none (Azure sends an empty one first). */
+export function servedName(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-/** A reading without its absent parts. */
-export function reading(usage: Usage | null, servedModel: string | null, errorBody?: string): Reading {
-  return { usage, ...(servedModel === null ? {} : { servedModel }), ...(errorBody === undefined ? {} : { errorBody }) };
+/** A reading of these parts. */
+export function reading(usage: Usage | null, servedModel: string | undefined, errorBody?: string): Reading {
+  return { usage, ...(servedModel === undefined ? {} : { servedModel }), ...(errorBody === undefined ? {} : { errorBody }) };
 }

@@ -1,10 +1,8 @@
 import { type Refusal, refuse } from '../../core/errors.ts';
+import type { JsonObject } from '../../core/json.ts';
 import type { JsonBody } from './json.ts';
 
-/** A JSON object as it was parsed. */
-export type JsonObject = Readonly<Record<string, unknown>>;
-
-/** The value as an object, or null where it is anything else. */
+/** A value of parsed JSON as an object, or null where it is anything else. Cheaper than `isObject`: a request has hundreds of them. */
 export function asObject(value: unknown): JsonObject | null {
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : null;
 }
@@ -19,8 +17,13 @@ export function asString(value: unknown): string | null {
   return typeof value === 'string' ? value : null;
 }
 
-const mostTokens = 2 ** 31 - 1;
-const longestModel = 256;
+/** False for what is absent or null, which every API takes for not given. */
+export function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
+const maxTokens = 2 ** 31 - 1;
+const maxModelLength = 256;
 
 /** The refusal of a field that is not what it must be. */
 export function badField(name: string, mustBe: string): Refusal {
@@ -28,25 +31,35 @@ export function badField(name: string, mustBe: string): Refusal {
 }
 
 /** A member that is a positive integer; undefined where it is absent or null. */
-export function readCount(object: JsonObject, name: string, most: number = mostTokens): number | undefined | Refusal {
+export function readCount(object: JsonObject, name: string, max: number = maxTokens): number | undefined | Refusal {
   const value = object[name];
-  if (value === undefined || value === null) return undefined;
+  if (!isGiven(value)) return undefined;
   if (typeof value !== 'number' || !Number.isInteger(value) || value < 1) return badField(name, 'a positive integer');
-  return value > most ? badField(name, `at most ${most}`) : value;
+  return value > max ? badField(name, `at most ${max}`) : value;
 }
 
 /** `stream`: false where it is absent or null. */
 export function readStream(object: JsonObject): boolean | Refusal {
   const value = object['stream'];
-  if (value === undefined || value === null) return false;
+  if (!isGiven(value)) return false;
   return typeof value === 'boolean' ? value : badField('stream', 'true or false');
 }
 
-/** `model`: a string that names one model. */
-export function readModel(object: JsonObject): string | Refusal {
-  const value = object['model'];
+/** The fields of a dialect that must not be misread. */
+export interface FieldRules {
+  /** Those that policy, price or the meter act on. */
+  readonly governing: ReadonlySet<string>;
+  /** Those that would let the request choose a model beside `model`, which policy could not see. */
+  readonly otherModels: readonly string[];
+}
+
+/** The one model that a body names. To be read first: it refuses a body that provider and policy could read differently. */
+export function readModel(body: JsonBody, { governing, otherModels }: FieldRules): string | Refusal {
+  const refusal = refuseLookalikes(body, governing) ?? refuseOtherModels(body.value, otherModels);
+  if (refusal !== null) return refusal;
+  const value = body.value['model'];
   if (typeof value !== 'string' || value.length === 0) return badField('model', 'a model’s name');
-  return value.length > longestModel ? badField('model', `at most ${longestModel} characters long`) : value;
+  return value.length > maxModelLength ? badField('model', `at most ${maxModelLength} characters long`) : value;
 }
 
 // Letters outside ASCII that readers which ignore case take for ASCII ones (Unicode simple folding).
@@ -60,7 +73,7 @@ function folded(key: string): string {
  * Refuses a key that only differs by case from one that governs the call: some servers (Go’s encoding/json) read
  * `Model` as `model`, so that policy and provider would see different values.
  */
-export function refuseLookalikes(body: JsonBody, governing: ReadonlySet<string>): Refusal | null {
+function refuseLookalikes(body: JsonBody, governing: ReadonlySet<string>): Refusal | null {
   for (const key of body.members.keys()) {
     if (governing.has(key)) continue;
     const plain = folded(key);
@@ -70,11 +83,9 @@ export function refuseLookalikes(body: JsonBody, governing: ReadonlySet<string>)
   return null;
 }
 
-/** Refuses what would let the request choose a model beside `model`, which policy could not see. */
-export function refuseOtherModels(object: JsonObject, names: readonly string[]): Refusal | null {
+function refuseOtherModels(object: JsonObject, names: readonly string[]): Refusal | null {
   for (const name of names) {
-    const value = object[name];
-    if (value !== undefined && value !== null) {
+    if (isGiven(object[name])) {
       return refuse(
         'model_denied',
         `The field ${name} could choose another model than \`model\` names; leave it out and let \`model\` decide.`,

@@ -1,10 +1,11 @@
 import { isUtf8 } from 'node:buffer';
+import { isObject, type JsonObject, parseJson } from '../../core/json.ts';
 import { valueBound } from '../../core/price/text.ts';
 
 /** A request body read unambiguously, with the byte ranges of its top-level members so that an edit touches nothing else. */
 export interface JsonBody {
   readonly bytes: Buffer;
-  readonly value: Readonly<Record<string, unknown>>;
+  readonly value: JsonObject;
   /** Byte range of each top-level member's value. */
   readonly members: Members;
   /** Bound of the tokens of the whole body, as `valueBound` counts them. */
@@ -15,7 +16,7 @@ export interface JsonBody {
 export type Members = ReadonlyMap<string, { readonly start: number; readonly end: number }>;
 
 /** Deeper bodies are refused: no dialect comes near, and recursive readers downstream would break. */
-const mostDepth = 128;
+const maxDepth = 128;
 
 const quote = 0x22;
 const backslash = 0x5c;
@@ -88,7 +89,7 @@ function scanObject(bytes: Buffer, start: number, end: number): Scan | string {
       case 0x7b: // {
       case 0x5b: // [
         depth += 1;
-        if (depth > mostDepth) return `it is nested deeper than ${mostDepth} levels`;
+        if (depth > maxDepth) return `it is nested deeper than ${maxDepth} levels`;
         break;
       case 0x2c: // ,
         if (depth === 1 && valueStart > 0) endMember(at);
@@ -112,14 +113,6 @@ function trimmed(bytes: Buffer, from: number, to: number): { readonly start: num
   return { start, end };
 }
 
-function parsed(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'));
-  } catch {
-    return undefined;
-  }
-}
-
 /**
  * Reads a request body in the one way that every parser agrees on, or says why there is none: it must be a JSON object
  * in UTF-8, without duplicate keys at any depth and without escapes in its own keys.
@@ -128,12 +121,12 @@ export function readBody(bytes: Buffer): JsonBody | { readonly problem: string }
   if (!isUtf8(bytes)) return problem('it is not valid UTF-8');
   const scan = scanObject(bytes, 0, bytes.length);
   if (typeof scan === 'string') return problem(scan);
-  const value = parsed(bytes);
+  const value = parseJson(bytes.toString('utf8'));
   if (value === undefined) return problem('it is not valid JSON');
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return problem('it is not a JSON object');
+  if (!isObject(value)) return problem('it is not a JSON object');
   const { tokens, keys } = valueBound(value);
   if (keys !== scan.colons) return problem('it has the same key twice in one object');
-  return { bytes, value: value as Readonly<Record<string, unknown>>, members: scan.members, tokens };
+  return { bytes, value, members: scan.members, tokens };
 }
 
 function problem(what: string): { readonly problem: string } {

@@ -5,6 +5,7 @@ import { geminiEmbed, geminiGenerate } from './gemini/requests.ts';
 import { openaiChat } from './openai/chat.ts';
 import { openaiEmbeddings } from './openai/embeddings.ts';
 import { openaiResponses } from './openai/responses.ts';
+import type { Fate } from './sse.ts';
 import type { Dialect, StreamMeter } from './types.ts';
 
 function data(value: unknown, name?: string): string {
@@ -18,9 +19,9 @@ function typed(value: { readonly type: string } & Record<string, unknown>): stri
 function meterOf(
   dialect: Dialect,
   events: readonly string[],
-  hideUsage = false,
+  usageChunk: Fate = 'keep',
 ): { readonly meter: StreamMeter; readonly out: string; readonly phases: readonly string[] } {
-  const meter = dialect.meterStream(hideUsage);
+  const meter = dialect.meterStream(usageChunk);
   const phases: string[] = [];
   const out = events.flatMap((event) => {
     const pieces = meter.push(Buffer.from(event));
@@ -64,8 +65,8 @@ test('the usage chunk that the client did not ask for is hidden; one with conten
   const both = { ...word, usage: counted.usage };
   const failed = { ...counted, error: { message: 'no', code: 502 } };
   const events = [data(word), data(both), data(failed), data(counted), data('[DONE]')];
-  assert.equal(meterOf(openaiChat, events, true).out, [events[0], events[1], events[2], events[4]].join(''));
-  assert.equal(meterOf(openaiChat, events, false).out, events.join(''));
+  assert.equal(meterOf(openaiChat, events, 'drop').out, [events[0], events[1], events[2], events[4]].join(''));
+  assert.equal(meterOf(openaiChat, events, 'keep').out, events.join(''));
 });
 
 test('usage with every chunk ends a chat stream only with the last', () => {
@@ -227,7 +228,7 @@ test('a Gemini stream is read alike as events and as one array, in any pieces', 
   ] as const) {
     for (const size of [1, 2, 7, 100_000]) {
       const bytes = Buffer.from(text);
-      const meter = geminiGenerate.meterStream(true);
+      const meter = geminiGenerate.meterStream('drop');
       const out: Buffer[] = [];
       for (let at = 0; at < bytes.length; at += size) out.push(...meter.push(bytes.subarray(at, at + size)));
       assert.ok(Buffer.concat([...out, ...meter.flush()]).equals(bytes));

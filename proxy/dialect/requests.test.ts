@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { isRefusal, type Refusal } from '../../core/errors.ts';
 import { stringBound } from '../../core/price/text.ts';
 import { anthropicCountTokens, anthropicMessages } from './anthropic/messages.ts';
+import { geminiFamily } from './gemini/family.ts';
 import { geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini/requests.ts';
 import { type JsonBody, readBody } from './json.ts';
 import { openaiChat } from './openai/chat.ts';
@@ -52,7 +53,7 @@ function withField(dialect: Dialect, more: Record<string, unknown>): Record<stri
 test('a plain request of each dialect demands its text and nothing else', () => {
   for (const [dialect, value] of minimal) {
     const { demand, model } = read(dialect, value);
-    assert.equal(model, dialect.family === 'gemini' ? 'gemini-3-pro' : value['model'], dialect.id);
+    assert.equal(model, dialect.family === geminiFamily ? 'gemini-3-pro' : value['model'], dialect.id);
     const { textTokens, cacheWrite, ...rest } = demand;
     assert.ok(textTokens >= JSON.stringify(value).length, dialect.id);
     assert.deepEqual(

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isRefusal } from '../../core/errors.ts';
+import { anthropicFamily } from './anthropic/family.ts';
+import { geminiFamily } from './gemini/family.ts';
+import { openaiFamily } from './openai/family.ts';
 import { callerFamily, endpointTemplates, matchRoute, type Route } from './routes.ts';
 
 function route(method: string, target: string, headers: Record<string, string> = {}): Route | null {
@@ -16,15 +19,15 @@ function call(target: string): readonly unknown[] | null {
 }
 
 test('every route of the contract leads to its dialect', () => {
-  assert.deepEqual(call('/v1/chat/completions'), ['/v1/chat/completions', 'openai.chat', 'openai', {}, '']);
-  assert.deepEqual(call('/v1/responses?x=1'), ['/v1/responses', 'openai.responses', 'openai', {}, '?x=1']);
-  assert.deepEqual(call('/v1/embeddings'), ['/v1/embeddings', 'openai.embeddings', 'openai', {}, '']);
+  assert.deepEqual(call('/v1/chat/completions'), ['/v1/chat/completions', 'openai.chat', openaiFamily, {}, '']);
+  assert.deepEqual(call('/v1/responses?x=1'), ['/v1/responses', 'openai.responses', openaiFamily, {}, '?x=1']);
+  assert.deepEqual(call('/v1/embeddings'), ['/v1/embeddings', 'openai.embeddings', openaiFamily, {}, '']);
   for (const path of ['/v1/messages', '/messages'])
-    assert.deepEqual(call(`${path}?beta=true`), ['/v1/messages', 'anthropic.messages', 'anthropic', {}, '?beta=true']);
-  assert.deepEqual(call('/v1/messages/count_tokens'), ['/v1/messages/count_tokens', 'anthropic.count_tokens', 'anthropic', {}, '']);
+    assert.deepEqual(call(`${path}?beta=true`), ['/v1/messages', 'anthropic.messages', anthropicFamily, {}, '?beta=true']);
+  assert.deepEqual(call('/v1/messages/count_tokens'), ['/v1/messages/count_tokens', 'anthropic.count_tokens', anthropicFamily, {}, '']);
   for (const version of ['v1', 'v1beta']) {
     const gemini = (action: string, id: string, stream: boolean): void => {
-      const expected = [`/v1beta/models/{model}:${action}`, id, 'gemini', { stream, model: 'gemini-3-pro' }, '?alt=sse'];
+      const expected = [`/v1beta/models/{model}:${action}`, id, geminiFamily, { stream, model: 'gemini-3-pro' }, '?alt=sse'];
       assert.deepEqual(call(`/${version}/models/gemini-3-pro:${action}?alt=sse`), expected);
     };
     gemini('generateContent', 'gemini.generateContent', false);
@@ -37,15 +40,24 @@ test('every route of the contract leads to its dialect', () => {
 });
 
 test('KeyForge’s own routes are told from calls', () => {
-  assert.deepEqual(route('GET', '/v1/models'), { kind: 'own', family: 'openai', own: 'models' });
-  assert.deepEqual(route('GET', '/v1/models', { 'anthropic-version': '2023-06-01' }), { kind: 'own', family: 'anthropic', own: 'models' });
-  assert.deepEqual(route('GET', '/v1beta/models'), { kind: 'own', family: 'gemini', own: 'models' });
-  assert.deepEqual(route('GET', '/v1/models', { 'x-goog-api-key': 'k' }), { kind: 'own', family: 'gemini', own: 'models' });
-  assert.deepEqual(route('GET', '/keyforge/v1/self'), { kind: 'own', family: 'openai', own: 'self' });
-  assert.deepEqual(route('GET', '/keyforge/v1/keys'), { kind: 'own', family: 'openai', own: 'children' });
-  assert.deepEqual(route('POST', '/keyforge/v1/keys'), { kind: 'own', family: 'openai', own: 'mint' });
+  assert.deepEqual(route('GET', '/v1/models'), { kind: 'own', family: openaiFamily, own: 'models' });
+  assert.deepEqual(route('GET', '/v1/models', { 'anthropic-version': '2023-06-01' }), {
+    kind: 'own',
+    family: anthropicFamily,
+    own: 'models',
+  });
+  assert.deepEqual(route('GET', '/v1beta/models'), { kind: 'own', family: geminiFamily, own: 'models' });
+  assert.deepEqual(route('GET', '/v1/models', { 'x-goog-api-key': 'k' }), { kind: 'own', family: geminiFamily, own: 'models' });
+  assert.deepEqual(route('GET', '/keyforge/v1/self'), { kind: 'own', family: openaiFamily, own: 'self' });
+  assert.deepEqual(route('GET', '/keyforge/v1/keys'), { kind: 'own', family: openaiFamily, own: 'children' });
+  assert.deepEqual(route('POST', '/keyforge/v1/keys'), { kind: 'own', family: openaiFamily, own: 'mint' });
   for (const name of ['agents/sub', 'agents%2Fsub']) {
-    assert.deepEqual(route('DELETE', `/keyforge/v1/keys/${name}`), { kind: 'own', family: 'openai', own: 'unmint', child: 'agents/sub' });
+    assert.deepEqual(route('DELETE', `/keyforge/v1/keys/${name}`), {
+      kind: 'own',
+      family: openaiFamily,
+      own: 'unmint',
+      child: 'agents/sub',
+    });
   }
 });
 
@@ -121,7 +133,7 @@ test('a model in a path is decoded once and means one thing', () => {
 });
 
 test('the family of a caller is known before its route', () => {
-  assert.equal(callerFamily('/v1beta/nothing', {}), 'gemini');
-  assert.equal(callerFamily('/v1/messages/batches', {}), 'anthropic');
-  assert.equal(callerFamily('/nothing', {}), 'openai');
+  assert.equal(callerFamily('/v1beta/nothing', {}), geminiFamily);
+  assert.equal(callerFamily('/v1/messages/batches', {}), anthropicFamily);
+  assert.equal(callerFamily('/nothing', {}), openaiFamily);
 });

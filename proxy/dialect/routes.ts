@@ -1,11 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { type Refusal, refuse } from '../../core/errors.ts';
-import { anthropicCountTokens, anthropicMessages } from './anthropic/messages.ts';
-import { geminiBatchEmbed, geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini/requests.ts';
-import { openaiChat } from './openai/chat.ts';
-import { openaiEmbeddings } from './openai/embeddings.ts';
-import { openaiResponses } from './openai/responses.ts';
-import type { Dialect, Family, RouteAction } from './types.ts';
+import { anthropicFamily } from './anthropic/family.ts';
+import { geminiFamily } from './gemini/family.ts';
+import { openaiFamily } from './openai/family.ts';
+import { dialects } from './table.ts';
+import type { Dialect, DialectId, Family, RouteAction } from './types.ts';
 
 /** A call that goes to a provider. */
 export interface CallRoute {
@@ -33,29 +32,29 @@ interface Target {
   readonly action: RouteAction;
 }
 
-const messages: Target = { endpoint: '/v1/messages', dialect: anthropicMessages, action: {} };
+const messages = call('/v1/messages', 'anthropic.messages');
 
 /** POST by exact path. */
 const posts: ReadonlyMap<string, Target> = new Map([
-  ['/v1/chat/completions', { endpoint: '/v1/chat/completions', dialect: openaiChat, action: {} }],
-  ['/v1/responses', { endpoint: '/v1/responses', dialect: openaiResponses, action: {} }],
-  ['/v1/embeddings', { endpoint: '/v1/embeddings', dialect: openaiEmbeddings, action: {} }],
+  ['/v1/chat/completions', call('/v1/chat/completions', 'openai.chat')],
+  ['/v1/responses', call('/v1/responses', 'openai.responses')],
+  ['/v1/embeddings', call('/v1/embeddings', 'openai.embeddings')],
   ['/v1/messages', messages],
   ['/messages', messages],
-  ['/v1/messages/count_tokens', { endpoint: '/v1/messages/count_tokens', dialect: anthropicCountTokens, action: {} }],
+  ['/v1/messages/count_tokens', call('/v1/messages/count_tokens', 'anthropic.count_tokens')],
 ]);
 
 /** POST to a Gemini model, by what follows the last colon. One template each, whichever version the path names. */
 const geminiActions: ReadonlyMap<string, Target> = new Map([
-  ['generateContent', gemini('generateContent', geminiGenerate, { stream: false })],
-  ['streamGenerateContent', gemini('streamGenerateContent', geminiGenerate, { stream: true })],
-  ['countTokens', gemini('countTokens', geminiCountTokens, { stream: false })],
-  ['embedContent', gemini('embedContent', geminiEmbed, { stream: false })],
-  ['batchEmbedContents', gemini('batchEmbedContents', geminiBatchEmbed, { stream: false })],
+  ['generateContent', call('/v1beta/models/{model}:generateContent', 'gemini.generateContent', { stream: false })],
+  ['streamGenerateContent', call('/v1beta/models/{model}:streamGenerateContent', 'gemini.generateContent', { stream: true })],
+  ['countTokens', call('/v1beta/models/{model}:countTokens', 'gemini.countTokens', { stream: false })],
+  ['embedContent', call('/v1beta/models/{model}:embedContent', 'gemini.embedContent', { stream: false })],
+  ['batchEmbedContents', call('/v1beta/models/{model}:batchEmbedContents', 'gemini.batchEmbedContents', { stream: false })],
 ]);
 
-function gemini(name: string, dialect: Dialect, action: RouteAction): Target {
-  return { endpoint: `/v1beta/models/{model}:${name}`, dialect, action };
+function call(endpoint: string, dialect: DialectId, action: RouteAction = {}): Target {
+  return { endpoint, dialect: dialects[dialect], action };
 }
 
 /** Every template that a policy’s `endpoints` may name. */
@@ -65,14 +64,14 @@ export const endpointTemplates: readonly string[] = [
 
 const geminiPrefixes = ['/v1beta/models/', '/v1/models/'] as const;
 const keysPath = '/keyforge/v1/keys';
-const longestPath = 1024;
+const maxPathLength = 1024;
 
 /** Finds the route of a request by its method and request target, or refuses it: nothing unknown is ever forwarded. */
 export function matchRoute(method: string, target: string, headers: IncomingHttpHeaders): Route | Refusal {
   const query = target.indexOf('?');
   const path = query < 0 ? target : target.slice(0, query);
   const search = query < 0 ? '' : target.slice(query);
-  const route = path.length > longestPath ? null : (callRoute(method, path, search) ?? ownRoute(method, path, headers));
+  const route = path.length > maxPathLength ? null : (callRoute(method, path, search) ?? ownRoute(method, path, headers));
   return (
     route ?? refuse('not_found', `There is no route ${method.slice(0, 16)} ${path.slice(0, 100)}; docs/providers.md lists those there are.`)
   );
@@ -80,9 +79,9 @@ export function matchRoute(method: string, target: string, headers: IncomingHttp
 
 /** The family in which a caller expects an error before its route is known, or a list of models: by path, then by its headers. */
 export function callerFamily(path: string, headers: IncomingHttpHeaders): Family {
-  if (path.startsWith('/v1beta/')) return 'gemini';
-  if (path.startsWith('/v1/messages') || path.startsWith('/messages') || headers['anthropic-version'] !== undefined) return 'anthropic';
-  return headers['x-goog-api-key'] !== undefined ? 'gemini' : 'openai';
+  if (path.startsWith('/v1beta/')) return geminiFamily;
+  if (path.startsWith('/v1/messages') || path.startsWith('/messages') || headers['anthropic-version'] !== undefined) return anthropicFamily;
+  return headers['x-goog-api-key'] !== undefined ? geminiFamily : openaiFamily;
 }
 
 function callRoute(method: string, path: string, search: string): CallRoute | null {

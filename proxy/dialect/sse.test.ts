@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { elementEnds } from './gemini/json-array.ts';
-import { eventData, type FindEnd, memberFinder, splitEvents, sseEnds } from './sse.ts';
+import { ElementEnds } from './gemini/ends.ts';
+import { type EventEnds, EventSplitter, eventData, memberFinder, SseEnds } from './sse.ts';
 
-function eventsOf(chunks: readonly Buffer[], findEnd: FindEnd = sseEnds()): { readonly events: readonly string[]; readonly out: string } {
+function eventsOf(
+  chunks: readonly Buffer[],
+  ends: EventEnds = new SseEnds(),
+): { readonly events: readonly string[]; readonly out: string } {
   const events: string[] = [];
-  const splitter = splitEvents(findEnd, (event) => {
+  const splitter = new EventSplitter(ends, (event) => {
     events.push(event.toString());
     return 'keep';
   });
@@ -49,7 +52,7 @@ test('the same events come however the bytes are cut, and leave as they came', (
 });
 
 test('an unfinished event is held until its end or the end of the stream', () => {
-  const splitter = splitEvents(sseEnds(), () => 'keep');
+  const splitter = new EventSplitter(new SseEnds(), () => 'keep');
   assert.equal(Buffer.concat(splitter.push(Buffer.from('data: 1\n\ndata: '))).toString(), 'data: 1\n\n');
   assert.deepEqual(splitter.push(Buffer.from('2\n')), []);
   assert.equal(Buffer.concat(splitter.push(Buffer.from('\ndata: 3'))).toString(), 'data: 2\n\n');
@@ -58,7 +61,7 @@ test('an unfinished event is held until its end or the end of the stream', () =>
 });
 
 test('whole events leave in the buffer in which they came', () => {
-  const splitter = splitEvents(sseEnds(), () => 'keep');
+  const splitter = new EventSplitter(new SseEnds(), () => 'keep');
   const chunk = Buffer.from('data: 1\n\ndata: 2\n\n');
   const [out, ...more] = splitter.push(chunk);
   assert.equal(out?.buffer, chunk.buffer);
@@ -66,14 +69,14 @@ test('whole events leave in the buffer in which they came', () => {
 });
 
 test('a dropped event leaves no trace, its neighbours stay', () => {
-  const splitter = splitEvents(sseEnds(), (event) => (event.includes('b') ? 'drop' : 'keep'));
+  const splitter = new EventSplitter(new SseEnds(), (event) => (event.includes('b') ? 'drop' : 'keep'));
   const out = [...splitter.push(Buffer.from('data: a\n\ndata: b\n\ndata: c\n\ndata:')), ...splitter.push(Buffer.from(' b\n\ndata: d\n\n'))];
   assert.equal(Buffer.concat(out).toString(), 'data: a\n\ndata: c\n\ndata: d\n\n');
 });
 
 test('an event that is too long to hold is forwarded as it comes, and still read', () => {
   const seen: number[] = [];
-  const splitter = splitEvents(sseEnds(), (event) => {
+  const splitter = new EventSplitter(new SseEnds(), (event) => {
     seen.push(event.length);
     return 'drop';
   });
@@ -85,7 +88,7 @@ test('an event that is too long to hold is forwarded as it comes, and still read
 });
 
 test('an event that never ends is not kept in memory', () => {
-  const splitter = splitEvents(sseEnds(), () => assert.fail('it has no end'));
+  const splitter = new EventSplitter(new SseEnds(), () => assert.fail('it has no end'));
   const piece = Buffer.alloc(1024 * 1024, 'x');
   let passed = 0;
   for (let i = 0; i < 20; i += 1) for (const out of splitter.push(piece)) passed += out.length;
@@ -113,12 +116,12 @@ test('a member is found by its bytes only where it stands as one and is not null
 
 test('the elements of a JSON array are events, with what separates them before them', () => {
   const text = '[{"a":"}]\\"["}\n,\r\n{"b":[{}]}\n]\n';
-  const whole = eventsOf([Buffer.from(text)], elementEnds());
+  const whole = eventsOf([Buffer.from(text)], new ElementEnds());
   assert.deepEqual(whole.events, ['[{"a":"}]\\"["}', '\n,\r\n{"b":[{}]}', '\n]', '\n']);
   assert.equal(whole.out, text);
   fc.assert(
     fc.property(fc.array(fc.nat()), (edges) => {
-      assert.deepEqual(eventsOf(cut(text, edges), elementEnds()), whole);
+      assert.deepEqual(eventsOf(cut(text, edges), new ElementEnds()), whole);
     }),
     { numRuns: 100 },
   );

@@ -1,146 +1,164 @@
-/** What becomes of an event once it was looked at. */
+/** What becomes of an event once it was read. */
 export type Fate = 'keep' | 'drop';
 
-/** Cuts passing bytes into whole events. */
-export interface Splitter {
-  /** The bytes to forward now: whole events, but for one that grew too long to hold. An empty chunk changes nothing. */
-  push(chunk: Buffer): readonly Buffer[];
-  /** At the end of the stream: what was held of an unfinished event. */
-  flush(): readonly Buffer[];
-}
-
 /** Beyond this an unfinished event is forwarded as it comes. */
-const mostHeldBytes = 256 * 1024;
+const maxHeldBytes = 256 * 1024;
 /** Beyond this it is not even read: metering goes on with the next one. */
-const mostReadBytes = 16 * 1024 * 1024;
+const maxReadBytes = 16 * 1024 * 1024;
 
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
 
-/** Where events end: called with bytes in order, gives the position after each one's last byte, or -1 where none ends in the rest. */
-export type FindEnd = (chunk: Buffer, from: number) => number;
+/** Finds where events end. Gets bytes in order and keeps state between chunks. */
+export interface EventEnds {
+  /** The position after the next event's last byte, or -1 where no event ends in the rest of the chunk. */
+  next(chunk: Buffer, from: number): number;
+}
 
-/** Ends of server-sent events: an empty line, whose ends may be LF, CR or CRLF (WHATWG HTML, 9.2.6). Keeps state between chunks. */
-export function sseEnds(): FindEnd {
-  let lineIsEmpty = true;
-  let afterReturn = false;
-  let sawBoth = false;
-  let awaitsFeed = false;
+/** Ends of server-sent events: an empty line, whose ends may be LF, CR or CRLF (WHATWG HTML, 9.2.6). */
+export class SseEnds implements EventEnds {
+  #lineIsEmpty = true;
+  /** The last byte was a CR: an LF after it belongs to the same line end. */
+  #afterReturn = false;
+  #sawBoth = false;
+  /** An event ended with the CR that ended a chunk: an LF at the start of the next chunk belongs to it. */
+  #awaitsFeed = false;
+
+  next(chunk: Buffer, from: number): number {
+    if (this.#awaitsFeed) return this.#takeFeed(chunk, from);
+    const hasReturns = this.#afterReturn || chunk.indexOf(carriageReturn, from) >= 0;
+    return hasReturns ? this.#nextOfAny(chunk, from) : this.#nextOfFeeds(chunk, from);
+  }
+
+  #takeFeed(chunk: Buffer, from: number): number {
+    this.#awaitsFeed = false;
+    this.#afterReturn = false;
+    return chunk[from] === lineFeed ? from + 1 : from;
+  }
 
   /** Hops from LF to LF. */
-  const findFast: FindEnd = (chunk, from) => {
+  #nextOfFeeds(chunk: Buffer, from: number): number {
     let at = from;
     while (at < chunk.length) {
       if (chunk[at] === lineFeed) {
-        if (lineIsEmpty) return at + 1;
-        lineIsEmpty = true;
+        if (this.#lineIsEmpty) return at + 1;
+        this.#lineIsEmpty = true;
         at += 1;
         continue;
       }
-      lineIsEmpty = false;
+      this.#lineIsEmpty = false;
       at = chunk.indexOf(lineFeed, at);
       if (at < 0) return -1;
     }
     return -1;
-  };
+  }
 
-  /** True where this byte ends an empty line. */
-  const endsEvent = (byte: number): boolean => {
-    if (byte === lineFeed && afterReturn) {
-      // The second half of a CRLF, whose first half ended the line.
-      afterReturn = false;
-      sawBoth = true;
-      return false;
-    }
-    afterReturn = byte === carriageReturn;
-    const endsLine = byte === lineFeed || byte === carriageReturn;
-    const ends = endsLine && lineIsEmpty;
-    lineIsEmpty = endsLine;
-    return ends;
-  };
-
-  return (chunk, from) => {
-    if (awaitsFeed) {
-      awaitsFeed = false;
-      afterReturn = false;
-      return chunk[from] === lineFeed ? from + 1 : from;
-    }
-    if (!afterReturn && chunk.indexOf(carriageReturn, from) < 0) return findFast(chunk, from);
+  /** Goes byte by byte. */
+  #nextOfAny(chunk: Buffer, from: number): number {
     for (let at = from; at < chunk.length; at += 1) {
-      if (!endsEvent(chunk[at] as number)) continue;
-      if (!afterReturn) return at + 1;
-      // The last LF may be in the next chunk; where no CRLF was seen before, none will come.
-      awaitsFeed = sawBoth && at + 1 === chunk.length;
-      if (awaitsFeed) return -1;
-      if (chunk[at + 1] !== lineFeed) return at + 1;
-      afterReturn = false;
-      return at + 2;
+      if (this.#endsEvent(chunk[at] as number)) return this.#afterReturn ? this.#withFeed(chunk, at + 1) : at + 1;
     }
     return -1;
-  };
+  }
+
+  /** True where this byte ends an empty line. */
+  #endsEvent(byte: number): boolean {
+    if (byte === lineFeed && this.#afterReturn) {
+      // The second half of a CRLF, whose first half ended the line.
+      this.#afterReturn = false;
+      this.#sawBoth = true;
+      return false;
+    }
+    this.#afterReturn = byte === carriageReturn;
+    const endsLine = byte === lineFeed || byte === carriageReturn;
+    const ends = endsLine && this.#lineIsEmpty;
+    this.#lineIsEmpty = endsLine;
+    return ends;
+  }
+
+  /** A CR before `next` ended an event: an LF at `next` belongs to it. */
+  #withFeed(chunk: Buffer, next: number): number {
+    // The LF may be in the next chunk; where no CRLF was seen before, none will come.
+    this.#awaitsFeed = this.#sawBoth && next === chunk.length;
+    if (this.#awaitsFeed) return -1;
+    if (chunk[next] !== lineFeed) return next;
+    this.#afterReturn = false;
+    return next + 1;
+  }
 }
 
-/** Cuts bytes into events and shows each to `onEvent` once it is whole, in order. Copies only what is split over chunks. */
-export function splitEvents(findEnd: FindEnd, onEvent: (event: Buffer) => Fate): Splitter {
-  let held: Buffer[] = [];
-  let heldBytes = 0;
-  // Set once the event grew too long to hold: what is held was forwarded already.
-  let forwarded = false;
+/** Cuts passing bytes into events and shows each to `onEvent` once it is whole, in order. Copies only what is split over chunks. */
+export class EventSplitter {
+  readonly #ends: EventEnds;
+  readonly #onEvent: (event: Buffer) => Fate;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
+  /** The unfinished event grew too long to hold: what is held was forwarded already. */
+  #forwarded = false;
 
-  const hold = (rest: Buffer, out: Buffer[]): void => {
-    if (rest.length === 0) return;
-    held.push(rest);
-    heldBytes += rest.length;
-    if (forwarded) out.push(rest);
-    else if (heldBytes > mostHeldBytes) {
-      forwarded = true;
-      out.push(...held);
+  constructor(ends: EventEnds, onEvent: (event: Buffer) => Fate) {
+    this.#ends = ends;
+    this.#onEvent = onEvent;
+  }
+
+  /** The bytes to forward now: whole events, but for one that grew too long to hold. An empty chunk changes nothing. */
+  push(chunk: Buffer): readonly Buffer[] {
+    if (chunk.length === 0) return [];
+    const out: Buffer[] = [];
+    const end = this.#ends.next(chunk, 0);
+    if (end >= 0 && this.#heldBytes > 0) {
+      out.push(...this.#finishHeld(chunk.subarray(0, end)));
+      this.#pass(chunk, end, this.#ends.next(chunk, end), out);
+    } else this.#pass(chunk, 0, end, out);
+    return out;
+  }
+
+  /** At the end of the stream: what was held of an unfinished event. */
+  flush(): readonly Buffer[] {
+    return this.#heldBytes === 0 ? [] : this.#finishHeld(Buffer.alloc(0));
+  }
+
+  /** Forwards the events that begin at `start`, of which the first ends at `firstEnd`, and holds what follows the last. */
+  #pass(chunk: Buffer, start: number, firstEnd: number, out: Buffer[]): void {
+    let from = start;
+    let end = firstEnd;
+    // Neighbouring events that are kept leave as one piece.
+    let keptFrom = start;
+    while (end >= 0) {
+      if (this.#onEvent(chunk.subarray(from, end)) === 'drop') {
+        if (from > keptFrom) out.push(chunk.subarray(keptFrom, from));
+        keptFrom = end;
+      }
+      from = end;
+      end = this.#ends.next(chunk, from);
     }
-    if (heldBytes > mostReadBytes) held = [];
-  };
+    if (from > keptFrom) out.push(chunk.subarray(keptFrom, from));
+    this.#hold(chunk.subarray(from), out);
+  }
 
-  const finishHeld = (rest: Buffer): readonly Buffer[] => {
-    const readable = heldBytes <= mostReadBytes;
-    const event = readable ? Buffer.concat([...held, rest]) : rest;
-    const alreadyOut = forwarded;
-    held = [];
-    heldBytes = 0;
-    forwarded = false;
-    const fate = readable ? onEvent(event) : 'keep';
+  #hold(rest: Buffer, out: Buffer[]): void {
+    if (rest.length === 0) return;
+    this.#held.push(rest);
+    this.#heldBytes += rest.length;
+    if (this.#forwarded) out.push(rest);
+    else if (this.#heldBytes > maxHeldBytes) {
+      this.#forwarded = true;
+      out.push(...this.#held);
+    }
+    if (this.#heldBytes > maxReadBytes) this.#held = [];
+  }
+
+  #finishHeld(rest: Buffer): readonly Buffer[] {
+    const readable = this.#heldBytes <= maxReadBytes;
+    const event = readable ? Buffer.concat([...this.#held, rest]) : rest;
+    const alreadyOut = this.#forwarded;
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#forwarded = false;
+    const fate = readable ? this.#onEvent(event) : 'keep';
     const left = alreadyOut ? rest : event;
     return left.length === 0 || (fate === 'drop' && !alreadyOut) ? [] : [left];
-  };
-
-  return {
-    push(chunk) {
-      if (chunk.length === 0) return [];
-      const out: Buffer[] = [];
-      let from = 0;
-      let end = findEnd(chunk, 0);
-      if (end >= 0 && heldBytes > 0) {
-        out.push(...finishHeld(chunk.subarray(0, end)));
-        from = end;
-        end = findEnd(chunk, from);
-      }
-      // Neighbouring events that are kept leave as one piece.
-      let keptFrom = from;
-      while (end >= 0) {
-        if (onEvent(chunk.subarray(from, end)) === 'drop') {
-          if (from > keptFrom) out.push(chunk.subarray(keptFrom, from));
-          keptFrom = end;
-        }
-        from = end;
-        end = findEnd(chunk, from);
-      }
-      if (from > keptFrom) out.push(chunk.subarray(keptFrom, from));
-      hold(chunk.subarray(from), out);
-      return out;
-    },
-    flush() {
-      if (heldBytes === 0) return [];
-      return finishHeld(Buffer.alloc(0));
-    },
-  };
+  }
 }
 
 const oneLine = /^data: ?([^\r\n]*)[\r\n]*$/;

@@ -50,8 +50,8 @@ export function unbounded(tally: Tally, reason: string): void {
 }
 
 /** Adds web searches; an unlimited number makes the sum unlimited. */
-export function addSearches(tally: Tally, most: number | null): void {
-  tally.webSearches = tally.webSearches === null || most === null ? null : tally.webSearches + most;
+export function addSearches(tally: Tally, max: number | null): void {
+  tally.webSearches = tally.webSearches === null || max === null ? null : tally.webSearches + max;
 }
 
 /** The finished demand. */

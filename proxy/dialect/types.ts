@@ -3,6 +3,7 @@ import type { Refusal } from '../../core/errors.ts';
 import type { Demand } from '../../core/price/demand.ts';
 import type { Usage } from '../../core/price/types.ts';
 import type { JsonBody } from './json.ts';
+import type { Fate } from './sse.ts';
 
 export type DialectId =
   | 'openai.chat'
@@ -15,8 +16,24 @@ export type DialectId =
   | 'gemini.embedContent'
   | 'gemini.batchEmbedContents';
 
-/** The family that decides how errors and model lists look. */
-export type Family = 'openai' | 'anthropic' | 'gemini';
+/** One vendor's API: what of a client's request belongs to it, how it writes errors and how it lists models. */
+export interface Family {
+  /** Parameters of a query, as they are written, that change the form of an answer and nothing else. */
+  readonly queryParameters: readonly string[];
+  /** A header that a provider requires, and what it gets where the client sends none. Lower case. */
+  readonly requiredHeader?: { readonly name: string; readonly value: string };
+  /** A refusal as this API would write it; `code` is ours and stable. SDKs pick their error class by HTTP status and show `message`. */
+  errorBody(refusal: Refusal, requestId: string): object;
+  /** What ends a stream in flight with an error, after a whole event: SDKs raise it, and nothing looks like a clean end. */
+  streamError(refusal: Refusal, requestId: string, framing: Framing): string;
+  /** The answer of this API's list of models. */
+  modelList(models: readonly ListedModel[]): object;
+}
+
+export interface ListedModel {
+  readonly id: string;
+  readonly provider: string;
+}
 
 /** All that the line acts on, read once from an unambiguous body. */
 export interface Facts {
@@ -24,29 +41,31 @@ export interface Facts {
   readonly model: string;
   readonly stream: boolean;
   /** The caller's own output limit; absent: none given. */
-  readonly maxOutputTokens?: number;
+  readonly maxOutputTokens?: number | undefined;
   readonly demand: Demand;
-  /** OpenAI chat streams: did the caller itself ask for the usage chunk? True elsewhere. */
+  /** OpenAI chat streams: did the caller itself request the usage chunk? True elsewhere. */
   readonly wantsUsage: boolean;
   /** Keeps a conversation on one credential; absent: none could be found. */
-  readonly affinity?: string;
+  readonly affinity?: string | undefined;
 }
 
 /** What the line may change in a body; everything else stays byte for byte. */
 export interface Changes {
-  readonly model?: string;
-  readonly maxOutputTokens?: number;
+  readonly model?: string | undefined;
+  readonly maxOutputTokens?: number | undefined;
   /** OpenAI chat, where the caller gave no limit: the field that the provider knows. Default `max_completion_tokens`. */
-  readonly outputField?: 'max_completion_tokens' | 'max_tokens';
-  readonly includeUsage?: boolean;
+  readonly outputField?: 'max_completion_tokens' | 'max_tokens' | undefined;
+  readonly includeUsage?: boolean | undefined;
   /** The limit to set on web searches that have none. */
-  readonly searches?: number;
+  readonly searches?: number | undefined;
 }
 
 /** One wire dialect: facts of a request, usage of a response. Pure, but for the meters, which keep state of one response. */
 export interface Dialect {
   readonly id: DialectId;
   readonly family: Family;
+  /** Present where a stream's error is not its family's (OpenAI Responses). */
+  readonly streamError?: Family['streamError'];
   /** False for what providers do not bill and quotas do not count (`count_tokens`). */
   readonly billed: boolean;
   /** True where a limit on output makes sense; false for embeddings and counting. */
@@ -57,8 +76,8 @@ export interface Dialect {
   rewrite(body: JsonBody, changes: Changes): Buffer;
   /** Reads a response that is not a stream, whole; usage null where it names none. */
   readUsage(body: Buffer): Reading;
-  /** Reads a stream as it passes. `hideUsage` drops the usage-only chunk that we asked for. */
-  meterStream(hideUsage: boolean): StreamMeter;
+  /** Reads a stream as it passes. `usageChunk`: what becomes of a chunk that holds usage alone, which the caller may not have requested. */
+  meterStream(usageChunk: Fate): StreamMeter;
 }
 
 export interface RouteAction {

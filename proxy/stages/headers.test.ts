@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { anthropicFamily } from '../dialect/anthropic/family.ts';
+import { geminiFamily } from '../dialect/gemini/family.ts';
+import { openaiFamily } from '../dialect/openai/family.ts';
 import { headersForClient, headersForProvider, queryForProvider } from './headers.ts';
 
 function names(flat: readonly string[]): string[] {
@@ -26,7 +29,7 @@ test('headers that matter go to the provider, in their order and with their valu
     'traceparent',
     '00-1',
   ];
-  assert.deepEqual(headersForProvider(raw, 'anthropic.messages'), [
+  assert.deepEqual(headersForProvider(raw, anthropicFamily), [
     ...['content-type', 'application/json', 'accept-encoding', 'identity'],
     ...['anthropic-version', '2026-10-21', 'anthropic-beta', 'a,b', 'anthropic-beta', 'c', 'user-agent', 'claude-cli'],
     ...['x-stainless-os', 'Linux', 'x-claude-code-session-id', 's', 'traceparent', '00-1'],
@@ -72,11 +75,11 @@ test('nothing that could steer a credential or carry one goes to the provider', 
     ...['anthropic-dangerous-direct-browser-access', 'origin', 'referer', 'x-portkey-custom-host', '__proto__'],
   ];
   const raw = steering.flatMap((name) => [name, 'evil', name.toUpperCase(), 'evil']);
-  assert.deepEqual(headersForProvider(raw, 'openai.chat'), ['content-type', 'application/json', 'accept-encoding', 'identity']);
+  assert.deepEqual(headersForProvider(raw, openaiFamily), ['content-type', 'application/json', 'accept-encoding', 'identity']);
 });
 
 test('Anthropic gets a version where the client names none', () => {
-  assert.deepEqual(headersForProvider([], 'anthropic.messages').slice(-2), ['anthropic-version', '2023-06-01']);
+  assert.deepEqual(headersForProvider([], anthropicFamily).slice(-2), ['anthropic-version', '2023-06-01']);
 });
 
 test('the client gets what the provider says of its answer, not of its account or its origin', () => {
@@ -130,7 +133,7 @@ test('any header of any client leaves only names from the list', () => {
   );
   fc.assert(
     fc.property(fc.array(fc.tuple(name, fc.string())), (pairs) => {
-      const sent = names(headersForProvider(pairs.flat(), 'openai.chat'));
+      const sent = names(headersForProvider(pairs.flat(), openaiFamily));
       assert.ok(
         sent.every((each) => allowed.test(each) && each !== 'openai-organization'),
         sent.join(),
@@ -140,13 +143,13 @@ test('any header of any client leaves only names from the list', () => {
 });
 
 test('only harmless query parameters pass, and never two', () => {
-  assert.equal(queryForProvider('gemini.generateContent', '?alt=sse'), '?alt=sse');
-  assert.equal(queryForProvider('gemini.generateContent', '?key=AIza&alt=sse'), '?alt=sse');
-  assert.equal(queryForProvider('gemini.generateContent', '?alt=sse&alt=json'), '?alt=sse');
-  assert.equal(queryForProvider('gemini.generateContent', '?alt=media'), '');
-  assert.equal(queryForProvider('gemini.generateContent', '?al%74=sse&ALT=sse'), '');
-  assert.equal(queryForProvider('anthropic.messages', '?beta=true'), '?beta=true');
-  assert.equal(queryForProvider('anthropic.messages', '?beta=true%0d%0ahost:evil'), '');
-  assert.equal(queryForProvider('openai.chat', '?api-version=1&key=x'), '');
-  assert.equal(queryForProvider('openai.chat', ''), '');
+  assert.equal(queryForProvider(geminiFamily, '?alt=sse'), '?alt=sse');
+  assert.equal(queryForProvider(geminiFamily, '?key=AIza&alt=sse'), '?alt=sse');
+  assert.equal(queryForProvider(geminiFamily, '?alt=sse&alt=json'), '?alt=sse');
+  assert.equal(queryForProvider(geminiFamily, '?alt=media'), '');
+  assert.equal(queryForProvider(geminiFamily, '?al%74=sse&ALT=sse'), '');
+  assert.equal(queryForProvider(anthropicFamily, '?beta=true'), '?beta=true');
+  assert.equal(queryForProvider(anthropicFamily, '?beta=true%0d%0ahost:evil'), '');
+  assert.equal(queryForProvider(openaiFamily, '?api-version=1&key=x'), '');
+  assert.equal(queryForProvider(openaiFamily, ''), '');
 });

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { DialectId } from '../dialect/types.ts';
+import type { Family } from '../dialect/types.ts';
 
 /** Client headers that a provider acts on or that name the session. Everything else stays here. */
 const toProvider = new Set([
@@ -58,28 +58,21 @@ const notToClientPrefixes = ['access-control-', 'x-keyforge-'];
 /** Names the account behind the credential: openai-organization, openai-project, anthropic-organization-id and what comes after them. */
 const accountNames = /organi[sz]ation|project|workspace|account|tenant|subscription/;
 
-/** Query parameters that change the form of an answer and nothing else, as they stand in a URL. */
-const toProviderQuery: Readonly<Record<string, readonly string[]>> = {
-  anthropic: ['beta=true'],
-  gemini: ['alt=sse', '$alt=sse', '%24alt=sse', 'alt=json', '$alt=json', '%24alt=json'],
-};
-
 /**
  * The client's headers that go to a provider, as a flat list of names and values; `rawHeaders` in, in its order. The body was read as
  * JSON, so it is sent as JSON; identity encoding is asked for, because bytes are metered as they pass. Carries no credential.
  */
-export function headersForProvider(rawHeaders: readonly string[], dialect: DialectId): string[] {
+export function headersForProvider(rawHeaders: readonly string[], { requiredHeader }: Family): string[] {
   const headers = ['content-type', 'application/json', 'accept-encoding', 'identity'];
-  let versioned = !dialect.startsWith('anthropic.');
+  let complete = requiredHeader === undefined;
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] as string;
     const lower = goesToProvider(name);
     if (lower === null) continue;
-    versioned ||= lower === 'anthropic-version';
+    complete ||= lower === requiredHeader?.name;
     headers.push(lower, rawHeaders[i + 1] as string);
   }
-  // Anthropic refuses a call without one; a client that sends none was written for the first.
-  if (!versioned) headers.push('anthropic-version', '2023-06-01');
+  if (requiredHeader !== undefined && !complete) headers.push(requiredHeader.name, requiredHeader.value);
   return headers;
 }
 
@@ -96,14 +89,13 @@ export function headersForClient(headers: IncomingHttpHeaders): string[] {
 }
 
 /** The part of a client's query that goes to a provider: empty, or from its `?` on. `search` is empty or starts with `?`. */
-export function queryForProvider(dialect: DialectId, search: string): string {
-  const allowed = search.length < 2 ? undefined : toProviderQuery[dialect.slice(0, dialect.indexOf('.'))];
-  if (allowed === undefined) return '';
+export function queryForProvider({ queryParameters }: Family, search: string): string {
+  if (search.length < 2) return '';
   // One at most: two of them could be read differently by us and by the provider.
   const found = search
     .slice(1)
     .split('&')
-    .find((parameter) => allowed.includes(parameter));
+    .find((parameter) => queryParameters.includes(parameter));
   return found === undefined ? '' : `?${found}`;
 }
 

@@ -3,11 +3,15 @@ import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { refuse } from '../../core/errors.ts';
+import { anthropicFamily } from '../dialect/anthropic/family.ts';
+import { geminiGenerate } from '../dialect/gemini/requests.ts';
+import { openaiChat } from '../dialect/openai/chat.ts';
+import { openaiFamily } from '../dialect/openai/family.ts';
 import { serve } from '../upstream/testbed.ts';
 import { noteHeaders, respondJson, respondRefusal, respondRest, respondStreamError, respondWhole } from './respond.ts';
 
 const notes = { requestId: 'req_1' };
-const chat = { dialect: 'openai.chat', framing: 'sse', family: 'openai' } as const;
+const chat = { dialect: openaiChat, framing: 'sse' } as const;
 const broken = refuse('provider_error', 'The provider broke off.');
 
 /** What a client gets of an answer that is written so. */
@@ -19,7 +23,7 @@ async function answered(t: TestContext, write: (response: ServerResponse) => voi
 
 test('a refusal has the status of the one table, the advice for SDKs, and the body of the caller’s own API', async (t) => {
   const refusal = refuse('budget_reserved', 'Held by calls in flight.', { retryAfterSeconds: 0.2 });
-  const { response, text } = await answered(t, (to) => respondRefusal(to, 'anthropic', refusal, notes));
+  const { response, text } = await answered(t, (to) => respondRefusal(to, anthropicFamily, refusal, notes));
   assert.equal(response.status, 429);
   assert.deepEqual(
     ['content-type', 'x-should-retry', 'retry-after', 'x-keyforge-request-id'].map((name) => response.headers.get(name)),
@@ -33,7 +37,7 @@ test('a refusal has the status of the one table, the advice for SDKs, and the bo
 });
 
 test('a final refusal tells SDKs not to retry, and a wait too long to be worth it overrides the table', async (t) => {
-  const final = await answered(t, (to) => respondRefusal(to, 'openai', refuse('model_denied', 'No.'), notes));
+  const final = await answered(t, (to) => respondRefusal(to, openaiFamily, refuse('model_denied', 'No.'), notes));
   assert.deepEqual(
     [final.response.status, final.response.headers.get('x-should-retry'), final.response.headers.get('retry-after')],
     [403, 'false', null],
@@ -43,13 +47,13 @@ test('a final refusal tells SDKs not to retry, and a wait too long to be worth i
     retryable: false,
     providerBody: '{"error":{"code":"x"}}',
   });
-  const { response, text } = await answered(t, (to) => respondRefusal(to, 'openai', long, notes));
+  const { response, text } = await answered(t, (to) => respondRefusal(to, openaiFamily, long, notes));
   assert.deepEqual([response.headers.get('x-should-retry'), response.headers.get('retry-after')], ['false', '3601']);
   assert.equal(text, '{"error":{"code":"x"}}');
 });
 
 test('where a request was not read to its end the connection ends with the refusal', async (t) => {
-  const origin = await serve(t, (_, response) => respondRefusal(response, 'openai', refuse('too_large', 'Too large.'), notes));
+  const origin = await serve(t, (_, response) => respondRefusal(response, openaiFamily, refuse('too_large', 'Too large.'), notes));
   const socket = connect(Number(new URL(origin).port), '127.0.0.1');
   socket.write('POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{');
   const chunks: Buffer[] = [];
@@ -95,7 +99,7 @@ test('a stream of one JSON array ends as an array that has the error as its last
   const { text } = await answered(t, (to) => {
     to.writeHead(200);
     to.write('[{"a":1}');
-    respondStreamError(to, { dialect: 'gemini.generateContent', framing: 'array' }, broken, 'req_1');
+    respondStreamError(to, { dialect: geminiGenerate, framing: 'array' }, broken, 'req_1');
   });
   const [first, last] = JSON.parse(text);
   assert.deepEqual([first, last.error.code, last.error.details[0].metadata.code], [{ a: 1 }, 502, 'provider_error']);
@@ -122,15 +126,15 @@ test('what is left of an answer is sent once: a whole one, a refusal, an end, or
 
 test('after a first answer, or without anyone there, nothing more is written', async (t) => {
   const { response, text } = await answered(t, (to) => {
-    respondRefusal(to, 'openai', refuse('key_revoked', 'Deleted.'), notes);
-    respondRefusal(to, 'openai', broken, notes);
+    respondRefusal(to, openaiFamily, refuse('key_revoked', 'Deleted.'), notes);
+    respondRefusal(to, openaiFamily, broken, notes);
     respondWhole(to, 200, [], Buffer.from('late'), notes);
     respondStreamError(to, chat, broken, 'req_1');
   });
   assert.deepEqual([response.status, JSON.parse(text).error.code], [401, 'key_revoked']);
   const gone = answered(t, (to) => {
     to.destroy();
-    respondRefusal(to, 'openai', broken, notes);
+    respondRefusal(to, openaiFamily, broken, notes);
     respondStreamError(to, chat, broken, 'req_1');
   });
   await assert.rejects(gone);

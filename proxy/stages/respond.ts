@@ -1,12 +1,11 @@
 import type { ServerResponse } from 'node:http';
 import { type Refusal, refusalTable } from '../../core/errors.ts';
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
-import { errorBody, streamError } from '../dialect/shape.ts';
-import type { DialectId, Family, Framing } from '../dialect/types.ts';
+import type { Dialect, Family, Framing } from '../dialect/types.ts';
 
 /** How events of a stream look to the caller. */
 export interface StreamKind {
-  readonly dialect: DialectId;
+  readonly dialect: Dialect;
   readonly framing: Framing;
 }
 
@@ -31,7 +30,7 @@ export function noteHeaders(notes: Notes): string[] {
 export function respondRefusal(response: ServerResponse, family: Family, refusal: Refusal, notes: Notes): void {
   if (response.destroyed || response.headersSent) return;
   const { status, retryable } = refusalTable[refusal.code];
-  const body = Buffer.from(refusal.providerBody ?? errorBody(family, refusal, notes.requestId));
+  const body = Buffer.from(refusal.providerBody ?? JSON.stringify(family.errorBody(refusal, notes.requestId)));
   const headers = ['content-type', 'application/json', 'content-length', String(body.length)];
   headers.push('x-should-retry', String(refusal.retryable ?? retryable), ...noteHeaders(notes));
   if (refusal.retryAfterSeconds !== undefined) headers.push('retry-after', String(Math.max(1, Math.ceil(refusal.retryAfterSeconds))));
@@ -44,7 +43,9 @@ export function respondRefusal(response: ServerResponse, family: Family, refusal
 /** Ends a stream in flight with the dialect's error event: never a clean end. */
 export function respondStreamError(response: ServerResponse, stream: StreamKind, refusal: Refusal, requestId: string): void {
   if (response.destroyed || response.writableEnded) return;
-  response.end(streamError(stream.dialect, refusal, requestId, stream.framing));
+  const { dialect, framing } = stream;
+  const streamError = dialect.streamError ?? dialect.family.streamError;
+  response.end(streamError(refusal, requestId, framing));
 }
 
 /** A whole answer in one write. */
@@ -68,14 +69,14 @@ export type Rest =
   | { readonly kind: 'nothing' };
 
 /** What is left to send of a metered answer, once its entry is in the spool. */
-export function respondRest(response: ServerResponse, rest: Rest, caller: StreamKind & { readonly family: Family }, notes: Notes): void {
+export function respondRest(response: ServerResponse, rest: Rest, caller: StreamKind, notes: Notes): void {
   switch (rest.kind) {
     case 'whole':
       respondWhole(response, rest.status, rest.headers, rest.body, notes);
       return;
     case 'refusal':
       if (response.headersSent) respondStreamError(response, caller, rest.refusal, notes.requestId);
-      else respondRefusal(response, caller.family, rest.refusal, notes);
+      else respondRefusal(response, caller.dialect.family, rest.refusal, notes);
       return;
     case 'end':
       response.end();

@@ -61,7 +61,7 @@ function upstreamCall(input: SendInput, candidate: Reachable, attemptStarts: () 
   const path = upstreamPath(candidate.provider, { dialect: dialect.id, model: candidate.upstreamModel, stream: facts.stream });
   if (path === null) throw new Error(`${candidate.provider.kind} does not speak ${dialect.id}`);
   const hideUsage = facts.stream && !facts.wantsUsage;
-  const meter = (): StreamMeter | null => (facts.stream ? dialect.meterStream(hideUsage) : null);
+  const meter = (): StreamMeter | null => (facts.stream ? dialect.meterStream(hideUsage ? 'drop' : 'keep') : null);
   return {
     provider: candidate.provider,
     pool: candidate.pool,
@@ -78,10 +78,10 @@ function upstreamCall(input: SendInput, candidate: Reachable, attemptStarts: () 
 
 function changes({ facts, outputTokens, searches }: SendInput, candidate: Reachable, hideUsage: boolean): Changes {
   return {
-    ...(candidate.upstreamModel === facts.model ? {} : { model: candidate.upstreamModel }),
-    ...(outputTokens === undefined ? {} : { maxOutputTokens: outputTokens }),
-    ...(searches === undefined ? {} : { searches }),
-    ...(hideUsage ? { includeUsage: true } : {}),
-    ...(candidate.provider.outputField === undefined ? {} : { outputField: candidate.provider.outputField }),
+    model: candidate.upstreamModel === facts.model ? undefined : candidate.upstreamModel,
+    maxOutputTokens: outputTokens,
+    searches,
+    includeUsage: hideUsage,
+    outputField: candidate.provider.outputField,
   };
 }

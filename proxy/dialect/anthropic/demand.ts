@@ -1,11 +1,12 @@
 import { type Refusal, refuse } from '../../../core/errors.ts';
-import { asArray, asObject, asString, type JsonObject } from '../fields.ts';
+import type { JsonObject } from '../../../core/json.ts';
+import { asArray, asObject, asString, isGiven } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { countImagePayload, countInline } from '../media.ts';
 import { addSearches, startTally, type Tally, unbounded } from '../tally.ts';
 
 /** Anthropic’s own loop over server tools stops after so many rounds with `pause_turn`. */
-const mostRounds = 10;
+const maxRounds = 10;
 
 /** Everything in a Messages request that costs more than its text; or why it may not be sent at all. */
 export function countMessages(body: JsonBody): Tally | Refusal {
@@ -22,7 +23,7 @@ export function countMessages(body: JsonBody): Tally | Refusal {
 }
 
 function countOptions(tally: Tally, value: JsonObject): void {
-  if (asArray(value['mcp_servers']).length > 0) hosted(tally, mostRounds);
+  if (asArray(value['mcp_servers']).length > 0) hosted(tally, maxRounds);
   if (asObject(value['thread']) !== null) tally.wholeContext = true;
   if (isGiven(value['container'])) unbounded(tally, 'a container is billed by the hour');
   if (isGiven(value['speed']) && value['speed'] !== 'standard') unbounded(tally, 'the fast speed costs more than the standard price');
@@ -34,10 +35,6 @@ function countOptions(tally: Tally, value: JsonObject): void {
   const edits = asArray(asObject(value['context_management'])?.['edits']);
   const compacts = edits.some((edit) => asString(asObject(edit)?.['type'])?.startsWith('clear_') !== true);
   if (compacts || isGiven(value['compaction'])) unbounded(tally, 'compaction at the provider writes output beside max_tokens');
-}
-
-function isGiven(value: unknown): boolean {
-  return value !== undefined && value !== null;
 }
 
 function noteCache(tally: Tally, holder: JsonObject | null): void {
@@ -129,9 +126,9 @@ function countTools(tally: Tally, tools: readonly unknown[], isOpen: (tool: Json
 
 function countServerTool(tally: Tally, type: string, tool: JsonObject): void {
   const uses = tool['max_uses'];
-  const most = typeof uses === 'number' && Number.isInteger(uses) && uses > 0 ? uses : null;
-  hosted(tally, most ?? mostRounds);
-  if (type.startsWith('web_search_')) addSearches(tally, most);
+  const max = typeof uses === 'number' && Number.isInteger(uses) && uses > 0 ? uses : null;
+  hosted(tally, max ?? maxRounds);
+  if (type.startsWith('web_search_')) addSearches(tally, max);
   else if (type.startsWith('code_execution_')) unbounded(tally, 'code execution is billed by the hour');
   else if (!/^(?:web_fetch_|tool_search_tool_|mcp_toolset$)/.test(type)) {
     unbounded(tally, `the tool ${JSON.stringify(type).slice(0, 60)} runs at the provider without a limit on its cost`);
@@ -140,11 +137,11 @@ function countServerTool(tally: Tally, type: string, tool: JsonObject): void {
 
 function openSearch(tally: Tally): void {
   tally.wholeContext = true;
-  tally.openSearches = { tools: (tally.openSearches?.tools ?? 0) + 1, mostReads: mostRounds + 1 };
+  tally.openSearches = { tools: (tally.openSearches?.tools ?? 0) + 1, mostReads: maxRounds + 1 };
 }
 
 /** Each round reads the whole input again, with results of unknown size. */
 function hosted(tally: Tally, rounds: number): void {
   tally.wholeContext = true;
-  tally.inputReads = Math.min(tally.inputReads + rounds, mostRounds + 1);
+  tally.inputReads = Math.min(tally.inputReads + rounds, maxRounds + 1);
 }

@@ -2,17 +2,19 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isRefusal, type Refusal } from '../../../core/errors.ts';
 import { affinityOf, openingText } from '../affinity.ts';
 import { readAnswer } from '../answer.ts';
-import { asArray, asObject, readCount, readModel, readStream, refuseLookalikes, refuseOtherModels } from '../fields.ts';
+import { asArray, asObject, type FieldRules, readCount, readModel, readStream } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
-import { meterNothing } from '../meter-nothing.ts';
+import { meterNothing } from '../meter.ts';
 import { type Edit, spliceBody } from '../splice.ts';
 import { demandOf } from '../tally.ts';
 import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
 import { countMessages, isOpenSearch } from './demand.ts';
-import { meterAnthropic } from './meter.ts';
+import { anthropicFamily } from './family.ts';
+import { AnthropicMeter } from './meter.ts';
 import { type AnthropicCounts, anthropicUsage, mergeAnthropic } from './usage.ts';
 
-const governing: ReadonlySet<string> = new Set([
+const otherModels = ['fallbacks', 'models'];
+const governing = [
   'model',
   'messages',
   'system',
@@ -28,15 +30,13 @@ const governing: ReadonlySet<string> = new Set([
   'compaction',
   'thread',
   'cache_control',
-  'fallbacks',
-  'models',
-]);
+  ...otherModels,
+];
+const rules: FieldRules = { governing: new Set(governing), otherModels };
 
 function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders): Facts | Refusal {
   const { value } = body;
-  const barred = refuseLookalikes(body, governing) ?? refuseOtherModels(value, ['fallbacks', 'models']);
-  if (barred !== null) return barred;
-  const model = readModel(value);
+  const model = readModel(body, rules);
   if (isRefusal(model)) return model;
   const stream = readStream(value);
   if (isRefusal(stream)) return stream;
@@ -49,10 +49,10 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
   return {
     model,
     stream,
-    ...(limit === undefined ? {} : { maxOutputTokens: limit }),
+    maxOutputTokens: limit,
     demand: demandOf(tally),
     wantsUsage: true,
-    ...(affinity === undefined ? {} : { affinity }),
+    affinity,
   };
 }
 
@@ -74,7 +74,7 @@ function limited(tools: readonly unknown[], searches: number): readonly unknown[
 /** Anthropic Messages. */
 export const anthropicMessages: Dialect = {
   id: 'anthropic.messages',
-  family: 'anthropic',
+  family: anthropicFamily,
   billed: true,
   generates: true,
   read,
@@ -85,7 +85,7 @@ export const anthropicMessages: Dialect = {
       mergeAnthropic(counts, asObject(answer['usage']));
       return anthropicUsage(counts);
     }),
-  meterStream: meterAnthropic,
+  meterStream: () => new AnthropicMeter(),
 };
 
 /** Counting, which Anthropic does not bill. */

@@ -1,7 +1,9 @@
-import { parseJson, reading, servedName } from '../answer.ts';
-import { asObject, type JsonObject } from '../fields.ts';
-import { eventData, type Fate, memberFinder, splitEvents, sseEnds } from '../sse.ts';
-import type { StreamMeter } from '../types.ts';
+import { type JsonObject, parseJson } from '../../../core/json.ts';
+import { reading, servedName } from '../answer.ts';
+import { asObject } from '../fields.ts';
+import { EventMeter } from '../meter.ts';
+import { eventData, type Fate, memberFinder, SseEnds } from '../sse.ts';
+import type { Reading } from '../types.ts';
 import { type AnthropicCounts, anthropicUsage, mergeAnthropic } from './usage.ts';
 
 const hasUsage = memberFinder('usage');
@@ -9,67 +11,51 @@ const hasError = memberFinder('error');
 const shortEvent = 256;
 
 /** Meters a Messages stream: usage begins with `message_start`, and `message_delta` corrects it. */
-export function meterAnthropic(): StreamMeter {
-  const counts: AnthropicCounts = new Map();
-  let servedModel: string | null = null;
-  let errorBody: string | undefined;
-  let phase: StreamMeter['phase'] = 'preamble';
-  let complete = false;
+export class AnthropicMeter extends EventMeter {
+  readonly #counts: AnthropicCounts = new Map();
 
-  const onEvent = (event: Buffer): Fate => {
-    if (phase !== 'content' || isTelling(event.toString('latin1'))) {
-      const data = eventData(event);
-      const value = asObject(parseJson(data ?? event.toString('utf8')));
-      if (value !== null) onValue(value);
+  constructor() {
+    super(new SseEnds());
+  }
+
+  reading(): Reading {
+    return reading(anthropicUsage(this.#counts), this.servedModel);
+  }
+
+  protected onEvent(event: Buffer): Fate {
+    if (this.phase !== 'content' || isRelevant(event.toString('latin1'))) {
+      const value = asObject(parseJson(eventData(event) ?? event.toString('utf8')));
+      if (value !== null) this.#onValue(value);
     }
     return 'keep';
-  };
+  }
 
-  const onValue = (value: JsonObject): void => {
+  #onValue(value: JsonObject): void {
     switch (value['type']) {
       case 'message_start': {
         const message = asObject(value['message']);
-        servedModel ??= servedName(message?.['model']);
-        mergeAnthropic(counts, message?.['usage']);
+        this.servedModel ??= servedName(message?.['model']);
+        mergeAnthropic(this.#counts, message?.['usage']);
         return;
       }
       case 'message_delta':
-        mergeAnthropic(counts, value['usage']);
+        mergeAnthropic(this.#counts, value['usage']);
         // An answer without any block has its first news here.
-        if (phase === 'preamble') phase = 'content';
+        this.noteContent();
         return;
       case 'message_stop':
-        complete = true;
+        this.complete = true;
         return;
       case 'ping':
         return;
       default:
     }
-    if (value['type'] === 'error' || asObject(value['error']) !== null) {
-      errorBody ??= JSON.stringify(value);
-      if (phase === 'preamble') phase = 'error';
-    } else if (phase === 'preamble') {
-      phase = 'content';
-    }
-  };
-
-  return {
-    ...splitEvents(sseEnds(), onEvent),
-    framing: 'sse',
-    get phase() {
-      return phase;
-    },
-    get errorBody() {
-      return errorBody;
-    },
-    get complete() {
-      return complete;
-    },
-    reading: () => reading(anthropicUsage(counts), servedModel),
-  };
+    if (value['type'] === 'error' || asObject(value['error']) !== null) this.noteError(value);
+    else this.noteContent();
+  }
 }
 
-function isTelling(event: string): boolean {
+function isRelevant(event: string): boolean {
   if (event.length <= shortEvent && event.includes('message_stop"')) return true;
   return hasUsage(event) || hasError(event);
 }

@@ -1,6 +1,7 @@
+import type { JsonObject } from '../../../core/json.ts';
 import type { Usage } from '../../../core/price/types.ts';
-import { asArray, asObject, type JsonObject } from '../fields.ts';
-import { tokens, withParts } from '../openai/usage.ts';
+import { asArray, asObject } from '../fields.ts';
+import { tokens, withParts } from '../usage.ts';
 
 /** The latest value of every figure that a message named so far, by dotted path. */
 export type AnthropicCounts = Map<string, number>;

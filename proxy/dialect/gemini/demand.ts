@@ -1,10 +1,11 @@
 import { isRefusal, type Refusal, refuse } from '../../../core/errors.ts';
-import { asObject, asString, type JsonObject, readCount } from '../fields.ts';
+import type { JsonObject } from '../../../core/json.ts';
+import { asObject, asString, isGiven, readCount } from '../fields.ts';
 import { countInline } from '../media.ts';
 import { addSearches, type Tally, unbounded } from '../tally.ts';
 import type { GeminiFields } from './fields.ts';
 
-const mostChoices = 1024;
+const maxChoices = 1024;
 const cheapTiers = new Set(['', 'unspecified', 'standard', 'flex']);
 const searchTools = new Set(['googleSearch', 'googleSearchRetrieval', 'enterpriseWebSearch', 'exaAiSearch', 'parallelAiSearch']);
 const clientTools = new Set(['functionDeclarations', 'computerUse']);
@@ -35,7 +36,7 @@ function countConfig(tally: Tally, config: JsonObject | null, fields: GeminiFiel
     if (!isGiven(fields.get(config, name))) continue;
     return refuse('model_denied', `generationConfig.${name} could choose another model than the path names; leave it out.`);
   }
-  const choices = readCount({ candidateCount: fields.get(config, 'candidateCount') }, 'candidateCount', mostChoices);
+  const choices = readCount({ candidateCount: fields.get(config, 'candidateCount') }, 'candidateCount', maxChoices);
   if (isRefusal(choices)) return choices;
   tally.choices = choices ?? 1;
   const modalities = modalitiesOf(fields.get(config, 'responseModalities'));
@@ -84,8 +85,4 @@ function countMedia(tally: Tally, part: JsonObject | null, fields: GeminiFields)
   if (inline === null) return;
   const data = asString(inline['data']);
   if (data !== null) countInline(tally, asString(fields.get(inline, 'mimeType')) ?? '', data);
-}
-
-function isGiven(value: unknown): boolean {
-  return value !== undefined && value !== null;
 }

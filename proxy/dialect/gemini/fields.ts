@@ -1,5 +1,6 @@
 import { type Refusal, refuse } from '../../../core/errors.ts';
-import { asObject, type JsonObject } from '../fields.ts';
+import type { JsonObject } from '../../../core/json.ts';
+import { asObject } from '../fields.ts';
 
 const spellings = new Map<string, string>();
 

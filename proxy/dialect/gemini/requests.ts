@@ -1,16 +1,18 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isRefusal, type Refusal, refuse } from '../../../core/errors.ts';
+import type { JsonObject } from '../../../core/json.ts';
 import { affinityOf, openingText } from '../affinity.ts';
 import { readAnswer } from '../answer.ts';
-import { asObject, badField, type JsonObject, readCount } from '../fields.ts';
+import { asObject, badField, isGiven, readCount } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
-import { meterNothing } from '../meter-nothing.ts';
+import { meterNothing } from '../meter.ts';
 import { type Edit, spliceBody } from '../splice.ts';
 import { demandOf, startTally, type Tally } from '../tally.ts';
 import type { Changes, Dialect, Facts, Reading, RouteAction } from '../types.ts';
 import { countGenerate, countParts } from './demand.ts';
+import { geminiFamily } from './family.ts';
 import { type GeminiFields, readGeminiFields, spellingIn } from './fields.ts';
-import { meterGemini } from './meter.ts';
+import { GeminiMeter } from './meter.ts';
 import { geminiSearches, geminiUsage } from './usage.ts';
 
 type CountRequest = (tally: Tally, value: JsonObject, fields: GeminiFields, model: string) => Refusal | null;
@@ -23,7 +25,7 @@ function readWith(count: CountRequest): Dialect['read'] {
     const model = action.model ?? '';
     const inner = asObject(fields.get(value, 'generateContentRequest'));
     const config = fields.get(value, 'generationConfig');
-    if (config !== undefined && config !== null && asObject(config) === null) return badField('generationConfig', 'an object');
+    if (isGiven(config) && asObject(config) === null) return badField('generationConfig', 'an object');
     const limit = readCount({ maxOutputTokens: fields.get(asObject(config), 'maxOutputTokens') }, 'maxOutputTokens');
     if (isRefusal(limit)) return limit;
     const tally = startTally(body.tokens);
@@ -35,17 +37,17 @@ function readWith(count: CountRequest): Dialect['read'] {
     return {
       model,
       stream: action.stream === true,
-      ...(limit === undefined ? {} : { maxOutputTokens: limit }),
+      maxOutputTokens: limit,
       demand: demandOf(tally),
       wantsUsage: true,
-      ...(affinity === undefined ? {} : { affinity }),
+      affinity,
     };
   };
 }
 
 function disagrees(request: JsonObject | null, model: string): Refusal | null {
   const named = request?.['model'];
-  if (named === undefined || named === null || named === model || named === `models/${model}`) return null;
+  if (!isGiven(named) || named === model || named === `models/${model}`) return null;
   return refuse('invalid_request', 'The body’s model is not the one in the path; leave it out of the body.');
 }
 
@@ -79,13 +81,13 @@ function readUsage(body: Buffer): Reading {
 /** Gemini generateContent and streamGenerateContent. */
 export const geminiGenerate: Dialect = {
   id: 'gemini.generateContent',
-  family: 'gemini',
+  family: geminiFamily,
   billed: true,
   generates: true,
   read: readWith(countGenerate),
   rewrite,
   readUsage,
-  meterStream: meterGemini,
+  meterStream: () => new GeminiMeter(),
 };
 
 /** Counting, which Google does not bill. */
@@ -94,7 +96,7 @@ export const geminiCountTokens: Dialect = {
   id: 'gemini.countTokens',
   billed: false,
   generates: false,
-  rewrite: (body, { model }) => rewrite(body, model === undefined ? {} : { model }),
+  rewrite: (body, { model }) => rewrite(body, { model }),
   readUsage: (body) => readAnswer(body, () => null, 'modelVersion'),
   meterStream: meterNothing,
 };

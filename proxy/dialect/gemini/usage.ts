@@ -1,6 +1,7 @@
+import type { JsonObject } from '../../../core/json.ts';
 import type { Usage } from '../../../core/price/types.ts';
-import { asArray, asObject, type JsonObject } from '../fields.ts';
-import { tokens, withParts } from '../openai/usage.ts';
+import { asArray, asObject } from '../fields.ts';
+import { tokens, withParts } from '../usage.ts';
 
 /**
  * `usageMetadata` of Gemini and Vertex: the prompt includes what was cached, but not what tools put in; candidates

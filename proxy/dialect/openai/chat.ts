@@ -1,28 +1,19 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isRefusal, type Refusal, refuse } from '../../../core/errors.ts';
+import type { JsonObject } from '../../../core/json.ts';
 import { affinityOf, openingText } from '../affinity.ts';
 import { readAnswer } from '../answer.ts';
-import {
-  asArray,
-  asObject,
-  asString,
-  badField,
-  type JsonObject,
-  readCount,
-  readModel,
-  readStream,
-  refuseLookalikes,
-  refuseOtherModels,
-} from '../fields.ts';
+import { asArray, asObject, asString, badField, type FieldRules, isGiven, readCount, readModel, readStream } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { type Edit, spliceBody } from '../splice.ts';
 import { addSearches, demandOf, startTally, type Tally, unbounded } from '../tally.ts';
 import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
-import { meterChat } from './chat-meter.ts';
+import { ChatMeter } from './chat-meter.ts';
+import { openaiFamily, otherModels } from './family.ts';
 import { countContent, countShared } from './parts.ts';
 import { chatUsage } from './usage.ts';
 
-const governing: ReadonlySet<string> = new Set([
+const governing = [
   'model',
   'messages',
   'stream',
@@ -36,38 +27,33 @@ const governing: ReadonlySet<string> = new Set([
   'prediction',
   'web_search_options',
   'plugins',
-  'models',
-  'route',
-  'preset',
-]);
+  ...otherModels,
+];
+const rules: FieldRules = { governing: new Set(governing), otherModels };
 
-// OpenRouter’s ways to name further models.
-const otherModels = ['models', 'route', 'preset'] as const;
-const mostChoices = 1024;
+const maxChoices = 1024;
 
 function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders): Facts | Refusal {
   const { value } = body;
-  const barred = refuseLookalikes(body, governing) ?? refuseOtherModels(value, otherModels);
-  if (barred !== null) return barred;
-  const model = readModel(value);
+  const model = readModel(body, rules);
   if (isRefusal(model)) return model;
   const stream = readStream(value);
   if (isRefusal(stream)) return stream;
   const limit = readLimit(value);
   if (isRefusal(limit)) return limit;
-  const choices = readCount(value, 'n', mostChoices);
+  const choices = readCount(value, 'n', maxChoices);
   if (isRefusal(choices)) return choices;
   const options = value['stream_options'];
-  if (options !== undefined && options !== null && asObject(options) === null) return badField('stream_options', 'an object');
+  if (isGiven(options) && asObject(options) === null) return badField('stream_options', 'an object');
   const messages = asArray(value['messages']);
   const affinity = affinityOf(headers, value, [], () => openingText(messages[0], messages.find(isFromUser)));
   return {
     model,
     stream,
-    ...(limit === undefined ? {} : { maxOutputTokens: limit }),
+    maxOutputTokens: limit,
     demand: demandOf(countDemand(body, messages, choices ?? 1)),
     wantsUsage: asObject(options)?.['include_usage'] === true,
-    ...(affinity === undefined ? {} : { affinity }),
+    affinity,
   };
 }
 
@@ -143,11 +129,11 @@ function limitFields({ value }: JsonBody, changes: Changes): readonly string[] {
 /** OpenAI chat completions, as OpenAI and all that imitate it speak it. */
 export const openaiChat: Dialect = {
   id: 'openai.chat',
-  family: 'openai',
+  family: openaiFamily,
   billed: true,
   generates: true,
   read,
   rewrite,
   readUsage: (body) => readAnswer(body, (answer) => chatUsage(answer['usage'])),
-  meterStream: meterChat,
+  meterStream: (usageChunk) => new ChatMeter(usageChunk),
 };

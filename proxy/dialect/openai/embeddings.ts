@@ -1,19 +1,18 @@
 import { isRefusal, type Refusal } from '../../../core/errors.ts';
 import { readAnswer } from '../answer.ts';
-import { readModel, refuseLookalikes, refuseOtherModels } from '../fields.ts';
+import { type FieldRules, readModel } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
-import { meterNothing } from '../meter-nothing.ts';
+import { meterNothing } from '../meter.ts';
 import { spliceBody } from '../splice.ts';
 import { demandOf, startTally } from '../tally.ts';
 import type { Changes, Dialect, Facts } from '../types.ts';
+import { openaiFamily, otherModels } from './family.ts';
 import { chatUsage } from './usage.ts';
 
-const governing: ReadonlySet<string> = new Set(['model', 'input', 'models', 'route', 'preset']);
+const rules: FieldRules = { governing: new Set(['model', 'input', ...otherModels]), otherModels };
 
 function read(body: JsonBody): Facts | Refusal {
-  const barred = refuseLookalikes(body, governing) ?? refuseOtherModels(body.value, ['models', 'route', 'preset']);
-  if (barred !== null) return barred;
-  const model = readModel(body.value);
+  const model = readModel(body, rules);
   if (isRefusal(model)) return model;
   return { model, stream: false, demand: demandOf(startTally(body.tokens)), wantsUsage: true };
 }
@@ -25,7 +24,7 @@ function rewrite(body: JsonBody, changes: Changes): Buffer {
 /** OpenAI embeddings. Input as token numbers is bounded by its digits. */
 export const openaiEmbeddings: Dialect = {
   id: 'openai.embeddings',
-  family: 'openai',
+  family: openaiFamily,
   billed: true,
   generates: false,
   read,

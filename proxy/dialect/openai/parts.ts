@@ -1,4 +1,5 @@
-import { asArray, asObject, asString, type JsonObject } from '../fields.ts';
+import type { JsonObject } from '../../../core/json.ts';
+import { asArray, asObject, asString, isGiven } from '../fields.ts';
 import { countAudio, countFileData, countImagePayload, countImageUrl } from '../media.ts';
 import { type Tally, unbounded } from '../tally.ts';
 
@@ -82,7 +83,7 @@ export function countShared(tally: Tally, body: JsonObject): void {
   // Newer models bill cache writes unasked.
   tally.cacheWrite = body['prompt_cache_retention'] === '24h' ? '1h' : '5m';
   const tier = body['service_tier'];
-  if (tier !== undefined && tier !== null && !(typeof tier === 'string' && cheapTiers.has(tier))) {
+  if (isGiven(tier) && !(typeof tier === 'string' && cheapTiers.has(tier))) {
     unbounded(tally, `service_tier ${JSON.stringify(tier).slice(0, 40)} may cost more than the standard price`);
   }
 }

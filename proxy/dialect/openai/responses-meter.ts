@@ -1,8 +1,10 @@
+import { type JsonObject, parseJson } from '../../../core/json.ts';
 import type { Usage } from '../../../core/price/types.ts';
-import { parseJson, reading, servedName } from '../answer.ts';
-import { asObject, type JsonObject } from '../fields.ts';
-import { eventData, type Fate, memberFinder, splitEvents, sseEnds } from '../sse.ts';
-import type { StreamMeter } from '../types.ts';
+import { reading, servedName } from '../answer.ts';
+import { asObject, asString } from '../fields.ts';
+import { EventMeter } from '../meter.ts';
+import { eventData, type Fate, memberFinder, SseEnds } from '../sse.ts';
+import type { Reading } from '../types.ts';
 import { responseUsage } from './usage.ts';
 
 const hasUsage = memberFinder('usage');
@@ -11,55 +13,39 @@ const preambleTypes = new Set(['response.created', 'response.queued', 'response.
 const lastTypes = new Set(['response.completed', 'response.incomplete', 'response.failed']);
 
 /** Meters a Responses stream: usage comes in the one event that ends it. */
-export function meterResponses(): StreamMeter {
-  let usage: Usage | null = null;
-  let servedModel: string | null = null;
-  let errorBody: string | undefined;
-  let phase: StreamMeter['phase'] = 'preamble';
-  let complete = false;
+export class ResponsesMeter extends EventMeter {
+  #usage: Usage | null = null;
 
-  const onEvent = (event: Buffer): Fate => {
+  constructor() {
+    super(new SseEnds());
+  }
+
+  reading(): Reading {
+    return reading(this.#usage, this.servedModel);
+  }
+
+  protected onEvent(event: Buffer): Fate {
     const text = event.toString('latin1');
-    if (phase === 'content' && !hasUsage(text) && !text.includes('error"')) return 'keep';
-    // They repeat the whole request, and tell nothing.
+    if (this.phase === 'content' && !hasUsage(text) && !text.includes('error"')) return 'keep';
+    // They repeat the whole request and add nothing.
     if (echo.test(text)) return 'keep';
-    const data = eventData(event);
-    const value = data === null ? asObject(parseJson(event.toString('utf8'))) : asObject(parseJson(data));
-    if (value !== null) onValue(value);
+    const value = asObject(parseJson(eventData(event) ?? event.toString('utf8')));
+    if (value !== null) this.#onValue(value);
     return 'keep';
-  };
+  }
 
-  const onValue = (value: JsonObject): void => {
-    const type = typeof value['type'] === 'string' ? value['type'] : '';
+  #onValue(value: JsonObject): void {
+    const type = asString(value['type']) ?? '';
     const response = asObject(value['response']);
-    servedModel ??= servedName(response?.['model']);
+    this.servedModel ??= servedName(response?.['model']);
     if (lastTypes.has(type)) {
-      complete = true;
-      usage = responseUsage(response) ?? usage;
+      this.complete = true;
+      this.#usage = responseUsage(response) ?? this.#usage;
     }
     const failure = failureOf(type, value, response);
-    if (failure !== null) {
-      errorBody ??= JSON.stringify({ error: failure });
-      if (phase === 'preamble') phase = 'error';
-    } else if (phase === 'preamble' && type !== '' && !preambleTypes.has(type)) {
-      phase = 'content';
-    }
-  };
-
-  return {
-    ...splitEvents(sseEnds(), onEvent),
-    framing: 'sse',
-    get phase() {
-      return phase;
-    },
-    get errorBody() {
-      return errorBody;
-    },
-    get complete() {
-      return complete;
-    },
-    reading: () => reading(usage, servedModel),
-  };
+    if (failure !== null) this.noteError({ error: failure });
+    else if (type !== '' && !preambleTypes.has(type)) this.noteContent();
+  }
 }
 
 /** An error comes as an object, flat in the event itself, within a failed response, or bare. */

@@ -1,29 +1,20 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isRefusal, type Refusal } from '../../../core/errors.ts';
+import type { JsonObject } from '../../../core/json.ts';
 import { affinityOf, openingText } from '../affinity.ts';
 import { readAnswer } from '../answer.ts';
-import {
-  asArray,
-  asObject,
-  asString,
-  badField,
-  type JsonObject,
-  readCount,
-  readModel,
-  readStream,
-  refuseLookalikes,
-  refuseOtherModels,
-} from '../fields.ts';
+import { asArray, asObject, asString, badField, type FieldRules, isGiven, readCount, readModel, readStream } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { type Edit, spliceBody } from '../splice.ts';
 import { demandOf, startTally, type Tally, unbounded } from '../tally.ts';
 import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
+import { openaiFamily, otherModels, responsesStreamError } from './family.ts';
 import { countContent, countResult, countShared } from './parts.ts';
-import { meterResponses } from './responses-meter.ts';
+import { ResponsesMeter } from './responses-meter.ts';
 import { countHostedTools } from './tools.ts';
 import { responseUsage } from './usage.ts';
 
-const governing: ReadonlySet<string> = new Set([
+const governing = [
   'model',
   'input',
   'stream',
@@ -37,17 +28,13 @@ const governing: ReadonlySet<string> = new Set([
   'prompt',
   'context_management',
   'plugins',
-  'models',
-  'route',
-  'preset',
-]);
-const otherModels = ['models', 'route', 'preset'] as const;
+  ...otherModels,
+];
+const rules: FieldRules = { governing: new Set(governing), otherModels };
 
 function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders): Facts | Refusal {
   const { value } = body;
-  const barred = refuseLookalikes(body, governing) ?? refuseOtherModels(value, otherModels);
-  if (barred !== null) return barred;
-  const model = readModel(value);
+  const model = readModel(body, rules);
   if (isRefusal(model)) return model;
   const stream = readStream(value);
   if (isRefusal(stream)) return stream;
@@ -56,17 +43,17 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
   const toolCalls = readCount(value, 'max_tool_calls');
   if (isRefusal(toolCalls)) return toolCalls;
   const background = value['background'];
-  if (background !== undefined && background !== null && typeof background !== 'boolean') return badField('background', 'true or false');
+  if (isGiven(background) && typeof background !== 'boolean') return badField('background', 'true or false');
   const tally = countDemand(body, toolCalls ?? null);
   if (isRefusal(tally)) return tally;
   const affinity = affinityOf(headers, value, ['conversation', 'previous_response_id'], () => opening(value));
   return {
     model,
     stream,
-    ...(limit === undefined ? {} : { maxOutputTokens: limit }),
+    maxOutputTokens: limit,
     demand: demandOf(tally),
     wantsUsage: true,
-    ...(affinity === undefined ? {} : { affinity }),
+    affinity,
   };
 }
 
@@ -92,10 +79,6 @@ function countDemand(body: JsonBody, toolCalls: number | null): Tally | Refusal 
   if (value['background'] === true) unbounded(tally, 'a background response tells its usage only later');
   if (asArray(value['plugins']).length > 0) unbounded(tally, 'plugins run at the provider without a limit on their cost');
   return tally;
-}
-
-function isGiven(value: unknown): boolean {
-  return value !== undefined && value !== null;
 }
 
 const textItems = new Set([
@@ -163,11 +146,12 @@ function rewrite(body: JsonBody, changes: Changes): Buffer {
 /** OpenAI Responses. */
 export const openaiResponses: Dialect = {
   id: 'openai.responses',
-  family: 'openai',
+  family: openaiFamily,
+  streamError: responsesStreamError,
   billed: true,
   generates: true,
   read,
   rewrite,
   readUsage: (body) => readAnswer(body, responseUsage),
-  meterStream: meterResponses,
+  meterStream: () => new ResponsesMeter(),
 };

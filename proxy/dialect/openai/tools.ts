@@ -1,5 +1,6 @@
 import { type Refusal, refuse } from '../../../core/errors.ts';
-import { asArray, asObject, asString, type JsonObject } from '../fields.ts';
+import type { JsonObject } from '../../../core/json.ts';
+import { asArray, asObject, asString, isGiven } from '../fields.ts';
 import { addSearches, type Tally, unbounded } from '../tally.ts';
 
 /** Run at the caller's: they cost the text that describes them. */
@@ -73,7 +74,7 @@ function countHosted(tally: Tally, type: string, tool: JsonObject, toolCalls: nu
 /** Without `max_tool_calls` the offer is open: Codex makes it in every call. */
 function countSearch(tally: Tally, tool: JsonObject, toolCalls: number | null): void {
   const budget = tool['return_token_budget'];
-  if (budget === undefined || budget === null || budget === 'default') tally.searchTokens = searchContextTokens;
+  if (!isGiven(budget) || budget === 'default') tally.searchTokens = searchContextTokens;
   else tally.wholeContext = true;
   if (toolCalls === null) tally.openSearches = { tools: 1, mostReads: Number.POSITIVE_INFINITY };
   else addSearches(tally, toolCalls);

@@ -5,13 +5,15 @@ import { test } from 'node:test';
 import Anthropic from '@anthropic-ai/sdk';
 import { ApiError, GoogleGenAI } from '@google/genai';
 import OpenAI from 'openai';
-import { type RefusalCode, refusalTable, refuse } from '../../core/errors.ts';
+import { type Refusal, type RefusalCode, refusalTable, refuse } from '../../core/errors.ts';
+import { anthropicFamily } from './anthropic/family.ts';
 import { anthropicMessages } from './anthropic/messages.ts';
+import { geminiFamily } from './gemini/family.ts';
 import { geminiGenerate } from './gemini/requests.ts';
 import { openaiChat } from './openai/chat.ts';
+import { openaiFamily } from './openai/family.ts';
 import { openaiResponses } from './openai/responses.ts';
-import { errorBody, modelList, streamError } from './shape.ts';
-import type { Dialect } from './types.ts';
+import type { Dialect, Family } from './types.ts';
 
 const codes = Object.keys(refusalTable) as RefusalCode[];
 
@@ -38,9 +40,9 @@ async function failure(work: () => Promise<unknown>): Promise<Error & Record<str
 test('every refusal has each family’s shape and its own code', () => {
   for (const code of codes) {
     const refusal = refuse(code, `Why ${code}.`, { retryAfterSeconds: 7 });
-    const { error: openai } = JSON.parse(errorBody('openai', refusal, 'r1')) as { error: Record<string, unknown> };
+    const { error: openai } = JSON.parse(JSON.stringify(openaiFamily.errorBody(refusal, 'r1'))) as { error: Record<string, unknown> };
     assert.deepEqual([openai['code'], openai['message'], openai['param'], typeof openai['type']], [code, `Why ${code}.`, null, 'string']);
-    const anthropic = JSON.parse(errorBody('anthropic', refusal, 'r1')) as {
+    const anthropic = JSON.parse(JSON.stringify(anthropicFamily.errorBody(refusal, 'r1'))) as {
       type: string;
       request_id: string;
       error: Record<string, unknown>;
@@ -49,7 +51,7 @@ test('every refusal has each family’s shape and its own code', () => {
       [anthropic.type, anthropic.request_id, anthropic.error['code'], anthropic.error['message']],
       ['error', 'r1', code, `Why ${code}.`],
     );
-    const { error: gemini } = JSON.parse(errorBody('gemini', refusal, 'r1')) as { error: Record<string, unknown> };
+    const { error: gemini } = JSON.parse(JSON.stringify(geminiFamily.errorBody(refusal, 'r1'))) as { error: Record<string, unknown> };
     const info = {
       '@type': 'type.googleapis.com/google.rpc.ErrorInfo',
       reason: code.toUpperCase(),
@@ -79,9 +81,10 @@ test('the official SDKs raise their own typed errors', async () => {
   let code: RefusalCode = 'invalid_key';
   await serving(
     (request, response) => {
-      const family = request.url?.includes('messages') ? 'anthropic' : request.url?.includes('generateContent') ? 'gemini' : 'openai';
+      const { url = '' } = request;
+      const family = url.includes('messages') ? anthropicFamily : url.includes('generateContent') ? geminiFamily : openaiFamily;
       response.writeHead(refusalTable[code].status, { 'content-type': 'application/json' });
-      response.end(errorBody(family, refuse(code, 'Why.'), 'r1'));
+      response.end(JSON.stringify(family.errorBody(refuse(code, 'Why.'), 'r1')));
     },
     async (origin) => {
       const openai = new OpenAI({ baseURL: `${origin}/v1`, apiKey: 'vk_x', maxRetries: 0 });
@@ -113,6 +116,10 @@ test('the official SDKs raise their own typed errors', async () => {
   );
 });
 
+function streamError({ streamError, family }: Dialect, refusal: Refusal): Buffer {
+  return Buffer.from((streamError ?? family.streamError)(refusal, 'r1', 'sse'));
+}
+
 const beginnings = new Map<Dialect, string>([
   [openaiChat, 'data: {"id":"c","choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'],
   [openaiResponses, 'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":"Hi"}\n\n'],
@@ -133,8 +140,7 @@ test('the error that ends a stream is raised by the official SDKs', async () => 
         ),
       );
       response.writeHead(200, { 'content-type': 'text/event-stream' });
-      if (dialect !== undefined)
-        response.end(Buffer.concat([Buffer.from(beginnings.get(dialect) ?? ''), streamError(dialect.id, refusal, 'r1')]));
+      if (dialect !== undefined) response.end(Buffer.concat([Buffer.from(beginnings.get(dialect) ?? ''), streamError(dialect, refusal)]));
     },
     async (origin) => {
       const openai = new OpenAI({ baseURL: `${origin}/v1`, apiKey: 'vk_x', maxRetries: 0 });
@@ -161,12 +167,12 @@ test('the error that ends a stream is raised by the official SDKs', async () => 
 test('the error that ends a stream is read as one by our own meters', () => {
   const refusal = refuse('key_revoked', 'The key was revoked.');
   for (const [dialect, beginning] of beginnings) {
-    const meter = dialect.meterStream(false);
-    for (const bytes of [Buffer.from(beginning), streamError(dialect.id, refusal, 'r1')]) meter.push(bytes);
+    const meter = dialect.meterStream('keep');
+    for (const bytes of [Buffer.from(beginning), streamError(dialect, refusal)]) meter.push(bytes);
     assert.match(meter.errorBody ?? '', /key_revoked/);
     assert.equal(meter.complete, dialect.id === 'openai.responses');
   }
-  const array = `[{"candidates":[]}${streamError('gemini.generateContent', refusal, 'r1', 'array').toString()}`;
+  const array = `[{"candidates":[]}${geminiFamily.streamError(refusal, 'r1', 'array')}`;
   assert.equal((JSON.parse(array) as unknown[]).length, 2);
 });
 
@@ -178,12 +184,9 @@ test('a list of models has each family’s shape', async () => {
   await serving(
     (request, response) => {
       response.writeHead(200, { 'content-type': 'application/json' });
-      response.end(
-        modelList(
-          request.headers['anthropic-version'] !== undefined ? 'anthropic' : request.url?.startsWith('/v1beta') ? 'gemini' : 'openai',
-          models,
-        ),
-      );
+      const unversioned = request.url?.startsWith('/v1beta') ? geminiFamily : openaiFamily;
+      const family: Family = request.headers['anthropic-version'] !== undefined ? anthropicFamily : unversioned;
+      response.end(JSON.stringify(family.modelList(models)));
     },
     async (origin) => {
       const ids: string[][] = [[], [], []];
@@ -198,5 +201,5 @@ test('a list of models has each family’s shape', async () => {
       ]);
     },
   );
-  assert.deepEqual(JSON.parse(modelList('anthropic', [])), { data: [], has_more: false, first_id: null, last_id: null });
+  assert.deepEqual(anthropicFamily.modelList([]), { data: [], has_more: false, first_id: null, last_id: null });
 });

@@ -1,0 +1,33 @@
+import { type Refusal, refusalTable } from '../../../core/errors.ts';
+import type { Family } from '../types.ts';
+
+/** The types of Anthropic’s API errors page, by status. */
+const errorTypes: Readonly<Record<number, string>> = {
+  400: 'invalid_request_error',
+  401: 'authentication_error',
+  402: 'billing_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  503: 'overloaded_error',
+  504: 'timeout_error',
+};
+
+function errorBody({ code, message }: Refusal, requestId: string): object {
+  const type = errorTypes[refusalTable[code].status] ?? 'api_error';
+  return { type: 'error', error: { type, message, code }, request_id: requestId };
+}
+
+/** Anthropic's API. */
+export const anthropicFamily: Family = {
+  queryParameters: ['beta=true'],
+  // Anthropic refuses a call without one; a client that sends none was written for the first.
+  requiredHeader: { name: 'anthropic-version', value: '2023-06-01' },
+  errorBody,
+  streamError: (refusal, requestId) => `event: error\ndata: ${JSON.stringify(errorBody(refusal, requestId))}\n\n`,
+  modelList(models) {
+    const data = models.map(({ id }) => ({ type: 'model', id, display_name: id, created_at: '1970-01-01T00:00:00Z' }));
+    return { data, has_more: false, first_id: data.at(0)?.id ?? null, last_id: data.at(-1)?.id ?? null };
+  },
+};

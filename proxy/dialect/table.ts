@@ -1,0 +1,24 @@
+import { anthropicCountTokens, anthropicMessages } from './anthropic/messages.ts';
+import { geminiBatchEmbed, geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini/requests.ts';
+import { openaiChat } from './openai/chat.ts';
+import { openaiEmbeddings } from './openai/embeddings.ts';
+import { openaiResponses } from './openai/responses.ts';
+import type { Dialect, DialectId, Family } from './types.ts';
+
+/** Every dialect by its id. */
+export const dialects: Readonly<Record<DialectId, Dialect>> = {
+  'openai.chat': openaiChat,
+  'openai.responses': openaiResponses,
+  'openai.embeddings': openaiEmbeddings,
+  'anthropic.messages': anthropicMessages,
+  'anthropic.count_tokens': anthropicCountTokens,
+  'gemini.generateContent': geminiGenerate,
+  'gemini.countTokens': geminiCountTokens,
+  'gemini.embedContent': geminiEmbed,
+  'gemini.batchEmbedContents': geminiBatchEmbed,
+};
+
+/** The dialects of one family. */
+export function dialectsOf(family: Family): readonly Dialect[] {
+  return Object.values(dialects).filter((dialect) => dialect.family === family);
+}
