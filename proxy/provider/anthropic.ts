@@ -1,7 +1,8 @@
+import { isObject } from '../../core/json.ts';
 import { deadlineOf } from './deadline.ts';
-import { type ErrorBody, isRecord, readError } from './error-body.ts';
-import type { Provider, Verdict } from './types.ts';
-import { cooldown, disabled, overloaded } from './verdict.ts';
+import { type ErrorBody, readError } from './error-body.ts';
+import type { Provider, ProviderAnswer, Verdict } from './types.ts';
+import { cooldown, disabled, modelCooldown, overloaded } from './verdict.ts';
 
 /** Errors within a 200 stream carry a type only: platform.claude.com/docs/en/api/errors. */
 const statusByType: Readonly<Record<string, number>> = {
@@ -20,20 +21,20 @@ const spentMessage = /^(?:Your credit balance is too low|You have reached your s
 const revokedMessage = /^(?:(?:Your|This|The) (?:API key|OAuth token)|OAuth token) (?:has been|was|is) (?:revoked|disabled|deactivated)/i;
 const regainAccess = /You will regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) UTC/;
 
-function classify(answer: Parameters<Provider['classify']>[0]): Verdict {
+function classify(answer: ProviderAnswer): Verdict {
   const error = readError(answer.body);
   const status = answer.status === 200 ? (statusByType[error.type] ?? 200) : answer.status;
   const nowMs = answer.nowMs;
   const deadline = deadlineOf(answer.headers, nowMs);
   const details = error.object['details'];
-  const code = isRecord(details) && typeof details['error_code'] === 'string' ? details['error_code'] : '';
+  const code = isObject(details) && typeof details['error_code'] === 'string' ? details['error_code'] : '';
 
   if (status === 401 || (status === 403 && revokedMessage.test(error.message))) return { kind: 'unauthorized', code: `http_${status}` };
   if (status >= 500) return overloaded(`http_${status}`, { deadline, nowMs });
   if (spendCodes.has(code)) return spent(code, error, deadline);
   if (status === 402 || (status === 400 && spentMessage.test(error.message))) return spent(`http_${status}`, error, deadline);
-  if (code === 'ramp_limit_exceeded') return cooldown(code, false, { deadline, nowMs });
-  if (status === 429) return cooldown('rate_limit_error', true, { deadline, nowMs });
+  if (code === 'ramp_limit_exceeded') return cooldown(code, { deadline, nowMs });
+  if (status === 429) return modelCooldown('rate_limit_error', { deadline, nowMs });
   return { kind: 'caller', code: `http_${status}` };
 }
 

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 const second = 1000;
-const longestMs = 32 * 24 * 3600 * second;
+const maxWaitMs = 32 * 24 * 3600 * second;
 
 /** Where a provider names no deadline: long enough to spare it, short enough that nobody notices. */
 export const unknownCooldownMs: number = 5 * second;
@@ -35,7 +35,7 @@ export function parseDuration(text: string): number {
 }
 
 function later(aMs: number, bMs: number): number {
-  return bMs > aMs ? Math.min(Math.ceil(bMs), longestMs) : aMs;
+  return bMs > aMs ? Math.min(Math.ceil(bMs), maxWaitMs) : aMs;
 }
 
 /** A reset counts only where its limit is used up: the others tell when an allowance is whole again, which nobody waits for. */

@@ -1,3 +1,5 @@
+import { isObject, type JsonObject, parseJson } from '../../core/json.ts';
+
 /** What of an error body decides. Only fields that the provider sets; texts may echo the caller, so they are matched from their start alone. */
 export interface ErrorBody {
   /** `error.code`, or `error.error_code`; numbers as text. */
@@ -5,7 +7,7 @@ export interface ErrorBody {
   readonly type: string;
   readonly message: string;
   /** The error object itself, for what only one provider has. */
-  readonly object: Readonly<Record<string, unknown>>;
+  readonly object: JsonObject;
 }
 
 /**
@@ -13,7 +15,7 @@ export interface ErrorBody {
  * object itself (OpenAI Responses `error` events, Mistral). Empty texts where there is none.
  */
 export function readError(body: string): ErrorBody {
-  const object = findError(parse(body));
+  const object = findError(parseJson(body));
   return { code: text(object['code']), type: text(object['type']), message: text(object['message'] ?? object['detail']), object };
 }
 
@@ -22,24 +24,11 @@ export function statusInBody(status: number, error: ErrorBody): number {
   return status === 200 && /^[45]\d\d$/.test(error.code) ? Number(error.code) : status;
 }
 
-/** True for a plain object. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function findError(value: unknown): Record<string, unknown> {
+function findError(value: unknown): JsonObject {
   const top = Array.isArray(value) ? value[0] : value;
-  if (!isRecord(top)) return {};
-  if (isRecord(top['error'])) return top['error'];
-  return isRecord(top['response']) && isRecord(top['response']['error']) ? top['response']['error'] : top;
-}
-
-function parse(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return null;
-  }
+  if (!isObject(top)) return {};
+  if (isObject(top['error'])) return top['error'];
+  return isObject(top['response']) && isObject(top['response']['error']) ? top['response']['error'] : top;
 }
 
 function text(value: unknown): string {

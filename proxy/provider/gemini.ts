@@ -1,9 +1,8 @@
+import { isObject, type JsonObject } from '../../core/json.ts';
 import { deadlineOf, parseDuration } from './deadline.ts';
-import { isRecord, readError, statusInBody } from './error-body.ts';
-import type { Provider, Verdict } from './types.ts';
-import { cooldown, disabled, overloaded } from './verdict.ts';
-
-type Answer = Parameters<Provider['classify']>[0];
+import { readError, statusInBody } from './error-body.ts';
+import type { Provider, ProviderAnswer, Verdict } from './types.ts';
+import { disabled, modelCooldown, overloaded } from './verdict.ts';
 
 const day = 24 * 3600 * 1000;
 /** `google.rpc.ErrorInfo.reason`s that condemn the key itself: googleapis/googleapis google/api/error_reason.proto. */
@@ -20,10 +19,10 @@ const keyReasons = new Set([
 const leakedMessage = /^Your API key was reported as leaked/;
 
 /** An invalid key answers 400, not 401. Limits belong to a project and a model; `details` carry QuotaFailure and RetryInfo. */
-function classify(answer: Answer): Verdict {
+function classify(answer: ProviderAnswer): Verdict {
   const error = readError(answer.body);
   const status = statusInBody(answer.status, error);
-  const details = Array.isArray(error.object['details']) ? error.object['details'].filter(isRecord) : [];
+  const details = Array.isArray(error.object['details']) ? error.object['details'].filter(isObject) : [];
   const reason = details.map((detail) => detail['reason']).find((value) => typeof value === 'string' && keyReasons.has(value));
 
   if (status === 401 || reason !== undefined || (status === 403 && leakedMessage.test(error.message))) {
@@ -34,24 +33,24 @@ function classify(answer: Answer): Verdict {
   return status === 429 ? limited(details, error.message, answer) : { kind: 'caller', code: `http_${status}` };
 }
 
-function limited(details: readonly Record<string, unknown>[], message: string, answer: Answer): Verdict {
+function limited(details: readonly JsonObject[], message: string, answer: ProviderAnswer): Verdict {
   const nowMs = answer.nowMs;
   const retryAtMs = retryAt(details, answer);
   const until = (deadline: number) => ({ deadline: Math.max(deadline, retryAtMs ?? 0), nowMs });
-  const violations = details.flatMap((detail) => (Array.isArray(detail['violations']) ? detail['violations'].filter(isRecord) : []));
+  const violations = details.flatMap((detail) => (Array.isArray(detail['violations']) ? detail['violations'].filter(isObject) : []));
 
-  // A limit of nothing: this project may not use this model at all, so it is looked at again only tomorrow.
+  // A limit of nothing: this project may not use this model at all, so the next attempt is tomorrow's.
   if (violations.some((violation) => violation['quotaValue'] === '0') || / limit: 0(?:,|\s|$)/.test(message)) {
-    return cooldown('quota_zero', true, until(nowMs + day));
+    return modelCooldown('quota_zero', until(nowMs + day));
   }
   if (violations.some((violation) => String(violation['quotaId']).includes('PerDay'))) {
-    return cooldown('quota_per_day', true, until(nextPacificMidnight(nowMs)));
+    return modelCooldown('quota_per_day', until(nextPacificMidnight(nowMs)));
   }
-  return cooldown('quota_per_minute', true, { deadline: retryAtMs, nowMs });
+  return modelCooldown('quota_per_minute', { deadline: retryAtMs, nowMs });
 }
 
 /** The later of RetryInfo and the headers. */
-function retryAt(details: readonly Record<string, unknown>[], answer: Answer): number | null {
+function retryAt(details: readonly JsonObject[], answer: ProviderAnswer): number | null {
   const delays = details.map((detail) => parseDuration(String(detail['retryDelay'] ?? ''))).filter((ms) => ms > 0);
   const latest = Math.max(deadlineOf(answer.headers, answer.nowMs) ?? 0, ...delays.map((ms) => answer.nowMs + Math.ceil(ms)));
   return latest === 0 ? null : latest;

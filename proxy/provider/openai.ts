@@ -1,7 +1,7 @@
 import { deadlineOf } from './deadline.ts';
 import { readError, statusInBody } from './error-body.ts';
-import type { Provider, Verdict } from './types.ts';
-import { cooldown, disabled, overloaded } from './verdict.ts';
+import type { Provider, ProviderAnswer, Verdict } from './types.ts';
+import { disabled, modelCooldown, overloaded } from './verdict.ts';
 
 /** No money, or a hard limit reached: help.openai.com articles 5955604 and 6614457. */
 const moneyCodes = new Set([
@@ -22,7 +22,7 @@ const revokedCodes = new Set(['invalid_api_key', 'account_deactivated', 'key_rev
  * The classes of OpenAI's errors, which all that speak its dialect follow. `error.code` decides; `insufficient_quota` as a `type` is only a
  * family. Limits belong to organisation or project and model, never to a key.
  */
-export function classifyOpenAi(answer: Parameters<Provider['classify']>[0]): Verdict {
+export function classifyOpenAi(answer: ProviderAnswer): Verdict {
   const error = readError(answer.body);
   const status = statusInBody(answer.status, error);
   const nowMs = answer.nowMs;
@@ -35,13 +35,13 @@ export function classifyOpenAi(answer: Parameters<Provider['classify']>[0]): Ver
   if (limitStatuses.has(status)) {
     if (code === 'project_spend_limit_exceeded') return disabled(code, nextMonth(nowMs));
     if (moneyCodes.has(code)) return disabled(code, deadline);
-    if (limitCodes.has(code)) return cooldown('rate_limit_exceeded', true, { deadline, nowMs });
+    if (limitCodes.has(code)) return modelCooldown('rate_limit_exceeded', { deadline, nowMs });
   }
   if (status === 402) return disabled('http_402', deadline);
   if (status !== 429) return { kind: 'caller', code: `http_${status}` };
   return error.type === 'insufficient_quota'
     ? disabled('insufficient_quota', deadline)
-    : cooldown('rate_limit_exceeded', true, { deadline, nowMs });
+    : modelCooldown('rate_limit_exceeded', { deadline, nowMs });
 }
 
 /** Spend limits of a project are monthly, in UTC. */

@@ -14,12 +14,16 @@ export interface Provider {
   /** The output limit's name in OpenAI chat, where it is not `max_completion_tokens`. */
   readonly outputField?: 'max_tokens';
   /** What an answer that is not 2xx (or an error event before content) means for the credential. Pure. */
-  classify(answer: {
-    readonly status: number;
-    readonly headers: IncomingHttpHeaders;
-    readonly body: string;
-    readonly nowMs: number;
-  }): Verdict;
+  classify(answer: ProviderAnswer): Verdict;
+}
+
+/** What a verdict is found from: an answer that is not 2xx, or an error within one that is. */
+export interface ProviderAnswer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+  /** Milliseconds since the epoch. */
+  readonly nowMs: number;
 }
 
 export interface ProviderPath {
@@ -31,8 +35,8 @@ export interface ProviderPath {
 /**
  * What to do about a failed attempt.
  * - `cooldown`: the quota scope (or only this model in it) is limited until `untilMs`; another scope may serve.
- * - `disabled`: no money or month's limit reached in this scope; until `untilMs` where the provider tells.
- * - `unauthorized`: this credential is refused; set aside.
+ * - `disabled`: no money or month's limit reached in this scope; until `untilMs` where the provider says when.
+ * - `unauthorized`: the provider rejects this credential; it is set aside.
  * - `overloaded`: the vendor as a whole; rotating would amplify, the answer goes to the caller.
  * - `caller`: the caller's own mistake, or anything else that passes through as it is.
  */
