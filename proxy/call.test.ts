@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
-import type { ServerResponse } from 'node:http';
+import { type ClientRequest, type IncomingMessage, request as requestTo, type ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
+import { setImmediate as settled } from 'node:timers/promises';
 import type { CallBody } from '../core/audit/types.ts';
 import { isRefusal, refuse } from '../core/errors.ts';
-import { beginCall, type Call } from './call.ts';
+import { Call } from './call.ts';
+import { geminiGenerate } from './dialect/gemini/requests.ts';
 import { matchRoute } from './dialect/routes.ts';
 import { createPurse, createWorld, type Purse, usage, type World } from './line.fixture.ts';
+import type { InFlight } from './link/active-keys.ts';
 import { serve } from './upstream/testbed.ts';
+import type { Flight } from './upstream/types.ts';
 
 interface Conversation {
   readonly world: World;
@@ -25,7 +29,7 @@ async function converse(
   const origin = await serve(t, async (request, response) => {
     const route = matchRoute('POST', request.url ?? '', request.headers);
     if (isRefusal(route) || route.kind !== 'call') throw new Error('not a call');
-    using call = beginCall(world.line, { request, response, requestId: 'req_1' }, route, world.caller());
+    using call = new Call(world.context, { request, response, requestId: 'req_1' }, route, world.caller());
     world.clock.ms += 250;
     await Promise.resolve(handle(call, response, world)).then(done.resolve, done.reject);
   });
@@ -51,13 +55,13 @@ const ok = {
 
 test('a call that is denied is one entry and one answer, which names what remains', async (t) => {
   const denial = refuse('budget_exhausted', 'Spent.', { limitedBy: 'agents/bot Day' });
-  const told = await converse(t, (call) => call.deny(denial));
-  const { code, status, limitedBy, costNanoUsd, attempts, trace, latencyMs } = entry(told);
+  const conversation = await converse(t, (call) => call.deny(denial));
+  const { code, status, limitedBy, costNanoUsd, attempts, trace, latencyMs } = entry(conversation);
   assert.deepEqual([code, status, limitedBy, costNanoUsd, attempts, latencyMs], ['budget_exhausted', 402, 'agents/bot Day', '0', [], 250]);
   assert.equal(trace, '4bf92f3577b34da6a3ce929d0e0e4736');
-  assert.deepEqual([told.response.status, told.response.headers.get('x-keyforge-remaining-usd')], [402, '0.001']);
+  assert.deepEqual([conversation.response.status, conversation.response.headers.get('x-keyforge-remaining-usd')], [402, '0.001']);
   assert.match(
-    await told.world.metrics(),
+    await conversation.world.metrics(),
     /keyforge_requests_total\{key="agents\/bot",endpoint="\/v1\/chat\/completions",code="budget_exhausted"\} 1/,
   );
 });
@@ -69,15 +73,15 @@ test('a refusal whose stream cannot be opened is still a refusal: nothing was se
 });
 
 test('what is noted on the way is in the entry, the body by its hash alone', async (t) => {
-  const told = await converse(t, (call, response) => {
+  const conversation = await converse(t, (call, response) => {
     call.note({ bytes: Buffer.from('a secret prompt') });
     call.note({ stream: true, model: 'fast' });
     assert.equal(call.record(ok), true);
     response.end();
   });
-  const { stream, model, requestSha256, usage: used } = entry(told);
+  const { stream, model, requestSha256, usage: used } = entry(conversation);
   assert.deepEqual([stream, model, requestSha256?.length, used?.output], [true, 'fast', 64, 50]);
-  assert.ok(!JSON.stringify(entry(told)).includes('secret'));
+  assert.ok(!JSON.stringify(entry(conversation)).includes('secret'));
 });
 
 test('an answer whose entry cannot be written is withheld', async (t) => {
@@ -99,36 +103,217 @@ test('a stream whose entry cannot be written does not end cleanly', async (t) =>
 });
 
 test('a call whose client left before anything was sent is an entry that says so', async (t) => {
-  const told = await converse(t, async (call, response) => {
+  const conversation = await converse(t, async (call, response) => {
     await call.leave();
     response.end();
   });
-  assert.deepEqual([entry(told).code, entry(told).status, entry(told).costNanoUsd], ['client_disconnected', 499, '0']);
+  assert.deepEqual(
+    [entry(conversation).code, entry(conversation).status, entry(conversation).costNanoUsd],
+    ['client_disconnected', 499, '0'],
+  );
 });
 
 test('a call that was ended from our side has the reason in its entry', async (t) => {
-  const told = await converse(t, async (call) => {
-    call.exchange.end(refuse('key_revoked', 'Deleted.'));
-    assert.equal(call.exchange.abandoned, true);
+  const conversation = await converse(t, async (call) => {
+    call.end(refuse('key_revoked', 'Deleted.'));
+    assert.equal(call.isAbandoned, true);
     await call.leave();
   });
-  assert.deepEqual([told.response.status, entry(told).code, entry(told).status], [401, 'key_revoked', 401]);
+  assert.deepEqual([conversation.response.status, entry(conversation).code, entry(conversation).status], [401, 'key_revoked', 401]);
 });
 
-test('a call that a defect ended after it left is charged, and said to be an estimate', async (t) => {
-  const told = await converse(t, (call, response) => {
+test('a call that a defect ended after it was sent is charged, and said to be an estimate', async (t) => {
+  const conversation = await converse(t, (call, response) => {
     call.lose([{ grant: 'g-1', costNanoUsd: '700' }], 700);
     response.end();
   });
-  const { code, status, estimated, costNanoUsd, paidFrom } = entry(told);
+  const { code, status, estimated, costNanoUsd, paidFrom } = entry(conversation);
   assert.deepEqual([code, status, estimated, costNanoUsd], ['internal_error', 500, true, '700']);
   assert.deepEqual(paidFrom, [{ grant: 'g-1', costNanoUsd: '700' }]);
 });
 
 test('a call is in flight from its beginning to its end', async (t) => {
   const { world } = await converse(t, (call, response, { caller }) => {
-    assert.deepEqual([...caller().served.inFlight], [call.exchange]);
+    assert.deepEqual([...caller().active.inFlight], [call]);
     response.end();
   });
-  assert.equal(world.caller().served.inFlight.size, 0);
+  assert.equal(world.caller().active.inFlight.size, 0);
+});
+
+const deleted = refuse('key_revoked', 'The key was deleted.');
+
+interface OpenCall {
+  readonly call: Call;
+  readonly inFlight: ReadonlySet<InFlight>;
+  readonly client: ClientRequest;
+  /** Flights that the drains took, in order. */
+  readonly taken: readonly Flight[];
+  /** How many flights the drains took, and how many of them were over. */
+  readonly drains: { readonly begun: number; readonly over: number };
+  /** The answer: its status, and its text or `cut`. */
+  readonly answer: Promise<{ readonly status: number; readonly text: string }>;
+  /** Resolves when the server has seen the connection end. */
+  readonly closed: Promise<void>;
+}
+
+const flight: Flight = { answer: new Promise(() => {}), stop: () => {} };
+
+/** A client that has sent its request, and the call of it, which nobody answers. */
+async function open(t: TestContext, path = '/v1/chat/completions'): Promise<OpenCall> {
+  const taken: Flight[] = [];
+  const drains = { begun: 0, over: 0 };
+  const take = (given: { stop(): void }): (() => void) => {
+    taken.push(given as Flight);
+    drains.begun += 1;
+    return () => {
+      drains.over += 1;
+    };
+  };
+  const world = createWorld(t, { drains: { take, count: 0, stop: () => {} } });
+  const { promise, resolve } = Promise.withResolvers<Pick<OpenCall, 'call' | 'closed'>>();
+  const origin = await serve(t, (request, response) => {
+    const route = matchRoute('POST', path, request.headers);
+    if (isRefusal(route) || route.kind !== 'call') throw new Error('not a call');
+    const call = new Call(world.context, { request, response, requestId: 'req_1' }, route, world.caller());
+    resolve({ call, closed: new Promise((done) => response.on('close', () => done())) });
+  });
+  const client = requestTo(origin, { method: 'POST', agent: false });
+  const answer = new Promise<IncomingMessage>((done, fail) => client.on('response', done).on('error', fail)).then(read);
+  answer.catch(() => {});
+  client.end('{}');
+  return { ...(await promise), inFlight: world.caller().active.inFlight, client, taken, drains, answer };
+}
+
+async function read(response: IncomingMessage): Promise<{ status: number; text: string }> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  return { status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString() };
+}
+
+const byItself = { code: 'client_disconnected', status: 499 };
+const byRevocation = { code: 'key_revoked', status: 401 };
+
+test('a call is in flight until it is disposed, which also says that it is finished', async (t) => {
+  const { call, inFlight } = await open(t);
+  assert.deepEqual([...inFlight], [call]);
+  let finished = false;
+  void call.finished.then(() => {
+    finished = true;
+  });
+  await settled();
+  assert.equal(finished, false);
+  call[Symbol.dispose]();
+  await settled();
+  assert.deepEqual([finished, inFlight.size], [true, 0]);
+});
+
+test('an answer that goes out whole abandons nothing', async (t) => {
+  const { call, answer, closed, drains } = await open(t);
+  call.attach(flight);
+  call.response.end('whole');
+  assert.equal((await answer).text, 'whole');
+  await closed;
+  assert.deepEqual([call.isAbandoned, drains], [false, { begun: 0, over: 0 }]);
+});
+
+for (const [when, start] of [
+  ['before the head', () => {}],
+  ['after the head', (call: Call) => void call.response.writeHead(200).write('data: {}\n\n')],
+] as const) {
+  test(`a client that leaves ${when} hands the flight to the drains once; the drain is over when the call is`, async (t) => {
+    const { call, client, closed, drains } = await open(t);
+    call.attach(flight);
+    start(call);
+    client.destroy();
+    await closed;
+    assert.deepEqual([call.isAbandoned, call.abandonedAs], [true, byItself]);
+    assert.deepEqual(drains, { begun: 1, over: 0 });
+    call.end(deleted);
+    assert.deepEqual([call.abandonedAs, drains], [byItself, { begun: 1, over: 0 }]);
+    call[Symbol.dispose]();
+    assert.deepEqual(drains, { begun: 1, over: 1 });
+  });
+}
+
+test('a flight that is attached to an abandoned call is handed over at once', async (t) => {
+  const { call, client, closed, drains } = await open(t);
+  client.destroy();
+  await closed;
+  call.attach(flight);
+  assert.deepEqual(drains, { begun: 1, over: 0 });
+});
+
+test('a later flight takes the place of an earlier one, whose drain is over then', async (t) => {
+  const { call, drains, taken } = await open(t);
+  const replaced = { ...flight };
+  call.attach(replaced);
+  call.attach(flight);
+  call.end(deleted);
+  assert.deepEqual(drains, { begun: 1, over: 0 });
+  assert.equal(taken[0], flight);
+  call.attach({ ...flight });
+  assert.deepEqual(drains, { begun: 2, over: 1 });
+  assert.ok(!taken.includes(replaced));
+  call[Symbol.dispose]();
+  assert.deepEqual(drains, { begun: 2, over: 2 });
+});
+
+test('a revocation before the head is a refusal in the caller’s dialect, once', async (t) => {
+  const { call, answer, closed, drains } = await open(t);
+  call.attach(flight);
+  call.end(deleted);
+  call.end(refuse('key_expired', 'Expired.'));
+  const { status, text } = await answer;
+  assert.deepEqual([status, JSON.parse(text).error.code], [401, 'key_revoked']);
+  await closed;
+  assert.deepEqual([call.abandonedAs, call.isAbandoned], [byRevocation, true]);
+  assert.deepEqual(drains, { begun: 1, over: 0 });
+});
+
+test('a revocation after the head is the dialect’s error event, once and last', async (t) => {
+  const { call, answer } = await open(t);
+  call.response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: {}\n\n');
+  call.end(deleted);
+  call.end(deleted);
+  const { status, text } = await answer;
+  assert.equal(status, 200);
+  const events = text.split('\n\n').filter((event) => event !== '');
+  assert.equal(events.length, 2);
+  assert.equal(JSON.parse(events[1]?.replace('data: ', '') ?? '').error.code, 'key_revoked');
+});
+
+test('a client that leaves while it gets the reason of the end abandons nothing again', async (t) => {
+  const { call, closed, drains } = await open(t);
+  call.attach(flight);
+  call.response.socket?.destroy();
+  call.end(deleted);
+  await closed;
+  assert.deepEqual([drains, call.abandonedAs], [{ begun: 1, over: 0 }, byRevocation]);
+});
+
+test('a stream in a JSON array ends as its meter has it framed', async (t) => {
+  const { call, answer } = await open(t, '/v1beta/models/gemini-3-pro:streamGenerateContent');
+  const meter = geminiGenerate.meterStream('keep');
+  call.startStream(meter);
+  call.response.writeHead(200);
+  for (const bytes of meter.push(Buffer.from('[{"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\n'))) call.response.write(bytes);
+  call.end(deleted);
+  const items = JSON.parse((await answer).text);
+  assert.equal(items.at(-1).error.status, 'UNAUTHENTICATED');
+});
+
+test('a call whose answer is out already cannot be ended any more', async (t) => {
+  const { call, answer } = await open(t);
+  call.response.end('whole');
+  call.end(deleted);
+  assert.deepEqual([call.isAbandoned, (await answer).text], [false, 'whole']);
+});
+
+test('after it is disposed a client that leaves is nobody’s concern', async (t) => {
+  const { call, client, closed, drains } = await open(t);
+  call.attach(flight);
+  call[Symbol.dispose]();
+  client.destroy();
+  await closed;
+  assert.deepEqual(drains, { begun: 0, over: 0 });
 });

@@ -1,98 +1,183 @@
-import type { PaidFrom } from '../core/audit/types.ts';
-import type { Refusal } from '../core/errors.ts';
-import { refusalTable, refuse } from '../core/errors.ts';
+import type { ServerResponse } from 'node:http';
+import type { CallCode, PaidFrom } from '../core/audit/types.ts';
+import { type Refusal, refusalTable, refuse } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
-import type { Io, Line } from './deps.ts';
+import type { TokenId } from '../core/names.ts';
+import type { Exchange, ProxyContext } from './context.ts';
 import type { CallRoute } from './dialect/routes.ts';
+import type { Dialect, Framing, StreamMeter } from './dialect/types.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
-import { Exchange } from './exchange.ts';
-import { type CallAsked, type CallEnded, callBody } from './stages/audit.ts';
+import type { ActiveKey, InFlight } from './link/active-keys.ts';
+import { type CallOutcome, type CallRequest, callBody } from './stages/audit.ts';
 import type { Caller } from './stages/authenticate.ts';
-import { type Notes, respondRefusal, respondStreamError } from './stages/respond.ts';
+import { type Notes, type Recipient, respondFailure } from './stages/respond.ts';
+import type { Flight } from './upstream/types.ts';
 
-/** One call of one key: its exchange, what its entry will say, and the two ways in which it can end. */
-export interface Call extends Disposable {
-  readonly exchange: Exchange;
-  /** Adds to what the entry says of the request. */
-  note(more: Partial<Pick<CallAsked, 'bytes' | 'stream' | 'model'>>): void;
-  /** Ends the call before anything was sent: one entry, one answer. */
-  deny(refusal: Refusal): Promise<void>;
-  /** Ends a call that was abandoned before anything was sent: one entry, no answer. */
-  leave(): Promise<void>;
-  /** Writes the entry; false where it could not be written, the answer was then failed in its place. */
-  record(ended: Omit<CallEnded, 'nowMs'>): boolean;
-  /** A defect ended a call that had left: charged at its bound. */
-  lose(paidFrom: readonly PaidFrom[], costNano: NanoUsd): void;
-  notes(): Notes;
-}
+const nothingSent = { settlement: { costNano: 0, usage: null, estimated: false }, paidFrom: [], attempts: [] } as const;
 
-const unsettled = { settlement: { costNano: 0, usage: null, estimated: false }, paidFrom: [], attempts: [] } as const;
-
-/** Begins a call; from here on revocation can end it. */
-export function beginCall(line: Line, io: Io, route: CallRoute, { served, tokenId }: Caller): Call {
-  const { request, response, requestId } = io;
-  const { dialect } = route;
-  const startedMs = line.now();
-  const { document, funds } = served;
-  const exchange = new Exchange({ request, response, id: requestId, startedMs, tokenId, dialect, inFlight: served.inFlight });
-  const traceparent = request.headers['traceparent'];
-  let asked: CallAsked = {
-    requestId,
-    startedMs,
-    document,
-    tokenId,
-    endpoint: route.endpoint,
-    dialect: dialect.id,
-    traceparent: typeof traceparent === 'string' ? traceparent : undefined,
+/** One call of one key while it lasts: its client, what its entry will say, who may end it early, and what then happens upstream. */
+export class Call implements InFlight, Recipient, Disposable {
+  readonly requestId: string;
+  readonly tokenId: TokenId;
+  readonly dialect: Dialect;
+  readonly response: ServerResponse;
+  readonly #context: ProxyContext;
+  readonly #key: ActiveKey;
+  #request: CallRequest;
+  #stream: StreamMeter | null = null;
+  #clientLeft = false;
+  #revokedFor: Refusal | null = null;
+  #flight: Flight | null = null;
+  #endDrain: (() => void) | null = null;
+  #finished: PromiseWithResolvers<void> | null = null;
+  /** `close` without a finished answer: the client has left. */
+  readonly #onClose = (): void => {
+    if (this.response.writableFinished) return;
+    this.#clientLeft = true;
+    this.#drainFlight();
   };
 
-  function record(ended: Omit<CallEnded, 'nowMs'>): boolean {
-    const nowMs = line.now();
-    line.metrics.countCall({
-      key: served.key,
+  /** Begins the call: from here on a revocation can end it. */
+  constructor(context: ProxyContext, { request, response, requestId }: Exchange, route: CallRoute, { active, tokenId }: Caller) {
+    this.requestId = requestId;
+    this.tokenId = tokenId;
+    this.dialect = route.dialect;
+    this.response = response;
+    this.#context = context;
+    this.#key = active;
+    const traceparent = request.headers['traceparent'];
+    this.#request = {
+      requestId,
+      startedMs: context.now(),
+      document: active.document,
+      tokenId,
       endpoint: route.endpoint,
-      code: ended.code,
-      model: ended.servedModel,
-      usage: ended.settlement.usage,
-      costNano: ended.settlement.costNano,
-      latencyMs: nowMs - startedMs,
-      ttftMs: ended.firstByteMs === undefined ? undefined : ended.firstByteMs - startedMs,
+      dialect: route.dialect.id,
+      traceparent: typeof traceparent === 'string' ? traceparent : undefined,
+    };
+    active.inFlight.add(this);
+    response.on('close', this.#onClose);
+  }
+
+  /** True once nobody waits for the answer: the client has left, or got the reason why the call ends. */
+  get isAbandoned(): boolean {
+    return this.#clientLeft || this.#revokedFor !== null;
+  }
+
+  /** How an abandoned call ends: with the reason of its revocation; else its client left by itself (499, as nginx has it). */
+  get abandonedAs(): { readonly code: CallCode; readonly status: number } {
+    const reason = this.#revokedFor;
+    return reason === null ? { code: 'client_disconnected', status: 499 } : { code: reason.code, status: refusalTable[reason.code].status };
+  }
+
+  /** Of the stream that began; `sse` until then. */
+  get framing(): Framing {
+    return this.#stream?.framing ?? 'sse';
+  }
+
+  /** Resolves when the call is settled and recorded. */
+  get finished(): Promise<void> {
+    this.#finished ??= Promise.withResolvers();
+    return this.#finished.promise;
+  }
+
+  /** Adds to what the entry says of the request. */
+  note(more: Partial<Pick<CallRequest, 'bytes' | 'stream' | 'model'>>): void {
+    this.#request = { ...this.#request, ...more };
+  }
+
+  /** What every answer to this call says in its headers. */
+  notes(): Notes {
+    return { requestId: this.requestId, remainingNano: this.#key.funds.remainingNano() };
+  }
+
+  /** From here on the answer is a stream that this meter reads; null: a stream that nothing reads. */
+  startStream(meter: StreamMeter | null): void {
+    this.#stream = meter;
+  }
+
+  /** Once nobody waits for the answer, the drains take this flight, at once where that is so already. It replaces an earlier flight. */
+  attach(flight: Flight): void {
+    this.#endDrain?.();
+    this.#endDrain = null;
+    this.#flight = flight;
+    if (this.isAbandoned) this.#drainFlight();
+  }
+
+  #drainFlight(): void {
+    const flight = this.#flight;
+    this.#flight = null;
+    if (flight !== null) this.#endDrain = this.#context.drains.take(flight);
+  }
+
+  /** Ends the call now, with the reason as its answer; does nothing where the answer is out or nobody waits for it. */
+  end(reason: Refusal): void {
+    if (this.isAbandoned || this.response.writableEnded) return;
+    this.#revokedFor = reason;
+    respondFailure(this, reason, { requestId: this.requestId });
+    this.#drainFlight();
+  }
+
+  /** Ends the call before anything was sent: one entry, one answer. */
+  async deny(refusal: Refusal): Promise<void> {
+    // A refusal that cannot be recorded because the stream cannot be opened is still a refusal: nothing was served.
+    const open = (await this.#key.funds.ready()) === null;
+    const { code, limitedBy } = refusal;
+    const recorded = !open || this.record({ ...nothingSent, code, status: refusalTable[code].status, limitedBy });
+    if (recorded) respondFailure(this, refusal, this.notes());
+  }
+
+  /** Ends a call that was abandoned before anything was sent: one entry, no answer. */
+  async leave(): Promise<void> {
+    if ((await this.#key.funds.ready()) === null) this.record({ ...nothingSent, ...this.abandonedAs });
+  }
+
+  /** A defect ended a call after it was sent: it is charged at its bound. */
+  lose(paidFrom: readonly PaidFrom[], costNano: NanoUsd): void {
+    this.record({
+      code: 'internal_error',
+      status: 500,
+      settlement: { costNano, usage: null, estimated: true },
+      paidFrom,
+      attempts: [],
     });
+  }
+
+  /** Writes the entry. False where it could not be written: then an error was the answer. */
+  record(outcome: Omit<CallOutcome, 'nowMs'>): boolean {
+    const nowMs = this.#context.now();
+    this.#count(outcome, nowMs);
     try {
-      funds.record(callBody(asked, { ...ended, nowMs }));
+      this.#key.funds.record(callBody(this.#request, { ...outcome, nowMs }));
       return true;
     } catch (error) {
       if (!(error instanceof SpoolUnavailable)) throw error;
-      line.logger.error({ requestId, key: served.key, err: error }, 'an entry waits for the spool');
+      const { requestId } = this;
+      this.#context.logger.error({ requestId, key: this.#key.key, err: error }, 'an entry waits for the spool');
       const refusal = refuse('audit_unavailable', 'The audit record of this call cannot be written: its answer is withheld.');
-      if (response.headersSent) respondStreamError(response, exchange.streamKind, refusal, requestId);
-      else respondRefusal(response, dialect.family, refusal, { requestId });
+      respondFailure(this, refusal, { requestId });
       return false;
     }
   }
 
-  return {
-    exchange,
-    note(more) {
-      asked = { ...asked, ...more };
-    },
-    async deny(refusal) {
-      // A refusal that cannot be recorded because the stream cannot be opened is still a refusal: nothing was served.
-      const open = (await funds.ready()) === null;
-      const written =
-        !open || record({ ...unsettled, code: refusal.code, status: refusalTable[refusal.code].status, limitedBy: refusal.limitedBy });
-      if (written) respondRefusal(response, dialect.family, refusal, this.notes());
-    },
-    async leave() {
-      if ((await funds.ready()) !== null) return;
-      const { ended } = exchange;
-      if (ended === null) record({ ...unsettled, code: 'client_disconnected', status: 499 });
-      else record({ ...unsettled, code: ended.code, status: refusalTable[ended.code].status });
-    },
-    record,
-    lose: (paidFrom, costNano) =>
-      void record({ ...unsettled, code: 'internal_error', status: 500, settlement: { costNano, usage: null, estimated: true }, paidFrom }),
-    notes: () => ({ requestId, remainingNano: funds.remainingNano() }),
-    [Symbol.dispose]: () => exchange[Symbol.dispose](),
-  };
+  #count({ code, servedModel, settlement, firstByteMs }: Omit<CallOutcome, 'nowMs'>, nowMs: number): void {
+    const { startedMs, endpoint } = this.#request;
+    this.#context.metrics.countCall({
+      key: this.#key.key,
+      endpoint,
+      code,
+      model: servedModel,
+      usage: settlement.usage,
+      costNano: settlement.costNano,
+      latencyMs: nowMs - startedMs,
+      ttftMs: firstByteMs === undefined ? undefined : firstByteMs - startedMs,
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#endDrain?.();
+    this.#key.inFlight.delete(this);
+    this.response.off('close', this.#onClose);
+    this.#finished?.resolve();
+  }
 }

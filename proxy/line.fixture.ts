@@ -12,12 +12,12 @@ import type { ModelPrice, Usage } from '../core/price/types.ts';
 import { type ControlPort, ControlUnavailable } from '../core/protocol/control.ts';
 import type { GrantDenial } from '../core/protocol/money.ts';
 import { mintToken } from '../core/token.ts';
+import type { ProxyContext } from './context.ts';
 import { createPools } from './credentials/pool.ts';
-import type { Line } from './deps.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
 import { defaultLimits } from './limits.ts';
 import { createActiveKeys } from './link/active-keys.ts';
-import { createDrains } from './link/drains.ts';
+import { createDrains, type Drains } from './link/drains.ts';
 import { createMetrics } from './metrics.ts';
 import type { Funds } from './money/funds.ts';
 import type { Caller } from './stages/authenticate.ts';
@@ -90,7 +90,7 @@ export interface Purse extends Funds {
   fill(): void;
 }
 
-/** Funds that no ledger stands behind: one grant `g-1`, and a denial once it does not suffice. */
+/** Funds without a ledger: one grant `g-1`, and a denial once it does not suffice. */
 export function createPurse(amountNano: NanoUsd, plan: { readonly denial?: GrantDenial; readonly notReady?: Refusal } = {}): Purse {
   const wallet = createWallet();
   wallet.deposit({ id: 'g-1', key: bot, amountNano, requests: 1000, tokens: 1e9, validAfterMs: 0 }, 0);
@@ -133,7 +133,7 @@ function exhausted(availableNano: NanoUsd): GrantDenial {
   return { code: 'budget_exhausted', limitedBy: `${bot} Day`, message: 'The Day budget is spent', availableNano };
 }
 
-/** A control port that no test asks, but for what it gives. */
+/** A control port that is out of reach, but for what is given. */
 export function createControl(given: Partial<ControlPort> = {}): ControlPort {
   const away = (): Promise<never> => Promise.reject(new ControlUnavailable('away'));
   return {
@@ -147,10 +147,11 @@ export interface Plan {
   readonly pools?: readonly PoolDocument[];
   readonly control?: Partial<ControlPort>;
   readonly purse?: Purse;
+  readonly drains?: Drains;
 }
 
 export interface World {
-  readonly line: Line;
+  readonly context: ProxyContext;
   readonly token: string;
   readonly purse: Purse;
   readonly clock: { ms: number };
@@ -160,28 +161,34 @@ export interface World {
   metrics(): Promise<string>;
 }
 
-/** A line that serves one key, with a purse for its funds; its credentials are worth `sk-<name>`. */
+/** The context of a proxy that serves one key, with a purse for its funds; its credentials are worth `sk-<name>`. */
 export function createWorld(t: TestContext, plan: Plan = {}): World {
   const token = mintToken();
   const purse = plan.purse ?? createPurse(1_000_000);
   const clock = { ms: Date.UTC(2026, 10, 20, 10) };
   const now = (): number => clock.ms;
-  const served = createActiveKeys({ openFunds: () => purse, now });
+  const activeKeys = createActiveKeys({ openFunds: () => purse, now });
   const pools = createPools({ clock: now });
   const documents = plan.pools ?? [poolDocument()];
   const credentials = documents.flatMap(({ pool, keys }) => keys.map(({ name }) => ({ pool, name, value: `sk-${name}` })));
   const tokens = [{ id: tokenId(token), hint: '' }];
-  served.apply({ kind: 'snapshot', revision: 1, keys: [{ document: keyDocument(plan.document), tokens }], pools: documents, credentials });
+  activeKeys.apply({
+    kind: 'snapshot',
+    revision: 1,
+    keys: [{ document: keyDocument(plan.document), tokens }],
+    pools: documents,
+    credentials,
+  });
   pools.update(documents, credentials);
   const origins = createOrigins(defaultUpstreamSettings);
-  t.after(() => Promise.all([origins.close(), served.close()]));
+  t.after(() => Promise.all([origins.close(), activeKeys.close()]));
   const metrics = createMetrics({ inFlight: () => 0, unshippedEntries: () => 0, healthyCredentials: () => [] });
   let ids = 0;
-  const line: Line = {
-    served,
+  const context: ProxyContext = {
+    activeKeys,
     control: createControl(plan.control),
     upstream: { origins, pools, settings: defaultUpstreamSettings, clock: now },
-    drains: createDrains(defaultLimits),
+    drains: plan.drains ?? createDrains(defaultLimits),
     metrics,
     limits: defaultLimits,
     logger: pino({ level: 'silent' }),
@@ -189,14 +196,14 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
     newId: () => `req_${++ids}`,
   };
   return {
-    line,
+    context,
     token,
     purse,
     clock,
     caller() {
-      const found = served.byKey(bot);
-      if (found === undefined) throw new Error('the key is not served');
-      return { served: found, tokenId: tokenId(token) };
+      const found = activeKeys.byKey(bot);
+      if (found === undefined) throw new Error('the key is not active');
+      return { active: found, tokenId: tokenId(token) };
     },
     metrics: () => metrics.registry.metrics(),
   };

@@ -22,7 +22,7 @@ async function upload(t: TestContext): Promise<Upload> {
   const world = createWorld(t);
   const begun = Promise.withResolvers<void>();
   const origin = await serve(t, (request, response) => {
-    void serveLine(world.line, request, response);
+    void serveLine(world.context, request, response);
     request.once('data', () => begun.resolve());
   });
   const socket = connect(Number(new URL(origin).port), '127.0.0.1');
@@ -34,7 +34,7 @@ async function upload(t: TestContext): Promise<Upload> {
   const head = ['POST /v1/chat/completions HTTP/1.1', 'host: x', `authorization: Bearer ${world.token}`, 'content-length: 100'];
   socket.write(`${head.join('\r\n')}\r\n\r\n{"model"`);
   await begun.promise;
-  const [call] = world.caller().served.inFlight;
+  const [call] = world.caller().active.inFlight;
   assert.ok(call !== undefined);
   return { world, socket, call, text: () => text };
 }
@@ -50,7 +50,7 @@ test('a key that is killed while its client still sends ends that call: one answ
   call.end(refuse('key_revoked', 'The key was deleted.'));
   await Promise.all([closed, finished]);
   assert.match(text(), /^HTTP\/1\.1 401 [\s\S]*key_revoked/);
-  assert.deepEqual([entries(world), world.caller().served.inFlight.size], [[['key_revoked', 401]], 0]);
+  assert.deepEqual([entries(world), world.caller().active.inFlight.size], [[['key_revoked', 401]], 0]);
 });
 
 test('a client that leaves while it sends is one entry', async (t) => {
@@ -58,5 +58,5 @@ test('a client that leaves while it sends is one entry', async (t) => {
   const { finished } = call;
   socket.destroy();
   await finished;
-  assert.deepEqual([entries(world), world.caller().served.inFlight.size], [[['client_disconnected', 499]], 0]);
+  assert.deepEqual([entries(world), world.caller().active.inFlight.size], [[['client_disconnected', 499]], 0]);
 });

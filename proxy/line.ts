@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isRefusal, type Refusal, refuse } from '../core/errors.ts';
 import { checkEndpoint, checkKey } from '../core/policy/check.ts';
-import { serveOwn } from './api/own.ts';
-import { beginCall } from './call.ts';
-import type { Io, Line } from './deps.ts';
+import { serveApi } from './api/serve.ts';
+import { Call } from './call.ts';
+import type { Exchange, ProxyContext } from './context.ts';
 import { readBody } from './dialect/json.ts';
 import { type CallRoute, callerFamily, matchRoute } from './dialect/routes.ts';
 import type { Family } from './dialect/types.ts';
@@ -20,31 +20,32 @@ import { send } from './stages/send.ts';
 import { settle, tokensOf } from './stages/settle.ts';
 
 /** One request, from its arrival to the end of its answer. Never rejects. */
-export async function serve(line: Line, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const io: Io = { request, response, requestId: line.newId() };
+export async function serve(context: ProxyContext, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const exchange: Exchange = { request, response, requestId: context.newId() };
   const route = matchRoute(request.method ?? '', request.url ?? '', request.headers);
-  if (isRefusal(route)) return turnAway(line, io, callerFamily(request.url ?? '', request.headers), route);
-  const caller = line.served.revision === 0 ? notReady() : authenticate(line.served, request.headers, line.now());
-  if (isRefusal(caller)) return turnAway(line, io, route.family, caller);
+  if (isRefusal(route)) return denyUnknown(context, exchange, callerFamily(request.url ?? '', request.headers), route);
+  const { activeKeys } = context;
+  const caller = activeKeys.revision === 0 ? noPolicy() : authenticate(activeKeys, request.headers, context.now());
+  if (isRefusal(caller)) return denyUnknown(context, exchange, route.family, caller);
   try {
-    if (route.kind === 'call') await serveCall(line, io, route, caller);
-    else await serveOwn(line, io, route, caller);
+    if (route.kind === 'call') await serveCall(context, exchange, route, caller);
+    else await serveApi(context, exchange, route, caller);
   } catch (error) {
-    rescue(line, io, route.family, error);
+    rescue(context, exchange, route.family, error);
   }
 }
 
 /** Every stage of a call, in the order in which it runs; each is called here and nowhere else. */
-async function serveCall(line: Line, io: Io, route: CallRoute, caller: Caller): Promise<void> {
-  const { request, response } = io;
-  const { document, funds } = caller.served;
+async function serveCall(context: ProxyContext, exchange: Exchange, route: CallRoute, caller: Caller): Promise<void> {
+  const { request, requestId } = exchange;
+  const { document, funds } = caller.active;
   const { dialect } = route;
-  using call = beginCall(line, io, route, caller);
+  using call = new Call(context, exchange, route, caller);
 
   // authenticate, second half: may this key call this endpoint now?
-  const barred = checkKey(document, line.now()) ?? checkEndpoint(document, route.endpoint);
+  const barred = checkKey(document, context.now()) ?? checkEndpoint(document, route.endpoint);
   if (barred !== null) return await call.deny(barred);
-  const bytes = await receive(request, line.limits.bodyBytes);
+  const bytes = await receive(request, context.limits.bodyBytes);
   if (bytes === null) return await call.leave();
   if (isRefusal(bytes)) return await call.deny(bytes);
   call.note({ bytes });
@@ -54,15 +55,15 @@ async function serveCall(line: Line, io: Io, route: CallRoute, caller: Caller): 
   if (isRefusal(facts)) return await call.deny(facts);
   call.note({ stream: facts.stream, model: facts.model });
 
-  const candidates = routeCall(document, line.served.pools, dialect, facts);
+  const candidates = routeCall(document, context.activeKeys.pools, dialect, facts);
   if (isRefusal(candidates)) return await call.deny(candidates);
 
   const admission = await admit({ document, dialect, facts, candidates, funds });
   if (isRefusal(admission)) return await call.deny(admission);
-  using held = hold(funds, admission.reservation, call.lose);
-  if (call.exchange.abandoned) return await call.leave();
+  using held = hold(funds, admission.reservation, (paidFrom, costNano) => call.lose(paidFrom, costNano));
+  if (call.isAbandoned) return await call.leave();
 
-  const sent = await send(line.upstream, {
+  const sent = await send(context.upstream, {
     candidates,
     dialect,
     facts,
@@ -71,17 +72,15 @@ async function serveCall(line: Line, io: Io, route: CallRoute, caller: Caller): 
     searches: admission.searches,
     headers: headersForProvider(request.rawHeaders, dialect.family),
     query: queryForProvider(dialect.family, route.search),
-    departs: () => held.depart(io.requestId),
-    flies: (flight) => call.exchange.whenAbandoned(() => line.drains.take(flight)),
+    onDispatch: () => held.markSent(requestId),
+    onFlight: (flight) => call.attach(flight),
   });
 
   const metered = await meter(sent, {
     call,
-    dialect,
-    response,
     warnings: admission.warnings,
-    stalledClientMs: line.limits.stalledClientMs,
-    now: line.now,
+    stalledClientMs: context.limits.stalledClientMs,
+    now: context.now,
   });
 
   const settlement = settle(metered.end, sent.candidate.price, held.amountNano);
@@ -96,32 +95,29 @@ async function serveCall(line: Line, io: Io, route: CallRoute, caller: Caller): 
     servedModel: metered.end.reading.servedModel ?? sent.candidate.upstreamModel,
   });
 
-  if (!recorded) return;
-  const notes = { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings };
-  respondRest(response, metered.rest, call.exchange.streamKind, notes);
+  if (recorded) respondRest(call, metered.rest, { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings });
 }
 
-function notReady(): Refusal {
+function noPolicy(): Refusal {
   return refuse('policy_stale', 'No policy has arrived yet: try again shortly.', { retryAfterSeconds: 1 });
 }
 
-/** Refused before any key is known: counted, not recorded, for there is no stream to record it in. */
-function turnAway(line: Line, io: Io, family: Family, refusal: Refusal): void {
-  line.metrics.countRefused(refusal.code);
-  respondRefusal(io.response, family, refusal, { requestId: io.requestId });
+/** Denied before any key is known: counted, not recorded, for there is no stream to record it in. */
+function denyUnknown(context: ProxyContext, { response, requestId }: Exchange, family: Family, refusal: Refusal): void {
+  context.metrics.countRefused(refusal.code);
+  respondRefusal(response, family, refusal, { requestId });
 }
 
-function rescue(line: Line, io: Io, family: Family, error: unknown): void {
-  const { requestId } = io;
+function rescue(context: ProxyContext, { response, requestId }: Exchange, family: Family, error: unknown): void {
   const unrecorded = error instanceof SpoolUnavailable;
   const refusal = unrecorded
     ? refuse('audit_unavailable', 'The audit record cannot be written: nothing is served unrecorded.')
     : refuse('internal_error', 'KeyForge failed on this request; its log has the request id.');
-  line.metrics.countRefused(refusal.code);
-  line.logger.error(
+  context.metrics.countRefused(refusal.code);
+  context.logger.error(
     { requestId, err: error },
     unrecorded ? 'a call was refused: the spool takes no record' : 'a request failed by a defect',
   );
-  respondRefusal(io.response, family, refusal, { requestId });
-  if (!io.response.writableEnded) io.response.destroy();
+  respondRefusal(response, family, refusal, { requestId });
+  if (!response.writableEnded) response.destroy();
 }

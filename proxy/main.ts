@@ -5,8 +5,8 @@ import type { Logger } from 'pino';
 import type { KeyName } from '../core/names.ts';
 import type { ControlPort } from '../core/protocol/control.ts';
 import type { Push } from '../core/protocol/snapshot.ts';
+import type { ProxyContext } from './context.ts';
 import { createPools } from './credentials/pool.ts';
-import type { Line } from './deps.ts';
 import { createRecorder } from './evidence/recorder.ts';
 import { createShipper } from './evidence/shipper.ts';
 import { openSpool } from './evidence/spool/spool.ts';
@@ -93,8 +93,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const metricsServer = options.metricsListen === null ? null : createMetricsServer(metrics.registry, readiness);
   const metricsUrl = metricsServer === null || options.metricsListen === null ? null : await listen(metricsServer, options.metricsListen);
   const instance = await options.instance;
-  const line: Line = {
-    served,
+  const context: ProxyContext = {
+    activeKeys: served,
     control,
     upstream: { origins, pools, settings: defaultUpstreamSettings, clock },
     drains,
@@ -119,7 +119,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     for (const { funds } of served.all()) funds.tick();
   }, tickMs);
 
-  const agent = createAgentServer((request, response) => serve(line, request, response), limits);
+  const agent = createAgentServer((request, response) => serve(context, request, response), limits);
   const url = await listen(agent, options.listen);
   return {
     url,

@@ -1,11 +1,9 @@
 import { createServer, type Server } from 'node:http';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { CallCode } from '../core/audit/types.ts';
 import type { RefusalCode } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
 import type { Usage } from '../core/price/types.ts';
-
-/** How a call ended, as a metric label and as the `code` of its entry. */
-export type CallCode = 'ok' | 'client_disconnected' | 'provider_rejected' | RefusalCode;
 
 export interface FinishedCall {
   readonly key: string;

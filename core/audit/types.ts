@@ -1,3 +1,4 @@
+import type { RefusalCode } from '../errors.ts';
 import type { KeyName, StreamId, TokenId } from '../names.ts';
 
 /** One record of a stream as it is chained, spooled, shipped and stored. Buffers are raw bytes. */
@@ -19,6 +20,9 @@ export interface Entry {
 /** Money as a decimal string of nano-USD. */
 export type NanoText = string;
 
+/** How a call ended; `provider_rejected`: an error that the provider's caller made. Also the label `code` of metrics. */
+export type CallCode = 'ok' | 'client_disconnected' | 'provider_rejected' | RefusalCode;
+
 export interface CallBody {
   readonly v: 1;
   readonly type: 'call';
@@ -39,8 +43,7 @@ export interface CallBody {
   /** As the caller wrote it. */
   readonly model?: string | undefined;
   readonly servedModel?: string | undefined;
-  /** `ok`, a refusal code, `client_disconnected`, or `provider_rejected` for an error that the provider's caller made. */
-  readonly code: string;
+  readonly code: CallCode;
   /** The key on the path whose limit refused the call. */
   readonly limitedBy?: string | undefined;
   /** HTTP status sent to the caller; 499 where it had gone. */

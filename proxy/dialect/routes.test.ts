@@ -40,22 +40,22 @@ test('every route of the contract leads to its dialect', () => {
 });
 
 test('KeyForge’s own routes are told from calls', () => {
-  assert.deepEqual(route('GET', '/v1/models'), { kind: 'own', family: openaiFamily, own: 'models' });
+  assert.deepEqual(route('GET', '/v1/models'), { kind: 'api', family: openaiFamily, operation: 'list_models' });
   assert.deepEqual(route('GET', '/v1/models', { 'anthropic-version': '2023-06-01' }), {
-    kind: 'own',
+    kind: 'api',
     family: anthropicFamily,
-    own: 'models',
+    operation: 'list_models',
   });
-  assert.deepEqual(route('GET', '/v1beta/models'), { kind: 'own', family: geminiFamily, own: 'models' });
-  assert.deepEqual(route('GET', '/v1/models', { 'x-goog-api-key': 'k' }), { kind: 'own', family: geminiFamily, own: 'models' });
-  assert.deepEqual(route('GET', '/keyforge/v1/self'), { kind: 'own', family: openaiFamily, own: 'self' });
-  assert.deepEqual(route('GET', '/keyforge/v1/keys'), { kind: 'own', family: openaiFamily, own: 'children' });
-  assert.deepEqual(route('POST', '/keyforge/v1/keys'), { kind: 'own', family: openaiFamily, own: 'mint' });
+  assert.deepEqual(route('GET', '/v1beta/models'), { kind: 'api', family: geminiFamily, operation: 'list_models' });
+  assert.deepEqual(route('GET', '/v1/models', { 'x-goog-api-key': 'k' }), { kind: 'api', family: geminiFamily, operation: 'list_models' });
+  assert.deepEqual(route('GET', '/keyforge/v1/self'), { kind: 'api', family: openaiFamily, operation: 'get_self' });
+  assert.deepEqual(route('GET', '/keyforge/v1/keys'), { kind: 'api', family: openaiFamily, operation: 'list_keys' });
+  assert.deepEqual(route('POST', '/keyforge/v1/keys'), { kind: 'api', family: openaiFamily, operation: 'create_key' });
   for (const name of ['agents/sub', 'agents%2Fsub']) {
     assert.deepEqual(route('DELETE', `/keyforge/v1/keys/${name}`), {
-      kind: 'own',
+      kind: 'api',
       family: openaiFamily,
-      own: 'unmint',
+      operation: 'delete_key',
       child: 'agents/sub',
     });
   }

@@ -19,12 +19,12 @@ export interface CallRoute {
 }
 
 /** What KeyForge answers by itself. */
-export type OwnRoute =
-  | { readonly kind: 'own'; readonly family: Family; readonly own: 'models' | 'self' | 'children' | 'mint' }
+export type ApiRoute =
+  | { readonly kind: 'api'; readonly family: Family; readonly operation: 'list_models' | 'get_self' | 'list_keys' | 'create_key' }
   /** `child`: a sub-agent key’s short name, or `namespace/name`. */
-  | { readonly kind: 'own'; readonly family: Family; readonly own: 'unmint'; readonly child: string };
+  | { readonly kind: 'api'; readonly family: Family; readonly operation: 'delete_key'; readonly child: string };
 
-export type Route = CallRoute | OwnRoute;
+export type Route = CallRoute | ApiRoute;
 
 interface Target {
   readonly endpoint: string;
@@ -71,7 +71,7 @@ export function matchRoute(method: string, target: string, headers: IncomingHttp
   const query = target.indexOf('?');
   const path = query < 0 ? target : target.slice(0, query);
   const search = query < 0 ? '' : target.slice(query);
-  const route = path.length > maxPathLength ? null : (callRoute(method, path, search) ?? ownRoute(method, path, headers));
+  const route = path.length > maxPathLength ? null : (callRoute(method, path, search) ?? apiRoute(method, path, headers));
   return (
     route ?? refuse('not_found', `There is no route ${method.slice(0, 16)} ${path.slice(0, 100)}; docs/providers.md lists those there are.`)
   );
@@ -119,15 +119,15 @@ function decodedName(encoded: string): string | null {
   return safe ? name : null;
 }
 
-function ownRoute(method: string, path: string, headers: IncomingHttpHeaders): OwnRoute | null {
-  const own = { kind: 'own', family: callerFamily(path, headers) } as const;
+function apiRoute(method: string, path: string, headers: IncomingHttpHeaders): ApiRoute | null {
+  const route = { kind: 'api', family: callerFamily(path, headers) } as const;
   if (method === 'GET') {
-    if (path === '/v1/models' || path === '/v1beta/models') return { ...own, own: 'models' };
-    if (path === '/keyforge/v1/self') return { ...own, own: 'self' };
-    return path === keysPath ? { ...own, own: 'children' } : null;
+    if (path === '/v1/models' || path === '/v1beta/models') return { ...route, operation: 'list_models' };
+    if (path === '/keyforge/v1/self') return { ...route, operation: 'get_self' };
+    return path === keysPath ? { ...route, operation: 'list_keys' } : null;
   }
-  if (method === 'POST' && path === keysPath) return { ...own, own: 'mint' };
+  if (method === 'POST' && path === keysPath) return { ...route, operation: 'create_key' };
   if (method !== 'DELETE' || !path.startsWith(`${keysPath}/`)) return null;
   const child = decodedName(path.slice(keysPath.length + 1));
-  return child === null ? null : { ...own, own: 'unmint', child };
+  return child === null ? null : { ...route, operation: 'delete_key', child };
 }

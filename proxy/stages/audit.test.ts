@@ -5,9 +5,9 @@ import { canonicalize } from '../../core/audit/canonical.ts';
 import type { CallBody } from '../../core/audit/types.ts';
 import { keyName, type TokenId } from '../../core/names.ts';
 import { keyDocument, openai, usage } from '../line.fixture.ts';
-import { type CallAsked, type CallEnded, callBody } from './audit.ts';
+import { type CallOutcome, type CallRequest, callBody } from './audit.ts';
 
-const asked: CallAsked = {
+const request: CallRequest = {
   requestId: 'req_1',
   startedMs: Date.UTC(2026, 10, 20, 10, 0, 0),
   document: keyDocument({ path: [keyName('platform', 'org'), keyName('platform', 'team-ml')] }),
@@ -16,8 +16,8 @@ const asked: CallAsked = {
   dialect: 'openai.chat',
 };
 
-const answered: CallEnded = {
-  nowMs: asked.startedMs + 1234,
+const answered: CallOutcome = {
+  nowMs: request.startedMs + 1234,
   code: 'ok',
   status: 200,
   settlement: { costNano: 200, usage: usage(100, 50, { reasoning: 20, webSearches: 1 }), estimated: false },
@@ -28,20 +28,20 @@ const answered: CallEnded = {
   ],
   servedModel: 'gpt-5.4-mini-2026-03-17',
   priceBook: 'sha256:prices',
-  firstByteMs: asked.startedMs + 250,
+  firstByteMs: request.startedMs + 250,
   responseSha256: 'bb',
 };
 
 /** The entry's body as it is read back from its bytes. */
-function written(ended: CallEnded): CallBody {
-  return JSON.parse(canonicalize(callBody(asked, ended)));
+function written(outcome: CallOutcome): CallBody {
+  return JSON.parse(canonicalize(callBody(request, outcome)));
 }
 
 const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
 
 test('the entry of an answered call is the contract, byte for byte', () => {
   const traceparent = `00-${trace}-00f067aa0ba902b7-01`;
-  const body = callBody({ ...asked, traceparent, bytes: Buffer.from('{}'), stream: true, model: 'fast' }, answered);
+  const body = callBody({ ...request, traceparent, bytes: Buffer.from('{}'), stream: true, model: 'fast' }, answered);
   const golden = [
     '{"attempts":[{"costNanoUsd":"0","credential":"proj-a","pool":"platform/openai","status":429},',
     '{"costNanoUsd":"200","credential":"proj-b","pool":"platform/openai","status":200}],',
@@ -61,7 +61,7 @@ test('the entry of an answered call is the contract, byte for byte', () => {
 
 test('what is unknown is absent, never null', () => {
   const body = written({
-    nowMs: asked.startedMs,
+    nowMs: request.startedMs,
     code: 'model_denied',
     status: 403,
     settlement: { costNano: 0, usage: null, estimated: false },
@@ -78,12 +78,12 @@ test('what is unknown is absent, never null', () => {
 });
 
 test('a refusal names the account that refused', () => {
-  const body = callBody(asked, { ...answered, code: 'budget_exhausted', limitedBy: 'platform/team-ml Month' });
+  const body = callBody(request, { ...answered, code: 'budget_exhausted', limitedBy: 'platform/team-ml Month' });
   assert.equal(body.limitedBy, 'platform/team-ml Month');
 });
 
 test('the whole cost belongs to the last attempt, so that the attempts sum up to the call', () => {
-  const body = callBody(asked, { ...answered, attempts: [...answered.attempts, ...answered.attempts] });
+  const body = callBody(request, { ...answered, attempts: [...answered.attempts, ...answered.attempts] });
   assert.deepEqual(
     body.attempts.map(({ costNanoUsd }) => costNanoUsd),
     ['0', '0', '0', '200'],
@@ -91,7 +91,7 @@ test('the whole cost belongs to the last attempt, so that the attempts sum up to
 });
 
 test('the trace id of a W3C traceparent is kept, anything else is not', () => {
-  const of = (traceparent: string | undefined): string | undefined => callBody({ ...asked, traceparent }, answered).trace;
+  const of = (traceparent: string | undefined): string | undefined => callBody({ ...request, traceparent }, answered).trace;
   assert.equal(of(`00-${trace}-00f067aa0ba902b7-01`), trace);
   assert.equal(of(`cc-${trace}-00f067aa0ba902b7-01-later-version`), trace);
   for (const bad of [undefined, '', trace, `00-${trace.toUpperCase()}-00f067aa0ba902b7-01`, `00-${trace.slice(1)}-00f067aa0ba902b7-01`])

@@ -1,79 +1,67 @@
 import { hash } from 'node:crypto';
-import type { Attempt, CallBody, EntryUsage, PaidFrom } from '../../core/audit/types.ts';
-import type { TokenId } from '../../core/names.ts';
+import type { Attempt, CallBody, EntryUsage } from '../../core/audit/types.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
-import type { CallCode } from '../metrics.ts';
 import type { AttemptFact } from '../upstream/types.ts';
 import type { Settlement } from './settle.ts';
 
-/** What an entry says of how a call was asked. */
-export interface CallAsked {
-  readonly requestId: string;
+/** What an entry says of a call's request. */
+export interface CallRequest extends Pick<CallBody, 'requestId' | 'tokenId' | 'endpoint' | 'dialect' | 'model'> {
   readonly startedMs: number;
   readonly document: KeyDocument;
-  readonly tokenId: TokenId;
-  readonly endpoint: string;
-  readonly dialect: string;
   readonly traceparent?: string | undefined;
   readonly bytes?: Buffer | undefined;
   readonly stream?: boolean | undefined;
-  readonly model?: string | undefined;
 }
 
 /** What an entry says of how it ended. */
-export interface CallEnded {
+export interface CallOutcome
+  extends Pick<CallBody, 'code' | 'status' | 'paidFrom' | 'limitedBy' | 'servedModel' | 'priceBook' | 'responseSha256'> {
   readonly nowMs: number;
-  readonly code: CallCode;
-  readonly status: number;
   readonly settlement: Settlement;
-  readonly paidFrom: readonly PaidFrom[];
   readonly attempts: readonly AttemptFact[];
-  readonly limitedBy?: string | undefined;
-  readonly servedModel?: string | undefined;
-  readonly priceBook?: string | undefined;
   readonly firstByteMs?: number | undefined;
-  readonly responseSha256?: string | undefined;
 }
 
-/** The body of a call's entry (contract: DESIGN 8), its members in canonical order. No prompt text, no credential value. Pure. */
-export function callBody(asked: CallAsked, ended: CallEnded): CallBody {
-  const { settlement } = ended;
+/** The body of a call's entry, its members in canonical order. No prompt text, no credential value. Pure. */
+export function callBody(request: CallRequest, outcome: CallOutcome): CallBody {
+  const { settlement } = outcome;
+  const { document, bytes } = request;
   return {
-    attempts: attempts(ended),
-    code: ended.code,
+    attempts: attempts(outcome),
+    code: outcome.code,
     costNanoUsd: String(settlement.costNano),
-    dialect: asked.dialect,
-    endpoint: asked.endpoint,
+    dialect: request.dialect,
+    endpoint: request.endpoint,
     estimated: settlement.estimated,
-    key: asked.document.key,
-    labels: asked.document.labels,
-    latencyMs: ended.nowMs - asked.startedMs,
-    limitedBy: ended.limitedBy,
-    model: asked.model,
-    owner: asked.document.owner,
-    paidFrom: ended.paidFrom,
-    path: asked.document.path,
-    policy: asked.document.digest,
-    priceBook: ended.priceBook,
-    requestId: asked.requestId,
-    requestSha256: asked.bytes === undefined ? undefined : hash('sha256', asked.bytes),
-    responseSha256: ended.responseSha256,
-    run: asked.document.run,
-    servedModel: ended.servedModel,
-    status: ended.status,
-    stream: asked.stream ?? false,
-    time: new Date(ended.nowMs).toISOString(),
-    tokenId: asked.tokenId,
-    trace: traceOf(asked.traceparent),
-    ttftMs: ended.firstByteMs === undefined ? undefined : ended.firstByteMs - asked.startedMs,
+    key: document.key,
+    labels: document.labels,
+    latencyMs: outcome.nowMs - request.startedMs,
+    limitedBy: outcome.limitedBy,
+    model: request.model,
+    owner: document.owner,
+    paidFrom: outcome.paidFrom,
+    path: document.path,
+    policy: document.digest,
+    priceBook: outcome.priceBook,
+    requestId: request.requestId,
+    requestSha256: bytes === undefined ? undefined : hash('sha256', bytes),
+    responseSha256: outcome.responseSha256,
+    run: document.run,
+    servedModel: outcome.servedModel,
+    status: outcome.status,
+    stream: request.stream ?? false,
+    time: new Date(outcome.nowMs).toISOString(),
+    tokenId: request.tokenId,
+    trace: traceOf(request.traceparent),
+    ttftMs: outcome.firstByteMs === undefined ? undefined : outcome.firstByteMs - request.startedMs,
     type: 'call',
     usage: usageOf(settlement),
     v: 1,
   };
 }
 
-/** The whole cost belongs to the last attempt: those before it were refused, hence free. */
-function attempts({ attempts, settlement }: CallEnded): Attempt[] {
+/** The whole cost belongs to the last attempt: the provider rejected those before it, hence they are free. */
+function attempts({ attempts, settlement }: CallOutcome): Attempt[] {
   return attempts.map((attempt, index) => ({
     costNanoUsd: index === attempts.length - 1 ? String(settlement.costNano) : '0',
     credential: attempt.credential,

@@ -27,7 +27,7 @@ function caller(headers: IncomingHttpHeaders): string {
   const found = authenticate(createState(), headers, nowMs);
   if ('code' in found) return found.code;
   assert.equal(found.tokenId, tokenId(token));
-  return found.served.key;
+  return found.active.key;
 }
 
 test('a token is found in each header in which an SDK puts it', () => {
@@ -76,7 +76,7 @@ test('nobody is known by a policy that is out of date, until it is in date again
   assert.ok('code' in found);
   assert.deepEqual([found.code, found.retryAfterSeconds], ['policy_stale', 10]);
   stale = false;
-  assert.ok('served' in authenticate(state, { 'x-api-key': token }, nowMs));
+  assert.ok('active' in authenticate(state, { 'x-api-key': token }, nowMs));
 });
 
 test('nothing of what was sent is in the message', () => {

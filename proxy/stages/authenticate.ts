@@ -4,30 +4,30 @@ import { type TokenId, tokenId } from '../../core/names.ts';
 import { isToken } from '../../core/token.ts';
 import type { ActiveKey, ActiveKeys } from '../link/active-keys.ts';
 
-/** Who calls: the key's state in this proxy and the token that opened it. */
+/** Who calls: an active key, and the token that was sent. */
 export interface Caller {
-  readonly served: ActiveKey;
+  readonly active: ActiveKey;
   readonly tokenId: TokenId;
 }
 
-/** Finds the caller by the SHA-256 of its token. There is no default principal: no token, no caller; and nobody by a policy that may be out of date. */
-export function authenticate(state: ActiveKeys, headers: IncomingHttpHeaders, nowMs: number): Caller | Refusal {
+/** Finds the caller by the SHA-256 of its token. There is no default principal: no token, no caller. Nobody is authenticated by a policy that may be out of date. */
+export function authenticate(keys: ActiveKeys, headers: IncomingHttpHeaders, nowMs: number): Caller | Refusal {
   const token = presentedToken(headers);
   if (token === null) {
     return refuse('invalid_key', 'No KeyForge key was sent: set the SDK’s API key to your vk_ token.');
   }
-  if (state.isStale()) {
+  if (keys.isStale()) {
     const message = 'The policy here is out of date, since the KeyForge operator cannot be reached: nothing is served until it can.';
     return refuse('policy_stale', message, { retryAfterSeconds: 10 });
   }
   const id = tokenId(token);
-  const found = state.byToken(id, nowMs);
+  const found = keys.byToken(id, nowMs);
   if (found === 'gone') return refuse('key_revoked', 'This key was deleted, rotated or revoked: ask its owner for the current one.');
   if (found === null) return refuse('invalid_key', unknownMessage(token));
-  return { served: found, tokenId: id };
+  return { active: found, tokenId: id };
 }
 
-/** Only after the lookup failed: the checksum tells a typing error from a stranger. */
+/** Called only after the lookup failed: the checksum tells a typing error from another KeyForge's key. */
 function unknownMessage(token: string): string {
   return isToken(token)
     ? 'This key is not known here: check that it belongs to this KeyForge.'

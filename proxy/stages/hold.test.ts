@@ -26,12 +26,12 @@ function left({ purse }: World): { free: number; reserved: number } {
   return { free: purse.freeNano(), reserved: purse.reservedNano() };
 }
 
-test('a call that departs and settles pays its cost, and nothing is held after', () => {
+test('a call that is sent and settles pays its cost, and nothing is held after', () => {
   const world = createWorld();
   within(world, (held) => {
     assert.equal(held.amountNano, 100);
     assert.deepEqual(left(world), { free: 900, reserved: 100 });
-    held.depart('req_1');
+    held.markSent('req_1');
     assert.deepEqual(held.settle(30, 12), [{ grant: 'g-1', costNanoUsd: '30', requests: 1, tokens: 12 }]);
   });
   assert.deepEqual(world.purse.opened, ['req_1']);
@@ -59,7 +59,7 @@ test('a call whose fate is lost after it left is charged whole, and said to be l
   assert.throws(
     () =>
       within(world, (held) => {
-        held.depart('req_1');
+        held.markSent('req_1');
         throw new Error('defect');
       }),
     /defect/,
@@ -71,7 +71,7 @@ test('a call whose fate is lost after it left is charged whole, and said to be l
 test('where the open record cannot be written the call may not leave, and gives all back', () => {
   const world = createWorld();
   world.purse.fill();
-  assert.throws(() => within(world, (held) => held.depart('req_1')), SpoolUnavailable);
+  assert.throws(() => within(world, (held) => held.markSent('req_1')), SpoolUnavailable);
   assert.deepEqual(left(world), { free: 1000, reserved: 0 });
   assert.deepEqual(world.lost, []);
 });
@@ -80,7 +80,7 @@ test('a call that costs nothing holds nothing and opens no record', () => {
   const world = createWorld();
   {
     using held = hold(world.purse, null, () => assert.fail('nothing was lost'));
-    held.depart('req_1');
+    held.markSent('req_1');
     assert.deepEqual([held.amountNano, held.settle(0, 5)], [0, []]);
   }
   assert.deepEqual([left(world), world.purse.opened], [{ free: 1000, reserved: 0 }, []]);

@@ -1,11 +1,9 @@
 import { createHash, hash } from 'node:crypto';
-import type { ServerResponse } from 'node:http';
+import type { CallCode } from '../../core/audit/types.ts';
 import { type Refusal, refusalTable, refuse } from '../../core/errors.ts';
-import type { Call } from '../call.ts';
-import type { Dialect, Reading } from '../dialect/types.ts';
-import type { CallCode } from '../metrics.ts';
+import type { Reading, StreamMeter } from '../dialect/types.ts';
 import type { AttemptFact, BodyEnd, FlowingBody, UpstreamAnswer } from '../upstream/types.ts';
-import { noteHeaders, type Rest } from './respond.ts';
+import { type Notes, noteHeaders, type Recipient, type Rest } from './respond.ts';
 import type { Sent } from './send.ts';
 import type { CallEnd } from './settle.ts';
 
@@ -20,10 +18,18 @@ export interface Metered {
   readonly rest: Rest;
 }
 
-export interface MeterDeps {
-  readonly call: Call;
-  readonly dialect: Dialect;
-  readonly response: ServerResponse;
+/** The call whose answer passes. */
+export interface MeteredCall extends Recipient {
+  readonly isAbandoned: boolean;
+  /** How it ends where it is abandoned. */
+  readonly abandonedAs: { readonly code: CallCode; readonly status: number };
+  /** From here on the answer is a stream that this meter reads; null: a stream that nothing reads. */
+  startStream(meter: StreamMeter | null): void;
+  notes(): Notes;
+}
+
+interface MeterDeps {
+  readonly call: MeteredCall;
   readonly warnings: readonly string[];
   readonly stalledClientMs: number;
   readonly now: () => number;
@@ -37,7 +43,7 @@ export function meter({ answer, attempts }: Sent, deps: MeterDeps): Metered | Pr
     case 'refusal':
       return settled(deps, answer.refusal, endOf(attempts, unread));
     case 'stopped':
-      return gone(deps, endOf(attempts, unread));
+      return abandoned(deps, endOf(attempts, unread));
     case 'answer':
       return answer.body.kind === 'whole'
         ? meterWhole(answer, answer.body.bytes, attempts, deps)
@@ -48,9 +54,9 @@ export function meter({ answer, attempts }: Sent, deps: MeterDeps): Metered | Pr
 type Answer = Extract<UpstreamAnswer, { kind: 'answer' }>;
 
 function meterWhole(answer: Answer, body: Buffer, attempts: readonly AttemptFact[], deps: MeterDeps): Metered {
-  const reading = answer.status < 400 ? deps.dialect.readUsage(body) : unread;
+  const reading = answer.status < 400 ? deps.call.dialect.readUsage(body) : unread;
   const end = endOf(attempts, reading);
-  if (deps.call.exchange.abandoned) return gone(deps, end);
+  if (deps.call.isAbandoned) return abandoned(deps, end);
   return {
     end,
     code: answer.status < 400 ? 'ok' : 'provider_rejected',
@@ -61,10 +67,10 @@ function meterWhole(answer: Answer, body: Buffer, attempts: readonly AttemptFact
 }
 
 async function meterFlow(answer: Answer, body: FlowingBody, attempts: readonly AttemptFact[], deps: MeterDeps): Promise<Metered> {
-  const { call, response } = deps;
-  call.exchange.streams(answer.meter);
-  if (!call.exchange.abandoned)
-    response.writeHead(answer.status, [...answer.headers, ...noteHeaders({ ...call.notes(), warnings: deps.warnings })]);
+  const { call } = deps;
+  call.startStream(answer.meter);
+  if (!call.isAbandoned)
+    call.response.writeHead(answer.status, [...answer.headers, ...noteHeaders({ ...call.notes(), warnings: deps.warnings })]);
   const relayed = await relay(body, deps);
   const reading = answer.meter?.reading() ?? unread;
   // Only the provider's own end of the stream makes its usage final.
@@ -72,7 +78,7 @@ async function meterFlow(answer: Answer, body: FlowingBody, attempts: readonly A
   const end: CallEnd = finished
     ? endOf(attempts, reading)
     : { ...endOf(attempts, reading), ...(attempts.at(-1)?.outcome === 'answered' ? { kind: 'unknown' } : {}) };
-  if (call.exchange.abandoned) return { ...gone(deps, end), ...relayed.facts };
+  if (call.isAbandoned) return { ...abandoned(deps, end), ...relayed.facts };
   if (relayed.end !== 'complete') return { ...settled(deps, interrupted(relayed.end), end), ...relayed.facts };
   const failed = answer.status >= 400 || answer.meter?.errorBody !== undefined;
   return { end, code: failed ? 'provider_rejected' : 'ok', status: answer.status, ...relayed.facts, rest: { kind: 'end' } };
@@ -84,7 +90,8 @@ interface Relayed {
 }
 
 /** Passes a body on as it comes, at the client's pace; the meter inside it reads along. Never holds more than one chunk. */
-async function relay(body: FlowingBody, { call, response, now, stalledClientMs }: MeterDeps): Promise<Relayed> {
+async function relay(body: FlowingBody, { call, now, stalledClientMs }: MeterDeps): Promise<Relayed> {
+  const { response } = call;
   const digest = createHash('sha256');
   let firstByteMs: number | undefined;
   let stalled: NodeJS.Timeout | undefined;
@@ -97,7 +104,7 @@ async function relay(body: FlowingBody, { call, response, now, stalledClientMs }
   response.on('close', resume);
   const end = await body.pipe((chunk) => {
     // Nobody reads any more: bytes are dropped, the meter goes on.
-    if (call.exchange.abandoned) return true;
+    if (call.isAbandoned) return true;
     firstByteMs ??= now();
     digest.update(chunk);
     if (response.write(chunk)) return true;
@@ -118,15 +125,13 @@ function endOf(attempts: readonly AttemptFact[], reading: Reading): CallEnd {
 }
 
 function settled(deps: MeterDeps, refusal: Refusal, end: CallEnd): Metered {
-  if (deps.call.exchange.abandoned) return gone(deps, end);
+  if (deps.call.isAbandoned) return abandoned(deps, end);
   return { end, code: refusal.code, status: refusalTable[refusal.code].status, rest: { kind: 'refusal', refusal } };
 }
 
-/** The client left (499, as nginx has it), or was told already why its call ended. */
-function gone({ call }: MeterDeps, end: CallEnd): Metered {
-  const { ended } = call.exchange;
-  if (ended === null) return { end, code: 'client_disconnected', status: 499, rest: { kind: 'nothing' } };
-  return { end, code: ended.code, status: refusalTable[ended.code].status, rest: { kind: 'nothing' } };
+/** Nobody waits for what is left. */
+function abandoned({ call }: MeterDeps, end: CallEnd): Metered {
+  return { end, ...call.abandonedAs, rest: { kind: 'nothing' } };
 }
 
 function interrupted(end: BodyEnd): Refusal {

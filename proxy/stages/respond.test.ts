@@ -8,10 +8,10 @@ import { geminiGenerate } from '../dialect/gemini/requests.ts';
 import { openaiChat } from '../dialect/openai/chat.ts';
 import { openaiFamily } from '../dialect/openai/family.ts';
 import { serve } from '../upstream/testbed.ts';
-import { noteHeaders, respondJson, respondRefusal, respondRest, respondStreamError, respondWhole } from './respond.ts';
+import { noteHeaders, type Recipient, respondFailure, respondJson, respondRefusal, respondRest } from './respond.ts';
 
 const notes = { requestId: 'req_1' };
-const chat = { dialect: openaiChat, framing: 'sse' } as const;
+const chat = (response: ServerResponse): Recipient => ({ response, dialect: openaiChat, framing: 'sse' });
 const broken = refuse('provider_error', 'The provider broke off.');
 
 /** What a client gets of an answer that is written so. */
@@ -73,7 +73,11 @@ test('cost, remainder and warnings are in headers where they are known; less tha
 
 test('a whole answer goes out with its own headers, its length and ours', async (t) => {
   const { response, text } = await answered(t, (to) =>
-    respondWhole(to, 201, ['content-type', 'text/x', 'x-request-id', 'up-1'], Buffer.from('höhe'), { ...notes, costNano: 1 }),
+    respondRest(
+      chat(to),
+      { kind: 'whole', status: 201, headers: ['content-type', 'text/x', 'x-request-id', 'up-1'], body: Buffer.from('höhe') },
+      { ...notes, costNano: 1 },
+    ),
   );
   assert.deepEqual([response.status, text], [201, 'höhe']);
   assert.deepEqual(
@@ -88,7 +92,7 @@ test('a stream that must not end cleanly ends with the dialect’s error event',
   const { text } = await answered(t, (to) => {
     to.writeHead(200, { 'content-type': 'text/event-stream' });
     to.write('data: {}\n\n');
-    respondRest(to, { kind: 'refusal', refusal: broken }, chat, notes);
+    respondRest(chat(to), { kind: 'refusal', refusal: broken }, notes);
   });
   const [, event] = text.split('\n\n');
   assert.equal(JSON.parse(event?.replace('data: ', '') ?? '').error.code, 'provider_error');
@@ -99,7 +103,7 @@ test('a stream of one JSON array ends as an array that has the error as its last
   const { text } = await answered(t, (to) => {
     to.writeHead(200);
     to.write('[{"a":1}');
-    respondStreamError(to, { dialect: geminiGenerate, framing: 'array' }, broken, 'req_1');
+    respondFailure({ response: to, dialect: geminiGenerate, framing: 'array' }, broken, notes);
   });
   const [first, last] = JSON.parse(text);
   assert.deepEqual([first, last.error.code, last.error.details[0].metadata.code], [{ a: 1 }, 502, 'provider_error']);
@@ -107,17 +111,17 @@ test('a stream of one JSON array ends as an array that has the error as its last
 
 test('what is left of an answer is sent once: a whole one, a refusal, an end, or nothing', async (t) => {
   const body = Buffer.from('{"id":1}');
-  const whole = await answered(t, (to) => respondRest(to, { kind: 'whole', status: 400, headers: [], body }, chat, notes));
+  const whole = await answered(t, (to) => respondRest(chat(to), { kind: 'whole', status: 400, headers: [], body }, notes));
   assert.deepEqual([whole.response.status, whole.text], [400, '{"id":1}']);
-  const refusal = await answered(t, (to) => respondRest(to, { kind: 'refusal', refusal: broken }, chat, notes));
+  const refusal = await answered(t, (to) => respondRest(chat(to), { kind: 'refusal', refusal: broken }, notes));
   assert.deepEqual([refusal.response.status, JSON.parse(refusal.text).error.code], [502, 'provider_error']);
   const end = await answered(t, (to) => {
     to.writeHead(200).write('data: [DONE]\n\n');
-    respondRest(to, { kind: 'end' }, chat, notes);
+    respondRest(chat(to), { kind: 'end' }, notes);
   });
   assert.equal(end.text, 'data: [DONE]\n\n');
   const nothing = await answered(t, (to) => {
-    respondRest(to, { kind: 'nothing' }, chat, notes);
+    respondRest(chat(to), { kind: 'nothing' }, notes);
     assert.equal(to.headersSent, false);
     to.writeHead(204).end();
   });
@@ -128,14 +132,14 @@ test('after a first answer, or without anyone there, nothing more is written', a
   const { response, text } = await answered(t, (to) => {
     respondRefusal(to, openaiFamily, refuse('key_revoked', 'Deleted.'), notes);
     respondRefusal(to, openaiFamily, broken, notes);
-    respondWhole(to, 200, [], Buffer.from('late'), notes);
-    respondStreamError(to, chat, broken, 'req_1');
+    respondRest(chat(to), { kind: 'whole', status: 200, headers: [], body: Buffer.from('late') }, notes);
+    respondFailure(chat(to), broken, notes);
   });
   assert.deepEqual([response.status, JSON.parse(text).error.code], [401, 'key_revoked']);
   const gone = answered(t, (to) => {
     to.destroy();
     respondRefusal(to, openaiFamily, broken, notes);
-    respondStreamError(to, chat, broken, 'req_1');
+    respondFailure(chat(to), broken, notes);
   });
   await assert.rejects(gone);
 });

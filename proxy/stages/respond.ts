@@ -3,9 +3,11 @@ import { type Refusal, refusalTable } from '../../core/errors.ts';
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
 import type { Dialect, Family, Framing } from '../dialect/types.ts';
 
-/** How events of a stream look to the caller. */
-export interface StreamKind {
+/** Whom a call's answer goes to, and how it must look there. */
+export interface Recipient {
+  readonly response: ServerResponse;
   readonly dialect: Dialect;
+  /** How events look once the answer is a stream. */
   readonly framing: Framing;
 }
 
@@ -26,7 +28,7 @@ export function noteHeaders(notes: Notes): string[] {
   return headers;
 }
 
-/** A refusal as the caller's own API would say it. Does nothing where the caller has gone. */
+/** A refusal as the caller's own API would write it. Does nothing where the caller has gone. */
 export function respondRefusal(response: ServerResponse, family: Family, refusal: Refusal, notes: Notes): void {
   if (response.destroyed || response.headersSent) return;
   const { status, retryable } = refusalTable[refusal.code];
@@ -40,46 +42,56 @@ export function respondRefusal(response: ServerResponse, family: Family, refusal
   response.end(body);
 }
 
-/** Ends a stream in flight with the dialect's error event: never a clean end. */
-export function respondStreamError(response: ServerResponse, stream: StreamKind, refusal: Refusal, requestId: string): void {
+/** Ends a call with a refusal: its whole answer while nothing was sent, else the dialect's error event: never a clean end. */
+export function respondFailure({ response, dialect, framing }: Recipient, refusal: Refusal, notes: Notes): void {
+  if (!response.headersSent) {
+    respondRefusal(response, dialect.family, refusal, notes);
+    return;
+  }
   if (response.destroyed || response.writableEnded) return;
-  const { dialect, framing } = stream;
   const streamError = dialect.streamError ?? dialect.family.streamError;
-  response.end(streamError(refusal, requestId, framing));
+  response.end(streamError(refusal, notes.requestId, framing));
 }
 
-/** A whole answer in one write. */
-export function respondWhole(response: ServerResponse, status: number, headers: readonly string[], body: Buffer, notes: Notes): void {
+/** An answer that is sent in one write. */
+interface WholeAnswer {
+  readonly status: number;
+  /** Flat, without its length. */
+  readonly headers: readonly string[];
+  readonly body: Buffer;
+}
+
+/** A whole answer in one write. Does nothing where the caller has gone. */
+function respondWhole(response: ServerResponse, { status, headers, body }: WholeAnswer, notes: Notes): void {
   if (response.destroyed || response.headersSent) return;
   response.writeHead(status, [...headers, 'content-length', String(body.length), ...noteHeaders(notes)]);
   response.end(body);
 }
 
-/** What of a metered answer is still to be sent.
- *
+/**
+ * What of a metered answer is still to be sent.
  * - `whole`: nothing was sent yet.
  * - `refusal`: nothing was sent; or, where the head went out, the stream must not end cleanly.
  * - `end`: a stream that went well, less its end.
  * - `nothing`: nobody is there.
  */
 export type Rest =
-  | { readonly kind: 'whole'; readonly status: number; readonly headers: readonly string[]; readonly body: Buffer }
+  | ({ readonly kind: 'whole' } & WholeAnswer)
   | { readonly kind: 'refusal'; readonly refusal: Refusal }
   | { readonly kind: 'end' }
   | { readonly kind: 'nothing' };
 
 /** What is left to send of a metered answer, once its entry is in the spool. */
-export function respondRest(response: ServerResponse, rest: Rest, caller: StreamKind, notes: Notes): void {
+export function respondRest(to: Recipient, rest: Rest, notes: Notes): void {
   switch (rest.kind) {
     case 'whole':
-      respondWhole(response, rest.status, rest.headers, rest.body, notes);
+      respondWhole(to.response, rest, notes);
       return;
     case 'refusal':
-      if (response.headersSent) respondStreamError(response, caller, rest.refusal, notes.requestId);
-      else respondRefusal(response, caller.dialect.family, rest.refusal, notes);
+      respondFailure(to, rest.refusal, notes);
       return;
     case 'end':
-      response.end();
+      to.response.end();
       return;
     case 'nothing':
       return;
@@ -88,5 +100,6 @@ export function respondRest(response: ServerResponse, rest: Rest, caller: Stream
 
 /** JSON of our own. */
 export function respondJson(response: ServerResponse, status: number, value: unknown, requestId: string): void {
-  respondWhole(response, status, ['content-type', 'application/json'], Buffer.from(JSON.stringify(value)), { requestId });
+  const body = Buffer.from(JSON.stringify(value));
+  respondWhole(response, { status, headers: ['content-type', 'application/json'], body }, { requestId });
 }

@@ -23,7 +23,7 @@ interface Seen {
 
 interface Bed {
   readonly seen: Seen[];
-  /** Flights and departures, in order. */
+  /** Dispatches, flights and requests that arrived, in order. */
   readonly log: string[];
   send(more?: Partial<SendInput>): Promise<Sent>;
 }
@@ -56,7 +56,7 @@ async function createBed(
     }),
     poolDocument({ pool: second, provider: second_.kind, endpoint: origin, keys: [{ name: 'c', quotaScope: 'c' }] }),
   ];
-  const { line } = createWorld(t, { pools });
+  const { context } = createWorld(t, { pools });
   const candidates: Reachable[] = pools.map((pool, i) => {
     const speaks = i === 0 ? openAi : second_;
     return { pool, model: 'm', upstreamModel: i === 0 ? 'm' : 'm-2', price: price(), provider: speaks, overhead: speaks.overhead };
@@ -67,7 +67,7 @@ async function createBed(
     seen,
     log,
     send: (more = {}) =>
-      send(line.upstream, {
+      send(context.upstream, {
         candidates,
         dialect: openaiChat,
         facts: { model: 'm', stream: false, wantsUsage: true, demand: demand(1) },
@@ -76,8 +76,8 @@ async function createBed(
         searches: undefined,
         headers: ['content-type', 'application/json'],
         query: '',
-        flies: () => void log.push('flies'),
-        departs: () => void log.push('departs'),
+        onFlight: () => void log.push('flight'),
+        onDispatch: () => void log.push('dispatch'),
         ...more,
       }),
   };
@@ -91,7 +91,7 @@ function answers({ answer, candidate, attempts }: Sent): unknown {
 test('the first candidate that answers serves; the open record precedes everything that leaves', async (t) => {
   const bed = await createBed(t, (_, response) => json(response, 200, {}));
   assert.deepEqual(answers(await bed.send()), [200, openai, ['a answered']]);
-  assert.deepEqual(bed.log, ['departs', 'flies', 'seen a']);
+  assert.deepEqual(bed.log, ['dispatch', 'flight', 'seen a']);
 });
 
 test('where every credential of a candidate is limited or refused the next one is asked, and all attempts are told', async (t) => {
@@ -101,7 +101,7 @@ test('where every credential of a candidate is limited or refused the next one i
     else json(response, 200, {});
   });
   assert.deepEqual(answers(await bed.send()), [200, second, ['a refused', 'b refused', 'c answered']]);
-  assert.deepEqual(bed.log, ['departs', 'flies', 'seen a', 'seen b', 'flies', 'seen c']);
+  assert.deepEqual(bed.log, ['dispatch', 'flight', 'seen a', 'seen b', 'flight', 'seen c']);
 });
 
 test('credentials that the provider refuses do not end the call while another pool may serve', async (t) => {
@@ -140,16 +140,16 @@ test('a body goes out byte for byte, less what must change: model, limit, usage'
 
 test('where the open record cannot be written nothing leaves', async (t) => {
   const bed = await createBed(t, (_, response) => json(response, 200, {}));
-  const departs = (): never => {
+  const onDispatch = (): never => {
     throw new SpoolUnavailable('full');
   };
-  await assert.rejects(bed.send({ departs }), SpoolUnavailable);
+  await assert.rejects(bed.send({ onDispatch }), SpoolUnavailable);
   assert.deepEqual(bed.seen, []);
 });
 
 test('a flight that is stopped ends the call: no further candidate is asked', async (t) => {
   const flights: Flight[] = [];
   const bed = await createBed(t, () => flights[0]?.stop());
-  assert.deepEqual(answers(await bed.send({ flies: (flight) => void flights.push(flight) })), ['stopped', openai, ['a unknown']]);
+  assert.deepEqual(answers(await bed.send({ onFlight: (flight) => void flights.push(flight) })), ['stopped', openai, ['a unknown']]);
   assert.equal(flights.length, 1);
 });

@@ -21,10 +21,10 @@ export interface SendInput {
   readonly searches: number | undefined;
   readonly headers: readonly string[];
   readonly query: string;
-  /** Called with each flight as it starts, so that a client who leaves can end or drain it. */
-  readonly flies: (flight: Flight) => void;
+  /** Called with each flight as it starts, so that whoever ends the call can stop or drain it. */
+  readonly onFlight: (flight: Flight) => void;
   /** Called once, before anything leaves: the open record. A throw stops the call. */
-  readonly departs: () => void;
+  readonly onDispatch: () => void;
 }
 
 export interface Sent {
@@ -34,18 +34,18 @@ export interface Sent {
   readonly attempts: readonly AttemptFact[];
 }
 
-/** Asks the candidates in their order; goes on to the next only where every credential of one was refused or limited, hence nothing was billed. */
+/** Calls the candidates in their order. The next one is called only where the provider rejected or limited every credential of the last, hence billed nothing. */
 export async function send(deps: UpstreamDeps, input: SendInput): Promise<Sent> {
   const attempts: AttemptFact[] = [];
-  let departed = false;
-  const attemptStarts = (): void => {
-    if (!departed) input.departs();
-    departed = true;
+  let dispatched = false;
+  const onAttempt = (): void => {
+    if (!dispatched) input.onDispatch();
+    dispatched = true;
   };
   let last: Sent | null = null;
   for (const candidate of input.candidates) {
-    const flight = callUpstream(deps, upstreamCall(input, candidate, attemptStarts));
-    input.flies(flight);
+    const flight = callUpstream(deps, upstreamCall(input, candidate, onAttempt));
+    input.onFlight(flight);
     const answer = await flight.answer;
     attempts.push(...answer.attempts);
     last = { candidate, answer, attempts };
@@ -56,7 +56,7 @@ export async function send(deps: UpstreamDeps, input: SendInput): Promise<Sent> 
   return last;
 }
 
-function upstreamCall(input: SendInput, candidate: Reachable, attemptStarts: () => void): UpstreamCall {
+function upstreamCall(input: SendInput, candidate: Reachable, onAttempt: () => void): UpstreamCall {
   const { dialect, facts } = input;
   const path = upstreamPath(candidate.provider, { dialect: dialect.id, model: candidate.upstreamModel, stream: facts.stream });
   if (path === null) throw new Error(`${candidate.provider.kind} does not speak ${dialect.id}`);
@@ -72,7 +72,7 @@ function upstreamCall(input: SendInput, candidate: Reachable, attemptStarts: () 
     model: candidate.upstreamModel,
     ...(facts.affinity === undefined ? {} : { affinity: facts.affinity }),
     meter,
-    onAttempt: attemptStarts,
+    onAttempt,
   };
 }
 

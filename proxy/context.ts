@@ -7,9 +7,9 @@ import type { Drains } from './link/drains.ts';
 import type { Metrics } from './metrics.ts';
 import type { UpstreamDeps } from './upstream/upstream.ts';
 
-/** All that one request needs of what outlives it. */
-export interface Line {
-  readonly served: ActiveKeys;
+/** What requests share and what outlives each of them. */
+export interface ProxyContext {
+  readonly activeKeys: ActiveKeys;
   readonly control: ControlPort;
   readonly upstream: UpstreamDeps;
   readonly drains: Drains;
@@ -21,8 +21,8 @@ export interface Line {
   readonly newId: () => string;
 }
 
-/** One request and where its answer goes. */
-export interface Io {
+/** One request on the agent's port, and where its answer goes. */
+export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly requestId: string;

@@ -7,7 +7,7 @@ import type { AccountView } from '../../core/protocol/money.ts';
 import { matchRoute } from '../dialect/routes.ts';
 import { bot, createWorld, openai, type Plan, poolDocument, price, type World } from '../line.fixture.ts';
 import { serve } from '../upstream/testbed.ts';
-import { serveOwn } from './own.ts';
+import { serveApi } from './serve.ts';
 
 type Ask = (
   method: string,
@@ -15,13 +15,13 @@ type Ask = (
   body?: unknown,
 ) => Promise<{ status: number; value: Record<string, unknown>; requestId: string | null }>;
 
-/** A key’s own routes on the loopback. */
-async function createOwn(t: TestContext, plan: Plan = {}): Promise<{ world: World; ask: Ask }> {
+/** The routes of the API on the loopback. */
+async function createApi(t: TestContext, plan: Plan = {}): Promise<{ world: World; ask: Ask }> {
   const world = createWorld(t, plan);
   const origin = await serve(t, (request, response) => {
     const route = matchRoute(request.method ?? '', request.url ?? '', request.headers);
-    if (isRefusal(route) || route.kind !== 'own') throw new Error('not a route of our own');
-    serveOwn(world.line, { request, response, requestId: 'req_1' }, route, world.caller()).catch(() => response.destroy());
+    if (isRefusal(route) || route.kind !== 'api') throw new Error('not a route of the API');
+    serveApi(world.context, { request, response, requestId: 'req_1' }, route, world.caller()).catch(() => response.destroy());
   });
   const ask: Ask = async (method, path, body) => {
     const text = typeof body === 'string' ? body : JSON.stringify(body);
@@ -52,7 +52,7 @@ test('models are those that this key may call, in the caller’s dialect, aliase
     poolDocument({ pool: claude, provider: 'Anthropic', book: [{ id: 'c', match: { equals: 'c' }, price: price() }] }),
   ];
   const document = { pools: [openai, claude], models: { allow: [], deny: ['n'], aliases: { fast: 'm' } } };
-  const { ask } = await createOwn(t, { pools, document });
+  const { ask } = await createApi(t, { pools, document });
   const { status, value, requestId } = await ask('GET', '/v1/models');
   assert.deepEqual([status, requestId, value['object']], [200, 'req_1', 'list']);
   assert.deepEqual(
@@ -77,9 +77,10 @@ test('a key is told its limits, what is spent, held and left of each, and its ru
   };
   const view: AccountView = { key: bot, accounts: [account, team] };
   const document = { perRequest: { usdNano: 500_000_000, outputTokens: 64 }, expiresAtMs: Date.UTC(2026, 11, 1) };
-  const { ask } = await createOwn(t, { document, control: { account: () => Promise.resolve(view) } });
+  const { ask } = await createApi(t, { document, control: { account: () => Promise.resolve(view) } });
   const { value } = await ask('GET', '/keyforge/v1/self');
   const { limits, ...rest } = value;
+  assert.equal(Object.keys(value).join(), 'key,owner,labels,expiresAt,remainingUsd,limits,perRequest,models');
   assert.deepEqual(rest, {
     key: bot,
     owner: { team: 'ml' },
@@ -96,14 +97,14 @@ test('a key is told its limits, what is spent, held and left of each, and its ru
 });
 
 test('a key without a dollar limit is told of no remainder', async (t) => {
-  const { ask } = await createOwn(t, { control: { account: () => Promise.resolve({ key: bot, accounts: [] }) } });
+  const { ask } = await createApi(t, { control: { account: () => Promise.resolve({ key: bot, accounts: [] }) } });
   const { value } = await ask('GET', '/keyforge/v1/self');
   assert.deepEqual([value['remainingUsd'], value['limits'], value['perRequest']], [undefined, [], {}]);
 });
 
 test('a minted key’s token is in the answer, and what was asked for reaches the operator exactly', async (t) => {
   const specs: ChildSpec[] = [];
-  const { ask } = await createOwn(t, {
+  const { ask } = await createApi(t, {
     control: {
       mint(parent, spec) {
         assert.equal(parent, bot);
@@ -125,7 +126,7 @@ test('a minted key’s token is in the answer, and what was asked for reaches th
 });
 
 test('a sub-agent key that is not valid is refused with every problem and its path', async (t) => {
-  const { ask, world } = await createOwn(t);
+  const { ask, world } = await createApi(t);
   const { status, value } = await ask('POST', '/keyforge/v1/keys', { usd: 5, ttl: 'soon', colour: 'red' });
   assert.deepEqual([status, code(value)], [400, 'invalid_request']);
   const { message } = value['error'] as { message: string };
@@ -136,14 +137,14 @@ test('a sub-agent key that is not valid is refused with every problem and its pa
 
 test('the operator’s denial of a sub-agent key is a refusal', async (t) => {
   const denial = { code: 'request_too_expensive', message: 'Only $0.10 is left.' } as const;
-  const { ask } = await createOwn(t, { control: { mint: () => Promise.resolve({ denial }) } });
+  const { ask } = await createApi(t, { control: { mint: () => Promise.resolve({ denial }) } });
   const { status, value } = await ask('POST', '/keyforge/v1/keys', { usd: '0.50' });
   assert.deepEqual([status, code(value)], [403, 'request_too_expensive']);
 });
 
 test('sub-agent keys are listed without their tokens, and end by their short or full name', async (t) => {
   const ended: string[] = [];
-  const { ask } = await createOwn(t, {
+  const { ask } = await createApi(t, {
     control: {
       children: () => Promise.resolve([{ ...child, expiresAt: '2026-12-01T00:00:00.000Z' }]),
       unmint: (_, name) => Promise.resolve(name === child.key && ended.push(name) > 0),
@@ -160,7 +161,7 @@ test('sub-agent keys are listed without their tokens, and end by their short or 
 });
 
 test('a key that may not be used is not told anything', async (t) => {
-  const { ask } = await createOwn(t, { document: { suspendedBy: bot } });
+  const { ask } = await createApi(t, { document: { suspendedBy: bot } });
   for (const path of ['/v1/models', '/keyforge/v1/self', '/keyforge/v1/keys']) {
     const { status, value } = await ask('GET', path);
     assert.deepEqual([status, code(value)], [401, 'key_revoked']);
@@ -168,7 +169,7 @@ test('a key that may not be used is not told anything', async (t) => {
 });
 
 test('while the operator is out of reach its answers are to be asked for again, and models are listed all the same', async (t) => {
-  const { ask } = await createOwn(t);
+  const { ask } = await createApi(t);
   for (const path of ['/keyforge/v1/self', '/keyforge/v1/keys']) {
     const { status, value } = await ask('GET', path);
     assert.deepEqual([status, code(value)], [503, 'grant_unavailable']);
