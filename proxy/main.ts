@@ -2,11 +2,12 @@ import { randomBytes } from 'node:crypto';
 import type { Server } from 'node:http';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { defined } from '../core/json.ts';
 import type { KeyName } from '../core/names.ts';
 import type { ControlPort } from '../core/protocol/control.ts';
 import type { Push } from '../core/protocol/snapshot.ts';
 import type { ProxyContext } from './context.ts';
-import { createPools } from './credentials/pool.ts';
+import { createPools, type Pools } from './credentials/pool.ts';
 import { createRecorder } from './evidence/recorder.ts';
 import { createShipper } from './evidence/shipper.ts';
 import { openSpool } from './evidence/spool/spool.ts';
@@ -14,7 +15,7 @@ import { defaultLimits, type ProxyLimits } from './limits.ts';
 import { serve } from './line.ts';
 import { type ActiveKeys, createActiveKeys } from './link/active-keys.ts';
 import { createDrains, type Drains } from './link/drains.ts';
-import { createMetrics, createMetricsServer } from './metrics.ts';
+import { createMetrics, createMetricsServer, type Metrics } from './metrics.ts';
 import { createFunds, type Funds } from './money/funds.ts';
 import { createAgentServer, listen } from './server.ts';
 import { createOrigins, defaultUpstreamSettings } from './upstream/origins.ts';
@@ -29,16 +30,16 @@ export interface ProxyOptions {
   readonly control: ControlPort;
   /** The spool lives in `spool/` beneath it. */
   readonly dataDir: string;
-  /** Names this proxy in its streams; the same over restarts on the same data. In a cluster the operator tells it. */
+  /** Names this proxy in its streams; the same over restarts on the same data. In a cluster the operator names it. */
   readonly instance: string | Promise<string>;
   /** The kernel's boot id: after a reboot a spool may have lost its tail. */
   readonly bootId: string;
   readonly listen: Address;
   readonly metricsListen: Address | null;
   readonly logger: Logger;
-  /** Why nothing can be served yet, for `/readyz`; null: policy is awaited or there. Absent: an operator in this process. */
+  /** Why nothing can be served yet, for `/readyz`; null: no reason but missing policy. Absent: an operator in this process. */
   readonly waitingFor?: () => string | null;
-  /** True where the operator was out of reach for so long that its policy may be followed no further. Absent: never. */
+  /** True where the operator was out of reach for so long that its policy may no longer be followed. Absent: never. */
   readonly isStale?: () => boolean;
   readonly limits?: Partial<ProxyLimits>;
 }
@@ -54,28 +55,33 @@ export interface Proxy {
 const tickMs = 5_000;
 const idleCheckMs = 50;
 const lastDrainMs = 5_000;
-/** A Pod ends with its records: an operator that restarts just then is waited for. */
+/** A Pod ends with its records: the proxy waits for an operator that restarts just then. */
 const lastShipMs = 5_000;
 
 /** Starts the data plane: metrics and health at once, the agent's port once the first policy is there. */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
-  const { control, logger } = options;
+  const { control, logger, bootId } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const clock = Date.now;
   const pools = createPools({ clock });
-  const spool = openSpool({ dir: join(options.dataDir, 'spool'), bootId: options.bootId, logger });
-  const shipper = createShipper({ control, spool, logger, onQuarantine: (stream, _epoch, reason) => haltStream(served, stream, reason) });
   const origins = createOrigins(defaultUpstreamSettings);
   const drains = createDrains(limits);
+  const spool = openSpool({ dir: join(options.dataDir, 'spool'), bootId, logger });
+  const shipper = createShipper({
+    control,
+    spool,
+    logger,
+    onQuarantine: (stream, _epoch, reason) => haltStream(activeKeys, stream, reason),
+  });
   const metrics = createMetrics({
-    inFlight: () => sum([...served.all()].map(({ inFlight }) => inFlight.size)),
+    inFlight: () => countInFlight(activeKeys),
     unshippedEntries: () => shipper.behind().entries,
     healthyCredentials: () => pools.state().map(({ pool, credential, status }) => ({ pool, credential, healthy: status === 'ready' })),
   });
   const openFunds = (key: KeyName, free: Promise<void>): Funds =>
     createFunds({
       key,
-      recorder: createRecorder({ key, instance, bootId: options.bootId, control, spool, clock, random: randomBytes }),
+      recorder: createRecorder({ key, instance, bootId, control, spool, clock, random: randomBytes }),
       shipper,
       control,
       metrics,
@@ -85,57 +91,70 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       grantWaitMs: limits.grantWaitMs,
       free,
     });
-  const { isStale } = options;
-  const served = createActiveKeys({ openFunds, now: clock, ...(isStale && { isStale }) });
-
-  // Once there is policy, readiness no more hangs on the operator: an outage of it must not take the Pod out of its Services.
-  const readiness = (): string | null => (served.revision > 0 ? null : (options.waitingFor?.() ?? 'no policy yet'));
-  const metricsServer = options.metricsListen === null ? null : createMetricsServer(metrics.registry, readiness);
-  const metricsUrl = metricsServer === null || options.metricsListen === null ? null : await listen(metricsServer, options.metricsListen);
+  const activeKeys = createActiveKeys({ openFunds, now: clock, ...defined({ isStale: options.isStale }) });
+  const operations = await serveOperations(options, metrics, activeKeys);
+  // No funds are opened before: the first policy comes later.
   const instance = await options.instance;
-  const context: ProxyContext = {
-    activeKeys: served,
-    control,
-    upstream: { origins, pools, settings: defaultUpstreamSettings, clock },
-    drains,
-    metrics,
-    limits,
-    logger,
-    now: clock,
-    newId: createIds(),
-  };
+  const upstream = { origins, pools, settings: defaultUpstreamSettings, clock };
+  const context: ProxyContext = { activeKeys, control, upstream, drains, metrics, limits, logger, now: clock, newId: createRequestIds() };
   shipper.start();
-  const stopWatching = await firstPolicy(control, (push) => {
-    if (push.kind === 'recall') {
-      for (const key of push.keys) served.byKey(key)?.funds.recall();
-      return;
-    }
-    pools.update(push.pools, push.credentials);
-    served.apply(push);
-  });
-  // What an earlier run left open is charged, and its money comes back before anyone asks for it; that of deleted keys too.
-  for (const { key } of spool.recovered) served.reclaim(key);
-  const ticking = setInterval(() => {
-    for (const { funds } of served.all()) funds.tick();
-  }, tickMs);
-
+  const stopWatching = await firstPolicy(control, (push) => applyPush(push, pools, activeKeys));
+  // What an earlier run left open is charged, and its money comes back before anyone requests it; that of deleted keys too.
+  for (const { key } of spool.recovered) activeKeys.reclaim(key);
+  const ticking = setInterval(() => tick(activeKeys), tickMs);
   const agent = createAgentServer((request, response) => serve(context, request, response), limits);
   const url = await listen(agent, options.listen);
   return {
     url,
-    metricsUrl,
+    metricsUrl: operations.url,
     async close() {
       await drain(agent, limits.shutdownMs);
-      await settle(served, drains);
+      await settle(activeKeys, drains);
       clearInterval(ticking);
       stopWatching();
-      await served.close();
+      await activeKeys.close();
       await shipper.close(lastShipMs);
       await spool.close();
       await origins.close();
-      metricsServer?.close();
+      operations.close();
     },
   };
+}
+
+interface Operations {
+  readonly url: string | null;
+  close(): void;
+}
+
+/** Listens for SREs, where the options say so. */
+async function serveOperations({ metricsListen, waitingFor }: ProxyOptions, metrics: Metrics, activeKeys: ActiveKeys): Promise<Operations> {
+  if (metricsListen === null) return { url: null, close: () => {} };
+  // Once there is policy, readiness no longer depends on the operator: its outage must not take the Pod out of its Services.
+  const readiness = (): string | null => (activeKeys.revision > 0 ? null : (waitingFor?.() ?? 'no policy yet'));
+  const server = createMetricsServer(metrics.registry, readiness);
+  return { url: await listen(server, metricsListen), close: () => void server.close() };
+}
+
+function applyPush(push: Push, pools: Pools, activeKeys: ActiveKeys): void {
+  switch (push.kind) {
+    case 'recall':
+      for (const key of push.keys) activeKeys.byKey(key)?.funds.recall();
+      return;
+    case 'snapshot':
+      pools.update(push.pools, push.credentials);
+      activeKeys.apply(push);
+      return;
+  }
+}
+
+function tick(activeKeys: ActiveKeys): void {
+  for (const { funds } of activeKeys.all()) funds.tick();
+}
+
+function countInFlight(activeKeys: ActiveKeys): number {
+  let count = 0;
+  for (const { inFlight } of activeKeys.all()) count += inFlight.size;
+  return count;
 }
 
 /** Resolves at the first snapshot: a proxy without policy has nothing to serve. */
@@ -156,7 +175,7 @@ function firstPolicy(control: ControlPort, apply: (push: Push) => void): Promise
 /** Takes no new calls, lets those in flight finish for so long, then cuts them: each is still settled and recorded. */
 async function drain(agent: Server, shutdownMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => agent.close(() => resolve()));
-  // A connection that was told to be kept becomes idle once its answer is out.
+  // A kept-alive connection becomes idle once its answer is out.
   const idling = setInterval(() => agent.closeIdleConnections(), idleCheckMs);
   const timer = setTimeout(() => agent.closeAllConnections(), shutdownMs);
   await closed;
@@ -165,26 +184,22 @@ async function drain(agent: Server, shutdownMs: number): Promise<void> {
 }
 
 /** Calls that nobody waits for any more are read on for a moment, then stopped: what is charged for each is recorded before the streams end. */
-async function settle(served: ActiveKeys, drains: Drains): Promise<void> {
+async function settle(activeKeys: ActiveKeys, drains: Drains): Promise<void> {
   const timer = setTimeout(() => drains.stop(), lastDrainMs);
-  await served.settled();
+  await activeKeys.settled();
   clearTimeout(timer);
 }
 
-function haltStream(served: ActiveKeys, stream: string, reason: string): void {
-  for (const { funds } of served.all()) if (funds.stream === stream) funds.halt(reason);
+function haltStream(activeKeys: ActiveKeys, stream: string, reason: string): void {
+  for (const { funds } of activeKeys.all()) if (funds.stream === stream) funds.halt(reason);
 }
 
 /** Request ids: 8 random bytes for the process, then a counter; unique and cheap. */
-function createIds(): () => string {
+function createRequestIds(): () => string {
   const prefix = randomBytes(8).toString('hex');
   let next = 0;
   return () => {
     next += 1;
     return `req_${prefix}${next.toString(36).padStart(6, '0')}`;
   };
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

@@ -26,7 +26,7 @@ export interface Metrics {
   countGrant(result: 'granted' | 'exact' | RefusalCode): void;
 }
 
-/** Live figures that are read at scrape time. */
+/** Figures of the moment, read at scrape time. */
 export interface Gauges {
   inFlight(): number;
   unshippedEntries(): number;
@@ -34,50 +34,36 @@ export interface Gauges {
 }
 
 // An LLM answers in 50 ms (embedding) to 10 min (reasoning); the last buckets matter as much as the first.
-const seconds = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640];
+const buckets = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640];
 
 /** Prometheus metrics of one proxy. Sums are kept in plain rows and rendered at scrape time: a call costs one look-up. */
 export function createMetrics(gauges: Gauges): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const calls = createCallSums(registry);
-  const attempts = sum(registry, 'keyforge_upstream_attempts_total', 'Calls to providers by credential and outcome.', [
-    'pool',
-    'credential',
-    'outcome',
-  ]);
-  const grants = sum(
-    registry,
-    'keyforge_grants_total',
-    'Asks to the ledger by result; exact = granted for one call at the end of a budget.',
-    ['result'],
-  );
+  const calls = new CallSums(registry);
+  const attempts = new LabelledSum(registry, {
+    name: 'keyforge_upstream_attempts_total',
+    help: 'Calls to providers by credential and outcome.',
+    labelNames: ['pool', 'credential', 'outcome'],
+  });
+  const grants = new LabelledSum(registry, {
+    name: 'keyforge_grants_total',
+    help: 'Grant requests by result; exact = granted for one call at the end of a budget.',
+    labelNames: ['result'],
+  });
   const duration = new Histogram({
     name: 'keyforge_request_duration_seconds',
     help: 'From the request’s arrival to the end of its answer.',
-    buckets: seconds,
+    buckets,
     registers: [registry],
   });
   const firstToken = new Histogram({
     name: 'keyforge_time_to_first_token_seconds',
     help: 'From the request’s arrival to the first content byte of a streamed answer.',
-    buckets: seconds,
+    buckets,
     registers: [registry],
   });
-  gauge(registry, 'keyforge_requests_in_flight', 'Calls that are being served.', [], (metric) => metric.set(gauges.inFlight()));
-  gauge(registry, 'keyforge_entries_unshipped', 'Audit entries that the collector has not acknowledged yet.', [], (metric) =>
-    metric.set(gauges.unshippedEntries()),
-  );
-  gauge(
-    registry,
-    'keyforge_credential_healthy',
-    '1 where a credential may be used now, 0 while it cools down or was refused.',
-    ['pool', 'credential'],
-    (metric) => {
-      metric.reset();
-      for (const { pool, credential, healthy } of gauges.healthyCredentials()) metric.set({ pool, credential }, healthy ? 1 : 0);
-    },
-  );
+  registerGauges(registry, gauges);
   return {
     registry,
     countRefused: (code) => calls.add({ key: '', endpoint: '', code, model: undefined, usage: null, costNano: 0 }),
@@ -89,6 +75,22 @@ export function createMetrics(gauges: Gauges): Metrics {
     countAttempt: (pool, credential, outcome) => attempts.add([pool, credential, outcome]),
     countGrant: (result) => grants.add([result]),
   };
+}
+
+function registerGauges(registry: Registry, gauges: Gauges): void {
+  gauge(registry, { name: 'keyforge_requests_in_flight', help: 'Calls in flight.' }, (metric) => metric.set(gauges.inFlight()));
+  gauge(registry, { name: 'keyforge_entries_unshipped', help: 'Audit entries that the operator has not acknowledged yet.' }, (metric) =>
+    metric.set(gauges.unshippedEntries()),
+  );
+  const credentials = {
+    name: 'keyforge_credential_healthy',
+    help: '1 where a credential may be used now, 0 while it cools down or after its provider rejected it.',
+    labelNames: ['pool', 'credential'],
+  };
+  gauge(registry, credentials, (metric) => {
+    metric.reset();
+    for (const { pool, credential, healthy } of gauges.healthyCredentials()) metric.set({ pool, credential }, healthy ? 1 : 0);
+  });
 }
 
 /** Everything that calls with the same labels come to. */
@@ -105,80 +107,108 @@ interface CallRow {
   output: number;
 }
 
-function createCallSums(registry: Registry): { add(call: Omit<FinishedCall, 'latencyMs' | 'ttftMs'>): void } {
-  const rows = new Map<string, CallRow>();
-  const ofModel = (row: CallRow) => ({ key: row.key, gen_ai_response_model: row.model });
-  counter(
-    registry,
-    { name: 'keyforge_requests_total', help: 'Requests by outcome; code is ok or a code of docs/errors.md.' },
-    ['key', 'endpoint', 'code'],
-    (metric) => {
-      for (const { key, endpoint, code, count } of rows.values()) metric.inc({ key, endpoint, code }, count);
-    },
-  );
-  counter(registry, { name: 'keyforge_cost_usd_total', help: 'Dollars settled.' }, ['key', 'gen_ai_response_model'], (metric) => {
-    for (const row of rows.values()) if (row.costNano > 0) metric.inc(ofModel(row), row.costNano / 1e9);
-  });
-  counter(
-    registry,
-    { name: 'keyforge_tokens_total', help: 'Tokens settled, by disjoint class.' },
-    ['key', 'gen_ai_response_model', 'gen_ai_token_type'],
-    (metric) => {
-      for (const row of rows.values()) {
-        if (row.model === '') continue;
-        metric.inc({ ...ofModel(row), gen_ai_token_type: 'input' }, row.input);
-        metric.inc({ ...ofModel(row), gen_ai_token_type: 'cached_input' }, row.cachedInput);
-        metric.inc({ ...ofModel(row), gen_ai_token_type: 'cache_write' }, row.cacheWrite);
-        metric.inc({ ...ofModel(row), gen_ai_token_type: 'output' }, row.output);
-      }
-    },
-  );
+/** Requests, dollars and tokens by the labels of calls. */
+class CallSums {
+  readonly #rows = new Map<string, CallRow>();
 
-  function rowOf(key: string, endpoint: string, code: CallCode, model: string): CallRow {
+  constructor(registry: Registry) {
+    counter(
+      registry,
+      {
+        name: 'keyforge_requests_total',
+        help: 'Requests by outcome; code is ok or a code of docs/errors.md.',
+        labelNames: ['key', 'endpoint', 'code'],
+      },
+      (metric) => this.#fillRequests(metric),
+    );
+    counter(
+      registry,
+      { name: 'keyforge_cost_usd_total', help: 'Dollars settled.', labelNames: ['key', 'gen_ai_response_model'] },
+      (metric) => this.#fillCost(metric),
+    );
+    counter(
+      registry,
+      {
+        name: 'keyforge_tokens_total',
+        help: 'Tokens settled, by disjoint class.',
+        labelNames: ['key', 'gen_ai_response_model', 'gen_ai_token_type'],
+      },
+      (metric) => this.#fillTokens(metric),
+    );
+  }
+
+  add({ key, endpoint, code, model, usage, costNano }: Omit<FinishedCall, 'latencyMs' | 'ttftMs'>): void {
+    const row = this.#rowOf(key, endpoint, code, model ?? '');
+    row.count += 1;
+    row.costNano += costNano;
+    if (usage === null) return;
+    row.input += usage.input;
+    row.cachedInput += usage.cachedInput;
+    row.cacheWrite += usage.cacheWrite;
+    row.output += usage.output;
+  }
+
+  #rowOf(key: string, endpoint: string, code: CallCode, model: string): CallRow {
     const id = `${key}\n${endpoint}\n${code}\n${model}`;
-    const known = rows.get(id);
+    const known = this.#rows.get(id);
     if (known !== undefined) return known;
     const row = { key, endpoint, code, model, count: 0, costNano: 0, input: 0, cachedInput: 0, cacheWrite: 0, output: 0 };
-    rows.set(id, row);
+    this.#rows.set(id, row);
     return row;
   }
 
-  return {
-    add({ key, endpoint, code, model, usage, costNano }) {
-      const row = rowOf(key, endpoint, code, model ?? '');
-      row.count += 1;
-      row.costNano += costNano;
-      if (usage === null) return;
-      row.input += usage.input;
-      row.cachedInput += usage.cachedInput;
-      row.cacheWrite += usage.cacheWrite;
-      row.output += usage.output;
-    },
-  };
+  #fillRequests(metric: Counter): void {
+    for (const { key, endpoint, code, count } of this.#rows.values()) metric.inc({ key, endpoint, code }, count);
+  }
+
+  #fillCost(metric: Counter): void {
+    for (const row of this.#rows.values()) if (row.costNano > 0) metric.inc(modelLabels(row), row.costNano / 1e9);
+  }
+
+  #fillTokens(metric: Counter): void {
+    for (const row of this.#rows.values()) {
+      if (row.model === '') continue;
+      metric.inc({ ...modelLabels(row), gen_ai_token_type: 'input' }, row.input);
+      metric.inc({ ...modelLabels(row), gen_ai_token_type: 'cached_input' }, row.cachedInput);
+      metric.inc({ ...modelLabels(row), gen_ai_token_type: 'cache_write' }, row.cacheWrite);
+      metric.inc({ ...modelLabels(row), gen_ai_token_type: 'output' }, row.output);
+    }
+  }
 }
 
-function sum(registry: Registry, name: string, help: string, labelNames: readonly string[]): { add(labels: readonly string[]): void } {
-  const totals = new Map<string, { readonly labels: Record<string, string>; count: number }>();
-  counter(registry, { name, help }, labelNames, (metric) => {
-    for (const { labels, count } of totals.values()) metric.inc(labels, count);
-  });
-  return {
-    add(labels) {
-      const id = labels.join('\n');
-      const total = totals.get(id);
-      if (total !== undefined) total.count += 1;
-      else totals.set(id, { labels: Object.fromEntries(labelNames.map((label, i) => [label, labels[i] ?? ''])), count: 1 });
-    },
-  };
+function modelLabels({ key, model }: CallRow): { readonly key: string; readonly gen_ai_response_model: string } {
+  return { key, gen_ai_response_model: model };
 }
 
-/** A counter that is filled anew at each scrape. */
-function counter(
-  registry: Registry,
-  { name, help }: { readonly name: string; readonly help: string },
-  labelNames: readonly string[],
-  fill: (metric: Counter) => void,
-): void {
+/** A count for each combination of labels. */
+class LabelledSum {
+  readonly #labelNames: readonly string[];
+  readonly #totals = new Map<string, { readonly labels: Record<string, string>; count: number }>();
+
+  constructor(registry: Registry, metric: Required<MetricInfo>) {
+    this.#labelNames = metric.labelNames;
+    counter(registry, metric, (total) => {
+      for (const { labels, count } of this.#totals.values()) total.inc(labels, count);
+    });
+  }
+
+  /** `values` in the order of the label names. */
+  add(values: readonly string[]): void {
+    const id = values.join('\n');
+    const total = this.#totals.get(id);
+    if (total !== undefined) total.count += 1;
+    else this.#totals.set(id, { labels: Object.fromEntries(this.#labelNames.map((name, i) => [name, values[i] ?? ''])), count: 1 });
+  }
+}
+
+interface MetricInfo {
+  readonly name: string;
+  readonly help: string;
+  readonly labelNames?: readonly string[];
+}
+
+/** A counter that is filled from nothing at each scrape. */
+function counter(registry: Registry, { name, help, labelNames = [] }: MetricInfo, fill: (metric: Counter) => void): void {
   new Counter({
     name,
     help,
@@ -191,7 +221,7 @@ function counter(
   });
 }
 
-function gauge(registry: Registry, name: string, help: string, labelNames: readonly string[], read: (metric: Gauge) => void): void {
+function gauge(registry: Registry, { name, help, labelNames = [] }: MetricInfo, read: (metric: Gauge) => void): void {
   new Gauge({
     name,
     help,
@@ -204,7 +234,7 @@ function gauge(registry: Registry, name: string, help: string, labelNames: reado
 }
 
 /**
- * The port for SREs: `/metrics`, `/healthz` (the process answers), `/readyz` (it can serve calls; else it tells what `waitingFor` says).
+ * The port for SREs: `/metrics`, `/healthz` (the process answers), `/readyz` (it can serve calls; else 503 with the text of `waitingFor`).
  * Never on the agent's port.
  */
 export function createMetricsServer(registry: Registry, waitingFor: () => string | null): Server {
