@@ -1,4 +1,4 @@
-/** Bounds of the data plane. Defaults in one place; a wrong value shows as named. */
+/** Limits of the data plane; their defaults are below. */
 export interface ProxyLimits {
   /** Request body. Too low: images are refused; too high: memory. */
   readonly bodyBytes: number;
@@ -6,7 +6,7 @@ export interface ProxyLimits {
   readonly headerBytes: number;
   /** From the first byte of a request to the last of its body: a slower client is cut. */
   readonly requestTimeoutMs: number;
-  /** A client that takes no bytes of its answer for so long has left. */
+  /** A client that takes no bytes of its answer for this time has left. */
   readonly stalledClientMs: number;
   /** Idle keep-alive connections. */
   readonly keepAliveMs: number;
@@ -14,9 +14,9 @@ export interface ProxyLimits {
   /** Calls whose client has left, read on for their usage; past it they are cut and charged at their bound. */
   readonly drains: number;
   readonly drainMs: number;
-  /** SIGTERM: calls in flight may finish for so long. */
+  /** After SIGTERM calls in flight may finish for this time. */
   readonly shutdownMs: number;
-  /** A call waits at most so long for money. */
+  /** A call waits this long for money. */
   readonly grantWaitMs: number;
 }
 

@@ -30,7 +30,7 @@ async function raw(url: string, text: string): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-test('a server listens where it is told to, and says where that is', async (t) => {
+test('a server listens at its address, and says where that is', async (t) => {
   const { url } = await start(t, ok);
   assert.match(url, /^http:\/\/127\.0\.0\.1:\d+$/);
   assert.equal(await (await fetch(url)).text(), 'ok');

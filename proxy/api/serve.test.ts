@@ -63,7 +63,7 @@ test('models are those that this key may call, in the caller’s dialect, aliase
   assert.deepEqual(gemini.value, { models: [] });
 });
 
-test('a key is told its limits, what is spent, held and left of each, and its rules', async (t) => {
+test('a key reads its limits, what is spent, held and left of each, and its rules', async (t) => {
   const account = {
     ...{ key: bot, window: 'Day', windowStart: '2026-11-20T00:00:00Z', windowEnd: '2026-11-21T00:00:00Z', capNanoUsd: '5000000000' },
     ...{ spentNanoUsd: '1500000000', outstandingNanoUsd: '200000000', burnedNanoUsd: '500000000', requestsUsed: 7, requestsCap: 100 },
@@ -96,13 +96,13 @@ test('a key is told its limits, what is spent, held and left of each, and its ru
   });
 });
 
-test('a key without a dollar limit is told of no remainder', async (t) => {
+test('a key without a dollar limit reads no remainder', async (t) => {
   const { ask } = await createApi(t, { control: { account: () => Promise.resolve({ key: bot, accounts: [] }) } });
   const { value } = await ask('GET', '/keyforge/v1/self');
   assert.deepEqual([value['remainingUsd'], value['limits'], value['perRequest']], [undefined, [], {}]);
 });
 
-test('a minted key’s token is in the answer, and what was asked for reaches the operator exactly', async (t) => {
+test('a minted key’s token is in the answer, and what was requested reaches the operator exactly', async (t) => {
   const specs: ChildSpec[] = [];
   const { ask } = await createApi(t, {
     control: {
@@ -160,7 +160,7 @@ test('sub-agent keys are listed without their tokens, and end by their short or 
   assert.deepEqual([status, code(value)], [404, 'not_found']);
 });
 
-test('a key that may not be used is not told anything', async (t) => {
+test('a key that may not be used reads nothing', async (t) => {
   const { ask } = await createApi(t, { document: { suspendedBy: bot } });
   for (const path of ['/v1/models', '/keyforge/v1/self', '/keyforge/v1/keys']) {
     const { status, value } = await ask('GET', path);
@@ -168,7 +168,7 @@ test('a key that may not be used is not told anything', async (t) => {
   }
 });
 
-test('while the operator is out of reach its answers are to be asked for again, and models are listed all the same', async (t) => {
+test('while the operator is out of reach its answers are to be requested again, and models are listed all the same', async (t) => {
   const { ask } = await createApi(t);
   for (const path of ['/keyforge/v1/self', '/keyforge/v1/keys']) {
     const { status, value } = await ask('GET', path);

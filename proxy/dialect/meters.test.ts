@@ -61,7 +61,7 @@ test('a chat stream is content from its first choice on, and complete with [DONE
   assert.deepEqual([done.complete, done.reading().usage], [true, null]);
 });
 
-test('the usage chunk that the client did not ask for is hidden; one with content or an error is not', () => {
+test('the usage chunk that the client did not request is hidden; one with content or an error is not', () => {
   const both = { ...word, usage: counted.usage };
   const failed = { ...counted, error: { message: 'no', code: 502 } };
   const events = [data(word), data(both), data(failed), data(counted), data('[DONE]')];

@@ -209,7 +209,7 @@ function assertEnd({ response, id, provenance, api }: Exchange, meter: StreamMet
   if (provenance === 'recorded' && !silent) assert.equal(meter.complete, true, id);
 }
 
-test('the usage chunk that we asked for is hidden and nothing else', { skip }, () => {
+test('the usage chunk that we requested is hidden and nothing else', { skip }, () => {
   let hidden = 0;
   for (const exchange of exchanges()) {
     const { response, id, api } = exchange;

@@ -39,7 +39,7 @@ test('every route of the contract leads to its dialect', () => {
   assert.equal(endpointTemplates.length, 10);
 });
 
-test('KeyForge’s own routes are told from calls', () => {
+test('KeyForge’s own routes are no calls', () => {
   assert.deepEqual(route('GET', '/v1/models'), { kind: 'api', family: openaiFamily, operation: 'list_models' });
   assert.deepEqual(route('GET', '/v1/models', { 'anthropic-version': '2023-06-01' }), {
     kind: 'api',

@@ -3,7 +3,7 @@ export type Fate = 'keep' | 'drop';
 
 /** Beyond this an unfinished event is forwarded as it comes. */
 const maxHeldBytes = 256 * 1024;
-/** Beyond this it is not even read: metering goes on with the next one. */
+/** Beyond this it is not even read: metering continues with the next one. */
 const maxReadBytes = 16 * 1024 * 1024;
 
 const lineFeed = 0x0a;

@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../core/json.ts';
 import type { Usage } from '../../core/price/types.ts';
 
-/** A token count as it stands; 0 where it is absent, null or no number. */
+/** A token count; 0 where it is absent, null or no number. */
 export function tokens(object: JsonObject | null, name: string): number {
   const value = object?.[name];
   return typeof value === 'number' && Number.isFinite(value) && value > 0 ? Math.ceil(value) : 0;

@@ -38,7 +38,7 @@ function later(aMs: number, bMs: number): number {
   return bMs > aMs ? Math.min(Math.ceil(bMs), maxWaitMs) : aMs;
 }
 
-/** A reset counts only where its limit is used up: the others tell when an allowance is whole again, which nobody waits for. */
+/** A reset counts only where its limit is used up: the others say when an allowance is whole again, which nobody waits for. */
 function isUsedUp(name: string, headers: IncomingHttpHeaders): boolean {
   const remaining = name.startsWith('x-ratelimit-reset')
     ? name.replace('-reset', '-remaining')

@@ -19,7 +19,7 @@ export function readError(body: string): ErrorBody {
   return { code: text(object['code']), type: text(object['type']), message: text(object['message'] ?? object['detail']), object };
 }
 
-/** The HTTP status that an error within a 200 stream stands for, where it carries one as its code (Gemini, OpenRouter). */
+/** The HTTP status of an error within a 200 stream, where its code is one (Gemini, OpenRouter). */
 export function statusInBody(status: number, error: ErrorBody): number {
   return status === 200 && /^[45]\d\d$/.test(error.code) ? Number(error.code) : status;
 }

@@ -14,7 +14,7 @@ const moneyCodes = new Set([
 ]);
 const overloadCodes = new Set(['slow_down', 'server_is_overloaded']);
 const limitCodes = new Set(['rate_limit_exceeded', 'rate_limited', 'RateLimitReached', 'tokens', 'requests']);
-/** 200: within a stream, where the code alone tells. */
+/** 200: within a stream, where only the code says it. */
 const limitStatuses = new Set([200, 402, 403, 429]);
 const revokedCodes = new Set(['invalid_api_key', 'account_deactivated', 'key_revoked', 'api_key_revoked']);
 

@@ -8,7 +8,7 @@ export interface Provider {
   readonly kind: ProviderKind;
   /** Dialects that it speaks natively, with the path of each. `{model}` is replaced, percent-encoded. */
   readonly paths: Readonly<Partial<Record<DialectId, ProviderPath>>>;
-  /** Header that carries the credential, and what stands before it. */
+  /** Header that carries the credential, and what precedes it. */
   readonly authentication: { readonly header: string; readonly prefix: string };
   readonly overhead: Overhead;
   /** The output limit's name in OpenAI chat, where it is not `max_completion_tokens`. */

@@ -1,5 +1,6 @@
 import type { Reservation } from '../../core/budget/types.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
+import { defined } from '../../core/json.ts';
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import type { Candidate } from '../../core/policy/route.ts';
@@ -14,10 +15,10 @@ import type { Funds } from '../money/funds.ts';
 export interface Admission {
   /** Null where the call costs nothing and counts for nothing (`count_tokens`). */
   readonly reservation: Reservation | null;
-  /** The output limit to send; absent: the caller's own body stands. */
-  readonly outputTokens?: number;
-  /** The limit to set on web searches that the caller left without one; absent: there are none, or no dollars limit the key. */
-  readonly searches?: number;
+  /** The output limit to send; undefined: the caller's own body stays. */
+  readonly outputTokens?: number | undefined;
+  /** The limit to set on web searches that the caller left without one; undefined: there are none, or no dollars limit the key. */
+  readonly searches?: number | undefined;
   /** For `x-keyforge-warnings`. */
   readonly warnings: readonly string[];
 }
@@ -37,7 +38,7 @@ const outputFloor = 1024;
 const unknownModelOutput = 16_384;
 
 /** Agents offer web search in every call and set no limit on it; few searches are made, and each one more is held for. */
-const mostSearches = 5;
+const maxSearches = 5;
 
 /** Bounds what the call can cost and reserves it. Synchronous unless the wallet is short; then one hop to the ledger, bounded in time. */
 export function admit(input: AdmitInput): Admission | Refusal | Promise<Admission | Refusal> {
@@ -47,10 +48,10 @@ export function admit(input: AdmitInput): Admission | Refusal | Promise<Admissio
   const bounds = boundCall(input, output);
   if (isRefusal(bounds)) return bounds;
   const reserved = input.funds.reserve({
-    boundNano: bounds.most,
-    atLeastNano: bounds.least,
+    boundNano: bounds.max,
+    atLeastNano: bounds.min,
     requests: 1,
-    tokens: estimateTokens(input.facts.demand, output.most),
+    tokens: estimateTokens(input.facts.demand, output.max),
   });
   return reserved instanceof Promise
     ? reserved.then((result) => admitted(input, output, bounds, result))
@@ -59,29 +60,29 @@ export function admit(input: AdmitInput): Admission | Refusal | Promise<Admissio
 
 interface OutputLimit {
   /** Largest limit that policy and model allow, or the caller's own; undefined: nothing bounds it. */
-  readonly most: number | undefined;
-  /** The smallest that still serves the call. */
-  readonly least: number | undefined;
-  readonly asked: number | undefined;
+  readonly max: number | undefined;
+  /** The smallest with which the call is worth sending. */
+  readonly min: number | undefined;
+  readonly requested: number | undefined;
 }
 
 function outputLimit({ document, dialect, facts, candidates }: AdmitInput): OutputLimit {
-  if (!dialect.generates) return { most: 0, least: 0, asked: undefined };
+  if (!dialect.generates) return { max: 0, min: 0, requested: undefined };
   const ceilings = candidates.map(({ price }) => price?.maxOutputTokens).filter((value) => value !== undefined);
   if (document.perRequest.outputTokens !== undefined) ceilings.push(document.perRequest.outputTokens);
   const ceiling = ceilings.length === 0 ? undefined : Math.min(...ceilings);
-  const asked = facts.maxOutputTokens;
-  if (asked !== undefined) {
-    const most = Math.min(asked, ceiling ?? asked);
-    return { most, least: most, asked };
+  const requested = facts.maxOutputTokens;
+  if (requested !== undefined) {
+    const max = Math.min(requested, ceiling ?? requested);
+    return { max, min: max, requested };
   }
-  const most = ceiling ?? (isStrict(document) ? unknownModelOutput : undefined);
-  return { most, least: most === undefined ? undefined : Math.min(most, outputFloor), asked };
+  const max = ceiling ?? (isStrict(document) ? unknownModelOutput : undefined);
+  return { max, min: max === undefined ? undefined : Math.min(max, outputFloor), requested };
 }
 
 interface Bounds {
-  readonly most: NanoUsd;
-  readonly least: NanoUsd;
+  readonly max: NanoUsd;
+  readonly min: NanoUsd;
 }
 
 /** True where dollars limit the key: what has no bound is then refused. */
@@ -94,8 +95,8 @@ function boundCall(input: AdmitInput, output: OutputLimit): Bounds | Refusal {
   const { document, candidates, facts } = input;
   const ceilingNano = document.perRequest.usdNano;
   const strict = isStrict(document);
-  let most = 0;
-  let least = 0;
+  let max = 0;
+  let min = 0;
   for (const candidate of candidates) {
     const { price } = candidate;
     if (price === null) {
@@ -110,22 +111,22 @@ function boundCall(input: AdmitInput, output: OutputLimit): Bounds | Refusal {
       if (!strict) continue;
       return refuse('unmeterable_request', `The cost of this call has no bound and ${document.key} is capped: ${bounds}.`);
     }
-    if (ceilingNano !== undefined && bounds.least > ceilingNano) return tooExpensive(input, output, ceilingNano);
-    most = Math.max(most, ceilingNano === undefined ? bounds.most : Math.min(bounds.most, ceilingNano));
-    least = Math.max(least, bounds.least);
+    if (ceilingNano !== undefined && bounds.min > ceilingNano) return tooExpensive(input, output, ceilingNano);
+    max = Math.max(max, ceilingNano === undefined ? bounds.max : Math.min(bounds.max, ceilingNano));
+    min = Math.max(min, bounds.min);
   }
-  return { most, least };
+  return { max, min };
 }
 
 /** Bounds with the largest and the smallest output limit, or why there are none. */
 function candidateBounds(price: ModelPrice, overhead: Overhead, demand: Demand, output: OutputLimit): Bounds | string {
   // Only where dollars limit nothing: a capped call was given a limit.
-  if (output.most === undefined || output.least === undefined) return 'its output has no limit';
-  const most = upperBound(price, withSearches(demand, mostSearches), overhead, output.most);
-  if (typeof most !== 'number') return most.reason;
-  const fixed = output.least === output.most && demand.openSearches === undefined;
-  const least = fixed ? most : upperBound(price, withSearches(demand, 1), overhead, output.least);
-  return typeof least === 'number' ? { most, least } : least.reason;
+  if (output.max === undefined || output.min === undefined) return 'its output has no limit';
+  const max = upperBound(price, withSearches(demand, maxSearches), overhead, output.max);
+  if (typeof max !== 'number') return max.reason;
+  const fixed = output.min === output.max && demand.openSearches === undefined;
+  const min = fixed ? max : upperBound(price, withSearches(demand, 1), overhead, output.min);
+  return typeof min === 'number' ? { max, min } : min.reason;
 }
 
 function tooExpensive(input: AdmitInput, output: OutputLimit, limit: NanoUsd): Refusal {
@@ -143,7 +144,7 @@ function affordableAt({ facts, candidates }: AdmitInput, fundsNano: NanoUsd): nu
 }
 
 function advice(affordable: number, output: OutputLimit): string {
-  if (output.most === 0 || affordable < 1) return 'Send less input.';
+  if (output.max === 0 || affordable < 1) return 'Send less input.';
   return `At most ${affordable} output tokens could be paid for: lower the output limit to that, or send less input.`;
 }
 
@@ -160,10 +161,11 @@ function admitted(
   const demand = searches === undefined ? facts.demand : withSearches(facts.demand, searches);
   const limit = limitWithin({ ...input, facts: { ...facts, demand } }, output, bounds, result.amountNano);
   const warnings = searches === undefined ? [] : [`web searches limited to ${searches}`];
-  const given = { reservation: result, ...(searches === undefined ? {} : { searches }) };
-  if (limit === undefined || limit === output.asked || !input.dialect.generates) return { ...given, warnings };
-  warnings.push(output.asked === undefined ? `output limit set to ${limit}` : `output limit lowered from ${output.asked} to ${limit}`);
-  return { ...given, outputTokens: limit, warnings };
+  if (limit === undefined || limit === output.requested || !input.dialect.generates) return { reservation: result, searches, warnings };
+  warnings.push(
+    output.requested === undefined ? `output limit set to ${limit}` : `output limit lowered from ${output.requested} to ${limit}`,
+  );
+  return { reservation: result, searches, outputTokens: limit, warnings };
 }
 
 /** The searches that the reservation pays for beside the whole output; where it pays for none, the output makes room for one. */
@@ -171,34 +173,33 @@ function searchesWithin({ document, facts, candidates }: AdmitInput, output: Out
   if (facts.demand.openSearches === undefined || !isStrict(document)) return undefined;
   const fits = (searches: number): boolean =>
     candidates.every(({ price, overhead }) => {
-      const bound = price === null ? 0 : upperBound(price, withSearches(facts.demand, searches), overhead, output.most ?? 0);
+      const bound = price === null ? 0 : upperBound(price, withSearches(facts.demand, searches), overhead, output.max ?? 0);
       return typeof bound === 'number' && bound <= heldNano;
     });
-  let searches = mostSearches;
+  let searches = maxSearches;
   while (searches > 1 && !fits(searches)) searches -= 1;
   return searches;
 }
 
 /** The output limit that the reservation pays for at every candidate. */
 function limitWithin(input: AdmitInput, output: OutputLimit, bounds: Bounds, heldNano: NanoUsd): number | undefined {
-  if (output.most === undefined) return undefined;
+  if (output.max === undefined) return undefined;
   // Without a cap and without a policy limit the caller's silence is left as it is.
-  if (!isStrict(input.document) && output.asked === undefined && input.document.perRequest.outputTokens === undefined) return undefined;
-  const full = heldNano >= bounds.most && input.document.perRequest.usdNano === undefined;
-  if (full || output.least === output.most) return output.most;
+  if (!isStrict(input.document) && output.requested === undefined && input.document.perRequest.outputTokens === undefined) return undefined;
+  const full = heldNano >= bounds.max && input.document.perRequest.usdNano === undefined;
+  if (full || output.min === output.max) return output.max;
   const affordable = input.candidates.map(({ price, overhead }) =>
-    price === null ? output.most : affordableOutput(price, input.facts.demand, overhead, heldNano),
+    price === null ? output.max : affordableOutput(price, input.facts.demand, overhead, heldNano),
   );
-  return Math.min(output.most, ...affordable.filter((value) => value !== undefined));
+  return Math.min(output.max, ...affordable.filter((value) => value !== undefined));
 }
 
 function denied(input: AdmitInput, output: OutputLimit, denial: GrantDenial): Refusal {
-  const retry = denial.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: denial.retryAfterSeconds };
-  const money = denial.code === 'budget_exhausted' || denial.code === 'budget_reserved' || denial.code === 'request_too_expensive';
-  if (!money || input.candidates.every(({ price }) => price === null))
-    return refuse(denial.code, denial.message, { ...retry, limitedBy: denial.limitedBy });
-  const affordable = affordableAt(input, denial.availableNano);
-  return refuse(denial.code, `${denial.message}. ${advice(affordable, output)}`, { ...retry, limitedBy: denial.limitedBy });
+  const { code, message, limitedBy, retryAfterSeconds } = denial;
+  const money = code === 'budget_exhausted' || code === 'budget_reserved' || code === 'request_too_expensive';
+  const priced = input.candidates.some(({ price }) => price !== null);
+  const advised = money && priced ? `${message}. ${advice(affordableAt(input, denial.availableNano), output)}` : message;
+  return refuse(code, advised, { ...defined({ retryAfterSeconds }), limitedBy });
 }
 
 /** Four bytes a token of prompt, and a short answer: corrected by use, debt delays the next call. */

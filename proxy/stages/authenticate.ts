@@ -27,7 +27,7 @@ export function authenticate(keys: ActiveKeys, headers: IncomingHttpHeaders, now
   return { active: found, tokenId: id };
 }
 
-/** Called only after the lookup failed: the checksum tells a typing error from another KeyForge's key. */
+/** Called only after the lookup failed: the checksum distinguishes a typing error from another KeyForge's key. */
 function unknownMessage(token: string): string {
   return isToken(token)
     ? 'This key is not known here: check that it belongs to this KeyForge.'

@@ -60,7 +60,7 @@ const accountNames = /organi[sz]ation|project|workspace|account|tenant|subscript
 
 /**
  * The client's headers that go to a provider, as a flat list of names and values; `rawHeaders` in, in its order. The body was read as
- * JSON, so it is sent as JSON; identity encoding is asked for, because bytes are metered as they pass. Carries no credential.
+ * JSON, so it is sent as JSON; identity encoding is requested, because bytes are metered as they pass. Carries no credential.
  */
 export function headersForProvider(rawHeaders: readonly string[], { requiredHeader }: Family): string[] {
   const headers = ['content-type', 'application/json', 'accept-encoding', 'identity'];

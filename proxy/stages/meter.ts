@@ -103,7 +103,7 @@ async function relay(body: FlowingBody, { call, now, stalledClientMs }: MeterDep
   response.on('drain', resume);
   response.on('close', resume);
   const end = await body.pipe((chunk) => {
-    // Nobody reads any more: bytes are dropped, the meter goes on.
+    // Nobody reads any more: bytes are dropped, the meter continues.
     if (call.isAbandoned) return true;
     firstByteMs ??= now();
     digest.update(chunk);

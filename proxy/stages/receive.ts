@@ -29,7 +29,7 @@ export function receive(request: IncomingMessage, limitBytes: number): Promise<B
     });
     request.on('end', () => settle(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length)));
     request.on('error', leave);
-    // A request that was answered already, for its key was killed, is told nothing of its end.
+    // A request that was answered before its end, since its key was revoked, emits nothing when it ends.
     request.socket.on('close', leave);
   });
 }

@@ -94,7 +94,7 @@ test('the first candidate that answers serves; the open record precedes everythi
   assert.deepEqual(bed.log, ['dispatch', 'flight', 'seen a']);
 });
 
-test('where every credential of a candidate is limited or refused the next one is asked, and all attempts are told', async (t) => {
+test('where every credential of a candidate is limited or refused the next one is called, and all attempts are reported', async (t) => {
   const bed = await createBed(t, (key, response) => {
     if (key === 'a') limited(response, '7');
     else if (key === 'b') json(response, 401, { error: { code: 'invalid_api_key' } });
@@ -120,7 +120,7 @@ test('what may have been billed, or is the caller’s own mistake, is not tried 
   }
 });
 
-test('where nobody is left to ask, the last refusal stands', async (t) => {
+test('where no candidate is left, the last refusal is the answer', async (t) => {
   const bed = await createBed(t, (_, response) => limited(response, '7'));
   assert.deepEqual(answers(await bed.send()), ['provider_limited', second, ['a refused', 'b refused', 'c refused']]);
 });
@@ -147,7 +147,7 @@ test('where the open record cannot be written nothing leaves', async (t) => {
   assert.deepEqual(bed.seen, []);
 });
 
-test('a flight that is stopped ends the call: no further candidate is asked', async (t) => {
+test('a flight that is stopped ends the call: no further candidate is called', async (t) => {
   const flights: Flight[] = [];
   const bed = await createBed(t, () => flights[0]?.stop());
   assert.deepEqual(answers(await bed.send({ onFlight: (flight) => void flights.push(flight) })), ['stopped', openai, ['a unknown']]);

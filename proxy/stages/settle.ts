@@ -8,7 +8,7 @@ export interface CallEnd {
   /**
    * - `free`: never sent, or definitely refused before content.
    * - `measured`: the answer is whole; its own usage counts.
-   * - `unknown`: sent, and it cannot be told what the provider bills.
+   * - `unknown`: sent, and nobody knows what the provider bills.
    */
   readonly kind: 'free' | 'measured' | 'unknown';
   readonly reading: Reading;

@@ -100,7 +100,7 @@ function countDocument(tally: Tally, source: JsonObject | null): void {
 
 const clientTool = /^(?:custom|(?:bash|text_editor|computer|memory|computer_toolset|browser_toolset)_\d{8})$/;
 
-/** A search tool without a limit; one can be set where the tool stands at the top of the request. */
+/** A search tool without a limit; one can be set where the tool is at the top of the request. */
 export function isOpenSearch(tool: JsonObject): boolean {
   return asString(tool['type'])?.startsWith('web_search_') === true && !isGiven(tool['max_uses']);
 }

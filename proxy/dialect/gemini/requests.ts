@@ -113,7 +113,7 @@ export const geminiEmbed: Dialect = {
   readUsage,
 };
 
-/** Gemini batchEmbedContents, which the official SDK asks for even where there is one text. */
+/** Gemini batchEmbedContents, which the official SDK calls even where there is one text. */
 export const geminiBatchEmbed: Dialect = {
   ...geminiEmbed,
   id: 'gemini.batchEmbedContents',

@@ -76,7 +76,7 @@ function countDemand(body: JsonBody, toolCalls: number | null): Tally | Refusal 
   if (isGiven(value['previous_response_id']) || isGiven(value['conversation'])) tally.wholeContext = true;
   if (isGiven(value['prompt'])) unbounded(tally, 'a stored prompt may bring tools and text of any size');
   if (isGiven(value['context_management'])) unbounded(tally, 'compaction at the provider writes output beside the output limit');
-  if (value['background'] === true) unbounded(tally, 'a background response tells its usage only later');
+  if (value['background'] === true) unbounded(tally, 'a background response reports its usage only later');
   if (asArray(value['plugins']).length > 0) unbounded(tally, 'plugins run at the provider without a limit on their cost');
   return tally;
 }

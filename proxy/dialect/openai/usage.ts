@@ -5,7 +5,7 @@ import { tokens, withParts } from '../usage.ts';
 
 /**
  * `usage` of chat completions and embeddings. `prompt_tokens` includes what was cached and written to the cache.
- * Two servers count beside the standard, told by their total: Gemini’s OpenAI endpoint and xAI leave reasoning out of
+ * Two servers count beside the standard, which their total shows: Gemini’s OpenAI endpoint and xAI leave reasoning out of
  * `completion_tokens`, Mistral leaves audio out of `prompt_tokens`.
  */
 export function chatUsage(value: unknown): Usage | null {
