@@ -26,7 +26,7 @@ export interface Address {
   readonly port: number;
 }
 
-export interface ProxyOptions {
+interface ProxyOptions {
   readonly control: ControlPort;
   /** The spool lives in `spool/` beneath it. */
   readonly dataDir: string;

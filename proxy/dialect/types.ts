@@ -30,7 +30,7 @@ export interface Family {
   modelList(models: readonly ListedModel[]): object;
 }
 
-export interface ListedModel {
+interface ListedModel {
   readonly id: string;
   readonly provider: string;
 }

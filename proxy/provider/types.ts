@@ -26,7 +26,7 @@ export interface ProviderAnswer {
   readonly nowMs: number;
 }
 
-export interface ProviderPath {
+interface ProviderPath {
   readonly json: string;
   /** Where streaming has a path of its own (Gemini). */
   readonly stream?: string;

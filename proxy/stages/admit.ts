@@ -23,7 +23,7 @@ export interface Admission {
   readonly warnings: readonly string[];
 }
 
-export interface AdmitInput {
+interface AdmitInput {
   readonly document: KeyDocument;
   readonly dialect: Dialect;
   readonly facts: Facts;

@@ -8,18 +8,18 @@ import type { Sent } from './send.ts';
 import type { CallEnd } from './settle.ts';
 
 /** How a call ended, and what of its answer is still to be sent. */
-export interface Metered {
+interface Metered {
   readonly end: CallEnd;
   readonly code: CallCode;
   readonly status: number;
-  readonly firstByteMs?: number;
+  readonly firstByteMs?: number | undefined;
   /** Hexadecimal, over the bytes for the client. */
   readonly responseSha256?: string;
   readonly rest: Rest;
 }
 
 /** The call whose answer passes. */
-export interface MeteredCall extends Recipient {
+interface MeteredCall extends Recipient {
   readonly isAbandoned: boolean;
   /** How it ends where it is abandoned. */
   readonly abandonedAs: { readonly code: CallCode; readonly status: number };
@@ -75,9 +75,8 @@ async function meterFlow(answer: Answer, body: FlowingBody, attempts: readonly A
   const reading = answer.meter?.reading() ?? unread;
   // Only the provider's own end of the stream makes its usage final.
   const finished = relayed.end === 'complete' && answer.meter?.complete === true;
-  const end: CallEnd = finished
-    ? endOf(attempts, reading)
-    : { ...endOf(attempts, reading), ...(attempts.at(-1)?.outcome === 'answered' ? { kind: 'unknown' } : {}) };
+  const asAnswered = endOf(attempts, reading);
+  const end: CallEnd = !finished && asAnswered.kind === 'measured' ? { kind: 'unknown', reading } : asAnswered;
   if (call.isAbandoned) return { ...abandoned(deps, end), ...relayed.facts };
   if (relayed.end !== 'complete') return { ...settled(deps, interrupted(relayed.end), end), ...relayed.facts };
   const failed = answer.status >= 400 || answer.meter?.errorBody !== undefined;
@@ -86,7 +85,7 @@ async function meterFlow(answer: Answer, body: FlowingBody, attempts: readonly A
 
 interface Relayed {
   readonly end: BodyEnd;
-  readonly facts: { readonly firstByteMs?: number; readonly responseSha256: string };
+  readonly facts: { readonly firstByteMs: number | undefined; readonly responseSha256: string };
 }
 
 /** Passes a body on as it comes, at the client's pace; the meter inside it reads along. Never holds more than one chunk. */
@@ -114,7 +113,7 @@ async function relay(body: FlowingBody, { call, now, stalledClientMs }: MeterDep
   clearTimeout(stalled);
   response.off('drain', resume);
   response.off('close', resume);
-  return { end, facts: { responseSha256: digest.digest('hex'), ...(firstByteMs === undefined ? {} : { firstByteMs }) } };
+  return { end, facts: { responseSha256: digest.digest('hex'), firstByteMs } };
 }
 
 /** Who pays, by what is known of the last attempt: those before it were definitely refused. */

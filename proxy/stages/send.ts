@@ -60,15 +60,14 @@ function upstreamCall(input: SendInput, candidate: Reachable, onAttempt: () => v
   const { dialect, facts } = input;
   const path = upstreamPath(candidate.provider, { dialect: dialect.id, model: candidate.upstreamModel, stream: facts.stream });
   if (path === null) throw new Error(`${candidate.provider.kind} does not speak ${dialect.id}`);
-  const hideUsage = facts.stream && !facts.wantsUsage;
-  const meter = (): StreamMeter | null => (facts.stream ? dialect.meterStream(hideUsage ? 'drop' : 'keep') : null);
+  const meter = (): StreamMeter | null => (facts.stream ? dialect.meterStream(hidesUsage(facts) ? 'drop' : 'keep') : null);
   return {
     provider: candidate.provider,
     pool: candidate.pool,
     path,
     query: input.query,
     headers: input.headers,
-    body: dialect.rewrite(input.body, changes(input, candidate, hideUsage)),
+    body: dialect.rewrite(input.body, changes(input, candidate)),
     model: candidate.upstreamModel,
     ...(facts.affinity === undefined ? {} : { affinity: facts.affinity }),
     meter,
@@ -76,12 +75,17 @@ function upstreamCall(input: SendInput, candidate: Reachable, onAttempt: () => v
   };
 }
 
-function changes({ facts, outputTokens, searches }: SendInput, candidate: Reachable, hideUsage: boolean): Changes {
+function changes({ facts, outputTokens, searches }: SendInput, candidate: Reachable): Changes {
   return {
     model: candidate.upstreamModel === facts.model ? undefined : candidate.upstreamModel,
     maxOutputTokens: outputTokens,
     searches,
-    includeUsage: hideUsage,
+    includeUsage: hidesUsage(facts),
     outputField: candidate.provider.outputField,
   };
+}
+
+/** True where usage is requested for the meter alone, and kept from the caller. */
+function hidesUsage({ stream, wantsUsage }: Facts): boolean {
+  return stream && !wantsUsage;
 }
