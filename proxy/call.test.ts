@@ -115,7 +115,7 @@ test('a call whose client left before anything was sent is an entry that says so
 
 test('a call that was ended from our side has the reason in its entry', async (t) => {
   const conversation = await converse(t, async (call) => {
-    call.end(refuse('key_revoked', 'Deleted.'));
+    call.revoke(refuse('key_revoked', 'Deleted.'));
     assert.equal(call.isAbandoned, true);
     await call.leave();
   });
@@ -228,7 +228,7 @@ for (const [when, start] of [
     await closed;
     assert.deepEqual([call.isAbandoned, call.abandonedAs], [true, byItself]);
     assert.deepEqual(drains, { begun: 1, over: 0 });
-    call.end(deleted);
+    call.revoke(deleted);
     assert.deepEqual([call.abandonedAs, drains], [byItself, { begun: 1, over: 0 }]);
     call[Symbol.dispose]();
     assert.deepEqual(drains, { begun: 1, over: 1 });
@@ -248,7 +248,7 @@ test('a later flight takes the place of an earlier one, whose drain is over then
   const replaced = { ...flight };
   call.attach(replaced);
   call.attach(flight);
-  call.end(deleted);
+  call.revoke(deleted);
   assert.deepEqual(drains, { begun: 1, over: 0 });
   assert.equal(taken[0], flight);
   call.attach({ ...flight });
@@ -261,8 +261,8 @@ test('a later flight takes the place of an earlier one, whose drain is over then
 test('a revocation before the head is a refusal in the caller’s dialect, once', async (t) => {
   const { call, answer, closed, drains } = await open(t);
   call.attach(flight);
-  call.end(deleted);
-  call.end(refuse('key_expired', 'Expired.'));
+  call.revoke(deleted);
+  call.revoke(refuse('key_expired', 'Expired.'));
   const { status, text } = await answer;
   assert.deepEqual([status, JSON.parse(text).error.code], [401, 'key_revoked']);
   await closed;
@@ -273,8 +273,8 @@ test('a revocation before the head is a refusal in the caller’s dialect, once'
 test('a revocation after the head is the dialect’s error event, once and last', async (t) => {
   const { call, answer } = await open(t);
   call.response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: {}\n\n');
-  call.end(deleted);
-  call.end(deleted);
+  call.revoke(deleted);
+  call.revoke(deleted);
   const { status, text } = await answer;
   assert.equal(status, 200);
   const events = text.split('\n\n').filter((event) => event !== '');
@@ -286,7 +286,7 @@ test('a client that leaves while it gets the reason of the end abandons nothing 
   const { call, closed, drains } = await open(t);
   call.attach(flight);
   call.response.socket?.destroy();
-  call.end(deleted);
+  call.revoke(deleted);
   await closed;
   assert.deepEqual([drains, call.abandonedAs], [{ begun: 1, over: 0 }, byRevocation]);
 });
@@ -297,7 +297,7 @@ test('a stream in a JSON array ends as its meter has it framed', async (t) => {
   call.startStream(meter);
   call.response.writeHead(200);
   for (const bytes of meter.push(Buffer.from('[{"candidates":[{"content":{"parts":[{"text":"a"}]}}]}\n'))) call.response.write(bytes);
-  call.end(deleted);
+  call.revoke(deleted);
   const items = JSON.parse((await answer).text);
   assert.equal(items.at(-1).error.status, 'UNAUTHENTICATED');
 });
@@ -305,7 +305,7 @@ test('a stream in a JSON array ends as its meter has it framed', async (t) => {
 test('a call whose answer is out already cannot be ended any more', async (t) => {
   const { call, answer } = await open(t);
   call.response.end('whole');
-  call.end(deleted);
+  call.revoke(deleted);
   assert.deepEqual([call.isAbandoned, (await answer).text], [false, 'whole']);
 });
 

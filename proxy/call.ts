@@ -111,7 +111,7 @@ export class Call implements InFlight, Recipient, Disposable {
   }
 
   /** Ends the call now, with the reason as its answer; does nothing where the answer is out or nobody waits for it. */
-  end(reason: Refusal): void {
+  revoke(reason: Refusal): void {
     if (this.isAbandoned || this.response.writableEnded) return;
     this.#revokedFor = reason;
     respondFailure(this, reason, { requestId: this.requestId });

@@ -47,7 +47,7 @@ test('a key that is killed while its client still sends ends that call: one answ
   const { world, socket, call, text } = await upload(t);
   const closed = once(socket, 'close');
   const { finished } = call;
-  call.end(refuse('key_revoked', 'The key was deleted.'));
+  call.revoke(refuse('key_revoked', 'The key was deleted.'));
   await Promise.all([closed, finished]);
   assert.match(text(), /^HTTP\/1\.1 401 [\s\S]*key_revoked/);
   assert.deepEqual([entries(world), world.caller().active.inFlight.size], [[['key_revoked', 401]], 0]);

@@ -66,7 +66,7 @@ function fly(world: World, tokenId = first, of = bot): FakeCall {
     tokenId,
     reasons,
     finished,
-    end: (reason) => void reasons.push(reason),
+    revoke: (reason) => void reasons.push(reason),
     over() {
       active.inFlight.delete(call);
       resolve();

@@ -10,7 +10,7 @@ import { TokenIndex } from './token-index.ts';
 export interface InFlight {
   readonly tokenId: TokenId;
   /** Ends the call now, with the reason in the caller's dialect. */
-  end(reason: Refusal): void;
+  revoke(reason: Refusal): void;
   /** Resolves when it is settled and recorded, which may be long after its end. */
   readonly finished: Promise<void>;
 }
@@ -194,7 +194,7 @@ async function finished(active: ActiveKey): Promise<void> {
 function endCalls(active: ActiveKey, reason: (call: InFlight) => Refusal | null): void {
   for (const call of [...active.inFlight]) {
     const refusal = reason(call);
-    if (refusal !== null) call.end(refusal);
+    if (refusal !== null) call.revoke(refusal);
   }
 }
 
