@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
 import { defined } from '../../core/json.ts';
 import { count, positiveDuration, positiveUsd } from '../../core/manifest/quantity.ts';
-import { formatPath, list, object, rootPlace, text } from '../../core/manifest/reader.ts';
+import { formatPath, list, object, readWhole, text } from '../../core/manifest/reader.ts';
 import { formatUsd } from '../../core/money.ts';
 import { childKeyName, type KeyName, keyName, namespaceOf, storedKey } from '../../core/names.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
@@ -82,13 +82,11 @@ const readFields = object(
 function readSpec(bytes: Buffer): ChildSpec | Refusal {
   const body = readBody(bytes);
   if ('problem' in body) return refuse('invalid_request', body.problem);
-  const problems: string[] = [];
-  const fields = readFields(
-    body.value,
-    rootPlace((path, message) => problems.push(`${formatPath(path)}: ${message}`)),
-  );
-  if (fields === undefined || problems.length > 0)
+  const { value, findings } = readWhole(readFields, body.value);
+  if (value === undefined) {
+    const problems = findings.map(({ path, message }) => `${formatPath(path)}: ${message}`);
     return refuse('invalid_request', `The sub-agent key is not valid: ${problems.join('; ')}.`);
-  const { usd, ttl, ...rest } = fields;
+  }
+  const { usd, ttl, ...rest } = value;
   return { ...rest, ...defined({ usdNano: usd, ttlMs: ttl }) };
 }
