@@ -114,3 +114,20 @@ test('the step of the GitHub workflow is a command that KeyForge takes, with eve
   const named = pools.flatMap(({ keys }) => keys.map(({ secretRef }) => secretVariable(secretRef.name, secretRef.key)));
   assert.deepEqual(Object.keys(env).toSorted(), named.toSorted());
 });
+
+test('every invariant and decision that the source cites is in the documents', () => {
+  const sources = ['core', 'proxy', 'operator', 'cli', 'test']
+    .flatMap((room) => readdirSync(join(root, room), { recursive: true, encoding: 'utf8' }).map((name) => join(room, name)))
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => ({ path, text: read(path) }));
+  const anchors = [...read('docs/architecture.md').matchAll(/<a id="i(\d)">/g)].map(([, number]) => `I${number}`);
+  const decisions = readdirSync(join(root, 'docs', 'decisions')).map((name) => Number(name.slice(0, 4)));
+  const unknown = sources.flatMap(({ path, text }) => [
+    ...[...text.matchAll(/\bI\d\b/g)].filter(([name]) => !anchors.includes(name)).map(([name]) => `${path}: ${name}`),
+    ...[...text.matchAll(/\bdecisions?[ /](\d+)/g)]
+      .filter(([, number]) => !decisions.includes(Number(number)))
+      .map(([name]) => `${path}: ${name}`),
+    ...[...text.matchAll(/\bDESIGN \d+|\bDESIGN\.md/g)].map(([name]) => `${path}: ${name}`),
+  ]);
+  assert.deepEqual(unknown, []);
+});
