@@ -8,9 +8,9 @@ test('text that is no JSON is undefined, which no JSON text stands for', () => {
   for (const text of ['', '{', 'undefined', "{'a':1}"]) assert.equal(parseJson(text), undefined, text);
 });
 
-test('an object is neither a list, nor null, nor an instance of a class', () => {
+test('an object is neither a list nor null', () => {
   for (const value of [{}, { a: 1 }, Object.create(null), parseJson('{"__proto__":1}')]) assert.ok(isObject(value));
-  for (const value of [null, undefined, [], 'text', 1, new Date(), new Map(), () => {}]) assert.ok(!isObject(value));
+  for (const value of [null, undefined, [], 'text', 1, () => {}]) assert.ok(!isObject(value));
 });
 
 test('fields that are undefined are left out, and null, 0 and the empty text are not', () => {

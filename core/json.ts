@@ -10,11 +10,9 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** True for an object as JSON or YAML gives it: no list, no null, no instance of a class. */
+/** True for an object as JSON and YAML give it: neither a list nor null. */
 export function isObject(value: unknown): value is JsonObject {
-  if (typeof value !== 'object' || value === null) return false;
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** What `defined` gives: a field that may be undefined becomes optional, the others stay as they are. */
