@@ -11,6 +11,7 @@ import { recordOwn } from '../operator/evidence/own-stream.ts';
 import { loadRootKey } from '../operator/store/root-key.ts';
 import { openSpool } from '../proxy/evidence/spool/spool.ts';
 import { runAudit } from './audit.ts';
+import { captureStreams } from './streams.fixture.ts';
 
 const home = mkdtempSync(join(tmpdir(), 'keyforge-audit-'));
 after(() => rmSync(home, { recursive: true, force: true }));
@@ -43,10 +44,8 @@ interface Outcome {
 }
 
 async function audit(...args: string[]): Promise<Outcome> {
-  const [out, err]: [string[], string[]] = [[], []];
-  const sink = (into: string[]): { write(text: string): boolean } => ({ write: (text) => into.push(text) > 0 });
-  const code = await runAudit(args, { stdout: sink(out), stderr: sink(err) });
-  return { code, out: out.join(''), err: err.join('') };
+  const io = captureStreams();
+  return { code: await runAudit(args, io), ...io.printed };
 }
 
 /** A copy of the data folder, changed by SQL behind KeyForge's back. */

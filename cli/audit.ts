@@ -1,20 +1,16 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Writable } from 'node:stream';
 import type { CallBody, Entry, EntryBody } from '../core/audit/types.ts';
 import { formatUsd } from '../core/money.ts';
-import { epochId } from '../core/names.ts';
+import { type EpochId, epochId } from '../core/names.ts';
 import { checkStore } from '../operator/evidence/check.ts';
 import { readRootKey } from '../operator/store/root-key.ts';
 import { openSqliteStore } from '../operator/store/sqlite.ts';
 import type { Store } from '../operator/store/types.ts';
 import { readSpooledEntries } from '../proxy/evidence/spool/recovery.ts';
-import { type AuditOptions, readAuditOptions } from './config.ts';
-
-export interface AuditIo {
-  readonly stdout: Pick<Writable, 'write'>;
-  readonly stderr: Pick<Writable, 'write'>;
-}
+import { readOptions } from './command.ts';
+import { type AuditOptions, readAuditOptions } from './options/audit.ts';
+import type { Streams } from './streams.ts';
 
 const usage = `usage: keyforge audit verify --data DIR
        keyforge audit tail --data DIR [--key NAMESPACE/NAME] [--json]
@@ -28,32 +24,25 @@ Exit code: 0 done or intact, 1 broken, 2 wrong usage, 3 could not be checked.
 const exit = { done: 0, broken: 1, usage: 2, unchecked: 3 } as const;
 
 /** `keyforge audit verify|tail`, over the data folder of a KeyForge that may be running. Returns the exit code. */
-export async function runAudit(args: readonly string[], io: AuditIo): Promise<number> {
-  if (args.includes('--help') || args.includes('-h')) {
-    io.stdout.write(usage);
-    return exit.done;
-  }
-  const ask = readAuditOptions(args);
-  if ('problems' in ask) {
-    for (const problem of ask.problems) io.stderr.write(`keyforge audit: ${problem}\n`);
-    io.stderr.write(usage);
-    return exit.usage;
-  }
+export async function runAudit(args: readonly string[], io: Streams): Promise<number> {
+  const options = readOptions({ name: 'keyforge audit', text: usage, read: readAuditOptions }, args, io);
+  if (options === exit.usage) io.stderr.write(usage);
+  if (typeof options === 'number') return options;
   let store: Store | null = null;
   try {
-    const path = join(ask.dataDir, 'keyforge.db');
+    const path = join(options.dataDir, 'keyforge.db');
     if (!existsSync(path)) throw new Error(`there is no ${path}: give the folder that keyforge up got as --data`);
     store = openSqliteStore({ path, clock: Date.now });
-    return ask.verb === 'verify' ? verify(store, ask, io) : tail(store, ask, io);
+    return options.verb === 'verify' ? verify(store, options, io) : await tail(store, options, io);
   } catch (error) {
-    io.stderr.write(`keyforge audit: could not check ${ask.dataDir}: ${(error as Error).message}\n`);
+    io.stderr.write(`keyforge audit: could not check ${options.dataDir}: ${(error as Error).message}\n`);
     return exit.unchecked;
   } finally {
     store?.close();
   }
 }
 
-function verify(store: Store, { dataDir }: AuditOptions, io: AuditIo): number {
+function verify(store: Store, { dataDir }: AuditOptions, io: Streams): number {
   const report = checkStore(store, readRootKey(join(dataDir, 'root.key')), spooledIn(dataDir));
   for (const notice of report.notices) io.stdout.write(`notice: ${notice}\n`);
   for (const problem of report.problems) io.stdout.write(`broken: ${problem}\n`);
@@ -62,24 +51,28 @@ function verify(store: Store, { dataDir }: AuditOptions, io: AuditIo): number {
   return report.problems.length === 0 ? exit.done : exit.broken;
 }
 
-function tail(store: Store, ask: AuditOptions, io: AuditIo): number {
+/** Reads a page, then waits until it is taken: a slow reader costs no memory, and one that leaves ends the reading. */
+async function tail(store: Store, { dataDir, key, json }: AuditOptions, { stdout }: Streams): Promise<number> {
   // Read first: what is shipped and trimmed meanwhile is then found in the store.
-  const spooled = [...spooledIn(ask.dataDir)];
-  const shown = new Map<string, number>();
+  const spooled = [...spooledIn(dataDir)];
+  const shown = new Map<EpochId, number>();
   const show = ({ stream, epoch, seq, body }: Entry): void => {
     const id = epochId({ stream, epoch });
     if (seq <= (shown.get(id) ?? -1)) return;
     shown.set(id, seq);
     const text = body.toString();
     const parsed = JSON.parse(text) as EntryBody;
-    if (ask.key !== undefined && !('key' in parsed && parsed.key === ask.key)) return;
-    io.stdout.write(`${ask.json ? text : describe(parsed)}\n`);
+    if (key !== undefined && !('key' in parsed && parsed.key === key)) return;
+    stdout.write(`${json ? text : describe(parsed)}\n`);
   };
-  for (let after: number | undefined = 0; after !== undefined; ) {
-    const from: number = after;
-    const page = store.transaction((tx) => tx.streams.entries(from, 1000));
+  let after = 0;
+  for (;;) {
+    const page = store.transaction((tx) => tx.streams.entries(after, 1000));
+    const last = page.at(-1);
+    if (last === undefined) break;
     page.forEach(show);
-    after = page.at(-1)?.position;
+    after = last.position;
+    if (!(await stdout.drained())) return exit.done;
   }
   spooled.forEach(show);
   return exit.done;

@@ -1,15 +1,17 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RotatedKey } from '../operator/keys/desk.ts';
 import type { KeyListing, LimitListing } from '../operator/keys/listing.ts';
-import { type KeysOptions, readKeysOptions } from './config.ts';
+import { readText } from './boot-id.ts';
+import { readOptions } from './command.ts';
+import { type KeysOptions, readKeysOptions } from './options/keys.ts';
+import type { Streams } from './streams.ts';
 
-export const keysUsage = `keyforge keys list [--json]
+const usage = `keyforge keys list [--json]
 keyforge keys revoke NAMESPACE/NAME
 keyforge keys rotate NAMESPACE/NAME [--overlap 24h]
              [--data DIR] [--admin http://127.0.0.1:8788]
 
-Asks the KeyForge that runs on a data folder (default .keyforge).
+Administers the KeyForge that runs on a data folder (default .keyforge).
 
   list    every key with its state, what it spent and what it has left
   revoke  kills the key's tokens and its sub-agent keys now, for good: also over restarts. Only rotate, or deleting its
@@ -20,28 +22,15 @@ Asks the KeyForge that runs on a data folder (default .keyforge).
 Exit code: 0 done, 1 failed, 2 wrong usage.
 `;
 
-/** What a command is given of its process. */
-export interface KeysStreams {
-  readonly stdout: { write(text: string): unknown };
-  readonly stderr: { write(text: string): unknown };
-}
-
 /** A failure with a message for people. */
 class KeysFailed extends Error {
   override readonly name = 'KeysFailed';
 }
 
 /** `keyforge keys`: resolves to the exit code. */
-export async function runKeys(args: readonly string[], io: KeysStreams): Promise<number> {
-  if (args.includes('--help') || args.includes('-h')) {
-    io.stdout.write(keysUsage);
-    return 0;
-  }
-  const options = readKeysOptions(args);
-  if ('problems' in options) {
-    for (const problem of options.problems) io.stderr.write(`keyforge keys: ${problem}\n`);
-    return 2;
-  }
+export async function runKeys(args: readonly string[], io: Streams): Promise<number> {
+  const options = readOptions({ name: 'keyforge keys', text: usage, read: readKeysOptions }, args, io);
+  if (typeof options === 'number') return options;
   try {
     io.stdout.write(await perform(options));
     return 0;
@@ -79,9 +68,9 @@ function pathOf(key: string): string {
 
 async function ask({ dataDir, adminUrl }: KeysOptions, method: 'GET' | 'POST', path: string): Promise<unknown> {
   const notRunning = `no KeyForge runs on ${dataDir}: start one with \`keyforge up -f PATH --data ${dataDir}\`, or give its folder with --data`;
-  const base = adminUrl ?? readLine(join(dataDir, 'admin.url'));
-  const token = readLine(join(dataDir, 'admin.token'));
-  if (base === null || token === null) throw new KeysFailed(notRunning);
+  const base = adminUrl ?? readText(join(dataDir, 'admin.url'))?.trim();
+  const token = readText(join(dataDir, 'admin.token'))?.trim();
+  if (base === undefined || token === undefined) throw new KeysFailed(notRunning);
   const target = new URL(path, base);
   const response = await fetch(target, {
     method,
@@ -95,14 +84,6 @@ async function ask({ dataDir, adminUrl }: KeysOptions, method: 'GET' | 'POST', p
   if (response.ok) return body;
   const message = (body as { readonly error?: { readonly message?: string } } | null)?.error?.message;
   throw new KeysFailed(message ?? `${target.origin} answered ${response.status}, which is not how KeyForge answers`);
-}
-
-function readLine(path: string): string | null {
-  try {
-    return readFileSync(path, 'utf8').trim();
-  } catch {
-    return null;
-  }
 }
 
 function table(keys: readonly KeyListing[]): string {

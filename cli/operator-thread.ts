@@ -1,6 +1,10 @@
 import { Worker } from 'node:worker_threads';
 import type { FromOperator, IssuedKey, OperatorOptions, ToOperator } from '../operator/standalone/config.ts';
-import { StandaloneFailed } from './standalone-failed.ts';
+
+/** Why operator and proxy could not start: one problem a line, for people. */
+export class StandaloneFailed extends Error {
+  override readonly name = 'StandaloneFailed';
+}
 
 /** The operator in its thread. */
 export interface OperatorThread {
@@ -8,7 +12,7 @@ export interface OperatorThread {
   /** Keys that have a token, as of the last manifests that were adopted. */
   keys(): readonly IssuedKey[];
   onReload(listener: (problems: readonly string[]) => void): () => void;
-  /** Resolves when the thread ended without being asked to. */
+  /** Resolves when the thread ends without `stop`. */
   readonly failure: Promise<Error>;
   stop(): Promise<void>;
 }
@@ -34,7 +38,7 @@ export async function startOperator(options: OperatorOptions): Promise<OperatorT
   });
   const first = new Promise<Exclude<FromOperator, { kind: 'reloaded' }>>((resolve, reject) => {
     worker.on('message', (message: FromOperator) => {
-      // An edit during the start is told before it is over.
+      // An edit during the start is reported before the start is over.
       if (message.kind !== 'reloaded') resolve(message);
       if (message.kind === 'failed') return;
       keys = message.keys;

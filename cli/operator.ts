@@ -1,13 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { pino } from 'pino';
 import { startClusterOperator } from '../operator/cluster/start.ts';
-import { loggerOptions } from '../operator/standalone/config.ts';
-import { readOperatorCommand } from './cluster/config.ts';
+import { readOptions } from './command.ts';
 import { crashText } from './crash.ts';
-import type { UpStreams } from './up.ts';
+import { createLogger } from './logger.ts';
+import { readOperatorCommand } from './options/operator.ts';
+import { untilStopped } from './process.ts';
+import type { ServerStreams } from './streams.ts';
 
-const operatorUsage = `keyforge operator --namespace NS --proxy-image IMAGE [--kubeconfig FILE] [--data DIR] [--listen 0.0.0.0:8443]
+const usage = `keyforge operator --namespace NS --proxy-image IMAGE [--kubeconfig FILE] [--data DIR] [--listen 0.0.0.0:8443]
                   [--metrics-listen 0.0.0.0:9464] [--admin-listen 127.0.0.1:8788] [--service NAME] [--service-port 443] [--webhook-configuration NAME]
                   [--certificate-dir DIR] [--pool-namespaces NS,…] [--proxy-image-digests sha256:…,…]
                   [--proxy-image-pull-policy POLICY] [--proxy-resources JSON] [--gateway-service-account NAME]
@@ -38,27 +39,17 @@ The control plane in a cluster: reconciles VirtualKeys and ProviderPools, inject
 Each flag can be given as KEYFORGE_NAMESPACE and so on; the flag wins. Exit code: 0 done, 1 failed, 2 wrong usage.
 `;
 
-/** `keyforge operator`: resolves to the exit code once it was told to stop, or could not start. */
-export async function runOperator(args: readonly string[], io: UpStreams): Promise<number> {
-  if (args.includes('--help') || args.includes('-h')) {
-    io.stdout.write(operatorUsage);
-    return 0;
-  }
-  const command = readOperatorCommand(args);
-  if ('problems' in command) {
-    for (const problem of command.problems) io.stderr.write(`keyforge operator: ${problem}\n`);
-    return 2;
-  }
+/** `keyforge operator`: resolves to the exit code once a signal stops it, or where it cannot start. */
+export async function runOperator(args: readonly string[], io: ServerStreams): Promise<number> {
+  const command = readOptions({ name: 'keyforge operator', text: usage, read: readOperatorCommand }, args, io);
+  if (typeof command === 'number') return command;
   const { logLevel, ...options } = command;
-  const logger = pino(loggerOptions(logLevel), pino.destination({ dest: 2, sync: true })).child({ component: 'operator' });
+  const logger = createLogger(logLevel).child({ component: 'operator' });
   const identity = `${hostname()}_${randomBytes(4).toString('hex')}`;
   try {
     const operator = await startClusterOperator({ ...options, identity, logger });
     logger.info({ port: operator.port, metricsPort: operator.metricsPort }, 'listening');
-    await new Promise<void>((resolve) => {
-      if (io.stop.aborted) resolve();
-      else io.stop.addEventListener('abort', () => resolve(), { once: true });
-    });
+    await untilStopped(io.stop);
     await operator.close();
     return 0;
   } catch (error) {

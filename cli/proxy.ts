@@ -1,16 +1,17 @@
 import { readFile } from 'node:fs/promises';
-import { pino } from 'pino';
-import { loggerOptions } from '../operator/standalone/config.ts';
 import { connectOperator } from '../proxy/link/session.ts';
 import { startProxy } from '../proxy/main.ts';
 import { bootId } from './boot-id.ts';
-import { readProxyCommand } from './cluster/config.ts';
-import type { UpStreams } from './up.ts';
+import { readOptions } from './command.ts';
+import { createLogger } from './logger.ts';
+import { readProxyCommand } from './options/proxy.ts';
+import { untilStopped } from './process.ts';
+import type { ServerStreams } from './streams.ts';
 
-/** So long without the operator, and the policy at hand may be followed no further. */
+/** After so long without the operator, the proxy no longer follows the policy that it holds. */
 const policyStaleMs = 3_600_000;
 
-const proxyUsage = `keyforge proxy --control wss://HOST:PORT/control [--listen 127.0.0.1:8787] [--metrics-listen 0.0.0.0:9464]
+const usage = `keyforge proxy --control wss://HOST:PORT/control [--listen 127.0.0.1:8787] [--metrics-listen 0.0.0.0:9464]
                [--data /var/lib/keyforge] [--token-file FILE] [--log-level LEVEL]
 
 The data plane in a cluster: the sidecar of one Pod, or the gateway. What it serves the operator decides, which knows it by its Pod.
@@ -28,30 +29,30 @@ Each flag can be given as KEYFORGE_CONTROL and so on; the flag wins. SIGTERM let
 Exit code: 0 done, 1 failed, 2 wrong usage.
 `;
 
-/** `keyforge proxy`: resolves to the exit code once it was told to stop. */
-export async function runProxy(args: readonly string[], io: UpStreams): Promise<number> {
-  if (args.includes('--help') || args.includes('-h')) {
-    io.stdout.write(proxyUsage);
-    return 0;
-  }
-  const command = readProxyCommand(args);
-  if ('problems' in command) {
-    for (const problem of command.problems) io.stderr.write(`keyforge proxy: ${problem}\n`);
-    return 2;
-  }
+/** `keyforge proxy`: resolves to the exit code once a signal stops it. */
+export async function runProxy(args: readonly string[], io: ServerStreams): Promise<number> {
+  const command = readOptions({ name: 'keyforge proxy', text: usage, read: readProxyCommand }, args, io);
+  if (typeof command === 'number') return command;
   const { controlUrl, controlCa, tokenFile, dataDir, listen, metricsListen } = command;
-  const logger = pino(loggerOptions(command.logLevel), pino.destination({ dest: 2, sync: true })).child({ component: 'proxy' });
+  const logger = createLogger(command.logLevel).child({ component: 'proxy' });
   const monotonic = (): number => performance.now();
   const session = connectOperator({
-    ...{ url: controlUrl, ca: controlCa, logger, monotonic, random: Math.random },
+    url: controlUrl,
+    ca: controlCa,
+    logger,
+    monotonic,
+    random: Math.random,
     readToken: async () => (await readFile(tokenFile, 'utf8')).trim(),
   });
-  const stopped = new Promise<null>((resolve) => {
-    if (io.stop.aborted) resolve(null);
-    else io.stop.addEventListener('abort', () => resolve(null), { once: true });
-  });
+  const stopped = untilStopped(io.stop);
   const starting = startProxy({
-    ...{ control: session, instance: session.instance, dataDir, bootId: bootId(), listen, metricsListen, logger },
+    control: session,
+    instance: session.instance,
+    dataDir,
+    bootId: bootId(),
+    listen,
+    metricsListen,
+    logger,
     isStale: () => monotonic() - session.lastContact() > policyStaleMs,
     waitingFor() {
       const state = session.state();
@@ -59,7 +60,7 @@ export async function runProxy(args: readonly string[], io: UpStreams): Promise<
     },
   });
   const proxy = await Promise.race([starting, stopped]);
-  if (proxy !== null) {
+  if (proxy !== undefined) {
     logger.info({ url: proxy.url, metrics: proxy.metricsUrl }, 'serving');
     await stopped;
     await proxy.close();

@@ -10,10 +10,9 @@ import type { IssuedKey } from '../operator/standalone/config.ts';
 import { lockFile } from '../proxy/evidence/spool/lock.ts';
 import { connectControl } from '../proxy/link/client.ts';
 import { type Proxy as DataPlane, startProxy } from '../proxy/main.ts';
-import type { Address } from './address.ts';
 import { bootId, readText } from './boot-id.ts';
-import { type OperatorThread, startOperator } from './operator-thread.ts';
-import { StandaloneFailed } from './standalone-failed.ts';
+import { type OperatorThread, StandaloneFailed, startOperator } from './operator-thread.ts';
+import type { Address } from './options/reader.ts';
 
 export interface StandaloneOptions {
   /** Files and folders of manifests. */

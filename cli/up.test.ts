@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runKeys } from './keys.ts';
+import { captureStreams } from './streams.fixture.ts';
 
 const canary = 'sk-canary-0123456789abcdef';
 const entry = join(import.meta.dirname, 'keyforge.ts');
@@ -64,12 +65,8 @@ async function ended(child: ChildProcessWithoutNullStreams): Promise<{ readonly 
 }
 
 async function keys(...args: readonly string[]): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
-  let [out, err] = ['', ''];
-  const code = await runKeys([...args, '--data', join(dir, 'data')], {
-    stdout: { write: (text) => (out += text) },
-    stderr: { write: (text) => (err += text) },
-  });
-  return { code, out, err };
+  const io = captureStreams();
+  return { code: await runKeys([...args, '--data', join(dir, 'data')], io), ...io.printed };
 }
 
 async function statusOf(ready: Ready, token: string): Promise<number> {

@@ -1,20 +1,15 @@
 import { join, resolve } from 'node:path';
-import { type Logger, pino } from 'pino';
-import { loggerOptions } from '../operator/standalone/config.ts';
-import { readUpOptions, type UpOptions } from './config.ts';
+import type { Logger } from 'pino';
+import { readOptions } from './command.ts';
 import { crashText } from './crash.ts';
+import { createLogger } from './logger.ts';
+import { StandaloneFailed } from './operator-thread.ts';
+import { readUpOptions, type UpOptions } from './options/up.ts';
+import { untilStopped } from './process.ts';
 import { type Standalone, startStandalone } from './standalone.ts';
-import { StandaloneFailed } from './standalone-failed.ts';
+import type { ServerStreams, Streams } from './streams.ts';
 
-/** What a command is given of its process. */
-export interface UpStreams {
-  readonly stdout: { write(text: string): unknown };
-  readonly stderr: { write(text: string): unknown };
-  /** Aborted at the first SIGTERM or SIGINT. */
-  readonly stop: AbortSignal;
-}
-
-export const upUsage = `keyforge up -f PATH… [--listen 127.0.0.1:8787] [--admin-listen 127.0.0.1:8788]
+const usage = `keyforge up -f PATH… [--listen 127.0.0.1:8787] [--admin-listen 127.0.0.1:8788]
             [--metrics-listen 127.0.0.1:9464] [--data DIR] [--json] [--log-level LEVEL]
 
 Runs KeyForge in one process: policy, budgets, records and the proxy that agents call.
@@ -34,18 +29,11 @@ SIGTERM or SIGINT lets calls in flight finish; a second one ends at once.
 Exit code: 0 done, 1 failed, 2 wrong usage.
 `;
 
-/** `keyforge up`: resolves to the exit code once it was told to stop, or could not go on. */
-export async function runUp(args: readonly string[], io: UpStreams): Promise<number> {
-  if (args.includes('--help') || args.includes('-h')) {
-    io.stdout.write(upUsage);
-    return 0;
-  }
-  const options = readUpOptions(args);
-  if ('problems' in options) {
-    for (const problem of options.problems) io.stderr.write(`keyforge up: ${problem}\n`);
-    return 2;
-  }
-  const logger = pino(loggerOptions(options.logLevel), pino.destination({ dest: 2, sync: true }));
+/** `keyforge up`: resolves to the exit code once a signal stops it or the operator fails. */
+export async function runUp(args: readonly string[], io: ServerStreams): Promise<number> {
+  const options = readOptions({ name: 'keyforge up', text: usage, read: readUpOptions }, args, io);
+  if (typeof options === 'number') return options;
+  const logger = createLogger(options.logLevel);
   try {
     const standalone = await startStandalone({ ...options, watch: 'files', logger });
     return await serveUntilStopped(standalone, { options, io, logger });
@@ -58,7 +46,7 @@ export async function runUp(args: readonly string[], io: UpStreams): Promise<num
 
 interface Up {
   readonly options: UpOptions;
-  readonly io: UpStreams;
+  readonly io: ServerStreams;
   readonly logger: Logger;
 }
 
@@ -66,20 +54,13 @@ async function serveUntilStopped(standalone: Standalone, { options, io, logger }
   io.stdout.write(options.json ? readyLine(standalone) : welcome(standalone, options.dataDir));
   standalone.onReload((problems) => {
     if (options.json) logReload(logger, problems);
-    else tellReload(io, problems);
+    else printReload(io, problems);
   });
-  const outcome = await Promise.race([stopped(io.stop), standalone.failure]);
+  const outcome = await Promise.race([untilStopped(io.stop), standalone.failure]);
   if (outcome instanceof Error) io.stderr.write(`keyforge up: the operator ended: ${crashText(outcome)}\n`);
   else if (!options.json) io.stderr.write('keyforge up: calls in flight may finish; a second signal ends at once\n');
   await standalone.close();
   return outcome instanceof Error ? 1 : 0;
-}
-
-function stopped(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 function logReload(logger: Logger, problems: readonly string[]): void {
@@ -87,7 +68,7 @@ function logReload(logger: Logger, problems: readonly string[]): void {
   else logger.error({ problems }, 'the edit has mistakes; the last good manifests keep serving');
 }
 
-function tellReload({ stdout, stderr }: UpStreams, problems: readonly string[]): void {
+function printReload({ stdout, stderr }: Streams, problems: readonly string[]): void {
   if (problems.length === 0) stdout.write('manifests were read again\n');
   else
     stderr.write(`the edit has mistakes; the last good manifests keep serving:\n${problems.map((problem) => `  ${problem}\n`).join('')}`);

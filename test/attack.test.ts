@@ -5,7 +5,7 @@ import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { readCalls } from '../cli/records.ts';
+import { readCalls } from '../operator/store/recorded-calls.ts';
 import { simulatedModels } from '../simulator/models.ts';
 import { startSimulation } from '../simulator/provider.ts';
 import { runKeyforge, startUp } from './cli.ts';

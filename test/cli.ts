@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-const entry = join(import.meta.dirname, '..', 'cli', 'keyforge.ts');
+/** The command line. */
+export const entry: string = join(import.meta.dirname, '..', 'cli', 'keyforge.ts');
 
 /** How a program ended. */
 export interface Ended {

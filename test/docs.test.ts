@@ -3,11 +3,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
-import { secretVariable } from '../cli/run/environment.ts';
 import { readRunManifests } from '../cli/run/manifests.ts';
 import { parseRunOptions } from '../cli/run/options.ts';
 import { refusalTable } from '../core/errors.ts';
 import { parseManifests } from '../core/manifest/parse.ts';
+import { secretVariable } from '../operator/standalone/credentials.ts';
 import { loadPaths } from '../operator/standalone/load.ts';
 
 const root = join(import.meta.dirname, '..');

@@ -4,6 +4,7 @@ import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { childEnvironment, ended } from './cli.ts';
 import { eventually } from './harness.ts';
 
@@ -24,22 +25,31 @@ test('npm start gives a key that works on all three providers, and shows calls a
     await eventually(() => (output.includes('Calls appear here') ? true : undefined), 'the welcome', 60_000);
     const url = /KeyForge is ready at (\S+?),? /.exec(output)?.[1] ?? '';
     const token = /vk_\w{49}/.exec(output)?.[0] ?? '';
-    assert.match(output, /openai +simulated/);
-    for (const [path, body] of [
-      ['/v1/chat/completions', { model: 'fast', messages: [{ role: 'user', content: 'Hello' }] }],
-      ['/v1/messages', { model: 'claude-haiku-4-5', max_tokens: 200, messages: [{ role: 'user', content: 'Hello' }] }],
-      ['/v1beta/models/gemini-2.5-flash:generateContent', { contents: [{ role: 'user', parts: [{ text: 'Hello' }] }] }],
-    ] as const) {
+    const call = async (path: string, body: object): Promise<void> => {
       const response = await fetch(`${url}${path}`, {
         method: 'POST',
         headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', 'anthropic-version': '2023-06-01' },
         body: JSON.stringify(body),
       });
       assert.equal(response.status, 200, `${path}: ${await response.text()}`);
+    };
+    assert.match(output, /openai +simulated/);
+    for (const [path, body] of [
+      ['/v1/chat/completions', { model: 'fast', messages: [{ role: 'user', content: 'Hello' }] }],
+      ['/v1/messages', { model: 'claude-haiku-4-5', max_tokens: 200, messages: [{ role: 'user', content: 'Hello' }] }],
+      ['/v1beta/models/gemini-2.5-flash:generateContent', { contents: [{ role: 'user', parts: [{ text: 'Hello' }] }] }],
+    ] as const) {
+      await call(path, body);
     }
     for (const model of ['gpt-5.4-mini', 'claude-haiku-4-5', 'gemini-2.5-flash']) {
       const line = new RegExp(`^\\d\\d:\\d\\d:\\d\\d {2}${model} {2}\\d+ tokens in, \\d+ out {2}\\$0\\.\\d+, \\$0\\.\\d+ left$`, 'm');
       await eventually(() => (line.test(output) ? true : undefined), `the line of ${model} in ${output.slice(-400)}`);
+    }
+    // As `npm start | head` has it: it serves on, and what it prints has no reader.
+    child.stdout.destroy();
+    for (let round = 0; round < 3; round += 1) {
+      await call('/v1/messages', { model: 'claude-haiku-4-5', max_tokens: 200, messages: [{ role: 'user', content: 'Hello' }] });
+      await pause(300);
     }
   } finally {
     child.kill('SIGINT');

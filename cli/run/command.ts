@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import type { Environment } from './environment.ts';
+import type { Environment } from '../config.ts';
 
 /** Passed on to CMD. From a terminal, the kernel sends Ctrl-C and Ctrl-\ to CMD itself: then those two are only outlived. */
 const forwarded = ['SIGTERM', 'SIGHUP', 'SIGUSR2', 'SIGINT', 'SIGQUIT'] as const;

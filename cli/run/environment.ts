@@ -1,7 +1,6 @@
 import { credentialVariables } from '../../core/credential-variables.ts';
-
-/** An environment: names and values. */
-export type Environment = Readonly<Record<string, string>>;
+import { secretVariable } from '../../operator/standalone/credentials.ts';
+import type { Environment } from '../config.ts';
 
 /** Providers whose credential may come from the environment, in order of preference. */
 export const environmentPools = [
@@ -10,22 +9,21 @@ export const environmentPools = [
   { pool: 'gemini', provider: 'Gemini', variables: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'] },
 ] as const;
 
-/** The name of a pool's secret in the environment, by the rule of the command line. */
-export function secretVariable(secret: string, key: string): string {
-  return `KEYFORGE_SECRET_${secret}_${key}`.toUpperCase().replace(/[-.]/g, '_');
-}
-
 /** Values shorter than this say nothing: "1" is part of everything. */
 const shortestCredential = 8;
 
-/** `KEYFORGE_SECRET_…` and the providers' own variables, as secrets for pools. */
+/** `KEYFORGE_SECRET_…`: credentials that pools name. */
+export function givenSecrets(environment: Environment): Environment {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => name.startsWith('KEYFORGE_SECRET_')));
+}
+
+/** Those, and the providers' own variables, as secrets for pools. */
 export function secretsOf(environment: Environment): Environment {
-  const secrets = Object.entries(environment).filter(([name]) => name.startsWith('KEYFORGE_SECRET_'));
   const own = environmentPools.flatMap(({ pool, variables }) => {
     const value = variables.map((name) => environment[name]).find((each) => each !== undefined && each !== '');
     return value === undefined ? [] : [[secretVariable(pool, 'api-key'), value] as const];
   });
-  return Object.fromEntries([...own, ...secrets]);
+  return { ...Object.fromEntries(own), ...givenSecrets(environment) };
 }
 
 /** Everything but credentials: by name, and any variable that carries one of the known values. */

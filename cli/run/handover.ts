@@ -2,9 +2,11 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { handoverVariable } from './config.ts';
-import type { Environment } from './environment.ts';
+import type { Environment } from '../config.ts';
 import type { RunManifests } from './manifests.ts';
+
+/** Where the second process finds what the first handed over; set between the two only. */
+const handoverVariable = 'KEYFORGE_RUN_HANDOVER';
 
 /** What a run knows once no environment shows it any more. */
 export interface Handover {

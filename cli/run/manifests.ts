@@ -4,8 +4,10 @@ import type { Limit, Manifests, VirtualKey } from '../../core/manifest/types.ts'
 import { formatUsd, minOf } from '../../core/money.ts';
 import { type PoolName, partsOf, poolName } from '../../core/names.ts';
 import { formatProblem } from '../../core/problem.ts';
+import { secretVariable } from '../../operator/standalone/credentials.ts';
 import { loadPaths } from '../../operator/standalone/load.ts';
-import { type Environment, environmentPools, secretVariable } from './environment.ts';
+import type { Environment } from '../config.ts';
+import { environmentPools } from './environment.ts';
 import type { RunOptions } from './options.ts';
 
 /** Manifests as one run uses them: frozen, credentials taken out, the run's own limits put in. */

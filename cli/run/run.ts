@@ -1,28 +1,23 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pino } from 'pino';
-import { readCalls } from '../records.ts';
+import { readCalls } from '../../operator/store/recorded-calls.ts';
+import { readEnvironment } from '../config.ts';
+import { createLogger } from '../logger.ts';
 import { startStandalone } from '../standalone.ts';
+import type { Streams } from '../streams.ts';
 import { runCommand } from './command.ts';
-import { readEnvironment } from './config.ts';
 import { commandEnvironment, scrub, secretsOf } from './environment.ts';
 import { type Execve, type Handover, handOver, receiveHandover } from './handover.ts';
 import { readRunManifests } from './manifests.ts';
 import { parseRunOptions, type RunOptions, runUsage } from './options.ts';
 import { summarise } from './summary.ts';
 
-/** Where messages go. */
-export interface RunStreams {
-  readonly stdout: { write(text: string): unknown };
-  readonly stderr: { write(text: string): unknown };
-}
-
 /** Our own failures, as `env`, `timeout` and `docker run` number them. */
 const ownFailure = 125;
 
 /** `keyforge run`: one command with a key, a proxy and a budget of its own. Resolves to the exit code. */
-export async function runRun(args: readonly string[], io: RunStreams): Promise<number> {
+export async function runRun(args: readonly string[], io: Streams): Promise<number> {
   const complain = (message: string): unknown => io.stderr.write(`keyforge: ${message}\n`);
   const options = parseRunOptions(args);
   if ('help' in options) {
@@ -72,7 +67,7 @@ function selfArguments(): readonly string[] {
 
 interface Run extends Handover {
   readonly options: RunOptions;
-  readonly io: RunStreams;
+  readonly io: Streams;
 }
 
 async function runIn(folder: string, { options, manifests, environment, io }: Run): Promise<number> {
@@ -90,7 +85,7 @@ async function runIn(folder: string, { options, manifests, environment, io }: Ru
     metricsListen: null,
     secrets: manifests.secrets,
     watch: 'frozen',
-    logger: pino({ level: 'error' }, pino.destination({ dest: 2, sync: true })),
+    logger: createLogger('error'),
   });
   standalone.failure.then((error) => io.stderr.write(`keyforge: calls are refused from now on: ${error.message}\n`));
   let code = ownFailure;

@@ -1,6 +1,6 @@
 import type { CallBody } from '../../core/audit/types.ts';
 import { formatUsd } from '../../core/money.ts';
-import { openRecords } from '../records.ts';
+import { openCalls } from '../../operator/store/recorded-calls.ts';
 
 const everyMs = 200;
 
@@ -21,7 +21,7 @@ export function followCalls(
   remaining: () => Promise<string | undefined>,
   print: (line: string) => void,
 ): () => Promise<void> {
-  const records = openRecords(dataDir);
+  const records = openCalls(dataDir);
   records.next();
   let stopped = false;
 

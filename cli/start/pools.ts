@@ -2,7 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'yaml';
+import { defined } from '../../core/json.ts';
+import { secretVariable } from '../../operator/standalone/credentials.ts';
 import { type Simulation, startSimulation } from '../../simulator/provider.ts';
+import type { Environment } from '../config.ts';
 
 const providers = ['openai', 'anthropic', 'gemini'] as const;
 
@@ -15,13 +18,10 @@ export interface QuickstartPools {
   readonly simulation?: Simulation;
 }
 
-/** Starts the simulation where one is needed, and writes its pools below `dataDir`. */
-export async function quickstartPools(
-  examples: string,
-  dataDir: string,
-  keys: Readonly<Record<(typeof providers)[number], string | undefined>>,
-): Promise<QuickstartPools> {
-  const simulated = providers.filter((pool) => keys[pool] === undefined);
+/** Starts the simulation where the environment has no credential, and writes its pools below `dataDir`. */
+export async function quickstartPools(examples: string, dataDir: string, environment: Environment): Promise<QuickstartPools> {
+  const realKey = (pool: string): string | undefined => environment[`${pool.toUpperCase()}_API_KEY`] || undefined;
+  const simulated = providers.filter((pool) => realKey(pool) === undefined);
   const credential = `simulated-${randomBytes(12).toString('hex')}`;
   const simulation =
     simulated.length === 0 ? undefined : await startSimulation({ credentials: [credential], conditions: { msPerToken: 15 } });
@@ -33,9 +33,9 @@ export async function quickstartPools(
   }
   return {
     manifests: [join(examples, 'key.yaml'), ...manifests],
-    secrets: Object.fromEntries(providers.map((pool) => [`KEYFORGE_SECRET_${pool.toUpperCase()}_API_KEY`, keys[pool] ?? credential])),
+    secrets: Object.fromEntries(providers.map((pool) => [secretVariable(pool, 'api-key'), realKey(pool) ?? credential])),
     simulated,
-    ...(simulation === undefined ? {} : { simulation }),
+    ...defined({ simulation }),
   };
 }
 

@@ -1,5 +1,4 @@
 import type { MessagePort } from 'node:worker_threads';
-import type { LoggerOptions } from 'pino';
 
 /** Everything the operator's thread is given; it has no environment of its own. */
 export interface OperatorOptions {
@@ -38,13 +37,4 @@ export type FromOperator =
 /** To the operator's thread: close everything and end. */
 export interface ToOperator {
   readonly kind: 'stop';
-}
-
-/** Options of every logger of a process: fields that could carry a secret are never written. */
-export function loggerOptions(level: string): LoggerOptions {
-  const fields = ['authorization', 'cookie', 'token', 'secret', 'value', 'chainKey', '["x-api-key"]', '["api-key"]', '["x-goog-api-key"]'];
-  const paths = fields.flatMap((field) =>
-    field.startsWith('[') ? [field, `*${field}`, `*.*${field}`] : [field, `*.${field}`, `*.*.${field}`],
-  );
-  return { level, redact: { paths, censor: '[redacted]' } };
 }

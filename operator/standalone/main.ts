@@ -6,6 +6,7 @@ import { type Logger, pino } from 'pino';
 import { partsOf } from '../../core/names.ts';
 import { formatProblem } from '../../core/problem.ts';
 import { portChannel } from '../../core/protocol/channel.ts';
+import { redaction } from '../../core/redaction.ts';
 import { createAdminApi } from '../api/app.ts';
 import { type AdminServer, listenAdmin } from '../api/server.ts';
 import { type Broker, createBroker } from '../broker.ts';
@@ -16,11 +17,13 @@ import { openTokenFiles } from '../keys/token-files.ts';
 import { dailyBooks } from '../prices/genai-prices.ts';
 import { serveControl } from '../sessions/port.ts';
 import { openDataFolder } from '../store/data-folder.ts';
-import { type FromOperator, type IssuedKey, loggerOptions, type OperatorOptions, type ToOperator } from './config.ts';
+import type { FromOperator, IssuedKey, OperatorOptions, ToOperator } from './config.ts';
 
 /** The operator of standalone: a thread of its own, so that no fsync ever stalls a request of the proxy. */
 async function run(options: OperatorOptions, notify: (message: FromOperator) => void): Promise<() => Promise<void>> {
-  const logger = pino(loggerOptions(options.logLevel), pino.destination({ dest: 2, sync: true })).child({ component: 'operator' });
+  const logger = pino({ level: options.logLevel, redact: redaction }, pino.destination({ dest: 2, sync: true })).child({
+    component: 'operator',
+  });
   const { store, rootKey } = openDataFolder(options.dataDir, Date.now, logger);
   const files = openTokenFiles(join(options.dataDir, 'tokens'));
   const broker: Broker = createBroker({

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { readOperatorCommand } from '../../cli/cluster/config.ts';
+import { readOperatorCommand } from '../../cli/options/operator.ts';
 import { canRunControlPlane } from './build.ts';
 import { fullValues, one, type Release, type Rendered, render } from './chart.fixture.ts';
 import { helmBinary } from './helm.ts';

@@ -3,7 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { parse } from 'yaml';
-import { readOperatorCommand, readProxyCommand } from '../../cli/cluster/config.ts';
+import { readOperatorCommand } from '../../cli/options/operator.ts';
+import { readProxyCommand } from '../../cli/options/proxy.ts';
 import {
   agentPort,
   controlAudience,

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { runAudit } from '../../cli/audit.ts';
+import { captureStreams } from '../../cli/streams.fixture.ts';
 import { canRunPods } from './cluster.ts';
 import { keyPath, read, until } from './operator-world.ts';
 import { secretsStayIn } from './pods-canary.ts';
@@ -46,8 +47,7 @@ test('at the end all that the provider billed is recorded, in status and in a ch
     },
     120_000,
   );
-  const words: string[] = [];
-  const sink = { write: (text: string) => words.push(text) > 0 };
-  assert.equal(await runAudit(['verify', '--data', world.dataDir], { stdout: sink, stderr: sink }), 0, words.join(''));
-  t.diagnostic(words.join('').trim());
+  const io = captureStreams();
+  assert.equal(await runAudit(['verify', '--data', world.dataDir], io), 0, io.printed.out + io.printed.err);
+  t.diagnostic(io.printed.out.trim());
 });

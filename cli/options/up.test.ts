@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readAuditOptions, readKeysOptions, readUpOptions } from './config.ts';
+import { readUpOptions } from './up.ts';
 
 function problemsOf(read: object): readonly string[] {
   return 'problems' in read ? (read.problems as readonly string[]) : [];
@@ -78,37 +78,4 @@ test('a data folder among the manifests is refused, unless it is hidden there', 
     [problemsOf('m', 'data'), problemsOf('m', 'm/.keyforge'), problemsOf('m/x', 'm'), problemsOf('.', '.keyforge')],
     [0, 0, 0, 0],
   );
-});
-
-test('audit takes its folder and its filter from flags or environment', () => {
-  const environment = { KEYFORGE_DATA: '/d', KEYFORGE_KEY: 'a/b', KEYFORGE_JSON: 'true' };
-  assert.deepEqual(readAuditOptions(['verify'], environment), { verb: 'verify', dataDir: '/d', json: false });
-  assert.deepEqual(readAuditOptions(['tail', '--data', '/e'], environment), { verb: 'tail', dataDir: '/e', json: true, key: 'a/b' });
-});
-
-test('keys takes an action and, but for list, a key', () => {
-  assert.deepEqual(readKeysOptions(['rotate', 'a/b', '--overlap', '1h'], {}), {
-    action: 'rotate',
-    key: 'a/b',
-    overlap: '1h',
-    dataDir: '.keyforge',
-    json: false,
-  });
-  assert.deepEqual(readKeysOptions(['list', '--json'], { KEYFORGE_ADMIN: 'http://127.0.0.1:1' }), {
-    action: 'list',
-    dataDir: '.keyforge',
-    json: true,
-    adminUrl: 'http://127.0.0.1:1',
-  });
-  for (const args of [
-    [],
-    ['drop'],
-    ['list', 'a/b'],
-    ['revoke'],
-    ['revoke', 'bot'],
-    ['rotate', 'a/b', 'c'],
-    ['revoke', 'a/b', '--overlap', '1h'],
-  ]) {
-    assert.equal(problemsOf(readKeysOptions(args, {})).length, 1, args.join(' '));
-  }
 });

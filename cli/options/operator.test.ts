@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readOperatorCommand } from './config.ts';
+import { readOperatorCommand } from './operator.ts';
 
 const required = ['--namespace=keyforge-system', '--proxy-image=keyforge.dev/keyforge-proxy:1'];
 

@@ -1,60 +1,14 @@
-import { isObject, type JsonObject, parseJson } from '../../core/json.ts';
+import { isObject, parseJson } from '../../core/json.ts';
 import type { ClusterOptions } from '../../operator/cluster/config.ts';
-import type { Address } from '../address.ts';
-import { isLoopback, levels, type Misuse } from '../config.ts';
-import { type Environment, type Reader, reader } from '../reader.ts';
-
-/** What `keyforge proxy` was asked for. */
-export interface ProxyCommand {
-  /** `wss://HOST:PORT/control`. */
-  readonly controlUrl: string;
-  /** PEM: one root certificate or more. */
-  readonly controlCa: string;
-  readonly tokenFile: string;
-  readonly listen: Address;
-  readonly metricsListen: Address;
-  readonly dataDir: string;
-  readonly logLevel: string;
-}
-
-/** Flags of `keyforge proxy`, each with its `KEYFORGE_*` equivalent; a flag wins. */
-export function readProxyCommand(args: readonly string[], environment: Environment = process.env): ProxyCommand | Misuse {
-  const read = reader(args, environment, {
-    control: { type: 'string' },
-    'control-ca': { type: 'string' },
-    'token-file': { type: 'string' },
-    listen: { type: 'string' },
-    'metrics-listen': { type: 'string' },
-    data: { type: 'string' },
-    'log-level': { type: 'string' },
-  });
-  const command: ProxyCommand = {
-    controlUrl: required(read, 'control'),
-    controlCa: required(read, 'control-ca'),
-    tokenFile: read.text('token-file') ?? '/var/run/secrets/kubernetes.io/serviceaccount/token',
-    listen: read.address('listen', '127.0.0.1:8787'),
-    metricsListen: read.address('metrics-listen', '0.0.0.0:9464'),
-    dataDir: read.text('data') ?? '/var/lib/keyforge',
-    logLevel: logLevel(read),
-  };
-  noWords(read);
-  if (command.controlUrl !== '' && !/^wss:\/\/[^/]+\/control$/.test(command.controlUrl)) {
-    read.problem(
-      `--control: ${command.controlUrl} is no address of an operator, such as wss://keyforge-operator.keyforge-system.svc:443/control`,
-    );
-  }
-  if (command.controlCa !== '' && !command.controlCa.includes('-----BEGIN CERTIFICATE-----')) {
-    read.problem('--control-ca: not a certificate; give the text of a PEM file, the operator’s root');
-  }
-  return read.problems.length > 0 ? { problems: read.problems } : command;
-}
+import type { Environment } from '../config.ts';
+import { isLoopback, type Misuse, Reader } from './reader.ts';
 
 /** What `keyforge operator` was asked for. */
 export type OperatorCommand = Omit<ClusterOptions, 'identity' | 'logger'> & { readonly logLevel: string };
 
 /** Flags of `keyforge operator`, each with its `KEYFORGE_*` equivalent; a flag wins. */
-export function readOperatorCommand(args: readonly string[], environment: Environment = process.env): OperatorCommand | Misuse {
-  const read = reader(args, environment, {
+export function readOperatorCommand(args: readonly string[], environment: Environment): OperatorCommand | Misuse {
+  const read = new Reader(args, environment, {
     kubeconfig: { type: 'string' },
     namespace: { type: 'string' },
     data: { type: 'string' },
@@ -74,7 +28,7 @@ export function readOperatorCommand(args: readonly string[], environment: Enviro
     'gateway-url': { type: 'string' },
     'log-level': { type: 'string' },
   });
-  const namespace = required(read, 'namespace');
+  const namespace = read.required('namespace');
   const pullPolicy = read.text('proxy-image-pull-policy') ?? 'IfNotPresent';
   const port = Number(read.text('service-port') ?? '443');
   if (!Number.isInteger(port) || port < 1 || port > 65_535) read.problem(`--service-port: ${read.text('service-port')} is no port`);
@@ -89,33 +43,27 @@ export function readOperatorCommand(args: readonly string[], environment: Enviro
     webhookConfiguration: read.text('webhook-configuration') ?? 'keyforge-injector',
     certificateDir: read.text('certificate-dir') ?? null,
     poolNamespaces: words(read.text('pool-namespaces')) ?? [namespace],
-    proxyImage: required(read, 'proxy-image'),
+    proxyImage: read.required('proxy-image'),
     proxyImageDigests: words(read.text('proxy-image-digests')) ?? [],
     proxyImagePullPolicy: isPullPolicy(pullPolicy) ? pullPolicy : 'IfNotPresent',
     proxyResources: resources(read, 'proxy-resources'),
     gatewayServiceAccount: read.text('gateway-service-account') ?? null,
     gatewayUrl: origin(read, 'gateway-url'),
-    logLevel: logLevel(read),
+    logLevel: read.logLevel('info'),
   };
-  noWords(read);
-  if (!isLoopback(command.adminListen.host))
+  read.noWords();
+  if (!isLoopback(command.adminListen))
     read.problem(`--admin-listen: ${command.adminListen.host} is not loopback; use 127.0.0.1 and kubectl port-forward`);
   if (!isPullPolicy(pullPolicy)) read.problem(`--proxy-image-pull-policy: ${pullPolicy} is none of ${pullPolicies.join(', ')}`);
   const odd = command.proxyImageDigests.find((digest) => !/^sha256:[0-9a-f]{64}$/.test(digest));
   if (odd !== undefined) read.problem(`--proxy-image-digests: ${odd} is no digest such as sha256:… with 64 hexadecimal digits`);
-  return read.problems.length > 0 ? { problems: read.problems } : command;
+  return read.result(command);
 }
 
 const pullPolicies = ['Always', 'IfNotPresent', 'Never'] as const;
 
 function isPullPolicy(text: string): text is (typeof pullPolicies)[number] {
   return pullPolicies.some((known) => known === text);
-}
-
-function required(read: Reader, name: string): string {
-  const value = read.text(name);
-  if (value === undefined) read.problem(`--${name} is missing (or KEYFORGE_${name.toUpperCase().replaceAll('-', '_')})`);
-  return value ?? '';
 }
 
 function origin(read: Reader, name: string): string | null {
@@ -132,11 +80,14 @@ const standardResources = '{"requests":{"cpu":"10m","memory":"96Mi"},"limits":{"
 function resources(read: Reader, name: string): ClusterOptions['proxyResources'] {
   const text = read.text(name) ?? standardResources;
   const wrong = (what: string): void => read.problem(`--${name}: ${what}; write JSON such as ${standardResources}`);
-  const given = jsonObject(text);
-  if (given === null) wrong(`${text} is no JSON object`);
-  for (const part of Object.keys(given ?? {})) if (!['requests', 'limits'].includes(part)) wrong(`${part} is neither requests nor limits`);
+  const given = parseJson(text);
+  if (!isObject(given)) {
+    wrong(`${text} is no JSON object`);
+    return { requests: {}, limits: {} };
+  }
+  for (const part of Object.keys(given)) if (!['requests', 'limits'].includes(part)) wrong(`${part} is neither requests nor limits`);
   const amounts = (part: string): Readonly<Record<string, string>> => {
-    const found = given?.[part] ?? {};
+    const found = given[part] ?? {};
     if (!isObject(found)) wrong(`${part} is no object`);
     const entries = Object.entries(isObject(found) ? found : {});
     for (const [resource, amount] of entries) if (!quantity.test(String(amount))) wrong(`${part}.${resource}: ${amount} is no quantity`);
@@ -148,22 +99,7 @@ function resources(read: Reader, name: string): ClusterOptions['proxyResources']
 /** https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/, without exponents. */
 const quantity = /^\d+(\.\d+)?(m|k|[MGTPE]|[KMGTPE]i)?$/;
 
-function jsonObject(text: string): JsonObject | null {
-  const value = parseJson(text);
-  return isObject(value) ? value : null;
-}
-
-function logLevel(read: Reader): string {
-  const level = read.text('log-level') ?? 'info';
-  if (!levels.includes(level)) read.problem(`--log-level: ${level} is none of ${levels.join(', ')}`);
-  return level;
-}
-
 function words(text: string | undefined): readonly string[] | undefined {
   const list = text?.split(',').map((word) => word.trim());
   return list?.filter((word) => word !== '');
-}
-
-function noWords({ positionals, problem }: Reader): void {
-  if (positionals.length > 0) problem(`unexpected words: ${positionals.join(' ')}`);
 }
