@@ -1,4 +1,4 @@
-import type { ProviderKind } from './manifest/types.ts';
+import type { ProviderKind } from './manifest/providers.ts';
 import { type KeyName, type ObjectRef, objectId, type PoolName } from './names.ts';
 import { selectorFor } from './policy/selector.ts';
 

@@ -2,16 +2,14 @@ import { defined, isObject } from '../json.ts';
 import { keyName, poolName } from '../names.ts';
 import { customObject, namespaceSelector } from './kubernetes-object.ts';
 import { dnsName, modelName, reference, secretItem } from './names.ts';
-import { defaultEndpoints, unserved } from './providers.ts';
+import { type ProviderKind, providerKinds, providers, servedKinds } from './providers.ts';
 import { count, usdPerMillion } from './quantity.ts';
 import { distinctList, list, object, oneOf, type Place, type Read, shortText, text } from './reader.ts';
-import { type PoolKey, type PoolModel, type ProviderKind, type ProviderPool, providerKinds } from './types.ts';
-
-const servedKinds = providerKinds.filter((kind) => !unserved.has(kind));
+import type { PoolKey, PoolModel, ProviderPool } from './types.ts';
 
 function provider(value: unknown, at: Place): ProviderKind | undefined {
   const kind = oneOf(providerKinds)(value, at);
-  if (kind === undefined || !unserved.has(kind)) return kind;
+  if (kind === undefined || servedKinds.includes(kind)) return kind;
   return at.report(`${at.label} ${kind} is not served by this version; served: ${servedKinds.join(', ')}`);
 }
 
@@ -62,7 +60,7 @@ function specIn(namespace: string): Read<Omit<ProviderPool, 'kind' | 'name' | 'o
     // By what is given, not by what was read: this is reported with every other problem of the spec.
     const given = isObject(value) ? value : {};
     const kind = servedKinds.find((each) => each === given['provider']);
-    if (kind !== undefined && defaultEndpoints[kind] === null && !('endpoint' in given)) {
+    if (kind !== undefined && providers[kind].endpoint === null && !('endpoint' in given)) {
       return at.at('endpoint').report(`endpoint is required for ${kind}, which has no default`);
     }
     return fields && { consumers: [], models: [], ...fields };

@@ -1,5 +1,6 @@
 import type { NanoUsd, PicoUsdPerToken } from '../money.ts';
 import type { KeyName, PoolName } from '../names.ts';
+import type { ProviderKind } from './providers.ts';
 
 /** Which document of which file a manifest is. */
 export interface Origin {
@@ -7,19 +8,6 @@ export interface Origin {
   /** 1-based line of the document's start. */
   readonly line: number;
 }
-
-export const providerKinds = [
-  'OpenAI',
-  'Anthropic',
-  'Gemini',
-  'AzureOpenAI',
-  'Vertex',
-  'Bedrock',
-  'Mistral',
-  'OpenRouter',
-  'OpenAICompatible',
-] as const;
-export type ProviderKind = (typeof providerKinds)[number];
 
 export const windowKinds = ['Total', 'Hour', 'Day', 'Week', 'Month'] as const;
 export type WindowKind = (typeof windowKinds)[number];

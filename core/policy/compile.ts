@@ -1,7 +1,7 @@
 import { canonicalize } from '../audit/canonical.ts';
 import { defined } from '../json.ts';
-import { defaultEndpoints } from '../manifest/providers.ts';
-import { emptySpec, type Limit, type Manifests, type ProviderKind, type ProviderPool, type VirtualKeySpec } from '../manifest/types.ts';
+import { type ProviderKind, providers } from '../manifest/providers.ts';
+import { emptySpec, type Limit, type Manifests, type ProviderPool, type VirtualKeySpec } from '../manifest/types.ts';
 import type { KeyName, PoolName } from '../names.ts';
 import type { BookEntry } from '../price/types.ts';
 import type { Problem } from '../problem.ts';
@@ -109,7 +109,7 @@ function subAgentNode({ key, parent, spec, createdAtMs, expiresAtMs, run }: Chil
 
 function poolDocument(pool: ProviderPool, { book, digest }: CompileInput): PoolDocument | Problem {
   const { name, provider, models, origin } = pool;
-  const endpoint = pool.endpoint ?? defaultEndpoints[provider];
+  const endpoint = pool.endpoint ?? providers[provider].endpoint;
   if (endpoint === null) {
     const object = { kind: 'ProviderPool', name } as const;
     return { code: 'endpoint_missing', object, path: 'spec.endpoint', ...defined({ source: origin }), provider };

@@ -1,4 +1,5 @@
-import type { Limit, PoolModel, ProviderKind, VirtualKeySpec } from '../manifest/types.ts';
+import type { ProviderKind } from '../manifest/providers.ts';
+import type { Limit, PoolModel, VirtualKeySpec } from '../manifest/types.ts';
 import type { NanoUsd } from '../money.ts';
 import type { KeyName, PoolName } from '../names.ts';
 import type { BookEntry } from '../price/types.ts';

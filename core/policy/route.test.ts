@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isRefusal } from '../errors.ts';
-import type { PoolModel, ProviderKind } from '../manifest/types.ts';
+import type { ProviderKind } from '../manifest/providers.ts';
+import type { PoolModel } from '../manifest/types.ts';
 import { keyName, type PoolName } from '../names.ts';
 import type { ModelPrice } from '../price/types.ts';
 import type { KeyDocument, PoolDocument } from './documents.ts';

@@ -1,6 +1,6 @@
 import { type Refusal, refuse } from '../errors.ts';
+import type { ProviderKind } from '../manifest/providers.ts';
 import { quote } from '../manifest/reader.ts';
-import type { ProviderKind } from '../manifest/types.ts';
 import { type PoolName, partsOf } from '../names.ts';
 import { type FoundModel, findModel, modelNames } from '../price/book.ts';
 import type { ModelPrice } from '../price/types.ts';

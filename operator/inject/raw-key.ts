@@ -1,13 +1,10 @@
-import { credentialVariables } from '../../core/credential-variables.ts';
+import { literalCredentialVariables } from '../../core/credential-variables.ts';
 import { list, record } from './json.ts';
 import type { PodView } from './pod-view.ts';
 import { because, type Reason } from './reasons.ts';
 
 /** Keys whose shape shows their provider: OpenAI, Anthropic and OpenRouter (sk-…), Google (AIza…, AQ.…), AWS (AKIA…, ABSK…). */
 const shapes = /(?:^|[^\w-])(?:sk-[\w-]{20,}|AIza[\w-]{35}|AQ\.[\w-]{30,}|(?:AKIA|ASIA)[0-9A-Z]{16}|ABSK[\w+/=]{40,})/;
-
-/** Variables in which providers' keys are kept, for keys without such a shape. */
-const names: ReadonlySet<string> = new Set([...credentialVariables, 'AWS_SECRET_ACCESS_KEY']);
 
 /** Placeholders such as `unused` are shorter, or words. */
 const randomText = /^(?=.*[0-9])[\w+/=.-]{20,}$/;
@@ -30,5 +27,6 @@ export function rawProviderKey({ others }: PodView): Reason | null {
 function isRawKey(name: string, value: unknown): boolean {
   if (typeof value !== 'string') return false;
   if (shapes.test(value)) return true;
-  return names.has(name) && randomText.test(value) && !value.startsWith('vk_');
+  // For keys without such a shape.
+  return literalCredentialVariables.has(name) && randomText.test(value) && !value.startsWith('vk_');
 }

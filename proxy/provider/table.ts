@@ -1,4 +1,4 @@
-import type { ProviderKind } from '../../core/manifest/types.ts';
+import type { ProviderKind } from '../../core/manifest/providers.ts';
 import type { DialectId } from '../dialect/types.ts';
 import { anthropic } from './anthropic.ts';
 import { azureOpenAi } from './azure-openai.ts';

@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import type { ProviderKind } from '../../core/manifest/types.ts';
+import type { ProviderKind } from '../../core/manifest/providers.ts';
 import type { Overhead } from '../../core/price/demand.ts';
 import type { DialectId } from '../dialect/types.ts';
 

@@ -1,3 +1,5 @@
+import { servedKinds } from '../../../core/manifest/providers.ts';
+
 /** A manifest and what must become of it, at the API server as with `keyforge up`. */
 export interface CorpusCase {
   readonly what: string;
@@ -103,7 +105,7 @@ export const durations: string = '"1h30m"';
 /** All windows. */
 export const windows: readonly string[] = ['Total', 'Hour', 'Day', 'Week', 'Month'];
 /** All providers that are served. */
-export const providers: readonly string[] = ['OpenAI', 'Anthropic', 'Gemini', 'AzureOpenAI', 'Mistral', 'OpenRouter', 'OpenAICompatible'];
+export const providers: readonly string[] = servedKinds;
 /** Rule of object names. */
 export const dnsName: string = 'is not a DNS-1123 name';
 /** Rule of namespaces. */
