@@ -11,8 +11,8 @@ const components = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-s
 /** A program of the control plane or the node. */
 export type KubernetesComponent = (typeof components)[number];
 
-const moduleFolder = join(import.meta.dirname, 'kubernetes');
-const pauseSource = join(import.meta.dirname, 'pause', 'main.go');
+const moduleFolder = join(import.meta.dirname, 'go', 'kubernetes');
+const pauseSource = join(import.meta.dirname, 'go', 'pause', 'main.go');
 
 /** Whether this machine can build and start a control plane; if not, why, for the reason of a skipped test. */
 export function canRunControlPlane(): { readonly ok: true } | { readonly ok: false; readonly why: string } {
@@ -58,7 +58,7 @@ function kubernetesEntry(): CacheEntry {
 /** Without these the server reports itself as v0.0.0-master, which client libraries cannot parse. */
 function linkerFlags(goModule: string): string {
   const version = /k8s\.io\/kubernetes (v(\d+)\.(\d+)\.\d+)/.exec(goModule);
-  if (version === null) throw new Error('go.mod of test/cluster/kubernetes requires no k8s.io/kubernetes');
+  if (version === null) throw new Error('go.mod of test/cluster/go/kubernetes requires no k8s.io/kubernetes');
   const values = {
     gitVersion: version[1],
     gitMajor: version[2],

@@ -4,7 +4,7 @@ import { goBuild } from './build.ts';
 import { cached } from './cache.ts';
 import { run } from './run.ts';
 
-const folder = join(import.meta.dirname, 'helm');
+const folder = join(import.meta.dirname, 'go', 'helm');
 
 /** The path of Helm, built from source where this machine has not yet. */
 export async function helmBinary(): Promise<string> {

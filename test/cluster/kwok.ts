@@ -5,7 +5,7 @@ import { goBuild } from './build.ts';
 import { cached } from './cache.ts';
 import { run } from './run.ts';
 
-const folder = join(import.meta.dirname, 'kwok');
+const folder = join(import.meta.dirname, 'go', 'kwok');
 
 /** The file that tells KWOK what becomes of nodes and Pods. Images have the digest `sha256:` and 64 times `a`. */
 export const kwokStages: string = join(folder, 'stages.yaml');
