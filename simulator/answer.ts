@@ -29,7 +29,7 @@ export function compose(prompt: Prompt, model: SimulatedModel, how: Composition)
     id: how.id,
     model: model.name,
     pieces,
-    ...(called === undefined || cut ? {} : { toolCall: called }),
+    toolCall: cut ? undefined : called,
     finish: cut ? 'length' : called === undefined ? 'stop' : 'tool',
     choices: prompt.choices,
     usage: usage(prompt, model, { seen: how.seen, output: (spoken + reasoning) * prompt.choices, reasoning: reasoning * prompt.choices }),
@@ -65,9 +65,9 @@ function usage(
   said: { readonly seen: boolean; readonly output: number; readonly reasoning: number },
 ): SimulatedUsage {
   const input = inputTokens(prompt);
-  const most = Math.floor(input * 0.75);
-  const cachedInput = model.caches === true && said.seen ? most : 0;
-  const writes = model.price.cacheWrite !== undefined && prompt.cacheWrite !== 'none' && cachedInput === 0 ? most : 0;
+  const reusable = Math.floor(input * 0.75);
+  const cachedInput = model.caches === true && said.seen ? reusable : 0;
+  const writes = model.price.cacheWrite !== undefined && prompt.cacheWrite !== 'none' && cachedInput === 0 ? reusable : 0;
   return {
     input,
     cachedInput,

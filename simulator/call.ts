@@ -1,5 +1,5 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
-import { isObject } from './read.ts';
+import { isObject } from './dialect/read.ts';
 import type { Route } from './routes.ts';
 import type { Json, SimulatedUsage } from './types.ts';
 

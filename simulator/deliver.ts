@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
-import type { Conditions, Fault } from './faults.ts';
+import type { Conditions, Fault, StreamFault } from './faults.ts';
 import type { Frame, Json } from './types.ts';
 
 /** Sends a whole JSON answer. */
@@ -25,7 +25,7 @@ export async function deliverFrames(
   const breaking = how.fault !== undefined && 'afterFrames' in how.fault ? how.fault : undefined;
   let sent = 0;
   for (const frame of frames) {
-    if (breaking !== undefined && sent >= breaking.afterFrames) return breakOff(response, breaking.kind, how.errorFrame);
+    if (breaking !== undefined && sent >= breaking.afterFrames) return breakOff(response, breaking, how.errorFrame);
     if (noUsage === true && frame.kind === 'usage') continue;
     if (frame.kind === 'token' && msPerToken > 0) await pause(msPerToken);
     if (response.destroyed) return undefined;
@@ -35,9 +35,11 @@ export async function deliverFrames(
   response.end();
 }
 
-async function breakOff(response: ServerResponse, kind: Fault['kind'], errorFrame: string): Promise<void> {
+async function breakOff(response: ServerResponse, { kind }: StreamFault, errorFrame: string): Promise<void> {
   await turn();
   switch (kind) {
+    case 'hang_mid_stream':
+      return;
     case 'reset_mid_stream':
       response.socket?.resetAndDestroy();
       return;
@@ -47,7 +49,6 @@ async function breakOff(response: ServerResponse, kind: Fault['kind'], errorFram
     case 'error_event':
       response.end(errorFrame);
       return;
-    default:
   }
 }
 

@@ -20,6 +20,9 @@ export type Fault =
   | { readonly kind: 'cut_mid_stream'; readonly afterFrames: number; readonly billed?: boolean }
   | { readonly kind: 'error_event'; readonly afterFrames: number; readonly billed?: boolean };
 
+/** Those that begin as a success. */
+export type StreamFault = Extract<Fault, { readonly afterFrames: number }>;
+
 /** How a call that succeeds is delivered. */
 export interface Conditions {
   /** Pause before each token of a stream; before the headers otherwise: this many milliseconds a token. */

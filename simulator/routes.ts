@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { anthropicMessages } from './anthropic.ts';
-import { geminiGenerate } from './gemini.ts';
-import { openaiChat } from './openai-chat.ts';
-import { openaiResponses } from './openai-responses.ts';
+import { anthropicMessages } from './dialect/anthropic.ts';
+import { geminiGenerate } from './dialect/gemini.ts';
+import { openaiChat } from './dialect/openai-chat.ts';
+import { openaiResponses } from './dialect/openai-responses.ts';
+import { anthropicCount, geminiCount, geminiEmbed, geminiEmbedBatch, openaiEmbeddings, type Whole } from './dialect/uncounted.ts';
 import type { BadRequest, Family, Json, SimulatedDialect } from './types.ts';
-import { anthropicCount, geminiCount, geminiEmbed, geminiEmbedBatch, openaiEmbeddings, type Whole } from './uncounted.ts';
 
 /** What a path asks for. */
 export type Route =

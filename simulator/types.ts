@@ -32,7 +32,7 @@ export interface Prompt {
   readonly text: string;
   /** Everything that a model would read, as one text: the basis of the token count. */
   readonly everything: string;
-  readonly maxOutputTokens?: number;
+  readonly maxOutputTokens?: number | undefined;
   readonly choices: number;
   readonly tools: readonly { readonly name: string; readonly schema: unknown }[];
   readonly toolChoice: 'auto' | 'none' | 'required' | { readonly name: string };
@@ -62,7 +62,7 @@ export interface Answer {
   readonly model: string;
   /** Text in the pieces in which it streams, one a token; empty for a tool call. */
   readonly pieces: readonly string[];
-  readonly toolCall?: { readonly name: string; readonly arguments: Json };
+  readonly toolCall?: { readonly name: string; readonly arguments: Json } | undefined;
   readonly finish: 'stop' | 'length' | 'tool';
   readonly choices: number;
   readonly usage: SimulatedUsage;

@@ -1,5 +1,5 @@
+import type { Answer, BadRequest, Frame, Json, Prompt, SimulatedDialect } from '../types.ts';
 import { allText, contentText, count, isObject, objects } from './read.ts';
-import type { Answer, BadRequest, Frame, Json, Prompt, SimulatedDialect } from './types.ts';
 
 /** POST /v1beta/models/{model}:generateContent and :streamGenerateContent?alt=sse. */
 export const geminiGenerate: SimulatedDialect = {
@@ -15,7 +15,6 @@ function parse(body: Json, path: { readonly model?: string; readonly stream?: bo
   if (contents.length === 0) return { badRequest: '* GenerateContentRequest.contents: contents is not specified', param: 'contents' };
   const config = isObject(body['generationConfig']) ? body['generationConfig'] : {};
   const lastUser = contents.findLast((each) => each['role'] === undefined || each['role'] === 'user');
-  const limit = count(config['maxOutputTokens']);
   return {
     model: path.model ?? '',
     stream: path.stream === true,
@@ -27,14 +26,14 @@ function parse(body: Json, path: { readonly model?: string; readonly stream?: bo
       config['responseSchema'],
       config['responseJsonSchema'],
     ]),
-    ...(limit === undefined ? {} : { maxOutputTokens: limit }),
+    maxOutputTokens: count(config['maxOutputTokens']),
     choices: count(config['candidateCount']) ?? 1,
     tools: objects(body['tools'])
       .flatMap((tool) => objects(tool['functionDeclarations']))
       .map((tool) => ({ name: String(tool['name']), schema: tool['parametersJsonSchema'] ?? tool['parameters'] ?? { type: 'object' } })),
     toolChoice: toolChoice(body['toolConfig']),
     afterTool: objects(contents.at(-1)?.['parts']).some((part) => 'functionResponse' in part),
-    ...schemaOf(config),
+    schema: schemaOf(config),
     wantsUsage: true,
     cacheWrite: 'none',
   };
@@ -47,9 +46,9 @@ function toolChoice(value: unknown): Prompt['toolChoice'] {
   return mode === 'ANY' ? 'required' : 'auto';
 }
 
-function schemaOf(config: Json): { readonly schema?: unknown } {
-  if (config['responseMimeType'] !== 'application/json') return {};
-  return { schema: config['responseJsonSchema'] ?? config['responseSchema'] ?? true };
+function schemaOf(config: Json): unknown {
+  if (config['responseMimeType'] !== 'application/json') return undefined;
+  return config['responseJsonSchema'] ?? config['responseSchema'] ?? true;
 }
 
 function parts(answer: Answer): readonly Json[] {

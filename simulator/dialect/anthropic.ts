@@ -1,5 +1,5 @@
+import type { Answer, BadRequest, Frame, Json, Prompt, SimulatedDialect } from '../types.ts';
 import { allText, contentText, count, isObject, objects } from './read.ts';
-import type { Answer, BadRequest, Frame, Json, Prompt, SimulatedDialect } from './types.ts';
 
 /** POST /v1/messages. */
 export const anthropicMessages: SimulatedDialect = {
@@ -35,7 +35,7 @@ export function parseCounted(body: Json): Prompt {
       .map((tool) => ({ name: String(tool['name']), schema: tool['input_schema'] })),
     toolChoice: toolChoice(body['tool_choice']),
     afterTool: objects(messages.at(-1)?.['content']).some((part) => part['type'] === 'tool_result'),
-    ...schemaOf(body),
+    schema: schemaOf(body),
     wantsUsage: true,
     cacheWrite: cacheWrite(body),
   };
@@ -48,10 +48,10 @@ function toolChoice(value: unknown): Prompt['toolChoice'] {
   return value['type'] === 'tool' ? { name: String(value['name']) } : 'auto';
 }
 
-function schemaOf(body: Json): { readonly schema?: unknown } {
+function schemaOf(body: Json): unknown {
   const config = body['output_config'];
   const format = isObject(config) ? config['format'] : body['output_format'];
-  return isObject(format) ? { schema: format['schema'] } : {};
+  return isObject(format) ? format['schema'] : undefined;
 }
 
 function cacheWrite(body: Json): Prompt['cacheWrite'] {

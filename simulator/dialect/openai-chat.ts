@@ -1,5 +1,5 @@
+import type { Answer, BadRequest, Frame, Json, Prompt, SimulatedDialect } from '../types.ts';
 import { allText, contentText, count, isObject, objects } from './read.ts';
-import type { Answer, BadRequest, Frame, Json, Prompt, SimulatedDialect } from './types.ts';
 
 /** POST /v1/chat/completions. */
 export const openaiChat: SimulatedDialect = {
@@ -32,7 +32,7 @@ function parse(body: Json): Prompt | BadRequest {
     stream: body['stream'] === true,
     text: contentText(lastUser?.['content']),
     everything: allText([body['messages'], body['tools'], body['functions'], body['response_format']]),
-    ...(limit === undefined ? {} : { maxOutputTokens: limit }),
+    maxOutputTokens: limit,
     choices: count(body['n']) ?? 1,
     tools: objects(body['tools'])
       .map((tool) => tool['function'])
@@ -40,7 +40,7 @@ function parse(body: Json): Prompt | BadRequest {
       .map((tool) => ({ name: String(tool['name']), schema: tool['parameters'] })),
     toolChoice: toolChoice(body['tool_choice']),
     afterTool: messages.at(-1)?.['role'] === 'tool',
-    ...schemaOf(body['response_format']),
+    schema: schemaOf(body['response_format']),
     wantsUsage: isObject(body['stream_options']) && body['stream_options']['include_usage'] === true,
     cacheWrite: 'none',
   };
@@ -52,10 +52,10 @@ function toolChoice(value: unknown): Prompt['toolChoice'] {
   return typeof named === 'string' ? { name: named } : 'auto';
 }
 
-function schemaOf(format: unknown): { readonly schema?: unknown } {
-  if (!isObject(format)) return {};
-  if (format['type'] === 'json_object') return { schema: true };
-  return isObject(format['json_schema']) ? { schema: format['json_schema']['schema'] } : {};
+function schemaOf(format: unknown): unknown {
+  if (!isObject(format)) return undefined;
+  if (format['type'] === 'json_object') return true;
+  return isObject(format['json_schema']) ? format['json_schema']['schema'] : undefined;
 }
 
 function envelope(answer: Answer, object: string): Json {

@@ -1,5 +1,5 @@
+import type { Answer, BadRequest, Frame, Json, Prompt, SimulatedDialect } from '../types.ts';
 import { allText, contentText, count, isObject, objects } from './read.ts';
-import type { Answer, BadRequest, Frame, Json, Prompt, SimulatedDialect } from './types.ts';
 
 /** POST /v1/responses. */
 export const openaiResponses: SimulatedDialect = {
@@ -21,20 +21,19 @@ function parse(body: Json): Prompt | BadRequest {
   if (typeof input !== 'string' && !Array.isArray(input)) return { badRequest: "Missing required parameter: 'input'.", param: 'input' };
   const items = objects(input);
   const lastUser = items.findLast((item) => item['role'] === 'user');
-  const limit = count(body['max_output_tokens']);
   return {
     model: String(body['model']),
     stream: body['stream'] === true,
     text: typeof input === 'string' ? input : contentText(lastUser?.['content']),
     everything: allText([body['instructions'], input, body['tools'], body['text']]),
-    ...(limit === undefined ? {} : { maxOutputTokens: limit }),
+    maxOutputTokens: count(body['max_output_tokens']),
     choices: 1,
     tools: objects(body['tools'])
       .filter((tool) => tool['type'] === 'function')
       .map((tool) => ({ name: String(tool['name']), schema: tool['parameters'] })),
     toolChoice: toolChoice(body['tool_choice']),
     afterTool: items.at(-1)?.['type'] === 'function_call_output',
-    ...schemaOf(body['text']),
+    schema: schemaOf(body['text']),
     wantsUsage: true,
     cacheWrite: 'none',
   };
@@ -45,10 +44,10 @@ function toolChoice(value: unknown): Prompt['toolChoice'] {
   return isObject(value) && typeof value['name'] === 'string' ? { name: value['name'] } : 'auto';
 }
 
-function schemaOf(text: unknown): { readonly schema?: unknown } {
+function schemaOf(text: unknown): unknown {
   const format = isObject(text) ? text['format'] : undefined;
-  if (!isObject(format) || format['type'] === 'text') return {};
-  return { schema: format['type'] === 'json_schema' ? format['schema'] : true };
+  if (!isObject(format) || format['type'] === 'text') return undefined;
+  return format['type'] === 'json_schema' ? format['schema'] : true;
 }
 
 function status(answer: Answer): 'completed' | 'incomplete' {

@@ -1,9 +1,9 @@
-import { inputTokens } from './answer.ts';
+import { inputTokens } from '../answer.ts';
+import { countTokens } from '../tokens.ts';
+import type { BadRequest, Json, SimulatedModel, SimulatedUsage } from '../types.ts';
 import { parseCounted } from './anthropic.ts';
 import { geminiGenerate } from './gemini.ts';
 import { allText, objects } from './read.ts';
-import { countTokens } from './tokens.ts';
-import type { BadRequest, Json, SimulatedModel, SimulatedUsage } from './types.ts';
 
 const dimensions = 8;
 

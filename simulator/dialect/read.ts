@@ -1,4 +1,4 @@
-import type { Json } from './types.ts';
+import type { Json } from '../types.ts';
 
 /** True for a JSON object. */
 export function isObject(value: unknown): value is Json {
