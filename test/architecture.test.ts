@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, normalize, relative } from 'node:path';
+import { dirname, join, normalize, parse, relative } from 'node:path';
 import { test } from 'node:test';
 
 const root = join(import.meta.dirname, '..');
@@ -124,6 +124,36 @@ test('there is no barrel, default export, any or non-null assertion hidden from 
   const wrong = sources
     .filter(({ text }) => /^export (?:\*|default)|biome-ignore[^:]*no(?:Explicit|NonNull|Default|Barrel)/m.test(text))
     .map(({ path }) => path);
+  assert.deepEqual(wrong, []);
+});
+
+test('ids are made in core/names.ts alone', () => {
+  const made = /\bas (?:readonly )?(?:KeyName|PoolName|StreamId|TokenId|GrantId|EpochId|ObjectId)\b/;
+  const wrong = sources
+    .filter(({ path, text }) => made.test(text) && path !== 'core/names.ts' && !path.endsWith('/conformance.ts'))
+    .map(({ path }) => path);
+  assert.deepEqual(wrong, []);
+});
+
+/** Folders of files that are alike: a reader knows all when they know one. */
+const alike = ['proxy/stages', 'operator/kube'];
+
+test('a folder has 15 source files at most, but where they are alike', () => {
+  const folders = Map.groupBy(sources, ({ path }) => dirname(path));
+  const wrong = [...folders].filter(([folder, files]) => files.length > 15 && !alike.includes(folder));
+  assert.deepEqual(
+    wrong.map(([folder, files]) => `${folder}: ${files.length} files`),
+    [],
+  );
+});
+
+test('no file and folder of one name stand side by side', () => {
+  const roots = [...rooms, 'test', 'bench', 'scripts'];
+  const entries = roots.flatMap((name) => readdirSync(join(root, name), { recursive: true, withFileTypes: true }));
+  const paths = new Set(entries.filter((entry) => entry.isDirectory()).map(({ parentPath, name }) => join(parentPath, name)));
+  const wrong = entries
+    .filter((entry) => entry.isFile() && paths.has(join(entry.parentPath, parse(entry.name).name)))
+    .map(({ parentPath, name }) => relative(root, join(parentPath, name)));
   assert.deepEqual(wrong, []);
 });
 
