@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crashText } from './crash.ts';
 
-test('a crash is told with its frames and without anything that could be a credential', () => {
+test('a crash is logged with its frames and without anything that could be a credential', () => {
   const canary = 'sk-proj-abcdefghijklmnop0123456789';
   const error = Object.assign(new TypeError(`Invalid character in header content ["authorization: Bearer ${canary}"]`), {
     code: 'ERR_INVALID_CHAR',

@@ -14,7 +14,7 @@ keyforge keys rotate NAMESPACE/NAME [--overlap 24h]
 Administers the KeyForge that runs on a data folder (default .keyforge).
 
   list    every key with its state, what it spent and what it has left
-  revoke  kills the key's tokens and its sub-agent keys now, for good: also over restarts. Only rotate, or deleting its
+  revoke  ends the key's tokens and its sub-agent keys now, for good: also over restarts. Only rotate, or deleting its
           manifest and creating it again, brings the key back. Its accounts stay as they are.
   rotate  a new token now, in DIR/tokens/NAMESPACE/NAME. The old one works for --overlap more; without it for the
           manifest's spec.rotation.overlap, else not at all.
@@ -45,16 +45,16 @@ async function perform(options: KeysOptions): Promise<string> {
   const { action, key = '', overlap, json, dataDir } = options;
   switch (action) {
     case 'list': {
-      const { keys } = (await ask(options, 'GET', '/v1/keys')) as { readonly keys: readonly KeyListing[] };
+      const { keys } = (await request(options, 'GET', '/v1/keys')) as { readonly keys: readonly KeyListing[] };
       return json ? `${JSON.stringify({ keys })}\n` : table(keys);
     }
     case 'revoke': {
-      const reply = await ask(options, 'POST', `/v1/keys/${pathOf(key)}/revoke`);
+      const reply = await request(options, 'POST', `/v1/keys/${pathOf(key)}/revoke`);
       return json ? `${JSON.stringify(reply)}\n` : `${key} is revoked; \`keyforge keys rotate ${key}\` brings it back with a new token\n`;
     }
     case 'rotate': {
       const query = overlap === undefined ? '' : `?overlap=${encodeURIComponent(overlap)}`;
-      const reply = (await ask(options, 'POST', `/v1/keys/${pathOf(key)}/rotate${query}`)) as RotatedKey;
+      const reply = (await request(options, 'POST', `/v1/keys/${pathOf(key)}/rotate${query}`)) as RotatedKey;
       if (json) return `${JSON.stringify(reply)}\n`;
       const previous = reply.previousValidUntil === undefined ? 'is dead' : `works until ${reply.previousValidUntil}`;
       return `${key} has the new token ${reply.hint}, in ${join(dataDir, 'tokens', key)}; the one before it ${previous}\n`;
@@ -66,7 +66,7 @@ function pathOf(key: string): string {
   return key.split('/').map(encodeURIComponent).join('/');
 }
 
-async function ask({ dataDir, adminUrl }: KeysOptions, method: 'GET' | 'POST', path: string): Promise<unknown> {
+async function request({ dataDir, adminUrl }: KeysOptions, method: 'GET' | 'POST', path: string): Promise<unknown> {
   const notRunning = `no KeyForge runs on ${dataDir}: start one with \`keyforge up -f PATH --data ${dataDir}\`, or give its folder with --data`;
   const base = adminUrl ?? readText(join(dataDir, 'admin.url'))?.trim();
   const token = readText(join(dataDir, 'admin.token'))?.trim();

@@ -50,7 +50,7 @@ export function stopSignal(): AbortSignal {
   return controller.signal;
 }
 
-/** Resolves once the process was told to stop. */
+/** Resolves once a signal has come. */
 export function untilStopped(stop: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (stop.aborted) resolve();

@@ -14,7 +14,7 @@ const policyStaleMs = 3_600_000;
 const usage = `keyforge proxy --control wss://HOST:PORT/control [--listen 127.0.0.1:8787] [--metrics-listen 0.0.0.0:9464]
                [--data /var/lib/keyforge] [--token-file FILE] [--log-level LEVEL]
 
-The data plane in a cluster: the sidecar of one Pod, or the gateway. What it serves the operator decides, which knows it by its Pod.
+The data plane in a cluster: the sidecar of one Pod, or the gateway. The operator identifies it by its Pod and decides which keys it serves.
 
   --control URL          the operator's control port
   --control-ca PEM       text of the operator's root certificate; best as KEYFORGE_CONTROL_CA

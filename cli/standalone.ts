@@ -41,7 +41,7 @@ export interface Standalone {
   onReload(listener: (problems: readonly string[]) => void): () => void;
   /** Resolves when the operator died; nothing can be served for long then. */
   readonly failure: Promise<Error>;
-  /** Calls in flight finish, evidence is shipped, unspent money goes back; then everything is closed. */
+  /** Lets calls in flight finish, ships evidence and returns unspent money; then closes everything. */
   close(): Promise<void>;
 }
 

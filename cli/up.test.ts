@@ -157,7 +157,7 @@ test('tokens stay the same over restarts', async () => {
   assert.equal((await end).code, 0);
 });
 
-test('what is wrong with the manifests is told all at once, and nothing starts', async () => {
+test('what is wrong with the manifests is reported all at once, and nothing starts', async () => {
   writeFileSync(
     join(dir, 'm.yaml'),
     `${pool + key('bot', '5,00')}---\nkind: VirtualKey\nmetadata: {name: x, namespace: y}\nspec: {colour: red}\n`,
@@ -167,7 +167,7 @@ test('what is wrong with the manifests is told all at once, and nothing starts',
   for (const part of [/m\.yaml:\d+: .*5,00/, /colour/, /KEYFORGE_SECRET_OPENAI_A/]) assert.match(stderr, part);
 });
 
-test('an address that is taken is told with the flag to change', async () => {
+test('an address that is taken is reported with the flag to change', async () => {
   writeFileSync(join(dir, 'm.yaml'), pool + key('bot', '5.00'));
   const server = createServer().listen(0, '127.0.0.1');
   server.unref();

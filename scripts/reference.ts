@@ -36,17 +36,18 @@ interface Row {
 
 const preface = `# Reference: VirtualKey and ProviderPool
 
-Written from \`crds/\` by \`node scripts/reference.ts\`. The same manifests are read by \`kubectl apply -f\`, \`keyforge up -f\` and
-\`keyforge run -f\`, with the same verdict on each.
+Written from \`crds/\` by \`node scripts/reference.ts\`. \`kubectl apply -f\`, \`keyforge up -f\` and \`keyforge run -f\`
+read the same manifests, and accept or reject the same ones.
 
-**Unknown fields.** \`keyforge up\` and \`keyforge run\` refuse them. So does the API server for whoever asks it to: \`kubectl\` does by default
-(\`--validate=strict\`), and so does everything that applies on the server's side (\`kubectl apply --server-side\`, Flux, Helm 4). Other clients get a
-warning, and the API server **drops** the field: a schema cannot refuse what it does not know. Such a client (Helm 3, or your own) should send
-\`fieldValidation=Strict\`.
+**Unknown fields.** \`keyforge up\` and \`keyforge run\` reject them. The API server rejects them if the client requests it:
+\`kubectl\` does by default (\`--validate=strict\`), and so does every server-side apply (\`kubectl apply --server-side\`,
+Flux, Helm 4). Other clients get a warning, and the API server **drops** the field: a schema cannot reject what it does
+not know. If you use such a client (Helm 3, or your own), let it send \`fieldValidation=Strict\`.
 
-**Empty fields.** A field left empty (\`limits:\`) is refused and never taken for an absent one. In a cluster that is the admission policy
-\`keyforge-manifests\`; where it is not installed, the operator does not serve such an object, and its condition \`Ready\` says why.
-\`kubectl apply\` without \`--server-side\` takes an empty field of an object that exists for the wish to remove it.
+**Empty fields.** KeyForge rejects a field left empty (\`limits:\`) and never treats it as absent. In a cluster, the
+admission policy \`keyforge-manifests\` does this. If it is not installed, the operator does not serve such an object, and
+the condition \`Ready\` gives the reason. If an object exists, \`kubectl apply\` without \`--server-side\` removes a field
+that its manifest leaves empty.
 
 **Time zones** must be written as the tz database writes them: \`Europe/Berlin\`, not \`europe/berlin\`.
 `;
@@ -84,9 +85,9 @@ function fieldsOf(schema: Schema, path: string): readonly Row[] {
 
 function typeOf(schema: Schema): string {
   if (schema.enum !== undefined) return schema.enum.map((word) => `\`${word}\``).join(', ');
-  if (schema.type === 'array') return `list of ${most(schema.maxItems)}${plural(schema.items)}`;
+  if (schema.type === 'array') return `list of ${atMost(schema.maxItems)}${plural(schema.items)}`;
   if (schema.additionalProperties !== undefined)
-    return `mapping of ${most(schema.maxProperties)}names to ${plural(schema.additionalProperties)}`;
+    return `mapping of ${atMost(schema.maxProperties)}names to ${plural(schema.additionalProperties)}`;
   if (schema.type === 'object') return 'mapping';
   if (schema.type === 'integer') return 'whole number';
   if (schema.format === 'date-time') return 'date and time';
@@ -98,7 +99,7 @@ function plural(schema: Schema | undefined): string {
   return schema?.type === 'object' ? 'mappings' : `${schema?.type}s${upTo(schema?.maxLength)}`;
 }
 
-function most(count: number | undefined): string {
+function atMost(count: number | undefined): string {
   return count === undefined ? '' : `at most ${count} `;
 }
 

@@ -1,6 +1,6 @@
 /**
  * How a call goes wrong.
- * Answers with a status are what the provider of that family really sends. `billed` (default true) tells whether a
+ * Answers with a status are what the provider of that family really sends. `billed` (default true): whether a
  * call that broke off was generated, and so invoiced, all the same.
  */
 export type Fault =
@@ -29,7 +29,7 @@ export interface Conditions {
   readonly msPerToken?: number;
   /** Cuts the body into chunks at pseudo-random bytes; the seed makes it repeatable. */
   readonly chunkSeed?: number;
-  /** Leaves out what tells the usage. */
+  /** Leaves out the usage. */
   readonly noUsage?: boolean;
   /** Produce this many tokens, within the output limit. */
   readonly outputTokens?: number;

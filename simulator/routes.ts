@@ -6,7 +6,7 @@ import { openaiResponses } from './dialect/openai-responses.ts';
 import { anthropicCount, geminiCount, geminiEmbed, geminiEmbedBatch, openaiEmbeddings, type Whole } from './dialect/uncounted.ts';
 import type { BadRequest, Family, Json, SimulatedDialect } from './types.ts';
 
-/** What a path asks for. */
+/** What a path leads to. */
 export type Route =
   | { readonly kind: 'generate'; readonly dialect: SimulatedDialect; readonly model?: string; readonly stream?: boolean }
   | { readonly kind: 'whole'; readonly family: Family; readonly model?: string; readonly answer: (body: Json) => Whole | BadRequest }

@@ -2,7 +2,7 @@ import { defined } from '../../core/json.ts';
 import type { Environment } from '../config.ts';
 import { type Flags, type Misuse, Reader } from './reader.ts';
 
-/** What `keyforge audit` was asked for. */
+/** The command line of `keyforge audit`, with its environment. */
 export interface AuditOptions {
   readonly verb: 'verify' | 'tail';
   readonly dataDir: string;

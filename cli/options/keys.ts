@@ -4,7 +4,7 @@ import { type Misuse, Reader } from './reader.ts';
 
 const actions = ['list', 'revoke', 'rotate'] as const;
 
-/** What `keyforge keys` was asked for. */
+/** The command line of `keyforge keys`, with its environment. */
 export interface KeysOptions {
   readonly action: (typeof actions)[number];
   /** `NAMESPACE/NAME`; always set but for `list`. */

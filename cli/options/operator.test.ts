@@ -18,10 +18,11 @@ test('the resources of injected proxies have a default, and are taken as a conta
   assert.deepEqual(given.proxyResources, { requests: {}, limits: { cpu: '1', memory: '1.5Gi' } });
 });
 
-test('resources that no Pod could be created with are told at once, with all other mistakes', () => {
-  const told = problemsOf('--proxy-resources={"requests":{"cpu":"fast"},"limits":{"memory":"256 MB"},"limit":{}}', '--service-port=x').join(
-    '\n',
-  );
+test('resources that no Pod could be created with are reported at once, with all other mistakes', () => {
+  const reported = problemsOf(
+    '--proxy-resources={"requests":{"cpu":"fast"},"limits":{"memory":"256 MB"},"limit":{}}',
+    '--service-port=x',
+  ).join('\n');
   for (const part of [
     '--namespace',
     '--proxy-image',
@@ -30,7 +31,7 @@ test('resources that no Pod could be created with are told at once, with all oth
     'limits.memory: 256 MB',
     'limit is neither',
   ]) {
-    assert.ok(told.includes(part), `${part} in ${told}`);
+    assert.ok(reported.includes(part), `${part} in ${reported}`);
   }
   for (const text of ['512Mi', '[]', '{"limits":"512Mi"}'])
     assert.match(

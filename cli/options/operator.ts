@@ -3,7 +3,7 @@ import type { ClusterOptions } from '../../operator/cluster/config.ts';
 import type { Environment } from '../config.ts';
 import { isLoopback, type Misuse, Reader } from './reader.ts';
 
-/** What `keyforge operator` was asked for. */
+/** The command line of `keyforge operator`, with its environment. */
 export type OperatorCommand = Omit<ClusterOptions, 'identity' | 'logger'> & { readonly logLevel: string };
 
 /** Flags of `keyforge operator`, each with its `KEYFORGE_*` equivalent; a flag wins. */
@@ -76,7 +76,7 @@ function origin(read: Reader, name: string): string | null {
 
 const standardResources = '{"requests":{"cpu":"10m","memory":"96Mi"},"limits":{"memory":"256Mi"}}';
 
-/** As a container has them. What the API server would refuse is a problem now, rather than with every Pod that asks for a proxy. */
+/** As a container has them. What the API server would reject is a problem now, rather than with every injected Pod. */
 function resources(read: Reader, name: string): ClusterOptions['proxyResources'] {
   const text = read.text(name) ?? standardResources;
   const wrong = (what: string): void => read.problem(`--${name}: ${what}; write JSON such as ${standardResources}`);

@@ -1,7 +1,7 @@
 import type { Environment } from '../config.ts';
 import { type Address, type Misuse, Reader } from './reader.ts';
 
-/** What `keyforge proxy` was asked for. */
+/** The command line of `keyforge proxy`, with its environment. */
 export interface ProxyCommand {
   /** `wss://HOST:PORT/control`. */
   readonly controlUrl: string;

@@ -35,7 +35,7 @@ test('each flag has an environment variable, and the flag wins', () => {
   assert.deepEqual(read.secrets, { KEYFORGE_SECRET_A_B: 'sk-1' });
 });
 
-test('all mistakes are told at once', () => {
+test('all mistakes are reported at once', () => {
   const args = [
     '--listen',
     '8787',

@@ -3,7 +3,7 @@ import type { Environment } from '../config.ts';
 import { givenSecrets } from '../run/environment.ts';
 import { type Address, isLoopback, type Misuse, Reader } from './reader.ts';
 
-/** What `keyforge up` was asked for. */
+/** The command line of `keyforge up`, with its environment. */
 export interface UpOptions {
   readonly manifests: readonly string[];
   readonly listen: Address;

@@ -29,7 +29,7 @@ export interface Self {
 
 /**
  * Replaces this process by one whose environment has no credential, because /proc/PID/environ shows for ever what a
- * process was started with. What it knows goes along in a file of mode 0600, in memory (/dev/shm) where that exists.
+ * process was started with. It leaves what it knows in a file of mode 0600, in memory (/dev/shm) where that exists.
  * Returns only where the system cannot do it.
  */
 export function handOver(handover: Handover, self: Self): void {

@@ -38,7 +38,7 @@ async function start({ stdout, stderr }: Streams): Promise<number> {
     (line) => stdout.write(`${line}\n`),
   );
   standalone.onReload((problems) => {
-    for (const problem of problems) stderr.write(`keyforge: not adopted, the last good state goes on: ${problem}\n`);
+    for (const problem of problems) stderr.write(`keyforge: not adopted, the last good state stays in force: ${problem}\n`);
   });
   const failure = await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM'), standalone.failure]);
   if (failure instanceof Error) throw failure;
@@ -64,7 +64,7 @@ async function freePort(port: number, stderr: Streams['stderr']): Promise<number
   }
 }
 
-/** What the key has left, as KeyForge tells its holder. */
+/** What the key has left, as its holder sees it. */
 async function remainingUsd(standalone: Standalone, token: string): Promise<string | undefined> {
   const response = await fetch(`${standalone.proxyUrl}/keyforge/v1/self`, { headers: { authorization: `Bearer ${token}` } });
   const self = (await response.json()) as { readonly remainingUsd?: string };

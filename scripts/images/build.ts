@@ -19,7 +19,7 @@ export interface BuiltImage {
   readonly reference: string;
   /** Of the manifest: what a registry calls the image, after an `@`. */
   readonly digest: string;
-  /** Of the configuration: what a kubelet tells as `imageID` of an image that was imported, not pulled. */
+  /** Of the configuration: what a kubelet reports as `imageID` of an image that was imported, not pulled. */
   readonly imageId: string;
   /** An OCI layout in a tar: `ctr images import FILE`. */
   readonly file: string;
@@ -45,7 +45,7 @@ const manifestType = 'application/vnd.oci.image.manifest.v1+json';
 
 /**
  * Builds both images without a container engine. Same inputs, same bytes: no time, no order and no name of this machine gets in.
- * What does: the shared libraries that Node asks for, and the zlib of the Node that runs this, which compresses the layers.
+ * What does: the shared libraries that Node loads, and the zlib of the Node that runs this, which compresses the layers.
  */
 export async function buildImages(options: BuildOptions): Promise<BuiltImages> {
   mkdirSync(options.out, { recursive: true });

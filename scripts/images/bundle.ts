@@ -28,11 +28,11 @@ export async function bundle(program: Program): Promise<Bundle> {
     target: 'node26',
     // Paths of CommonJS modules get into the bundle: as they are below the repository, wherever a link leads.
     preserveSymlinks: true,
-    // Names are kept: a stack trace in a log must tell where it was.
+    // Names are kept: a stack trace in a log must name its place.
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: 'none',
-    // Packages in CommonJS ask for Node's own modules with `require`, which an ES module lacks.
+    // Packages in CommonJS load Node's own modules with `require`, which an ES module lacks.
     banner: { js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
     plugins: [only(program)],
     logLevel: 'silent',
@@ -44,7 +44,7 @@ export async function bundle(program: Program): Promise<Bundle> {
   return { code: Buffer.from(file.contents), packages: packagesOf(inputs) };
 }
 
-/** Other commands end with a message when they are asked for. */
+/** Other commands only print that they are not there. */
 function only(program: Program): Plugin {
   return {
     name: 'one command',

@@ -21,7 +21,7 @@ export function pinnedNode(): string {
   return path;
 }
 
-/** Node itself with the libraries that it asks for, and the little of /etc that they read. No shell, no package manager. */
+/** Node itself with the libraries that it loads, and the little of /etc that they read. No shell, no package manager. */
 export function runtimeFiles(nodeBinary: string): readonly TarEntry[] {
   const users = Object.entries(userOf).map(([name, id]) => ({ name: `keyforge-${name}`, id }));
   const passwd = ['root:x:0:0:root:/:/sbin/nologin', ...users.map(({ name, id }) => `${name}:x:${id}:${id}::/nonexistent:/sbin/nologin`)];
@@ -36,7 +36,7 @@ export function runtimeFiles(nodeBinary: string): readonly TarEntry[] {
   return [...files, ...folders(files), { path: 'tmp', mode: 0o1777, body: { kind: 'folder' } }];
 }
 
-/** The program, in one file; package.json tells Node that it is a module, and `--version` its number. */
+/** The program, in one file; package.json says that it is a module, and its version. */
 export async function programFiles(program: Program, version: string): Promise<readonly TarEntry[]> {
   const { code, packages } = await bundle(program);
   const about = { name: `keyforge-${program}`, version, type: 'module' };
@@ -48,7 +48,7 @@ export async function programFiles(program: Program, version: string): Promise<r
   return [...files, ...folders(files)];
 }
 
-/** Absolute paths of the shared libraries and of the loader, as the binary asks for them. */
+/** Absolute paths of the shared libraries and of the loader, as the binary names them. */
 function libraries(binary: string): readonly string[] {
   const listed = execFileSync('ldd', [binary], { encoding: 'utf8', env: { LC_ALL: 'C' } });
   return listed.split('\n').flatMap((line) => /(?:=> |^\s+)(\/\S+) \(0x/.exec(line)?.[1] ?? []);

@@ -1,7 +1,7 @@
 import type { Json } from '../types.ts';
 import { type ErrorAnswer, type FamilyErrors, jsonAnswer } from './types.ts';
 
-/** Gemini's: the status stands in the body again, with the name that gRPC has for it. */
+/** Gemini's: the body repeats the status, with the name that gRPC has for it. */
 export const geminiErrors: FamilyErrors = {
   rateLimited(model, retryAfterSeconds) {
     return answer(429, 'RESOURCE_EXHAUSTED', `You exceeded your current quota. Please retry in ${retryAfterSeconds}s.`, [

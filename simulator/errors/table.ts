@@ -16,7 +16,7 @@ export function errorsOf(family: Family): FamilyErrors {
   return table[family];
 }
 
-/** The whole answer that a fault stands for; null where it bends a success instead. */
+/** The whole answer that a fault calls for; null where it bends a success instead. */
 export function faultAnswer(fault: Fault | undefined, family: Family, model: string): ErrorAnswer | null {
   const errors = table[family];
   switch (fault?.kind) {
