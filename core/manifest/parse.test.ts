@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { formatProblem } from '../problem.ts';
 import { parseManifests, type RawDocument } from './parse.ts';
+import { servedKinds } from './providers.ts';
 
 function document(value: unknown, file = 'a.yaml', line = 1): RawDocument {
   return { file, line, value, lineOf: () => undefined };
@@ -184,9 +185,7 @@ const badManifests: readonly (readonly [string, unknown, readonly string[]])[] =
   [
     'a provider that is not served',
     pool({ provider: 'Vertex' }),
-    [
-      'spec.provider: provider Vertex is not served by this version; served: OpenAI, Anthropic, Gemini, AzureOpenAI, Mistral, OpenRouter, OpenAICompatible',
-    ],
+    [`spec.provider: provider Vertex is not served by this version; served: ${servedKinds.join(', ')}`],
   ],
   [
     'a provider without default endpoint',

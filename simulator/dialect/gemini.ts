@@ -62,8 +62,8 @@ function usage({ usage: used }: Answer): Json {
     promptTokenCount: used.input,
     candidatesTokenCount: used.output - used.reasoning,
     totalTokenCount: used.input + used.output,
-    ...(used.cachedInput === 0 ? {} : { cachedContentTokenCount: used.cachedInput }),
-    ...(used.reasoning === 0 ? {} : { thoughtsTokenCount: used.reasoning }),
+    cachedContentTokenCount: used.cachedInput || undefined,
+    thoughtsTokenCount: used.reasoning || undefined,
     promptTokensDetails: [{ modality: 'TEXT', tokenCount: used.input }],
   };
 }
@@ -72,7 +72,7 @@ function chunk(answer: Answer, content: readonly Json[], last: { readonly finish
   const finish = last.finish ? { finishReason: answer.finish === 'length' ? 'MAX_TOKENS' : 'STOP' } : {};
   return {
     candidates: Array.from({ length: answer.choices }, (_, index) => ({ content: { parts: content, role: 'model' }, ...finish, index })),
-    ...(last.used ? { usageMetadata: usage(answer) } : {}),
+    usageMetadata: last.used ? usage(answer) : undefined,
     modelVersion: answer.model,
     responseId: answer.id,
   };
