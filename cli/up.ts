@@ -7,6 +7,7 @@ import { StandaloneFailed } from './operator-thread.ts';
 import { readUpOptions, type UpOptions } from './options/up.ts';
 import { untilStopped } from './process.ts';
 import { type Standalone, startStandalone } from './standalone.ts';
+import { exportLines } from './start/welcome.ts';
 import type { ServerStreams, Streams } from './streams.ts';
 
 const usage = `keyforge up -f PATH… [--listen 127.0.0.1:8787] [--admin-listen 127.0.0.1:8788]
@@ -97,10 +98,5 @@ function welcome({ proxyUrl, adminUrl, metricsUrl, keys }: Standalone, dataDir: 
 }
 
 function trial(proxyUrl: string, tokenFile: string): readonly string[] {
-  return [
-    `  export OPENAI_BASE_URL=${proxyUrl}/v1 OPENAI_API_KEY=$(cat '${tokenFile}')`,
-    `  export ANTHROPIC_BASE_URL=${proxyUrl} ANTHROPIC_API_KEY=$(cat '${tokenFile}')`,
-    `  export GOOGLE_GEMINI_BASE_URL=${proxyUrl} GEMINI_API_KEY=$(cat '${tokenFile}')`,
-    '  curl "$OPENAI_BASE_URL/models" -H "Authorization: Bearer $OPENAI_API_KEY"',
-  ];
+  return [...exportLines(proxyUrl, `$(cat '${tokenFile}')`), '  curl "$OPENAI_BASE_URL/models" -H "Authorization: Bearer $OPENAI_API_KEY"'];
 }

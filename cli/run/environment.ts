@@ -1,3 +1,4 @@
+import { baseUrls, sdkVariables } from '../../core/base-urls.ts';
 import { credentialVariables } from '../../core/credential-variables.ts';
 import { secretVariable } from '../../operator/standalone/credentials.ts';
 import type { Environment } from '../config.ts';
@@ -39,16 +40,7 @@ export function scrub(environment: Environment, secrets: Environment): Environme
 export function commandEnvironment(clean: Environment, proxyUrl: string, token: string): Environment {
   const loopback = ['127.0.0.1', 'localhost', '::1'];
   const noProxy = [...new Set([...(clean['NO_PROXY'] ?? clean['no_proxy'] ?? '').split(',').filter(Boolean), ...loopback])].join(',');
-  return {
-    ...clean,
-    OPENAI_BASE_URL: `${proxyUrl}/v1`,
-    OPENAI_API_KEY: token,
-    ANTHROPIC_BASE_URL: proxyUrl,
-    ANTHROPIC_API_KEY: token,
-    GOOGLE_GEMINI_BASE_URL: proxyUrl,
-    GEMINI_API_KEY: token,
-    GOOGLE_API_KEY: token,
-    NO_PROXY: noProxy,
-    no_proxy: noProxy,
-  };
+  const urls = baseUrls(proxyUrl);
+  const ours = sdkVariables.flatMap(({ family, url, keys }) => [[url, urls[family]], ...keys.map((key) => [key, token])]);
+  return { ...clean, ...Object.fromEntries(ours), NO_PROXY: noProxy, no_proxy: noProxy };
 }

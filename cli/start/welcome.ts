@@ -1,3 +1,5 @@
+import { baseUrls, sdkVariables } from '../../core/base-urls.ts';
+
 /** What is printed once KeyForge is ready. */
 export interface Welcome {
   readonly proxyUrl: string;
@@ -24,9 +26,7 @@ Try it:
 
 Or with the official SDKs, after
 
-  export OPENAI_BASE_URL=${proxyUrl}/v1 OPENAI_API_KEY=${token}
-  export ANTHROPIC_BASE_URL=${proxyUrl} ANTHROPIC_API_KEY=${token}
-  export GOOGLE_GEMINI_BASE_URL=${proxyUrl} GEMINI_API_KEY=${token}
+${exportLines(proxyUrl, token).join('\n')}
 
   Python  OpenAI().chat.completions.create(model="gpt-5.4-mini", messages=[{"role": "user", "content": "Hello"}])
           Anthropic().messages.create(model="claude-haiku-4-5", max_tokens=200, messages=[{"role": "user", "content": "Hello"}])
@@ -37,6 +37,12 @@ Or with the official SDKs, after
 
 Calls appear here. Ctrl-C ends it; the key and what it spent stay in .keyforge.
 `;
+}
+
+/** Commands for a shell that lead each family's SDKs to the proxy. */
+export function exportLines(proxyUrl: string, key: string): readonly string[] {
+  const urls = baseUrls(proxyUrl);
+  return sdkVariables.map(({ family, url, keys: [variable] }) => `  export ${url}=${urls[family]} ${variable}=${key}`);
 }
 
 function state(name: string, simulated: readonly string[]): string {
