@@ -6,10 +6,10 @@ import { join } from 'node:path';
 import { keyName } from '../core/names.ts';
 import { sessionTimings } from '../core/protocol/session.ts';
 import { createBroker } from '../operator/broker.ts';
-import { readPolicy } from '../operator/keys/policy.ts';
 import { dailyBooks } from '../operator/prices/genai-prices.ts';
 import type { AttestedScope } from '../operator/sessions/scope.ts';
 import { makeCertificates, silent, startReplica } from '../operator/sessions/world.fixture.ts';
+import { readPolicy } from '../operator/standalone/read-policy.ts';
 import { openSqliteStore } from '../operator/store/sqlite.ts';
 
 const [manifest = '', dir = ''] = process.argv.slice(2);

@@ -4,8 +4,7 @@ import { type KeyName, keyName } from '../../core/names.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import type { ChildSpec } from '../../core/protocol/children.ts';
 import type { ChildRow } from '../store/types.ts';
-import { livingChildren, newChild } from './children.ts';
-import { runIdOf } from './run-name.ts';
+import { livingChildren, newChild, runIdOf } from './children.ts';
 
 const bot = keyName('agents', 'bot');
 const parent: KeyDocument = {

@@ -5,8 +5,7 @@ import type { ChildRow, TokenRow, Tx } from '../store/types.ts';
 import type { SealDeps } from '../vault/aead.ts';
 import { livingChildren } from './children.ts';
 import type { Policy } from './policy.ts';
-import { openToken } from './token-seal.ts';
-import { addToken, tokensOf } from './tokens.ts';
+import { addToken, openToken, tokensOf } from './tokens.ts';
 
 /** What the life of a key begins with. A life lasts from the first sight of a declared key to its deletion. */
 export interface LifeDeps extends SealDeps {

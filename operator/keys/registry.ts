@@ -5,7 +5,7 @@ import { recordEdits } from './edits.ts';
 import { beginLives, endLives, endOrphans, endTokens, keysWithoutToken, type LifeDeps } from './lifecycle.ts';
 import { assembleState, type CompileDeps, compilePolicy, type LiveState } from './live-state.ts';
 import type { Policy } from './policy.ts';
-import { openToken } from './token-seal.ts';
+import { openToken } from './tokens.ts';
 
 /** What a change did: `changed` rebuilds the live state and pushes it. */
 export interface Change<T> {

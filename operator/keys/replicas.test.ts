@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { keyName, tokenId } from '../../core/names.ts';
 import { type Bench, openBench } from '../broker.fixture.ts';
 import type { RunScope } from '../sessions/scope.ts';
-import { runKey } from './run-name.ts';
+import { runKey } from './children.ts';
 
 const bot = keyName('agents', 'bot');
 const spec = { limits: [{ window: 'Total', usd: '1.00' }], delegation: { maxDepth: 1, maxChildren: 5 } };

@@ -4,9 +4,9 @@ import type { RecordEvent } from '../evidence/own-stream.ts';
 import { abandonedEvent } from '../evidence/supersede.ts';
 import { abandon } from '../ledger/ledger.ts';
 import type { ChildRow, EpochRow, Tx } from '../store/types.ts';
+import { runIdOf } from './children.ts';
 import { endChild } from './lifecycle.ts';
 import type { Registry } from './registry.ts';
-import { runIdOf } from './run-name.ts';
 
 /** The end of proxies whose Pod is gone and that closed no stream. */
 export interface Retirement {

@@ -3,9 +3,9 @@ import { defined } from '../../core/json.ts';
 import { keyObject, type RecordEvent } from '../evidence/own-stream.ts';
 import type { Scope, SidecarScope } from '../sessions/scope.ts';
 import type { ChildRow } from '../store/types.ts';
+import { ownerOf, runKey } from './children.ts';
 import type { LiveState } from './live-state.ts';
 import type { Registry } from './registry.ts';
-import { ownerOf, runKey } from './run-name.ts';
 
 /** What runs are made over. */
 interface RunsDeps {

@@ -1,8 +1,7 @@
 import { type KeyName, tokenId } from '../../core/names.ts';
 import { mintToken, tokenHint } from '../../core/token.ts';
 import type { KeyRows, TokenRow } from '../store/types.ts';
-import type { SealDeps } from '../vault/aead.ts';
-import { sealToken } from './token-seal.ts';
+import { bind, deriveKey, open, type SealDeps, seal } from '../vault/aead.ts';
 
 /**
  * The rows of a key's tokens read as one state. `current` opens the key without an end. No current token though rows
@@ -16,6 +15,8 @@ export interface Tokens {
   readonly expired: readonly TokenRow[];
   readonly revoked: boolean;
 }
+
+const sealVersion = 'keyforge/token/v1';
 
 /**
  * The store keeps so many rotated-away tokens of a key, valid or not: restart a Pod that has lived through more rotations.
@@ -69,4 +70,17 @@ export function revokeTokens(rows: KeyRows, key: KeyName, nowMs: number): boolea
   for (const { id } of [...expiring, ...expired]) rows.dropToken(id);
   rows.putToken({ ...current, validUntilMs: nowMs });
   return true;
+}
+
+/**
+ * A token as it rests in the store: sealed under a key derived from the root key, bound to the VirtualKey and the
+ * token's id, so that a row copied to another key does not open.
+ */
+export function sealToken(token: string, { key, id }: Pick<TokenRow, 'key' | 'id'>, { rootKey, random }: SealDeps): Buffer {
+  return seal(deriveKey(rootKey, sealVersion), Buffer.from(token), bind(sealVersion, key, id), random);
+}
+
+/** The token of a row, a secret; null where the row was altered or moved, or the root key is another. */
+export function openToken({ key, id, sealed }: Pick<TokenRow, 'key' | 'id' | 'sealed'>, rootKey: Buffer): string | null {
+  return open(deriveKey(rootKey, sealVersion), sealed, bind(sealVersion, key, id))?.toString() ?? null;
 }

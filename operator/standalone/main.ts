@@ -12,12 +12,12 @@ import { type AdminServer, listenAdmin } from '../api/server.ts';
 import { type Broker, createBroker } from '../broker.ts';
 import { replaceFile } from '../files/replace.ts';
 import { watchPaths } from '../files/watch.ts';
-import { readPolicy } from '../keys/policy.ts';
 import { openTokenFiles } from '../keys/token-files.ts';
 import { dailyBooks } from '../prices/genai-prices.ts';
 import { serveControl } from '../sessions/port.ts';
 import { openDataFolder } from '../store/data-folder.ts';
 import type { FromOperator, IssuedKey, OperatorOptions, ToOperator } from './config.ts';
+import { readPolicy } from './read-policy.ts';
 
 /** The operator of standalone: a thread of its own, so that no fsync ever stalls a request of the proxy. */
 async function run(options: OperatorOptions, notify: (message: FromOperator) => void): Promise<() => Promise<void>> {

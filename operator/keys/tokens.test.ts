@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { keyName, tokenId } from '../../core/names.ts';
 import { mintToken } from '../../core/token.ts';
-import { openToken, sealToken } from './token-seal.ts';
+import { openToken, sealToken } from './tokens.ts';
 
 const rootKey = randomBytes(32);
 const key = keyName('agents', 'bot');
