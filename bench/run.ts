@@ -1,12 +1,12 @@
 /**
- * `npm run bench [-- ROUNDS]`: ours with policy, budget and audit all on, against a bare node:http → undici relay and a direct call,
+ * `npm run bench [-- ROUNDS [--against CHECKOUT]]`: ours with policy, budget and audit all on, against a bare node:http → undici relay and a direct call,
  * interleaved. The thing measured has core 0; the scripted provider, the load and our operator's thread, in a cluster another process, core 1. Read the ratios: absolute times belong to the machine.
  */
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { join, resolve } from 'node:path';
+import { parseArgs, promisify } from 'node:util';
 import { cpuSeconds, median, memoryMb, startPinned } from './process.ts';
-import { direct, keyforge, type Running, relay, sidecar, type Target } from './targets.ts';
+import { direct, keyforgeOf, ownCheckout, type Running, relay, sidecarOf, type Target } from './targets.ts';
 
 interface Load {
   readonly requests: number;
@@ -18,7 +18,10 @@ interface Load {
   readonly ttft99Ms: number;
 }
 
-const rounds = Number(process.argv[2] ?? 3);
+const { values, positionals } = parseArgs({ allowPositionals: true, options: { against: { type: 'string' } } });
+const rounds = Number(positionals[0] ?? 3);
+/** Another checkout of this repository, with its packages installed, measured in the same run. */
+const against = values.against === undefined ? [] : [resolve(values.against)];
 const run = promisify(execFile);
 const seconds = 4;
 
@@ -81,7 +84,14 @@ async function measure(target: Target, upstreamUrl: string): Promise<void> {
 
 const upstream = await startPinned(1, [process.execPath, join(import.meta.dirname, 'upstream.ts')]);
 const upstreamUrl = `http://127.0.0.1:${upstream.firstLine}`;
-const targets = [direct, relay, keyforge, sidecar];
+const targets = [
+  direct,
+  relay,
+  keyforgeOf(ownCheckout, 'keyforge'),
+  ...against.map((checkout) => keyforgeOf(checkout, 'keyforge, other')),
+  sidecarOf(ownCheckout, 'sidecar'),
+  ...against.map((checkout) => sidecarOf(checkout, 'sidecar, other')),
+];
 for (let round = 1; round <= rounds; round += 1) {
   for (const target of round % 2 === 0 ? targets.toReversed() : targets) {
     console.log(`round ${round} of ${rounds}: ${target.name}`);
@@ -94,7 +104,7 @@ const of = (scenario: string, target: string, figure: keyof Row): number =>
   median((rows.get(`${scenario}|${target}`) ?? []).map((row) => row[figure]));
 for (const { name } of scenarios) {
   console.log(`\n${name}`);
-  console.log('target     req/s   CPU µs/req   +operator   p50 ms   p99 ms   first byte p50 ms');
+  console.log('target            req/s   CPU µs/req   +operator   p50 ms   p99 ms   first byte p50 ms');
   for (const target of targets) {
     const cells = [
       of(name, target.name, 'perSecond').toFixed(0),
@@ -102,7 +112,7 @@ for (const { name } of scenarios) {
       of(name, target.name, 'operatorUs').toFixed(1),
     ];
     cells.push(...(['p50Ms', 'p99Ms', 'ttft50Ms'] as const).map((figure) => of(name, target.name, figure).toFixed(3)));
-    console.log(target.name.padEnd(9), ...cells.map((cell) => cell.padStart(9)));
+    console.log(target.name.padEnd(16), ...cells.map((cell) => cell.padStart(9)));
   }
   for (const ours of ['keyforge', 'sidecar']) {
     const ratio = (figure: keyof Row): string => (of(name, ours, figure) / of(name, 'relay', figure)).toFixed(2);
@@ -110,13 +120,16 @@ for (const { name } of scenarios) {
     console.log(
       `${ours}/relay: throughput ${ratio('perSecond')} ×, CPU ${ratio('cpuUs')} ×; added to direct: p50 ${added('p50Ms')} ms, p99 ${added('p99Ms')} ms`,
     );
+    if (against.length === 0) continue;
+    const other = (figure: keyof Row): string => (of(name, ours, figure) / of(name, `${ours}, other`, figure)).toFixed(3);
+    console.log(`${ours}/${ours}, other: CPU ${other('cpuUs')} ×, +operator ${other('operatorUs')} ×, throughput ${other('perSecond')} ×`);
   }
 }
 console.log('\nmemory (PSS, MB): idle, most under load, after; start to ready (ms)');
 for (const [name, { idle, loaded, after, startMs }] of memory) {
   if (idle.length > 0)
     console.log(
-      name.padEnd(9),
+      name.padEnd(16),
       [median(idle), Math.max(...loaded), median(after)].map((mb) => mb.toFixed(0).padStart(6)).join(''),
       median(startMs).toFixed(0).padStart(8),
     );

@@ -2,8 +2,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { bundle } from '../scripts/images/bundle.ts';
+import { join, resolve } from 'node:path';
 import { type Pinned, pinOperator, startPinned } from './process.ts';
 
 /** One thing to measure. */
@@ -22,6 +21,8 @@ export interface Running {
 
 const node = process.execPath;
 const here = import.meta.dirname;
+/** The checkout that this bench is part of. */
+export const ownCheckout: string = resolve(here, '..');
 /** As `npm run keyforge` sets them: a young generation without a bound grows by 100 MB under load and saves no CPU. */
 export const nodeFlags: readonly string[] = ['--max-semi-space-size=8'];
 
@@ -62,78 +63,82 @@ spec:
 `;
 }
 
-export const keyforge: Target = {
-  name: 'keyforge',
-  async start(upstreamUrl) {
-    const dir = mkdtempSync(join(tmpdir(), 'keyforge-bench-'));
-    writeFileSync(join(dir, 'bench.yaml'), manifest(upstreamUrl));
-    const listen = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--metrics-listen', '127.0.0.1:0'];
-    const command = [
-      node,
-      ...nodeFlags,
-      join(here, '../cli/keyforge.ts'),
-      'up',
-      '-f',
-      join(dir, 'bench.yaml'),
-      '--data',
-      join(dir, 'data'),
-      ...listen,
-      '--json',
-    ];
-    const running = await startPinned(0, command, { KEYFORGE_SECRET_OPENAI_BENCH: 'sk-bench' });
-    pinOperator(running.child.pid ?? 0, 1);
-    const ready = JSON.parse(running.firstLine) as { proxy: string; keys: { key: string }[] };
-    return {
-      url: ready.proxy,
-      key: ready.keys[0]?.key ?? '',
-      process: running,
-      async stop() {
-        await running.stop();
-        rmSync(dir, { recursive: true, force: true });
-      },
-    };
-  },
-};
+/** `keyforge up` of a checkout. */
+export function keyforgeOf(checkout: string, name: string): Target {
+  return { name, start: (upstreamUrl) => startKeyforge(checkout, upstreamUrl) };
+}
 
-/** The proxy as its image runs it, one bundled file, with the operator in another process at the other end of TLS. */
-export const sidecar: Target = {
-  name: 'sidecar',
-  async start(upstreamUrl) {
-    const dir = mkdtempSync(join(tmpdir(), 'keyforge-bench-'));
-    writeFileSync(join(dir, 'bench.yaml'), manifest(upstreamUrl));
-    writeFileSync(join(dir, 'keyforge.mjs'), (await bundle('proxy')).code);
-    writeFileSync(join(dir, 'package.json'), '{"version":"0.0.0"}');
-    writeFileSync(join(dir, 'token'), 'bench');
-    const operator = await startPinned(1, [node, join(here, 'operator.ts'), join(dir, 'bench.yaml'), join(dir, 'store')]);
-    const { url, ca, key } = JSON.parse(operator.firstLine) as { readonly url: string; readonly ca: string; readonly key: string };
-    const [port, metricsPort] = [await freePort(), await freePort()];
-    const flags = ['--disable-sigusr1', '--report-exclude-env', ...nodeFlags, '--max-old-space-size=128'];
-    const more = ['--listen', `127.0.0.1:${port}`, '--metrics-listen', `127.0.0.1:${metricsPort}`, '--log-level', 'warn'];
-    const settings = ['--control', url, '--token-file', join(dir, 'token'), '--data', join(dir, 'data')];
-    const startedAt = performance.now();
-    const child = spawn('taskset', ['-c', '0', node, ...flags, join(dir, 'keyforge.mjs'), 'proxy', ...settings, ...more], {
-      stdio: ['ignore', 'ignore', 'inherit'],
-      env: { ...process.env, KEYFORGE_CONTROL_CA: ca },
+async function startKeyforge(checkout: string, upstreamUrl: string): Promise<Running> {
+  const dir = mkdtempSync(join(tmpdir(), 'keyforge-bench-'));
+  writeFileSync(join(dir, 'bench.yaml'), manifest(upstreamUrl));
+  const listen = ['--listen', '127.0.0.1:0', '--admin-listen', '127.0.0.1:0', '--metrics-listen', '127.0.0.1:0'];
+  const command = [
+    node,
+    ...nodeFlags,
+    join(checkout, 'cli/keyforge.ts'),
+    'up',
+    '-f',
+    join(dir, 'bench.yaml'),
+    '--data',
+    join(dir, 'data'),
+    ...listen,
+    '--json',
+  ];
+  const running = await startPinned(0, command, { KEYFORGE_SECRET_OPENAI_BENCH: 'sk-bench' });
+  pinOperator(running.child.pid ?? 0, 1);
+  const ready = JSON.parse(running.firstLine) as { proxy: string; keys: { key: string }[] };
+  return {
+    url: ready.proxy,
+    key: ready.keys[0]?.key ?? '',
+    process: running,
+    async stop() {
+      await running.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The proxy of a checkout as its image runs it, one bundled file, with that checkout's operator in another process at the other end of TLS. */
+export function sidecarOf(checkout: string, name: string): Target {
+  return { name, start: (upstreamUrl) => startSidecar(checkout, upstreamUrl) };
+}
+
+async function startSidecar(checkout: string, upstreamUrl: string): Promise<Running> {
+  const dir = mkdtempSync(join(tmpdir(), 'keyforge-bench-'));
+  writeFileSync(join(dir, 'bench.yaml'), manifest(upstreamUrl));
+  const { bundle } = (await import(join(checkout, 'scripts/images/bundle.ts'))) as typeof import('../scripts/images/bundle.ts');
+  writeFileSync(join(dir, 'keyforge.mjs'), (await bundle('proxy')).code);
+  writeFileSync(join(dir, 'package.json'), '{"version":"0.0.0"}');
+  writeFileSync(join(dir, 'token'), 'bench');
+  const operator = await startPinned(1, [node, join(checkout, 'bench/operator.ts'), join(dir, 'bench.yaml'), join(dir, 'store')]);
+  const { url, ca, key } = JSON.parse(operator.firstLine) as { readonly url: string; readonly ca: string; readonly key: string };
+  const [port, metricsPort] = [await freePort(), await freePort()];
+  const flags = ['--disable-sigusr1', '--report-exclude-env', ...nodeFlags, '--max-old-space-size=128'];
+  const more = ['--listen', `127.0.0.1:${port}`, '--metrics-listen', `127.0.0.1:${metricsPort}`, '--log-level', 'warn'];
+  const settings = ['--control', url, '--token-file', join(dir, 'token'), '--data', join(dir, 'data')];
+  const startedAt = performance.now();
+  const child = spawn('taskset', ['-c', '0', node, ...flags, join(dir, 'keyforge.mjs'), 'proxy', ...settings, ...more], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, KEYFORGE_CONTROL_CA: ca },
+  });
+  while (!(await isReady(metricsPort))) await new Promise((resolve) => setTimeout(resolve, 5));
+  const startMs = performance.now() - startedAt;
+  const stop = (): Promise<void> =>
+    new Promise((done) => {
+      child.once('exit', () => done());
+      child.kill('SIGTERM');
     });
-    while (!(await isReady(metricsPort))) await new Promise((resolve) => setTimeout(resolve, 5));
-    const startMs = performance.now() - startedAt;
-    const stop = (): Promise<void> =>
-      new Promise((done) => {
-        child.once('exit', () => done());
-        child.kill('SIGTERM');
-      });
-    return {
-      url: `http://127.0.0.1:${port}`,
-      key,
-      process: { child, firstLine: '', startMs, stop },
-      async stop() {
-        await stop();
-        await operator.stop();
-        rmSync(dir, { recursive: true, force: true });
-      },
-    };
-  },
-};
+  return {
+    url: `http://127.0.0.1:${port}`,
+    key,
+    process: { child, firstLine: '', startMs, stop },
+    async stop() {
+      await stop();
+      await operator.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
 
 function isReady(port: number): Promise<boolean> {
   return fetch(`http://127.0.0.1:${port}/readyz`).then(
