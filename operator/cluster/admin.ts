@@ -5,7 +5,7 @@ import { type AdminServer, listenAdmin } from '../api/server.ts';
 import type { KeyDesk } from '../keys/desk.ts';
 import { secrets } from '../kube/resources.ts';
 import { type KubeClient, KubeError } from '../kube/types.ts';
-import { managedLabel, managedValue } from '../reconcile/names.ts';
+import { managedLabel, managedValue } from '../labels.ts';
 
 /** Item `token` opens the admin API: whoever may read it controls every key. */
 export const adminSecret = 'keyforge-admin';

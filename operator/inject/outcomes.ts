@@ -1,5 +1,4 @@
 import type { Logger } from 'pino';
-import type { ClusterMetrics } from '../cluster/metrics.ts';
 import type { Events } from '../kube/events.ts';
 import { createBucket } from '../kube/timing.ts';
 import { type ReasonName, reasons } from './reasons.ts';
@@ -10,7 +9,7 @@ import type { Injection } from './types.ts';
 const eventRate = { atOnce: 20, everyMs: 3_000 };
 
 interface OutcomesDeps {
-  readonly metrics: Pick<ClusterMetrics, 'countInjection' | 'countWarning'>;
+  readonly metrics: { countInjection(outcome: string, reason: string): void; countWarning(reason: string): void };
   readonly events: Pick<Events, 'emit'>;
   /** Wall clock, milliseconds. */
   readonly clock: () => number;

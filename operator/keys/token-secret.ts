@@ -5,7 +5,7 @@ import type { KeyName } from '../../core/names.ts';
 import { describePolicy } from '../../core/policy/describe.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import type { JsonPatchOperation, KubeObject, OwnerReference } from '../kube/types.ts';
-import { managedLabel, managedValue } from '../reconcile/names.ts';
+import { managedLabel, managedValue } from '../labels.ts';
 
 /** What the token Secret of a key is made of. */
 interface TokenSecretInput {

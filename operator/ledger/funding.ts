@@ -1,9 +1,9 @@
 import { wireDenial } from '../../core/budget/denial.ts';
 import { type KeyName, keyOfStream } from '../../core/names.ts';
 import { checkKey } from '../../core/policy/check.ts';
+import type { AccountPlan, KeyDocument } from '../../core/policy/documents.ts';
 import type { GrantReply, GrantRequest } from '../../core/protocol/money.ts';
 import type { Recall } from '../../core/protocol/snapshot.ts';
-import type { Registry } from '../keys/registry.ts';
 import type { Batch } from '../store/batch.ts';
 import type { Tx } from '../store/types.ts';
 import { grant } from './ledger.ts';
@@ -30,9 +30,16 @@ export interface Funding {
   released(): void;
 }
 
+/** Keys that may spend, and the accounts that pay for each. */
+interface FundedKeys {
+  readonly documents: ReadonlyMap<KeyName, KeyDocument>;
+  readonly plans: ReadonlyMap<KeyName, AccountPlan>;
+}
+
 interface FundingDeps {
   readonly batch: Batch;
-  readonly live: Registry['live'];
+  /** Null until the first policy was adopted. */
+  readonly live: () => FundedKeys | null;
   readonly push: (recall: Recall) => void;
 }
 

@@ -6,6 +6,7 @@ import { isToken } from '../../core/token.ts';
 import { openBench } from '../broker.fixture.ts';
 import { namespaces, providerPools, secrets, virtualKeys } from '../kube/resources.ts';
 import type { KubeClient, KubeObject } from '../kube/types.ts';
+import { rotateAnnotation } from '../labels.ts';
 import {
   condition,
   credentials,
@@ -20,7 +21,6 @@ import {
   until,
 } from './bench.fixture.ts';
 import { createFakeKube, type FakeKube } from './fake-kube.fixture.ts';
-import { rotateAnnotation } from './names.ts';
 
 const bot = { namespace: 'agents', name: 'bot' };
 const botKey = keyName('agents', 'bot');

@@ -3,10 +3,10 @@ import { test } from 'node:test';
 import { keyName, poolName } from '../../core/names.ts';
 import { providerPools, virtualKeys } from '../kube/resources.ts';
 import type { KubeObject } from '../kube/types.ts';
+import { poolAnnotation } from '../labels.ts';
 import { keyObject, namespaceObject, poolObject, secretObject } from './bench.fixture.ts';
 import type { ChangeKind, ChangeKinds, ObjectChange } from './changes.ts';
 import { createFakeKube } from './fake-kube.fixture.ts';
-import { poolAnnotation } from './names.ts';
 import { createStatusWriter } from './status-writer.ts';
 import { type View, type Woken, wokenBy } from './wakes.ts';
 

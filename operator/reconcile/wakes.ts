@@ -1,8 +1,8 @@
 import { type KeyName, type PoolName, storedKey, storedPool } from '../../core/names.ts';
 import type { KubeObject } from '../kube/types.ts';
+import { poolAnnotation } from '../labels.ts';
 import { rootKeySecret } from '../vault/ring.ts';
 import type { ChangeKind, ChangeKinds, ObjectChange } from './changes.ts';
-import { poolAnnotation } from './names.ts';
 import type { PolicyController } from './policy/policy.ts';
 import { keyOf, poolOf, readPool } from './policy/read.ts';
 import { type StatusWriter, statusOf } from './status-writer.ts';

@@ -2,7 +2,7 @@ import { setInterval } from 'node:timers';
 import type { Logger } from 'pino';
 import { secrets } from '../kube/resources.ts';
 import { type KubeClient, KubeError, type KubeObject } from '../kube/types.ts';
-import { managedLabel, managedValue } from '../reconcile/names.ts';
+import { managedLabel, managedValue } from '../labels.ts';
 import { crossSign, issueLeaf, leafLifeMs, type Root } from './issue.ts';
 import { isMadeOf } from './pem.ts';
 import { advance, decodeRoots, encodeRoots, endOf, known, type Roots, trusted } from './roots.ts';

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { writeSecret } from '../kube/refused-write.ts';
 import { secrets } from '../kube/resources.ts';
 import { type KubeClient, KubeError } from '../kube/types.ts';
-import { managedLabel, managedValue } from '../reconcile/names.ts';
+import { managedLabel, managedValue } from '../labels.ts';
 import type { Random } from './aead.ts';
 import { newRootKey, type RootRing, readRootRing, rootKeySecret, type VaultProblem } from './ring.ts';
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pino } from 'pino';
 import { virtualKeys } from '../../kube/resources.ts';
+import { rotateAnnotation } from '../../labels.ts';
 import { keyObject } from '../bench.fixture.ts';
 import { createFakeKube } from '../fake-kube.fixture.ts';
-import { rotateAnnotation } from '../names.ts';
 import { createCaches } from './caches.ts';
 
 test('of the annotations that people hang on an object only ours are kept', async (t) => {

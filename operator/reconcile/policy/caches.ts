@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { createReflector, type Reflector } from '../../kube/reflector.ts';
 import { namespaces, providerPools, secrets, virtualKeys } from '../../kube/resources.ts';
 import type { KubeClient, KubeObject, ObjectPlace } from '../../kube/types.ts';
-import { managedLabel, managedValue, poolAnnotation, rotateAnnotation, vaultLabel } from '../names.ts';
+import { managedLabel, managedValue, poolAnnotation, rotateAnnotation, vaultLabel } from '../../labels.ts';
 
 /** What changed: `put` for new and changed objects. `previous` is undefined where it is new. */
 export type OnChange = (kind: 'put' | 'gone', object: KubeObject, previous: KubeObject | undefined) => void;
