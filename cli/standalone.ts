@@ -14,7 +14,7 @@ import { bootId, readText } from './boot-id.ts';
 import { type OperatorThread, StandaloneFailed, startOperator } from './operator-thread.ts';
 import type { Address } from './options/reader.ts';
 
-export interface StandaloneOptions {
+interface StandaloneOptions {
   /** Files and folders of manifests. */
   readonly manifests: readonly string[];
   /** Made with mode 0700 where it is missing; one process at a time. */

@@ -103,12 +103,6 @@ export function epochId({ stream, epoch }: EpochRef): EpochId {
   return `${stream} ${epoch}` as EpochId;
 }
 
-/** Takes an epoch's id apart. */
-export function epochRef(id: EpochId): EpochRef {
-  const at = id.lastIndexOf(' ');
-  return { stream: id.slice(0, at) as StreamId, epoch: Number(id.slice(at + 1)) };
-}
-
 /** A grant's id: the store's incarnation and 96 bits of its idempotency key, so that one request sent twice cannot book two. */
 export function grantId(incarnation: string, askId: string): GrantId {
   return `${incarnation}.${hash('sha256', askId).slice(0, 24)}` as GrantId;

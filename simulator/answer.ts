@@ -3,7 +3,7 @@ import { countTokens, tokenise } from './tokens.ts';
 import type { Answer, Json, Prompt, SimulatedModel, SimulatedUsage } from './types.ts';
 
 /** What may bend an answer. */
-export interface Composition {
+interface Composition {
   readonly id: string;
   readonly createdSeconds: number;
   /** True where the same prompt came before: a caching model then reads from cache. */

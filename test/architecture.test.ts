@@ -120,6 +120,21 @@ test('stages are called by the line, not by each other', () => {
   assert.deepEqual(wrong, []);
 });
 
+test('what is exported is used by another file', () => {
+  const all = ['test', 'bench', 'scripts', ...rooms].flatMap((room) =>
+    readdirSync(join(root, room), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.ts'))
+      .map((name) => ({ path: join(room, name), words: new Set(readFileSync(join(root, room, name), 'utf8').match(/\w+/g)) })),
+  );
+  const unused = sources.flatMap(({ path, text }) =>
+    [...text.matchAll(/^export (?:async )?(?:function|class|const|interface|type) (\w+)/gm)]
+      .map((match) => match[1] ?? '')
+      .filter((name) => !all.some((file) => file.path !== path && file.words.has(name)))
+      .map((name) => `${path}: ${name}`),
+  );
+  assert.deepEqual(unused, []);
+});
+
 test('there is no barrel, default export, any or non-null assertion hidden from the linter', () => {
   const wrong = sources
     .filter(({ text }) => /^export (?:\*|default)|biome-ignore[^:]*no(?:Explicit|NonNull|Default|Barrel)/m.test(text))

@@ -4,7 +4,7 @@ import type { Environment } from '../config.ts';
 import { isLoopback, type Misuse, Reader } from './reader.ts';
 
 /** The command line of `keyforge operator`, with its environment. */
-export type OperatorCommand = Omit<ClusterOptions, 'identity' | 'logger'> & { readonly logLevel: string };
+type OperatorCommand = Omit<ClusterOptions, 'identity' | 'logger'> & { readonly logLevel: string };
 
 /** Flags of `keyforge operator`, each with its `KEYFORGE_*` equivalent; a flag wins. */
 export function readOperatorCommand(args: readonly string[], environment: Environment): OperatorCommand | Misuse {

@@ -2,7 +2,7 @@ import type { Environment } from '../config.ts';
 import { type Address, type Misuse, Reader } from './reader.ts';
 
 /** The command line of `keyforge proxy`, with its environment. */
-export interface ProxyCommand {
+interface ProxyCommand {
   /** `wss://HOST:PORT/control`. */
   readonly controlUrl: string;
   /** PEM: one root certificate or more. */

@@ -19,7 +19,7 @@ export interface Handover {
 export type Execve = (file: string, args: readonly string[], environment: Environment) => never;
 
 /** How this process was started. */
-export interface Self {
+interface Self {
   readonly execPath: string;
   /** Flags of Node, the script, its arguments. */
   readonly args: readonly string[];

@@ -5,7 +5,7 @@ import { openCalls } from '../../operator/store/recorded-calls.ts';
 const everyMs = 200;
 
 /** One line a call: when, model, tokens, dollars; what went wrong where it did. */
-export function callLine(call: CallBody, remainingUsd: string | undefined): string {
+function callLine(call: CallBody, remainingUsd: string | undefined): string {
   const time = call.time.slice(11, 19);
   const model = call.servedModel ?? call.model ?? call.endpoint;
   const { input = 0, cachedInput = 0, cacheWrite = 0, output = 0 } = call.usage ?? {};

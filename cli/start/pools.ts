@@ -10,7 +10,7 @@ import type { Environment } from '../config.ts';
 const providers = ['openai', 'anthropic', 'gemini'] as const;
 
 /** The three pools of the quick start: real where there is a credential, simulated else. */
-export interface QuickstartPools {
+interface QuickstartPools {
   readonly manifests: readonly string[];
   readonly secrets: Readonly<Record<string, string>>;
   readonly simulated: readonly string[];

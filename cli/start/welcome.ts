@@ -1,7 +1,7 @@
 import { baseUrls, sdkVariables } from '../../core/base-urls.ts';
 
 /** What is printed once KeyForge is ready. */
-export interface Welcome {
+interface Welcome {
   readonly proxyUrl: string;
   readonly adminUrl: string | null;
   readonly metricsUrl: string | null;

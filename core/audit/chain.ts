@@ -4,7 +4,7 @@ import { commit, createSealer, firstPreviousMac, ratchet, saltBytes } from './en
 import type { Entry, EntryBody } from './types.ts';
 
 /** Where a chain starts, or goes on: `head` and `lastMac` are of the entry that `key` was ratcheted past. */
-export interface ChainStart {
+interface ChainStart {
   readonly stream: StreamId;
   readonly epoch: number;
   /** Owned by the chain from now on, which wipes it. */

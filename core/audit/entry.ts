@@ -3,7 +3,7 @@ import type { StreamId } from '../names.ts';
 import { createFixedHmac } from './hmac.ts';
 
 /** Domain of every MAC and info prefix of every epoch key. */
-export const auditDomain = 'keyforge/audit/v1';
+const auditDomain = 'keyforge/audit/v1';
 /** Bytes of MACs, chain keys and commitments. */
 export const macBytes = 32;
 /** Bytes of an entry's salt. */

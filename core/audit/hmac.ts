@@ -9,7 +9,7 @@ const keyBytes = 32;
  * `createHmac` (messages of 150 bytes, 100,000 each in turn), which a proxy would pay twice a call; hmac.test.ts compares the
  * two. The caller fills the message in place; no copy of the key stays here.
  */
-export interface FixedHmac {
+interface FixedHmac {
   readonly message: Buffer;
   /** The MAC of `message`. */
   digest(key: Buffer): Buffer;

@@ -18,7 +18,7 @@ export interface Entry {
 }
 
 /** Money as a decimal string of nano-USD. */
-export type NanoText = string;
+type NanoText = string;
 
 /** How a call ended; `provider_rejected`: an error that the provider's caller made. Also the label `code` of metrics. */
 export type CallCode = 'ok' | 'client_disconnected' | 'provider_rejected' | RefusalCode;
@@ -114,7 +114,7 @@ export interface EpochRecoveredBody {
 }
 
 /** Unspent money given back; nothing of these grants may be spent after. */
-export interface ReleaseBody {
+interface ReleaseBody {
   readonly v: 1;
   readonly type: 'release';
   readonly time: string;
@@ -130,7 +130,7 @@ export interface HeartbeatBody {
 }
 
 /** Last entry of an epoch; releases every grant that is left. */
-export interface EpochCloseBody {
+interface EpochCloseBody {
   readonly v: 1;
   readonly type: 'epoch_close';
   readonly time: string;

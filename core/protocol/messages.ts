@@ -17,7 +17,7 @@ export interface HelloMessage {
 }
 
 /** A message that cannot be answered; `id` where one could be read. */
-export interface BadMessage {
+interface BadMessage {
   readonly id: number | null;
   readonly bad: string;
 }

@@ -10,7 +10,7 @@ import { managedLabel, managedValue } from '../labels.ts';
 /** Item `token` opens the admin API: whoever may read it controls every key. */
 export const adminSecret = 'keyforge-admin';
 
-export interface AdminDeps {
+interface AdminDeps {
   readonly client: KubeClient;
   readonly namespace: string;
   readonly listen: { readonly host: string; readonly port: number };

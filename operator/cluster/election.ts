@@ -4,7 +4,7 @@ import type { Leadership } from '../reconcile/leadership.ts';
 import type { ClusterOptions } from './config.ts';
 
 /** This replica as a candidate for the operator's Lease. */
-export interface Election {
+interface Election {
   start(): void;
   /** Ends the term, waits for its last write, and hands the Lease back. */
   close(): Promise<void>;

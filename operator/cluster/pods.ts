@@ -21,7 +21,7 @@ export interface PodWatch {
   close(): Promise<void>;
 }
 
-export interface PodWatchDeps {
+interface PodWatchDeps {
   readonly client: KubeClient;
   readonly sessions: Pick<Sessions, 'podChanged' | 'podGone' | 'instances'>;
   /** Retires the proxies of all Pods but these. */

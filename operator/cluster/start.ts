@@ -25,7 +25,7 @@ import { openState } from './state.ts';
 import { keepBundle, openTrust } from './trust.ts';
 
 /** A running operator. */
-export interface ClusterOperator {
+interface ClusterOperator {
   /** The ports that it listens on. */
   readonly port: number;
   readonly metricsPort: number;

@@ -13,7 +13,7 @@ export interface State {
   readonly broker: Broker;
 }
 
-export interface StateDeps extends Pick<BrokerDeps, 'decides' | 'onAlarm' | 'onChange'> {
+interface StateDeps extends Pick<BrokerDeps, 'decides' | 'onAlarm' | 'onChange'> {
   /** Wall clock, milliseconds. */
   readonly clock: () => number;
 }

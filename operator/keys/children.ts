@@ -111,7 +111,7 @@ export function runIdOf(uid: string): string {
 }
 
 /** True for a name that only a run may have: a sub-agent key of that name would pass for the run, without its cap. */
-export function isRunName(name: string): boolean {
+function isRunName(name: string): boolean {
   return /^run-[0-9a-f]{16}$/.test(name);
 }
 

@@ -16,7 +16,7 @@ export class SecretRefused extends KubeError {
 }
 
 /** One write of a Secret. */
-export interface SecretWrite {
+interface SecretWrite {
   readonly secret: string;
   /** What people can do about a refusal. */
   readonly advice: string;

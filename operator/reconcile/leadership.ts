@@ -9,7 +9,7 @@ export interface Term {
 }
 
 /** What a leader does. Where it returns a promise, that settles after `signal` is aborted and the last write has ended. */
-export type TermWork = (term: Term) => void | Promise<void>;
+type TermWork = (term: Term) => void | Promise<void>;
 
 /** Whether this replica leads. Made before everything that writes, and handed to it. */
 export interface Leadership {

@@ -16,7 +16,7 @@ export interface Reconcilers {
 }
 
 /** How often that happened. */
-export interface QueueCounters {
+interface QueueCounters {
   reconciles: number;
   failures: number;
 }

@@ -25,7 +25,7 @@ const keyFields = ['conditions', 'observedGeneration', 'keyHint', 'secretName', 
 const spendFields = ['spent', 'remaining', 'window', 'windowEndsAt', 'requestsUsed', 'activeProxies'];
 const poolFields = ['conditions', 'observedGeneration', 'credentials', 'consumers'];
 
-export interface ControllerDeps {
+interface ControllerDeps {
   readonly client: KubeClient;
   readonly host: PolicyHost;
   readonly events: Events;
@@ -63,7 +63,7 @@ export interface Controllers {
 }
 
 /** Since the start. */
-export interface Counters {
+interface Counters {
   adoptions: number;
   reconciles: number;
   failures: number;

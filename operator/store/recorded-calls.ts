@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { CallBody } from '../../core/audit/types.ts';
 
 /** Recorded calls of a data folder, read beside the process that writes them; never writes. */
-export interface RecordedCalls {
+interface RecordedCalls {
   /** Calls stored since the previous reading, in storing order. */
   next(): readonly CallBody[];
   close(): void;

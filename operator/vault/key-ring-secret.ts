@@ -23,7 +23,7 @@ export interface KeyRingSecret {
   close(): void;
 }
 
-export interface KeyRingSecretDeps {
+interface KeyRingSecretDeps {
   readonly client: Pick<KubeClient, 'get' | 'create'>;
   /** The operator's own. */
   readonly namespace: string;

@@ -69,7 +69,7 @@ function isInternal(secret: KubeObject): boolean {
 }
 
 /** Everything that the Ready condition of a pool follows from. */
-export interface PoolFacts {
+interface PoolFacts {
   readonly pool: PoolName;
   readonly verdict: Verdict | undefined;
   readonly states: readonly CredentialState[];

@@ -19,7 +19,7 @@ import { type CredentialState, chooseCredentials, type PoolCredentials, poolRead
 /** The operator reads source Secrets again after this long, in case it missed a change. */
 const resyncMs = 600_000;
 
-export interface PoolReconcilerDeps {
+interface PoolReconcilerDeps {
   /** Its writes fail where this replica does not lead. */
   readonly client: KubeClient;
   readonly caches: Pick<Caches, 'pools'>;

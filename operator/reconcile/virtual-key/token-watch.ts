@@ -6,7 +6,7 @@ import { keyOf } from '../policy/read.ts';
 /** Changes of the broker are compared together. */
 const delayMs = 50;
 
-export interface TokenWatchDeps {
+interface TokenWatchDeps {
   readonly host: Pick<PolicyHost, 'token' | 'document'>;
   readonly keys: Pick<Reflector, 'all'>;
   /** The token or the policy of these keys differs from the last comparison. */

@@ -17,7 +17,7 @@ import { type StatusWriter, statusOf } from '../status-writer.ts';
 import { type Decision, decide, type Gathered, secretNameOf } from './decision.ts';
 import type { SpendBook } from './spend.ts';
 
-export interface KeyReconcilerDeps {
+interface KeyReconcilerDeps {
   /** Its writes fail where this replica does not lead. */
   readonly client: KubeClient;
   readonly host: PolicyHost;

@@ -15,7 +15,7 @@ export interface Segment {
 }
 
 /** What the spool knows of one epoch of one stream. */
-export interface SpooledEpoch {
+interface SpooledEpoch {
   readonly stream: StreamId;
   readonly epoch: number;
   /** Seq of the last entry; -1 where none. */

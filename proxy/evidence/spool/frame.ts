@@ -6,7 +6,7 @@ import type { Reservation } from '../../../core/budget/types.ts';
 import { type StreamId, storedStream } from '../../../core/names.ts';
 
 /** First record of each segment. */
-export interface HeaderRecord {
+interface HeaderRecord {
   readonly kind: 'header';
   /** Of the kernel that wrote the segment: after another boot its page cache may have been lost. */
   readonly bootId: string;

@@ -6,7 +6,7 @@ const syncFile = promisify(fdatasync);
 const syncFolder = promisify(fsync);
 const closeFile = promisify(close);
 
-export interface SyncerOptions {
+interface SyncerOptions {
   /** Descriptor of the spool's folder. */
   readonly folder: number;
   /** A group is what was touched within this time. */

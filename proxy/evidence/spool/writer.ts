@@ -4,7 +4,7 @@ import { createFrameEncoder } from './frame.ts';
 import { segmentPath } from './recovery.ts';
 import type { Syncer } from './sync.ts';
 
-export interface WriterOptions {
+interface WriterOptions {
   readonly dir: string;
   readonly bootId: string;
   /** A segment is closed before it grows beyond this. */
