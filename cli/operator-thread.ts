@@ -1,9 +1,15 @@
 import { Worker } from 'node:worker_threads';
 import type { FromOperator, IssuedKey, OperatorOptions, ToOperator } from '../operator/standalone/config.ts';
 
-/** Why operator and proxy could not start: one problem a line, for people. */
+/** Why operator and proxy could not start: problems for people. */
 export class StandaloneFailed extends Error {
   override readonly name = 'StandaloneFailed';
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join('; '));
+    this.problems = problems;
+  }
 }
 
 /** The operator in its thread. */
@@ -50,7 +56,7 @@ export async function startOperator(options: OperatorOptions): Promise<OperatorT
   const message = await first;
   if (message.kind === 'failed') {
     await exited;
-    throw new StandaloneFailed(message.problems.join('\n'));
+    throw new StandaloneFailed(message.problems);
   }
   return {
     adminUrl: message.adminUrl,

@@ -105,10 +105,10 @@ function claim(dataDir: string): { readonly release: () => void } {
     chmodSync(dataDir, 0o700);
     lock = lockFile(join(dataDir, 'lock'));
   } catch (error) {
-    throw new StandaloneFailed(`data folder ${dataDir} cannot be used (${codeOf(error)}): give one that this user owns with --data`);
+    throw new StandaloneFailed([`data folder ${dataDir} cannot be used (${codeOf(error)}): give one that this user owns with --data`]);
   }
   if (lock === null)
-    throw new StandaloneFailed(`data folder ${dataDir} is in use by another KeyForge: stop it, or give another with --data`);
+    throw new StandaloneFailed([`data folder ${dataDir} is in use by another KeyForge: stop it, or give another with --data`]);
   return lock;
 }
 
@@ -125,7 +125,7 @@ function instanceOf(dataDir: string): string {
 /** An address that cannot be had is the user's to mend; everything else stays as it is. */
 function explained(error: unknown): unknown {
   const problem = error instanceof Error ? addressProblem(error.cause ?? error) : null;
-  return problem === null ? error : new StandaloneFailed(problem);
+  return problem === null ? error : new StandaloneFailed([problem]);
 }
 
 function codeOf(error: unknown): string {

@@ -40,7 +40,7 @@ export async function runUp(args: readonly string[], io: ServerStreams): Promise
     return await serveUntilStopped(standalone, { options, io, logger });
   } catch (error) {
     if (!(error instanceof StandaloneFailed)) throw error;
-    for (const line of error.message.split('\n')) io.stderr.write(`keyforge up: ${line}\n`);
+    for (const problem of error.problems) io.stderr.write(`keyforge up: ${problem}\n`);
     return 1;
   }
 }

@@ -74,7 +74,7 @@ async function remainingUsd(standalone: Standalone, token: string): Promise<stri
 await runProcess((io) =>
   start(io).catch((error: unknown) => {
     if (!(error instanceof StandaloneFailed)) throw error;
-    io.stderr.write(`keyforge: ${error.message}\n`);
+    for (const problem of error.problems) io.stderr.write(`keyforge: ${problem}\n`);
     return 1;
   }),
 );
