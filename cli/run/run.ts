@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { readCalls } from '../../operator/store/recorded-calls.ts';
 import { readEnvironment } from '../config.ts';
 import { createLogger } from '../logger.ts';
+import { StandaloneFailed } from '../operator-thread.ts';
 import { startStandalone } from '../standalone.ts';
 import type { Streams } from '../streams.ts';
 import { runCommand } from './command.ts';
@@ -34,12 +35,17 @@ export async function runRun(args: readonly string[], io: Streams): Promise<numb
   try {
     return await runIn(folder, { options, ...ready, io });
   } catch (error) {
-    complain(error instanceof Error ? error.message : String(error));
+    for (const problem of problemsOf(error)) complain(problem);
     return ownFailure;
   } finally {
     if (options.keepData) complain(`data kept in ${folder}: keyforge audit tail --data ${join(folder, 'data')}`);
     else await rm(folder, { recursive: true, force: true });
   }
+}
+
+function problemsOf(error: unknown): readonly string[] {
+  if (error instanceof StandaloneFailed) return error.problems;
+  return [error instanceof Error ? error.message : String(error)];
 }
 
 /** Reads environment and manifests once; in the first of the two processes this does not return. */

@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ControlPlane } from './control-plane.ts';
 
-const template = join(import.meta.dirname, '..', '..', 'charts', 'keyforge', 'templates', 'admission-policies.yaml');
+const chart = join(import.meta.dirname, '..', '..', 'charts', 'keyforge');
+const template = join(chart, 'templates', 'admission-policies.yaml');
+const credentialVariables: unknown = JSON.parse(readFileSync(join(chart, 'files', 'credential-variables.json'), 'utf8'));
 
 /** What the chart's values decide. */
 export interface PolicyValues {
@@ -26,6 +28,7 @@ function renderPolicies({ image, allowedDigests = [], namespaceSelector }: Polic
     'include "keyforge.proxyImage" .': image,
     'include "keyforge.proxyImage" . | quote': JSON.stringify(image),
     '.Release.Namespace': 'keyforge-system',
+    '.Files.Get "files/credential-variables.json" | fromJsonArray | toJson': JSON.stringify(credentialVariables),
     '.Values.admissionPolicies.validationActions | toJson': '["Deny"]',
     'concat (list "kube-system" .Release.Namespace) .Values.admissionPolicies.exemptNamespaces | uniq | toJson':
       '["kube-system","keyforge-system"]',
