@@ -23,7 +23,7 @@ export function judgePod(pod: Pod, { drift, imageDigests, gateway }: PodRules): 
   if (hasEnded(pod)) return refused('pod_gone', `${place} has ended`);
   const isGateway = gateway !== null && namespace === gateway.namespace && serviceAccountOf(pod) === gateway.serviceAccount;
   // The operator watches sidecars by their label: one without it could change unseen.
-  if (!isGateway && !optedIn(pod)) return refused('pod_drifted', `${place} has lost its label ${injectLabel}: "true"; re-create it`);
+  if (!isGateway && !optedIn(pod)) return refused('pod_drifted', `${place} has no label ${injectLabel}: "true"; re-create it`);
   const drifted = isGateway ? [] : drift(pod);
   if (drifted.length > 0) return refused('pod_drifted', `${place} is not as it was injected: ${drifted.join(', ')}; re-create it`);
   const image = checkImage(pod, place, imageDigests);
