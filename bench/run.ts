@@ -122,7 +122,7 @@ for (const { name } of scenarios) {
     );
     if (against.length === 0) continue;
     const other = (figure: keyof Row): string => (of(name, ours, figure) / of(name, `${ours}, other`, figure)).toFixed(3);
-    console.log(`${ours}/${ours}, other: CPU ${other('cpuUs')} ×, +operator ${other('operatorUs')} ×, throughput ${other('perSecond')} ×`);
+    console.log(`${ours}/${ours}, other: CPU ${other('cpuUs')} ×, throughput ${other('perSecond')} ×`);
   }
 }
 console.log('\nmemory (PSS, MB): idle, most under load, after; start to ready (ms)');
