@@ -183,6 +183,15 @@ const badManifests: readonly (readonly [string, unknown, readonly string[]])[] =
   ],
   ['a document that is a word', 'hello', [expectedFields()]],
   [
+    'what YAML makes of a tag (!!set, !!omap, !!timestamp), whose entries are no fields',
+    key({ perRequest: new Set(['usd']), owner: new Map([['team', 'ml']]), models: new Date(0) }),
+    [
+      'spec.perRequest: perRequest must be a mapping with the fields usd, outputTokens',
+      'spec.owner: owner must be a mapping',
+      'spec.models: models must be a mapping with the fields allow, deny, aliases',
+    ],
+  ],
+  [
     'a provider that is not served',
     pool({ provider: 'Vertex' }),
     [`spec.provider: provider Vertex is not served by this version; served: ${servedKinds.join(', ')}`],

@@ -1,4 +1,4 @@
-import { isObject } from '../json.ts';
+import { isObject, type JsonObject } from '../json.ts';
 import { nearest } from './nearest.ts';
 
 /** Steps from a document's root to a value. */
@@ -83,6 +83,13 @@ export function quote(text: string): string {
   return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
 }
 
+/** True for a mapping as YAML and JSON write it. A tag of YAML makes a Set, Map, Date or Buffer: it would be read as if no field were given. */
+function isMapping(value: unknown): value is JsonObject {
+  if (!isObject(value)) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}
+
 // A field left empty is never taken for an absent one: whoever wrote `limits:` meant to limit something.
 function readPresent<T>(read: Read<T>, value: unknown, at: Place): T | undefined {
   if (value === null) return at.report(`${at.label} is empty; give it a value or remove it`);
@@ -107,7 +114,7 @@ export function object<R extends Shape, O extends Shape>(required: R, optional: 
   const shape: Shape = { ...required, ...optional };
   const allowed = Object.keys(shape).filter((name) => shape[name] !== ignored);
   return (value, at) => {
-    if (!isObject(value)) return at.report(`${at.label} must be a mapping with the fields ${allowed.join(', ')}`);
+    if (!isMapping(value)) return at.report(`${at.label} must be a mapping with the fields ${allowed.join(', ')}`);
     const missing = Object.keys(required).filter((name) => !Object.hasOwn(value, name));
     const read: Record<string, unknown> = {};
     let isWhole = missing.length === 0;
@@ -153,7 +160,7 @@ export function distinctList<T>(item: Read<T>, identity: (item: T) => string, ma
 /** A mapping from free names to values of one kind. */
 export function record<T>(item: Read<T>, maxItems: number = Number.POSITIVE_INFINITY): Read<Readonly<Record<string, T>>> {
   return (value, at) => {
-    if (!isObject(value)) return at.report(`${at.label} must be a mapping`);
+    if (!isMapping(value)) return at.report(`${at.label} must be a mapping`);
     const given = Object.entries(value);
     if (given.length > maxItems) return at.report(`${at.label} must have at most ${maxItems} items`);
     const entries = given.map(([name, entry]) => [name, readPresent(item, entry, at.at(name))] as const);
