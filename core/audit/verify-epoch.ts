@@ -48,9 +48,9 @@ export class EpochVerifier {
     }
     if (entry.seq > this.#next && !this.#walkGap(entry.seq)) return false;
     const link = this.#link;
-    const authentic = this.#judge(entry, this.#key, link);
-    this.#advance(entry, authentic ? entry.mac : null);
-    return authentic && follows(entry, link);
+    const mac = this.#judge(entry, this.#key, link);
+    this.#advance(entry, mac);
+    return mac !== null && follows(entry, link);
   }
 
   /** Nothing may be missing at the end, and nothing may lie beyond it. */
@@ -76,13 +76,13 @@ export class EpochVerifier {
     return [...found, this.#finding('edited', `${this.#unexplained} more broken entries after it`, from)];
   }
 
-  /** Records what is wrong with an entry; true where its MAC is authentic. */
-  #judge(entry: Entry, key: Buffer, link: Buffer | null): boolean {
+  /** Records what is wrong with an entry. Returns its MAC, not a view of it; null where the entry is not authentic. */
+  #judge(entry: Entry, key: Buffer, link: Buffer | null): Buffer | null {
     const mac = this.#seal(key, entry.seq, entry.previousMac, commit(Buffer.concat([entry.salt, entry.body])));
     const authentic = mac.equals(entry.mac);
     if (!authentic) this.#suspect({ entry, key, link });
     else if (!follows(entry, link)) this.#report('forked', 'continues from a MAC that is not of the entry before it', entry.seq);
-    return authentic;
+    return authentic ? mac : null;
   }
 
   /** The chain key of a late entry that fills a gap; null where the entry cannot be judged. */
