@@ -25,7 +25,7 @@ export class EpochVerifier {
   /** What `previousMac` of `#next` must be; null: unknown, after a gap or a broken entry. */
   #link: Buffer | null = firstPreviousMac;
   /** Gaps as [first, last]. */
-  #gaps: readonly (readonly [number, number])[] = [];
+  #gaps: (readonly [number, number])[] = [];
   readonly #gapKeys = new Map<number, Buffer>();
   readonly #suspects: Suspect[] = [];
   /** Broken entries beyond `maxKept`. */
@@ -103,7 +103,7 @@ export class EpochVerifier {
       this.#report('beyond_head', `far beyond seq ${this.#next - 1}, the entry before it`, to);
       return false;
     }
-    this.#gaps = [...this.#gaps, [this.#next, to - 1]];
+    this.#gaps.push([this.#next, to - 1]);
     for (; this.#next < to; this.#next += 1) {
       if (this.#gapKeys.size < maxKept) this.#gapKeys.set(this.#next, this.#key);
       this.#key = ratchet(this.#key);
