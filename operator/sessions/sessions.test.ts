@@ -205,7 +205,7 @@ test('after a restart of the operator the session goes on, and every watch is to
   await until('the first state came', () => seen.length === 1);
   await world.crash();
   await until('the loss was seen', () => session.state().kind === 'connecting');
-  await assert.rejects(session.children(bot), { name: 'ControlUnavailable', message: /no session with the operator: / });
+  await assert.rejects(session.children(bot), { name: 'ControlUnavailable', message: /the operator is unreachable: / });
   assert.deepEqual(seen, ['1']);
   const next = await startReplica({ certificates, attestor: scripted(world.outcomes), host: world.host, port: portOf(world.url) });
   t.after(() => next.close());

@@ -146,6 +146,6 @@ class OperatorSession implements Session {
   #call<T>(request: (port: ControlPort) => Promise<T>): Promise<T> {
     if (this.#control !== null) return request(this.#control);
     const reason = this.#state.kind === 'connected' ? 'the connection ended' : this.#state.reason;
-    return Promise.reject(new ControlUnavailable(`no session with the operator: ${reason}`));
+    return Promise.reject(new ControlUnavailable(`the operator is unreachable: ${reason}`));
   }
 }
