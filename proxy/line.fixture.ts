@@ -2,7 +2,7 @@ import type { TestContext } from 'node:test';
 import { pino } from 'pino';
 import type { PaidFrom, ProxyBody } from '../core/audit/types.ts';
 import type { Reservation } from '../core/budget/types.ts';
-import { createWallet } from '../core/budget/wallet.ts';
+import { Wallet } from '../core/budget/wallet.ts';
 import type { Refusal } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
 import { type KeyName, keyName, type PoolName, poolName, type StreamId, tokenId } from '../core/names.ts';
@@ -92,7 +92,7 @@ export interface Purse extends Funds {
 
 /** Funds without a ledger: one grant `g-1`, and a denial once it does not suffice. */
 export function createPurse(amountNano: NanoUsd, plan: { readonly denial?: GrantDenial; readonly notReady?: Refusal } = {}): Purse {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   wallet.deposit({ id: 'g-1', key: bot, amountNano, requests: 1000, tokens: 1e9, validAfterMs: 0 }, 0);
   const entries: ProxyBody[] = [];
   const opened: string[] = [];

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { keyName } from '../names.ts';
 import type { Grant } from '../protocol/money.ts';
 import type { Need, Reservation, Shortage } from './types.ts';
-import { createWallet } from './wallet.ts';
+import { Wallet } from './wallet.ts';
 
 const key = keyName('agents', 'bot');
 
@@ -26,7 +26,7 @@ function short(result: Reservation | Shortage): Shortage {
 }
 
 test('an empty wallet says what it lacks', () => {
-  const shortage = short(createWallet().reserve(need(100), 0));
+  const shortage = short(new Wallet().reserve(need(100), 0));
   assert.deepEqual(shortage, {
     kind: 'shortage',
     heldNano: 0,
@@ -40,7 +40,7 @@ test('an empty wallet says what it lacks', () => {
 });
 
 test('what is reserved cannot be reserved again, and what a call did not use can', () => {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   wallet.deposit(grant('g', 100), 0);
   const first = held(wallet.reserve(need(60), 1));
   assert.equal(short(wallet.reserve(need(60), 1)).boundNano, 20);
@@ -51,7 +51,7 @@ test('what is reserved cannot be reserved again, and what a call did not use can
 });
 
 test('a reservation may span grants; those that end first pay first', () => {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   wallet.deposit(grant('late', 50, { validForMs: 900 }), 0);
   wallet.deposit(grant('early', 30, { validForMs: 500 }), 0);
   const reservation = held(wallet.reserve(need(70), 1));
@@ -67,7 +67,7 @@ test('a reservation may span grants; those that end first pay first', () => {
 });
 
 test('a cost beyond the reservation is debt of the last grant, and that grant has so much less', () => {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   wallet.deposit(grant('g', 100), 0);
   const reservation = held(wallet.reserve(need(60), 1));
   assert.deepEqual(wallet.settle(reservation, 75, 0), [{ grant: 'g', costNanoUsd: '75', requests: 1 }]);
@@ -75,7 +75,7 @@ test('a cost beyond the reservation is debt of the last grant, and that grant ha
 });
 
 test('a call that fits only in part reports a shortage first and then takes what fits', () => {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   wallet.deposit(grant('g', 50), 0);
   const modest = need(80, { atLeastNano: 20 });
   const shortage = short(wallet.reserve(modest, 1));
@@ -84,13 +84,13 @@ test('a call that fits only in part reports a shortage first and then takes what
 });
 
 test('whatever fits is never less than the call needs', () => {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   wallet.deposit(grant('g', 50), 0);
   assert.equal(short(wallet.reserve(need(80, { atLeastNano: 51 }), 1, 'whatever-fits')).atLeastNano, 1);
 });
 
 test('a grant admits calls from its start until its end, counted from when it was requested', () => {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   wallet.deposit(grant('g', 100, { validAfterMs: 10, validForMs: 50 }), 1000);
   short(wallet.reserve(need(1), 1009));
   held(wallet.reserve(need(1), 1010));
@@ -99,7 +99,7 @@ test('a grant admits calls from its start until its end, counted from when it wa
 });
 
 test('a call that was admitted in time settles after the end', () => {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   wallet.deposit(grant('g', 100, { validForMs: 50 }), 0);
   const reservation = held(wallet.reserve(need(60), 49));
   assert.deepEqual(wallet.expired(60), []);
@@ -110,7 +110,7 @@ test('a call that was admitted in time settles after the end', () => {
 });
 
 test('a cancelled call gives back its money, its request and its tokens', () => {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   wallet.deposit(grant('g', 100, { requests: 1, tokens: 40 }), 0);
   const reservation = held(wallet.reserve(need(100, { tokens: 40 }), 1));
   short(wallet.reserve(need(0), 1));
@@ -119,7 +119,7 @@ test('a cancelled call gives back its money, its request and its tokens', () => 
 });
 
 test('requests and tokens are counted on one grant that has both', () => {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   wallet.deposit(grant('a', 100, { requests: 5, tokens: 10 }), 0);
   wallet.deposit(grant('b', 1, { requests: 1, tokens: 50 }), 0);
   const reservation = held(wallet.reserve(need(30, { tokens: 20 }), 1));
@@ -133,7 +133,7 @@ test('requests and tokens are counted on one grant that has both', () => {
 });
 
 test('what costs nothing needs a grant only to be counted', () => {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   const free = held(wallet.reserve(need(0, { requests: 0 }), 1));
   assert.deepEqual(wallet.settle(free, 0, 0), []);
   short(wallet.reserve(need(0), 1));
@@ -144,7 +144,7 @@ test('what costs nothing needs a grant only to be counted', () => {
 });
 
 test('the same grant twice is one grant, also after it was spent', () => {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   wallet.deposit(grant('g', 100), 0);
   wallet.deposit(grant('g', 100), 5);
   wallet.settle(held(wallet.reserve(need(100), 6)), 100, 0);
@@ -153,7 +153,7 @@ test('the same grant twice is one grant, also after it was spent', () => {
 });
 
 test('a reservation ends once', () => {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   wallet.deposit(grant('g', 100), 0);
   const reservation = held(wallet.reserve(need(50), 1));
   wallet.settle(reservation, 5, 0);
@@ -163,7 +163,7 @@ test('a reservation ends once', () => {
 });
 
 test('only what no call holds is idle and can be dropped', () => {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   wallet.deposit(grant('a', 100), 0);
   wallet.deposit(grant('b', 100), 0);
   wallet.deposit(grant('next', 100, { validAfterMs: 500 }), 0);
@@ -175,7 +175,7 @@ test('only what no call holds is idle and can be dropped', () => {
 });
 
 test('a cost that is no whole number ≥ 0 is an error before anything is settled', () => {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   wallet.deposit(grant('g', 100), 0);
   const reservation = held(wallet.reserve(need(50), 1));
   for (const cost of [-1, 0.5, Number.NaN]) assert.throws(() => wallet.settle(reservation, cost, 0), RangeError);
@@ -183,7 +183,7 @@ test('a cost that is no whole number ≥ 0 is an error before anything is settle
 });
 
 test('it requests more in the background below half, at most once a second and only while it is used', () => {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   wallet.deposit(grant('g', 1000), 0);
   assert.equal(wallet.refill(1), null);
   wallet.settle(held(wallet.reserve(need(100), 1)), 100, 0);
@@ -197,7 +197,7 @@ test('it requests more in the background below half, at most once a second and o
 });
 
 test('a refill in the background covers requests and tokens too', () => {
-  const wallet = createWallet();
+  const wallet = new Wallet();
   wallet.deposit(grant('g', 1000, { requests: 3, tokens: 100 }), 0);
   wallet.settle(held(wallet.reserve(need(1, { tokens: 60 }), 1)), 1, 60);
   const refill = wallet.refill(2);

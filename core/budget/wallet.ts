@@ -5,46 +5,15 @@ import { Activity } from './activity.ts';
 import { Holdings, type Level } from './holdings.ts';
 import type { Need, Reservation, Shortage } from './types.ts';
 
-/** One proxy's grants for one key in one epoch. */
-export interface Wallet {
-  /**
-   * Holds a call's bound against one or more live grants. `whole` (the default) takes the full bound or reports what is lacking;
-   * `whatever-fits`, for when the ledger has answered, is content with `need.atLeastNano`.
-   */
-  reserve(need: Need, nowMs: number, how?: 'whole' | 'whatever-fits'): Reservation | Shortage;
-  /** What the call cost, once: who pays, for its entry. What exceeds the reservation is debt of its last grant. */
-  settle(reservation: Reservation, costNano: NanoUsd, tokens: number): readonly PaidFrom[];
-  /** The call never left: gives everything back, also the request. */
-  cancel(reservation: Reservation): void;
-  /** Takes a grant in, for calls until its end counted from `sentAtMs`, when it was requested. The same grant again changes nothing. */
-  deposit(grant: Grant, sentAtMs: number): void;
-  /** What to request in the background: where less than half is left of what the last deposit made, at most once a second. */
-  refill(nowMs: number): Shortage | null;
-  /** Grants that have begun and of which nothing is reserved: what a recall can have. */
-  idle(nowMs: number): readonly string[];
-  /** Those of them that have ended: no call can use them any more. */
-  expired(nowMs: number): readonly string[];
-  /** Forgets grants that were released. Throws where something is reserved. */
-  drop(grantIds: readonly string[]): void;
-  /** Unspent, reserved included. */
-  heldNano(): NanoUsd;
-  reservedNano(): NanoUsd;
-}
-
-/** An empty wallet. */
-export function createWallet(): Wallet {
-  return new GrantWallet();
-}
-
 const refillEveryMs = 1000;
 /** A reply that comes twice comes soon. */
 const rememberedGrants = 256;
 
 /**
- * Synchronous and without I/O. `nowMs` is the proxy's monotonic clock.
+ * One proxy's grants for one key in one epoch: synchronous and without I/O. `nowMs` is the proxy's monotonic clock.
  * I2: of no grant is more settled and reserved than it holds, but for costs beyond their reservation (a breach of I3).
  */
-class GrantWallet implements Wallet {
+export class Wallet {
   readonly #holdings = new Holdings();
   readonly #activity = new Activity();
   readonly #open = new Set<Reservation>();
@@ -55,6 +24,10 @@ class GrantWallet implements Wallet {
   #lastTokens = 0;
   #refilledMs = Number.NEGATIVE_INFINITY;
 
+  /**
+   * Holds a call's bound against one or more live grants. `whole` (the default) takes the full bound or reports what is lacking;
+   * `whatever-fits`, for when the ledger has answered, is content with `need.atLeastNano`.
+   */
   reserve(need: Need, nowMs: number, how: 'whole' | 'whatever-fits' = 'whole'): Reservation | Shortage {
     if (how === 'whole') this.#activity.noteRequest(nowMs, this.#reserved, need.boundNano);
     if (need.tokens > 0) this.#lastTokens = need.tokens;
@@ -79,6 +52,7 @@ class GrantWallet implements Wallet {
     return reservation;
   }
 
+  /** What the call cost, once: who pays, for its entry. What exceeds the reservation is debt of its last grant. */
   settle(reservation: Reservation, costNano: NanoUsd, tokens: number): readonly PaidFrom[] {
     if (!isCount(costNano) || !isCount(tokens)) throw new RangeError(`a cost of ${costNano} nano-USD and ${tokens} tokens`);
     const payers = payersOf(reservation, costNano);
@@ -99,6 +73,7 @@ class GrantWallet implements Wallet {
       }));
   }
 
+  /** The call never left: gives everything back, also the request. */
   cancel(reservation: Reservation): void {
     this.#end(reservation);
     for (const part of reservation.parts) this.#holdings.get(part.grant).free += part.nano;
@@ -108,6 +83,7 @@ class GrantWallet implements Wallet {
     counter.tokens += reservation.counted.tokens;
   }
 
+  /** Takes a grant in, for calls until its end counted from `sentAtMs`, when it was requested. The same grant again changes nothing. */
   deposit(grant: Grant, sentAtMs: number): void {
     if (this.#seen.has(grant.id)) return;
     this.#seen.add(grant.id);
@@ -119,6 +95,7 @@ class GrantWallet implements Wallet {
     this.#full = this.#holdings.level(fromMs);
   }
 
+  /** What to request in the background: where less than half is left of what the last deposit made, at most once a second. */
   refill(nowMs: number): Shortage | null {
     if (!this.#activity.isActive(nowMs) || nowMs < this.#refilledMs + refillEveryMs) return null;
     const left = this.#holdings.level(nowMs);
@@ -132,18 +109,22 @@ class GrantWallet implements Wallet {
     return lacking;
   }
 
+  /** Grants that have begun and of which nothing is reserved: what a recall can have. */
   idle(nowMs: number): readonly string[] {
     return this.#holdings.idle(nowMs);
   }
 
+  /** Those of them that have ended: no call can use them any more. */
   expired(nowMs: number): readonly string[] {
     return this.#holdings.expired(nowMs);
   }
 
+  /** Forgets grants that were released. Throws where something is reserved. */
   drop(grantIds: readonly string[]): void {
     this.#holdings.drop(grantIds);
   }
 
+  /** Unspent, reserved included. */
   heldNano(): NanoUsd {
     return this.#reserved + this.#holdings.freeNano();
   }

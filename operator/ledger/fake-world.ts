@@ -1,6 +1,6 @@
 import type { CallBody, EntryBody, PaidFrom, ProxyBody } from '../../core/audit/types.ts';
 import type { Need, Reservation } from '../../core/budget/types.ts';
-import { createWallet, type Wallet } from '../../core/budget/wallet.ts';
+import { Wallet } from '../../core/budget/wallet.ts';
 import { windowAccountsAt } from '../../core/budget/window-account.ts';
 import { type KeyName, type StreamId, streamId } from '../../core/names.ts';
 import type { AccountPlan } from '../../core/policy/documents.ts';
@@ -59,12 +59,12 @@ function fakeProxy({ store, notes, clock }: Omit<World, 'proxy'>, key: KeyName, 
   const self: FakeProxy = {
     key,
     stream,
-    wallet: createWallet(),
+    wallet: new Wallet(),
     epoch: 0,
     head: -1,
     spool: [],
     openEpoch: () => {
-      self.wallet = createWallet();
+      self.wallet = new Wallet();
       self.epoch += 1;
       self.head = -1;
       store.transaction((tx) => tx.streams.putEpoch(epochRow(self, instance)));

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { PaidFrom, ProxyBody } from '../../core/audit/types.ts';
 import type { Need, Reservation, Shortage } from '../../core/budget/types.ts';
-import { createWallet } from '../../core/budget/wallet.ts';
+import { Wallet } from '../../core/budget/wallet.ts';
 import { type Refusal, refuse } from '../../core/errors.ts';
 import type { NanoUsd } from '../../core/money.ts';
 import type { KeyName, StreamId } from '../../core/names.ts';
@@ -51,7 +51,7 @@ export function createFunds(deps: FundsDeps): Funds {
 class WalletKeeper implements Funds {
   readonly stream: StreamId;
   readonly #deps: FundsDeps;
-  readonly #wallet = createWallet();
+  readonly #wallet = new Wallet();
   readonly #ledger: LedgerLink;
   readonly #waiting: WaitingCalls;
   /** The work with the ledger that is under way, one at a time: for the calls that wait, or a refill. */
