@@ -1,7 +1,7 @@
 import { isObject } from '../../core/json.ts';
 import { deadlineOf } from './deadline.ts';
 import { type ErrorBody, readError } from './error-body.ts';
-import type { Provider, ProviderAnswer, Verdict } from './types.ts';
+import type { ErrorAnswer, Provider, Verdict } from './types.ts';
 import { cooldown, disabled, modelCooldown, overloaded } from './verdict.ts';
 
 /** Errors within a 200 stream carry a type only: platform.claude.com/docs/en/api/errors. */
@@ -21,7 +21,7 @@ const spentMessage = /^(?:Your credit balance is too low|You have reached your s
 const revokedMessage = /^(?:(?:Your|This|The) (?:API key|OAuth token)|OAuth token) (?:has been|was|is) (?:revoked|disabled|deactivated)/i;
 const regainAccess = /You will regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) UTC/;
 
-function classify(answer: ProviderAnswer): Verdict {
+function classify(answer: ErrorAnswer): Verdict {
   const error = readError(answer.body);
   const status = answer.status === 200 ? (statusByType[error.type] ?? 200) : answer.status;
   const nowMs = answer.nowMs;

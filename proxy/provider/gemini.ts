@@ -1,7 +1,7 @@
 import { isObject, type JsonObject } from '../../core/json.ts';
 import { deadlineOf, parseDuration } from './deadline.ts';
 import { readError, statusInBody } from './error-body.ts';
-import type { Provider, ProviderAnswer, Verdict } from './types.ts';
+import type { ErrorAnswer, Provider, Verdict } from './types.ts';
 import { disabled, modelCooldown, overloaded } from './verdict.ts';
 
 const day = 24 * 3600 * 1000;
@@ -19,7 +19,7 @@ const keyReasons = new Set([
 const leakedMessage = /^Your API key was reported as leaked/;
 
 /** An invalid key answers 400, not 401. Limits belong to a project and a model; `details` carry QuotaFailure and RetryInfo. */
-function classify(answer: ProviderAnswer): Verdict {
+function classify(answer: ErrorAnswer): Verdict {
   const error = readError(answer.body);
   const status = statusInBody(answer.status, error);
   const details = Array.isArray(error.object['details']) ? error.object['details'].filter(isObject) : [];
@@ -33,7 +33,7 @@ function classify(answer: ProviderAnswer): Verdict {
   return status === 429 ? limited(details, error.message, answer) : { kind: 'caller', code: `http_${status}` };
 }
 
-function limited(details: readonly JsonObject[], message: string, answer: ProviderAnswer): Verdict {
+function limited(details: readonly JsonObject[], message: string, answer: ErrorAnswer): Verdict {
   const nowMs = answer.nowMs;
   const retryAtMs = retryAt(details, answer);
   const until = (deadline: number) => ({ deadline: Math.max(deadline, retryAtMs ?? 0), nowMs });
@@ -50,7 +50,7 @@ function limited(details: readonly JsonObject[], message: string, answer: Provid
 }
 
 /** The later of RetryInfo and the headers. */
-function retryAt(details: readonly JsonObject[], answer: ProviderAnswer): number | null {
+function retryAt(details: readonly JsonObject[], answer: ErrorAnswer): number | null {
   const delays = details.map((detail) => parseDuration(String(detail['retryDelay'] ?? ''))).filter((ms) => ms > 0);
   const latest = Math.max(deadlineOf(answer.headers, answer.nowMs) ?? 0, ...delays.map((ms) => answer.nowMs + Math.ceil(ms)));
   return latest === 0 ? null : latest;

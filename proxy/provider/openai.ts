@@ -1,6 +1,6 @@
 import { deadlineOf } from './deadline.ts';
 import { readError, statusInBody } from './error-body.ts';
-import type { Provider, ProviderAnswer, Verdict } from './types.ts';
+import type { ErrorAnswer, Provider, Verdict } from './types.ts';
 import { disabled, modelCooldown, overloaded } from './verdict.ts';
 
 /** No money, or a hard limit reached: help.openai.com articles 5955604 and 6614457. */
@@ -22,7 +22,7 @@ const revokedCodes = new Set(['invalid_api_key', 'account_deactivated', 'key_rev
  * The classes of OpenAI's errors, which all that speak its dialect follow. `error.code` decides; `insufficient_quota` as a `type` is only a
  * family. Limits belong to organisation or project and model, never to a key.
  */
-export function classifyOpenAi(answer: ProviderAnswer): Verdict {
+export function classifyOpenAi(answer: ErrorAnswer): Verdict {
   const error = readError(answer.body);
   const status = statusInBody(answer.status, error);
   const nowMs = answer.nowMs;

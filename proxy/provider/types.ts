@@ -14,11 +14,11 @@ export interface Provider {
   /** The output limit's name in OpenAI chat, where it is not `max_completion_tokens`. */
   readonly outputField?: 'max_tokens';
   /** What an answer that is not 2xx (or an error event before content) means for the credential. Pure. */
-  classify(answer: ProviderAnswer): Verdict;
+  classify(answer: ErrorAnswer): Verdict;
 }
 
 /** What a verdict is found from: an answer that is not 2xx, or an error within one that is. */
-export interface ProviderAnswer {
+export interface ErrorAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;

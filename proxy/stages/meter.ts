@@ -2,7 +2,7 @@ import { createHash, hash } from 'node:crypto';
 import type { CallCode } from '../../core/audit/types.ts';
 import { type Refusal, refusalTable, refuse } from '../../core/errors.ts';
 import type { Reading, StreamMeter } from '../dialect/types.ts';
-import type { AttemptFact, BodyEnd, FlowingBody, UpstreamAnswer } from '../upstream/types.ts';
+import type { AttemptFact, BodyEnd, FlowingBody, ProviderAnswer } from '../upstream/types.ts';
 import { type Notes, noteHeaders, type Recipient, type Rest } from './respond.ts';
 import type { Sent } from './send.ts';
 import type { CallEnd } from './settle.ts';
@@ -51,9 +51,7 @@ export function meter({ answer, attempts }: Sent, deps: MeterDeps): Metered | Pr
   }
 }
 
-type Answer = Extract<UpstreamAnswer, { kind: 'answer' }>;
-
-function meterWhole(answer: Answer, body: Buffer, attempts: readonly AttemptFact[], deps: MeterDeps): Metered {
+function meterWhole(answer: ProviderAnswer, body: Buffer, attempts: readonly AttemptFact[], deps: MeterDeps): Metered {
   const reading = answer.status < 400 ? deps.call.dialect.readUsage(body) : unread;
   const end = endOf(attempts, reading);
   if (deps.call.isAbandoned) return abandoned(deps, end);
@@ -66,7 +64,7 @@ function meterWhole(answer: Answer, body: Buffer, attempts: readonly AttemptFact
   };
 }
 
-async function meterFlow(answer: Answer, body: FlowingBody, attempts: readonly AttemptFact[], deps: MeterDeps): Promise<Metered> {
+async function meterFlow(answer: ProviderAnswer, body: FlowingBody, attempts: readonly AttemptFact[], deps: MeterDeps): Promise<Metered> {
   const { call } = deps;
   call.startStream(answer.meter);
   if (!call.isAbandoned)
