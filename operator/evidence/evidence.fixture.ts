@@ -18,18 +18,18 @@ export const bot: KeyName = keyName('agents', 'bot');
 export const stream: StreamId = streamId(keyName('agents', 'bot'), 'i-1');
 const time = '2026-11-20T10:00:00.000Z';
 
-const plan: AccountPlan = {
-  key: bot,
-  path: [team, bot],
-  nodes: [
-    { key: team, limits: [], rate: {} },
-    {
-      key: bot,
-      limits: (['Total', 'Day'] as const).map((window) => ({ window, usdNano: 1_000_000, timeZone: 'Etc/UTC' })),
-      rate: {},
-    },
-  ],
-} as AccountPlan;
+/** The accounts of `bot` while it descends from this key. */
+export function planBelow(parent: KeyName): AccountPlan {
+  const limits = (['Total', 'Day'] as const).map((window) => ({ window, usdNano: 1_000_000, timeZone: 'Etc/UTC' }));
+  return {
+    key: bot,
+    path: [parent, bot],
+    nodes: [
+      { key: parent, limits: [], rate: {} },
+      { key: bot, limits, rate: {} },
+    ],
+  };
+}
 
 /** One epoch as its proxy writes it. */
 export interface Writer {
@@ -46,13 +46,13 @@ export interface World {
   readonly deps: OwnDeps;
   writer(): Writer;
   ship(entries: readonly Entry[]): ShipReply;
-  /** A grant's id, for the newest epoch. */
-  fund(writer: Writer, nano: number): string;
+  /** A grant's id, for the newest epoch; `plan` says whose accounts pay. */
+  fund(writer: Writer, nano: number, plan?: AccountPlan): string;
   epoch(number: number): EpochRow;
 }
 
-export function createWorld(path = ':memory:', rootKey: Buffer = randomBytes(32)): World {
-  const store = openSqliteStore({ path, clock: Date.now });
+export function createWorld(path = ':memory:', rootKey: Buffer = randomBytes(32), clock: () => number = Date.now): World {
+  const store = openSqliteStore({ path, clock });
   const deps: OwnDeps = { rootKey, instance: 'op-1', random: randomBytes };
   let asks = 0;
   return {
@@ -71,13 +71,13 @@ export function createWorld(path = ':memory:', rootKey: Buffer = randomBytes(32)
       };
     },
     ship: (entries) => store.transaction((tx) => ingest(tx, decodeEntries(encodeEntries(entries)) ?? [], deps).reply),
-    fund(writer, nano) {
+    fund(writer, nano, of = planBelow(team)) {
       const money = { atLeastNano: nano, boundNano: nano, wantNano: nano };
       const count = { atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
       asks += 1;
-      const { stream: of, epoch } = writer.reply;
-      const ask = { stream: of, epoch, head: writer.chain.head(), askId: `ask-${asks}`, ...money, ...count };
-      const reply = store.transaction((tx) => grant(tx, ask, plan));
+      const { stream, epoch } = writer.reply;
+      const ask = { stream, epoch, head: writer.chain.head(), askId: `ask-${asks}`, ...money, ...count };
+      const reply = store.transaction((tx) => grant(tx, ask, of));
       assert.ok('grant' in reply, JSON.stringify(reply));
       return reply.grant.id;
     },

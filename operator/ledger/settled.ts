@@ -11,10 +11,13 @@ export interface SettledAccount extends Pick<AccountRow, 'id' | 'key' | 'window'
   readonly nano: NanoUsd;
 }
 
-/** Every account of the ledger, by key, window and start. */
+/**
+ * Accounts whose sum can be told from entries, by key, window and start: of each key's life, and of windows that began so
+ * lately that every grant is still there. Not of minutes: they are many, and no money is limited by the minute.
+ */
 export function settledAccounts(tx: Tx): readonly SettledAccount[] {
   const ledger = ledgerOf(tx);
-  return tx.ledger.accounts().map(({ id, key, window, startMs, account }) => {
+  return tx.ledger.accountsSince(tx.now() - keepClosedGrantsMs).map(({ id, key, window, startMs, account }) => {
     return { id, key, window, startMs, nano: settledOf(ledger, id, account).nano };
   });
 }

@@ -294,9 +294,14 @@ function accounts(withStore: WithStore): void {
       assert.equal(ledger.account('none'), null);
       assert.deepEqual(ledger.newestAccount(key, 'Day'), day(2000, 2));
       assert.equal(ledger.newestAccount(other, 'Day'), null);
-      const all = ledger.accounts().map(({ window, startMs, account }) => [window, startMs, account.holders]);
-      assert.deepEqual(all, [
+      ledger.putAccount({ id: 'minute', key, window: 'Minute', startMs: 2000, account: accountWith(5) });
+      const since = (atMs: number) => ledger.accountsSince(atMs).map(({ window, startMs, account }) => [window, startMs, account.holders]);
+      assert.deepEqual(since(1000), [
         ['Day', 1000, 4],
+        ['Day', 2000, 2],
+        ['Total', 0, 3],
+      ]);
+      assert.deepEqual(since(1001), [
         ['Day', 2000, 2],
         ['Total', 0, 3],
       ]);

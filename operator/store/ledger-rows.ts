@@ -33,15 +33,17 @@ export function ledgerRows(db: DatabaseSync, now: () => number): LedgerRows {
   return { ...accountRows(db), ...grantRows(db, now), prune: pruner(db) };
 }
 
-function accountRows(db: DatabaseSync): Pick<LedgerRows, 'account' | 'putAccount' | 'accounts' | 'newestAccount'> {
+function accountRows(db: DatabaseSync): Pick<LedgerRows, 'account' | 'putAccount' | 'accountsSince' | 'newestAccount'> {
   const byId = db.prepare('SELECT * FROM accounts WHERE id = ?');
   const putAccount = db.prepare('INSERT INTO accounts VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state');
-  const accounts = db.prepare('SELECT * FROM accounts ORDER BY key, window, start_ms');
+  const since = db.prepare(
+    "SELECT * FROM accounts WHERE window = 'Total' OR (window <> 'Minute' AND start_ms >= ?) ORDER BY key, window, start_ms",
+  );
   const newest = db.prepare('SELECT * FROM accounts WHERE key = ? AND window = ? ORDER BY start_ms DESC LIMIT 1');
   return {
     account: (id) => accountRow(byId.get(id)),
     putAccount: ({ id, key, window, startMs, account }) => void putAccount.run(id, key, window, startMs, writeAccount(account)),
-    accounts: () => accounts.all().flatMap((columns) => accountRow(columns) ?? []),
+    accountsSince: (startMs) => since.all(startMs).flatMap((columns) => accountRow(columns) ?? []),
     newestAccount: (key, window) => accountRow(newest.get(key, window)),
   };
 }

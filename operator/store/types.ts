@@ -117,8 +117,8 @@ export interface EntryRow {
 export interface LedgerRows {
   account(id: string): AccountRow | null;
   putAccount(row: AccountRow): void;
-  /** All accounts, by key, window and start. */
-  accounts(): readonly AccountRow[];
+  /** Lifetime accounts, and those of windows but minutes that began at this time or later; by key, window and start. */
+  accountsSince(startMs: number): readonly AccountRow[];
   /** The account of a key and window that started last. */
   newestAccount(key: KeyName, window: string): AccountRow | null;
   grant(id: string): BookedGrant | null;
