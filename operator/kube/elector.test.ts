@@ -149,6 +149,19 @@ describe('the elector', () => {
     await until(() => both.every((elector) => elector.leads()));
   });
 
+  test('closed while it takes the Lease, it begins no work, and hands the Lease back', async () => {
+    const untilEnd = (signal: AbortSignal) => new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    const { elector } = candidate('a', {
+      onStarted(signal) {
+        told.push('a leads');
+        return untilEnd(signal);
+      },
+    });
+    await Promise.race([elector.close(), sleep(5_000).then(() => assert.fail('it never ends'))]);
+    assert.ok(!told.includes('a leads'));
+    assert.equal((await spec())['holderIdentity'], '');
+  });
+
   test('a leader whose work fails stops leading', async () => {
     const { elector } = candidate('a', { onStarted: () => Promise.reject(new Error('no')) });
     await until(() => told.includes('a stopped'));
