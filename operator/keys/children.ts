@@ -2,6 +2,7 @@ import { hash } from 'node:crypto';
 import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
 import { defined } from '../../core/json.ts';
 import type { VirtualKeySpec } from '../../core/manifest/types.ts';
+import { minOf } from '../../core/money.ts';
 import { childKeyName, type KeyName, partsOf } from '../../core/names.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import { rulesOf } from '../../core/policy/rules.ts';
@@ -34,14 +35,8 @@ export function newChild(mint: MintCase): ChildRow | Refusal {
   const key = nameOf(mint);
   if (isRefusal(key)) return key;
   const { parent, spec, nowMs } = mint;
-  const expiresAtMs = earliest(parent.expiresAtMs, spec.ttlMs === undefined ? undefined : nowMs + spec.ttlMs);
+  const expiresAtMs = minOf([parent.expiresAtMs, spec.ttlMs === undefined ? undefined : nowMs + spec.ttlMs]);
   return { key, parent: parent.key, spec, createdAtMs: nowMs, ...defined({ expiresAtMs }) };
-}
-
-/** The first of several ends; undefined where there is none. */
-export function earliest(...ends: readonly (number | undefined)[]): number | undefined {
-  const known = ends.filter((end) => end !== undefined);
-  return known.length === 0 ? undefined : Math.min(...known);
 }
 
 function delegationRefusal({ parent, documents, children }: MintCase): Refusal | null {

@@ -1,5 +1,6 @@
 import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
 import { defined } from '../../core/json.ts';
+import { minOf } from '../../core/money.ts';
 import type { KeyName } from '../../core/names.ts';
 import { checkKey } from '../../core/policy/check.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
@@ -11,7 +12,7 @@ import type { Attempt, Funding } from '../ledger/funding.ts';
 import { recallTargets, spent } from '../ledger/view.ts';
 import type { ChildRow, Tx } from '../store/types.ts';
 import type { SealDeps } from '../vault/aead.ts';
-import { earliest, newChild } from './children.ts';
+import { newChild } from './children.ts';
 import { endChild } from './lifecycle.ts';
 import type { LiveState } from './live-state.ts';
 import type { Change, Registry } from './registry.ts';
@@ -71,7 +72,7 @@ export class Minting {
     if (isRefusal(row)) return denied(row);
     const escrow = spec.usdNano === undefined ? {} : mintEscrow(tx, plan, row.key, spec.usdNano);
     if ('denial' in escrow) return denied(escrow.denial, recallTargets(tx, plan, escrow.denial));
-    const child: ChildRow = { ...row, ...defined({ expiresAtMs: earliest(row.expiresAtMs, escrow.expiresAtMs) }) };
+    const child: ChildRow = { ...row, ...defined({ expiresAtMs: minOf([row.expiresAtMs, escrow.expiresAtMs]) }) };
     this.#minted.set(holder, [...this.#mintedLately(tx, holder), tx.now()]);
     tx.keys.putChild(child);
     const token = addToken(tx.keys, child.key, tx.now(), this.#deps);

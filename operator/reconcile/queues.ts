@@ -21,23 +21,8 @@ interface QueueCounters {
   failures: number;
 }
 
-/** The queues of keys and of pools: each term has its own. */
-export interface Queues {
-  readonly isOpen: boolean;
-  /** Opens both, empty. */
-  open(reconcilers: Reconcilers): void;
-  /** Where they are closed, nothing happens: a new term reconciles everything. */
-  add(woken: Pick<Woken, 'keys' | 'pools'>): void;
-  /** Begins no more work; settles when what has begun has ended. */
-  close(): Promise<void>;
-}
-
-/** Both are closed. */
-export function createQueues(counters: QueueCounters, logger: Logger): Queues {
-  return new TermQueues(counters, logger);
-}
-
-class TermQueues implements Queues {
+/** The queues of keys and of pools: each term has its own. Closed at first. */
+export class Queues {
   readonly #counters: QueueCounters;
   readonly #logger: Logger;
   #opened: { readonly keys: Queue; readonly pools: Queue } | null = null;
@@ -51,15 +36,18 @@ class TermQueues implements Queues {
     return this.#opened !== null;
   }
 
+  /** Opens both, empty. */
   open({ keys, pools }: Reconcilers): void {
     this.#opened = { keys: this.#queueOf((name) => keys(storedKey(name))), pools: this.#queueOf((name) => pools(storedPool(name))) };
   }
 
+  /** Where they are closed, nothing happens: a new term reconciles everything. */
   add({ keys = [], pools = [] }: Pick<Woken, 'keys' | 'pools'>): void {
     for (const key of keys) this.#opened?.keys.add(key);
     for (const pool of pools) this.#opened?.pools.add(pool);
   }
 
+  /** Begins no more work; settles when what has begun has ended. */
   async close(): Promise<void> {
     const closing = this.#opened;
     this.#opened = null;

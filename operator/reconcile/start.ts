@@ -12,10 +12,10 @@ import type { PolicyHost } from './policy/host.ts';
 import { createPolicyController, type PolicyController } from './policy/policy.ts';
 import { createOpenedVaults } from './provider-pool/opened-vaults.ts';
 import { createPoolReconciler } from './provider-pool/work.ts';
-import { createQueues, type Queues, type Reconcilers } from './queues.ts';
+import { Queues, type Reconcilers } from './queues.ts';
 import { createStatusWriter, type StatusWriter } from './status-writer.ts';
 import { createFindKey } from './virtual-key/find-key.ts';
-import { createSpendBook, type SpendBook } from './virtual-key/spend.ts';
+import { SpendBook } from './virtual-key/spend.ts';
 import { createTokenWatch, type TokenWatch } from './virtual-key/token-watch.ts';
 import { createKeyReconciler } from './virtual-key/work.ts';
 import { type View, wokenBy } from './wakes.ts';
@@ -76,7 +76,7 @@ export function startControllers(deps: ControllerDeps): Controllers {
   const leader = leadOnly(client, leadership);
   const status = statusWriters(leader);
   const keyRing = createKeyRingSecret({ client: leader, namespace, random, onChange: () => changes.emit('keyRing', null), logger });
-  const spend = createSpendBook(host, refreshMs, clock);
+  const spend = new SpendBook(host, refreshMs, clock);
   const caches = createWatchedCaches(deps, status);
   const vault = createOpenedVaults(caches.vaults, keyRing.ring, namespace);
   const policy = createPolicyController({
@@ -92,7 +92,7 @@ export function startControllers(deps: ControllerDeps): Controllers {
     logger,
   });
   const tokens = createTokenWatch({ host, keys: caches.keys, onChange: (keys) => changes.emit('tokens', keys) });
-  const queues = createQueues(counters, logger);
+  const queues = new Queues(counters, logger);
   const common = { ...deps, client: leader, caches, policy };
   const pools = createPoolReconciler({ ...common, vault, keyRing, status: status.pools });
   // New with each term: another replica may have gone beyond what it remembers of rotations.

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { defined } from '../../../core/json.ts';
 import { keyName } from '../../../core/names.ts';
 import type { KeyListing, LimitListing } from '../../keys/listing.ts';
-import { createSpendBook, spendOf } from './spend.ts';
+import { SpendBook, spendOf } from './spend.ts';
 
 const left = (name: string, remainingUsd: string): KeyListing => ({
   namespace: 'agents',
@@ -16,7 +16,7 @@ const left = (name: string, remainingUsd: string): KeyListing => ({
 
 test('a key that came after the last listing is not called uncapped', () => {
   const rows = [left('old', '5.00')];
-  const book = createSpendBook({ list: () => [...rows], activeProxies: () => new Map() }, 30_000, () => 1_000);
+  const book = new SpendBook({ list: () => [...rows], activeProxies: () => new Map() }, 30_000, () => 1_000);
   assert.equal(book.show(keyName('agents', 'old')).isCapped, true);
   rows.push(left('new', '5.00'));
   book.renew();
@@ -28,7 +28,7 @@ test('what is spent changes what is shown once each refresh, a limit that is tak
   let rows = [left('bot', '5.00')];
   let nowMs = 0;
   const key = keyName('agents', 'bot');
-  const book = createSpendBook({ list: () => rows, activeProxies: () => new Map() }, 30_000, () => nowMs);
+  const book = new SpendBook({ list: () => rows, activeProxies: () => new Map() }, 30_000, () => nowMs);
   const remaining = () => book.show(key).spend.remaining;
   assert.equal(remaining(), '5.00');
   rows = [left('bot', '4.00')];

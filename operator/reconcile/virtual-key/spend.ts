@@ -24,28 +24,13 @@ export interface End {
   readonly by?: KeyName;
 }
 
-/** What keys have spent, as their status shows it: a number that changes with each call must not mean a write with each call. */
-export interface SpendBook {
-  /** What the status of a key shows from now on: at most one change each `refreshMs`. */
-  show(key: KeyName): { readonly spend: Spend; readonly isCapped: boolean; readonly end: End | null };
-  /** Keys whose spend differs from what is shown: the next `show` of each may change it. To be called once each `refreshMs`. */
-  takeDue(): readonly KeyName[];
-  forget(key: KeyName): void;
-  /** Another policy is in force: an earlier listing knows nothing of new keys and limits. */
-  renew(): void;
-}
-
 interface Shown {
   readonly spend: Spend;
   readonly atMs: number;
 }
 
-/** An empty book. `clock` in milliseconds. */
-export function createSpendBook(host: Pick<PolicyHost, 'list' | 'activeProxies'>, refreshMs: number, clock: () => number): SpendBook {
-  return new ListedSpend(host, refreshMs, clock);
-}
-
-class ListedSpend implements SpendBook {
+/** What keys have spent, as their status shows it: a number that changes with each call must not mean a write with each call. */
+export class SpendBook {
   readonly #host: Pick<PolicyHost, 'list' | 'activeProxies'>;
   readonly #refreshMs: number;
   readonly #clock: () => number;
@@ -54,13 +39,15 @@ class ListedSpend implements SpendBook {
   #proxies: ReadonlyMap<KeyName, number> = new Map();
   #listedMs = Number.NEGATIVE_INFINITY;
 
+  /** `clock` in milliseconds. */
   constructor(host: Pick<PolicyHost, 'list' | 'activeProxies'>, refreshMs: number, clock: () => number) {
     this.#host = host;
     this.#refreshMs = refreshMs;
     this.#clock = clock;
   }
 
-  show(key: KeyName): ReturnType<SpendBook['show']> {
+  /** What the status of a key shows from now on: at most one change each `refreshMs`. */
+  show(key: KeyName): { readonly spend: Spend; readonly isCapped: boolean; readonly end: End | null } {
     const listing = this.#listing(key);
     const isCapped = listing?.remainingUsd !== undefined;
     const end = endOf(listing);
@@ -73,6 +60,7 @@ class ListedSpend implements SpendBook {
     return { spend, isCapped, end };
   }
 
+  /** Keys whose spend differs from what is shown: the next `show` of each may change it. To be called once each `refreshMs`. */
   takeDue(): readonly KeyName[] {
     const due = [...this.#shown].filter(([key, { spend }]) => !isSame(spend, this.#current(key)));
     // What was shown moments after the last refresh must not wait for the next but one.
@@ -84,6 +72,7 @@ class ListedSpend implements SpendBook {
     this.#shown.delete(key);
   }
 
+  /** Another policy is in force: an earlier listing knows nothing of new keys and limits. */
   renew(): void {
     this.#listedMs = Number.NEGATIVE_INFINITY;
   }
