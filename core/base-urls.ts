@@ -1,7 +1,7 @@
 /** The three families of SDKs that an agent may use. */
 type SdkFamily = 'openai' | 'anthropic' | 'gemini';
 
-/** The variables from which a family's SDKs read base URL and key: set together or not at all, lest a key go to the wrong place. */
+/** The variables from which a family's SDKs read base URL and key. Set all or none, so that no key is sent to the wrong host. */
 export interface SdkVariables {
   readonly family: SdkFamily;
   /** For people. */
@@ -17,7 +17,7 @@ export const sdkVariables: readonly SdkVariables[] = [
   { family: 'gemini', title: 'Gemini', url: 'GOOGLE_GEMINI_BASE_URL', keys: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'] },
 ];
 
-/** The base URL of each family at a proxy's origin (`http://HOST:PORT`, without a path): OpenAI's SDKs alone expect the version in it. */
+/** The base URL of each family at a proxy's origin (`http://HOST:PORT`, without a path). Only OpenAI's SDKs expect the version in it. */
 export function baseUrls(origin: string): Readonly<Record<SdkFamily, string>> {
   return { openai: `${origin}/v1`, anthropic: origin, gemini: origin };
 }

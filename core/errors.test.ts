@@ -5,9 +5,9 @@ import { isRefusal, refusalTable, refuse } from './errors.ts';
 const retriedOnStatusAlone = (status: number): boolean => status === 408 || status === 409 || status === 429 || status >= 500;
 
 describe('refusals', () => {
-  it('use a status that no SDK retries where the refusal is final, but for a bad credential of ours', () => {
+  it('use a status that no SDK retries if the refusal is final, except for a bad credential of a pool', () => {
     for (const [code, { status, retryable }] of Object.entries(refusalTable)) {
-      // 502 tells that the fault is not the caller’s; x-should-retry stops the SDKs.
+      // 502 says that the fault is not the caller’s; x-should-retry stops the SDKs.
       if (code === 'provider_unauthorized') assert.deepEqual({ status, retryable }, { status: 502, retryable: false });
       else assert.equal(retriedOnStatusAlone(status), retryable, code);
     }
@@ -18,7 +18,7 @@ describe('refusals', () => {
     assert.deepEqual(codes, ['invalid_key', 'key_expired', 'key_revoked']);
   });
 
-  it('are values that are told from every other value', () => {
+  it('are values that differ from every other value', () => {
     const refusal = refuse('rate_limited', 'key agents/bot: wait', { retryAfterSeconds: 3 });
     assert.deepEqual(refusal, { kind: 'refusal', code: 'rate_limited', message: 'key agents/bot: wait', retryAfterSeconds: 3 });
     assert.equal(isRefusal(refusal), true);

@@ -1,6 +1,6 @@
 /**
- * The one table of refusals. `status` is chosen so that no official SDK retries what is final
- * (they retry 408, 409, 429 and 5xx on status alone, and obey `x-should-retry`).
+ * The one table of refusals. `status` is chosen so that no official SDK retries a final refusal.
+ * (SDKs retry 408, 409, 429 and 5xx on status alone, and obey `x-should-retry`.)
  */
 const table = {
   invalid_key: { status: 401, retryable: false },
@@ -34,7 +34,7 @@ export type RefusalCode = keyof typeof table;
 /** HTTP status and retry advice of each code; `docs/errors.md` is checked against it. */
 export const refusalTable: Readonly<Record<RefusalCode, { readonly status: number; readonly retryable: boolean }>> = table;
 
-/** An expected "no": a value that stages return, turned into HTTP by `respond` alone. */
+/** An expected refusal: a value that stages return. Only `respond` turns it into HTTP. */
 export interface Refusal {
   readonly kind: 'refusal';
   readonly code: RefusalCode;
@@ -42,7 +42,7 @@ export interface Refusal {
   readonly message: string;
   /** Whole seconds, at least 1; sent as `Retry-After`. */
   readonly retryAfterSeconds?: number;
-  /** Overrides the table's advice, for a wait that is too long to be worth a retry. */
+  /** Overrides the table's advice if the wait is too long for a retry. */
   readonly retryable?: boolean;
   /** The account whose limit refused the call, e.g. `agents/bot Day`; copied into the entry. */
   readonly limitedBy?: string;

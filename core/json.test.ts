@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { defined, isObject, parseJson } from './json.ts';
 
-test('text that is no JSON is undefined, which no JSON text stands for', () => {
+test('text that is not JSON gives undefined, which no JSON text gives', () => {
   assert.deepEqual(parseJson('{"a":[1,null]}'), { a: [1, null] });
   assert.equal(parseJson('null'), null);
   for (const text of ['', '{', 'undefined', "{'a':1}"]) assert.equal(parseJson(text), undefined, text);

@@ -1,7 +1,7 @@
-/** An object of JSON whose members nobody has looked at yet. */
+/** A JSON object whose members are not yet checked. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-/** Parses JSON text; undefined where it is none, which no JSON text stands for. */
+/** Parses JSON text; returns undefined, which is no JSON value, if the text is not JSON. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -10,7 +10,7 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** True for an object as JSON and YAML give it: neither a list nor null. */
+/** True for an object in the sense of JSON and YAML: neither a list nor null. */
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

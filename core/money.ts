@@ -4,7 +4,7 @@ export type NanoUsd = number;
 /** Integer pico-USD (1e-12 USD) per token: "$0.75 per million" is 750,000. */
 export type PicoUsdPerToken = number;
 
-/** An amount left the safe integers. Never caught to carry on: the call is refused. */
+/** An amount is beyond the safe integers. Code that catches this refuses the call. */
 export class MoneyOverflow extends Error {
   override readonly name = 'MoneyOverflow';
 }
@@ -19,7 +19,7 @@ export function addMoney(a: NanoUsd, b: NanoUsd): NanoUsd {
   return safe(a + b);
 }
 
-/** The smallest of the limits that are set; undefined where none is. */
+/** The smallest of the limits that are set; undefined if none is set. */
 export function minOf(limits: readonly (number | undefined)[]): number | undefined {
   let min: number | undefined;
   for (const limit of limits) if (limit !== undefined && (min === undefined || limit < min)) min = limit;
@@ -31,14 +31,14 @@ export function picoCost(tokens: number, rate: PicoUsdPerToken): number {
   return safe(tokens * rate);
 }
 
-/** Pico-USD to nano-USD, rounding up: we never charge less than the provider. */
+/** Pico-USD to nano-USD, rounded up: KeyForge never charges less than the provider. */
 export function picoToNano(pico: number): NanoUsd {
   return Math.ceil(safe(pico) / 1000);
 }
 
 const decimalPattern = /^(0|[1-9]\d{0,8})(?:\.(\d{1,9}))?$/;
 
-/** Parses a decimal string of dollars ("5", "0.50") into nano-USD; null where it is not one. At most 9 decimals. */
+/** Parses a decimal string of dollars ("5", "0.50") into nano-USD; null if it is not one. At most 9 decimals. */
 export function parseUsd(text: string): NanoUsd | null {
   const match = decimalPattern.exec(text);
   if (match === null) return null;
@@ -46,7 +46,7 @@ export function parseUsd(text: string): NanoUsd | null {
   return Number.isSafeInteger(value) ? value : null;
 }
 
-/** Parses "dollars per million tokens" into pico-USD per token; null where it is not a decimal of at most 6 places. */
+/** Parses "dollars per million tokens" into pico-USD per token; null if it is not a decimal of at most 6 places. */
 export function parseUsdPerMillion(text: string): PicoUsdPerToken | null {
   const nano = parseUsd(text);
   return nano === null || nano % 1000 !== 0 ? null : nano / 1000;

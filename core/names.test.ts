@@ -45,7 +45,7 @@ test('an object is taken apart as it was named', () => {
   assert.deepEqual(objectRef(objectId(object)), object);
 });
 
-test('what cannot be the name of a key is told apart', () => {
+test('text that cannot be the name of a key is recognised', () => {
   for (const text of ['agents/bot', 'agents/bot.run-0123456789abcdef']) assert.ok(isKeyName(text), text);
   for (const text of ['operator', 'agents/bot@pod', 'Agents/bot', '/bot', 'agents/', 'a/b/c']) assert.ok(!isKeyName(text), text);
 });

@@ -9,7 +9,7 @@ export type KeyName = string & { readonly brand: 'KeyName' };
 /** `namespace/name` of a ProviderPool. */
 export type PoolName = string & { readonly brand: 'PoolName' };
 
-/** Lower-case hexadecimal SHA-256 of a whole token; all that ledger, documents and entries know of it. */
+/** Lower-case hexadecimal SHA-256 of a whole token. Ledger, documents and entries hold this instead of the token. */
 export type TokenId = string & { readonly brand: 'TokenId' };
 
 /** `namespace/name@instance`: one VirtualKey in one proxy. Its epochs follow each other. */
@@ -36,7 +36,7 @@ export interface ObjectRef {
   readonly name: string;
 }
 
-/** An object as the key of a map, and as messages name it: `VirtualKey agents/bot`. */
+/** An object as the key of a map and in messages: `VirtualKey agents/bot`. */
 export type ObjectId = string & { readonly brand: 'ObjectId' };
 
 /** Joins the two parts of a key's name. */
@@ -49,12 +49,12 @@ export function childKeyName(parent: KeyName, child: string): KeyName {
   return `${parent}.${child}` as KeyName;
 }
 
-/** The name that a key was given below its parent: what follows the last dot. */
+/** The last part of a sub-agent key's name: what follows the last dot. */
 export function childPartOf(key: KeyName): string {
   return key.slice(key.lastIndexOf('.') + 1);
 }
 
-/** True for text that can be the name of a key; whether there is such a key is another question. */
+/** True for text that can be the name of a key; says nothing of whether the key exists. */
 export function isKeyName(text: string): text is KeyName {
   return /^[-a-z0-9]{1,63}\/[-.a-z0-9]{1,253}$/.test(text);
 }
@@ -80,7 +80,7 @@ export function tokenId(token: string): TokenId {
   return hash('sha256', token) as TokenId;
 }
 
-/** The operator's own stream bears this in place of a key; no VirtualKey has a name without a namespace. */
+/** The operator's own stream has this in place of a key; no VirtualKey has a name without a namespace. */
 export const operatorKey: KeyName = 'operator' as KeyName;
 
 /** The stream of a key in one proxy; neither name can hold an `@`. */
@@ -93,7 +93,7 @@ export function keyOfStream(stream: StreamId): KeyName {
   return stream.slice(0, stream.indexOf('@')) as KeyName;
 }
 
-/** The holder of what is set aside for a sub-agent key; nothing is ever recorded in it. */
+/** The stream that holds a sub-agent key's escrow; nothing is ever recorded in it. */
 export function escrowStream(child: KeyName): StreamId {
   return `escrow:${child}` as StreamId;
 }
@@ -121,17 +121,17 @@ export function objectRef(id: ObjectId): ObjectRef {
   return { kind, name: id.slice(at + 1) };
 }
 
-/** A stream's id as our own spool, store or peer holds it: taken on trust. */
+/** A stream's id from our own spool, store or peer, taken on trust. */
 export function storedStream(text: string): StreamId {
   return text as StreamId;
 }
 
-/** A key's name as our own store or peer holds it: taken on trust. */
+/** A key's name from our own store or peer, taken on trust. */
 export function storedKey(text: string): KeyName {
   return text as KeyName;
 }
 
-/** A pool's name as our own objects and queues hold it: taken on trust. */
+/** A pool's name from our own objects and queues, taken on trust. */
 export function storedPool(text: string): PoolName {
   return text as PoolName;
 }

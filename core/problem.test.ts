@@ -31,7 +31,7 @@ describe('formatProblem', () => {
     );
     assert.equal(
       formatProblem({ code: 'parent_not_served', object, path: 'spec.parentRef', parent: keyName('agents', 'team') }),
-      'spec.parentRef: VirtualKey agents/bot descends from agents/team, which cannot be served; mend that key first',
+      'spec.parentRef: VirtualKey agents/bot descends from agents/team, which cannot be served; fix that key first',
     );
   });
 });

@@ -9,9 +9,9 @@ interface Source {
   readonly line?: number;
 }
 
-/** What a problem is about. */
+/** The subject of a problem. */
 interface Subject {
-  /** Absent where the text names none: a file that is no YAML, a document without kind. */
+  /** Absent if the text names none: the file is not YAML, or the document has no kind. */
   readonly object?: ObjectRef;
   /** JSON path within the object, e.g. `spec.limits[0].usd`. */
   readonly path?: string;
@@ -22,7 +22,7 @@ interface Subject {
 /** Why a pool that exists is not served. */
 export type PoolFault = Problem<'pool_outside_namespaces' | 'pool_without_credentials'>;
 
-/** By code: what a problem knows beside its subject. */
+/** By code: the fields of a problem beside its subject. */
 interface Faults {
   readonly unreadable_file: { readonly message: string };
   /** The message never repeats what may be a credential. */
@@ -31,13 +31,13 @@ interface Faults {
   readonly parent_not_found: { readonly parent: KeyName; readonly nearest: KeyName | null };
   readonly parent_not_served: { readonly parent: KeyName };
   readonly parent_refuses_namespace: { readonly parent: KeyName; readonly namespace: string };
-  /** Once round, the first key again at the end. */
+  /** The keys in order, with the first key again at the end. */
   readonly cycle: { readonly keys: readonly KeyName[] };
   readonly too_deep: { readonly maxAncestors: number };
   /** `known`: the first ten. */
   readonly pool_not_found: { readonly pool: PoolName; readonly nearest: PoolName | null; readonly known: readonly PoolName[] };
   readonly pool_not_served: { readonly pool: PoolName; readonly why: PoolFault };
-  /** `under`: keys from which one of this namespace must descend to be admitted; empty: the namespace is not admitted at all. */
+  /** `under`: the pool admits keys of this namespace only below these keys; empty: it does not admit the namespace. */
   readonly pool_refuses_key: { readonly pool: PoolName; readonly namespace: string; readonly under: readonly KeyName[] };
   readonly root_without_pool: object;
   readonly no_common_pool: object;
@@ -49,13 +49,13 @@ interface Faults {
   readonly pool_without_credentials: object;
 }
 
-/** What kind of problem it is; code decides by this, never by a sentence. */
+/** The kind of a problem. Code decides by this, never by a sentence. */
 export type ProblemCode = keyof Faults;
 
-/** A problem in what a person wrote: a value, reported with all others at once and never thrown. A renderer makes the sentence. */
+/** A problem in what a person wrote. It is a value, reported with all others and never thrown. A renderer makes the sentence. */
 export type Problem<C extends ProblemCode = ProblemCode> = { [K in C]: { readonly code: K } & Faults[K] & Subject }[C];
 
-/** True where a pool is not served although nothing need be wrong with its manifest. */
+/** True if a pool is not served for a reason outside its manifest. */
 export function isPoolFault(problem: Problem): problem is PoolFault {
   return problem.code === 'pool_outside_namespaces' || problem.code === 'pool_without_credentials';
 }
@@ -72,11 +72,11 @@ const sentences: ProblemTable<string> = {
     const advice = nearest === null ? 'create that VirtualKey or remove parentRef' : `did you mean ${nearest}?`;
     return `${subjectOf(problem)} names the parent ${parent}, which does not exist; ${advice}`;
   },
-  parent_not_served: (problem) => `${subjectOf(problem)} descends from ${problem.parent}, which cannot be served; mend that key first`,
+  parent_not_served: (problem) => `${subjectOf(problem)} descends from ${problem.parent}, which cannot be served; fix that key first`,
   parent_refuses_namespace: (problem) => {
     const { parent, namespace } = problem;
     const advice = `set spec.children there, for example to ${selectorFor(namespace)}`;
-    return `${subjectOf(problem)} may not name the parent ${parent}, which takes no children from namespace ${namespace}; ${advice}`;
+    return `${subjectOf(problem)} may not name the parent ${parent}, which accepts no children from namespace ${namespace}; ${advice}`;
   },
   cycle: (problem) => `${subjectOf(problem)} is its own ancestor: ${problem.keys.join(' → ')}; cut one parentRef`,
   too_deep: (problem) => `${subjectOf(problem)} has more than ${problem.maxAncestors} ancestors; name a parent nearer to the root`,
@@ -97,8 +97,8 @@ const sentences: ProblemTable<string> = {
   },
   root_without_pool: (problem) => `${subjectOf(problem)} has no parent to inherit pools from; name at least one in spec.pools`,
   no_common_pool: (problem) => {
-    const advice = 'no pool is named by every list on its path; name one that its ancestors name too';
-    return `${subjectOf(problem)} is left without a pool: ${advice}`;
+    const advice = 'no pool is in every list on its path; name one that its ancestors name too';
+    return `${subjectOf(problem)} has no pool: ${advice}`;
   },
   endpoint_missing: (problem) => `${subjectOf(problem)} needs an endpoint: ${problem.provider} has no default`,
   credential_missing: (problem) => {
@@ -119,7 +119,7 @@ export function subjectOf({ object }: Subject): string {
   return object === undefined ? 'it' : objectId(object);
 }
 
-/** The sentence for a laptop, where every name belongs to its reader: nearest names are suggested. */
+/** The sentence for a laptop. Every name there belongs to the reader, so it suggests nearest names. */
 export function describeProblem<C extends ProblemCode>(problem: Problem<C>): string {
   return sentences[problem.code](problem);
 }

@@ -21,7 +21,7 @@ describe('token', () => {
     );
   });
 
-  it('asks for 32 bytes, and differs each time', () => {
+  it('draws 32 random bytes, and differs each time', () => {
     const sizes: number[] = [];
     mintToken((size) => {
       sizes.push(size);
@@ -35,7 +35,7 @@ describe('token', () => {
     fc.assert(fc.property(random, random, (a, b) => Buffer.compare(a, b) === 0 || mintToken(() => a) !== mintToken(() => b)));
   });
 
-  it('is recognised, by the scanner’s pattern too, wherever it stands in a text', () => {
+  it('is recognised anywhere in a text, also by the scanner’s pattern', () => {
     fc.assert(
       fc.property(token, (text) => {
         assert.equal(isToken(text), true);

@@ -4,7 +4,7 @@ const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 const secretLength = 43; // ceil(256 / log2(62))
 const checksumLength = 6; // ceil(32 / log2(62))
 
-/** What secret scanners match; the checksum then removes false alarms (docs/keys.md). */
+/** The pattern for secret scanners; the checksum then removes false alarms (docs/keys.md). */
 export const tokenPattern: RegExp = /\bvk_[0-9A-Za-z]{49}\b/;
 
 function base62(bytes: Uint8Array, length: number): string {
@@ -27,7 +27,7 @@ export function mintToken(random: (size: number) => Uint8Array = randomBytes): s
   return `vk_${secret}${checksum(secret)}`;
 }
 
-/** True where the shape and the checksum fit; says nothing of whether the key exists. */
+/** True if the shape and the checksum fit; says nothing of whether the key exists. */
 export function isToken(text: string): boolean {
   if (text.length !== 52 || !tokenPattern.test(text)) return false;
   return checksum(text.slice(3, 46)) === text.slice(46);

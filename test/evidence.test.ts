@@ -55,7 +55,7 @@ test('an edited entry is found and named', async () => {
     db.prepare('UPDATE entries SET body = ? WHERE position = ?').run(Buffer.from(body), row.position);
   });
   assert.equal(code, 1, text);
-  assert.match(text, /agents\/bot@\S+ epoch 1 seq 3: salt or body is not what its MAC was made over/);
+  assert.match(text, /agents\/bot@\S+ epoch 1 seq 3: its salt or body was changed after its MAC was made/);
 });
 
 test('a removed entry is found and named', async () => {

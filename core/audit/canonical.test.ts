@@ -47,7 +47,7 @@ test('undefined members are left out, in sorted and in unsorted data', () => {
   assert.equal(canonicalize({ c: 2, b: undefined, a: 1 }), '{"a":1,"c":2}');
 });
 
-test('what JSON cannot carry is refused wherever it stands', () => {
+test('what JSON cannot carry is refused in every position', () => {
   const refused = ['\ud800', 'x\udc00', Number.NaN, Number.POSITIVE_INFINITY, 1n, () => 0, Symbol('s'), undefined];
   for (const value of refused) {
     assert.throws(() => canonicalize(value), TypeError);

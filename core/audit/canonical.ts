@@ -1,7 +1,7 @@
 /**
  * RFC 8785 JSON of plain data: members sorted by UTF-16 code units, numbers and strings as ECMAScript writes them.
  * Undefined members are left out. Throws TypeError on what JSON cannot carry: lone surrogates, NaN, infinities, bigints,
- * functions, undefined in an array. Data whose members were written in sorted order takes a path that is twice as fast.
+ * functions, undefined in an array. If the members are already in sorted order, a path that is twice as fast applies.
  */
 export function canonicalize(value: unknown): string {
   if (!isInOrder(value)) return write(value);
@@ -13,7 +13,7 @@ export function canonicalize(value: unknown): string {
 type Members = Readonly<Record<string, unknown>>;
 const plainText = /^[ !#-[\]-~]*$/;
 
-/** True where JSON.stringify already gives the canonical bytes, but for lone surrogates; else throws as `write` does. */
+/** True if JSON.stringify already gives the canonical bytes, lone surrogates aside. Throws on what JSON cannot carry, as `write` does. */
 function isInOrder(value: unknown): boolean {
   if (typeof value === 'string') return true;
   if (typeof value !== 'object' || value === null) return checkLeaf(value);

@@ -28,7 +28,7 @@ function number64(value: number): Buffer {
   return bytes;
 }
 
-test('MACs and ratchet are what DESIGN says, computed anew from plain HMAC, HKDF and SHA-256', () => {
+test('MACs and ratchet equal those of plain HMAC, HKDF and SHA-256', () => {
   let key = Buffer.from(hkdfSync('sha256', root, Buffer.from(nonce, 'hex'), `keyforge/audit/v1|${stream}|3`, 32));
   let previous = Buffer.alloc(32);
   const chain = createChain({ stream, epoch: 3, key: deriveEpochKey(root, nonce, stream, 3) });

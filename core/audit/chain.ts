@@ -7,7 +7,7 @@ import type { Entry, EntryBody } from './types.ts';
 interface ChainStart {
   readonly stream: StreamId;
   readonly epoch: number;
-  /** Owned by the chain from now on, which wipes it. */
+  /** The chain takes ownership of this buffer and wipes it. */
   readonly key: Buffer;
   /** Default: -1, an epoch without entries. */
   readonly head?: number;
@@ -17,20 +17,20 @@ interface ChainStart {
 /** The writing end of one epoch. */
 export interface Chain {
   /**
-   * Makes the next entry. `store` gets it before the chain moves: where it throws, nothing has happened and the
-   * same place in the chain is filled by the next call.
+   * Makes the next entry and gives it to `store` before the chain moves. If `store` throws, the chain is unchanged,
+   * and the next call fills the same place.
    */
   append(body: EntryBody, random: (size: number) => Uint8Array, store?: (entry: Entry) => void): Entry;
-  /** Seq of the last entry; -1 where none. */
+  /** Seq of the last entry; -1 if there is none. */
   head(): number;
   lastMac(): Buffer;
-  /** The ratchet key past the last entry, for whoever seals it away; never logged. */
+  /** The ratchet key past the last entry, for sealing; never logged. */
   key(): Buffer;
-  /** Forgets the key: nothing can be appended after. */
+  /** Forgets the key. Nothing can be appended afterwards. */
   wipe(): void;
 }
 
-/** A chain whose past cannot be re-forged from its memory: each entry's key is overwritten once used (best effort: the collector may have copied it). */
+/** Makes a chain whose past cannot be forged from memory: it overwrites each key after use. (The garbage collector may still hold a copy.) */
 export function createChain(start: ChainStart): Chain {
   const { stream, epoch } = start;
   const seal = createSealer(stream, epoch);

@@ -20,17 +20,17 @@ export function deriveEpochKey(root: Buffer, nonceHex: string, stream: StreamId,
 const ratchetHmac = createFixedHmac('ratchet'.length);
 ratchetHmac.message.write('ratchet');
 
-/** The next chain key. It depends on the key alone, so that verification goes on after a broken entry. The caller wipes the old one. */
+/** The next chain key. It depends on the old key alone, so verification continues after a broken entry. The caller wipes the old key. */
 export function ratchet(key: Buffer): Buffer {
   return ratchetHmac.secretDigest(key);
 }
 
-/** What an entry commits to: SHA-256(salt ‖ body). Salt and body can be erased later and the chain still verifies. */
+/** What an entry commits to: SHA-256(salt ‖ body). The chain still verifies after salt and body are erased. */
 export function commit(saltAndBody: Buffer): Buffer {
   return Buffer.from(hash('sha256', saltAndBody, 'latin1'), 'latin1');
 }
 
-/** Computes the MACs of one epoch. Not to be shared: it fills one buffer in place. */
+/** Computes the MACs of one epoch. Do not share it: it fills one buffer in place. */
 export type Sealer = (key: Buffer, seq: number, previousMac: Buffer, commitment: Buffer) => Buffer;
 
 /**

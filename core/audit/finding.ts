@@ -2,7 +2,7 @@ import type { StreamId } from '../names.ts';
 import { commit, type Sealer } from './entry.ts';
 import type { Entry } from './types.ts';
 
-/** What can be wrong with evidence. */
+/** The ways in which evidence can be wrong. */
 export type FindingKind =
   | 'edited'
   | 'wrong_mac'
@@ -17,7 +17,7 @@ export type FindingKind =
   | 'wrong_head'
   | 'unknown_epoch';
 
-/** One thing that is wrong, and where. `from` = `to` where it is about one entry. */
+/** One problem and its place. `from` equals `to` if it concerns one entry. */
 export interface Finding {
   readonly kind: FindingKind;
   readonly stream: StreamId;
@@ -33,24 +33,24 @@ export function formatFinding(finding: Finding): string {
   return `${finding.stream} epoch ${finding.epoch} ${seqs}: ${finding.message}`;
 }
 
-/** An entry whose MAC does not fit, with what is needed to say why. */
+/** An entry with a wrong MAC, and what `explain` needs to find the reason. */
 export interface Suspect {
   readonly entry: Entry;
   /** The chain key of its seq. */
   readonly key: Buffer;
-  /** MAC of the entry before; null where it is not known. */
+  /** MAC of the previous entry; null if unknown. */
   readonly link: Buffer | null;
-  /** `previousMac` of the entry after, or the recorded head's MAC: what this entry's MAC once was. */
+  /** `previousMac` of the next entry, or the recorded head's MAC: this entry's original MAC. */
   nextPrevious?: Buffer;
 }
 
 const messages = {
-  edited: 'salt or body is not what its MAC was made over',
-  wrong_mac: 'its MAC was replaced; salt and body are what was recorded',
-  wrong_previous_mac: 'the MAC of the entry before, as stored in it, was replaced',
+  edited: 'its salt or body was changed after its MAC was made',
+  wrong_mac: 'its MAC was replaced; its salt and body are as recorded',
+  wrong_previous_mac: 'its copy of the previous entry’s MAC was replaced',
 } as const;
 
-/** Names what was done to entries whose MACs do not fit; at most a few dozen, all of one epoch. */
+/** Finds what was done to entries with wrong MACs: at most a few dozen, all of one epoch. */
 export function explain(suspects: readonly Suspect[], seal: Sealer): Finding[] {
   const findings: Finding[] = [];
   const explained = new Set<Suspect>();

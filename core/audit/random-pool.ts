@@ -1,4 +1,4 @@
-/** Draws 8 KiB at a time, so that a salt costs a slice and not a system call. Bytes are handed out once. */
+/** Draws 8 KiB at a time, so that a salt costs a slice and not a system call. It returns each byte once. */
 export function pooledRandom(random: (size: number) => Uint8Array): (size: number) => Uint8Array {
   const poolBytes = 8192;
   let pool: Uint8Array = new Uint8Array(0);

@@ -8,7 +8,7 @@ export interface Entry {
   readonly epoch: number;
   /** 0, 1, 2… within the epoch. */
   readonly seq: number;
-  /** MAC of the entry before; 32 zero bytes at seq 0. */
+  /** MAC of the previous entry; 32 zero bytes at seq 0. */
   readonly previousMac: Buffer;
   readonly mac: Buffer;
   /** 16 random bytes. */
@@ -20,7 +20,7 @@ export interface Entry {
 /** Money as a decimal string of nano-USD. */
 type NanoText = string;
 
-/** How a call ended; `provider_rejected`: an error that the provider's caller made. Also the label `code` of metrics. */
+/** How a call ended; `provider_rejected`: the provider blamed the request. Also the label `code` of metrics. */
 export type CallCode = 'ok' | 'client_disconnected' | 'provider_rejected' | RefusalCode;
 
 export interface CallBody {
@@ -46,10 +46,10 @@ export interface CallBody {
   readonly code: CallCode;
   /** The key on the path whose limit refused the call. */
   readonly limitedBy?: string | undefined;
-  /** HTTP status sent to the caller; 499 where it had gone. */
+  /** HTTP status sent to the caller; 499 if the caller had disconnected. */
   readonly status: number;
   readonly usage?: EntryUsage | undefined;
-  /** True where the bound was charged because the outcome is unknown. */
+  /** True if the bound was charged because the outcome is unknown. */
   readonly estimated: boolean;
   readonly costNanoUsd: NanoText;
   readonly paidFrom: readonly PaidFrom[];
@@ -73,7 +73,7 @@ export interface EntryUsage {
 export interface PaidFrom {
   readonly grant: string;
   readonly costNanoUsd: NanoText;
-  /** Present on the one grant that counted the request. */
+  /** Present only on the grant that counted the request. */
   readonly requests?: 1;
   /** Tokens charged to the per-minute rate. */
   readonly tokens?: number;
@@ -82,7 +82,7 @@ export interface PaidFrom {
 export interface Attempt {
   readonly pool: string;
   readonly credential: string;
-  /** HTTP status, or absent where none came. */
+  /** HTTP status; absent if no response arrived. */
   readonly status?: number | undefined;
   readonly costNanoUsd: NanoText;
 }
@@ -98,18 +98,18 @@ export interface EpochOpenBody {
   readonly bootId: string;
 }
 
-/** First entry of an epoch whose predecessor did not close: the one settlement across epochs. */
+/** First entry of an epoch whose predecessor did not close. It alone settles across epochs. */
 export interface EpochRecoveredBody {
   readonly v: 1;
   readonly type: 'epoch_recovered';
   readonly time: string;
   readonly key: KeyName;
   readonly recoveredEpoch: number;
-  /** Last entry of that epoch in the spool; -1 where none was found. */
+  /** Last entry of that epoch in the spool; -1 if none was found. */
   readonly lastSeq: number;
-  /** True: same boot and a whole tail, so what was not charged is given back; else it burns. */
+  /** True: same boot and a complete tail, so what was not charged is released. False: it burns. */
   readonly whole: boolean;
-  /** Calls that were open: each charged at its bound. */
+  /** Calls that were open, each charged at its bound. */
   readonly charges: readonly { readonly requestId: string; readonly paidFrom: readonly PaidFrom[] }[];
 }
 

@@ -5,12 +5,12 @@ import type { Entry } from './types.ts';
 
 /** The newest entry of an epoch, as the store has recorded it. */
 export interface EpochHead extends EpochRef {
-  /** -1 where it has no entry. */
+  /** -1 if it has no entry. */
   readonly lastSeq: number;
   readonly lastMac: Buffer;
 }
 
-/** A wider gap is not walked: a made-up seq must not cost hours. */
+/** A wider gap is not walked, so that an invented seq does not cost hours. */
 const maxGap = 1_000_000;
 /** Bounds the memory for keys of missing entries, and for broken entries. */
 const maxKept = 64;
@@ -22,7 +22,7 @@ export class EpochVerifier {
   /** Chain key of `#next`. */
   #key: Buffer;
   #next = 0;
-  /** What `previousMac` of `#next` must be; null: unknown, after a gap or a broken entry. */
+  /** What `previousMac` of `#next` must be; null if unknown, after a gap or a broken entry. */
   #link: Buffer | null = firstPreviousMac;
   /** Gaps as [first, last]. */
   #gaps: (readonly [number, number])[] = [];
@@ -39,7 +39,7 @@ export class EpochVerifier {
     this.#key = deriveEpochKey(root, nonce, epoch.stream, epoch.epoch);
   }
 
-  /** True where the entry is authentic and in its place. */
+  /** True if the entry is authentic and in its place. */
   add(entry: Entry): boolean {
     if (entry.seq < this.#next) {
       const key = this.#findInGap(entry.seq);
@@ -53,7 +53,7 @@ export class EpochVerifier {
     return mac !== null && follows(entry, link);
   }
 
-  /** Nothing may be missing at the end, and nothing may lie beyond it. */
+  /** Reports entries that are missing at the end, or that lie beyond the recorded head. */
   compareHead({ lastSeq, lastMac }: EpochHead): void {
     const seen = this.#next - 1;
     const last = this.#suspects.at(-1);
@@ -63,7 +63,7 @@ export class EpochVerifier {
     } else if (seen > lastSeq) {
       this.#report('beyond_head', `beyond the recorded head, seq ${lastSeq}`, lastSeq + 1, seen);
     } else if (this.#link !== null && seen >= 0 && !this.#link.equals(lastMac)) {
-      this.#report('wrong_head', 'the recorded head has another MAC than the newest entry', seen);
+      this.#report('wrong_head', 'the MAC of the recorded head differs from that of the newest entry', seen);
     }
   }
 
@@ -85,7 +85,7 @@ export class EpochVerifier {
     return authentic ? mac : null;
   }
 
-  /** The chain key of a late entry that fills a gap; null where the entry cannot be judged. */
+  /** The chain key of a late entry that fills a gap; null if the entry cannot be judged. */
   #findInGap(seq: number): Buffer | null {
     const gap = this.#gaps.find(([first, last]) => first <= seq && seq <= last);
     if (gap === undefined) {
@@ -97,10 +97,10 @@ export class EpochVerifier {
     return this.#gapKeys.get(seq) ?? null;
   }
 
-  /** False where the gap is too wide. */
+  /** False if the gap is too wide. */
   #walkGap(to: number): boolean {
     if (to - this.#next > maxGap) {
-      this.#report('beyond_head', `far beyond seq ${this.#next - 1}, the entry before it`, to);
+      this.#report('beyond_head', `far beyond the previous entry, seq ${this.#next - 1}`, to);
       return false;
     }
     this.#gaps.push([this.#next, to - 1]);

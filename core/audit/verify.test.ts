@@ -121,7 +121,7 @@ test('entries stored in another order are named', () => {
   }
 });
 
-test('an inserted entry is named: a repetition, a stranger between, one more at the end', () => {
+test('an inserted entry is named: a repetition, a foreign entry in the middle, one more at the end', () => {
   for (let i = 0; i < length; i += 1) expectOnly(check(mixed(second.toSpliced(i + 1, 0, at(second, i))), heads), 'duplicate', i);
   const stranger = { ...at(elsewhere, 2), stream, epoch: 2, seq: length };
   const kinds = check(mixed([...second, stranger]), heads).map((found) => found.kind);

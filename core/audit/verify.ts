@@ -6,7 +6,7 @@ import { type EpochHead, EpochVerifier } from './verify-epoch.ts';
 /** An epoch's nonce (hexadecimal), or null where no such epoch was opened. */
 type NonceOf = (epoch: EpochRef) => string | null;
 
-/** Checks entries of any streams, fed one by one in the order in which they were stored. */
+/** Checks entries of any streams, one by one, in the order in which they were stored. */
 export class Verifier {
   readonly #root: Buffer;
   readonly #nonceOf: NonceOf;
@@ -20,7 +20,7 @@ export class Verifier {
     this.#nonceOf = nonceOf;
   }
 
-  /** True where the entry is authentic and in its place; else `findings` says what is wrong. */
+  /** True if the entry is authentic and in its place; otherwise `findings` says what is wrong. */
   add(entry: Entry): boolean {
     const { stream, epoch, seq } = entry;
     const verifier = this.#epochOf(entry);
@@ -34,7 +34,7 @@ export class Verifier {
     return inPlace;
   }
 
-  /** To be called once for each epoch, after its entries. Spooled entries may still follow. */
+  /** Call this once for each epoch, after its entries. Spooled entries may still follow. */
   compareHead(head: EpochHead): void {
     this.#epochOf(head)?.compareHead(head);
   }

@@ -4,27 +4,27 @@ import { type Account, type AccountRef, committed, type Dimension } from './acco
 import type { BookedGrant } from './ledger.ts';
 import { totalOf, type WindowAccount } from './window-account.ts';
 
-/** One cap that a request for a grant has to fit under. */
+/** One cap that a request for a grant must fit under. */
 export interface AccountLimit {
   readonly dimension: Dimension;
   readonly of: AccountRef;
   readonly cap: number;
-  /** Cap less what is committed; negative where a cap was lowered or there is debt. */
+  /** Cap minus what is committed; negative if the cap was lowered or there is debt. */
   readonly free: number;
-  /** Holders of open grants, the requesting one among them. */
+  /** Holders of open grants, the requesting one included. */
   readonly holders: number;
-  /** Its open grants are what might come back. */
+  /** The account whose open grants may still be released. */
   readonly accountId: string;
   readonly endMs: number | undefined;
 }
 
-/** One account of a path as a request finds it. */
+/** One account of a path at the time of a request. */
 export interface AccountUse {
   readonly windowAccount: WindowAccount;
   readonly account: Account;
-  /** True where the requesting holder has another open grant of it. */
+  /** True if the requesting holder has another open grant from it. */
   readonly held: boolean;
-  /** True where an escrow has set the money aside already. */
+  /** True if an escrow has already set the money aside. */
   readonly escrowed: boolean;
 }
 
@@ -35,7 +35,7 @@ export interface EscrowLimit {
   readonly capNano: NanoUsd;
 }
 
-/** The caps of one dimension along the path. Money that an escrow covers is limited by the escrow instead of the account. */
+/** The caps of one dimension along the path. Where an escrow covers the money, the escrow limits it instead of the account. */
 export function limitsOn(uses: readonly AccountUse[], dimension: Dimension, escrow: EscrowLimit | null): readonly AccountLimit[] {
   const limits: AccountLimit[] = [];
   for (const { windowAccount, account, held, escrowed } of uses) {

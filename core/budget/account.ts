@@ -13,31 +13,31 @@ export type Dimension = keyof Amounts;
 export const nothing: Amounts = { nano: 0, requests: 0, tokens: 0 };
 
 /**
- * What one key has spent and promised in one window. A grant counts as outstanding with its whole amount until it closes;
- * the grant itself counts what is settled of it in the meantime, so that settling an entry touches no account.
- * I1: settled + burned + outstanding ≤ max(cap, what was committed when the cap was lowered), but for debt from a breach of I3.
+ * What one key has spent and promised in one window. Until a grant closes, its whole amount counts as outstanding.
+ * Meanwhile the grant itself counts what is settled of it, so that settling an entry touches no account.
+ * I1: settled + burned + outstanding ≤ max(cap, what was committed when the cap was lowered), except for debt from a breach of I3.
  */
 export interface Account {
   readonly settled: Amounts;
-  /** Of abandoned epochs: perhaps spent, never given back by itself. */
+  /** From abandoned epochs: perhaps spent, so never released automatically. */
   readonly burned: Amounts;
   readonly outstanding: Amounts;
   /** Proxies and escrows with open grants here. */
   readonly holders: number;
-  /** On a Minute account with a token rate: the rate at the last grant, by which debt shrinks each minute. */
+  /** On a Minute account with a token rate: the rate at the last grant. Debt shrinks by it each minute. */
   readonly tokensPerMinute?: number;
 }
 
 /** What an account counts in: a window of a limit, or the minute of a rate. */
 type AccountWindow = WindowKind | 'Minute';
 
-/** One of a key's limits, in whichever window is current. */
+/** One of a key's limits, in the current window. */
 export interface AccountRef {
   readonly key: KeyName;
   readonly window: AccountWindow;
 }
 
-/** Where an account belongs; its id is `key|window|start`, the start in ISO 8601. */
+/** The key, window and start of an account; its id is `key|window|start`, the start in ISO 8601. */
 export interface AccountName extends AccountRef {
   readonly startMs: number;
 }
@@ -47,7 +47,7 @@ export function accountId({ key, window, startMs }: AccountName): string {
   return `${key}|${window}|${new Date(startMs).toISOString()}`;
 }
 
-/** Takes an account's id apart; throws RangeError where it is none. */
+/** Takes an account's id apart; throws RangeError if it is not one. */
 export function accountName(id: string): AccountName {
   const [key = '', kind, start = ''] = id.split('|');
   const window = kind === 'Minute' ? kind : windowKinds.find((known) => known === kind);
@@ -65,7 +65,7 @@ export function minus(a: Amounts, b: Amounts): Amounts {
   return { nano: addMoney(a.nano, -b.nano), requests: a.requests - b.requests, tokens: a.tokens - b.tokens };
 }
 
-/** True where every dimension is 0. */
+/** True if every dimension is 0. */
 export function isNothing(amounts: Amounts): boolean {
   return amounts.nano === 0 && amounts.requests === 0 && amounts.tokens === 0;
 }
@@ -75,7 +75,7 @@ export function committed(account: Account): Amounts {
   return plus(plus(account.settled, account.burned), account.outstanding);
 }
 
-/** A new account. Tokens used beyond the rate in an earlier minute, less the rate of each minute since, are charged to it at once. */
+/** A new account. It starts with the debt of an earlier minute: tokens used beyond the rate, minus the rate of each minute since. */
 export function openAccount(startMs: number, earlier: { readonly startMs: number; readonly account: Account } | null): Account {
   const fresh: Account = { settled: nothing, burned: nothing, outstanding: nothing, holders: 0 };
   const rate = earlier?.account.tokensPerMinute;

@@ -10,7 +10,7 @@ interface Minute {
   peak: NanoUsd;
 }
 
-/** What a wallet has seen lately, on the monotonic clock of its calls: how much to hold follows from it. */
+/** Recent use of a wallet, on the monotonic clock of its calls. It decides how much the wallet should hold. */
 export class Activity {
   #previous: Minute = { spent: 0, requests: 0, peak: 0 };
   #current: Minute = { spent: 0, requests: 0, peak: 0 };
@@ -39,7 +39,7 @@ export class Activity {
     return Math.ceil(this.#lastBoundNano + peakNano + horizonMinutes * this.#lately('spent', nowMs));
   }
 
-  /** One, and five minutes of calls. */
+  /** One request more than five minutes of calls. */
   wantRequests(nowMs: number): number {
     this.#roll(nowMs);
     return Math.ceil(1 + horizonMinutes * this.#lately('requests', nowMs));
@@ -58,7 +58,7 @@ export class Activity {
     this.#startMs = successive ? this.#startMs + minuteMs : nowMs;
   }
 
-  /** A minute's worth: the running minute and what of the one before it is less than a minute ago. */
+  /** A minute's worth: the current minute, and the share of the previous one that is less than a minute ago. */
   #lately(what: 'spent' | 'requests', nowMs: number): number {
     const elapsed = Math.min(1, Math.max(0, (nowMs - this.#startMs) / minuteMs));
     return this.#current[what] + this.#previous[what] * (1 - elapsed);

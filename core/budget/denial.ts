@@ -7,29 +7,29 @@ import type { AccountLimit } from './account-limit.ts';
 import { leftOf } from './grant.ts';
 import type { Ledger } from './ledger.ts';
 
-/** A "no" of the ledger before it becomes a message; `wireDenial` makes that of it. */
+/** A denial of the ledger; `wireDenial` makes the message of the control port from it. */
 export interface Denial extends Omit<GrantDenial, 'limitedBy'> {
-  /** The account that has too little; the key or stream itself where no account is the reason. */
+  /** The account that has too little; the key or stream itself if no account is the reason. */
   readonly limitedBy: AccountRef | KeyName | StreamId;
 }
 
-/** A denial as a message of the control port and as entries name it: `agents/bot Day`. */
+/** A denial as a message of the control port, which names the account as entries do: `agents/bot Day`. */
 export function wireDenial(denial: Denial): GrantDenial {
   const { limitedBy } = denial;
   return { ...denial, limitedBy: typeof limitedBy === 'string' ? limitedBy : `${limitedBy.key} ${limitedBy.window}` };
 }
 
-/** A limit under which the request does not fit, and the smallest amount that it could use. */
+/** A limit that the request exceeds, and the smallest amount that the request could use. */
 export interface Shortfall {
   readonly limit: AccountLimit;
   readonly min: number;
 }
 
-/** Which code is given where several limits are short: the one that stays longest. */
+/** If several limits are short, the code that lasts longest wins. */
 const precedence = ['request_too_expensive', 'budget_exhausted', 'quota_exhausted', 'rate_limited', 'budget_reserved'] as const;
 type Code = (typeof precedence)[number];
 
-/** Waiting for calls in flight to settle. */
+/** The time for calls in flight to settle. */
 const reservedRetrySeconds = 1;
 
 /** Why a request is denied. */
@@ -37,14 +37,14 @@ interface DenialCase {
   readonly ledger: Ledger;
   /** At least one. */
   readonly shortfalls: readonly Shortfall[];
-  /** What the requesting proxy has free already: together with `min` the whole of what it needs. */
+  /** What the requesting proxy already has free; with `min`, all that it needs. */
   readonly heldNano: NanoUsd;
   readonly availableNano: NanoUsd;
   readonly nowMs: number;
 }
 
 /**
- * Makes a denial of the limits that are short. A cap that outstanding grants fill is `budget_reserved`; one that is truly
+ * Makes a denial from the limits that are short. A cap that outstanding grants fill gives `budget_reserved`; a cap that is
  * spent, or smaller than the call, is final.
  */
 export function deny({ ledger, shortfalls, heldNano, availableNano, nowMs }: DenialCase): Denial {
@@ -72,7 +72,7 @@ function codeOf(ledger: Ledger, { limit, min }: Shortfall, heldNano: NanoUsd): C
   if (limit.of.window === 'Minute') return 'rate_limited';
   const needed = dimension === 'nano' ? min + heldNano : min;
   if (dimension === 'nano' && needed > cap) return 'request_too_expensive';
-  // What open grants have not settled may come back; what they have is spent.
+  // What open grants have not settled may be released; what they have settled is spent.
   const returning = ledger.holders(accountId).reduce((sum, grant) => sum + leftOf(grant)[dimension], 0);
   if (free + returning >= needed) return 'budget_reserved';
   return dimension === 'nano' ? 'budget_exhausted' : 'quota_exhausted';
@@ -85,7 +85,7 @@ function retryAfter({ limit, min }: Shortfall, code: Code, nowMs: number): numbe
   if (endMs === undefined) return undefined;
   const seconds = Math.max(1, Math.ceil((endMs - nowMs) / 1000));
   if (code !== 'rate_limited' || cap <= 0 || dimension !== 'tokens') return seconds;
-  // Each minute takes one rate off the debt.
+  // Each minute reduces the debt by one rate.
   const minutes = Math.max(1, Math.ceil((min - free) / cap));
   return seconds + 60 * (minutes - 1);
 }
@@ -101,10 +101,10 @@ function message({ limit, min }: Shortfall, code: Code, heldNano: NanoUsd, secon
     case 'budget_exhausted':
       return `${whose} ($${formatUsd(cap)}) has too little left for a call that needs $${formatUsd(min + heldNano)}: lower its output limit, or ${when}`;
     case 'quota_exhausted':
-      return `${key} has used its ${cap} requests of this ${window}: ${when}`;
+      return `${key} has used all ${cap} requests of this ${window}: ${when}`;
     case 'rate_limited':
-      return `${key} has reached its ${cap} ${dimension} a minute: retry in ${seconds ?? 60} s`;
+      return `${key} has reached its limit of ${cap} ${dimension} a minute: retry in ${seconds ?? 60} s`;
     case 'budget_reserved':
-      return `what is left of ${dimension === 'nano' ? whose : `the ${window} requests of ${key}`} is held for calls in flight: retry in ${seconds ?? 1} s`;
+      return `calls in flight hold the rest of ${dimension === 'nano' ? whose : `the ${window} requests of ${key}`}: retry in ${seconds ?? 1} s`;
   }
 }

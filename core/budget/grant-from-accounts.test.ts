@@ -128,7 +128,7 @@ test('what open grants have settled already counts as spent in a denial', () => 
   assert.equal(denied(request({ boundNano: 31 })).code, 'budget_exhausted');
 });
 
-test('what the requesting holder has already counts towards what it needs', () => {
+test('what the requesting holder already has counts towards what it needs', () => {
   const { request } = ledgerFor(plan(node(bot, [{ usdNano: 100 }])));
   granted(request({ boundNano: 60 }));
   assert.equal(denied(request({ boundNano: 50, heldNano: 60 })).code, 'request_too_expensive');
@@ -166,7 +166,7 @@ test('tokens used beyond their estimate delay later calls by as many minutes as 
   granted(request({ tokens: 500 }, now + 3 * 60_000));
 });
 
-test('a correction that comes in a later minute lands in that minute', () => {
+test('a correction that arrives in a later minute is charged to that minute', () => {
   const { ledger, request } = ledgerFor(plan(node(bot, [], { tokensPerMinute: 1000 })));
   const { grant } = granted(request({ tokens: 400 }));
   charge(ledger, grant, { nano: 0, requests: 0, tokens: 900 }, now + 60_000);
@@ -174,7 +174,7 @@ test('a correction that comes in a later minute lands in that minute', () => {
   assert.equal(ledger.account(minuteOf(bot, now).id)?.settled.tokens, 0);
 });
 
-test('a call larger than the whole token rate passes in a minute of its own and is charged when it settles', () => {
+test('a call larger than the whole token rate passes alone in a minute and is charged when it settles', () => {
   const { ledger, request } = ledgerFor(plan(node(bot, [], { tokensPerMinute: 1000 })));
   const { grant } = granted(request({ tokens: 5000 }));
   assert.equal(grant.amount.tokens, 1000);
@@ -221,7 +221,7 @@ test('a cost beyond the grant is charged in full as debt that blocks new grants'
   granted(request({ boundNano: 10 }));
 });
 
-test('a grant of which nothing is left closes by itself', () => {
+test('the ledger closes a grant when nothing of it is left', () => {
   const { ledger, request } = ledgerFor(plan(node(bot, [{ usdNano: 100 }])));
   const { grant } = granted(request({ boundNano: 50 }));
   charge(ledger, grant, { nano: 50, requests: 1, tokens: 0 }, now);

@@ -7,7 +7,7 @@ import { type Denial, deny, type Shortfall } from './denial.ts';
 import type { BookedGrant, Ledger } from './ledger.ts';
 import type { WindowAccount } from './window-account.ts';
 
-/** What one holder requests. Figures are whole numbers ≥ 0; see GrantRequest and Shortage. */
+/** The request of one holder. Figures are whole numbers ≥ 0; see GrantRequest and Shortage. */
 export interface HolderRequest {
   readonly id: GrantId;
   readonly askId: string;
@@ -24,7 +24,7 @@ export interface HolderRequest {
   readonly escrowFor?: KeyName;
 }
 
-/** A request, the accounts on its key's path, and the escrow that pays where there is one. */
+/** A request, the accounts on its key's path, and the escrow that pays, if there is one. */
 interface GrantCase {
   readonly ledger: Ledger;
   readonly request: HolderRequest;
@@ -33,15 +33,15 @@ interface GrantCase {
   readonly nowMs: number;
 }
 
-/** A grant that is booked, and what the tightest account of its path has left; absent: uncapped. */
+/** A booked grant, and what the tightest account of its path has left; absent: uncapped. */
 export interface Granted {
   readonly grant: BookedGrant;
   readonly remainderNano?: NanoUsd;
 }
 
 /**
- * Grants out of every account on the path at once, or of none. I1 holds after it for each of them: nothing is granted beyond
- * the smallest remainder, and where that is short the request is denied, never shrunk below what a call needs.
+ * Grants from every account on the path at once, or from none. Afterwards I1 holds for each account: no grant exceeds the
+ * smallest remainder. If that is short, the request is denied; a grant never shrinks below what a call needs.
  */
 export function grantFrom({ ledger, request, accounts, escrow, nowMs }: GrantCase): Granted | Denial {
   const uses = usesOf(ledger, request, accounts, escrow?.grant ?? null);
@@ -65,7 +65,7 @@ export function grantFrom({ ledger, request, accounts, escrow, nowMs }: GrantCas
   return money.length === 0 ? { grant } : { grant, remainderNano: free - amount.nano };
 }
 
-/** Accounts of the path, opened where the window is new; and those that the escrow was taken from, whatever the current plan says. */
+/** Accounts of the path, opened if the window is new, and those that fund the escrow, even if the current plan omits them. */
 function usesOf(
   ledger: Ledger,
   { stream, epoch }: HolderRequest,
@@ -87,7 +87,7 @@ function usesOf(
   });
 }
 
-/** A smaller grant would let no call pass. */
+/** With a smaller grant, no call could pass. */
 function minimumOf(
   { boundNano, wantNano, atLeastNano, atLeastRequests, tokens }: HolderRequest,
   tokenLimits: readonly AccountLimit[],
@@ -97,7 +97,7 @@ function minimumOf(
   return {
     nano: Math.max(atLeastNano, wantsMoney && !counts ? 1 : 0),
     requests: atLeastRequests,
-    // A call larger than the whole rate passes in a minute of its own; what it really used is charged when it settles.
+    // A call larger than the whole rate passes alone in a minute; its real use is charged when it settles.
     tokens: tokenLimits.reduce((min, { cap }) => Math.min(min, cap), tokens),
   };
 }
@@ -110,13 +110,13 @@ function freeUnder(limits: readonly AccountLimit[]): number {
   return limits.reduce((min, { free }) => Math.min(min, Math.max(0, free)), Number.MAX_SAFE_INTEGER);
 }
 
-/** The requesting call's own share. One that could do with less leaves three quarters of the remainder to parallel calls. */
+/** The requesting call's own share. If it can work with less, it leaves three quarters of the remainder to parallel calls. */
 function targetOf({ atLeastNano, boundNano }: HolderRequest, free: NanoUsd): NanoUsd {
   if (atLeastNano === boundNano) return boundNano;
   return Math.max(atLeastNano, Math.min(boundNano, Math.floor(free / 4)));
 }
 
-/** max(this call, min(want, remainder / 4N)); without limit: what is wanted. The caller has checked that this call fits. */
+/** max(this call, min(want, remainder / 4N)); without limit: `want`. The caller has checked that this call fits. */
 function grantSize(limits: readonly AccountLimit[], { min, want }: { readonly min: number; readonly want: number }): number {
   const share = limits.reduce(
     (smallest, { free, holders }) => Math.min(smallest, Math.floor(Math.max(0, free) / (4 * Math.max(1, holders)))),
@@ -136,7 +136,7 @@ function bookGrant({ ledger, request, uses, amount, escrow }: Booking): BookedGr
   for (const { windowAccount, account, held, escrowed } of uses) {
     ledger.putAccount(windowAccount.id, {
       ...account,
-      // Out of an escrow the money is outstanding here already.
+      // Money from an escrow is already outstanding here.
       outstanding: plus(account.outstanding, escrowed ? { ...taken, nano: 0 } : taken),
       holders: account.holders + (held ? 0 : 1),
     });

@@ -2,16 +2,16 @@ import { type Account, type Amounts, accountName, isNothing, minus, nothing, ope
 import type { BookedGrant, Ledger } from './ledger.ts';
 import { minuteOf } from './window-account.ts';
 
-/** What an open grant still holds. A dimension without limit holds nothing. */
+/** The unspent part of an open grant; 0 in a dimension without limit. */
 export function leftOf(grant: BookedGrant): Amounts {
   const { nano, requests = grant.settled.requests, tokens = grant.settled.tokens } = grant.amount;
   return minus({ nano, requests, tokens }, grant.settled);
 }
 
 /**
- * Charges one entry's payment to a grant. What the grant no longer holds is charged all the same: from what was burned of it,
- * else as debt of every account, which blocks new grants. Tokens beyond the grant fall on the current minute.
- * Returns the debt in nano-USD; 0 where I3 held.
+ * Charges one entry's payment to a grant. What the grant cannot cover comes from its burned part, then becomes debt of every
+ * account, which blocks new grants. Tokens beyond the grant are charged to the current minute.
+ * Returns the debt in nano-USD; 0 if I3 held.
  */
 export function charge(ledger: Ledger, grant: BookedGrant, cost: Amounts, nowMs: number): number {
   const within = grant.open ? smaller(cost, limitless(grant, leftOf(grant))) : nothing;
@@ -36,7 +36,7 @@ export function charge(ledger: Ledger, grant: BookedGrant, cost: Amounts, nowMs:
   return debt.nano;
 }
 
-/** Ends a grant. `release`: what is left can be granted again; `burn`: it counts as spent for good. A closed grant stays as it is. */
+/** Ends a grant. `release`: the rest can be granted again. `burn`: the rest counts as spent permanently. A closed grant does not change. */
 export function closeGrant(ledger: Ledger, grant: BookedGrant, how: 'release' | 'burn', nowMs: number): BookedGrant {
   if (!grant.open) return grant;
   const left = leftOf(grant);
@@ -59,7 +59,7 @@ export function closeGrant(ledger: Ledger, grant: BookedGrant, how: 'release' | 
   return closed;
 }
 
-/** Gives back what was burned of a closed grant, once no late entry can come; returns nano-USD. */
+/** Credits the burned part of a closed grant, once no late entry can arrive; returns nano-USD. */
 export function creditGrant(ledger: Ledger, grant: BookedGrant): number {
   ledger.putGrant({ ...grant, burned: nothing });
   for (const id of grant.accounts) {
@@ -68,12 +68,12 @@ export function creditGrant(ledger: Ledger, grant: BookedGrant): number {
   return grant.burned.nano;
 }
 
-/** Made to carry money or counted requests, and nothing is left of either. */
+/** True if the grant carried money or counted requests, and nothing of either is left. */
 function isDrained(grant: BookedGrant): boolean {
   return (grant.amount.nano > 0 || (grant.amount.requests ?? 0) > 0) && isNothing(leftOf(grant));
 }
 
-/** The child's unspent money belongs to its escrow again, while that is open. */
+/** Returns the child's unspent money to its escrow, if that is open. */
 function returnToEscrow(ledger: Ledger, id: string, nano: number, nowMs: number): void {
   const escrow = ledger.grant(id);
   if (escrow === null || !escrow.open || nano === 0) return;
@@ -84,7 +84,7 @@ function returnToEscrow(ledger: Ledger, id: string, nano: number, nowMs: number)
   }
 }
 
-/** A correction lands in the minute in which it is known, so that it delays the next call even where the call's own minute is over. */
+/** Charges a correction to the minute in which it is known, so that it delays the next call even if the call's own minute is over. */
 function chargeMinute(ledger: Ledger, grant: BookedGrant, tokens: number, nowMs: number): void {
   for (const { key, window } of grant.accounts.map(accountName)) {
     if (window !== 'Minute') continue;
@@ -98,10 +98,10 @@ function update(ledger: Ledger, id: string, change: (account: Account) => Accoun
   const account = ledger.account(id);
   if (account !== null) ledger.putAccount(id, change(account));
   else if (accountName(id).window !== 'Minute') throw new Error(`account ${id} is gone from the ledger`);
-  // A minute that is long over is pruned: nothing reads it again.
+  // An old minute is pruned: nothing reads it again.
 }
 
-/** The same, without end in every dimension that the grant does not limit. */
+/** The same, but infinite in every dimension that the grant does not limit. */
 function limitless(grant: BookedGrant, left: Amounts): Amounts {
   return {
     nano: left.nano,

@@ -7,11 +7,11 @@ interface Holding {
   readonly id: string;
   readonly fromMs: number;
   readonly untilMs: number;
-  /** Made to carry money or counted requests; the ledger closes such a grant by itself when nothing is left of it. */
+  /** True if it carries money or counted requests: the ledger closes such a grant when nothing of it is left. */
   readonly drains: boolean;
   /** Neither settled nor reserved; negative after a cost beyond its reservation. */
   free: NanoUsd;
-  /** Infinite where not limited. */
+  /** Infinite if not limited. */
   requests: number;
   readonly limitsTokens: boolean;
   tokens: number;
@@ -19,19 +19,19 @@ interface Holding {
   pins: number;
 }
 
-/** What is free together. */
+/** What all grants have free together. */
 export interface Level {
   readonly nano: NanoUsd;
   readonly requests: number;
   readonly tokens: number;
 }
 
-/** The grants in a wallet. Those that end first come first, so that they are spent first. */
+/** The grants in a wallet, in order of their end, so that those that end first are spent first. */
 export class Holdings {
   #ordered: Holding[] = [];
   readonly #byId = new Map<string, Holding>();
 
-  /** Takes a grant in; its span counts from `sentAtMs`, when it was requested. */
+  /** Adds a grant; its span counts from `sentAtMs`, when it was requested. */
   add(grant: Grant, sentAtMs: number): Holding {
     const holding: Holding = {
       id: grant.id,
@@ -57,7 +57,7 @@ export class Holdings {
     return holding;
   }
 
-  /** What the live grants have free. */
+  /** What the live grants have free in total. */
   level(nowMs: number): Level {
     const sum = { nano: 0, requests: 0, tokens: 0 };
     for (const holding of this.#ordered) {
@@ -76,7 +76,7 @@ export class Holdings {
     );
   }
 
-  /** Takes money out of live grants and pins them; the caller has checked the level. */
+  /** Takes money from live grants and pins them; the caller has checked the level. */
   take(nano: NanoUsd, nowMs: number): Reservation['parts'] {
     const parts: { readonly grant: string; readonly nano: NanoUsd }[] = [];
     let lacking = nano;
@@ -92,17 +92,17 @@ export class Holdings {
     return parts;
   }
 
-  /** Grants that have begun and of which nothing is reserved. */
+  /** Grants that have begun and have no reservation. */
   idle(nowMs: number): readonly string[] {
     return this.#ordered.filter(({ pins, fromMs }) => pins === 0 && nowMs >= fromMs).map(({ id }) => id);
   }
 
-  /** Grants that have ended and of which nothing is reserved. */
+  /** Grants that have ended and have no reservation. */
   expired(nowMs: number): readonly string[] {
     return this.#ordered.filter(({ pins, untilMs }) => pins === 0 && nowMs >= untilMs).map(({ id }) => id);
   }
 
-  /** Forgets grants that were released. Throws where something is reserved. */
+  /** Forgets released grants. Throws if one has a reservation. */
   drop(ids: readonly string[]): void {
     const released = ids.flatMap((id) => this.#byId.get(id) ?? []);
     const pinned = released.find(({ pins }) => pins > 0);
@@ -110,12 +110,12 @@ export class Holdings {
     this.#forget(released);
   }
 
-  /** Forgets grants that the ledger closes by itself. */
+  /** Forgets spent grants, which the ledger closes without a release. */
   dropDrained(): void {
     if (this.#ordered.some(isDrained)) this.#forget(this.#ordered.filter(isDrained));
   }
 
-  /** Free of all grants, live or not. */
+  /** What all grants have free, live or not. */
   freeNano(): NanoUsd {
     return this.#ordered.reduce((sum, { free }) => sum + Math.max(0, free), 0);
   }

@@ -6,7 +6,7 @@ import { Holdings, type Level } from './holdings.ts';
 import type { Need, Reservation, Shortage } from './types.ts';
 
 const refillEveryMs = 1000;
-/** A reply that comes twice comes soon. */
+/** A duplicate reply arrives soon after the first, so this many are enough. */
 const rememberedGrants = 256;
 
 /**
@@ -19,7 +19,7 @@ export class Wallet {
   readonly #open = new Set<Reservation>();
   readonly #seen = new Set<string>();
   #reserved: NanoUsd = 0;
-  /** What the last deposit made. */
+  /** The level after the last deposit. */
   #full: Level = { nano: 0, requests: 0, tokens: 0 };
   #lastTokens = 0;
   #refilledMs = Number.NEGATIVE_INFINITY;
@@ -165,7 +165,7 @@ interface Payer {
   readonly pays: NanoUsd;
 }
 
-/** Grants that end first pay first; the last one also pays what exceeds the reservation. The counting grant is always among them. */
+/** Grants that end first pay first; the last one also pays what exceeds the reservation. The counting grant is always included. */
 function payersOf({ parts, counted }: Reservation, costNano: NanoUsd): readonly Payer[] {
   const holders = parts.map(({ grant, nano }) => ({ grant, held: nano }));
   if (counted !== undefined && !parts.some(({ grant }) => grant === counted.grant)) holders.unshift({ grant: counted.grant, held: 0 });

@@ -3,7 +3,7 @@ import type { AccountNode, AccountPlan } from '../policy/documents.ts';
 import { type AccountName, accountId, type Dimension } from './account.ts';
 import { windowAt } from './window.ts';
 
-/** One account that a key draws on in its current window, with the caps that the plan sets. */
+/** One account that a key uses in its current window, with the caps that the plan sets. */
 export interface WindowAccount extends AccountName {
   readonly id: string;
   readonly endMs?: number;
@@ -11,7 +11,7 @@ export interface WindowAccount extends AccountName {
   readonly cap: { readonly [D in Dimension]?: number | undefined };
 }
 
-/** All accounts on a key's path, root first: Total of every node, each limit's current window, the minute where there is a rate. */
+/** All accounts on a key's path, root first: each node's Total, each limit's current window, and the minute if there is a rate. */
 export function windowAccountsAt(plan: AccountPlan, nowMs: number): readonly WindowAccount[] {
   return plan.nodes.flatMap((node) => accountsOf(node, nowMs));
 }

@@ -1,6 +1,6 @@
 import type { WindowKind } from '../manifest/types.ts';
 
-/** Half-open: startMs belongs to it, endMs does not. Absent end: for ever. Milliseconds since the epoch. */
+/** Half-open: it includes startMs and excludes endMs. Without an end it never ends. Milliseconds since the epoch. */
 export interface Window {
   readonly startMs: number;
   readonly endMs?: number;
@@ -14,14 +14,14 @@ const farthestMs = 16 * hourMs;
 /** No zone ever changed twice within this time. */
 const stepMs = 4 * hourMs;
 
-// Memoised, as a formatter takes long to make and a window to find; neither changes a result. At most one entry a zone and kind.
+// Memoised, because formatters and windows are slow to compute; no result changes. At most one entry a zone and kind.
 const formatters = new Map<string, Intl.DateTimeFormat>();
 const latest = new Map<string, Required<Window>>();
 
 /**
  * The window of a kind that contains an instant. Days, weeks (from Monday, ISO 8601) and months begin when the zone's clock
- * first reaches their midnight, or jumps over it; a clock that is set back does not reopen what has ended. Hours begin with
- * the zone's clock hour, and again where a change of offset breaks one. Windows of one kind and zone follow each other without
+ * first reaches or skips their midnight; a clock that is set back does not reopen an ended window. Hours begin with
+ * the zone's clock hour, and again when a change of offset breaks one. Windows of one kind and zone follow each other without
  * gap or overlap. Throws RangeError for an unknown IANA zone.
  */
 export function windowAt(kind: WindowKind | 'Minute', timeZone: string, nowMs: number): Window {
@@ -92,12 +92,12 @@ function hourAt(zone: string, nowMs: number): Required<Window> {
   };
 }
 
-/** Hours of both offsets begin at the same instants. */
+/** True if the hours of both offsets begin at the same instants. */
 function sameGrid(a: number, b: number): boolean {
   return (a - b) % hourMs === 0;
 }
 
-/** The second from which a zone's offset differs, in (fromMs, untilMs]; null where both ends agree. */
+/** The second from which a zone's offset differs, in (fromMs, untilMs]; null if both ends agree. */
 function changeBetween(zone: string, fromMs: number, untilMs: number): number | null {
   const before = offsetAt(zone, fromMs);
   if (offsetAt(zone, untilMs) === before) return null;
@@ -111,7 +111,7 @@ function changeBetween(zone: string, fromMs: number, untilMs: number): number | 
   return high * 1000;
 }
 
-/** What the zone's clock is ahead of UTC, in milliseconds. */
+/** How far the zone's clock is ahead of UTC, in milliseconds. */
 function offsetAt(zone: string, atMs: number): number {
   let formatter = formatters.get(zone);
   if (formatter === undefined) {

@@ -3,7 +3,7 @@ import { dnsLabel, dnsName, isSecretItem } from './names.ts';
 import { ignored, object, oneOf, type Place, type Read, record, shortText, text } from './reader.ts';
 import type { Namespace, NamespaceSelector, PlainSecret } from './types.ts';
 
-// What the API server writes itself and `kubectl get -o yaml` prints.
+// Fields that the API server writes and `kubectl get -o yaml` prints.
 const serverMade = {
   uid: ignored,
   resourceVersion: ignored,
@@ -20,13 +20,13 @@ const defaultNamespace = 'default';
 const metadata = object({ name: dnsName }, { namespace: dnsLabel, labels: record(text), annotations: record(text), ...serverMade });
 const clusterWide = object({ name: dnsLabel }, { labels: record(text), annotations: record(text), ...serverMade });
 
-/** The namespace that an object says it is in, however wrong the rest of it is; an absent one is `default`. */
+/** The namespace in an object's metadata, even if the rest of the object is wrong; default: `default`. */
 function namespaceOf(value: unknown): string {
   const given = isObject(value) && isObject(value['metadata']) ? value['metadata']['namespace'] : undefined;
   return typeof given === 'string' ? given : defaultNamespace;
 }
 
-/** Reads an object of ours: its name, and its spec, whose references lead into its own namespace unless they say otherwise. */
+/** Reads a KeyForge object: its name and its spec. A reference without a namespace means the object's own. */
 export function customObject<S>(
   specIn: (namespace: string) => Read<S>,
 ): Read<{ readonly namespace: string; readonly name: string; readonly spec: S }> {
@@ -56,8 +56,8 @@ export function readNamespace(value: unknown, at: Place): Namespace | undefined 
 }
 
 /**
- * Items of a Secret. Problems carry neither values nor item names: of `{key:sk-…}`, which lacks a space,
- * YAML makes an item whose name is the credential.
+ * Items of a Secret. Problems carry neither values nor item names: YAML reads `{key:sk-…}`, which lacks a space,
+ * as an item whose name is the credential.
  */
 function items(decode: (text: string) => string | null, rule: string): Read<Readonly<Record<string, string>>> {
   return (value, at) => {

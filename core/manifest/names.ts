@@ -1,6 +1,6 @@
 import { object, type Place, type Read, text } from './reader.ts';
 
-// The messages here never repeat the value: a credential pasted into a name's place must not reach a log.
+// The messages here never repeat the value: a credential that was pasted in place of a name must not reach a log.
 const label = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const dnsRule = 'lower-case letters, digits and "-", beginning and ending with a letter or digit';
 
@@ -19,7 +19,7 @@ export function dnsName(value: unknown, at: Place): string | undefined {
   return at.report(`${at.label} is not a DNS-1123 name: at most 253 characters, parts joined by ".", each of ${dnsRule}`);
 }
 
-/** True where Kubernetes would take it as the name of an item in a Secret. */
+/** True if Kubernetes accepts it as the name of an item in a Secret. */
 export function isSecretItem(name: string): boolean {
   return /^[-._a-zA-Z0-9]{1,253}$/.test(name) && name !== '.' && name !== '..';
 }
@@ -33,7 +33,7 @@ export function secretItem(value: unknown, at: Place): string | undefined {
 
 const referenceFields = object({ name: dnsName }, { namespace: dnsLabel });
 
-/** `{name, namespace}` as the name that `join` makes of both; without a namespace, of one in the object's own. */
+/** Reads `{name, namespace}` and joins both with `join`; default: the object's own namespace. */
 export function reference<Name extends string>(ownNamespace: string, join: (namespace: string, name: string) => Name): Read<Name> {
   return (value, at) => {
     const fields = referenceFields(value, at);
@@ -49,7 +49,7 @@ export function modelName(value: unknown, at: Place): string | undefined {
   return given?.includes('*') ? at.report(`${at.label} must be the name of one model; "*" is for models.allow and models.deny`) : given;
 }
 
-/** The name of a model, in which `*` stands for any run of characters. */
+/** The name of a model, in which `*` matches any run of characters. */
 export function modelPattern(value: unknown, at: Place): string | undefined {
   const given = text(value, at);
   if (given === undefined || printable.test(given)) return given;

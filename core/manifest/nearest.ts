@@ -12,10 +12,10 @@ function distance(a: string, b: string): number {
   return row[b.length] ?? 0;
 }
 
-/** Beyond so many names none is suggested: in a cluster each misspelt one would be compared with all. */
+/** With more names than this, none is suggested: in a cluster each misspelt name would be compared with all. */
 const maxAllowed = 100;
 
-/** The allowed word that `word` was probably meant to be, letter case aside; null where none is near. */
+/** The allowed word that `word` was probably meant to be, letter case aside; null if none is near. */
 export function nearest<T extends string>(word: string, allowed: readonly T[]): T | null {
   if (word.length > 64 || allowed.length > maxAllowed) return null;
   const maxEdits = (candidate: string): number => Math.max(1, Math.floor(candidate.length / 3));

@@ -7,13 +7,13 @@ import { type Finding, formatPath, oneOf, type Path, type Read, readWhole } from
 import type { Manifests, Namespace, PlainSecret, ProviderPool, VirtualKey } from './types.ts';
 import { readPolicy, readVirtualKey } from './virtual-key.ts';
 
-/** One document as a source read it: plain JSON values, with the lines they came from. */
+/** One document as read from its source: plain JSON values and their lines. */
 export interface RawDocument {
   readonly file: string;
   /** 1-based line of the document's start. */
   readonly line: number;
   readonly value: unknown;
-  /** 1-based line of a value; undefined where the path is not in the document. */
+  /** 1-based line of a value; undefined if the path is not in the document. */
   lineOf(path: Path): number | undefined;
 }
 
@@ -38,7 +38,7 @@ function readerFor(file: string): Read<Manifest> {
   };
 }
 
-// A missing field has no line of its own: its nearest ancestor's is the place to look.
+// A missing field has no line of its own: take the line of its nearest ancestor.
 function nearestLine(document: RawDocument, path: Path): number {
   for (let length = path.length; length > 0; length -= 1) {
     const line = document.lineOf(path.slice(0, length));
@@ -51,7 +51,7 @@ function invalidField({ path, message }: Finding, about: Pick<Problem, 'object' 
   return { code: 'invalid_field', ...about, ...defined({ path: path.length === 0 ? undefined : formatPath(path) }), message };
 }
 
-/** Reads one object of the API server: the manifest, or every problem that it has. */
+/** Reads one object of the API server: returns the manifest, or every problem that it has. */
 export function parseObject<M>(
   read: Read<M>,
   object: ObjectRef,

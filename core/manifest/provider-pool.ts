@@ -20,7 +20,7 @@ function endpoint(value: unknown, at: Place): string | undefined {
   const given = text(value, at);
   if (given === undefined) return undefined;
   const url = plainUrl.test(given) ? URL.parse(given) : null;
-  // The value is not repeated: a URL with a user part carries a password.
+  // The message does not repeat the value: a URL with a user part carries a password.
   if (url === null) return at.report(`${at.label} must be an absolute http or https URL without user, query or fragment`);
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '');
 }
@@ -57,7 +57,7 @@ function specIn(namespace: string): Read<Omit<ProviderPool, 'kind' | 'name' | 'o
   );
   return (value, at) => {
     const fields = read(value, at);
-    // By what is given, not by what was read: this is reported with every other problem of the spec.
+    // Look at the raw value, not at the parsed one, so that this is reported with every other problem of the spec.
     const given = isObject(value) ? value : {};
     const kind = servedKinds.find((each) => each === given['provider']);
     if (kind !== undefined && providers[kind].endpoint === null && !('endpoint' in given)) {

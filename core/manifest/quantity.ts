@@ -35,7 +35,7 @@ export function count(value: unknown, at: Place): number | undefined {
 
 const durationPattern = /^(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?$/;
 
-/** Go's `90s`, `15m`, `24h`, `1h30m` in milliseconds; null where it is none. */
+/** Go's `90s`, `15m`, `24h`, `1h30m` in milliseconds; null if it is not a duration. */
 function parseDuration(text: string): number | null {
   const match = durationPattern.exec(text);
   if (match === null || text === '') return null;
@@ -68,7 +68,7 @@ export function instant(value: unknown, at: Place): number | undefined {
   return at.report(`${at.label} must be a date and time with its zone, such as "2026-12-01T00:00:00Z"`);
 }
 
-/** Names that were found: there are some 600, and to look for one takes a millisecond. */
+/** Names that are known to exist: there are about 600, and one look-up takes a millisecond. */
 const foundZones = new Set<string>();
 
 /** Name of an IANA time zone, as written. */
@@ -77,7 +77,7 @@ export function timeZone(value: unknown, at: Place): string | undefined {
   if (typeof value === 'string' && /^[A-Za-z]/.test(value)) {
     try {
       new Intl.DateTimeFormat('en-US', { timeZone: value });
-      // Intl takes any letter case; the API server, like most of the world, only the database's own.
+      // Intl accepts any letter case; the API server accepts only the database's own.
       const zone =
         ['UTC', 'Etc/UTC', ...Intl.supportedValuesOf('timeZone')].find((each) => each.toLowerCase() === value.toLowerCase()) ?? value;
       if (zone === value) {

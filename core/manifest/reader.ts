@@ -14,13 +14,13 @@ export interface Place {
   report(message: string): undefined;
 }
 
-/** Reads one value: undefined means that a problem was reported, and nothing else does. */
+/** Reads one value; undefined always and only means that a problem was reported. */
 export type Read<T> = (value: unknown, at: Place) => T | undefined;
 
 type Shape = Readonly<Record<string, Read<unknown>>>;
 type Value<R> = R extends Read<infer T> ? T : never;
 
-/** What `object` gives. */
+/** The result of `object`. */
 type Fields<R extends Shape, O extends Shape> = { readonly [K in keyof R]: Value<R[K]> } & {
   readonly [K in keyof O]?: Value<O[K]>;
 };
@@ -31,7 +31,7 @@ export interface Finding {
   readonly message: string;
 }
 
-/** Reads a whole document: its value, or what is wrong with it and no value. Messages call its root `label`. */
+/** Reads a whole document: returns its value, or its problems and no value. Messages call its root `label`. */
 export function readWhole<T>(
   read: Read<T>,
   value: unknown,
@@ -102,7 +102,7 @@ export function ignored(): undefined {
 }
 
 function reportUnknown(name: string, allowed: readonly string[], at: Place): undefined {
-  // Of `{key:value}` YAML makes a name, and the value may be a credential: neither is repeated.
+  // YAML reads `{key:value}` as one name, and the value may be a credential: the message repeats neither.
   if (name.includes(':')) return at.report(`${at.label} has a field without a space after its colon; write "name: value"`);
   const near = nearest(name, allowed);
   const advice = near === null ? `allowed: ${allowed.join(', ')}` : `did you mean "${near}"?`;

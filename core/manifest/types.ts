@@ -12,7 +12,7 @@ export interface Origin {
 export const windowKinds = ['Total', 'Hour', 'Day', 'Week', 'Month'] as const;
 export type WindowKind = (typeof windowKinds)[number];
 
-/** Labels that must all be present; empty selects every namespace. */
+/** Labels that must all be present; no labels select every namespace. */
 export interface NamespaceSelector {
   readonly matchLabels: Readonly<Record<string, string>>;
 }
@@ -40,7 +40,7 @@ export interface PoolKey {
 
 export interface PoolConsumer {
   readonly namespaceSelector: NamespaceSelector;
-  /** Keys admitted by this entry must have this key as ancestor (or be it). */
+  /** This entry admits only this key and its descendants. */
   readonly under?: KeyName;
 }
 
@@ -94,7 +94,7 @@ export interface VirtualKeySpec {
   /** From creation. */
   readonly ttlMs?: number;
   readonly suspended: boolean;
-  /** Scope absent: the Job where one owns the Pod, else the Pod. */
+  /** Default scope: the Job if one owns the Pod, otherwise the Pod. */
   readonly run?: { readonly scope?: 'Pod' | 'Job'; readonly usdNano?: NanoUsd; readonly ttlMs?: number };
   readonly delegation?: { readonly maxDepth: number; readonly maxChildren: number };
   readonly delivery: readonly ('Sidecar' | 'Gateway')[];
@@ -102,7 +102,7 @@ export interface VirtualKeySpec {
   readonly secretName?: string;
 }
 
-/** What a spec without any field means: the reader's defaults, and what other specs are made from. */
+/** The spec without any field: the reader's defaults, and the base of other specs. */
 export const emptySpec: VirtualKeySpec = {
   owner: {},
   labels: {},
@@ -132,7 +132,7 @@ export interface Namespace {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** A plain Secret given among the manifests. Values are credentials: never logged, never in a Problem. */
+/** A plain Secret among the manifests. Values are credentials: never logged, never in a Problem. */
 export interface PlainSecret {
   readonly kind: 'Secret';
   /** `namespace/name`. */
@@ -142,7 +142,7 @@ export interface PlainSecret {
   readonly data: Readonly<Record<string, string>>;
 }
 
-/** Everything read, each object once. */
+/** All manifests, each object once. */
 export interface Manifests {
   readonly virtualKeys: readonly VirtualKey[];
   readonly pools: readonly ProviderPool[];

@@ -88,7 +88,7 @@ function specIn(namespace: string): Read<VirtualKeySpec> {
   const read = specFields(namespace);
   return (value, at) => {
     const fields = read(value, at);
-    // By what is given, not by what was read: this is reported with every other problem of the spec.
+    // Look at the raw value, not at the parsed one, so that this is reported with every other problem of the spec.
     if (isObject(value) && 'expiresAt' in value && 'ttl' in value) {
       return at.at('ttl').report('ttl and expiresAt are both given; keep one');
     }

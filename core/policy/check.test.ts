@@ -22,7 +22,7 @@ describe('checkKey', () => {
     assert.equal(checkKey({ ...plain, expiresAtMs: 6 }, 5), null);
   });
 
-  it('refuses from the very millisecond of expiry', () => {
+  it('refuses from the millisecond of expiry', () => {
     const refusal = checkKey({ ...plain, expiresAtMs: 0 }, 0);
     assert.equal(refusal?.code, 'key_expired');
     assert.equal(refusal?.message, 'key agents/bot expired at 1970-01-01T00:00:00.000Z; ask its owner for a new one');

@@ -1,7 +1,7 @@
 import { type Refusal, refuse } from '../errors.ts';
 import type { KeyDocument } from './documents.ts';
 
-/** Whether the key may be used at all at this time; null: yes. Suspension comes before expiry. */
+/** Refuses a suspended or expired key; null: the key may be used. Suspension comes before expiry. */
 export function checkKey(document: KeyDocument, nowMs: number): Refusal | null {
   const { key, suspendedBy, expiresAtMs } = document;
   if (suspendedBy !== undefined) {
@@ -14,7 +14,7 @@ export function checkKey(document: KeyDocument, nowMs: number): Refusal | null {
   return null;
 }
 
-/** Whether the key may call a route, named by its template; null: yes. */
+/** Refuses a route, named by its template, that the key may not call; null: it may. */
 export function checkEndpoint(document: KeyDocument, endpoint: string): Refusal | null {
   const { key, endpoints } = document;
   if (endpoints === undefined || endpoints.includes(endpoint)) return null;

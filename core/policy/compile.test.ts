@@ -76,7 +76,7 @@ describe('the tree', () => {
     ]);
   });
 
-  it('refuses a cycle, reported once, also where other keys hang below it', () => {
+  it('refuses a cycle and reports it once, even if other keys descend from it', () => {
     const keys = [
       ['c', 'a'],
       ['a', 'b'],
@@ -89,7 +89,7 @@ describe('the tree', () => {
     assert.equal(run({ keys: [vk('n/a', { parentRef: keyName('n', 'a') })] }).problems.length, 1);
   });
 
-  it('refuses what hangs too deep, and takes no longer for a chain of keys than for as many apart', () => {
+  it('refuses a path that is too deep, and takes no longer for a chain of keys than for as many separate keys', () => {
     const chain = Array.from({ length: 3_000 }, (_, index) =>
       vk(`n/k${index}`, index === 0 ? { pools: [openai] } : { parentRef: keyName('n', `k${index - 1}`) }),
     );
@@ -99,22 +99,22 @@ describe('the tree', () => {
     assert.equal(problems[0], 'spec.parentRef: VirtualKey n/k16 has more than 15 ancestors; name a parent nearer to the root');
   });
 
-  it('suggests nothing among very many keys: holding each against all would take minutes', () => {
+  it('suggests nothing among very many keys: to compare each with all would take minutes', () => {
     const keys = Array.from({ length: 3_000 }, (_, index) => vk(`n/k${index}`, { parentRef: keyName('n', `missing-${index}`) }));
     const { problems } = run({ keys });
     assert.equal(problems.length, 3_000);
     assert.match(problems[0] ?? '', /create that VirtualKey or remove parentRef$/);
   });
 
-  it('takes children from its own namespace only, unless it says otherwise', () => {
+  it('accepts children from its own namespace only, unless the key says otherwise', () => {
     const closed = vk('platform/org', { pools: [openai] });
     const ofOrg = { parentRef: closed.name };
     assert.deepEqual(run({ keys: [closed, vk('platform/a', ofOrg), vk('agents/b', ofOrg)] }).problems, [
-      'spec.parentRef: VirtualKey agents/b may not name the parent platform/org, which takes no children from namespace agents; set spec.children there, for example to {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: agents}}}',
+      'spec.parentRef: VirtualKey agents/b may not name the parent platform/org, which accepts no children from namespace agents; set spec.children there, for example to {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: agents}}}',
     ]);
     const labelled = vk('platform/org', { pools: [openai], children: { namespaceSelector: { matchLabels: { tier: 'agents' } } } });
     assert.deepEqual(run({ keys: [labelled, vk('agents/b', ofOrg)], namespaces: [namespace('agents', { tier: 'agents' })] }).problems, []);
-    // A selector replaces the default: its own namespace is not taken for granted any more.
+    // A selector replaces the default: its own namespace is no longer included.
     assert.equal(run({ keys: [labelled, vk('platform/a', ofOrg)] }).problems.length, 1);
   });
 
@@ -159,7 +159,7 @@ describe('pools and their consent', () => {
     ]);
   });
 
-  it('takes a pool from keys that are served as they stand, and lets nobody else name one that is not theirs', () => {
+  it('takes a pool from keys that are active with the same manifest, and lets no other key name a pool that refuses it', () => {
     const keys = [vk('agents/bot', { pools: [openai, anthropic] }), vk('agents/new', { pools: [openai] })];
     const isServed: CompileInput['isServed'] = (key) => key === 'agents/bot';
     for (const pools of [[pool(anthropic)], [pool(openai, []), pool(anthropic)]]) {
@@ -177,7 +177,7 @@ describe('pools and their consent', () => {
     }
   });
 
-  it('looks at the labels of Namespace manifests, and at the name of every namespace', () => {
+  it('reads the labels of Namespace manifests, and the name of every namespace', () => {
     const keys = [vk('agents/bot', { pools: [openai] })];
     const admitted = (matchLabels: Readonly<Record<string, string>>, namespaces: readonly Namespace[] = []) =>
       run({ keys, pools: [pool(openai, [{ namespaceSelector: { matchLabels } }])], namespaces }).problems.length === 0;
@@ -223,7 +223,7 @@ describe('pools and their consent', () => {
     assert.deepEqual(documentOf({ keys }, 'agents/b').pools, [openai]);
     const narrow = vk('platform/team', { ...team.spec, pools: [anthropic] });
     assert.deepEqual(run({ keys: [narrow, vk('agents/bot', { ...teamRef, pools: [openai] })] }).problems, [
-      'spec.pools: VirtualKey agents/bot is left without a pool: no pool is named by every list on its path; name one that its ancestors name too',
+      'spec.pools: VirtualKey agents/bot has no pool: no pool is in every list on its path; name one that its ancestors name too',
     ]);
   });
 

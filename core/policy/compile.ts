@@ -12,7 +12,7 @@ import { narrow } from './narrow.ts';
 import { namespaceSelects } from './selector.ts';
 import { growTree, type TreeNode } from './tree.ts';
 
-/** A key that an agent minted for a sub-agent, or that a run was given; narrower than its parent in everything, gone with it. */
+/** The key of a sub-agent or of a run. It is narrower than its parent in everything, and ends with it. */
 export interface ChildKey {
   readonly key: KeyName;
   readonly parent: KeyName;
@@ -20,17 +20,17 @@ export interface ChildKey {
   /** Milliseconds since the epoch, as is expiresAtMs. */
   readonly createdAtMs: number;
   readonly expiresAtMs?: number;
-  /** The Pod or Job that it is the run of; its money is then not set aside but drawn from the whole path. */
+  /** The Pod or Job of a run. A run's money is not set aside: it comes from the whole path. */
   readonly run?: string;
 }
 
-/** All that the documents are made of. */
+/** All input of the documents. */
 export interface CompileInput {
   readonly manifests: Manifests;
-  /** From when the key's ttl counts, milliseconds since the epoch; undefined where that is not known yet. */
+  /** Start of the key's ttl, milliseconds since the epoch; undefined if not yet known. */
   createdAtMs(key: KeyName): number | undefined;
   readonly children: readonly ChildKey[];
-  /** True where this very manifest is served already: what bars it from a pool is then a consent that was withdrawn, not its mistake. */
+  /** True if this very manifest is already active. A pool that refuses it then withdrew its consent: that is no mistake of the manifest. */
   isServed(key: KeyName, spec: VirtualKeySpec): boolean;
   /** The built-in price book of a provider. */
   book(provider: ProviderKind): readonly BookEntry[];
@@ -38,7 +38,7 @@ export interface CompileInput {
   digest(canonicalText: string): string;
 }
 
-/** What became of the manifests. */
+/** The result of a compilation. */
 export interface Outcome {
   readonly compiled: Compiled;
   readonly problems: readonly Problem[];
@@ -46,9 +46,9 @@ export interface Outcome {
 }
 
 /**
- * Compiles manifests to documents. `keys` holds those that have a token; `plans` every node, also the ones that only hold a budget.
- * If there are problems, nothing of it may be used, and the last good state stays in force. `withdrawn` is for people to read:
- * pools that served keys name, and that are gone or no longer admit them. Those keys lose the pool at once.
+ * Compiles manifests to documents. `keys` holds the keys with a token; `plans` holds every node, also those with only a budget.
+ * If there are problems, discard the result: the last good state stays in force. `withdrawn` is for people: it lists pools
+ * that active keys name, and that are deleted or no longer admit them. Those keys lose the pool at once.
  */
 export function compile(input: CompileInput): Outcome {
   const { manifests } = input;
@@ -65,10 +65,10 @@ export function compile(input: CompileInput): Outcome {
   const keys: KeyDocument[] = [];
   for (const node of nodes) {
     const path = tree.paths.get(node.key);
-    // A sub-agent key works as long as the VirtualKey that it descends from holds a token itself.
+    // A sub-agent key works while the VirtualKey that it descends from holds a token itself.
     if (!path?.findLast(({ kind }) => kind === 'declared')?.spec.issueToken) continue;
     const allowed = poolsOf(path, consent);
-    // A sub-agent key has no manifest to mend: what bars it is a problem of the key it descends from.
+    // A sub-agent key has no manifest to fix: the problem belongs to the key it descends from.
     if (node.kind === 'declared') report(node, allowed.problems);
     const document = narrow(path, node, allowed.pools);
     keys.push({ ...document, digest: input.digest(canonicalize(document)) });
@@ -100,7 +100,7 @@ function subAgentNode({ key, parent, spec, createdAtMs, expiresAtMs, run }: Chil
     models: { ...emptySpec.models, ...defined({ allow: models }) },
     limits: usdNano === undefined && requests === undefined ? [] : [total],
     perRequest: defined({ outputTokens }),
-    delivery: [], // wherever the parent's allows; documents do not carry it
+    delivery: [], // the parent's applies; documents do not carry it
     ...defined({ endpoints: endpoints && { allow: endpoints }, expiresAtMs, ttlMs, delegation }),
   };
   if (run !== undefined) return { key, kind: 'run', spec: narrowed, createdAtMs, run };

@@ -5,7 +5,7 @@ import type { Problem } from '../problem.ts';
 import type { Selects } from './selector.ts';
 import { fieldOf, type TreeNode, type TreePath } from './tree.ts';
 
-/** What decides who may use which pool. */
+/** The data that decides which key may use which pool. */
 interface Consent {
   readonly pools: ReadonlyMap<PoolName, ProviderPool>;
   readonly selects: Selects;
@@ -32,8 +32,8 @@ export function namingProblems(node: TreeNode, pools: Consent['pools']): readonl
 }
 
 /**
- * The pools of a key in order of preference: those that its nearest node names, that every other list on its path
- * names too, and that admit it as a consumer. Holders of tokens only: who merely holds a budget consumes nothing.
+ * The pools of a key in order of preference. Its nearest node and every other list on its path name them, and they admit
+ * the key as a consumer. Only keys with a token have pools: a key with only a budget consumes nothing.
  */
 export function poolsOf(
   path: TreePath,
@@ -48,7 +48,7 @@ export function poolsOf(
   const shut = new Set(closed(shared).map((pool) => pool.name));
   const open = shared.filter((name) => !shut.has(name));
   if (lists.flat().some((name) => !pools.has(name))) return { pools: open, problems: [] }; // a problem of namingProblems
-  // A pool that the key itself names must admit it; of inherited ones, one that does is enough.
+  // Each pool that the key itself names must admit it; of inherited pools, one is enough.
   const refused = closed(node.spec.pools ?? (open.length === 0 ? shared : []));
   const problems = refused.map((pool) => refusal(node, pool, selects));
   if (problems.length > 0 || open.length > 0 || lists.length === 0) return { pools: open, problems };

@@ -16,7 +16,7 @@ const document: KeyDocument = {
   digest: 'sha256:00',
 };
 
-test('people read of a policy what holds for the key, in an order that stays, and nothing of the operator’s own figures', () => {
+test('the view of a policy shows what applies to the key, in a fixed order, and none of the operator’s own figures', () => {
   assert.equal(
     JSON.stringify(describePolicy({ ...document, smallestCapNano: 5, run: 'Pod web-0' })),
     '{"key":"agents/bot","path":["platform/team"],"digest":"sha256:00","owner":{"team":"ml"},"labels":{"project":"atlas"},' +

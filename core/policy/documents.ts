@@ -4,14 +4,14 @@ import type { NanoUsd } from '../money.ts';
 import type { KeyName, PoolName } from '../names.ts';
 import type { BookEntry } from '../price/types.ts';
 
-/** The effective policy of one key: its own and its ancestors', already narrowed. Plain JSON; what a proxy enforces. */
+/** The effective policy of one key, narrowed by its ancestors' policies. Plain JSON that a proxy enforces. */
 export interface KeyDocument {
   readonly key: KeyName;
   /** Ancestors, root first, without the key itself. */
   readonly path: readonly KeyName[];
   readonly owner: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
-  /** Pools in order of preference that the whole path allows and that admit this key as consumer. */
+  /** Pools that the whole path allows and that admit this key as consumer, in order of preference. */
   readonly pools: readonly PoolName[];
   readonly models: {
     /** One list for each node of the path that has one: a model must match every list. */
@@ -26,20 +26,20 @@ export interface KeyDocument {
   readonly perRequest: { readonly usdNano?: NanoUsd; readonly outputTokens?: number };
   /** The smallest dollar cap of any window on the path; absent: nothing caps this key. */
   readonly smallestCapNano?: NanoUsd;
-  /** True where any node of the path has a request quota or a per-minute rate: a request then needs more than money. */
+  /** True if any node of the path has a request quota or a per-minute rate: a request then needs more than money. */
   readonly counted: boolean;
   /** Earliest over the path, milliseconds since the epoch. */
   readonly expiresAtMs?: number;
-  /** The node of the path that is suspended, nearest first; absent: none. */
+  /** The nearest suspended node of the path; absent: none. */
   readonly suspendedBy?: KeyName;
   readonly delegation?: { readonly maxDepth: number; readonly maxChildren: number };
-  /** The Pod or Job whose run this key is, or descends from. */
+  /** The Pod or Job of the run that this key is or descends from. */
   readonly run?: string;
   /** `sha256:…` of the document's canonical bytes; the `policy` of its entries. */
   readonly digest: string;
 }
 
-/** What a proxy knows of a pool: no credential values. */
+/** A pool without its credential values, for proxies. */
 export interface PoolDocument {
   readonly pool: PoolName;
   readonly provider: ProviderKind;
@@ -53,7 +53,7 @@ export interface PoolDocument {
   readonly priceBookDigest: string;
 }
 
-/** One node of the tree as the ledger needs it. */
+/** One node of the tree, for the ledger. */
 export interface AccountPlan {
   readonly key: KeyName;
   /** Root first, the key itself last. */
@@ -66,11 +66,11 @@ export interface AccountNode {
   readonly key: KeyName;
   readonly limits: readonly Limit[];
   readonly rate: VirtualKeySpec['rate'];
-  /** Set on a sub-agent key: what was escrowed for it when it was minted. */
+  /** On a sub-agent key: its escrow at the time of minting. */
   readonly escrowNano?: NanoUsd;
 }
 
-/** All that is served, as `compile` makes it. */
+/** The output of `compile`: all active documents. */
 export interface Compiled {
   readonly keys: readonly KeyDocument[];
   readonly pools: readonly PoolDocument[];

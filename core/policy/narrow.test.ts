@@ -76,7 +76,7 @@ function reach(document: KeyDocument, served: Served): readonly Candidate[] {
   return called.map((name) => routeModel(document, served, name, () => true)).flatMap((routed) => (isRefusal(routed) ? [] : routed));
 }
 
-/** The rule itself, said once more: one of the key's pools, in every allow list, in no deny list. */
+/** The rule itself, written independently: one of the key's pools, in every allow list, in no deny list. */
 function grants({ pools: own, models }: KeyDocument, { pool, model, upstreamModel }: Candidate): boolean {
   const fits = (pattern: string, name: string) => new RegExp(`^${pattern.replaceAll('*', '.*')}$`).test(name);
   const allowed = models.allow.every((list) => list.some((pattern) => fits(pattern, model)));

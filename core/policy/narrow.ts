@@ -32,8 +32,8 @@ function endpointsOf(path: TreePath): readonly string[] | undefined {
 }
 
 /**
- * The effective policy of a path's last node: allowed = intersection, denied = union, numbers = minimum; owner,
- * labels and aliases by name, the nearest node's winning. A field wider than an ancestor's has no effect.
+ * The effective policy of a path's last node: allowed = intersection, denied = union, numbers = minimum. Owner, labels and
+ * aliases merge by name, and the nearest node wins. A field wider than an ancestor's has no effect.
  */
 export function narrow(path: TreePath, node: TreeNode, pools: readonly PoolName[]): Omit<KeyDocument, 'digest'> {
   const specs = path.map(({ spec }) => spec);

@@ -1,6 +1,6 @@
 /**
- * Compiles a name in which `*` stands for any run of characters, anchored at both ends. Each piece is found leftmost,
- * which is enough for `*` and never goes back: no pattern can make a match slow.
+ * Compiles a name in which `*` matches any run of characters, anchored at both ends. Each piece matches at its leftmost
+ * place, which is enough for `*` and never backtracks: no pattern can make a match slow.
  */
 export function compilePattern(pattern: string): (name: string) => boolean {
   const pieces = pattern.split('*');

@@ -76,7 +76,7 @@ describe('routeModel', () => {
     );
   });
 
-  it('asks the provider for the upstream name and tells the public one', () => {
+  it('sends the provider the upstream name and shows the public one', () => {
     const routed = routeModel(key(), pools, 'cheap', () => true);
     assert.ok(!isRefusal(routed));
     assert.deepEqual(
@@ -121,13 +121,13 @@ describe('routeModel', () => {
     assert.equal(typeof route(document, 'claude-sonnet-5'), 'string');
   });
 
-  it('lets nothing around a denial: not an alias, a prefix, letter case or a pool’s own name', () => {
+  it('lets nothing evade a denial: no alias, prefix, letter case or pool’s own name', () => {
     const document = key({ deny: ['gpt-5', 'gpt-4*'], aliases: { fast: 'gpt-5' } });
     for (const name of ['gpt-5', 'fast', 'sys/openai/gpt-5', 'GPT-5', 'cheap']) assert.equal(typeof route(document, name), 'string', name);
     assert.deepEqual(route(document, 'gpt-5-mini'), ['sys/openai>gpt-5-mini']);
   });
 
-  it('gives a model that is allowed by name but not priced, without a price', () => {
+  it('gives a model that is allowed by name but has no price', () => {
     const document = key({ allow: [['new-*']] });
     assert.deepEqual(route(document, 'new-1'), ['sys/openai>new-1?', 'sys/router>new-1?', 'sys/anthropic>new-1?']);
     assert.deepEqual(route(document, 'anthropic/new-1'), ['sys/anthropic>new-1?']);

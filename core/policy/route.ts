@@ -9,17 +9,17 @@ import { rulesOf } from './rules.ts';
 
 type Pools = ReadonlyMap<PoolName, PoolDocument>;
 
-/** One way to serve a request, allowed by policy. */
+/** One pool and upstream model that may serve a request. */
 export interface Candidate {
   readonly pool: PoolDocument;
-  /** The public name, after the alias and without a pool's prefix. */
+  /** The public name, after aliases and without a pool's prefix. */
   readonly model: string;
   readonly upstreamModel: string;
-  /** Null: allowed by name, but no price is known. */
+  /** Null: the model is allowed by name, but its price is unknown. */
   readonly price: ModelPrice | null;
 }
 
-/** Readings of a model's name, best first; the first with a pool that speaks the dialect serves. */
+/** Readings of a model's name, best first. The first one with a pool that speaks the dialect wins. */
 type Readings = readonly (readonly Candidate[])[];
 
 const maxNameLength = 256;
@@ -28,8 +28,8 @@ const remembered = new WeakMap<Pools, WeakMap<KeyDocument, Map<string, Readings>
 
 /**
  * The pools and upstream models that may serve `model`, in order of preference: alias first (applied once), then the
- * exact name in pool order, then `<pool>/<model>`. Where models are allowed by name, one that no pool prices is a
- * candidate without a price. None: `model_denied`. Pure; results are remembered by identity of document and pools.
+ * exact name in pool order, then `<pool>/<model>`. A model that is allowed by name but has no price is a candidate
+ * without a price. None: `model_denied`. Pure; results are cached by identity of document and pools.
  */
 export function routeModel(
   document: KeyDocument,
@@ -64,7 +64,7 @@ function read(document: KeyDocument, pools: Pools, requested: string): Readings 
   const own = poolsOf(document, pools);
   const prefixed = own.flatMap((pool) => withoutPrefix(pool, model).map((name) => ({ pool, name })));
   const exact = own.map((pool) => ({ pool, name: model }));
-  // Price books know some models by a part of the name: that weighs less than a prefix which names a pool.
+  // Price books match some models by a part of the name. A prefix that names a pool takes precedence.
   const isNamed = ({ pool }: { readonly pool: PoolDocument }) => prefixed.length === 0 || modelNames(pool).includes(model);
   const readings = [exact.filter(isNamed), prefixed, exact.filter((attempt) => !isNamed(attempt))]
     .map((attempts) => attempts.flatMap(({ pool, name }) => priced(document, pool, name)))
@@ -102,7 +102,7 @@ function unpriced(document: KeyDocument, pool: PoolDocument, model: string): rea
   return permits(document, model, { upstreamName: upstreamModel }) ? [{ pool, model, upstreamModel, price: null }] : [];
 }
 
-// The model that the provider is sent counts too: neither a pool's own name for a model nor a dated one is a way around its denial.
+// Policy also applies to the model name that the provider receives, so that a pool's own name or a dated name cannot evade a denial.
 function permits(document: KeyDocument, model: string, { upstreamName, bookId = model }: Omit<FoundModel, 'price'>): boolean {
   const rules = rulesOf(document);
   return rules.allows(model) && ![model, upstreamName, bookId].some(rules.denies);
@@ -121,7 +121,7 @@ function unspoken(document: KeyDocument, model: string, readings: Readings): Ref
   return refuse('model_denied', message);
 }
 
-/** The concrete names that this key may call, aliases first, each once, from the first pool that speaks and serves it. */
+/** The concrete names that this key may call, aliases first, each once, from the first pool that can serve it. */
 export function listModels(
   document: KeyDocument,
   pools: Pools,
@@ -136,7 +136,7 @@ export function listModels(
   }
   for (const pool of poolsOf(document, pools).filter(speaks)) {
     for (const name of modelNames(pool)) {
-      // An alias hides a model of its name, also where the alias leads nowhere.
+      // An alias hides a model of its name, even if the alias has no target.
       if (listed.has(name) || Object.hasOwn(document.models.aliases, name)) continue;
       const found = findModel(pool, name);
       if (found !== null && permits(document, name, found)) listed.set(name, pool);

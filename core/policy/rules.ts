@@ -3,9 +3,9 @@ import { compilePattern } from './pattern.ts';
 
 /** A document's model lists, compiled. */
 export interface Rules {
-  /** By any list, letter case aside: some providers take names in any case, and a denial must hold there too. */
+  /** True if any list denies it, letter case aside: some providers accept names in any case. */
   denies(model: string): boolean;
-  /** By every list; letter case counts. */
+  /** True if every list allows it; letter case counts. */
   allows(model: string): boolean;
 }
 

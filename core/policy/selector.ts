@@ -1,11 +1,11 @@
 import type { Namespace, NamespaceSelector } from '../manifest/types.ts';
 
-/** Whether a selector takes in a namespace. */
+/** True if a selector matches a namespace. */
 export type Selects = (selector: NamespaceSelector, namespace: string) => boolean;
 
 const nameLabel = 'kubernetes.io/metadata.name';
 
-/** Every namespace exists; one without a manifest has only the label that Kubernetes gives to each. */
+/** Treats every namespace as existing; one without a manifest has only the label that Kubernetes sets on each. */
 export function namespaceSelects(namespaces: readonly Namespace[]): Selects {
   const labels = new Map(namespaces.map((namespace) => [namespace.name, new Map(Object.entries(namespace.labels))]));
   return (selector, namespace) =>
@@ -14,7 +14,7 @@ export function namespaceSelects(namespaces: readonly Namespace[]): Selects {
     );
 }
 
-/** The selector that takes in one namespace, as people write it. */
+/** The text of a selector that matches one namespace. */
 export function selectorFor(namespace: string): string {
   return `{namespaceSelector: {matchLabels: {${nameLabel}: ${namespace}}}}`;
 }

@@ -10,12 +10,12 @@ export interface TreeNode {
   readonly key: KeyName;
   /** `declared`: of a manifest. `minted`: by an agent, for a sub-agent. `run`: the key of one Pod or Job. */
   readonly kind: 'declared' | 'minted' | 'run';
-  /** Of a manifest from a file. */
+  /** The place of a manifest from a file. */
   readonly origin?: Origin;
   readonly spec: VirtualKeySpec;
-  /** From when its ttl counts, milliseconds since the epoch; absent where that is not known yet. */
+  /** Start of its ttl, milliseconds since the epoch; absent if not yet known. */
   readonly createdAtMs?: number;
-  /** Set on a sub-agent key that has a budget of its own. */
+  /** On a sub-agent key with a budget of its own. */
   readonly escrowNano?: NanoUsd;
   /** Set on the key of a run: its Pod or Job. */
   readonly run?: string;
@@ -24,10 +24,10 @@ export interface TreeNode {
 /** From the root to a node, both included. */
 export type TreePath = readonly TreeNode[];
 
-/** VirtualKeys on a path from the root, at most: what is compiled grows with the square of it, and anybody may create keys below their own. */
+/** Maximum of VirtualKeys on a path. Compilation grows with its square, and every owner of a key may create keys below it. */
 const maxDepth = 16;
 
-/** What a problem of a field of a node's manifest is about. */
+/** The subject of a problem with a field of a node's manifest. */
 export function fieldOf(
   { key, origin }: TreeNode,
   path: string,
@@ -36,8 +36,8 @@ export function fieldOf(
 }
 
 /**
- * The path of every node that has a whole one. Unknown parents, cycles, paths that are too long and parents that do not take
- * children from a namespace are problems. A sub-agent key whose parent is gone is gone with it, silently.
+ * The path of every node that has a complete one. Unknown parents, cycles, paths that are too long, and parents that refuse
+ * children from a namespace are problems. A sub-agent key without its parent disappears without a problem.
  */
 export function growTree(
   nodes: readonly TreeNode[],
@@ -72,8 +72,8 @@ function parentProblem(node: TreeNode, byKey: ReadonlyMap<KeyName, TreeNode>, se
   return isTaken ? null : { code: 'parent_refuses_namespace', ...fieldOf(node, 'spec.parentRef'), parent: parentRef, namespace };
 }
 
-// The cycle that a walk up from this node ends in, once round from its first key by name: it is a problem of that key alone. No walk
-// is longer than a path may be.
+// The cycle that a walk up from this node reaches, rotated to begin with its first key by name: that key alone reports it.
+// No walk is longer than a path may be.
 function cycleFrom(node: TreeNode, byKey: ReadonlyMap<KeyName, TreeNode>): readonly KeyName[] | 'deep' | null {
   const walked: KeyName[] = [];
   for (let at: TreeNode | undefined = node; at !== undefined; at = at.spec.parentRef && byKey.get(at.spec.parentRef)) {

@@ -7,12 +7,12 @@ import type { BookEntry, ModelPrice, Rates } from './types.ts';
 /** The parts of a pool document that decide prices. */
 export type PricedPool = Pick<PoolDocument, 'models' | 'book'>;
 
-/** What a pool makes of a model string. */
+/** The model that a pool finds for a model string. */
 export interface FoundModel {
   /** What the provider calls it. */
   readonly upstreamName: string;
   readonly price: ModelPrice;
-  /** The book's name of the model of which this is a snapshot, or the same; absent where the book does not know it. */
+  /** The book's name of the model; of a dated snapshot, that of its base model. Absent if the book does not know it. */
   readonly bookId?: string;
 }
 
@@ -23,7 +23,7 @@ interface Index {
   names?: readonly string[];
 }
 
-// An agent may send endless names: longer ones have no price, and no more of them are remembered.
+// An agent may send any number of names: longer names have no price, and the cache is bounded.
 const maxNameLength = 256;
 const maxRemembered = 1024;
 
@@ -56,7 +56,7 @@ function bookEntry(index: Index, name: string): BookEntry | null {
   return null;
 }
 
-/** A book rate that was the same as its base follows the base; one of its own stays. */
+/** If a book rate equals its base rate, it follows the new base; otherwise it stays. */
 function follow(rate: number, base: number, newBase: number): number {
   return rate === base ? newBase : rate;
 }
@@ -79,7 +79,7 @@ function overrideRates(price: PoolModelPrice, book: Rates): Rates {
   };
 }
 
-/** Of a model that the book does not know: a rate that is not named is the highest of any provider, relative to input. */
+/** Rates of a model that the book does not know. A missing rate is the highest of any provider, relative to input. */
 function unlistedRates(price: PoolModelPrice): Rates {
   const cacheWrite = price.cacheWrite ?? Math.ceil(price.input * 1.25);
   const cachedInput = price.cachedInput ?? price.input;
@@ -109,7 +109,7 @@ function ownPrice(model: PoolModel, book: ModelPrice | null): ModelPrice | null 
   if (model.price === undefined) return book === null ? null : { ...book, ...limit };
   if (book === null) return { rates: unlistedRates(model.price), tiers: [], ...limit };
   const rates = overrideRates(model.price, book.rates);
-  // A long-context tier that the pool does not name may still apply: the book's, and never below the pool's own rates.
+  // If the pool names no long-context tier, the book's tiers apply, never below the pool's own rates.
   const tiers = book.tiers.map((tier) => ({ above: tier.above, rates: dearerRates(tier.rates, rates) }));
   return { ...book, rates, tiers, ...limit };
 }
@@ -124,8 +124,8 @@ function resolve(index: Index, model: string): FoundModel | null {
 }
 
 /**
- * What a pool makes of a model string: its own models first, by exact name, then the book. null where nothing prices
- * it. Remembered per pool document, so that a repeated name costs a map look-up.
+ * Finds a model string in a pool: first in its own models, by exact name, then in the book. Null if neither has a price.
+ * Results are cached per pool document, so that a repeated name costs a map look-up.
  */
 export function findModel(pool: PricedPool, model: string): FoundModel | null {
   if (model.length > maxNameLength) return null;
@@ -138,7 +138,7 @@ export function findModel(pool: PricedPool, model: string): FoundModel | null {
   return found;
 }
 
-/** Concrete names for listings: the pool's own models, then the book's ids that can be called by that name, each once. */
+/** Concrete names for listings, each once: the pool's own models, then the book's ids that can be called by that name. */
 export function modelNames(pool: PricedPool): readonly string[] {
   const index = indexOf(pool);
   index.names ??= [...new Set([...pool.models.map((model) => model.name), ...pool.book.map((entry) => entry.id)])].filter(

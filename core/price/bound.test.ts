@@ -47,7 +47,7 @@ const anyDemand: fc.Arbitrary<Demand> = fc.record({
 const anyOverhead: fc.Arbitrary<Overhead> = fc.record({ fixedTokens: fc.nat(1000), tokensPerImage: fc.nat(3000) });
 const outputTokens = fc.nat(20_000);
 
-/** Which share of what it could be a figure of a usage is; often all of it. */
+/** The share of its maximum that a figure of a usage has; often all of it. */
 const share = fc.oneof(fc.constant(1), fc.constant(0), fc.double({ min: 0, max: 1, noNaN: true }));
 const shares = fc.array(share, { minLength: 14, maxLength: 14 });
 
@@ -195,7 +195,7 @@ describe('upperBound', () => {
   });
 
   it('bounds open searches once a limit is set for them, and the results that each reading of the input may carry', () => {
-    const open: Demand = { ...plain, searchTokens: 1000, openSearches: { tools: 2, mostReads: 4 } };
+    const open: Demand = { ...plain, searchTokens: 1000, openSearches: { tools: 2, maxReads: 4 } };
     assert.deepEqual(withSearches(open, 1), { ...plain, searchTokens: 1000, webSearches: 2, inputReads: 3 });
     assert.deepEqual(withSearches(open, 5), { ...plain, searchTokens: 1000, webSearches: 10, inputReads: 4 });
     const once = bound({ searchTokens: 1000 });
@@ -210,7 +210,7 @@ describe('upperBound', () => {
     assert.equal(reason(bound({ unmeterable: 'background mode' })), 'background mode');
     assert.match(reason(bound({ wholeContext: true }, unknownContext)), /context size/);
     assert.match(reason(bound({ webSearches: null })), /no limit on web searches/);
-    assert.match(reason(bound({ openSearches: { tools: 1, mostReads: 11 } })), /no limit on web searches/);
+    assert.match(reason(bound({ openSearches: { tools: 1, maxReads: 11 } })), /no limit on web searches/);
     assert.match(reason(bound({ webSearches: 1 }, unknownSearch)), /price of a web search/);
     assert.equal(bound({ webSearches: 0 }, unknownSearch), 160);
   });

@@ -2,7 +2,7 @@ import { addMoney, MoneyOverflow, type NanoUsd, picoCost, picoToNano } from '../
 import type { Demand, Overhead } from './demand.ts';
 import type { ModelPrice, Rates } from './types.ts';
 
-/** Why no upper bound exists; a capped key is refused. */
+/** Why no upper bound exists. A capped key's call is then refused. */
 interface Unbounded {
   readonly kind: 'unbounded';
   /** For people, without a full stop. */
@@ -13,7 +13,7 @@ interface Unbounded {
 interface Line {
   /** The whole input at the tier's dearest rate. */
   readonly inputPico: number;
-  /** Pico-USD for one more token of the output limit, over all choices. */
+  /** Pico-USD for each token of the output limit, over all choices. */
   readonly perTokenPico: number;
 }
 
@@ -30,7 +30,7 @@ function unbounded(reason: string): Unbounded {
   return { kind: 'unbounded', reason };
 }
 
-/** Most input tokens that the call can be billed; NaN or Infinity where a figure of the demand is not finite. */
+/** Maximum of input tokens that the call can be billed; NaN or Infinity if a figure of the demand is not finite. */
 function inputTokens(demand: Demand, overhead: Overhead, contextTokens: number): number {
   const given = demand.textTokens + demand.mediaTokens + demand.images * overhead.tokensPerImage + overhead.fixedTokens;
   const counted = given + (demand.searchTokens ?? 0);
@@ -38,8 +38,8 @@ function inputTokens(demand: Demand, overhead: Overhead, contextTokens: number):
 }
 
 /**
- * The dearest way to bill one input token. Cache writes always count, whatever the demand says: newer OpenAI models
- * bill them without a request for them. The one-hour rate counts only where the request sets it.
+ * The dearest way to bill one input token. Cache writes always count, because newer OpenAI models bill them even if the
+ * request does not ask for them. The one-hour rate counts only if the request sets it.
  */
 function dearestInput(rates: Rates, demand: Demand): number {
   const media = demand.images > 0 || demand.mediaTokens > 0 || demand.wholeContext;
@@ -77,19 +77,19 @@ function boundsOf(price: ModelPrice, demand: Demand, overhead: Overhead): Bounds
   };
 }
 
-/** Runs what may overflow; an amount beyond the range of money is no bound at all. */
+/** Runs a computation that may overflow. An amount beyond the range of money is no bound. */
 function bounded<T>(compute: () => T): T | Unbounded {
   try {
     return compute();
   } catch (error) {
-    if (error instanceof MoneyOverflow) return unbounded('the most that the request could cost is beyond what can be counted');
+    if (error instanceof MoneyOverflow) return unbounded('the maximum cost of the request is too large to count');
     throw error;
   }
 }
 
 /**
- * The most that a call can be billed (invariant I3), given that the provider honours `outputTokens` as the limit of
- * each choice. Never smaller when any figure of the demand is larger. Never throws.
+ * The most that a call can be billed (invariant I3), if the provider honours `outputTokens` as the limit of each choice.
+ * It never shrinks when a figure of the demand grows. Never throws.
  */
 export function upperBound(price: ModelPrice, demand: Demand, overhead: Overhead, outputTokens: number): NanoUsd | Unbounded {
   return bounded(() => {
@@ -100,7 +100,7 @@ export function upperBound(price: ModelPrice, demand: Demand, overhead: Overhead
   });
 }
 
-/** The largest output limit of each choice whose upper bound fits into the funds; -1 where not even 0 does or there is no bound. */
+/** The largest output limit of each choice whose upper bound fits the funds; -1 if not even 0 fits or there is no bound. */
 export function affordableOutput(price: ModelPrice, demand: Demand, overhead: Overhead, fundsNano: NanoUsd): number {
   const bounds = bounded(() => boundsOf(price, demand, overhead));
   if (bounds.kind === 'unbounded') return -1;

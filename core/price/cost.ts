@@ -1,7 +1,7 @@
 import { addMoney, type NanoUsd, picoCost, picoToNano } from '../money.ts';
 import type { ModelPrice, Rates, Usage } from './types.ts';
 
-/** A count as it may be billed: absent and negative are nothing, fractions round up. NaN stays and then throws MoneyOverflow. */
+/** A billable count: absent and negative become 0, fractions round up. NaN stays and then throws MoneyOverflow. */
 function count(tokens: number | undefined): number {
   return tokens === undefined ? 0 : Math.max(0, Math.ceil(tokens));
 }
@@ -47,10 +47,10 @@ function outputCost(rates: Rates, usage: Usage): number {
 }
 
 /**
- * What a call cost, in nano-USD, rounded up once at the end; the tier is chosen by all input tokens (input, cached
- * and written). Impossible figures never give money back: a negative one counts as nothing, a part that is larger
- * than its class is cut to it, or (output, cache writes) enlarges it. Web searches without a known price cost
- * nothing here: a capped key may not use them (bound.ts). Throws MoneyOverflow, also for NaN.
+ * What a call cost, in nano-USD, rounded up once at the end. All input tokens (input, cached and written) choose the tier.
+ * Impossible figures never lower the cost: a negative figure counts as 0. A part that is larger than its class is cut to the
+ * class; a part of output or of cache writes enlarges it. Web searches without a known price cost nothing here, because a
+ * capped key may not use them (bound.ts). Throws MoneyOverflow, also for NaN.
  */
 export function costOf(price: ModelPrice, usage: Usage): NanoUsd {
   const cacheWrite = Math.max(count(usage.cacheWrite), count(usage.cacheWrite1h));

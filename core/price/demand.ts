@@ -1,4 +1,4 @@
-/** What a request could make a provider bill, read from its body by a dialect. Upper bounds, never guesses. */
+/** Everything that a provider could bill for a request. A dialect reads it from the body. Upper bounds, never guesses. */
 export interface Demand {
   /** Bound of the tokens of all text: max(UTF-8 bytes, UTF-8 bytes after NFKC) summed over decoded strings, keys included. */
   readonly textTokens: number;
@@ -6,11 +6,11 @@ export interface Demand {
   readonly mediaTokens: number;
   /** Inline or linked images, each bounded by the provider's maximum per image. */
   readonly images: number;
-  /** True where audio input is billed at the audio rate. */
+  /** True if audio input is billed at the audio rate. */
   readonly audioInput: boolean;
-  /** Something whose size the request does not state (file id, URL, stored conversation, server tool result): bounded by the model's context. */
+  /** True if the request refers to content of unstated size (file, URL, stored conversation). The model's context then bounds it. */
   readonly wholeContext: boolean;
-  /** How often the input may be read again by hosted tools within the one call; 1 = once. */
+  /** How often hosted tools may make the model read the input within the call; 1 = once. */
   readonly inputReads: number;
   /** The longest-lived cache write that could be billed for input. */
   readonly cacheWrite: 'none' | '5m' | '1h';
@@ -18,30 +18,30 @@ export interface Demand {
   readonly choices: number;
   readonly audioOutput: boolean;
   readonly imageOutput: boolean;
-  /** Bound of web searches billed by the call; null where the request sets none. */
+  /** Bound of web searches that the call is billed; null if the request sets none. */
   readonly webSearches: number | null;
-  /** Bound of the tokens that results of web searches add to each reading of the input; absent: 0, or wholeContext says it. */
+  /** Bound of the tokens that web search results add to each reading of the input; absent: 0, or wholeContext covers them. */
   readonly searchTokens?: number;
-  /** Web searches that the request offers without a limit, where one can be set in it; nothing of them is counted above. */
+  /** Web searches that the request offers without a limit, if one can be set in it. The fields above do not count them. */
   readonly openSearches?: OpenSearches;
-  /** Why the cost cannot be bounded at all (hosted containers, background mode, priority tier); a capped key is refused. */
+  /** Why the cost cannot be bounded (hosted containers, background mode, priority tier). A capped key's call is then refused. */
   readonly unmeterable?: string;
 }
 
-/** Offers of web search whose limit is still to be set. */
+/** Offers of web search that still need a limit. */
 export interface OpenSearches {
   /** Tools to each of which the limit applies. */
   readonly tools: number;
-  /** The provider reads the input no more often than this, however many searches there are. */
-  readonly mostReads: number;
+  /** Maximum of the times that the provider reads the input, for any number of searches. */
+  readonly maxReads: number;
 }
 
-/** The demand with so many searches for each open offer, which is then no longer open. */
+/** Sets this many searches as the limit of each open offer, and counts them. */
 export function withSearches(demand: Demand, each: number): Demand {
   const { openSearches, ...rest } = demand;
   if (openSearches === undefined || rest.webSearches === null) return demand;
   const more = openSearches.tools * each;
-  const inputReads = Math.max(rest.inputReads, Math.min(rest.inputReads + more, openSearches.mostReads));
+  const inputReads = Math.max(rest.inputReads, Math.min(rest.inputReads + more, openSearches.maxReads));
   return { ...rest, webSearches: rest.webSearches + more, inputReads };
 }
 

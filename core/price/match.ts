@@ -1,11 +1,11 @@
 import type { ModelMatch } from './types.ts';
 
-/** True where an entry recognises a model name, which must be given in lower case. */
+/** True if an entry matches a model name, which must be in lower case. */
 export type Matcher = (lowerCased: string) => boolean;
 
 /**
- * Compiles a match once: names compare without regard to case, and regular expressions see the lower-cased name
- * (the rules of genai-prices, so that its data means here what it means there).
+ * Compiles a match once. Names compare without regard to case, and regular expressions see the lower-cased name.
+ * These are the rules of genai-prices, so that its data keeps its meaning.
  */
 export function compileMatch(match: ModelMatch): Matcher {
   if ('or' in match) {

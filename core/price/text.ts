@@ -7,7 +7,7 @@ function endsInsidePair(text: string, end: number): boolean {
 }
 
 /**
- * UTF-8 bytes after NFKC, or a little more: composition across the edge of a slice is missed, and composing never
+ * UTF-8 bytes after NFKC, or a little more: it misses composition across the edge of a slice, and composition never
  * makes text longer.
  */
 function compatibilityBytes(text: string): number {
@@ -24,28 +24,28 @@ function compatibilityBytes(text: string): number {
 }
 
 /**
- * Most tokens that a text can be: byte-level tokenizers never give more tokens than UTF-8 bytes, and those that
- * normalise first never more than the bytes after NFKC. A lone surrogate is three bytes.
+ * Maximum of tokens in a text. Byte-level tokenizers never give more tokens than UTF-8 bytes; those that normalise first
+ * never give more than the bytes after NFKC. A lone surrogate is three bytes.
  */
 export function stringBound(text: string): number {
   const bytes = Buffer.byteLength(text);
   return bytes === text.length ? bytes : Math.max(bytes, compatibilityBytes(text));
 }
 
-/** What `valueBound` found. */
+/** The result of `valueBound`. */
 interface ValueBound {
-  /** Most tokens that the value can be when it is written out as JSON; beyond any money where a number is too large to tell. */
+  /** Maximum of tokens in the value as JSON text; beyond any amount of money if a number is too large to bound. */
   readonly tokens: number;
-  /** Members of all objects: fewer than the text had, where it had duplicates. */
+  /** Members of all objects: fewer than in the text, if that had duplicates. */
   readonly keys: number;
 }
 
 const perContainer = 2; // [] or {}
 const perElement = 2; // ", "
 const perMember = 4; // ": " and ", "
-const longestDouble = 309; // digits of 1.8e308 where a parser with big integers writes it out
+const longestDouble = 309; // digits of 1.8e308 if a parser with big integers writes it out
 
-/** True for a short text whose every character is one byte in JSON: most keys, and cheaper to find out than to write. */
+/** True for a short text whose every character is one byte in JSON. That covers most keys, and the test is cheaper than writing. */
 function isShortAndPlain(text: string): boolean {
   if (text.length > 32) return false;
   for (let i = 0; i < text.length; i += 1) {
@@ -61,7 +61,7 @@ function quotedBound(text: string): number {
   return stringBound(JSON.stringify(text));
 }
 
-/** A number as any parser might write it back: "1" may become "1.0". */
+/** The bound of a number, however a parser writes it back: "1" may become "1.0". */
 function numberBound(value: number): number {
   if (!Number.isFinite(value)) return Number.MAX_SAFE_INTEGER;
   return (Math.abs(value) > Number.MAX_SAFE_INTEGER ? longestDouble : `${value}`.length) + 2;
@@ -73,8 +73,8 @@ function scalarBound(value: unknown): number {
 }
 
 /**
- * Bounds a parsed JSON value by what it takes to write it out, punctuation included, with every string bounded by
- * `stringBound`: a schema of nothing but brackets costs tokens too. Iterative, so that no nesting overflows the stack.
+ * Bounds a parsed JSON value by its JSON text, punctuation included, because even a schema of only brackets costs tokens.
+ * `stringBound` bounds every string. Iterative, so that no nesting overflows the stack.
  */
 export function valueBound(value: unknown): ValueBound {
   let tokens = 0;

@@ -1,9 +1,8 @@
 import type { NanoUsd, PicoUsdPerToken } from '../money.ts';
 
 /**
- * What a provider says a call used, in our own disjoint classes: `input` excludes cached and cache-write tokens
- * whatever the provider's convention; `reasoning` is part of `output`; the audio and image figures are parts of
- * the class they name.
+ * What a provider reports that a call used, in disjoint classes. `input` always excludes cached and cache-write tokens,
+ * `reasoning` is part of `output`, and the audio and image figures are parts of the class they name.
  */
 export interface Usage {
   readonly input: number;
@@ -28,7 +27,7 @@ export interface Usage {
   readonly webSearches?: number;
 }
 
-/** Pico-USD per token of each class. Compilation fills every class: where the book names no rate, the dearest that could apply. */
+/** Pico-USD per token of each class. If the book names no rate for a class, compilation fills in the dearest that could apply. */
 export interface Rates {
   readonly input: PicoUsdPerToken;
   readonly cachedInput: PicoUsdPerToken;
@@ -47,7 +46,7 @@ export interface Rates {
 export interface ModelPrice {
   /** Base rates. */
   readonly rates: Rates;
-  /** Long-context tiers, ascending: a call with more total input tokens than `above` is priced whole at `rates`. */
+  /** Long-context tiers, ascending. If a call has more input tokens in total than `above`, `rates` price the whole call. */
   readonly tiers: readonly { readonly above: number; readonly rates: Rates }[];
   /** Per web search call; absent: unknown, so a capped key may not use the tool. */
   readonly webSearch?: NanoUsd;
@@ -57,7 +56,7 @@ export interface ModelPrice {
   readonly contextTokens?: number;
 }
 
-/** How a book entry recognises the model string of a request. Evaluated in order; first match wins. */
+/** How a book entry matches the model string of a request. The first match wins. */
 export type ModelMatch =
   | { readonly equals: string }
   | { readonly startsWith: string }
@@ -71,6 +70,6 @@ export type ModelMatch =
 export interface BookEntry {
   readonly id: string;
   readonly match: ModelMatch;
-  /** null: recognised but billed by something other than tokens; it still matches, so that no broader entry below can price it. */
+  /** Null: the model is not billed by tokens. The entry still matches, so that no broader entry below prices it. */
   readonly price: ModelPrice | null;
 }

@@ -42,10 +42,10 @@ test('a message port carries text and bytes, and what came before the first list
   );
   const closed = new Promise((resolve) => two.onClose(resolve));
   one.close();
-  assert.deepEqual(await closed, { code: 1000, reason: 'the other side is gone' });
+  assert.deepEqual(await closed, { code: 1000, reason: 'the other side closed the channel' });
 });
 
-/** A socket of which one end is played by the test. */
+/** A socket; the test plays its other end. */
 class FakeSocket extends EventEmitter {
   readyState = 1;
   bufferedAmount = 0;

@@ -1,20 +1,20 @@
-/** One message: text, and bytes beside it where a call carries some. */
+/** One message: text, and bytes if a call carries some. */
 export interface Message {
   readonly text: string;
   readonly bytes?: Uint8Array;
 }
 
-/** How a channel ended: a close code of `core/protocol/session.ts` or of RFC 6455, and words for people. */
+/** How a channel ended: a close code of `core/protocol/session.ts` or of RFC 6455, and a reason for people. */
 export interface Closing {
   readonly code: number;
   readonly reason: string;
 }
 
-/** Messages both ways, in order, until either side closes. In-process and over TLS alike. */
+/** Messages both ways, in order, until either side closes; in one process or over TLS. */
 export interface Channel {
-  /** Drops the message silently once the channel is closed: `onClose` reports that to whoever waits for a reply. */
+  /** Sends a message. If the channel is closed, it drops the message: `onClose` has reported that. */
   send(text: string, bytes?: Uint8Array): void;
-  /** Returns how to stop. Messages that came before the first listener wait on a message port, and are lost on a socket. */
+  /** Returns a function that stops. Before the first listener, a message port keeps messages and a socket loses them. */
   onMessage(listener: (message: Message) => void): () => void;
   /** Called once, whichever side closed. */
   onClose(listener: (closing: Closing) => void): void;
@@ -29,11 +29,11 @@ interface Port {
   close(): void;
 }
 
-/** A channel within one process. What is neither text nor text with bytes is read as empty text, which no call is. */
+/** A channel within one process. A malformed message becomes empty text, which is no call. */
 export function portChannel(port: Port): Channel {
   const { listeners, closers, emit, end } = createHub();
   let listening = false;
-  port.on('close', () => end({ code: 1000, reason: 'the other side is gone' }));
+  port.on('close', () => end({ code: 1000, reason: 'the other side closed the channel' }));
   return {
     send: (text, bytes) => port.postMessage(bytes === undefined ? text : { text, bytes }),
     onMessage(listener) {
@@ -68,8 +68,8 @@ interface Socket {
 const socketOpen = 1;
 
 /**
- * A channel over an open WebSocket: a text frame, or a binary frame of text and bytes. If a peer leaves more than `unsentBytes`
- * unread, the channel ends, rather than keep messages without bound.
+ * A channel over an open WebSocket: text frames, and binary frames of text and bytes. If a peer leaves more than `unsentBytes`
+ * unread, the channel ends, so that memory stays bounded.
  */
 export function socketChannel(socket: Socket, { unsentBytes }: { readonly unsentBytes: number }): Channel {
   const { listeners, closers, emit, end } = createHub();
@@ -111,7 +111,7 @@ export function encodeFrame(text: string, bytes: Uint8Array): Buffer {
   return Buffer.concat([length, words, bytes]);
 }
 
-/** Null where the frame is shorter than it says. */
+/** Null if the frame is shorter than its header says. */
 export function decodeFrame(frame: Buffer): Message | null {
   const end = frame.length < 4 ? Number.POSITIVE_INFINITY : 4 + frame.readUInt32BE();
   return end > frame.length ? null : { text: frame.toString('utf8', 4, end), bytes: frame.subarray(end) };

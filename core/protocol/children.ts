@@ -2,7 +2,7 @@ import type { RefusalCode } from '../errors.ts';
 import type { NanoUsd } from '../money.ts';
 import type { KeyName } from '../names.ts';
 
-/** What an agent may say of a sub-agent key; every field narrows the parent. */
+/** What an agent may set on a sub-agent key; every field narrows the parent. */
 export interface ChildSpec {
   readonly name?: string;
   readonly usdNano?: NanoUsd;

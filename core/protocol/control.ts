@@ -7,21 +7,21 @@ import type { Push } from './snapshot.ts';
 /** Version of the messages; both sides refuse another. */
 export const controlVersion = 1;
 
-/** The calls a proxy makes. In-process (serialised) or over TLS: one conformance suite. Each may reject with ControlUnavailable. */
+/** The calls of a proxy, in-process (serialised) or over TLS. Each may reject with ControlUnavailable. */
 export interface ControlPort {
-  open(ask: OpenRequest): Promise<OpenReply>;
-  ship(ask: ShipRequest): Promise<ShipReply>;
-  grant(ask: GrantRequest): Promise<GrantReply>;
+  open(request: OpenRequest): Promise<OpenReply>;
+  ship(request: ShipRequest): Promise<ShipReply>;
+  grant(request: GrantRequest): Promise<GrantReply>;
   account(key: KeyName): Promise<AccountView>;
   mint(parent: KeyName, spec: ChildSpec): Promise<MintReply>;
   children(parent: KeyName): Promise<readonly ChildView[]>;
-  /** False where the parent has no such child. */
+  /** False if the parent has no such child. */
   unmint(parent: KeyName, child: KeyName): Promise<boolean>;
-  /** Calls back with the whole state now and at every change, and with recalls; returns how to stop. */
+  /** Calls back with the whole state now and at every change, and with recalls; returns a function that stops. */
   watch(listener: (push: Push) => void): () => void;
 }
 
-/** The operator could not be reached, or answered that it cannot serve. */
+/** The operator is unreachable, or replied that it cannot serve now. */
 export class ControlUnavailable extends Error {
   override readonly name = 'ControlUnavailable';
 }

@@ -5,7 +5,7 @@ import { storedStream } from '../names.ts';
 /** Before each entry: epoch and seq (48 bits each), two MACs, salt, the lengths of stream (16 bits) and body (32 bits); numbers little endian. */
 const headBytes = 6 + 6 + 2 * macBytes + saltBytes + 2 + 4;
 
-/** Entries as they travel, one behind the other. The buffer is its memory's only owner. */
+/** Encodes entries for the wire, one after another. The buffer shares its memory with nothing. */
 export function encodeEntries(entries: readonly Entry[]): Buffer {
   const streams = entries.map(({ stream }) => Buffer.byteLength(stream));
   const size = entries.reduce((sum, { body }, i) => sum + headBytes + (streams[i] ?? 0) + body.length, 0);
@@ -27,7 +27,7 @@ export function encodeEntries(entries: readonly Entry[]): Buffer {
   return bytes;
 }
 
-/** Entries as they arrived, views of `bytes`; null where those are not whole entries. Says nothing of MACs. */
+/** Decodes entries as views of `bytes`; null if those are not whole entries. It does not check MACs. */
 export function decodeEntries(bytes: Buffer): readonly Entry[] | null {
   const entries: Entry[] = [];
   for (let at = 0; at < bytes.length; ) {

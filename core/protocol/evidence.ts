@@ -11,19 +11,19 @@ export interface OpenReply {
   readonly epoch: number;
   /** Hexadecimal. */
   readonly nonce: string;
-  /** Hexadecimal K0; lives in memory only and is wiped with the first ratchet. */
+  /** Hexadecimal K₀; in memory only, and wiped with the first ratchet. */
   readonly chainKey: string;
 }
 
-/** Entries of any streams, each stream's in order. Stored once and settled in one transaction. */
+/** Entries of any streams, in order within each. The ledger stores and settles them in one transaction. */
 export interface ShipRequest {
   /** As core/protocol/entry-wire.ts writes them. */
   readonly entries: Buffer;
 }
 
 export interface ShipReply {
-  /** Highest contiguous seq stored, by stream and epoch, for every stream named in the ask. */
+  /** Highest contiguous seq stored, by stream and epoch, for every stream in the request. */
   readonly acks: readonly { readonly stream: StreamId; readonly epoch: number; readonly seq: number }[];
-  /** Entries that will never be taken, with the reason: the stream is quarantined. */
+  /** Entries that the ledger will never accept, with the reason: it has quarantined the stream. */
   readonly rejected: readonly { readonly stream: StreamId; readonly epoch: number; readonly seq: number; readonly reason: string }[];
 }

@@ -3,7 +3,7 @@ import { isKeyName } from '../names.ts';
 import type { Message } from './channel.ts';
 import { type ControlPort, controlVersion } from './control.ts';
 
-/** One call of a proxy, of the right shape. */
+/** One well-formed call of a proxy. */
 export interface CallMessage {
   readonly id: number;
   readonly call: Exclude<keyof ControlPort, 'watch'> | 'watch' | 'unwatch';
@@ -34,7 +34,7 @@ const list =
   (value) =>
     Array.isArray(value) && value.every(item);
 
-/** An object with these fields; those of `optional` may be absent. Unknown fields pass: later versions of one side add some. */
+/** An object with these fields; those of `optional` may be absent. Unknown fields pass, because later versions may add some. */
 function record(required: Readonly<Record<string, Check>>, optional: Readonly<Record<string, Check>> = {}): Check {
   return (value) => {
     if (!isObject(value)) return false;
@@ -43,7 +43,7 @@ function record(required: Readonly<Record<string, Check>>, optional: Readonly<Re
   };
 }
 
-/** As `record`, but an unknown field fails: what narrows a key must never be overlooked. */
+/** Like `record`, but an unknown field fails: a field that narrows a key must not be ignored. */
 function exactly(optional: Readonly<Record<string, Check>>): Check {
   const known = record({}, optional);
   return (value) => known(value) && Object.keys(value as object).every((name) => name in optional);
@@ -77,8 +77,8 @@ const calls: Readonly<Record<CallMessage['call'], readonly Check[]>> = {
 const hello = record({ token: (value) => typeof value === 'string' && value.length <= 16_384 });
 
 /**
- * Reads one message of a proxy: `{"v":1,"id":7,"call":"grant","args":[…]}`, whose one argument is the bytes beside it where there are some,
- * or `{"v":1,"id":0,"hello":{"token":"…"}}`.
+ * Reads one message of a proxy: `{"v":1,"id":7,"call":"grant","args":[…]}` or `{"v":1,"id":0,"hello":{"token":"…"}}`.
+ * If a call carries bytes, they are its one argument.
  */
 export function readCall({ text: body, bytes }: Message): CallMessage | HelloMessage | BadMessage {
   const message = parseJson(body);
@@ -93,7 +93,7 @@ export function readCall({ text: body, bytes }: Message): CallMessage | HelloMes
   const name = call as CallMessage['call'];
   const checks = calls[name];
   if (!Array.isArray(args) || args.length !== checks.length || !checks.every((check, index) => check(args[index]))) {
-    return { id, bad: `${name}: the arguments do not have its shape` };
+    return { id, bad: `${name}: the arguments are malformed` };
   }
   return { id, call: name, args };
 }

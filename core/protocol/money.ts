@@ -3,11 +3,11 @@ import type { RefusalCode } from '../errors.ts';
 import type { NanoUsd } from '../money.ts';
 import type { KeyName, StreamId } from '../names.ts';
 
-/** A request for money, requests and tokens for one stream. Granted only when the ledger holds the stream up to `head`. */
+/** A request for money, requests and tokens for one stream. The ledger grants only after it holds the stream up to `head`. */
 export interface GrantRequest extends Omit<Shortage, 'kind'> {
   readonly stream: StreamId;
   readonly epoch: number;
-  /** Seq of the last entry the proxy wrote; -1 where none. */
+  /** Seq of the last entry that the proxy wrote; -1 if there is none. */
   readonly head: number;
   /** Idempotency key: the same request sent twice gets the same grant. */
   readonly askId: string;
@@ -17,19 +17,19 @@ export interface Grant {
   readonly id: string;
   readonly key: KeyName;
   readonly amountNano: NanoUsd;
-  /** Requests it may admit; absent: not limited. */
+  /** Requests that it may admit; absent: not limited. */
   readonly requests?: number;
   /** Tokens of the per-minute rate; absent: not limited. */
   readonly tokens?: number;
-  /** Admits calls from now + this many milliseconds of the holder's monotonic clock, counted from when it sent the request… */
+  /** It admits calls from this many milliseconds after the holder sent the request, on its monotonic clock… */
   readonly validAfterMs: number;
-  /** …until now + this many: the earliest window end on the path. Absent: no end. */
+  /** …until this many: the earliest window end on the path. Absent: no end. */
   readonly validForMs?: number;
   /** Left in the tightest window of the path after this grant, for the remaining header; absent: uncapped. */
   readonly remainderNano?: NanoUsd;
 }
 
-/** A "no" of the ledger with what the caller needs to know. */
+/** A denial of the ledger, with what the caller needs to know. */
 export interface GrantDenial {
   readonly code: Extract<
     RefusalCode,
@@ -45,7 +45,7 @@ export interface GrantDenial {
   readonly limitedBy: string;
   readonly message: string;
   readonly retryAfterSeconds?: number;
-  /** What could still be reserved now. */
+  /** What can still be reserved now. */
   readonly availableNano: NanoUsd;
 }
 

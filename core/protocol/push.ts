@@ -2,16 +2,16 @@ import type { PoolName } from '../names.ts';
 import type { PoolDocument } from '../policy/documents.ts';
 import type { Push, Snapshot } from './snapshot.ts';
 
-/** A pool with the same prices as when the same watch was last sent it. */
+/** A pool whose prices have not changed since this watch last sent it. */
 type UnpricedPool = Omit<PoolDocument, 'models' | 'book'>;
 
-/** A push as it travels. Price books make nine tenths of a snapshot and change once a day: each is sent to a watch only once. */
+/** A push on the wire. Price books are nine tenths of a snapshot and change once a day, so a watch sends each only once. */
 export type SentPush = Exclude<Push, Snapshot> | (Omit<Snapshot, 'pools'> & { readonly pools: readonly (PoolDocument | UnpricedPool)[] });
 
-/** The same document is sent to many proxies: its text is made once. */
+/** JSON text by document: many proxies receive the same document, so its text is made once. */
 const texts = new WeakMap<PoolDocument, string>();
 
-/** For one watch: JSON without the prices that its other end has. Everything that it writes must be sent, in order. */
+/** Makes the writer of one watch, which omits prices that the reader already has. Send everything it writes, in order. */
 export function pushWriter(): (push: Push) => string {
   const sent = new Map<PoolName, string>();
 
@@ -33,7 +33,7 @@ export function pushWriter(): (push: Push) => string {
   };
 }
 
-/** The other end of a `pushWriter`. */
+/** Makes the reader of what a `pushWriter` writes. */
 export function pushReader(): (push: SentPush) => Push {
   const known = new Map<PoolName, Pick<PoolDocument, 'models' | 'book'>>();
   return (push) => {

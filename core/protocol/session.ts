@@ -2,19 +2,19 @@ import { controlVersion } from './control.ts';
 
 /** Why an operator closes a session; the code of the WebSocket's close frame. */
 export const closeCodes = {
-  /** The first message was no hello, or a frame could not be read. */
+  /** The first message was not a hello, or a frame could not be read. */
   protocol: 4400,
-  /** What this Pod is entitled to has changed: say hello again. */
+  /** The Pod's entitlement has changed: the proxy sends another hello. */
   renew: 4401,
-  /** Not entitled: the token, the Pod, its proxy container or its image. Credentials are dropped at once. */
+  /** The token, the Pod, its proxy container or its image is not entitled. The proxy drops its credentials at once. */
   refused: 4403,
-  /** No hello in time. */
+  /** No hello arrived in time. */
   helloLate: 4408,
-  /** A later session of the same proxy took its place. */
+  /** A later session of the same proxy replaced this one. */
   replaced: 4409,
-  /** The Pod has ended or is deleted. Credentials are dropped at once. */
+  /** The Pod has ended or is deleted. The proxy drops its credentials at once. */
   gone: 4410,
-  /** Retry later: the operator or the API server is busy, starting or ending, or the Pod has not started yet. */
+  /** Retry later: the operator or the API server is busy, starting or stopping, or the Pod has not started. */
   unready: 4503,
 } as const;
 
@@ -24,11 +24,11 @@ export const sessionTimings = {
   helloMs: 5_000,
   /** Between two heartbeats of the operator. */
   beatMs: 5_000,
-  /** Silence after which either side considers the other dead. */
+  /** Silence after which each side considers the other dead. */
   silenceMs: 15_000,
-  /** Between two hellos of a proxy in one session: projected tokens are renewed on disk. */
+  /** Between two hellos of a proxy in one session: the kubelet renews projected tokens on disk. */
   renewMs: 300_000,
-  /** From one attestation to the next that the operator makes by itself. */
+  /** Between two attestations that the operator makes on its own timer. */
   attestMs: 600_000,
   /** How long a session lives while the API server is unreachable. */
   unattestedMs: 3_600_000,

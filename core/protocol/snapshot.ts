@@ -1,7 +1,7 @@
 import type { KeyName, PoolName, TokenId } from '../names.ts';
 import type { KeyDocument, PoolDocument } from '../policy/documents.ts';
 
-/** Everything a proxy serves, whole: a later one replaces an earlier one. Pushed on the held stream at every change. */
+/** Everything that a proxy serves. The operator pushes it at every change; each replaces the last. */
 export interface Snapshot {
   readonly kind: 'snapshot';
   /** Grows with each change. */
@@ -11,7 +11,7 @@ export interface Snapshot {
   readonly credentials: readonly { readonly pool: PoolName; readonly name: string; readonly value: string }[];
 }
 
-/** The end of a shared budget is near: give back what these keys hold idle, by a `release` entry. */
+/** The end of a shared budget is near: proxies release the idle grants of these keys, by a `release` entry. */
 export interface Recall {
   readonly kind: 'recall';
   readonly keys: readonly KeyName[];

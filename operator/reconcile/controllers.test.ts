@@ -393,7 +393,7 @@ test('consent of a parent in another namespace that is withdrawn ends what its c
   for (const withdrawn of [{}, { children: { namespaceSelector: { matchLabels: { team: 'other' } } } }]) {
     kube.put(virtualKeys, parent(withdrawn));
     await ready('False ConsentMissing');
-    assert.match(messageOf(key()), /which takes no children from namespace agents; set spec\.children there/);
+    assert.match(messageOf(key()), /which accepts no children from namespace agents; set spec\.children there/);
     assert.equal(bench.broker.live()?.documents.has(botKey), false);
     assert.equal(itemOf(secret(), 'api-key'), token);
     kube.put(virtualKeys, parent({ children: { namespaceSelector: {} } }));

@@ -220,7 +220,7 @@ test('embeddings have no output to limit', async () => {
 });
 
 test('web searches without a limit get one on a capped key: as many as are paid for, up to five', async () => {
-  const open = demand(100, { openSearches: { tools: 1, mostReads: 1 } });
+  const open = demand(100, { openSearches: { tools: 1, maxReads: 1 } });
   const ask = { document: capped, demand: open, maxOutputTokens: 50, prices: [price({ webSearch: 1000 })] };
   const searches = async (heldNano: number): Promise<unknown> => {
     const result = await outcome({ ...ask, heldNano });

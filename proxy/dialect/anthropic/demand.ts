@@ -137,7 +137,7 @@ function countServerTool(tally: Tally, type: string, tool: JsonObject): void {
 
 function openSearch(tally: Tally): void {
   tally.wholeContext = true;
-  tally.openSearches = { tools: (tally.openSearches?.tools ?? 0) + 1, mostReads: maxRounds + 1 };
+  tally.openSearches = { tools: (tally.openSearches?.tools ?? 0) + 1, maxReads: maxRounds + 1 };
 }
 
 /** Each round reads the whole input again, with results of unknown size. */

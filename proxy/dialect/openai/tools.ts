@@ -76,6 +76,6 @@ function countSearch(tally: Tally, tool: JsonObject, toolCalls: number | null): 
   const budget = tool['return_token_budget'];
   if (!isGiven(budget) || budget === 'default') tally.searchTokens = searchContextTokens;
   else tally.wholeContext = true;
-  if (toolCalls === null) tally.openSearches = { tools: 1, mostReads: Number.POSITIVE_INFINITY };
+  if (toolCalls === null) tally.openSearches = { tools: 1, maxReads: Number.POSITIVE_INFINITY };
   else addSearches(tally, toolCalls);
 }
