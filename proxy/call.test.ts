@@ -18,7 +18,7 @@ interface Conversation {
   readonly text: string;
 }
 
-/** One call that is handled so, and what its client gets. */
+/** Runs one call with this handler, and collects what its client receives. */
 async function converse(
   t: TestContext,
   handle: (call: Call, response: ServerResponse, world: World) => Promise<void> | void,
@@ -146,7 +146,7 @@ interface OpenCall {
   readonly call: Call;
   readonly inFlight: ReadonlySet<InFlight>;
   readonly client: ClientRequest;
-  /** Flights that the drains took, in order. */
+  /** Flights in drains, in order. */
   readonly taken: readonly Flight[];
   /** How many flights the drains took, and how many of them were over. */
   readonly drains: { readonly begun: number; readonly over: number };
@@ -158,7 +158,7 @@ interface OpenCall {
 
 const flight: Flight = { answer: new Promise(() => {}), stop: () => {} };
 
-/** A client that has sent its request, and the call of it, which nobody answers. */
+/** A client that has sent its request, and its unanswered call. */
 async function open(t: TestContext, path = '/v1/chat/completions'): Promise<OpenCall> {
   const taken: Flight[] = [];
   const drains = { begun: 0, over: 0 };

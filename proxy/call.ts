@@ -15,7 +15,7 @@ import type { Flight } from './upstream/types.ts';
 
 const nothingSent = { settlement: { costNano: 0, usage: null, estimated: false }, paidFrom: [], attempts: [] } as const;
 
-/** One call of one key while it lasts: its client, what its entry will say, who may end it early, and what then happens upstream. */
+/** One call of one key: its client, the content of its entry, and how it ends early. */
 export class Call implements InFlight, Recipient, Disposable {
   readonly requestId: string;
   readonly tokenId: TokenId;
@@ -30,14 +30,14 @@ export class Call implements InFlight, Recipient, Disposable {
   #flight: Flight | null = null;
   #endDrain: (() => void) | null = null;
   #finished: PromiseWithResolvers<void> | null = null;
-  /** `close` without a finished answer: the client has left. */
+  /** Handles `close` without a finished answer: the client has left. */
   readonly #onClose = (): void => {
     if (this.response.writableFinished) return;
     this.#clientLeft = true;
     this.#drainFlight();
   };
 
-  /** Begins the call: from here on a revocation can end it. */
+  /** Begins the call. From now on a revocation can end it. */
   constructor(context: ProxyContext, { request, response, requestId }: Exchange, route: CallRoute, { active, tokenId }: Caller) {
     this.requestId = requestId;
     this.tokenId = tokenId;
@@ -59,18 +59,18 @@ export class Call implements InFlight, Recipient, Disposable {
     response.on('close', this.#onClose);
   }
 
-  /** True once nobody waits for the answer: the client has left, or got the reason why the call ends. */
+  /** True once nobody waits for the answer: the client has left, or has received the reason for a revocation. */
   get isAbandoned(): boolean {
     return this.#clientLeft || this.#revokedFor !== null;
   }
 
-  /** How an abandoned call ends: with the reason of its revocation; else its client left by itself (499, as nginx has it). */
+  /** How an abandoned call ends: with the reason of its revocation, or with 499 (as in nginx) if its client left. */
   get abandonedAs(): { readonly code: CallCode; readonly status: number } {
     const reason = this.#revokedFor;
     return reason === null ? { code: 'client_disconnected', status: 499 } : { code: reason.code, status: refusalTable[reason.code].status };
   }
 
-  /** Of the stream that began; `sse` until then. */
+  /** The framing of the answer's stream; `sse` until it begins. */
   get framing(): Framing {
     return this.#stream?.framing ?? 'sse';
   }
@@ -81,22 +81,22 @@ export class Call implements InFlight, Recipient, Disposable {
     return this.#finished.promise;
   }
 
-  /** Adds to what the entry says of the request. */
+  /** Adds facts of the request to the entry. */
   note(more: Partial<Pick<CallRequest, 'bytes' | 'stream' | 'model'>>): void {
     this.#request = { ...this.#request, ...more };
   }
 
-  /** What every answer to this call says in its headers. */
+  /** The headers that KeyForge adds to every answer of this call. */
   notes(): Notes {
     return { requestId: this.requestId, remainingNano: this.#key.funds.remainingNano() };
   }
 
-  /** From here on the answer is a stream that this meter reads; null: a stream that nothing reads. */
+  /** Notes that the answer is now a stream, read by this meter; null: a stream that nothing reads. */
   startStream(meter: StreamMeter | null): void {
     this.#stream = meter;
   }
 
-  /** Once nobody waits for the answer, the drains take this flight, at once where that is so already. It replaces an earlier flight. */
+  /** Replaces the current flight. Once nobody waits for the answer, possibly at once, the drains take it. */
   attach(flight: Flight): void {
     this.#endDrain?.();
     this.#endDrain = null;
@@ -110,7 +110,7 @@ export class Call implements InFlight, Recipient, Disposable {
     if (flight !== null) this.#endDrain = this.#context.drains.take(flight);
   }
 
-  /** Ends the call now, with the reason as its answer; does nothing where the answer is out or nobody waits for it. */
+  /** Ends the call now, with the reason as its answer. Does nothing if the answer is sent or nobody waits for it. */
   revoke(reason: Refusal): void {
     if (this.isAbandoned || this.response.writableEnded) return;
     this.#revokedFor = reason;
@@ -118,21 +118,21 @@ export class Call implements InFlight, Recipient, Disposable {
     this.#drainFlight();
   }
 
-  /** Ends the call before anything was sent: one entry, one answer. */
+  /** Ends the call before anything was sent, with one entry and one answer. */
   async deny(refusal: Refusal): Promise<void> {
-    // A refusal that cannot be recorded because the stream cannot be opened is still a refusal: nothing was served.
+    // If the stream cannot be opened, the refusal is sent without a record: no call was served.
     const open = (await this.#key.funds.ready()) === null;
     const { code, limitedBy } = refusal;
     const recorded = !open || this.record({ ...nothingSent, code, status: refusalTable[code].status, limitedBy });
     if (recorded) respondFailure(this, refusal, this.notes());
   }
 
-  /** Ends a call that was abandoned before anything was sent: one entry, no answer. */
+  /** Ends a call that was abandoned before anything was sent, with one entry and no answer. */
   async leave(): Promise<void> {
     if ((await this.#key.funds.ready()) === null) this.record({ ...nothingSent, ...this.abandonedAs });
   }
 
-  /** A defect ended a call after it was sent: it is charged at its bound. */
+  /** Charges a call at its bound, because a defect ended it after it was sent. */
   lose(paidFrom: readonly PaidFrom[], costNano: NanoUsd): void {
     this.record({
       code: 'internal_error',
@@ -143,7 +143,7 @@ export class Call implements InFlight, Recipient, Disposable {
     });
   }
 
-  /** Writes the entry. False where it could not be written: then an error was the answer. */
+  /** Writes the entry. Returns false if it cannot be written; the answer was then an error. */
   record(outcome: Omit<CallOutcome, 'nowMs'>): boolean {
     const nowMs = this.#context.now();
     this.#count(outcome, nowMs);
@@ -153,8 +153,8 @@ export class Call implements InFlight, Recipient, Disposable {
     } catch (error) {
       if (!(error instanceof SpoolUnavailable)) throw error;
       const { requestId } = this;
-      this.#context.logger.error({ requestId, key: this.#key.key, err: error }, 'an entry waits for the spool');
-      const refusal = refuse('audit_unavailable', 'The audit record of this call cannot be written: its answer is withheld.');
+      this.#context.logger.error({ requestId, key: this.#key.key, err: error }, 'the spool cannot take an audit entry; the proxy retries');
+      const refusal = refuse('audit_unavailable', 'KeyForge cannot write the audit record of this call and withholds its answer.');
       respondFailure(this, refusal, { requestId });
       return false;
     }

@@ -7,7 +7,7 @@ import type { Drains } from './link/drains.ts';
 import type { Metrics } from './metrics.ts';
 import type { UpstreamDeps } from './upstream/upstream.ts';
 
-/** What requests share and what outlives each of them. */
+/** What all requests share. */
 export interface ProxyContext {
   readonly activeKeys: ActiveKeys;
   readonly control: ControlPort;
@@ -21,7 +21,7 @@ export interface ProxyContext {
   readonly newId: () => string;
 }
 
-/** One request on the agent's port, and where its answer goes. */
+/** One request on the agent's port, and its response. */
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;

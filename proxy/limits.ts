@@ -1,22 +1,22 @@
 /** Limits of the data plane; their defaults are below. */
 export interface ProxyLimits {
-  /** Request body. Too low: images are refused; too high: memory. */
+  /** Request body. Too low: images are refused. Too high: memory use grows. */
   readonly bodyBytes: number;
   /** Request line and headers together. */
   readonly headerBytes: number;
-  /** From the first byte of a request to the last of its body: a slower client is cut. */
+  /** From the first byte of a request to the last byte of its body. The proxy disconnects a slower client. */
   readonly requestTimeoutMs: number;
-  /** A client that takes no bytes of its answer for this time has left. */
+  /** If a client reads no bytes of its answer for this time, it counts as disconnected. */
   readonly stalledClientMs: number;
   /** Idle keep-alive connections. */
   readonly keepAliveMs: number;
   readonly connections: number;
-  /** Calls whose client has left, read on for their usage; past it they are cut and charged at their bound. */
+  /** Maximum of drains: calls whose client has left. Beyond it, a call is cut and charged at its bound. */
   readonly drains: number;
   readonly drainMs: number;
   /** After SIGTERM calls in flight may finish for this time. */
   readonly shutdownMs: number;
-  /** A call waits this long for money. */
+  /** Maximum time that a call waits for a grant. */
   readonly grantWaitMs: number;
 }
 

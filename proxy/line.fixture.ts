@@ -86,11 +86,11 @@ export interface Purse extends Funds {
   readonly opened: readonly string[];
   freeNano(): NanoUsd;
   reservedNano(): NanoUsd;
-  /** From then on the spool takes nothing. */
+  /** Makes the spool refuse all further records. */
   fill(): void;
 }
 
-/** Funds without a ledger: one grant `g-1`, and a denial once it does not suffice. */
+/** Funds without a ledger: one grant `g-1`, and a denial when that is not enough. */
 export function createPurse(amountNano: NanoUsd, plan: { readonly denial?: GrantDenial; readonly notReady?: Refusal } = {}): Purse {
   const wallet = new Wallet();
   wallet.deposit({ id: 'g-1', key: bot, amountNano, requests: 1000, tokens: 1e9, validAfterMs: 0 }, 0);
@@ -133,7 +133,7 @@ function exhausted(availableNano: NanoUsd): GrantDenial {
   return { code: 'budget_exhausted', limitedBy: `${bot} Day`, message: 'The Day budget is spent', availableNano };
 }
 
-/** A control port that is out of reach, but for what is given. */
+/** A control port that is unreachable, except for the given calls. */
 export function createControl(given: Partial<ControlPort> = {}): ControlPort {
   const away = (): Promise<never> => Promise.reject(new ControlUnavailable('away'));
   return {
@@ -155,7 +155,7 @@ export interface World {
   readonly token: string;
   readonly purse: Purse;
   readonly clock: { ms: number };
-  /** What a handler has as caller once `authenticate` found it. */
+  /** The caller that `authenticate` finds. */
   caller(): Caller;
   /** Text of `/metrics`. */
   metrics(): Promise<string>;

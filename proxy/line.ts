@@ -35,7 +35,7 @@ export async function serve(context: ProxyContext, request: IncomingMessage, res
   }
 }
 
-/** Every stage of a call, in the order in which it runs; each is called here and nowhere else. */
+/** Runs every stage of a call in order. Each stage is called only here. */
 async function serveCall(context: ProxyContext, exchange: Exchange, route: CallRoute, caller: Caller): Promise<void> {
   const { request, requestId } = exchange;
   const { document, funds } = caller.active;
@@ -99,10 +99,10 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
 }
 
 function noPolicy(): Refusal {
-  return refuse('policy_stale', 'No policy has arrived yet: try again shortly.', { retryAfterSeconds: 1 });
+  return refuse('policy_stale', 'The KeyForge operator has not sent any policy yet: try again shortly.', { retryAfterSeconds: 1 });
 }
 
-/** Denied before any key is known: counted, not recorded, for there is no stream to record it in. */
+/** Denies a request whose key is unknown. It is counted but not recorded, because it belongs to no stream. */
 function denyUnknown(context: ProxyContext, { response, requestId }: Exchange, family: Family, refusal: Refusal): void {
   context.metrics.countRefused(refusal.code);
   respondRefusal(response, family, refusal, { requestId });
@@ -111,12 +111,12 @@ function denyUnknown(context: ProxyContext, { response, requestId }: Exchange, f
 function rescue(context: ProxyContext, { response, requestId }: Exchange, family: Family, error: unknown): void {
   const unrecorded = error instanceof SpoolUnavailable;
   const refusal = unrecorded
-    ? refuse('audit_unavailable', 'The audit record cannot be written: nothing is served unrecorded.')
-    : refuse('internal_error', 'KeyForge failed on this request; its log has the request id.');
+    ? refuse('audit_unavailable', 'KeyForge cannot write the audit record of this call, so it refuses the call: try again shortly.')
+    : refuse('internal_error', 'KeyForge failed on this request: its log has the details under this request id.');
   context.metrics.countRefused(refusal.code);
   context.logger.error(
     { requestId, err: error },
-    unrecorded ? 'a call was refused: the spool takes no record' : 'a request failed by a defect',
+    unrecorded ? 'the proxy refused a call because the spool cannot take its record' : 'a request failed because of a defect',
   );
   respondRefusal(response, family, refusal, { requestId });
   if (!response.writableEnded) response.destroy();

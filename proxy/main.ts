@@ -20,7 +20,7 @@ import { createFunds, type Funds } from './money/funds.ts';
 import { createAgentServer, listen } from './server.ts';
 import { createOrigins, defaultUpstreamSettings } from './upstream/origins.ts';
 
-/** Where a proxy listens. Port 0: any free one. */
+/** A listening address of a proxy. Port 0: any free port. */
 export interface Address {
   readonly host: string;
   readonly port: number;
@@ -28,18 +28,18 @@ export interface Address {
 
 interface ProxyOptions {
   readonly control: ControlPort;
-  /** The spool lives in `spool/` beneath it. */
+  /** The spool is in its subfolder `spool/`. */
   readonly dataDir: string;
-  /** Names this proxy in its streams; the same over restarts on the same data. In a cluster the operator names it. */
+  /** The name of this proxy in its streams, constant over restarts on the same data. In a cluster, the operator sets it. */
   readonly instance: string | Promise<string>;
-  /** The kernel's boot id: after a reboot a spool may have lost its tail. */
+  /** The kernel's boot id: after a reboot, a spool may have lost its tail. */
   readonly bootId: string;
   readonly listen: Address;
   readonly metricsListen: Address | null;
   readonly logger: Logger;
-  /** Why nothing can be served yet, for `/readyz`; null: no reason but missing policy. Absent: an operator in this process. */
+  /** Why the proxy is not ready, for `/readyz`; null: only policy is missing. Absent: the operator is in this process. */
   readonly waitingFor?: () => string | null;
-  /** True where the operator was out of reach for so long that its policy may no longer be followed. Absent: never. */
+  /** True if the operator was unreachable for too long to trust its policy. Absent: never. */
   readonly isStale?: () => boolean;
   readonly limits?: Partial<ProxyLimits>;
 }
@@ -48,17 +48,17 @@ interface ProxyOptions {
 export interface Proxy {
   readonly url: string;
   readonly metricsUrl: string | null;
-  /** Calls in flight may finish; then the audit streams are closed and shipped, and what is unspent goes back. */
+  /** Lets calls in flight finish, closes and ships the audit streams, and releases what is unspent. */
   close(): Promise<void>;
 }
 
 const tickMs = 5_000;
 const idleCheckMs = 50;
 const lastDrainMs = 5_000;
-/** A Pod ends with its records: the proxy waits for an operator that restarts just then. */
+/** At shutdown, the wait for an operator that restarts at the same time, because the Pod's records end with it. */
 const lastShipMs = 5_000;
 
-/** Starts the data plane: metrics and health at once, the agent's port once the first policy is there. */
+/** Starts the data plane: metrics and health at once, the agent's port after the first policy arrives. */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { control, logger, bootId } = options;
   const limits = { ...defaultLimits, ...options.limits };
@@ -93,13 +93,13 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     });
   const activeKeys = createActiveKeys({ openFunds, now: clock, ...defined({ isStale: options.isStale }) });
   const operations = await serveOperations(options, metrics, activeKeys);
-  // No funds are opened before: the first policy comes later.
+  // No funds are open yet: the first policy arrives later.
   const instance = await options.instance;
   const upstream = { origins, pools, settings: defaultUpstreamSettings, clock };
   const context: ProxyContext = { activeKeys, control, upstream, drains, metrics, limits, logger, now: clock, newId: createRequestIds() };
   shipper.start();
   const stopWatching = await firstPolicy(control, (push) => applyPush(push, pools, activeKeys));
-  // What an earlier run left open is charged, and its money comes back before anyone requests it; that of deleted keys too.
+  // Charge what an earlier process left open, and release its money before a call needs it, for deleted keys too.
   for (const { key } of spool.recovered) activeKeys.reclaim(key);
   const ticking = setInterval(() => tick(activeKeys), tickMs);
   const agent = createAgentServer((request, response) => serve(context, request, response), limits);
@@ -126,11 +126,11 @@ interface Operations {
   close(): void;
 }
 
-/** Listens for SREs, where the options say so. */
+/** Serves metrics and health for SREs, if the options set an address. */
 async function serveOperations({ metricsListen, waitingFor }: ProxyOptions, metrics: Metrics, activeKeys: ActiveKeys): Promise<Operations> {
   if (metricsListen === null) return { url: null, close: () => {} };
-  // Once there is policy, readiness no longer depends on the operator: its outage must not take the Pod out of its Services.
-  const readiness = (): string | null => (activeKeys.revision > 0 ? null : (waitingFor?.() ?? 'no policy yet'));
+  // With policy, readiness no longer depends on the operator: its outage must not remove the Pod from its Services.
+  const readiness = (): string | null => (activeKeys.revision > 0 ? null : (waitingFor?.() ?? 'the operator has not sent any policy yet'));
   const server = createMetricsServer(metrics.registry, readiness);
   return { url: await listen(server, metricsListen), close: () => void server.close() };
 }
@@ -157,7 +157,7 @@ function countInFlight(activeKeys: ActiveKeys): number {
   return count;
 }
 
-/** Resolves at the first snapshot: a proxy without policy has nothing to serve. */
+/** Resolves at the first snapshot, because a proxy without policy has nothing to serve. */
 function firstPolicy(control: ControlPort, apply: (push: Push) => void): Promise<() => void> {
   return new Promise((resolve, reject) => {
     const stop = control.watch((push) => {
@@ -172,10 +172,10 @@ function firstPolicy(control: ControlPort, apply: (push: Push) => void): Promise
   });
 }
 
-/** Takes no new calls, lets those in flight finish for so long, then cuts them: each is still settled and recorded. */
+/** Accepts no new calls, lets calls in flight finish for `shutdownMs`, then cuts them. Each is still settled and recorded. */
 async function drain(agent: Server, shutdownMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => agent.close(() => resolve()));
-  // A kept-alive connection becomes idle once its answer is out.
+  // A keep-alive connection becomes idle after its answer is sent.
   const idling = setInterval(() => agent.closeIdleConnections(), idleCheckMs);
   const timer = setTimeout(() => agent.closeAllConnections(), shutdownMs);
   await closed;
@@ -183,7 +183,7 @@ async function drain(agent: Server, shutdownMs: number): Promise<void> {
   clearTimeout(timer);
 }
 
-/** Calls that nobody waits for any more are read on for a moment, then stopped: what is charged for each is recorded before the streams end. */
+/** Lets drains continue for a moment, then stops them. Each call is charged and recorded before the streams end. */
 async function settle(activeKeys: ActiveKeys, drains: Drains): Promise<void> {
   const timer = setTimeout(() => drains.stop(), lastDrainMs);
   await activeKeys.settled();

@@ -19,14 +19,14 @@ export interface FinishedCall {
 /** What the proxy counts. Labels are codes and names from policy, never messages or text that a caller chose. */
 export interface Metrics {
   readonly registry: Registry;
-  /** A request without an entry: it got no further than authentication, or the spool took no record. */
+  /** Counts a request without an entry: authentication refused it, or the spool could not take its record. */
   countRefused(code: CallCode): void;
   countCall(call: FinishedCall): void;
   countAttempt(pool: string, credential: string, outcome: string): void;
   countGrant(result: 'granted' | 'exact' | RefusalCode): void;
 }
 
-/** Figures of the moment, read at scrape time. */
+/** Current figures, read at scrape time. */
 export interface Gauges {
   inFlight(): number;
   unshippedEntries(): number;
@@ -48,18 +48,18 @@ export function createMetrics(gauges: Gauges): Metrics {
   });
   const grants = new LabelledSum(registry, {
     name: 'keyforge_grants_total',
-    help: 'Grant requests by result; exact = granted for one call at the end of a budget.',
+    help: 'Grant requests by result. Near the end of a budget, exact counts grants for a single call.',
     labelNames: ['result'],
   });
   const duration = new Histogram({
     name: 'keyforge_request_duration_seconds',
-    help: 'From the request’s arrival to the end of its answer.',
+    help: 'Seconds from the arrival of a request to the end of its answer.',
     buckets,
     registers: [registry],
   });
   const firstToken = new Histogram({
     name: 'keyforge_time_to_first_token_seconds',
-    help: 'From the request’s arrival to the first content byte of a streamed answer.',
+    help: 'Seconds from the arrival of a request to the first content byte of its streamed answer.',
     buckets,
     registers: [registry],
   });
@@ -84,7 +84,7 @@ function registerGauges(registry: Registry, gauges: Gauges): void {
   );
   const credentials = {
     name: 'keyforge_credential_healthy',
-    help: '1 where a credential may be used now, 0 while it cools down or after its provider rejected it.',
+    help: '1 if the proxy may use the credential now, 0 during a cooldown or after its provider rejected it.',
     labelNames: ['pool', 'credential'],
   };
   gauge(registry, credentials, (metric) => {
@@ -93,7 +93,7 @@ function registerGauges(registry: Registry, gauges: Gauges): void {
   });
 }
 
-/** Everything that calls with the same labels come to. */
+/** The sums of all calls with the same labels. */
 interface CallRow {
   readonly key: string;
   readonly endpoint: string;
@@ -116,21 +116,21 @@ class CallSums {
       registry,
       {
         name: 'keyforge_requests_total',
-        help: 'Requests by outcome; code is ok or a code of docs/errors.md.',
+        help: 'Requests by outcome. The label code is ok or a code of docs/errors.md.',
         labelNames: ['key', 'endpoint', 'code'],
       },
       (metric) => this.#fillRequests(metric),
     );
     counter(
       registry,
-      { name: 'keyforge_cost_usd_total', help: 'Dollars settled.', labelNames: ['key', 'gen_ai_response_model'] },
+      { name: 'keyforge_cost_usd_total', help: 'Dollars that calls have cost.', labelNames: ['key', 'gen_ai_response_model'] },
       (metric) => this.#fillCost(metric),
     );
     counter(
       registry,
       {
         name: 'keyforge_tokens_total',
-        help: 'Tokens settled, by disjoint class.',
+        help: 'Tokens of settled calls, by disjoint class.',
         labelNames: ['key', 'gen_ai_response_model', 'gen_ai_token_type'],
       },
       (metric) => this.#fillTokens(metric),
@@ -207,7 +207,7 @@ interface MetricInfo {
   readonly labelNames?: readonly string[];
 }
 
-/** A counter that is filled from nothing at each scrape. */
+/** A counter that is reset and filled at each scrape. */
 function counter(registry: Registry, { name, help, labelNames = [] }: MetricInfo, fill: (metric: Counter) => void): void {
   new Counter({
     name,
@@ -234,8 +234,8 @@ function gauge(registry: Registry, { name, help, labelNames = [] }: MetricInfo, 
 }
 
 /**
- * The port for SREs: `/metrics`, `/healthz` (the process answers), `/readyz` (it can serve calls; else 503 with the text of `waitingFor`).
- * Never on the agent's port.
+ * The port for SREs: `/metrics`, `/healthz` (the process responds), `/readyz` (it can serve calls; otherwise 503 with the
+ * text of `waitingFor`). Never on the agent's port.
  */
 export function createMetricsServer(registry: Registry, waitingFor: () => string | null): Server {
   return createServer((request, response) => {

@@ -67,7 +67,7 @@ test('an upgrade is a plain request, and CONNECT is cut: no socket is without an
   assert.equal(await (await fetch(url)).text(), 'ok');
 });
 
-test('a request that is served while the process ends is its connection’s last', async (t) => {
+test('during shutdown, a request is the last of its connection', async (t) => {
   const arrived = Promise.withResolvers<void>();
   const { server, url } = await start(t, async (request, response) => {
     request.resume();

@@ -11,7 +11,7 @@ import type { ControlPort } from '../../core/protocol/control.ts';
 import { readBody } from '../dialect/json.ts';
 import { receive } from '../stages/receive.ts';
 
-/** A sub-agent key, as its parent's agent sees it. Dollars are decimals. */
+/** A sub-agent key in the answers to its parent's agent. Dollars are decimals. */
 interface SubAgentKey {
   readonly name: KeyName;
   readonly keyHint: string;
@@ -30,7 +30,7 @@ export async function listKeys(
   return { keys: (await control.children(key)).map(subAgentKey) };
 }
 
-/** `POST /keyforge/v1/keys`: the token is in this answer and nowhere else. */
+/** `POST /keyforge/v1/keys`. Only this answer contains the token. */
 export async function createKey(
   control: Pick<ControlPort, 'mint'>,
   { key }: KeyDocument,

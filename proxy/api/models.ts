@@ -5,12 +5,12 @@ import { dialectsOf } from '../dialect/table.ts';
 import type { Family } from '../dialect/types.ts';
 import { providerOf } from '../provider/table.ts';
 
-/** The list of the models that a key may call in this family, as the family's own API writes it. */
+/** The models that a key may call in this family, in the format of the family's own API. */
 export function modelsOf(family: Family, document: KeyDocument, pools: ReadonlyMap<PoolName, PoolDocument>): object {
   return family.modelList(listModels(document, pools, speaks(family)));
 }
 
-/** True for a pool whose provider speaks any dialect of the family. */
+/** Makes a test for pools whose provider speaks a dialect of the family. */
 function speaks(family: Family): (pool: PoolDocument) => boolean {
   const dialects = dialectsOf(family);
   return ({ provider }) => dialects.some(({ id }) => providerOf(provider)?.paths[id] !== undefined);

@@ -7,7 +7,7 @@ import type { AccountView } from '../../core/protocol/money.ts';
 
 type Account = AccountView['accounts'][number];
 
-/** What `GET /keyforge/v1/self` answers: all that an agent may know of its own key. Dollars are decimals. */
+/** The answer to `GET /keyforge/v1/self`: all that an agent may know of its own key. Dollars are decimals. */
 interface SelfView
   extends Pick<PolicyView, 'key' | 'owner' | 'labels' | 'expiresAt' | 'perRequest' | 'models' | 'endpoints' | 'delegation'> {
   readonly remainingUsd?: string;
@@ -22,7 +22,7 @@ interface LimitView extends Pick<Account, 'key' | 'window' | 'requestsUsed' | 'r
   readonly heldUsd: string;
 }
 
-/** A key's rules, and what is spent and left of each limit on its path. */
+/** Reports a key's policy, and what is spent and left of each limit on its path. */
 export async function describeSelf(control: Pick<ControlPort, 'account'>, document: KeyDocument): Promise<SelfView> {
   const { accounts } = await control.account(document.key);
   const { key, owner, labels, expiresAt, perRequest, models, endpoints, delegation } = describePolicy(document);
@@ -50,7 +50,7 @@ function limitOf({ key, window, windowEnd, capNanoUsd, spentNanoUsd, outstanding
   };
 }
 
-/** The minimum of what any capped window on the path has left; undefined where none is capped. Money held for calls in flight counts as left. */
+/** The smallest remainder of any capped window on the path; undefined if none is capped. Money held for calls in flight counts as left. */
 function remaining(accounts: readonly Account[]): string | undefined {
   const left = accounts.flatMap(({ capNanoUsd, spentNanoUsd, burnedNanoUsd }) =>
     capNanoUsd === undefined ? [] : [Number(capNanoUsd) - Number(spentNanoUsd) - Number(burnedNanoUsd)],

@@ -9,21 +9,21 @@ import { bot, createWorld, openai, type Plan, poolDocument, price, type World } 
 import { serve } from '../upstream/testbed.ts';
 import { serveApi } from './serve.ts';
 
-type Ask = (
+type SendRequest = (
   method: string,
   path: string,
   body?: unknown,
 ) => Promise<{ status: number; value: Record<string, unknown>; requestId: string | null }>;
 
 /** The routes of the API on the loopback. */
-async function createApi(t: TestContext, plan: Plan = {}): Promise<{ world: World; ask: Ask }> {
+async function createApi(t: TestContext, plan: Plan = {}): Promise<{ world: World; send: SendRequest }> {
   const world = createWorld(t, plan);
   const origin = await serve(t, (request, response) => {
     const route = matchRoute(request.method ?? '', request.url ?? '', request.headers);
     if (isRefusal(route) || route.kind !== 'api') throw new Error('not a route of the API');
     serveApi(world.context, { request, response, requestId: 'req_1' }, route, world.caller()).catch(() => response.destroy());
   });
-  const ask: Ask = async (method, path, body) => {
+  const send: SendRequest = async (method, path, body) => {
     const text = typeof body === 'string' ? body : JSON.stringify(body);
     const response = await fetch(origin + path, { method, ...(body === undefined ? {} : { body: text }) });
     return {
@@ -32,7 +32,7 @@ async function createApi(t: TestContext, plan: Plan = {}): Promise<{ world: Worl
       requestId: response.headers.get('x-keyforge-request-id'),
     };
   };
-  return { world, ask };
+  return { world, send };
 }
 
 function code(value: Record<string, unknown>): unknown {
@@ -52,18 +52,18 @@ test('models are those that this key may call, in the caller’s dialect, aliase
     poolDocument({ pool: claude, provider: 'Anthropic', book: [{ id: 'c', match: { equals: 'c' }, price: price() }] }),
   ];
   const document = { pools: [openai, claude], models: { allow: [], deny: ['n'], aliases: { fast: 'm' } } };
-  const { ask } = await createApi(t, { pools, document });
-  const { status, value, requestId } = await ask('GET', '/v1/models');
+  const { send } = await createApi(t, { pools, document });
+  const { status, value, requestId } = await send('GET', '/v1/models');
   assert.deepEqual([status, requestId, value['object']], [200, 'req_1', 'list']);
   assert.deepEqual(
     (value['data'] as { id: string }[]).map(({ id }) => id),
     ['fast', 'm'],
   );
-  const gemini = await ask('GET', '/v1beta/models');
+  const gemini = await send('GET', '/v1beta/models');
   assert.deepEqual(gemini.value, { models: [] });
 });
 
-test('a key reads its limits, what is spent, held and left of each, and its rules', async (t) => {
+test('a key reads its policy, and what is spent, held and left of each limit', async (t) => {
   const account = {
     ...{ key: bot, window: 'Day', windowStart: '2026-11-20T00:00:00Z', windowEnd: '2026-11-21T00:00:00Z', capNanoUsd: '5000000000' },
     ...{ spentNanoUsd: '1500000000', outstandingNanoUsd: '200000000', burnedNanoUsd: '500000000', requestsUsed: 7, requestsCap: 100 },
@@ -77,8 +77,8 @@ test('a key reads its limits, what is spent, held and left of each, and its rule
   };
   const view: AccountView = { key: bot, accounts: [account, team] };
   const document = { perRequest: { usdNano: 500_000_000, outputTokens: 64 }, expiresAtMs: Date.UTC(2026, 11, 1) };
-  const { ask } = await createApi(t, { document, control: { account: () => Promise.resolve(view) } });
-  const { value } = await ask('GET', '/keyforge/v1/self');
+  const { send } = await createApi(t, { document, control: { account: () => Promise.resolve(view) } });
+  const { value } = await send('GET', '/keyforge/v1/self');
   const { limits, ...rest } = value;
   assert.equal(Object.keys(value).join(), 'key,owner,labels,expiresAt,remainingUsd,limits,perRequest,models');
   assert.deepEqual(rest, {
@@ -97,14 +97,14 @@ test('a key reads its limits, what is spent, held and left of each, and its rule
 });
 
 test('a key without a dollar limit reads no remainder', async (t) => {
-  const { ask } = await createApi(t, { control: { account: () => Promise.resolve({ key: bot, accounts: [] }) } });
-  const { value } = await ask('GET', '/keyforge/v1/self');
+  const { send } = await createApi(t, { control: { account: () => Promise.resolve({ key: bot, accounts: [] }) } });
+  const { value } = await send('GET', '/keyforge/v1/self');
   assert.deepEqual([value['remainingUsd'], value['limits'], value['perRequest']], [undefined, [], {}]);
 });
 
-test('a minted key’s token is in the answer, and what was requested reaches the operator exactly', async (t) => {
+test('the answer has the minted key’s token, and the request reaches the operator unchanged', async (t) => {
   const specs: ChildSpec[] = [];
-  const { ask } = await createApi(t, {
+  const { send } = await createApi(t, {
     control: {
       mint(parent, spec) {
         assert.equal(parent, bot);
@@ -113,8 +113,8 @@ test('a minted key’s token is in the answer, and what was requested reaches th
       },
     },
   });
-  const asked = { name: 'bot-1', usd: '0.50', ttl: '1h', models: ['m'], outputTokens: 64, delegation: { maxDepth: 1, maxChildren: 2 } };
-  const { status, value } = await ask('POST', '/keyforge/v1/keys', asked);
+  const spec = { name: 'bot-1', usd: '0.50', ttl: '1h', models: ['m'], outputTokens: 64, delegation: { maxDepth: 1, maxChildren: 2 } };
+  const { status, value } = await send('POST', '/keyforge/v1/keys', spec);
   assert.equal(status, 201);
   assert.deepEqual(value, { key: 'vk_new', name: 'agents/bot-1', keyHint: 'vk_…abcd', capUsd: '0.50', spentUsd: '0.00' });
   assert.deepEqual(specs, [
@@ -126,53 +126,53 @@ test('a minted key’s token is in the answer, and what was requested reaches th
 });
 
 test('a sub-agent key that is not valid is refused with every problem and its path', async (t) => {
-  const { ask, world } = await createApi(t);
-  const { status, value } = await ask('POST', '/keyforge/v1/keys', { usd: 5, ttl: 'soon', colour: 'red' });
+  const { send, world } = await createApi(t);
+  const { status, value } = await send('POST', '/keyforge/v1/keys', { usd: 5, ttl: 'soon', colour: 'red' });
   assert.deepEqual([status, code(value)], [400, 'invalid_request']);
   const { message } = value['error'] as { message: string };
   for (const path of ['usd', 'ttl', 'colour']) assert.match(message, new RegExp(path));
-  assert.equal((await ask('POST', '/keyforge/v1/keys', 'not json')).status, 400);
+  assert.equal((await send('POST', '/keyforge/v1/keys', 'not json')).status, 400);
   assert.match(await world.metrics(), /keyforge_requests_total\{key="",endpoint="",code="invalid_request"\} 2/);
 });
 
 test('the operator’s denial of a sub-agent key is a refusal', async (t) => {
   const denial = { code: 'request_too_expensive', message: 'Only $0.10 is left.' } as const;
-  const { ask } = await createApi(t, { control: { mint: () => Promise.resolve({ denial }) } });
-  const { status, value } = await ask('POST', '/keyforge/v1/keys', { usd: '0.50' });
+  const { send } = await createApi(t, { control: { mint: () => Promise.resolve({ denial }) } });
+  const { status, value } = await send('POST', '/keyforge/v1/keys', { usd: '0.50' });
   assert.deepEqual([status, code(value)], [403, 'request_too_expensive']);
 });
 
 test('sub-agent keys are listed without their tokens, and end by their short or full name', async (t) => {
   const ended: string[] = [];
-  const { ask } = await createApi(t, {
+  const { send } = await createApi(t, {
     control: {
       children: () => Promise.resolve([{ ...child, expiresAt: '2026-12-01T00:00:00.000Z' }]),
       unmint: (_, name) => Promise.resolve(name === child.key && ended.push(name) > 0),
     },
   });
-  assert.deepEqual((await ask('GET', '/keyforge/v1/keys')).value, {
+  assert.deepEqual((await send('GET', '/keyforge/v1/keys')).value, {
     keys: [{ name: 'agents/bot-1', keyHint: 'vk_…abcd', expiresAt: '2026-12-01T00:00:00.000Z', capUsd: '0.50', spentUsd: '0.00' }],
   });
-  assert.deepEqual((await ask('DELETE', '/keyforge/v1/keys/bot-1')).value, { deleted: 'agents/bot-1' });
-  assert.deepEqual((await ask('DELETE', '/keyforge/v1/keys/agents%2Fbot-1')).value, { deleted: 'agents/bot-1' });
+  assert.deepEqual((await send('DELETE', '/keyforge/v1/keys/bot-1')).value, { deleted: 'agents/bot-1' });
+  assert.deepEqual((await send('DELETE', '/keyforge/v1/keys/agents%2Fbot-1')).value, { deleted: 'agents/bot-1' });
   assert.deepEqual(ended, ['agents/bot-1', 'agents/bot-1']);
-  const { status, value } = await ask('DELETE', '/keyforge/v1/keys/stranger');
+  const { status, value } = await send('DELETE', '/keyforge/v1/keys/stranger');
   assert.deepEqual([status, code(value)], [404, 'not_found']);
 });
 
 test('a key that may not be used reads nothing', async (t) => {
-  const { ask } = await createApi(t, { document: { suspendedBy: bot } });
+  const { send } = await createApi(t, { document: { suspendedBy: bot } });
   for (const path of ['/v1/models', '/keyforge/v1/self', '/keyforge/v1/keys']) {
-    const { status, value } = await ask('GET', path);
+    const { status, value } = await send('GET', path);
     assert.deepEqual([status, code(value)], [401, 'key_revoked']);
   }
 });
 
-test('while the operator is out of reach its answers are to be requested again, and models are listed all the same', async (t) => {
-  const { ask } = await createApi(t);
+test('while the operator is unreachable, its answers say to retry, and models are still listed', async (t) => {
+  const { send } = await createApi(t);
   for (const path of ['/keyforge/v1/self', '/keyforge/v1/keys']) {
-    const { status, value } = await ask('GET', path);
+    const { status, value } = await send('GET', path);
     assert.deepEqual([status, code(value)], [503, 'grant_unavailable']);
   }
-  assert.equal((await ask('GET', '/v1/models')).status, 200);
+  assert.equal((await send('GET', '/v1/models')).status, 200);
 });

@@ -10,7 +10,7 @@ import { createKey, deleteKey, listKeys } from './keys.ts';
 import { modelsOf } from './models.ts';
 import { describeSelf } from './self.ts';
 
-/** Answers what KeyForge itself offers to agents: the models of their key, its limits, its sub-agent keys. Nothing of it reaches a provider. */
+/** Answers requests to KeyForge's own API: a key's models, its limits, its sub-agent keys. No provider is involved. */
 export async function serveApi(context: ProxyContext, exchange: Exchange, route: ApiRoute, { active }: Caller): Promise<void> {
   const { document } = active;
   const { response, requestId } = exchange;
@@ -44,5 +44,5 @@ async function perform(
 
 function unavailable(error: unknown): Refusal {
   if (!(error instanceof ControlUnavailable)) throw error;
-  return refuse('grant_unavailable', 'The operator is out of reach: try again shortly.', { retryAfterSeconds: 2 });
+  return refuse('grant_unavailable', 'The KeyForge operator is unreachable: try again shortly.', { retryAfterSeconds: 2 });
 }

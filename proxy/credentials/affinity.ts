@@ -1,9 +1,9 @@
-/** Anything that carries the hash of the name by which it is chosen. */
+/** A choice, with the hash of its name. */
 export interface Choosable {
   readonly hash: number;
 }
 
-/** FNV-1a, 32 bits, over UTF-16 units: spreads names and sessions; guards nothing. */
+/** FNV-1a, 32 bits, over UTF-16 units: spreads names and sessions; not for security. */
 export function hashText(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
@@ -11,8 +11,8 @@ export function hashText(text: string): number {
 }
 
 /**
- * Rendezvous hashing (highest random weight): a session stays with one choice as long as that is there, and when choices
- * come or go only the sessions of those move. Null for an empty list.
+ * Rendezvous hashing (highest random weight): a session keeps its choice while that exists. If a choice appears or
+ * disappears, only its own sessions move. Null for an empty list.
  */
 export function choose<T extends Choosable>(choices: readonly T[], session: string): T | null {
   if (choices.length < 2) return choices[0] ?? null;

@@ -1,17 +1,17 @@
 import type { Verdict } from '../provider/types.ts';
 import { type Choosable, hashText } from './affinity.ts';
 
-/** A scope without money and without a date is retried after this time: whoever paid need not restart KeyForge. */
+/** Retry delay of a scope without money if the provider names no date, so that a payment needs no restart of KeyForge. */
 export const probeMs = 300_000;
 
-/** Credentials that share a provider's limits, and until when which of them apply. Owned by its pool. */
+/** Credentials that share a provider's limits, and the end of each limit. Owned by its pool. */
 export interface QuotaScope extends Choosable {
   readonly name: string;
   /** All models. */
   cooledUntilMs: number;
   readonly modelsUntilMs: Map<string, number>;
   disabledUntilMs: number;
-  /** False where `disabledUntilMs` is only our next probe, which is nothing to promise to a caller. */
+  /** False if `disabledUntilMs` is only our next probe, which is no promise to a caller. */
   disabledByDate: boolean;
   /** The provider's last error body on a limit; JSON text. */
   body: string | undefined;
@@ -30,18 +30,18 @@ export function createQuotaScope(name: string): QuotaScope {
   };
 }
 
-/** From when on the scope can be used for this model; in the past: it can be used now. */
+/** The time from which the scope can be used for this model; a past time means now. */
 export function usableAtMs(scope: QuotaScope, model: string): number {
   return Math.max(scope.cooledUntilMs, scope.disabledUntilMs, scope.modelsUntilMs.get(model) ?? 0);
 }
 
-/** The same as a promise to a caller; null where the provider named no date. */
+/** The same as a promise to a caller; null if the provider named no date. */
 export function promisedAtMs(scope: QuotaScope, model: string): number | null {
   const usableMs = usableAtMs(scope, model);
   return !scope.disabledByDate && usableMs === scope.disabledUntilMs ? null : usableMs;
 }
 
-/** Applies a verdict on a limit. The later deadline wins. */
+/** Applies a verdict about a limit. The later deadline wins. */
 export function applyLimit(
   scope: QuotaScope,
   verdict: Extract<Verdict, { kind: 'cooldown' | 'disabled' }>,
@@ -60,7 +60,7 @@ export function applyLimit(
   }
 }
 
-/** For metrics: whether any of its limits is in force, and until when. */
+/** For metrics: says whether any limit is in force, and until when. */
 export function scopeStatus(
   scope: QuotaScope,
   nowMs: number,

@@ -34,7 +34,7 @@ function cooldown(untilMs: number, model = true): Verdict {
   return { kind: 'cooldown', untilMs, model, code: 'rate_limit_exceeded' };
 }
 
-test('a session stays in one quota scope, other calls go round', () => {
+test('a session stays in one quota scope, other calls rotate', () => {
   const { pools } = start({ a: 'x', b: 'y', c: 'z' });
   const session = Array.from({ length: 9 }, () => picked(pools.pick(pool, 'm', 'session-1', nothing)).credential);
   assert.equal(new Set(session).size, 1);
@@ -42,7 +42,7 @@ test('a session stays in one quota scope, other calls go round', () => {
   assert.equal(new Set(others).size, 3);
 });
 
-test('sessions spread evenly, and a scope that comes or goes moves only its own', () => {
+test('sessions spread evenly, and a scope that appears or disappears moves only its own', () => {
   const keys = { a: 'a', b: 'b', c: 'c', d: 'd' };
   const { pools } = start(keys);
   const where = (): string[] => Array.from({ length: 2000 }, (_, i) => picked(pools.pick(pool, 'm', `session-${i}`, nothing)).quotaScope);
@@ -99,7 +99,7 @@ test('a refused credential is set aside until its value changes, and is probed a
   assert.equal(pools.pick(pool, 'm', undefined, nothing).kind, 'picked');
 });
 
-test('limits of scopes that stay survive an update, removed credentials are gone at once', () => {
+test('an update keeps the limits of remaining scopes and drops removed credentials at once', () => {
   const keys = { a: 'x', b: 'y' };
   const { pools, clock } = start(keys);
   pools.report(picked(pools.pick(pool, 'm', undefined, new Set(['y']))), 'm', { verdict: cooldown(clock.nowMs + 9_000, false) });

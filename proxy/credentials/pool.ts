@@ -18,22 +18,22 @@ export interface Picked {
 /** No credential can be used for this model now. */
 export interface NoneLeft {
   readonly kind: 'none';
-  /** From when on the first one can be used again; absent: unknown. */
+  /** The time from which the first one can be used again; absent: unknown. */
   readonly retryAtMs?: number;
-  /** True where the provider refused every credential, or there is none. */
+  /** True if the provider rejected every credential, or there is none. */
   readonly unauthorized: boolean;
-  /** The provider's own last error body on the limit that ends first; JSON text. */
+  /** The provider's last error body about the limit that ends first; JSON text. */
   readonly providerBody?: string;
 }
 
-/** A credential's value as it arrives from manifests or the operator. Never logged. */
+/** A credential's value from manifests or the operator. Never logged. */
 export interface CredentialValue {
   readonly pool: PoolName;
   readonly name: string;
   readonly value: string;
 }
 
-/** One credential as metrics and readiness see it. */
+/** The state of one credential, for metrics and readiness. */
 interface CredentialState {
   readonly pool: PoolName;
   readonly credential: string;
@@ -43,16 +43,16 @@ interface CredentialState {
   readonly untilMs?: number;
 }
 
-/** The credentials of all pools, with the limits that providers last reported for each. Pure but for the clock. */
+/** The credentials of all pools, with the limits that providers last reported for each. Pure except for the clock. */
 export interface Pools {
-  /** Replaces all pools and credentials. Limits of scopes that remain are kept; removed credentials are dropped at once. */
+  /** Replaces all pools and credentials. It keeps the limits of scopes that remain, and drops removed credentials at once. */
   update(pools: readonly PoolDocument[], credentials: readonly CredentialValue[]): void;
   /**
-   * The credential for an attempt at `model`. A session (`affinity`) stays in one quota scope while that can be used; calls without
-   * one rotate. `tried`: the quota scopes that limited earlier attempts of this call.
+   * Picks the credential for an attempt at `model`. A session (`affinity`) stays in one quota scope while that can be used;
+   * calls without a session rotate. `tried`: the quota scopes that limited earlier attempts of this call.
    */
   pick(pool: PoolName, model: string, affinity: string | undefined, tried: ReadonlySet<string>): Picked | NoneLeft;
-  /** Takes a verdict on an attempt, with the provider's body where it is JSON. `caller` and `overloaded` change nothing. */
+  /** Applies the verdict about an attempt, with the provider's body if it is JSON. `caller` and `overloaded` change nothing. */
   report(picked: Picked, model: string, failure: { readonly verdict: Verdict; readonly body?: string }): void;
   state(): readonly CredentialState[];
 }
@@ -60,10 +60,10 @@ export interface Pools {
 interface Credential {
   readonly name: string;
   readonly scope: QuotaScope;
-  /** Chooses within a session's scope as well as among scopes. */
+  /** Used to choose among scopes, and within a session's scope. */
   readonly hash: number;
   readonly secret: Secret;
-  /** Not used until then, or until its value changes: a provider whose authentication fails for a while must not cost us every credential. */
+  /** Not used until then, or until its value changes. A temporary authentication failure of a provider must not disable every credential for ever. */
   refusedUntilMs: number;
 }
 
@@ -73,10 +73,10 @@ interface Pool {
   turn: number;
 }
 
-/** What a header can carry. Anything else (an empty Secret, a whole file) could never be sent. */
+/** The characters that a header can carry. Any other value (an empty Secret, a whole file) cannot be sent. */
 const sendable = /^[\x21-\x7e]+$/;
 
-/** Pools without credentials yet. `clock`: milliseconds since the epoch. */
+/** Makes an empty set of pools. `clock`: milliseconds since the epoch. */
 export function createPools({ clock }: { readonly clock: () => number }): Pools {
   let pools = new Map<PoolName, Pool>();
 
@@ -102,7 +102,7 @@ export function createPools({ clock }: { readonly clock: () => number }): Pools 
       if (verdict.kind === 'caller' || verdict.kind === 'overloaded') return;
       const credential = pools.get(picked.pool)?.credentials.find(({ name }) => name === picked.credential);
       if (verdict.kind === 'unauthorized') {
-        // A value that was replaced while its attempt was under way is not the one that was refused.
+        // If the value was replaced during the attempt, the provider rejected the previous value, not this one.
         if (credential?.secret === picked.secret) credential.refusedUntilMs = clock() + probeMs;
       } else if (credential !== undefined) {
         applyLimit(credential.scope, verdict, { model, nowMs: clock() });

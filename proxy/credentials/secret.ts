@@ -13,7 +13,7 @@ export class Secret {
     return this.#value;
   }
 
-  /** True where it is this value. */
+  /** True if it is this value. */
   holds(value: string): boolean {
     return this.#value === value;
   }

@@ -2,11 +2,11 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { JsonObject } from '../../core/json.ts';
 import { asString } from './fields.ts';
 
-// Sent by Claude Code, Codex and opencode with every call of one session.
+// Claude Code, Codex and opencode send these with every call of a session.
 const sessionHeaders = ['x-claude-code-session-id', 'session-id', 'session_id', 'thread-id', 'x-session-affinity'] as const;
 const maxOpeningLength = 1024;
 
-/** What ties the calls of one conversation together: a name the client gave it, else how it opens. Undefined where there is neither. */
+/** Identifies a conversation over its calls: by a name from the client, otherwise by its opening text. Undefined if there is neither. */
 export function affinityOf(
   headers: IncomingHttpHeaders,
   body: JsonObject,
@@ -27,7 +27,7 @@ export function affinityOf(
   return text === '' ? undefined : session('opening', text);
 }
 
-/** Text by which a conversation is known: the same in each of its turns, and short. */
+/** Short text from a conversation's start, the same in each of its turns. */
 export function openingText(...parts: readonly unknown[]): string {
   return parts.map((part) => firstText(part, 6)).join('\n');
 }
@@ -40,7 +40,7 @@ function firstText(value: unknown, depth: number): string {
   return firstText(content ?? parts ?? text, depth - 1);
 }
 
-/** Bounded, for whoever hashes it. */
+/** Bounded, because it will be hashed. */
 function session(kind: string, text: string): string {
   return `${kind}\n${text.slice(0, 2 * maxOpeningLength)}`;
 }

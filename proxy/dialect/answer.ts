@@ -3,7 +3,7 @@ import type { Usage } from '../../core/price/types.ts';
 import { asObject } from './fields.ts';
 import type { Reading } from './types.ts';
 
-/** Reads a whole answer: usage by the given rule, the model where it names one, and an error that came in its place. */
+/** Reads a whole answer: its usage by the given rule, its model, and an error that replaces the answer. */
 export function readAnswer(body: Buffer, usageOf: (answer: JsonObject) => Usage | null, modelField = 'model'): Reading {
   const answer = asObject(parseJson(body.toString('utf8')));
   if (answer === null) return { usage: null };
@@ -14,12 +14,12 @@ export function readAnswer(body: Buffer, usageOf: (answer: JsonObject) => Usage 
   );
 }
 
-/** A model's name; undefined where there is none (Azure sends an empty one first). */
+/** A model's name; undefined if there is none (Azure sends an empty one first). */
 export function servedName(value: unknown): string | undefined {
   return typeof value === 'string' && value !== '' ? value : undefined;
 }
 
-/** A reading of these parts. */
+/** Makes a reading of these parts. */
 export function reading(usage: Usage | null, servedModel: string | undefined, errorBody?: string): Reading {
   return { usage, ...(servedModel === undefined ? {} : { servedModel }), ...(errorBody === undefined ? {} : { errorBody }) };
 }

@@ -2,22 +2,22 @@ import { type Refusal, refuse } from '../../core/errors.ts';
 import { isObject, type JsonObject } from '../../core/json.ts';
 import type { JsonBody } from './json.ts';
 
-/** A value of parsed JSON as an object, or null where it is anything else. */
+/** The value as an object; null if it is anything else. */
 export function asObject(value: unknown): JsonObject | null {
   return isObject(value) ? value : null;
 }
 
-/** The elements of an array; nothing where it is none. */
+/** The elements of an array; an empty list if the value is not an array. */
 export function asArray(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** The value as a string, or null where it is anything else. */
+/** The value as a string; null if it is anything else. */
 export function asString(value: unknown): string | null {
   return typeof value === 'string' ? value : null;
 }
 
-/** False for what is absent or null, which every API takes for not given. */
+/** False for absent and null, which every API treats alike. */
 export function isGiven(value: unknown): boolean {
   return value !== undefined && value !== null;
 }
@@ -25,12 +25,12 @@ export function isGiven(value: unknown): boolean {
 const maxTokens = 2 ** 31 - 1;
 const maxModelLength = 256;
 
-/** The refusal of a field that is not what it must be. */
+/** Refuses a field with a wrong value. */
 export function badField(name: string, mustBe: string): Refusal {
   return refuse('invalid_request', `The field ${name} must be ${mustBe}.`);
 }
 
-/** A member that is a positive integer; undefined where it is absent or null. */
+/** Reads a positive integer; undefined if absent or null. */
 export function readCount(object: JsonObject, name: string, max: number = maxTokens): number | undefined | Refusal {
   const value = object[name];
   if (!isGiven(value)) return undefined;
@@ -38,22 +38,22 @@ export function readCount(object: JsonObject, name: string, max: number = maxTok
   return value > max ? badField(name, `at most ${max}`) : value;
 }
 
-/** `stream`: false where it is absent or null. */
+/** Reads `stream`; false if absent or null. */
 export function readStream(object: JsonObject): boolean | Refusal {
   const value = object['stream'];
   if (!isGiven(value)) return false;
   return typeof value === 'boolean' ? value : badField('stream', 'true or false');
 }
 
-/** The fields of a dialect that must not be misread. */
+/** The fields of a dialect that KeyForge and the provider must read alike. */
 export interface FieldRules {
-  /** Those that policy, price or the meter act on. */
+  /** The fields that policy, price or the meter use. */
   readonly governing: ReadonlySet<string>;
-  /** Those that would let the request choose a model beside `model`, which policy could not see. */
+  /** The fields that could choose a model beside `model`, which policy does not see. */
   readonly otherModels: readonly string[];
 }
 
-/** The one model that a body names. To be read first: it refuses a body that provider and policy could read differently. */
+/** Reads the one model of a body. Call this first: it refuses a body that provider and policy could read differently. */
 export function readModel(body: JsonBody, { governing, otherModels }: FieldRules): string | Refusal {
   const refusal = refuseLookalikes(body, governing) ?? refuseOtherModels(body.value, otherModels);
   if (refusal !== null) return refusal;
@@ -62,7 +62,7 @@ export function readModel(body: JsonBody, { governing, otherModels }: FieldRules
   return value.length > maxModelLength ? badField('model', `at most ${maxModelLength} characters long`) : value;
 }
 
-// Letters outside ASCII that readers which ignore case take for ASCII ones (Unicode simple folding).
+// Letters outside ASCII that equal ASCII letters for readers that ignore case (Unicode simple folding).
 const foldedLetters = /[\u017f\u212a]/g;
 
 function folded(key: string): string {
@@ -70,7 +70,7 @@ function folded(key: string): string {
 }
 
 /**
- * Refuses a key that only differs by case from one that governs the call: some servers (Go’s encoding/json) read
+ * Refuses a key that differs only by case from a governing field. Some servers (Go’s encoding/json) read
  * `Model` as `model`, so that policy and provider would see different values.
  */
 function refuseLookalikes(body: JsonBody, governing: ReadonlySet<string>): Refusal | null {

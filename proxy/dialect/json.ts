@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { isObject, type JsonObject, parseJson } from '../../core/json.ts';
 import { valueBound } from '../../core/price/text.ts';
 
-/** A request body read unambiguously, with the byte ranges of its top-level members so that an edit touches nothing else. */
+/** An unambiguous request body, with the byte ranges of its top-level members, so that an edit touches nothing else. */
 export interface JsonBody {
   readonly bytes: Buffer;
   readonly value: JsonObject;
@@ -15,7 +15,7 @@ export interface JsonBody {
 /** Byte ranges of the values of one object's members, by key. */
 export type Members = ReadonlyMap<string, { readonly start: number; readonly end: number }>;
 
-/** Deeper bodies are refused: no dialect comes near, and recursive readers downstream would break. */
+/** Deeper bodies are refused: no dialect needs them, and recursive readers downstream would break. */
 const maxDepth = 128;
 
 const quote = 0x22;
@@ -23,8 +23,8 @@ const backslash = 0x5c;
 const nearBytes = 32;
 
 /**
- * Position of the quote that ends the string whose content starts at `from`; -1 where there is none before `end`.
- * Goes byte by byte where quotes are near and hops over what is long.
+ * Position of the quote that ends the string whose content starts at `from`; -1 if there is none before `end`.
+ * It reads short strings byte by byte and searches long ones.
  */
 function stringEnd(bytes: Buffer, from: number, end: number): number {
   let at = from;
@@ -54,8 +54,8 @@ function isSpace(byte: number | undefined): boolean {
 }
 
 /**
- * One pass over an object's bytes: counts the colons outside strings (members at every depth) and notes where the
- * values of the object's own members lie. Right for valid JSON only; harmless on anything else.
+ * One pass over an object's bytes: counts the colons outside strings (members at every depth) and notes the positions of
+ * the values of the object's own members. Correct for valid JSON only; harmless otherwise.
  */
 function scanObject(bytes: Buffer, start: number, end: number): Scan | string {
   const members: Scan['members'] = new Map();
@@ -63,7 +63,7 @@ function scanObject(bytes: Buffer, start: number, end: number): Scan | string {
   let depth = 0;
   let keyStart = 0;
   let keyEnd = 0;
-  // Of the value that is open at depth 1; 0 while a key is awaited.
+  // Start of the open value at depth 1; 0 before a key.
   let valueStart = 0;
   let escapedKey: string | null = null;
 
@@ -114,7 +114,7 @@ function trimmed(bytes: Buffer, from: number, to: number): { readonly start: num
 }
 
 /**
- * Reads a request body in the one way that every parser agrees on, or says why there is none: it must be a JSON object
+ * Reads a request body that every parser reads alike, or says why it cannot: it must be a JSON object
  * in UTF-8, without duplicate keys at any depth and without escapes in its own keys.
  */
 export function readBody(bytes: Buffer): JsonBody | { readonly problem: string } {
@@ -133,7 +133,7 @@ function problem(what: string): { readonly problem: string } {
   return { problem: `The request body cannot be read: ${what}.` };
 }
 
-/** The members of an object that is itself the value at this range of a body that was read; or why not. */
+/** The members of the object at this range of a body, or why they cannot be read. */
 export function membersAt(body: JsonBody, range: { readonly start: number; readonly end: number }): Members | string {
   const scan = scanObject(body.bytes, range.start, range.end);
   return typeof scan === 'string' ? scan : scan.members;

@@ -34,7 +34,7 @@ function tagged(content: Buffer, tagBytes: number): Buffer {
   ]);
 }
 
-test('audio with a least rate is bounded by its bytes', () => {
+test('audio with a minimum rate is bounded by its bytes', () => {
   for (const bytes of [mp3, wav(16_000), wav(8000, 3), tagged(mp3, 300), tagged(mp3, 301), tagged(mp3, 302)]) {
     const tally = counted(countAudio, bytes);
     assert.deepEqual([tally.textTokens, tally.audioInput, tally.wholeContext], [0, true, false]);
@@ -42,7 +42,7 @@ test('audio with a least rate is bounded by its bytes', () => {
   }
 });
 
-test('audio whose bytes bound nothing is bounded by the context, whatever it calls itself', () => {
+test('audio whose bytes are no bound is bounded by the context, whatever its MIME type', () => {
   const flac = Buffer.from(`fLaC${'\0'.repeat(100)}`, 'latin1');
   for (const bytes of [
     flac,

@@ -9,32 +9,32 @@ import { notText, type Tally } from './tally.ts';
 const bytesPerAudioToken = 8;
 const lowestSampleRate = 8000;
 
-/** Counts inline media, given as base64 with its MIME type, as what it costs in place of the text it looks like. */
+/** Counts inline media (base64 with a MIME type) at its own cost instead of as text. */
 export function countInline(tally: Tally, mimeType: string, payload: string): void {
   const type = mimeType.toLowerCase();
   if (type.startsWith('image/')) countImagePayload(tally, payload);
   else if (type.startsWith('audio/')) countAudio(tally, payload);
   else if (type.startsWith('text/')) countTextFile(tally, payload);
   else {
-    // Compressed documents and video: their bytes bound nothing.
+    // Compressed documents and video: their size in bytes is no bound.
     notText(tally, payload);
     tally.wholeContext = true;
   }
 }
 
-/** One image, given as base64. */
+/** Counts one image, given as base64. */
 export function countImagePayload(tally: Tally, payload: string): void {
   notText(tally, payload);
   tally.images += 1;
 }
 
-/** One image by URL: a data URL is no text; any other URL is fetched by the provider. */
+/** Counts one image by URL. A data URL is not text; the provider fetches any other URL. */
 export function countImageUrl(tally: Tally, url: string): void {
   if (url.startsWith('data:')) notText(tally, url);
   tally.images += 1;
 }
 
-/** A file given as a data URL or as plain base64, whose type is then unknown. */
+/** Counts a file, given as a data URL or as plain base64 of unknown type. */
 export function countFileData(tally: Tally, data: string): void {
   const match = /^data:([^;,]{1,128})(?:;[^,]{0,128})?;base64,/.exec(data);
   if (match === null) {
@@ -45,7 +45,7 @@ export function countFileData(tally: Tally, data: string): void {
   countInline(tally, match[1] ?? '', data.slice(match[0].length));
 }
 
-/** Inline audio: bounded by its bytes where the coding has a least rate, else by the model's context. */
+/** Counts inline audio, bounded by its bytes if its coding has a minimum rate, otherwise by the model's context. */
 export function countAudio(tally: Tally, payload: string): void {
   notText(tally, payload);
   tally.audioInput = true;
@@ -60,11 +60,11 @@ function countTextFile(tally: Tally, payload: string): void {
   else tally.wholeContext = true;
 }
 
-/** True for MP3 and for PCM in a plain WAV header. Read from the bytes: what the caller says of them could be anything. */
+/** True for MP3 and for PCM in a plain WAV header. Read from the bytes, because the caller's MIME type may be wrong. */
 function hasLeastRate(payload: string): boolean {
   const head = decodedAt(payload, 0, 48);
   if (head.toString('latin1', 0, 3) === 'ID3' && head.length >= 10) {
-    // The tag's size is four times seven bits; another coding could hide behind it.
+    // The tag's size is four groups of seven bits. Skip the tag, because another coding could follow it.
     const size = head.subarray(6, 10).reduce((sum, byte) => sum * 128 + (byte & 0x7f), 0);
     return isMp3Frame(decodedAt(payload, 10 + size, 4));
   }
@@ -77,7 +77,7 @@ function decodedAt(payload: string, offset: number, length: number): Buffer {
   return Buffer.from(payload.slice(group * 4, group * 4 + Math.ceil((skip + length) / 3) * 4), 'base64').subarray(skip, skip + length);
 }
 
-/** Frame sync, layer III, and a bit rate from the table: free-format frames have none. */
+/** True for frame sync, layer III, and a bit rate from the table, which free-format frames lack. */
 function isMp3Frame(bytes: Buffer): boolean {
   const [first = 0, second = 0, third = 0] = bytes;
   return first === 0xff && (second & 0xe0) === 0xe0 && (second & 0x06) === 0x02 && third >> 4 > 0 && third >> 4 < 15;

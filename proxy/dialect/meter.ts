@@ -1,7 +1,7 @@
 import { type EventEnds, EventSplitter, type Fate } from './sse.ts';
 import type { Framing, Reading, StreamMeter } from './types.ts';
 
-/** What the meters of all dialects share: a stream is cut into events, and each event is read once. */
+/** The common part of all meters: it cuts a stream into events and reads each event once. */
 export abstract class EventMeter implements StreamMeter {
   phase: StreamMeter['phase'] = 'preamble';
   errorBody: string | undefined;
@@ -29,19 +29,19 @@ export abstract class EventMeter implements StreamMeter {
 
   protected abstract onEvent(event: Buffer): Fate;
 
-  /** An answer that has begun stays content, whatever follows. */
+  /** Notes content. Nothing that follows changes that phase. */
   protected noteContent(): void {
     if (this.phase === 'preamble') this.phase = 'content';
   }
 
-  /** `value` is the JSON of the error; the first one stays. */
+  /** Notes an error, given as its JSON value; the first one wins. */
   protected noteError(value: unknown): void {
     this.errorBody ??= JSON.stringify(value);
     if (this.phase === 'preamble') this.phase = 'error';
   }
 }
 
-/** For dialects that never stream: bytes pass, nothing is read, and the answer is never known to be whole. */
+/** The meter of dialects that never stream: it passes bytes unread, and never reports a complete answer. */
 export function meterNothing(): StreamMeter {
   return {
     push: (chunk) => [chunk],

@@ -76,7 +76,7 @@ test('usage with every chunk ends a chat stream only with the last', () => {
   assert.equal(meterOf(openaiChat, [data(running), data(last)]).meter.complete, true);
 });
 
-test('an error in a stream is told apart by where it comes', () => {
+test('an error in a stream is classified by its position', () => {
   const error = { message: 'Over', type: 'server_error', code: null };
   const early = meterOf(openaiChat, [data({ error })]).meter;
   assert.deepEqual([early.phase, early.errorBody, early.complete], ['error', JSON.stringify({ error }), false]);
@@ -84,7 +84,7 @@ test('an error in a stream is told apart by where it comes', () => {
   assert.deepEqual([late.phase, late.errorBody], ['content', JSON.stringify({ error })]);
 });
 
-test('a Responses stream has its usage in the event that ends it, whatever its echoes hold', () => {
+test('a Responses stream has its usage in its last event, whatever its echoes hold', () => {
   const echo = { tools: [{ parameters: { properties: { usage: { input_tokens: 9 } } } }], usage: null, error: null };
   const response = {
     model: 'gpt-6',

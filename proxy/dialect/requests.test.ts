@@ -297,7 +297,7 @@ test('hosted tools are bounded by the number of their calls, or not at all', () 
   }
 });
 
-test('web searches without a limit are open offers, and the limit that is set for them stands in the request', () => {
+test('web searches without a limit are open offers, and their limit is written to the request', () => {
   const anthropic = { type: 'web_search_20250305', name: 'web_search' };
   const cases: readonly (readonly [Dialect, Record<string, unknown>, number, Record<string, unknown>])[] = [
     [openaiResponses, { tools: [{ type: 'web_search' }, { type: 'function', name: 'f' }] }, 1, { max_tool_calls: 4 }],

@@ -9,16 +9,16 @@ import type { Dialect, DialectId, Family, RouteAction } from './types.ts';
 /** A call that goes to a provider. */
 export interface CallRoute {
   readonly kind: 'call';
-  /** Route template, as policies name it. */
+  /** Route template, as in policies. */
   readonly endpoint: string;
   readonly dialect: Dialect;
   readonly family: Family;
   readonly action: RouteAction;
-  /** The query as it came: empty, or from its `?` on. */
+  /** The unchanged query: empty, or from its `?` on. */
   readonly search: string;
 }
 
-/** What KeyForge answers by itself. */
+/** A request that KeyForge answers itself. */
 export type ApiRoute =
   | { readonly kind: 'api'; readonly family: Family; readonly operation: 'list_models' | 'get_self' | 'list_keys' | 'create_key' }
   /** `child`: a sub-agent key’s short name, or `namespace/name`. */
@@ -44,7 +44,7 @@ const posts: ReadonlyMap<string, Target> = new Map([
   ['/v1/messages/count_tokens', call('/v1/messages/count_tokens', 'anthropic.count_tokens')],
 ]);
 
-/** POST to a Gemini model, by what follows the last colon. One template each, whichever version the path names. */
+/** POST to a Gemini model, by what follows the last colon. Each has one template for all versions in paths. */
 const geminiActions: ReadonlyMap<string, Target> = new Map([
   ['generateContent', call('/v1beta/models/{model}:generateContent', 'gemini.generateContent', { stream: false })],
   ['streamGenerateContent', call('/v1beta/models/{model}:streamGenerateContent', 'gemini.generateContent', { stream: true })],
@@ -57,7 +57,7 @@ function call(endpoint: string, dialect: DialectId, action: RouteAction = {}): T
   return { endpoint, dialect: dialects[dialect], action };
 }
 
-/** Every template that a policy’s `endpoints` may name. */
+/** Every template that `endpoints` of a policy may name. */
 export const endpointTemplates: readonly string[] = [
   ...new Set([...posts.values(), ...geminiActions.values()].map(({ endpoint }) => endpoint)),
 ];
@@ -66,7 +66,7 @@ const geminiPrefixes = ['/v1beta/models/', '/v1/models/'] as const;
 const keysPath = '/keyforge/v1/keys';
 const maxPathLength = 1024;
 
-/** Finds the route of a request by its method and request target, or refuses it: nothing unknown is ever forwarded. */
+/** Finds the route of a request by method and target, or refuses it. KeyForge forwards no unknown request. */
 export function matchRoute(method: string, target: string, headers: IncomingHttpHeaders): Route | Refusal {
   const query = target.indexOf('?');
   const path = query < 0 ? target : target.slice(0, query);
@@ -77,7 +77,7 @@ export function matchRoute(method: string, target: string, headers: IncomingHttp
   );
 }
 
-/** The family in which a caller expects an error before its route is known, or a list of models: by path, then by its headers. */
+/** The family of a caller whose route is unknown, for errors and model lists: by its path, then by its headers. */
 export function callerFamily(path: string, headers: IncomingHttpHeaders): Family {
   if (path.startsWith('/v1beta/')) return geminiFamily;
   if (path.startsWith('/v1/messages') || path.startsWith('/messages') || headers['anthropic-version'] !== undefined) return anthropicFamily;
@@ -101,7 +101,7 @@ function geminiTarget(path: string): Target | null {
 
 const safeName = /^[A-Za-z0-9][A-Za-z0-9._@:/-]{0,255}$/;
 
-/** A name from a path, percent-decoded once; null where it could mean another path to anyone who reads it again. */
+/** A name from a path, percent-decoded once; null if a second decoding could yield another path. */
 function decodedName(encoded: string): string | null {
   let name: string;
   try {

@@ -12,7 +12,7 @@ interface Splice {
   readonly text: string;
 }
 
-/** The body with these members set; every other byte stays as it was. The same buffer where there is no edit. Paths must differ. */
+/** Sets these members and leaves every other byte unchanged. Without edits, returns the same buffer. Paths must differ. */
 export function spliceBody(body: JsonBody, edits: readonly Edit[]): Buffer {
   if (edits.length === 0) return body.bytes;
   const splices: Splice[] = [];

@@ -23,7 +23,7 @@ function cut(text: string, at: readonly number[]): readonly Buffer[] {
   return edges.slice(1).map((edge, index) => bytes.subarray(edges[index], edge));
 }
 
-test('events end at an empty line, whatever ends its lines', () => {
+test('events end at an empty line, with any line ending', () => {
   for (const end of ['\n', '\r\n', '\r']) {
     const text = `data: a${end}${end}: ping${end}${end}event: x${end}data: b${end}data: c${end}${end}`;
     const { events } = eventsOf([Buffer.from(text)]);
@@ -105,7 +105,7 @@ test('the data of an event is its lines, whatever surrounds them', () => {
   assert.equal(data(': ping\n\n'), null);
 });
 
-test('a member is found by its bytes only where it stands as one and is not null', () => {
+test('a member is found by its bytes only if it is a real member and not null', () => {
   const hasUsage = memberFinder('usage');
   assert.equal(hasUsage('{"usage":{}}'), true);
   assert.equal(hasUsage('{"usage" : 1}'), true);

@@ -1,21 +1,21 @@
-/** What becomes of an event once it was read. */
+/** Whether an event is forwarded after it was read. */
 export type Fate = 'keep' | 'drop';
 
-/** Beyond this an unfinished event is forwarded as it comes. */
+/** Beyond this, an unfinished event is forwarded as it arrives. */
 const maxHeldBytes = 256 * 1024;
-/** Beyond this it is not even read: metering continues with the next one. */
+/** Beyond this, an event is not read: metering continues with the next one. */
 const maxReadBytes = 16 * 1024 * 1024;
 
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
 
-/** Finds where events end. Gets bytes in order and keeps state between chunks. */
+/** Finds the ends of events. It receives bytes in order and keeps state between chunks. */
 export interface EventEnds {
-  /** The position after the next event's last byte, or -1 where no event ends in the rest of the chunk. */
+  /** The position after the next event's last byte; -1 if no event ends in the rest of the chunk. */
   next(chunk: Buffer, from: number): number;
 }
 
-/** Ends of server-sent events: an empty line, whose ends may be LF, CR or CRLF (WHATWG HTML, 9.2.6). */
+/** Finds the ends of server-sent events: empty lines, which may end in LF, CR or CRLF (WHATWG HTML, 9.2.6). */
 export class SseEnds implements EventEnds {
   #lineIsEmpty = true;
   /** The last byte was a CR: an LF after it belongs to the same line end. */
@@ -36,7 +36,7 @@ export class SseEnds implements EventEnds {
     return chunk[from] === lineFeed ? from + 1 : from;
   }
 
-  /** Hops from LF to LF. */
+  /** Searches from LF to LF. */
   #nextOfFeeds(chunk: Buffer, from: number): number {
     let at = from;
     while (at < chunk.length) {
@@ -53,7 +53,7 @@ export class SseEnds implements EventEnds {
     return -1;
   }
 
-  /** Goes byte by byte. */
+  /** Reads byte by byte. */
   #nextOfAny(chunk: Buffer, from: number): number {
     for (let at = from; at < chunk.length; at += 1) {
       if (this.#endsEvent(chunk[at] as number)) return this.#afterReturn ? this.#withFeed(chunk, at + 1) : at + 1;
@@ -61,7 +61,7 @@ export class SseEnds implements EventEnds {
     return -1;
   }
 
-  /** True where this byte ends an empty line. */
+  /** True if this byte ends an empty line. */
   #endsEvent(byte: number): boolean {
     if (byte === lineFeed && this.#afterReturn) {
       // The second half of a CRLF, whose first half ended the line.
@@ -78,7 +78,7 @@ export class SseEnds implements EventEnds {
 
   /** A CR before `next` ended an event: an LF at `next` belongs to it. */
   #withFeed(chunk: Buffer, next: number): number {
-    // The LF may be in the next chunk; where no CRLF was seen before, none will come.
+    // The LF may be in the next chunk. A stream that has had no CRLF so far will have none.
     this.#awaitsFeed = this.#sawBoth && next === chunk.length;
     if (this.#awaitsFeed) return -1;
     if (chunk[next] !== lineFeed) return next;
@@ -87,13 +87,13 @@ export class SseEnds implements EventEnds {
   }
 }
 
-/** Cuts passing bytes into events and shows each to `onEvent` once it is whole, in order. Copies only what is split over chunks. */
+/** Cuts bytes into events and calls `onEvent` with each complete event, in order. It copies only events that span chunks. */
 export class EventSplitter {
   readonly #ends: EventEnds;
   readonly #onEvent: (event: Buffer) => Fate;
   #held: Buffer[] = [];
   #heldBytes = 0;
-  /** The unfinished event grew too long to hold: what is held was forwarded already. */
+  /** True if the unfinished event was too long to hold: its held bytes are already forwarded. */
   #forwarded = false;
 
   constructor(ends: EventEnds, onEvent: (event: Buffer) => Fate) {
@@ -101,7 +101,7 @@ export class EventSplitter {
     this.#onEvent = onEvent;
   }
 
-  /** The bytes to forward now: whole events, but for one that grew too long to hold. An empty chunk changes nothing. */
+  /** The bytes to forward now: whole events, except for one that is too long to hold. An empty chunk changes nothing. */
   push(chunk: Buffer): readonly Buffer[] {
     if (chunk.length === 0) return [];
     const out: Buffer[] = [];
@@ -113,16 +113,16 @@ export class EventSplitter {
     return out;
   }
 
-  /** At the end of the stream: what was held of an unfinished event. */
+  /** At the end of the stream: the held bytes of an unfinished event. */
   flush(): readonly Buffer[] {
     return this.#heldBytes === 0 ? [] : this.#finishHeld(Buffer.alloc(0));
   }
 
-  /** Forwards the events that begin at `start`, of which the first ends at `firstEnd`, and holds what follows the last. */
+  /** Forwards the events from `start`, the first of which ends at `firstEnd`, and holds what follows the last. */
   #pass(chunk: Buffer, start: number, firstEnd: number, out: Buffer[]): void {
     let from = start;
     let end = firstEnd;
-    // Neighbouring events that are kept leave as one piece.
+    // Adjacent events that are kept are forwarded as one piece.
     let keptFrom = start;
     while (end >= 0) {
       if (this.#onEvent(chunk.subarray(from, end)) === 'drop') {
@@ -163,7 +163,7 @@ export class EventSplitter {
 
 const oneLine = /^data: ?([^\r\n]*)[\r\n]*$/;
 
-/** The data of one event, its lines joined by LF; null where it has none. */
+/** The data of one event, its lines joined by LF; null if it has none. */
 export function eventData(event: Buffer): string | null {
   const text = event.toString('utf8');
   const only = oneLine.exec(text);
@@ -176,11 +176,11 @@ export function eventData(event: Buffer): string | null {
 }
 
 /**
- * Makes a cheap look for a member of this name whose value is not null, in an event's bytes as Latin-1. Strings cannot
- * fake it: their quotes are escaped.
+ * Makes a cheap test whether an event (its bytes as Latin-1) has a member of this name whose value is not null. A string
+ * cannot fake a member, because its quotes are escaped.
  */
 export function memberFinder(name: string): (event: string) => boolean {
-  // Quotes are common in JSON, so the search does not begin with one.
+  // The search does not begin with a quote, because quotes are common in JSON.
   const needle = `${name}"`;
   return (event) => {
     for (let at = event.indexOf(needle); at >= 0; at = event.indexOf(needle, at + 1)) {

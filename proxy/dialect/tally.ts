@@ -1,7 +1,7 @@
 import type { Demand, OpenSearches } from '../../core/price/demand.ts';
 import { stringBound } from '../../core/price/text.ts';
 
-/** A demand in the making: a dialect adds what it finds while it walks a request. Starts as plain text alone. */
+/** An unfinished demand: a dialect adds what it finds in a request. It starts as plain text alone. */
 export interface Tally {
   textTokens: number;
   mediaTokens: number;
@@ -19,7 +19,7 @@ export interface Tally {
   unmeterable: string | undefined;
 }
 
-/** Begins with the bound of the whole body taken as text. */
+/** Starts a tally with the bound of the whole body as text. */
 export function startTally(bodyTokens: number): Tally {
   return {
     textTokens: bodyTokens,
@@ -39,12 +39,12 @@ export function startTally(bodyTokens: number): Tally {
   };
 }
 
-/** Takes a payload (base64 of media) out of the text, where the body's bound had counted it. */
+/** Subtracts a payload (base64 of media) from the text, because the body's bound has counted it. */
 export function notText(tally: Tally, payload: string): void {
   tally.textTokens -= stringBound(payload);
 }
 
-/** Notes why the cost has no bound; the first reason stays. */
+/** Notes why the cost has no bound; the first reason wins. */
 export function unbounded(tally: Tally, reason: string): void {
   tally.unmeterable ??= reason;
 }

@@ -16,17 +16,17 @@ export type DialectId =
   | 'gemini.embedContent'
   | 'gemini.batchEmbedContents';
 
-/** One vendor's API: what of a client's request belongs to it, how it writes errors and how it lists models. */
+/** One vendor's API: its query parameters and headers, its errors and its list of models. */
 export interface Family {
-  /** Parameters of a query, as they are written, that change the form of an answer and nothing else. */
+  /** Query parameters, as written, that change only the form of an answer. */
   readonly queryParameters: readonly string[];
-  /** A header that a provider requires, and what it gets where the client sends none. Lower case. */
+  /** A header that a provider requires, and its default value. Lower case. */
   readonly requiredHeader?: { readonly name: string; readonly value: string };
-  /** A refusal as this API would write it; `code` is ours and stable. SDKs pick their error class by HTTP status and show `message`. */
+  /** A refusal in this API's format; `code` is ours and stable. SDKs choose their error class by HTTP status and show `message`. */
   errorBody(refusal: Refusal, requestId: string): object;
-  /** What ends a stream in flight with an error, after a whole event: SDKs raise it, and nothing looks like a clean end. */
+  /** The text that ends a stream with an error, after a whole event. SDKs raise it; it never looks like a clean end. */
   streamError(refusal: Refusal, requestId: string, framing: Framing): string;
-  /** The answer of this API's list of models. */
+  /** The answer to this API's request for a list of models. */
   modelList(models: readonly ListedModel[]): object;
 }
 
@@ -35,7 +35,7 @@ interface ListedModel {
   readonly provider: string;
 }
 
-/** All that the line acts on, read once from an unambiguous body. */
+/** Everything in a body that the line uses, read once. */
 export interface Facts {
   /** As the caller wrote it. */
   readonly model: string;
@@ -43,9 +43,9 @@ export interface Facts {
   /** The caller's own output limit; absent: none given. */
   readonly maxOutputTokens?: number | undefined;
   readonly demand: Demand;
-  /** OpenAI chat streams: did the caller itself request the usage chunk? True elsewhere. */
+  /** OpenAI chat streams: true if the caller itself requested the usage chunk. True elsewhere. */
   readonly wantsUsage: boolean;
-  /** Keeps a conversation on one credential; absent: none could be found. */
+  /** Keeps a conversation on one credential; absent: none was found. */
   readonly affinity?: string | undefined;
 }
 
@@ -53,30 +53,30 @@ export interface Facts {
 export interface Changes {
   readonly model?: string | undefined;
   readonly maxOutputTokens?: number | undefined;
-  /** OpenAI chat, where the caller gave no limit: the field that the provider knows. Default `max_completion_tokens`. */
+  /** OpenAI chat without a limit from the caller: the field that the provider knows. Default `max_completion_tokens`. */
   readonly outputField?: 'max_completion_tokens' | 'max_tokens' | undefined;
   readonly includeUsage?: boolean | undefined;
-  /** The limit to set on web searches that have none. */
+  /** The limit to set on web searches without one. */
   readonly searches?: number | undefined;
 }
 
-/** One wire dialect: facts of a request, usage of a response. Pure, but for the meters, which keep state of one response. */
+/** One wire dialect: facts of a request, usage of a response. Pure, except for meters, which hold the state of one response. */
 export interface Dialect {
   readonly id: DialectId;
   readonly family: Family;
-  /** Present where a stream's error is not its family's (OpenAI Responses). */
+  /** Present if a stream's error differs from its family's (OpenAI Responses). */
   readonly streamError?: Family['streamError'];
   /** False for what providers do not bill and quotas do not count (`count_tokens`). */
   readonly billed: boolean;
-  /** True where a limit on output makes sense; false for embeddings and counting. */
+  /** True if an output limit makes sense; false for embeddings and counting. */
   readonly generates: boolean;
-  /** `action` is what the route captured from the path: the model (Gemini) and whether it streams. */
+  /** Reads the facts. `action` comes from the path: the model (Gemini) and whether it streams. */
   read(body: JsonBody, action: RouteAction, headers: IncomingHttpHeaders): Facts | Refusal;
-  /** The bytes for the provider. The same buffer where nothing changes. */
+  /** The bytes for the provider; the same buffer if nothing changes. */
   rewrite(body: JsonBody, changes: Changes): Buffer;
-  /** Reads a response that is not a stream, whole; usage null where it names none. */
+  /** Reads a whole response that is not a stream; usage is null if it names none. */
   readUsage(body: Buffer): Reading;
-  /** Reads a stream as it passes. `usageChunk`: what becomes of a chunk that holds usage alone, which the caller may not have requested. */
+  /** Makes a meter for a stream. `usageChunk`: whether to keep a chunk that holds only usage, which the caller may not have requested. */
   meterStream(usageChunk: Fate): StreamMeter;
 }
 
@@ -89,9 +89,9 @@ export interface RouteAction {
 
 export interface Reading {
   readonly usage: Usage | null;
-  /** As the provider names it; absent where it does not. */
+  /** The provider's name of it; absent if the response has none. */
   readonly servedModel?: string;
-  /** JSON text of an error that came with a 2xx status in place of an answer (OpenRouter). */
+  /** JSON text of an error that replaces an answer with a 2xx status (OpenRouter). */
   readonly errorBody?: string;
 }
 
@@ -99,7 +99,7 @@ export type Framing = 'sse' | 'array';
 
 /** Follows one streamed response. Never buffers more than one unfinished event. */
 export interface StreamMeter {
-  /** How the stream is cut into events: Gemini without `alt=sse` is one JSON array. Known after the first byte; until then `sse`. */
+  /** How the stream is cut into events: Gemini without `alt=sse` is one JSON array. `sse` until the first byte arrives. */
   readonly framing: Framing;
   /** The bytes to forward now, in order; possibly none. Chunks may split anywhere, also inside UTF-8 and CRLF. */
   push(chunk: Buffer): readonly Buffer[];
@@ -109,8 +109,8 @@ export interface StreamMeter {
   readonly phase: 'preamble' | 'content' | 'error';
   /** JSON text of the first error event; set with phase `error`, or later in a stream that failed midway. */
   readonly errorBody: string | undefined;
-  /** True once the provider's own end of the stream was seen (`[DONE]`, `message_stop`, `response.completed`, a finish reason with usage). */
+  /** True after the provider's own end of the stream (`[DONE]`, `message_stop`, `response.completed`, a finish reason with usage). */
   readonly complete: boolean;
-  /** What is known of usage so far; the last one counts. */
+  /** The usage so far; the last reading counts. */
   reading(): Reading;
 }

@@ -38,7 +38,7 @@ interface World {
   recorder: Recorder;
 }
 
-/** A spool that can be full at will: the real one behind a switch, since a disk fills at no exact moment. */
+/** The real spool behind a switch that makes it full, because a disk fills at no exact moment. */
 function createWorld(t: TestContext, dir = folder(t), operator = createOperator()): World {
   const clock = { ms: Date.UTC(2026, 10, 20) };
   const spool = open(dir);
@@ -153,7 +153,7 @@ test('calls, releases and the end of the epoch make one chain that verifies', as
   assert.deepEqual(restart(t, world).spool.recovered, []);
 });
 
-test('a heartbeat is written where a minute passed without an entry', async (t) => {
+test('a heartbeat is written after a minute without an entry', async (t) => {
   const world = createWorld(t);
   const { recorder, clock } = world;
   recorder.heartbeat();
@@ -223,7 +223,7 @@ test('a process that dies before its first entry leaves the recovery to the next
   assert.equal(third.recorder.epoch, 3);
 });
 
-test('a full spool refuses calls; the entry of a call under way is kept and written first, once', async (t) => {
+test('a full spool refuses calls; the entry of a call in flight is kept and written first, once', async (t) => {
   const world = createWorld(t);
   const { recorder, spool } = world;
   await recorder.ready();
@@ -264,7 +264,7 @@ test('an epoch with a call still open is not closed: the call is charged by the 
   assert.deepEqual(restart(t, world).spool.recovered[0]?.openCalls.length, 1);
 });
 
-test('a quarantined stream opens no call and still ends those under way', async (t) => {
+test('a quarantined stream opens no call and still ends those in flight', async (t) => {
   const world = createWorld(t);
   const { recorder } = world;
   await recorder.ready();

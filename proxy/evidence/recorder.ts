@@ -21,7 +21,7 @@ interface RecorderOptions {
   readonly random: (size: number) => Uint8Array;
 }
 
-/** The writing end of one key's stream in this process. One epoch in its life. */
+/** Writes one key's stream in this process: exactly one epoch. */
 export interface Recorder {
   readonly stream: StreamId;
   /** 0 before it is ready. */
@@ -30,29 +30,29 @@ export interface Recorder {
   head(): number;
   /** Opens the epoch, once. Rejects with ControlUnavailable or SpoolUnavailable and may then be called again. */
   ready(): Promise<void>;
-  /** Before a call is dispatched; again for every further reservation of the same call. Throws SpoolUnavailable. */
+  /** Writes the open record before a call is sent, and again for every further reservation of that call. Throws SpoolUnavailable. */
   openCall(requestId: string, reservation: Reservation): void;
   /**
-   * Writes an entry before the response ends. Throws SpoolUnavailable; where the body is of a call that had been opened,
-   * it is kept and written before anything else, so it must not be appended again.
+   * Writes an entry before the response ends. Throws SpoolUnavailable. If the body is that of an open call, the recorder
+   * keeps it and writes it before anything else: do not append it again.
    */
   append(body: ProxyBody): { readonly seq: number };
-  /** Gives grants back; nothing of them may be spent afterwards. Throws SpoolUnavailable: they are still held. */
+  /** Releases grants; nothing of them may be spent afterwards. Throws SpoolUnavailable: the grants are then still held. */
   release(grants: readonly string[]): void;
-  /** Writes a heartbeat where a minute has passed without an entry; to be called every few seconds. */
+  /** Writes a heartbeat after a minute without an entry. Call this every few seconds. */
   heartbeat(): void;
-  /** No further call may be opened: the operator has quarantined the stream. */
+  /** Refuses further calls, because the operator has quarantined the stream. */
   halt(reason: string): void;
   /**
-   * Ends the epoch, which gives back all that is unspent. Throws SpoolUnavailable and may then be called again. Where a call
-   * is still open the epoch is left to be recovered, so that the call is charged.
+   * Ends the epoch, which releases everything unspent. Throws SpoolUnavailable and may then be called again. If a call is
+   * still open, the epoch stays open for recovery, so that the call is charged.
    */
   close(): void;
 }
 
 const heartbeatAfterMs = 60_000;
 
-/** Makes a recorder. Before `ready` it requests nothing of the operator; then it settles what the spool still holds open of its stream. */
+/** Makes a recorder. It contacts the operator only in `ready`, where it also settles the open calls of the stream's last epoch. */
 export function createRecorder(options: RecorderOptions): Recorder {
   return new StreamRecorder(options);
 }
@@ -63,7 +63,7 @@ class StreamRecorder implements Recorder {
   readonly #random: (size: number) => Uint8Array;
   /** Calls with an open record and no entry. */
   readonly #openCalls = new Set<string>();
-  /** Entries of such calls that the spool could not take. */
+  /** Entries of open calls that the spool could not take. */
   readonly #kept: CallBody[] = [];
   #chain: Chain | null = null;
   #epoch = 0;
@@ -147,7 +147,7 @@ class StreamRecorder implements Recorder {
     return { bootId, instance, key, nonce, time: this.#time(), type: 'epoch_open', v: 1 };
   }
 
-  /** Writes what the spool could not take earlier, and returns the chain, to which more may be appended now. Throws SpoolUnavailable. */
+  /** Writes the entries that the spool could not take earlier; returns the chain, ready for more. Throws SpoolUnavailable. */
   #flushKept(): Chain {
     if (this.#chain === null || this.#ended) throw new SpoolUnavailable(`the stream ${this.stream} is not open`);
     for (let body = this.#kept[0]; body !== undefined; body = this.#kept[0]) {
@@ -172,7 +172,7 @@ class StreamRecorder implements Recorder {
   }
 }
 
-/** What the calls that were open when the process ended cost at most: the one settlement across epochs. */
+/** Charges the calls that were open when the process ended at their bounds. Only this entry settles across epochs. */
 function recoveredBody({ key, epoch, lastSeq, whole, openCalls }: RecoveredStream, time: string): EpochRecoveredBody {
   const charges = openCalls.map(({ requestId, reservations }) => ({ paidFrom: reservations.flatMap(payBound), requestId }));
   return { charges, key, lastSeq, recoveredEpoch: epoch, time, type: 'epoch_recovered', v: 1, whole };

@@ -17,9 +17,9 @@ const other = streamId(keyName('agents', 'bat'), 'i-1');
 interface Operator {
   /** What is stored, by stream and epoch. */
   readonly stored: Map<string, Entry[]>;
-  /** What came, by shipment. */
+  /** The entries of each shipment. */
   readonly batches: (readonly Entry[])[];
-  /** Takes the place of the next answers, one each: the entries are stored all the same where it is called. */
+  /** Replaces the next answers, one each. Where it is called, the entries are still stored. */
   readonly faults: ((store: () => ShipReply) => Promise<ShipReply>)[];
   ship(request: ShipRequest): Promise<ShipReply>;
 }
@@ -106,7 +106,7 @@ test('entries written within the delay travel together, without a flush', async 
   assert.deepEqual(storedSeqs(operator, other), [0, 1, 2]);
 });
 
-test('the last entries wait for an operator that restarts, for so long and no longer', async (t) => {
+test('the last entries wait a limited time for an operator that restarts', async (t) => {
   const { spool, operator, shipper } = createWorld(t);
   shipper.start();
   write(spool, newChain());
@@ -133,7 +133,7 @@ test('a flush ships at once and resolves when the head is stored', async (t) => 
   await shipper.flush(stream, 1, 1);
 });
 
-test('a flush while the operator is away rejects, and the entries arrive later', async (t) => {
+test('a flush while the operator is unreachable rejects, and the entries arrive later', async (t) => {
   const { spool, operator, shipper } = createWorld(t);
   shipper.start();
   operator.faults.push(away, away, loseAnswer);

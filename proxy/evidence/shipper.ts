@@ -10,25 +10,25 @@ interface ShipperOptions {
   readonly control: Pick<ControlPort, 'ship'>;
   readonly spool: Spool;
   readonly logger: Logger;
-  /** The operator will never take an entry of this stream: nothing may be admitted on it any more. */
+  /** Called when the operator rejects an entry for ever: no further call may be admitted on this stream. */
   readonly onQuarantine: (stream: StreamId, epoch: number, reason: string) => void;
-  /** Entries written within this time travel together, unless they are many or someone waits; default 100. */
+  /** Entries of this time are shipped together, unless there are many or a caller waits; default 100. */
   readonly delayMs?: number;
-  /** Wait after the first failed attempt, doubled by each further one up to 40 times itself; default 250. */
+  /** Wait after the first failed attempt; each further failure doubles it, up to 40 times; default 250. */
   readonly backOffMs?: number;
 }
 
-/** Brings entries to the operator, of all streams in the order of the spool: at least once, one batch at a time. */
+/** Ships entries of all streams to the operator in the order of the spool: at least once, one batch at a time. */
 export interface Shipper {
   start(): void;
   /**
-   * Ships now. Resolves when the operator holds the epoch up to `head`; rejects with ControlUnavailable when the attempt
-   * failed, or the stream is quarantined. While the operator is away entries wait in the spool, and nothing is lost.
+   * Ships now. Resolves when the operator holds the epoch up to `head`. Rejects with ControlUnavailable if the attempt
+   * fails or the stream is quarantined. While the operator is unreachable, entries wait in the spool and nothing is lost.
    */
   flush(stream: StreamId, epoch: number, head: number): Promise<void>;
-  /** Entries written and not acknowledged. */
+  /** Entries that are written but not acknowledged. */
   behind(): { readonly entries: number };
-  /** Ships everything, retried for so long (default: not at all) while the operator is away; then stops. Never rejects. */
+  /** Ships everything, then stops. It retries for this time (default: not at all) if the operator is unreachable. Never rejects. */
   close(withinMs?: number): Promise<void>;
 }
 
@@ -41,11 +41,11 @@ interface Waiter {
 }
 
 const maxBatch = { entries: 512, bytes: 1_048_576 };
-/** So many do not wait for others. */
+/** This many are shipped at once. */
 const manyEntries = 256;
 const maxBackOffFactor = 40;
 
-/** Makes a shipper; it becomes the spool's listener when it starts. */
+/** Makes a shipper. When it starts, it becomes the spool's listener. */
 export function createShipper(options: ShipperOptions): Shipper {
   return new SpoolShipper(options);
 }
@@ -62,7 +62,7 @@ class SpoolShipper implements Shipper {
   #shipping: Promise<void> | null = null;
   #failures = 0;
   #started = false;
-  /** Entries since the last time that something was shipped. */
+  /** Entries since the last shipment. */
   #written = 0;
 
   constructor(options: ShipperOptions) {
@@ -118,7 +118,7 @@ class SpoolShipper implements Shipper {
     this.#timer = null;
   }
 
-  /** Ships until nothing is owed or an attempt fails; never rejects. */
+  /** Ships until everything is acknowledged or an attempt fails; never rejects. */
   #ship(): Promise<void> {
     this.#clearTimer();
     this.#written = 0;
@@ -156,8 +156,8 @@ class SpoolShipper implements Shipper {
       (entry) => this.#spool.isOwed(entry.stream, entry.epoch, entry.seq) && !this.#quarantined.has(epochId(entry)),
     );
     if (missed === undefined) return;
-    this.#position = this.#spool.start(); // it lacks something before: everything that it has not acknowledged is sent again
-    throw new ControlUnavailable(`the operator did not take ${missed.stream} epoch ${missed.epoch} seq ${missed.seq}`);
+    this.#position = this.#spool.start(); // the operator lacks an earlier entry: send everything unacknowledged again
+    throw new ControlUnavailable(`the operator did not acknowledge ${missed.stream} epoch ${missed.epoch} seq ${missed.seq}`);
   }
 
   #quarantine({ rejected }: ShipReply): void {
@@ -165,7 +165,7 @@ class SpoolShipper implements Shipper {
       const id = epochId({ stream, epoch });
       if (this.#quarantined.has(id)) continue;
       this.#quarantined.set(id, reason);
-      this.#options.logger.error({ stream, epoch, seq, reason }, 'the operator quarantined a stream: calls with its key are refused');
+      this.#options.logger.error({ stream, epoch, seq, reason }, 'the operator quarantined a stream; the proxy refuses calls with its key');
       this.#options.onQuarantine(stream, epoch, reason);
     }
   }
@@ -181,13 +181,13 @@ class SpoolShipper implements Shipper {
   }
 
   #succeed(): void {
-    if (this.#failures > 0) this.#options.logger.info('entries are shipped again');
+    if (this.#failures > 0) this.#options.logger.info('the operator takes audit entries again');
     this.#failures = 0;
   }
 
   #fail(error: unknown): void {
     this.#failures += 1;
-    if (this.#failures === 1) this.#options.logger.warn({ err: error }, 'entries could not be shipped: they wait in the spool');
+    if (this.#failures === 1) this.#options.logger.warn({ err: error }, 'audit entries could not be shipped; they wait in the spool');
     const unavailable = error instanceof ControlUnavailable ? error : new ControlUnavailable(String(error), { cause: error });
     this.#answerWaiters();
     for (const waiter of this.#waiters) waiter.reject(unavailable);

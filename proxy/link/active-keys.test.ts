@@ -164,7 +164,7 @@ test('a token that is taken away ends its own calls, not those of the key’s ot
   assert.deepEqual([codes(call), codes(spared)], [['key_revoked'], []]);
 });
 
-test('an expiry that passes ends the calls in flight; one that was put off does not', (t) => {
+test('an expiry ends the calls in flight; a postponed one does not', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const world = createWorld();
   const pass = (ms: number): void => {

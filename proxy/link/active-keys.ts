@@ -6,16 +6,16 @@ import type { Snapshot } from '../../core/protocol/snapshot.ts';
 import type { Funds } from '../money/funds.ts';
 import { TokenIndex } from './token-index.ts';
 
-/** One call in flight, as revocation sees it. */
+/** One call in flight, for revocation. */
 export interface InFlight {
   readonly tokenId: TokenId;
   /** Ends the call now, with the reason in the caller's dialect. */
   revoke(reason: Refusal): void;
-  /** Resolves when it is settled and recorded, which may be long after its end. */
+  /** Resolves when the call is settled and recorded, which may be long after its end. */
   readonly finished: Promise<void>;
 }
 
-/** One key that calls may use here. `document` is replaced whole by each snapshot; the rest lives as long as the key. */
+/** One key that calls may use. Each snapshot replaces `document`; the rest lives as long as the key. */
 export interface ActiveKey {
   readonly key: KeyName;
   document: KeyDocument;
@@ -30,14 +30,14 @@ export interface ActiveKeys {
   readonly pools: ReadonlyMap<PoolName, PoolDocument>;
   /** 0 until the first snapshot. */
   readonly revision: number;
-  /** True where the operator was silent for so long that policy may have changed meanwhile. Recovers by itself. */
+  /** True if the operator was silent for too long to trust the current policy. False again after its next message. */
   isStale(): boolean;
   byKey(key: KeyName): ActiveKey | undefined;
   all(): Iterable<ActiveKey>;
   apply(snapshot: Snapshot): void;
-  /** Settles what an earlier process left open of a key's stream, though nobody may ever call with that key again. */
+  /** Settles what an earlier process left open in a key's stream, even if nobody calls with that key again. */
   reclaim(key: KeyName): void;
-  /** Resolves when no call is in flight, deleted keys' included. */
+  /** Resolves when no call is in flight, calls of deleted keys included. */
   settled(): Promise<void>;
   /** Stops timers and closes every key's funds. */
   close(): Promise<void>;
@@ -46,14 +46,14 @@ export interface ActiveKeys {
 const maxTimerMs = 2 ** 31 - 1;
 
 interface ActiveKeysDeps {
-  /** Called for each key when it appears; its stream may be opened once `free` has resolved. */
+  /** Called for each new key. Its stream may be opened after `free` has resolved. */
   readonly openFunds: (key: KeyName, free: Promise<void>) => Funds;
   readonly now: () => number;
-  /** Absent: never stale, for an operator in the same process. */
+  /** Absent: never stale, because the operator is in the same process. */
   readonly isStale?: () => boolean;
 }
 
-/** No keys yet. */
+/** Makes an empty set of keys. */
 export function createActiveKeys(deps: ActiveKeysDeps): ActiveKeys {
   return new KeyTable(deps);
 }
@@ -63,9 +63,9 @@ class KeyTable implements ActiveKeys {
   readonly #keys = new Map<KeyName, ActiveKey>();
   readonly #tokens = new TokenIndex<ActiveKey>();
   readonly #expiries = new Map<KeyName, NodeJS.Timeout>();
-  /** Deleted, with calls that are still to be recorded. */
+  /** Deleted keys with calls that are not yet recorded. */
   readonly #leaving = new Map<KeyName, ActiveKey>();
-  /** Streams that end. */
+  /** Streams that are closing. */
   readonly #closing = new Map<KeyName, Promise<void>>();
   #pools: ReadonlyMap<PoolName, PoolDocument> = new Map();
   #revision = 0;
@@ -136,7 +136,7 @@ class KeyTable implements ActiveKeys {
     this.#keys.set(key, known ?? { key, document, funds: this.#openFunds(key), inFlight: new Set() });
   }
 
-  /** The stream stays open until its last call is recorded; a key that is declared again before that continues it. */
+  /** Keeps the stream open until its last call is recorded. A key that is declared again before that continues it. */
   #retire(active: ActiveKey): void {
     const { key, funds } = active;
     this.#keys.delete(key);
@@ -154,7 +154,7 @@ class KeyTable implements ActiveKeys {
     return this.#deps.openFunds(key, this.#closing.get(key) ?? Promise.resolve());
   }
 
-  /** No other funds of this key may open its stream until then. */
+  /** Blocks the stream of this key until `ended` resolves. */
   #blockUntil(key: KeyName, ended: Promise<void>): void {
     const all = Promise.all([this.#closing.get(key), ended]).then(() => {
       if (this.#closing.get(key) === all) this.#closing.delete(key);
@@ -162,7 +162,7 @@ class KeyTable implements ActiveKeys {
     this.#closing.set(key, all);
   }
 
-  /** Ends the calls that the current document and tokens no longer permit; those that remain end when the key expires. */
+  /** Ends the calls that the current document and tokens no longer permit; the others end when the key expires. */
   #endForbiddenCalls(active: ActiveKey): void {
     endRefusedCalls(active, this.#deps.now());
     endCalls(active, ({ tokenId }) =>
@@ -185,12 +185,12 @@ class KeyTable implements ActiveKeys {
   }
 }
 
-/** Resolves when the calls that are in flight now are recorded. */
+/** Resolves when the current calls in flight are recorded. */
 async function finished(active: ActiveKey): Promise<void> {
   await Promise.all([...active.inFlight].map((call) => call.finished));
 }
 
-/** Ends the calls for which `reason` gives one. */
+/** Ends the calls for which `reason` returns a refusal. */
 function endCalls(active: ActiveKey, reason: (call: InFlight) => Refusal | null): void {
   for (const call of [...active.inFlight]) {
     const refusal = reason(call);
@@ -198,7 +198,7 @@ function endCalls(active: ActiveKey, reason: (call: InFlight) => Refusal | null)
   }
 }
 
-/** Ends all calls of a key that may not call any more; true where that was so. */
+/** Ends all calls of a key that may no longer call; returns true if it may not. */
 function endRefusedCalls(active: ActiveKey, nowMs: number): boolean {
   const refusal = checkKey(active.document, nowMs);
   if (refusal === null) return false;

@@ -5,7 +5,7 @@ import type { Push } from '../../core/protocol/snapshot.ts';
 
 /** The control port of an operator at the other end of a channel. */
 export interface ControlClient extends ControlPort {
-  /** Rejects every call that waits, and every later one, with ControlUnavailable. */
+  /** Rejects every pending and every later call with ControlUnavailable. */
   close(): void;
 }
 
@@ -25,9 +25,9 @@ interface OperatorMessage {
 }
 
 /**
- * Speaks to `serveControl`: JSON text both ways, and bytes beside it, over whatever channel. A call that is not answered within
- * `timeoutMs` (default 10 s) rejects; the operator may still have done it, which every call bears. A watch that the operator cannot open
- * closes the channel: a proxy that hears of no change is worse than one that connects again.
+ * The client of `serveControl`, over any channel: JSON text both ways, with bytes beside it. A call without a reply within
+ * `timeoutMs` (default 10 s) rejects. The operator may still have carried it out, and every call may be repeated. If the
+ * operator cannot open a watch, the channel closes, because the proxy would learn of no change; it then connects again.
  */
 export function connectControl(channel: Channel, timeoutMs = 10_000): ControlClient {
   const client = new ChannelClient(channel, timeoutMs);
@@ -73,7 +73,7 @@ class ChannelClient implements ControlClient {
     this.#channel.close();
   }
 
-  /** Takes a message of the operator. It is of our own version: its shape is taken on trust. */
+  /** Handles a message of the operator. Both run the same version, so its shape is trusted. */
   receive({ text }: Message): void {
     const { id, reply, error, watch, push } = JSON.parse(text) as OperatorMessage;
     if (watch !== undefined && push !== undefined) this.#listeners.get(watch)?.(push);
@@ -125,5 +125,5 @@ class ChannelClient implements ControlClient {
 }
 
 function gone(): ControlUnavailable {
-  return new ControlUnavailable('the operator is gone');
+  return new ControlUnavailable('the connection to the operator is closed');
 }

@@ -3,10 +3,10 @@ import { type ClientOptions, WebSocket } from 'ws';
 import { type Channel, type Closing, type Message, socketChannel } from '../../core/protocol/channel.ts';
 import { closeCodes, type HelloReply, helloText, operatorMessageBytes, type SessionTimings } from '../../core/protocol/session.ts';
 
-/** One connection with an operator, from the hello to its end. */
+/** Options of one connection to an operator. */
 interface ConnectionOptions {
   readonly url: string;
-  /** PEM: the only root that is trusted. */
+  /** PEM of the only trusted root. */
   readonly ca: string;
   readonly readToken: () => Promise<string>;
   readonly logger: Logger;
@@ -15,20 +15,20 @@ interface ConnectionOptions {
   readonly timings: SessionTimings;
   /** Aborted: the connection is closed. */
   readonly signal: AbortSignal;
-  /** Called once, where the operator accepts this proxy. */
+  /** Called once, if the operator accepts this proxy. */
   readonly onWelcome: (channel: Channel, instance: string) => void;
   /** Called for each message, the welcome first. */
   readonly onMessage: () => void;
 }
 
-/** How a connection ended, and how long after the welcome; 0 where there was none. */
+/** How a connection ended, and how long after the welcome; 0 if there was no welcome. */
 export interface Ending {
   readonly kind: 'away' | 'refused';
   readonly reason: string;
   readonly connectedMs: number;
 }
 
-/** So much may wait to be sent; a proxy ships one batch at a time. */
+/** Maximum of unsent bytes; a proxy ships one batch at a time. */
 const unsentBytes = 16 * 1_048_576;
 /** A peer has two seconds to answer a close frame; an option that the package's types do not know yet. */
 const closeTimeout = 2_000;
@@ -37,7 +37,7 @@ const closeTimeout = 2_000;
 export async function connectOnce(options: ConnectionOptions): Promise<Ending> {
   const token = await options.readToken().catch(unreadable);
   if (typeof token !== 'string') return { kind: 'away', reason: token.problem, connectedMs: 0 };
-  if (options.signal.aborted) return { kind: 'away', reason: 'this proxy ends', connectedMs: 0 };
+  if (options.signal.aborted) return { kind: 'away', reason: 'this proxy is shutting down', connectedMs: 0 };
   const socketOptions: ClientOptions & { readonly closeTimeout: number } = {
     ca: options.ca,
     maxPayload: operatorMessageBytes,
@@ -61,7 +61,7 @@ class Connection {
   readonly #options: ConnectionOptions;
   #lastMessageAt: number;
   #welcomedAt: number | null = null;
-  /** The operator's error, in answer to the hello. */
+  /** The operator's error in reply to the hello. */
   #rejection: string | undefined;
 
   constructor(socket: WebSocket, channel: Channel, options: ConnectionOptions) {
@@ -111,7 +111,7 @@ class Connection {
   }
 }
 
-/** Shows the newest token, so that the operator never has to judge by one that expired. */
+/** Sends the newest token, so that the operator never reviews an expired one. */
 async function renew(channel: Channel, { readToken, logger }: ConnectionOptions): Promise<void> {
   const token = await readToken().catch(unreadable);
   if (typeof token === 'string') channel.send(helloText(0, token));
@@ -122,7 +122,7 @@ function isFinal({ code }: Closing): boolean {
   return code === closeCodes.refused || code === closeCodes.gone;
 }
 
-/** From our own operator, of our own version: the shape is taken on trust. */
+/** Reads the reply to a hello. Both run the same version, so its shape is trusted. */
 function readHelloReply(text: string): HelloReply {
   return JSON.parse(text) as HelloReply;
 }

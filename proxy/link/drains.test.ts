@@ -16,7 +16,7 @@ function flight(): Flight {
   };
 }
 
-test('so many calls are drained at once; one more is stopped at once, and room is made by each that is over', () => {
+test('a drain beyond the limit is stopped at once, and each that ends makes room', () => {
   const drains = createDrains({ drains: 2, drainMs: 1000 });
   const flights = [flight(), flight(), flight(), flight()] as const;
   const over = drains.take(flights[0]);

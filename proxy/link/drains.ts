@@ -1,13 +1,13 @@
-/** Calls whose client has left, read on for their usage: limited in number and in time. */
+/** Calls whose client has left and whose answer is still read for its usage: limited in number and in time. */
 export interface Drains {
-  /** Lets the flight go on for a while, or stops it at once where too many are drained already. Returns how to report its end. */
+  /** Lets the flight continue for a limited time; if there are too many drains, stops it at once. Call the returned function at its end. */
   take(flight: { stop(): void }): () => void;
   readonly count: number;
-  /** Stops them all, and every later one: the process ends. */
+  /** Stops all drains, and every later one, because the process is shutting down. */
   stop(): void;
 }
 
-/** An empty set of drains. */
+/** Makes an empty set of drains. */
 export function createDrains(limits: { readonly drains: number; readonly drainMs: number }): Drains {
   const flights = new Set<{ stop(): void }>();
   let maxDrains = limits.drains;

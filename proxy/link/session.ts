@@ -7,19 +7,19 @@ import { type ControlClient, connectControl } from './client.ts';
 import { connectOnce, type Ending } from './connection.ts';
 import { Watches } from './watches.ts';
 
-/** Whether there is a connection with the operator; `reason` is for people. */
+/** The state of the connection to the operator; `reason` is for people. */
 type SessionState =
   | { readonly kind: 'connecting'; readonly reason: string }
   | { readonly kind: 'connected' }
-  /** The operator rejects this Pod as it is. The session connects again all the same. */
+  /** The operator refused this Pod. The session still connects again. */
   | { readonly kind: 'refused'; readonly reason: string };
 
-/** A control port that outlives its connections. While there is none every call rejects at once, with the operator's last reason. */
+/** A control port that outlives its connections. Without a connection, every call rejects at once, with the last reason. */
 export interface Session extends ControlPort {
-  /** The name of this proxy in its streams, which the operator gives it at the first welcome. */
+  /** The name of this proxy in its streams, from the operator's first welcome. */
   readonly instance: Promise<string>;
   state(): SessionState;
-  /** When the operator's last message came, by `monotonic`; until the first welcome: when the session was made. */
+  /** Time of the operator's last message, by `monotonic`; before the first welcome, the start of the session. */
   lastContact(): number;
   close(): void;
 }
@@ -27,19 +27,19 @@ export interface Session extends ControlPort {
 export interface OperatorOptions {
   /** `wss://keyforge-operator.keyforge-system.svc:443/control`. */
   readonly url: string;
-  /** PEM: the only root that is trusted. */
+  /** PEM of the only trusted root. */
   readonly ca: string;
-  /** Read for each hello: the kubelet renews the token on disk. */
+  /** Called for each hello, because the kubelet renews the token on disk. */
   readonly readToken: () => Promise<string>;
   readonly logger: Logger;
-  /** Milliseconds that only grow. */
+  /** Milliseconds of a monotonic clock. */
   readonly monotonic: () => number;
-  /** From 0 to below 1; spreads proxies that lost the same operator. */
+  /** From 0 to below 1; spreads the retries of proxies that lost the same operator. */
   readonly random: () => number;
   readonly timings?: Partial<SessionTimings & RetryTimings>;
 }
 
-/** Wait before another connection: doubled by each failure; up to half is taken off at random. */
+/** Wait before the next connection. Each failure doubles it; up to half is subtracted at random. */
 interface RetryTimings {
   readonly firstRetryMs: number;
   readonly longestRetryMs: number;
@@ -47,7 +47,7 @@ interface RetryTimings {
 
 const retryTimings: RetryTimings = { firstRetryMs: 200, longestRetryMs: 10_000 };
 
-/** Holds a session with an operator: connects, and connects again, until it is closed. */
+/** Opens a session with an operator. It reconnects until it is closed. */
 export function connectOperator(options: OperatorOptions): Session {
   const session = new OperatorSession(options);
   void session.run();
@@ -61,7 +61,7 @@ class OperatorSession implements Session {
   readonly #watches = new Watches();
   readonly #closing = new AbortController();
   readonly #nameInstance: (instance: string) => void;
-  #state: SessionState = { kind: 'connecting', reason: 'the operator was not reached yet' };
+  #state: SessionState = { kind: 'connecting', reason: 'the first connection is not open yet' };
   #control: ControlClient | null = null;
   #lastContact: number;
 
@@ -94,10 +94,10 @@ class OperatorSession implements Session {
   close(): void {
     this.#closing.abort();
     this.#control = null;
-    this.#state = { kind: 'connecting', reason: 'this proxy ends' };
+    this.#state = { kind: 'connecting', reason: 'this proxy is shutting down' };
   }
 
-  /** Connects again after each connection's end, until the session is closed. Never rejects. */
+  /** Reconnects after each connection's end, until the session is closed. Never rejects. */
   async run(): Promise<void> {
     const { signal } = this.#closing;
     let failures = 0;
@@ -136,13 +136,13 @@ class OperatorSession implements Session {
     this.#control = null;
     this.#watches.disconnect();
     this.#state = kind === 'refused' ? { kind, reason } : { kind: 'connecting', reason };
-    // Fail closed: what a Pod may not have any more is dropped at once, not when it is stale.
+    // Fail closed: drop what this Pod may no longer have at once, not when it is stale.
     if (kind === 'refused') this.#watches.revoke();
     if (previous.kind !== this.#state.kind || !('reason' in previous) || previous.reason !== reason)
       this.#options.logger.warn(`no session with the operator at ${this.#options.url}: ${reason}`);
   }
 
-  /** Calls the port of the current connection; rejects where there is none. */
+  /** Calls the port of the current connection; rejects if there is none. */
   #call<T>(request: (port: ControlPort) => Promise<T>): Promise<T> {
     if (this.#control !== null) return request(this.#control);
     const reason = this.#state.kind === 'connected' ? 'the connection ended' : this.#state.reason;

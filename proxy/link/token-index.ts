@@ -8,7 +8,7 @@ interface TokenEntry<Key> {
 
 const rememberedTokens = 10_000;
 
-/** Which `Key` a token opens. Remembers, up to a bound, the tokens that no longer open any. */
+/** Finds the `Key` of a token. It remembers a bounded number of revoked tokens. */
 export class TokenIndex<Key> {
   #tokens: ReadonlyMap<TokenId, TokenEntry<Key>> = new Map();
   readonly #gone = new Set<TokenId>();
@@ -20,12 +20,12 @@ export class TokenIndex<Key> {
     return nowMs < entry.validUntilMs ? entry.key : 'gone';
   }
 
-  /** The key of a token, be it expired or not. */
+  /** The key of a token, expired or not. */
   keyOf(id: TokenId): Key | undefined {
     return this.#tokens.get(id)?.key;
   }
 
-  /** Replaces all tokens by those of a snapshot. */
+  /** Replaces all tokens with those of a snapshot. */
   replace(keys: Snapshot['keys'], byKey: (name: KeyName) => Key | undefined): void {
     const next = new Map<TokenId, TokenEntry<Key>>();
     for (const { document, tokens } of keys) {

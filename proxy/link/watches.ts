@@ -6,11 +6,11 @@ interface Watch {
   stop: () => void;
 }
 
-/** Watches that outlive the connections by which they get their pushes. */
+/** Watches that outlive the connections. */
 export class Watches {
   readonly #watches = new Set<Watch>();
   #port: Pick<ControlPort, 'watch'> | null = null;
-  /** Revision of the state that the watches hold; null where they hold none. */
+  /** Revision of the state that the watches hold; null if they hold none. */
   #heldRevision: number | null = null;
 
   watch(listener: (push: Push) => void): () => void {
@@ -23,7 +23,7 @@ export class Watches {
     };
   }
 
-  /** Opens every watch on this port, which pushes the whole state to each. */
+  /** Opens every watch on this port, which then pushes the whole state to each. */
   connect(port: Pick<ControlPort, 'watch'>): void {
     this.#port = port;
     for (const watch of [...this.#watches]) this.#open(watch);
@@ -34,7 +34,7 @@ export class Watches {
     for (const watch of this.#watches) watch.stop = () => {};
   }
 
-  /** Pushes an empty state to every watch, where they hold one. */
+  /** Pushes an empty state to every watch, if they hold a state. */
   revoke(): void {
     if (this.#heldRevision === null) return;
     const nothing: Push = { kind: 'snapshot', revision: this.#heldRevision, keys: [], pools: [], credentials: [] };

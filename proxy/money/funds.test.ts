@@ -190,7 +190,7 @@ test('where the ledger has less than the whole bound, a call that can do with le
   assert.equal(summary(await world.funds.reserve(need(100, { atLeastNano: 50 }))), 'held 60');
 });
 
-test('a grant that does not suffice twice is a budget held elsewhere', async () => {
+test('after a second grant that is not enough, other calls hold the budget', async () => {
   const world = createWorld(() => grant(0));
   const verdict = await world.funds.reserve(need(100));
   assert.deepEqual([summary(verdict), world.requests.length], ['budget_reserved', 2]);
@@ -213,7 +213,7 @@ test('a call waits no longer than its time; the late grant is still deposited, f
   assert.equal(world.requests.length, 1);
 });
 
-test('a request that was not answered is sent again unchanged, so that its grant is not stranded', async () => {
+test('a request without an answer is sent again unchanged, so that its grant is not lost', async () => {
   const world = createWorld((_, n) => {
     if (n === 0) throw new ControlUnavailable('gone');
     return grant(300);
@@ -226,7 +226,7 @@ test('a request that was not answered is sent again unchanged, so that its grant
   assert.equal(world.requests[2]?.askId, 'ask-2');
 });
 
-test('a request that was not answered is sent again though nobody calls any more, so that a recall can release what it brought', async () => {
+test('a request without an answer is sent again even if no calls follow, so that a recall can release its grant', async () => {
   const world = createWorld((_, n) => {
     if (n === 0) throw new ControlUnavailable('gone');
     return grant(300);
@@ -266,7 +266,7 @@ test('nothing is requested before the entries so far are shipped; where they can
   assert.equal(summary(await world.funds.reserve(need(100))), 'held 100');
 });
 
-test('where the stream cannot be opened calls are refused with the reason; the next call tries again', async () => {
+test('if the stream cannot be opened, calls are refused with the reason; the next call tries again', async () => {
   const world = createWorld(() => grant(100));
   world.stream.fault.away = new SpoolUnavailable('full');
   assert.equal((await world.funds.ready())?.code, 'audit_unavailable');
@@ -278,7 +278,7 @@ test('where the stream cannot be opened calls are refused with the reason; the n
   assert.equal(summary(await world.funds.reserve(need(100))), 'held 100');
 });
 
-test('the stream is opened only once whoever had it before has ended it', async () => {
+test('the stream is opened only after its previous holder has closed it', async () => {
   const { promise: free, resolve } = Promise.withResolvers<void>();
   const world = createWorld(() => grant(100), { free });
   const waiting = world.funds.reserve(need(100));
@@ -321,7 +321,7 @@ test('a refill that fails is nobody’s refusal', async () => {
   assert.equal(summary(await world.funds.reserve(need(100))), 'held 100');
 });
 
-test('a recall gives back by an entry what is idle, and keeps what calls hold', async () => {
+test('a recall releases by an entry what is idle, and keeps what calls hold', async () => {
   const world = createWorld((request) => grant(request.boundNano, { id: `grant-${request.askId}` }));
   const held = await reserve(world, need(100));
   world.funds.recall();
@@ -345,7 +345,7 @@ test('what could not be released by an entry is still held', async () => {
   assert.equal(summary(await world.funds.reserve(need(100))), 'held 100');
 });
 
-test('grants that have ended go back at the next tick, which also beats the heart', async () => {
+test('the next tick releases grants that have ended, and writes a heartbeat', async () => {
   const world = createWorld((_, n) => (n === 0 ? grant(100, { validForMs: 60_000 }) : denial()));
   world.funds.tick();
   assert.deepEqual(types(world), []);
@@ -400,7 +400,7 @@ test('the end of funds that were never used, or whose spool is full, is quiet', 
   assert.deepEqual(types(full), ['epoch_open']);
 });
 
-test('where the ledger gives no more, calls that can do with less share what is here', async () => {
+test('if the ledger grants no more, calls that can work with less share what is here', async () => {
   const world = createWorld((_, n) => (n === 0 ? grant(100) : denial('budget_reserved')));
   const first = await world.funds.reserve(need(100));
   assert.ok('parts' in first);

@@ -9,29 +9,29 @@ import { SpoolUnavailable } from '../evidence/spool/spool.ts';
 import { LedgerLink, type LedgerLinkDeps } from './ledger-link.ts';
 import { type ReserveOutcome, type WaitingCall, WaitingCalls } from './waiting-calls.ts';
 
-/** One key's money and record in this proxy: its wallet, its audit stream, and the way to the ledger for more. */
+/** One key's money and evidence in this proxy: its wallet, its audit stream and its link to the ledger. */
 export interface Funds {
   readonly stream: StreamId;
-  /** Opens the audit stream, once. Null when it is open; else why every call is refused. */
+  /** Opens the audit stream, once. Null: it is open. Otherwise the refusal of every call. */
   ready(): Promise<Refusal | null>;
-  /** Synchronous while the wallet has enough; else one hop to the ledger, at most `grantWaitMs`. */
+  /** Reserves synchronously if the wallet has enough; otherwise requests a grant and waits at most `grantWaitMs`. */
   reserve(need: Need): Reservation | Promise<ReserveOutcome>;
-  /** Before dispatch; throws SpoolUnavailable. */
+  /** Writes the open record before the call is sent; throws SpoolUnavailable. */
   openCall(requestId: string, reservation: Reservation): void;
   settle(reservation: Reservation, costNano: NanoUsd, tokens: number): readonly PaidFrom[];
-  /** Not sent: everything back, also the request. */
+  /** Returns the whole reservation, the counted request included: the call was not sent. */
   cancel(reservation: Reservation): void;
   /** Chains and spools an entry; throws SpoolUnavailable. */
   record(body: ProxyBody): void;
-  /** Left in the tightest window as far as this proxy knows; undefined: uncapped, or no grant yet. */
+  /** What the tightest window has left, as far as this proxy knows; undefined: uncapped, or no grant yet. */
   remainingNano(): NanoUsd | undefined;
   /** Releases idle grants. */
   recall(): void;
   /** Housekeeping, every few seconds: heartbeat, expired grants, refill. */
   tick(): void;
-  /** The operator quarantined this stream: nothing may be sent any more. */
+  /** Refuses all further calls, because the operator quarantined this stream. */
   halt(reason: string): void;
-  /** Ends the epoch; what is unspent is released. Never rejects. */
+  /** Ends the epoch and releases what is unspent. Never rejects. */
   close(): Promise<void>;
 }
 
@@ -39,11 +39,11 @@ interface FundsDeps extends LedgerLinkDeps {
   readonly key: KeyName;
   readonly logger: Logger;
   readonly grantWaitMs: number;
-  /** The stream may be opened from then on: whoever had it before has ended it. */
+  /** Resolves when the stream may be opened: its previous holder has closed it. */
   readonly free: Promise<void>;
 }
 
-/** The funds of one key. Concurrency: requests to the ledger go one at a time; calls that wait share what they bring. */
+/** Makes the funds of one key. Concurrency: one request to the ledger at a time; waiting calls share its grant. */
 export function createFunds(deps: FundsDeps): Funds {
   return new WalletKeeper(deps);
 }
@@ -54,7 +54,7 @@ class WalletKeeper implements Funds {
   readonly #wallet = new Wallet();
   readonly #ledger: LedgerLink;
   readonly #waiting: WaitingCalls;
-  /** The work with the ledger that is under way, one at a time: for the calls that wait, or a refill. */
+  /** The current work with the ledger: for waiting calls, or a refill. */
   #funding: Promise<void> | null = null;
   #opening: Promise<Refusal | null> | null = null;
 
@@ -119,9 +119,9 @@ class WalletKeeper implements Funds {
     try {
       recorder.heartbeat();
     } catch (error) {
-      logger.error({ key, err: error }, 'no heartbeat could be written');
+      logger.error({ key, err: error }, 'the proxy cannot write a heartbeat');
     }
-    // A request that was sent before a connection broke may have been granted: until its answer is here, nobody can spend that or release it.
+    // The ledger may have granted a request before the connection broke. Nobody can spend or release that grant before its reply.
     this.#refill(this.#ledger.unanswered);
   }
 
@@ -136,7 +136,7 @@ class WalletKeeper implements Funds {
     try {
       recorder.close();
     } catch (error) {
-      logger.error({ key, err: error }, 'the end of a stream could not be written; it is recovered at the next start');
+      logger.error({ key, err: error }, 'the proxy cannot write the end of a stream; the next start recovers the stream');
     }
   }
 
@@ -144,20 +144,20 @@ class WalletKeeper implements Funds {
     return this.#wallet.heldNano() - this.#wallet.reservedNano();
   }
 
-  /** Where the wallet lacks something the whole bound is requested: the ledger knows better what is left. */
+  /** Reserves the whole bound, or reports the shortage of it: the ledger knows what is left. */
   #reserveWhole(need: Need): Reservation | Shortage {
     const suffices = this.#freeNano() >= need.boundNano;
     const wanted = suffices ? this.#withinShare(need, this.#ledger.remainderNano) : need;
     return this.#wallet.reserve(wanted, this.#deps.monotonic());
   }
 
-  /** For when the ledger has answered. A denial means that it has nothing for calls to share beyond what is here. */
+  /** Reserves after the ledger has answered. After a denial, calls share only what is here. */
   #reserveWhateverFits(need: Need): Reservation | Shortage {
     const ledgerNano = this.#ledger.denial === null ? this.#ledger.remainderNano : 0;
     return this.#wallet.reserve(this.#withinShare(need, ledgerNano), this.#deps.monotonic(), 'whatever-fits');
   }
 
-  /** A call that could do with less leaves three quarters of what is left to parallel calls, as the ledger has it; and a share to each that waits. */
+  /** Limits a call that can work with less: as in the ledger, it leaves three quarters to parallel calls, and a share to each waiting call. */
   #withinShare(need: Need, ledgerNano: NanoUsd | undefined): Need {
     if (ledgerNano === undefined) return need;
     const share = Math.floor((ledgerNano + this.#freeNano()) / Math.max(4, this.#waiting.size));
@@ -191,15 +191,15 @@ class WalletKeeper implements Funds {
       if (shortage === null || first === undefined) return;
       const isOlder = this.#ledger.unanswered !== null;
       const denial = await this.#ledger.request(shortage);
-      // The answer to an older request, of another amount, is not final.
+      // The answer to an older request, for another amount, is not final.
       if (this.#waiting.serve(reserveWhateverFits) === null || isOlder || !this.#waiting.has(first)) continue;
-      // A first grant may be less than was requested; a second that does not suffice is final.
+      // A first grant may be smaller than requested. A second grant that is not enough is final.
       if (denial !== null || requestedFor === first) this.#waiting.deny(denial ?? heldElsewhere(this.#deps.key), first.need);
       requestedFor = first;
     }
   }
 
-  /** `due`: what to request where the wallet itself wants nothing. */
+  /** Requests what the wallet wants, otherwise `due`. */
   #refill(due: Shortage | null): void {
     if (this.#funding !== null || this.#deps.recorder.epoch === 0) return;
     const shortage = this.#wallet.refill(this.#deps.monotonic()) ?? due;
@@ -212,7 +212,7 @@ class WalletKeeper implements Funds {
     );
   }
 
-  /** Calls that came to wait in the meantime are next. */
+  /** Continues with calls that began to wait in the meantime. */
   async #endFunding(work: Promise<void>): Promise<void> {
     await work;
     this.#funding = null;
@@ -225,28 +225,32 @@ class WalletKeeper implements Funds {
       this.#deps.recorder.release(grants);
       this.#wallet.drop(grants);
     } catch (error) {
-      this.#deps.logger.error({ key: this.#deps.key, err: error }, 'idle grants could not be released; they are still held');
+      this.#deps.logger.error({ key: this.#deps.key, err: error }, 'the proxy cannot release idle grants; it still holds them');
     }
   }
 
-  /** Logs a failure to reach the operator; returns the refusal of the calls that wait. */
+  /** Logs a failure to reach the operator; returns the refusal of the waiting calls. */
   #reportFailure(error: unknown): Refusal {
     if (error instanceof SpoolUnavailable)
-      return refuse('audit_unavailable', 'The audit record cannot be written: nothing is served unrecorded.');
-    this.#deps.logger.warn({ key: this.#deps.key, err: error }, 'the operator is out of reach');
-    return refuse('grant_unavailable', 'The operator is out of reach and nothing is left of what it granted: try again shortly.', {
-      retryAfterSeconds: 2,
-    });
+      return refuse('audit_unavailable', 'KeyForge cannot write the audit record of this call, so it refuses the call: try again shortly.');
+    this.#deps.logger.warn({ key: this.#deps.key, err: error }, 'the operator is unreachable');
+    return refuse(
+      'grant_unavailable',
+      'The KeyForge operator is unreachable, and this proxy has spent what it granted: try again shortly.',
+      {
+        retryAfterSeconds: 2,
+      },
+    );
   }
 
   #refusalOnTimeout(): Refusal {
     if (this.#ledger.denial?.code === 'budget_reserved') return heldElsewhere(this.#deps.key);
-    return refuse('grant_unavailable', 'The operator did not answer in time: try again shortly.', { retryAfterSeconds: 2 });
+    return refuse('grant_unavailable', 'The KeyForge operator did not answer in time: try again shortly.', { retryAfterSeconds: 2 });
   }
 }
 
 function heldElsewhere(key: KeyName): Refusal {
-  return refuse('budget_reserved', `What is left of the budget of ${key} is held by calls in flight: try again shortly.`, {
+  return refuse('budget_reserved', `Calls in flight hold the rest of the budget of ${key}: try again shortly.`, {
     retryAfterSeconds: 1,
   });
 }

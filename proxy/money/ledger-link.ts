@@ -12,12 +12,12 @@ export interface LedgerLinkDeps {
   readonly shipper: Shipper;
   readonly control: Pick<ControlPort, 'grant'>;
   readonly metrics: Pick<Metrics, 'countGrant'>;
-  /** Milliseconds of a clock that only goes forward. */
+  /** Milliseconds of a monotonic clock. */
   readonly monotonic: () => number;
   readonly newId: () => string;
 }
 
-/** The way of one key's stream to the ledger. One request is in flight at a time: its owner waits for the answer before the next. */
+/** Sends the grant requests of one key's stream to the ledger. One request is in flight at a time: its owner waits for each answer. */
 export class LedgerLink {
   readonly #deps: LedgerLinkDeps;
   readonly #wallet: Pick<Wallet, 'deposit'>;
@@ -30,17 +30,17 @@ export class LedgerLink {
     this.#wallet = wallet;
   }
 
-  /** The shortage of the request that got no answer yet; null where there is none. */
+  /** The shortage of the request without an answer; null if there is none. */
   get unanswered(): Shortage | null {
     return this.#unanswered?.shortage ?? null;
   }
 
-  /** The ledger's last answer since `forgetDenial`, where that was a denial. */
+  /** The ledger's last answer since `forgetDenial`, if that was a denial. */
   get denial(): GrantDenial | null {
     return this.#denial;
   }
 
-  /** Left in the tightest window after the last grant; undefined: uncapped, or no grant yet. */
+  /** What the tightest window had left after the last grant; undefined: uncapped, or no grant yet. */
   get remainderNano(): NanoUsd | undefined {
     return this.#remainderNano;
   }
@@ -50,8 +50,8 @@ export class LedgerLink {
   }
 
   /**
-   * Sends one request and deposits what it brings; returns the denial where there is one. After a failure the next call sends the same
-   * request again: the ledger may have granted it, and that grant must not be stranded.
+   * Sends one request and deposits the grant, or returns the denial. After a failure, the next call sends the same request
+   * again: the ledger may have granted it, and that grant must not be lost.
    */
   async request(shortage: Shortage): Promise<GrantDenial | null> {
     const { recorder, shipper, control, metrics, monotonic } = this.#deps;

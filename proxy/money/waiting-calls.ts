@@ -2,7 +2,7 @@ import type { Need, Reservation, Shortage } from '../../core/budget/types.ts';
 import type { Refusal } from '../../core/errors.ts';
 import type { GrantDenial } from '../../core/protocol/money.ts';
 
-/** What a call that wants a reservation gets: it, or why there is none. */
+/** The answer to a call that wants a reservation: the reservation, or the reason why there is none. */
 export type ReserveOutcome = Reservation | GrantDenial | Refusal;
 
 /** One call in the queue. */
@@ -11,13 +11,13 @@ export interface WaitingCall {
   readonly answer: (outcome: ReserveOutcome) => void;
 }
 
-/** The calls that wait for money, in the order in which they came, each for a limited time. Knows no wallet and no network. */
+/** The calls that wait for money, in order of arrival, each for a limited time. Without wallet or network. */
 export class WaitingCalls {
   readonly #maxWaitMs: number;
   readonly #onTimeout: () => ReserveOutcome;
   readonly #calls = new Set<WaitingCall>();
 
-  /** `onTimeout` says what a call gets that has waited for `maxWaitMs`. */
+  /** `onTimeout` makes the answer to a call that has waited for `maxWaitMs`. */
   constructor(maxWaitMs: number, onTimeout: () => ReserveOutcome) {
     this.#maxWaitMs = maxWaitMs;
     this.#onTimeout = onTimeout;
@@ -33,7 +33,7 @@ export class WaitingCalls {
     return first;
   }
 
-  /** True while this call is still without an answer. */
+  /** True while this call has no answer. */
   has(call: WaitingCall): boolean {
     return this.#calls.has(call);
   }
@@ -56,7 +56,7 @@ export class WaitingCalls {
     return promise;
   }
 
-  /** Answers calls in their order for as long as `reserve` has enough. Returns what it lacks for the next; null where none waits any more. */
+  /** Answers calls in order while `reserve` succeeds. Returns the shortage of the next call; null if no call waits. */
   serve(reserve: (need: Need) => Reservation | Shortage): Shortage | null {
     for (const call of this.#calls) {
       const result = reserve(call.need);
@@ -66,12 +66,12 @@ export class WaitingCalls {
     return null;
   }
 
-  /** Answers every call. */
+  /** Gives every call this answer. */
   denyAll(outcome: GrantDenial | Refusal): void {
     for (const call of this.#calls) this.#answer(call, outcome);
   }
 
-  /** A denial holds for every call that wants as much as `requested`, or more; the others get a request of their own. */
+  /** Denies every call that wants at least as much as `requested`; the others get a request of their own. */
   deny(outcome: GrantDenial | Refusal, requested: Need): void {
     for (const call of this.#calls) if (!wantsLess(call.need, requested)) this.#answer(call, outcome);
   }

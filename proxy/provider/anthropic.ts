@@ -4,7 +4,7 @@ import { type ErrorBody, readError } from './error-body.ts';
 import type { ErrorAnswer, Provider, Verdict } from './types.ts';
 import { cooldown, disabled, modelCooldown, overloaded } from './verdict.ts';
 
-/** Errors within a 200 stream carry a type only: platform.claude.com/docs/en/api/errors. */
+/** Errors within a 200 stream carry only a type: platform.claude.com/docs/en/api/errors. */
 const statusByType: Readonly<Record<string, number>> = {
   invalid_request_error: 400,
   authentication_error: 401,
@@ -16,7 +16,7 @@ const statusByType: Readonly<Record<string, number>> = {
   overloaded_error: 529,
 };
 const spendCodes = new Set(['enforced_spend_limit_reached', 'contract_spend_limit_reached']);
-/** From their start only: further in, a message may quote the caller, who must not be able to disable a credential. */
+/** Matched only at the start: the rest of a message may quote the caller, who must not be able to disable a credential. */
 const spentMessage = /^(?:Your credit balance is too low|You have reached your specified (?:workspace )?API usage limits)/;
 const revokedMessage = /^(?:(?:Your|This|The) (?:API key|OAuth token)|OAuth token) (?:has been|was|is) (?:revoked|disabled|deactivated)/i;
 const regainAccess = /You will regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) UTC/;
@@ -52,7 +52,7 @@ export const anthropic: Provider = {
   },
   authentication: { header: 'x-api-key', prefix: '' },
   overhead: {
-    // Tool preamble (159-530, newest models more) and the largest of the built-in tools beside each other (text editor 700, computer 735).
+    // Tool preamble (159-530, newest models more) and the largest built-in tools together (text editor 700, computer 735).
     // platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
     fixedTokens: 2048,
     // 4,784 = patches of 28 × 28 at the highest native resolution (2576 px edge); margin for the next model.

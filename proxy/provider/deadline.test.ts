@@ -39,7 +39,7 @@ for (const [headers, waitMs] of [
   // The provider's clock is an hour ahead of ours.
   [{ date: 'Fri, 20 Nov 2026 13:00:00 GMT', 'retry-after': 'Fri, 20 Nov 2026 13:00:30 GMT' }, 30_000],
 ] as const) {
-  test(`${JSON.stringify(headers)} asks for ${waitMs} ms`, () => {
+  test(`${JSON.stringify(headers)} means a wait of ${waitMs} ms`, () => {
     assert.equal(deadlineOf(headers, now), waitMs === null ? null : now + waitMs);
   });
 }

@@ -3,13 +3,13 @@ import type { IncomingHttpHeaders } from 'node:http';
 const second = 1000;
 const maxWaitMs = 32 * 24 * 3600 * second;
 
-/** Where a provider names no deadline: long enough to spare it, short enough that nobody notices. */
+/** Cooldown if a provider names no deadline: long enough to spare the provider, short enough that nobody notices. */
 export const unknownCooldownMs: number = 5 * second;
 
 /**
- * The latest moment (milliseconds since the epoch) at which any header says to come back; null where none does.
- * Read: `retry-after-ms`, `retry-after` (seconds or HTTP date, RFC 9110 10.2.3), and the reset of each limit that is used up
- * (`x-ratelimit-reset-*` durations, `anthropic-ratelimit-*-reset` RFC 3339). Azure's -1 and 0 mean nothing. At most 32 days ahead.
+ * The latest retry time in any header (milliseconds since the epoch); null if there is none. It reads `retry-after-ms`,
+ * `retry-after` (seconds or HTTP date, RFC 9110 10.2.3), and the reset of each exhausted limit (`x-ratelimit-reset-*`
+ * durations, `anthropic-ratelimit-*-reset` RFC 3339). It ignores Azure's -1 and 0. At most 32 days ahead.
  */
 export function deadlineOf(headers: IncomingHttpHeaders, nowMs: number): number | null {
   const date = Date.parse(headers.date ?? '');
@@ -25,7 +25,7 @@ export function deadlineOf(headers: IncomingHttpHeaders, nowMs: number): number 
   return waitMs === 0 ? null : nowMs + waitMs;
 }
 
-/** Parses a duration such as `12ms`, `6m0s`, `1h2m3.5s`, `48.9s` into milliseconds; NaN where it is none. */
+/** Parses a duration such as `12ms`, `6m0s`, `1h2m3.5s`, `48.9s` into milliseconds; NaN if it is not one. */
 export function parseDuration(text: string): number {
   const match = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?$/.exec(text.trim());
   if (match === null || match[0] === '') return Number.NaN;
@@ -38,7 +38,7 @@ function later(aMs: number, bMs: number): number {
   return bMs > aMs ? Math.min(Math.ceil(bMs), maxWaitMs) : aMs;
 }
 
-/** A reset counts only where its limit is used up: the others say when an allowance is whole again, which nobody waits for. */
+/** True if a limit is exhausted. Only then does its reset count: other resets say when an allowance is full again. */
 function isUsedUp(name: string, headers: IncomingHttpHeaders): boolean {
   const remaining = name.startsWith('x-ratelimit-reset')
     ? name.replace('-reset', '-remaining')
@@ -48,7 +48,7 @@ function isUsedUp(name: string, headers: IncomingHttpHeaders): boolean {
   return remaining !== null && headers[remaining] === '0';
 }
 
-/** Seconds, an epoch (seconds or milliseconds), a duration or a date, as a wait in milliseconds. */
+/** Converts seconds, an epoch (seconds or milliseconds), a duration or a date to a wait in milliseconds. */
 function waitOf(text: string, theirNowMs: number): number {
   if (/^-?\d+(\.\d+)?$/.test(text.trim())) {
     const number = Number(text);

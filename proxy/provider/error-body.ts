@@ -1,25 +1,25 @@
 import { isObject, type JsonObject, parseJson } from '../../core/json.ts';
 
-/** What of an error body decides. Only fields that the provider sets; texts may echo the caller, so they are matched from their start alone. */
+/** The fields of an error body that decide its class. Messages may quote the caller, so they are matched only at their start. */
 export interface ErrorBody {
   /** `error.code`, or `error.error_code`; numbers as text. */
   readonly code: string;
   readonly type: string;
   readonly message: string;
-  /** The error object itself, for what only one provider has. */
+  /** The error object itself, for fields of a single provider. */
   readonly object: JsonObject;
 }
 
 /**
- * Finds the error object of a JSON answer or of a stream's first error event: `{error}`, `[{error}]`, `{response: {error}}`, or the
- * object itself (OpenAI Responses `error` events, Mistral). Empty texts where there is none.
+ * Finds the error object of a JSON answer or of a stream's first error event: `{error}`, `[{error}]`, `{response: {error}}`, or
+ * the object itself (OpenAI Responses `error` events, Mistral). If there is none, the texts are empty.
  */
 export function readError(body: string): ErrorBody {
   const object = findError(parseJson(body));
   return { code: text(object['code']), type: text(object['type']), message: text(object['message'] ?? object['detail']), object };
 }
 
-/** The HTTP status of an error within a 200 stream, where its code is one (Gemini, OpenRouter). */
+/** The HTTP status of an error within a 200 stream, if its code is one (Gemini, OpenRouter). */
 export function statusInBody(status: number, error: ErrorBody): number {
   return status === 200 && /^[45]\d\d$/.test(error.code) ? Number(error.code) : status;
 }

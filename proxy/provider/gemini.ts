@@ -5,7 +5,7 @@ import type { ErrorAnswer, Provider, Verdict } from './types.ts';
 import { disabled, modelCooldown, overloaded } from './verdict.ts';
 
 const day = 24 * 3600 * 1000;
-/** `google.rpc.ErrorInfo.reason`s that condemn the key itself: googleapis/googleapis google/api/error_reason.proto. */
+/** `google.rpc.ErrorInfo.reason`s that mean an unusable key: googleapis/googleapis google/api/error_reason.proto. */
 const keyReasons = new Set([
   'API_KEY_INVALID',
   'API_KEY_SERVICE_BLOCKED',
@@ -15,7 +15,7 @@ const keyReasons = new Set([
   'ACCESS_TOKEN_EXPIRED',
   'ACCOUNT_STATE_INVALID',
 ]);
-/** From its start only: further in, a message may quote the caller. */
+/** Matched only at the start: the rest of a message may quote the caller. */
 const leakedMessage = /^Your API key was reported as leaked/;
 
 /** An invalid key answers 400, not 401. Limits belong to a project and a model; `details` carry QuotaFailure and RetryInfo. */
@@ -39,7 +39,7 @@ function limited(details: readonly JsonObject[], message: string, answer: ErrorA
   const until = (deadline: number) => ({ deadline: Math.max(deadline, retryAtMs ?? 0), nowMs });
   const violations = details.flatMap((detail) => (Array.isArray(detail['violations']) ? detail['violations'].filter(isObject) : []));
 
-  // A limit of nothing: this project may not use this model at all, so the next attempt is tomorrow's.
+  // A limit of 0: this project may not use this model, so the next attempt is tomorrow.
   if (violations.some((violation) => violation['quotaValue'] === '0') || / limit: 0(?:,|\s|$)/.test(message)) {
     return modelCooldown('quota_zero', until(nowMs + day));
   }
@@ -56,7 +56,7 @@ function retryAt(details: readonly JsonObject[], answer: ErrorAnswer): number | 
   return latest === 0 ? null : latest;
 }
 
-/** Daily quotas reset at midnight Pacific time (ai.google.dev/gemini-api/docs/rate-limits). A day with a clock change is off by its hour, once. */
+/** Daily quotas reset at midnight Pacific time (ai.google.dev/gemini-api/docs/rate-limits). On a day with a clock change, this is off by an hour. */
 function nextPacificMidnight(nowMs: number): number {
   const clock = new Intl.DateTimeFormat('en-GB', {
     timeZone: 'America/Los_Angeles',

@@ -1,7 +1,7 @@
 import { classifyOpenAi, openAi } from './openai.ts';
 import type { Provider } from './types.ts';
 
-/** Whatever speaks OpenAI's dialect (vLLM, Ollama, gateways). An endpoint that ends in `/v1` is taken as it is written. */
+/** Any server that speaks OpenAI's dialect (vLLM, Ollama, gateways). An endpoint that ends in `/v1` is used as written. */
 export const openAiCompatible: Provider = {
   kind: 'OpenAICompatible',
   paths: openAi.paths,
@@ -10,7 +10,7 @@ export const openAiCompatible: Provider = {
   overhead: {
     // Chat templates of open models carry their own system and tool preambles.
     fixedTokens: 2048,
-    // Could be any model behind a gateway; Qwen-VL alone takes 16,384.
+    // A gateway may serve any model; Qwen-VL alone takes 16,384.
     tokensPerImage: openAi.overhead.tokensPerImage,
   },
   classify: classifyOpenAi,

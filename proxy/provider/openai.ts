@@ -14,13 +14,13 @@ const moneyCodes = new Set([
 ]);
 const overloadCodes = new Set(['slow_down', 'server_is_overloaded']);
 const limitCodes = new Set(['rate_limit_exceeded', 'rate_limited', 'RateLimitReached', 'tokens', 'requests']);
-/** 200: within a stream, where only the code says it. */
+/** 200: an error within a stream, where only the code shows a limit. */
 const limitStatuses = new Set([200, 402, 403, 429]);
 const revokedCodes = new Set(['invalid_api_key', 'account_deactivated', 'key_revoked', 'api_key_revoked']);
 
 /**
- * The classes of OpenAI's errors, which all that speak its dialect follow. `error.code` decides; `insufficient_quota` as a `type` is only a
- * family. Limits belong to organisation or project and model, never to a key.
+ * Classifies errors of OpenAI and of servers that speak its dialect. `error.code` decides, because `insufficient_quota` as a
+ * `type` is only a family. Limits belong to organisation or project and model, never to a key.
  */
 export function classifyOpenAi(answer: ErrorAnswer): Verdict {
   const error = readError(answer.body);

@@ -13,7 +13,7 @@ export const openRouter: Provider = {
   authentication: { header: 'authorization', prefix: 'Bearer ' },
   outputField: 'max_tokens',
   overhead: {
-    // Whatever the vendor behind it adds: Grok answers "Who are you" with 687 prompt tokens, Anthropic's tools add up to 1,500.
+    // Room for what each vendor adds: Grok counts 687 prompt tokens for "Who are you", Anthropic's tools add up to 1,500.
     fixedTokens: 2048,
     tokensPerImage: openAi.overhead.tokensPerImage,
   },

@@ -21,12 +21,12 @@ const table: Readonly<Record<ProviderKind, Provider | null>> = {
   Bedrock: null,
 };
 
-/** The provider of a kind; null for those that cannot be called yet (Vertex, Bedrock). */
+/** The provider of a kind; null for those that KeyForge cannot call yet (Vertex, Bedrock). */
 export function providerOf(kind: ProviderKind): Provider | null {
   return table[kind];
 }
 
-/** The path of a call at its provider, below the pool's endpoint; null where the provider does not speak the dialect natively. */
+/** The path of a call at its provider, below the pool's endpoint; null if the provider does not speak the dialect natively. */
 export function upstreamPath(
   provider: Provider,
   call: { readonly dialect: DialectId; readonly model: string; readonly stream: boolean },
@@ -34,6 +34,6 @@ export function upstreamPath(
   const path = provider.paths[call.dialect];
   if (path === undefined) return null;
   const template = call.stream ? (path.stream ?? path.json) : path.json;
-  // A function, so that `$&` in a model's name stays what it is.
+  // A function, so that `$&` in a model's name is not a pattern.
   return template.includes('{model}') ? template.replace('{model}', () => encodeURIComponent(call.model)) : template;
 }

@@ -11,7 +11,7 @@ export interface Provider {
   /** Header that carries the credential, and what precedes it. */
   readonly authentication: { readonly header: string; readonly prefix: string };
   readonly overhead: Overhead;
-  /** The output limit's name in OpenAI chat, where it is not `max_completion_tokens`. */
+  /** The name of the output limit in OpenAI chat, if it is not `max_completion_tokens`. */
   readonly outputField?: 'max_tokens';
   /** What an answer that is not 2xx (or an error event before content) means for the credential. Pure. */
   classify(answer: ErrorAnswer): Verdict;
@@ -28,17 +28,17 @@ export interface ErrorAnswer {
 
 interface ProviderPath {
   readonly json: string;
-  /** Where streaming has a path of its own (Gemini). */
+  /** Set if streaming has a path of its own (Gemini). */
   readonly stream?: string;
 }
 
 /**
  * What to do about a failed attempt.
- * - `cooldown`: the quota scope (or only this model in it) is limited until `untilMs`; another scope may serve.
- * - `disabled`: no money or month's limit reached in this scope; until `untilMs` where the provider says when.
- * - `unauthorized`: the provider rejects this credential; it is set aside.
- * - `overloaded`: the vendor as a whole; rotating would amplify, the answer goes to the caller.
- * - `caller`: the caller's own mistake, or anything else that passes through as it is.
+ * - `cooldown`: the quota scope (or only this model in it) is limited until `untilMs`; try another scope.
+ * - `disabled`: the scope has no money or has reached its monthly limit; until `untilMs` if the provider names a date.
+ * - `unauthorized`: the provider rejects this credential; stop using it for a while.
+ * - `overloaded`: the whole vendor is overloaded. Rotation would add load, so the caller gets the answer.
+ * - `caller`: the caller's own mistake, or anything else that passes through unchanged.
  */
 export type Verdict =
   | { readonly kind: 'cooldown'; readonly untilMs: number; readonly model: boolean; readonly code: string }

@@ -2,17 +2,17 @@ import { unknownCooldownMs } from './deadline.ts';
 import type { Verdict } from './types.ts';
 
 interface At {
-  /** As the provider names it, in milliseconds since the epoch; null where it names none. */
+  /** The provider's deadline, in milliseconds since the epoch; null if it names none. */
   readonly deadline: number | null;
   readonly nowMs: number;
 }
 
-/** One model is limited until the deadline, or for a moment where the provider names none. */
+/** Limits one model until the deadline; default: a short cooldown. */
 export function modelCooldown(code: string, at: At): Verdict {
   return { kind: 'cooldown', untilMs: untilOf(at), model: true, code };
 }
 
-/** Every model is limited until the deadline, or for a moment where the provider names none. */
+/** Limits every model until the deadline; default: a short cooldown. */
 export function cooldown(code: string, at: At): Verdict {
   return { kind: 'cooldown', untilMs: untilOf(at), model: false, code };
 }
@@ -21,12 +21,12 @@ function untilOf({ deadline, nowMs }: At): number {
   return deadline ?? nowMs + unknownCooldownMs;
 }
 
-/** Out of money, until the deadline where the provider names one. */
+/** Disables the scope until the deadline, if the provider names one: it is out of money. */
 export function disabled(code: string, deadline: number | null): Verdict {
   return deadline === null ? { kind: 'disabled', code } : { kind: 'disabled', untilMs: deadline, code };
 }
 
-/** Trouble of the vendor as a whole. */
+/** The whole vendor is overloaded. */
 export function overloaded(code: string, at: At): Verdict {
   return at.deadline === null ? { kind: 'overloaded', code } : { kind: 'overloaded', retryAfterMs: at.deadline - at.nowMs, code };
 }

@@ -16,7 +16,7 @@ import { type Admission, admit } from './admit.ts';
 
 const capped: Partial<KeyDocument> = { smallestCapNano: 1_000_000 };
 
-interface Ask {
+interface Setup {
   readonly document?: Partial<KeyDocument>;
   readonly dialect?: Dialect;
   readonly demand?: Demand;
@@ -29,52 +29,52 @@ interface Ask {
 }
 
 /** Admits a call of 100 tokens of text, which cost 100 nano-USD, with 10 million of them at hand. */
-async function outcome(ask: Ask): Promise<Admission | Refusal> {
+async function outcome(setup: Setup): Promise<Admission | Refusal> {
   const pool = poolDocument();
-  const overhead = ask.overhead ?? { fixedTokens: 0, tokensPerImage: 0 };
+  const overhead = setup.overhead ?? { fixedTokens: 0, tokensPerImage: 0 };
   return await admit({
-    document: keyDocument(ask.document),
-    dialect: ask.dialect ?? openaiChat,
+    document: keyDocument(setup.document),
+    dialect: setup.dialect ?? openaiChat,
     facts: {
       model: 'm',
       stream: false,
       wantsUsage: true,
-      demand: ask.demand ?? demand(100),
-      ...(ask.maxOutputTokens === undefined ? {} : { maxOutputTokens: ask.maxOutputTokens }),
+      demand: setup.demand ?? demand(100),
+      ...(setup.maxOutputTokens === undefined ? {} : { maxOutputTokens: setup.maxOutputTokens }),
     },
-    candidates: (ask.prices ?? [price()]).map((each) => ({ pool, model: 'm', upstreamModel: 'm', price: each, overhead })),
-    funds: createPurse(ask.heldNano ?? 10_000_000, {
-      ...(ask.denial === undefined ? {} : { denial: ask.denial }),
-      ...(ask.notReady === undefined ? {} : { notReady: ask.notReady }),
+    candidates: (setup.prices ?? [price()]).map((each) => ({ pool, model: 'm', upstreamModel: 'm', price: each, overhead })),
+    funds: createPurse(setup.heldNano ?? 10_000_000, {
+      ...(setup.denial === undefined ? {} : { denial: setup.denial }),
+      ...(setup.notReady === undefined ? {} : { notReady: setup.notReady }),
     }),
   });
 }
 
 async function admitted(
-  ask: Ask,
+  setup: Setup,
 ): Promise<{ heldNano: number | undefined; outputTokens: number | undefined; warnings: readonly string[] }> {
-  const result = await outcome(ask);
+  const result = await outcome(setup);
   if (isRefusal(result)) assert.fail(`refused: ${result.code}: ${result.message}`);
   return { heldNano: result.reservation?.amountNano, outputTokens: result.outputTokens, warnings: result.warnings };
 }
 
-async function refused(ask: Ask): Promise<Refusal> {
-  const result = await outcome(ask);
+async function refused(setup: Setup): Promise<Refusal> {
+  const result = await outcome(setup);
   assert.ok(isRefusal(result));
   return result;
 }
 
-test('what providers do not bill reserves nothing, whatever it is', async () => {
+test('a call that providers do not bill reserves nothing', async () => {
   const result = await outcome({ dialect: anthropicCountTokens, document: capped, prices: [null], heldNano: 0 });
   assert.deepEqual(result, { reservation: null, warnings: [] });
 });
 
-test('what providers do not bill is refused too where it could not be recorded', async () => {
+test('a call that providers do not bill is refused too if it cannot be recorded', async () => {
   const notReady = refuse('audit_unavailable', 'The spool is full.');
   assert.equal(await outcome({ dialect: anthropicCountTokens, notReady }), notReady);
 });
 
-test('the caller’s own limit stands where policy and model allow it', async () => {
+test('the caller’s own limit is kept if policy and model allow it', async () => {
   const result = await admitted({ document: capped, maxOutputTokens: 500, prices: [price({ maxOutputTokens: 500 })] });
   assert.deepEqual(result, { heldNano: 1100, outputTokens: undefined, warnings: [] });
 });
@@ -96,12 +96,12 @@ test('the caller’s limit is never lowered to what the funds allow: the call is
   const { code, message, limitedBy } = await refused({ document: capped, maxOutputTokens: 500, heldNano: 300 });
   assert.equal(code, 'budget_exhausted');
   assert.equal(limitedBy, `${bot} Day`);
-  assert.match(message, /^The Day budget is spent\. At most 100 output tokens could be paid for/);
+  assert.match(message, /^The Day budget is spent\. At most 100 output tokens are affordable/);
 });
 
-test('an absent limit is set to what policy and model allow, and said', async () => {
-  const set = async (ask: Ask): Promise<unknown> => {
-    const { outputTokens, warnings } = await admitted(ask);
+test('an absent limit is set to what policy and model allow, and a warning says so', async () => {
+  const set = async (setup: Setup): Promise<unknown> => {
+    const { outputTokens, warnings } = await admitted(setup);
     return [outputTokens, ...warnings];
   };
   assert.deepEqual(await set({ document: capped, prices: [price({ maxOutputTokens: 4000 })] }), [4000, 'output limit set to 4000']);
@@ -109,7 +109,7 @@ test('an absent limit is set to what policy and model allow, and said', async ()
   assert.deepEqual(await set({ document: capped }), [16_384, 'output limit set to 16384']);
 });
 
-test('an absent limit stays absent where nothing limits the key', async () => {
+test('an absent limit stays absent if nothing limits the key', async () => {
   assert.deepEqual(await admitted({ prices: [price({ maxOutputTokens: 4000 })] }), {
     heldNano: 8100,
     outputTokens: undefined,
@@ -124,7 +124,7 @@ test('an absent limit is set to what the funds pay for, down to 1024', async () 
   assert.equal(least.outputTokens, 1024);
   const { code, message } = await refused({ document: capped, heldNano: 100 + 2 * 1024 - 1 });
   assert.equal(code, 'budget_exhausted');
-  assert.match(message, /At most 1023 output tokens could be paid for/);
+  assert.match(message, /At most 1023 output tokens are affordable/);
 });
 
 test('what is set never costs more than is held, at any candidate', async () => {
@@ -143,12 +143,12 @@ test('what is set never costs more than is held, at any candidate', async () => 
   await fc.assert(
     fc.asyncProperty(plan, async ({ rates, heldNano, text, choices, asked, perRequest }) => {
       const prices = rates.map(({ input, output }) => price({}, input, output));
-      const asks = demand(text, { choices });
+      const wanted = demand(text, { choices });
       const limit = asked === undefined ? {} : { maxOutputTokens: asked };
-      const result = await outcome({ document: { ...capped, perRequest }, prices, demand: asks, heldNano, ...limit });
+      const result = await outcome({ document: { ...capped, perRequest }, prices, demand: wanted, heldNano, ...limit });
       if (isRefusal(result)) return;
       const output = result.outputTokens ?? asked ?? Number.POSITIVE_INFINITY;
-      const bounds = prices.map((each) => upperBound(each, asks, { fixedTokens: 0, tokensPerImage: 0 }, output));
+      const bounds = prices.map((each) => upperBound(each, wanted, { fixedTokens: 0, tokensPerImage: 0 }, output));
       const dearest = Math.max(...bounds.map((bound) => (typeof bound === 'number' ? bound : Number.POSITIVE_INFINITY)));
       assert.ok(dearest <= (result.reservation?.amountNano ?? -1));
       assert.ok(dearest <= (perRequest.usdNano ?? Number.POSITIVE_INFINITY));
@@ -221,21 +221,21 @@ test('embeddings have no output to limit', async () => {
 
 test('web searches without a limit get one on a capped key: as many as are paid for, up to five', async () => {
   const open = demand(100, { openSearches: { tools: 1, maxReads: 1 } });
-  const ask = { document: capped, demand: open, maxOutputTokens: 50, prices: [price({ webSearch: 1000 })] };
+  const setup = { document: capped, demand: open, maxOutputTokens: 50, prices: [price({ webSearch: 1000 })] };
   const searches = async (heldNano: number): Promise<unknown> => {
-    const result = await outcome({ ...ask, heldNano });
+    const result = await outcome({ ...setup, heldNano });
     return isRefusal(result) ? result.code : [result.searches, result.reservation?.amountNano, ...result.warnings];
   };
   assert.deepEqual(await searches(10_000), [5, 5200, 'web searches limited to 5']);
   assert.deepEqual(await searches(3500), [3, 3500, 'web searches limited to 3']);
   assert.equal(await searches(1199), 'budget_exhausted');
-  const free = await outcome({ ...ask, document: {} });
+  const free = await outcome({ ...setup, document: {} });
   assert.ok(!isRefusal(free) && free.searches === undefined && free.warnings.length === 0);
 });
 
 test('a call counts as one request and as its estimated tokens: four bytes of prompt each, and a short answer', async () => {
-  const counted = async (ask: Ask): Promise<unknown> => {
-    const result = await outcome(ask);
+  const counted = async (setup: Setup): Promise<unknown> => {
+    const result = await outcome(setup);
     return isRefusal(result) ? result : result.reservation?.counted;
   };
   assert.deepEqual(await counted({ maxOutputTokens: 100 }), { grant: 'g-1', requests: 1, tokens: 25 + 100 });

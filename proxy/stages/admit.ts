@@ -11,13 +11,13 @@ import type { GrantDenial } from '../../core/protocol/money.ts';
 import type { Dialect, Facts } from '../dialect/types.ts';
 import type { Funds } from '../money/funds.ts';
 
-/** Leave to send one call: what is held for it, and how far its answer may go. */
+/** Permission to send one call: its reservation, and the limits of its answer. */
 export interface Admission {
-  /** Null where the call costs nothing and counts for nothing (`count_tokens`). */
+  /** Null if the call costs nothing and no quota counts it (`count_tokens`). */
   readonly reservation: Reservation | null;
-  /** The output limit to send; undefined: the caller's own body stays. */
+  /** The output limit to send; undefined: leave the caller's body unchanged. */
   readonly outputTokens?: number | undefined;
-  /** The limit to set on web searches that the caller left without one; undefined: there are none, or no dollars limit the key. */
+  /** The limit to set on web searches without one; undefined: there are none, or no dollars limit the key. */
   readonly searches?: number | undefined;
   /** For `x-keyforge-warnings`. */
   readonly warnings: readonly string[];
@@ -31,18 +31,18 @@ interface AdmitInput {
   readonly funds: Funds;
 }
 
-/** A call that names no output limit is not worth sending with less than this. */
+/** The smallest useful output limit of a call that names none. */
 const outputFloor = 1024;
 
-/** What is set where neither caller, policy nor price book names a limit: every current model can give so much. */
+/** The output limit if neither caller, policy nor price book names one: every current model supports it. */
 const unknownModelOutput = 16_384;
 
-/** Agents offer web search in every call and set no limit on it; few searches are made, and each one more is held for. */
+/** Agents offer web search in every call without a limit. Few searches happen, and each allowed search adds to the reservation. */
 const maxSearches = 5;
 
-/** Bounds what the call can cost and reserves it. Synchronous unless the wallet is short; then one hop to the ledger, bounded in time. */
+/** Bounds the cost of a call and reserves it. Synchronous, unless the wallet is short: then it requests a grant, within a time limit. */
 export function admit(input: AdmitInput): Admission | Refusal | Promise<Admission | Refusal> {
-  // Free, but recorded: the stream must be open.
+  // The call is free, but it is recorded: the stream must be open.
   if (!input.dialect.billed) return input.funds.ready().then((unready) => unready ?? { reservation: null, warnings: [] });
   const output = outputLimit(input);
   const bounds = boundCall(input, output);
@@ -59,9 +59,9 @@ export function admit(input: AdmitInput): Admission | Refusal | Promise<Admissio
 }
 
 interface OutputLimit {
-  /** Largest limit that policy and model allow, or the caller's own; undefined: nothing bounds it. */
+  /** The caller's own limit, otherwise the largest that policy and model allow; undefined: nothing bounds it. */
   readonly max: number | undefined;
-  /** The smallest with which the call is worth sending. */
+  /** The smallest limit with which the call is useful. */
   readonly min: number | undefined;
   readonly requested: number | undefined;
 }
@@ -85,12 +85,12 @@ interface Bounds {
   readonly min: NanoUsd;
 }
 
-/** True where dollars limit the key: what has no bound is then refused. */
+/** True if dollars limit the key: a call without a bound is then refused. */
 function isStrict({ smallestCapNano, perRequest }: KeyDocument): boolean {
   return smallestCapNano !== undefined || perRequest.usdNano !== undefined;
 }
 
-/** The dearest candidate's bound, held against `perRequest.usd`; whole caps are the ledger's to judge. Fails closed on a capped key. */
+/** The dearest candidate's bound, checked against `perRequest.usd`; the ledger checks the other caps. Fails closed on a capped key. */
 function boundCall(input: AdmitInput, output: OutputLimit): Bounds | Refusal {
   const { document, candidates, facts } = input;
   const ceilingNano = document.perRequest.usdNano;
@@ -103,13 +103,13 @@ function boundCall(input: AdmitInput, output: OutputLimit): Bounds | Refusal {
       if (!strict) continue;
       return refuse(
         'model_unpriced',
-        `The model ${candidate.model} has no known price and ${document.key} is capped: have a price added to spec.models of ${candidate.pool.pool}.`,
+        `The model ${candidate.model} has no known price, and a budget limits ${document.key}: have a price added to spec.models of ${candidate.pool.pool}.`,
       );
     }
     const bounds = candidateBounds(price, candidate.overhead, facts.demand, output);
     if (typeof bounds === 'string') {
       if (!strict) continue;
-      return refuse('unmeterable_request', `The cost of this call has no bound and ${document.key} is capped: ${bounds}.`);
+      return refuse('unmeterable_request', `The cost of this call has no bound, and a budget limits ${document.key}: ${bounds}.`);
     }
     if (ceilingNano !== undefined && bounds.min > ceilingNano) return tooExpensive(input, output, ceilingNano);
     max = Math.max(max, ceilingNano === undefined ? bounds.max : Math.min(bounds.max, ceilingNano));
@@ -118,9 +118,9 @@ function boundCall(input: AdmitInput, output: OutputLimit): Bounds | Refusal {
   return { max, min };
 }
 
-/** Bounds with the largest and the smallest output limit, or why there are none. */
+/** The bounds with the largest and the smallest output limit, or why there are none. */
 function candidateBounds(price: ModelPrice, overhead: Overhead, demand: Demand, output: OutputLimit): Bounds | string {
-  // Only where dollars limit nothing: a capped call was given a limit.
+  // This happens only if dollars limit nothing: a capped call always has a limit.
   if (output.max === undefined || output.min === undefined) return 'its output has no limit';
   const max = upperBound(price, withSearches(demand, maxSearches), overhead, output.max);
   if (typeof max !== 'number') return max.reason;
@@ -136,7 +136,7 @@ function tooExpensive(input: AdmitInput, output: OutputLimit, limit: NanoUsd): R
   );
 }
 
-/** The output limit that so much pays for at every candidate with a price. */
+/** The output limit that this amount pays for at every candidate with a price. */
 function affordableAt({ facts, candidates }: AdmitInput, fundsNano: NanoUsd): number {
   const demand = withSearches(facts.demand, 1);
   const priced = candidates.flatMap(({ price, overhead }) => (price === null ? [] : { price, overhead }));
@@ -145,7 +145,7 @@ function affordableAt({ facts, candidates }: AdmitInput, fundsNano: NanoUsd): nu
 
 function advice(affordable: number, output: OutputLimit): string {
   if (output.max === 0 || affordable < 1) return 'Send less input.';
-  return `At most ${affordable} output tokens could be paid for: lower the output limit to that, or send less input.`;
+  return `At most ${affordable} output tokens are affordable: lower the output limit to that, or send less input.`;
 }
 
 function admitted(
@@ -168,7 +168,7 @@ function admitted(
   return { reservation: result, searches, outputTokens: limit, warnings };
 }
 
-/** The searches that the reservation pays for beside the whole output; where it pays for none, the output makes room for one. */
+/** The searches that the reservation pays for beside the whole output. If it pays for none, the output limit shrinks to allow one. */
 function searchesWithin({ document, facts, candidates }: AdmitInput, output: OutputLimit, heldNano: NanoUsd): number | undefined {
   if (facts.demand.openSearches === undefined || !isStrict(document)) return undefined;
   const fits = (searches: number): boolean =>
@@ -184,7 +184,7 @@ function searchesWithin({ document, facts, candidates }: AdmitInput, output: Out
 /** The output limit that the reservation pays for at every candidate. */
 function limitWithin(input: AdmitInput, output: OutputLimit, bounds: Bounds, heldNano: NanoUsd): number | undefined {
   if (output.max === undefined) return undefined;
-  // Without a cap and without a policy limit the caller's silence is left as it is.
+  // Without a cap and without a policy limit, do not add a limit to the caller's body.
   if (!isStrict(input.document) && output.requested === undefined && input.document.perRequest.outputTokens === undefined) return undefined;
   const full = heldNano >= bounds.max && input.document.perRequest.usdNano === undefined;
   if (full || output.min === output.max) return output.max;
@@ -202,7 +202,7 @@ function denied(input: AdmitInput, output: OutputLimit, denial: GrantDenial): Re
   return refuse(code, advised, { ...defined({ retryAfterSeconds }), limitedBy });
 }
 
-/** Four bytes a token of prompt, and a short answer: corrected by use, debt delays the next call. */
+/** Estimates four bytes a token of prompt, and a short answer. Real use corrects it, and debt delays the next call. */
 function estimateTokens(demand: Demand, outputTokens: number | undefined): number {
   return Math.ceil((demand.textTokens + demand.mediaTokens) / 4) + Math.min(outputTokens ?? 0, 256) * demand.choices;
 }

@@ -4,7 +4,7 @@ import type { KeyDocument } from '../../core/policy/documents.ts';
 import type { AttemptFact } from '../upstream/types.ts';
 import type { Settlement } from './settle.ts';
 
-/** What an entry says of a call's request. */
+/** The facts of a call's request in its entry. */
 export interface CallRequest extends Pick<CallBody, 'requestId' | 'tokenId' | 'endpoint' | 'dialect' | 'model'> {
   readonly startedMs: number;
   readonly document: KeyDocument;
@@ -13,7 +13,7 @@ export interface CallRequest extends Pick<CallBody, 'requestId' | 'tokenId' | 'e
   readonly stream?: boolean | undefined;
 }
 
-/** What an entry says of how it ended. */
+/** The facts of a call's outcome in its entry. */
 export interface CallOutcome
   extends Pick<CallBody, 'code' | 'status' | 'paidFrom' | 'limitedBy' | 'servedModel' | 'priceBook' | 'responseSha256'> {
   readonly nowMs: number;
@@ -22,7 +22,7 @@ export interface CallOutcome
   readonly firstByteMs?: number | undefined;
 }
 
-/** The body of a call's entry, its members in canonical order. No prompt text, no credential value. Pure. */
+/** Makes the body of a call's entry, its members in canonical order. No prompt text, no credential value. Pure. */
 export function callBody(request: CallRequest, outcome: CallOutcome): CallBody {
   const { settlement } = outcome;
   const { document, bytes } = request;
@@ -60,7 +60,7 @@ export function callBody(request: CallRequest, outcome: CallOutcome): CallBody {
   };
 }
 
-/** The whole cost belongs to the last attempt: the provider rejected those before it, hence they are free. */
+/** Assigns the whole cost to the last attempt: the provider rejected the earlier ones, so they are free. */
 function attempts({ attempts, settlement }: CallOutcome): Attempt[] {
   return attempts.map((attempt, index) => ({
     costNanoUsd: index === attempts.length - 1 ? String(settlement.costNano) : '0',

@@ -58,18 +58,18 @@ test('two different keys in one request are no key', () => {
   assert.equal(caller({ 'x-api-key': [token, token] as unknown as string }), 'invalid_key');
 });
 
-test('a token that worked before is revoked, one that never did is unknown, and the message tells a stranger from a typing error', () => {
+test('a token that worked before is revoked, one that never did is unknown, and the message recognises a typing error', () => {
   const message = (headers: IncomingHttpHeaders): string => {
     const found = authenticate(createState(), headers, nowMs);
     return 'code' in found ? `${found.code}: ${found.message}` : 'found';
   };
   assert.match(message({ 'x-api-key': retired }), /^key_revoked: /);
-  assert.match(message({ 'x-api-key': mintToken() }), /^invalid_key: This key is not known here/);
-  assert.match(message({ 'x-api-key': `${token.slice(0, -1)}_` }), /^invalid_key: What was sent as API key is not a KeyForge key/);
-  assert.match(message({ 'x-api-key': 'sk-proj-1234' }), /^invalid_key: What was sent as API key is not a KeyForge key/);
+  assert.match(message({ 'x-api-key': mintToken() }), /^invalid_key: This KeyForge does not know this key/);
+  assert.match(message({ 'x-api-key': `${token.slice(0, -1)}_` }), /^invalid_key: The API key of this request is not a KeyForge key/);
+  assert.match(message({ 'x-api-key': 'sk-proj-1234' }), /^invalid_key: The API key of this request is not a KeyForge key/);
 });
 
-test('nobody is known by a policy that is out of date, until it is in date again', () => {
+test('while policy is out of date, nobody is authenticated', () => {
   let stale = true;
   const state = createState(() => stale);
   const found = authenticate(state, { 'x-api-key': token }, nowMs);

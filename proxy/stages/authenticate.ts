@@ -4,20 +4,21 @@ import { type TokenId, tokenId } from '../../core/names.ts';
 import { isToken } from '../../core/token.ts';
 import type { ActiveKey, ActiveKeys } from '../link/active-keys.ts';
 
-/** Who calls: an active key, and the token that was sent. */
+/** The caller: an active key, and the token that was sent. */
 export interface Caller {
   readonly active: ActiveKey;
   readonly tokenId: TokenId;
 }
 
-/** Finds the caller by the SHA-256 of its token. There is no default principal: no token, no caller. Nobody is authenticated by a policy that may be out of date. */
+/** Finds the caller by the SHA-256 of its token. Without a token there is no caller. While policy may be out of date, it refuses everybody. */
 export function authenticate(keys: ActiveKeys, headers: IncomingHttpHeaders, nowMs: number): Caller | Refusal {
   const token = presentedToken(headers);
   if (token === null) {
-    return refuse('invalid_key', 'No KeyForge key was sent: set the SDK’s API key to your vk_ token.');
+    return refuse('invalid_key', 'This request has no KeyForge key: set the SDK’s API key to your vk_ token.');
   }
   if (keys.isStale()) {
-    const message = 'The policy here is out of date, since the KeyForge operator cannot be reached: nothing is served until it can.';
+    const message =
+      'This proxy cannot reach the KeyForge operator and its policy is out of date: it refuses calls until it reaches the operator.';
     return refuse('policy_stale', message, { retryAfterSeconds: 10 });
   }
   const id = tokenId(token);
@@ -27,14 +28,14 @@ export function authenticate(keys: ActiveKeys, headers: IncomingHttpHeaders, now
   return { active: found, tokenId: id };
 }
 
-/** Called only after the lookup failed: the checksum distinguishes a typing error from another KeyForge's key. */
+/** Called only after a failed lookup: the checksum distinguishes a typing error from the key of another KeyForge. */
 function unknownMessage(token: string): string {
   return isToken(token)
-    ? 'This key is not known here: check that it belongs to this KeyForge.'
-    : 'What was sent as API key is not a KeyForge key (vk_ and 49 characters): set the SDK’s API key to your vk_ token.';
+    ? 'This KeyForge does not know this key: check that the key belongs to it.'
+    : 'The API key of this request is not a KeyForge key (vk_ and 49 characters): set the SDK’s API key to your vk_ token.';
 }
 
-/** The headers in which the official SDKs put their key. Two different keys in one request are no key. */
+/** Reads the headers in which the official SDKs send their key. Two different keys in one request count as none. */
 function presentedToken(headers: IncomingHttpHeaders): string | null {
   const authorization = headers.authorization;
   const bearer = authorization !== undefined && /^bearer /i.test(authorization) ? authorization.slice(7).trim() : undefined;

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Family } from '../dialect/types.ts';
 
-/** Client headers that a provider acts on or that name the session. Everything else stays here. */
+/** Client headers that a provider acts on or that name the session. No other header is forwarded. */
 const toProvider = new Set([
   'accept',
   'anthropic-beta',
@@ -23,10 +23,10 @@ const toProvider = new Set([
   'x-session-id',
 ]);
 const toProviderPrefixes = ['openai-', 'x-stainless-', 'x-codex-', 'x-claude-code-'];
-/** They choose whose account a credential bills, which is the pool's to say. */
+/** They choose the account that a credential bills. Only the pool may choose it. */
 const accountChoosers = new Set(['openai-organization', 'openai-project']);
 
-/** Hop-by-hop (RFC 9110 7.6.1), framing that we redo, and what speaks of the provider's origin rather than of the answer. */
+/** Hop-by-hop headers (RFC 9110 7.6.1), framing that KeyForge sets itself, and headers about the provider's origin. */
 const notToClient = new Set([
   'alt-svc',
   'connection',
@@ -53,14 +53,14 @@ const notToClient = new Set([
   'via',
   'www-authenticate',
 ]);
-/** Cross-origin grants are ours to give; `x-keyforge-*` is ours to say. */
+/** Only KeyForge grants cross-origin access and sets `x-keyforge-*`. */
 const notToClientPrefixes = ['access-control-', 'x-keyforge-'];
-/** Names the account behind the credential: openai-organization, openai-project, anthropic-organization-id and what comes after them. */
+/** Headers that name the account behind the credential: openai-organization, openai-project, anthropic-organization-id and similar. */
 const accountNames = /organi[sz]ation|project|workspace|account|tenant|subscription/;
 
 /**
- * The client's headers that go to a provider, as a flat list of names and values; `rawHeaders` in, in its order. The body was read as
- * JSON, so it is sent as JSON; identity encoding is requested, because bytes are metered as they pass. Carries no credential.
+ * The client's headers for a provider, as a flat list of names and values in the order of `rawHeaders`. The body was read as
+ * JSON, so it is sent as JSON. It requests identity encoding, because the meter reads the answer. Carries no credential.
  */
 export function headersForProvider(rawHeaders: readonly string[], { requiredHeader }: Family): string[] {
   const headers = ['content-type', 'application/json', 'accept-encoding', 'identity'];
@@ -76,7 +76,7 @@ export function headersForProvider(rawHeaders: readonly string[], { requiredHead
   return headers;
 }
 
-/** A provider's headers that go to the client, as a flat list for `writeHead`. Length and framing are the caller's to set. */
+/** A provider's headers for the client, as a flat list for `writeHead`. The caller sets length and framing. */
 export function headersForClient(headers: IncomingHttpHeaders): string[] {
   const flat: string[] = [];
   for (const name in headers) {
@@ -88,10 +88,10 @@ export function headersForClient(headers: IncomingHttpHeaders): string[] {
   return flat;
 }
 
-/** The part of a client's query that goes to a provider: empty, or from its `?` on. `search` is empty or starts with `?`. */
+/** The part of a client's query for a provider: empty, or from its `?` on. `search` is empty or starts with `?`. */
 export function queryForProvider({ queryParameters }: Family, search: string): string {
   if (search.length < 2) return '';
-  // One at most: two of them could be read differently by us and by the provider.
+  // At most one: KeyForge and the provider could read two of them differently.
   const found = search
     .slice(1)
     .split('&')
@@ -99,7 +99,7 @@ export function queryForProvider({ queryParameters }: Family, search: string): s
   return found === undefined ? '' : `?${found}`;
 }
 
-/** Lower-case name of a header that goes on, else null. Names repeat from call to call, so each is judged once. */
+/** The lower-case name of a header to forward, otherwise null. Names repeat over calls, so each is judged once. */
 const goesToProvider = remember((lower) => {
   const goes = toProvider.has(lower) || (toProviderPrefixes.some((prefix) => lower.startsWith(prefix)) && !accountChoosers.has(lower));
   return goes ? lower : null;
@@ -109,7 +109,7 @@ const goesToClient = remember(
   (lower) => !notToClient.has(lower) && !notToClientPrefixes.some((prefix) => lower.startsWith(prefix)) && !accountNames.test(lower),
 );
 
-/** Keeps the first 1,000 answers: names are chosen by others, so what is kept must be bounded. */
+/** Caches the first 1,000 answers. Others choose the names, so the cache must be bounded. */
 function remember<T>(judge: (lowerName: string) => T): (name: string) => T {
   const known = new Map<string, T>();
   return (name) => {

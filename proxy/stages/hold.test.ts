@@ -11,7 +11,7 @@ interface World {
   readonly lost: { readonly paidFrom: readonly PaidFrom[]; readonly costNano: number }[];
 }
 
-/** Holds 100 of 1000 and does with it what `scope` does. */
+/** Holds 100 of 1000 and runs `scope`. */
 function within(world: World, scope: (held: Held) => void): void {
   const reservation = world.purse.reserve({ boundNano: 100, atLeastNano: 100, requests: 1, tokens: 10 }) as Reservation;
   using held = hold(world.purse, reservation, (paidFrom, costNano) => world.lost.push({ paidFrom, costNano }));
@@ -39,7 +39,7 @@ test('a call that is sent and settles pays its cost, and nothing is held after',
   assert.deepEqual(world.lost, []);
 });
 
-test('a call that never left gives all back, whether its scope settles, returns or throws', () => {
+test('a call that was never sent returns its whole reservation, whether its scope settles, returns or throws', () => {
   const world = createWorld();
   within(world, (held) => assert.deepEqual(held.settle(0, 0), []));
   within(world, () => {});
@@ -54,7 +54,7 @@ test('a call that never left gives all back, whether its scope settles, returns 
   assert.deepEqual([world.purse.opened, world.lost], [[], []]);
 });
 
-test('a call whose fate is lost after it left is charged whole, and said to be lost once', () => {
+test('a sent call with an unknown end is charged in full, and reported once', () => {
   const world = createWorld();
   assert.throws(
     () =>
@@ -68,7 +68,7 @@ test('a call whose fate is lost after it left is charged whole, and said to be l
   assert.deepEqual(world.lost, [{ paidFrom: [{ grant: 'g-1', costNanoUsd: '100', requests: 1, tokens: 0 }], costNano: 100 }]);
 });
 
-test('where the open record cannot be written the call may not leave, and gives all back', () => {
+test('if the open record cannot be written, the call is not sent and returns its whole reservation', () => {
   const world = createWorld();
   world.purse.fill();
   assert.throws(() => within(world, (held) => held.markSent('req_1')), SpoolUnavailable);

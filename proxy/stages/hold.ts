@@ -3,18 +3,18 @@ import type { Reservation } from '../../core/budget/types.ts';
 import type { NanoUsd } from '../../core/money.ts';
 import type { Funds } from '../money/funds.ts';
 
-/** A reservation that ends with its scope: settled once, cancelled where the call was never sent, charged whole where nobody knows how it ended. */
+/** A reservation that ends with its scope. It settles once. If the call was never sent it is cancelled; if its end is unknown it is charged in full. */
 export interface Held extends Disposable {
   readonly amountNano: NanoUsd;
-  /** Writes the open record; from here on the call may cost its bound. Throws SpoolUnavailable, then nothing may leave. */
+  /** Writes the open record; from now on the call may cost its bound. If it throws SpoolUnavailable, do not send the call. */
   markSent(requestId: string): void;
-  /** Pays. `tokens` correct the per-minute rate. */
+  /** Settles the cost. `tokens` correct the per-minute rate. */
   settle(costNano: NanoUsd, tokens: number): readonly PaidFrom[];
 }
 
 const nothing: Held = { amountNano: 0, markSent: () => {}, settle: () => [], [Symbol.dispose]: () => {} };
 
-/** Holds a reservation; null (a call that costs nothing) holds nothing. `onLost` gets what was paid where the scope ended without settling a call that was sent. */
+/** Holds a reservation; null: a free call. If the scope ends with a sent call unsettled, `onLost` receives what was paid. */
 export function hold(
   funds: Funds,
   reservation: Reservation | null,

@@ -7,23 +7,23 @@ import { type Notes, noteHeaders, type Recipient, type Rest } from './respond.ts
 import type { Sent } from './send.ts';
 import type { CallEnd } from './settle.ts';
 
-/** How a call ended, and what of its answer is still to be sent. */
+/** How a call ended, and the rest of its answer. */
 interface Metered {
   readonly end: CallEnd;
   readonly code: CallCode;
   readonly status: number;
   readonly firstByteMs?: number | undefined;
-  /** Hexadecimal, over the bytes for the client. */
+  /** Hexadecimal SHA-256 of the bytes for the client. */
   readonly responseSha256?: string;
   readonly rest: Rest;
 }
 
-/** The call whose answer passes. */
+/** The call whose answer is metered. */
 interface MeteredCall extends Recipient {
   readonly isAbandoned: boolean;
-  /** How it ends where it is abandoned. */
+  /** How it ends if it is abandoned. */
   readonly abandonedAs: { readonly code: CallCode; readonly status: number };
-  /** From here on the answer is a stream that this meter reads; null: a stream that nothing reads. */
+  /** Notes that the answer is now a stream, read by this meter; null: a stream that nothing reads. */
   startStream(meter: StreamMeter | null): void;
   notes(): Notes;
 }
@@ -37,7 +37,7 @@ interface MeterDeps {
 
 const unread: Reading = { usage: null };
 
-/** Reads what the provider bills from the passing answer. A stream goes out here as it comes, all but its end; a whole answer waits for its entry. */
+/** Reads what the provider bills from its answer. It forwards a stream except for its end; a whole answer waits for its entry. */
 export function meter({ answer, attempts }: Sent, deps: MeterDeps): Metered | Promise<Metered> {
   switch (answer.kind) {
     case 'refusal':
@@ -86,7 +86,7 @@ interface Relayed {
   readonly facts: { readonly firstByteMs: number | undefined; readonly responseSha256: string };
 }
 
-/** Passes a body on as it comes, at the client's pace; the meter inside it reads along. Never holds more than one chunk. */
+/** Forwards a body at the client's pace, while its meter reads it. It never holds more than one chunk. */
 async function relay(body: FlowingBody, { call, now, stalledClientMs }: MeterDeps): Promise<Relayed> {
   const { response } = call;
   const digest = createHash('sha256');
@@ -100,7 +100,7 @@ async function relay(body: FlowingBody, { call, now, stalledClientMs }: MeterDep
   response.on('drain', resume);
   response.on('close', resume);
   const end = await body.pipe((chunk) => {
-    // Nobody reads any more: bytes are dropped, the meter continues.
+    // The client no longer reads: drop the bytes and continue to meter.
     if (call.isAbandoned) return true;
     firstByteMs ??= now();
     digest.update(chunk);
@@ -114,7 +114,7 @@ async function relay(body: FlowingBody, { call, now, stalledClientMs }: MeterDep
   return { end, facts: { responseSha256: digest.digest('hex'), firstByteMs } };
 }
 
-/** Who pays, by what is known of the last attempt: those before it were definitely refused. */
+/** How the call ended, by its last attempt: the provider definitely refused the earlier ones. */
 function endOf(attempts: readonly AttemptFact[], reading: Reading): CallEnd {
   const outcome = attempts.at(-1)?.outcome;
   if (outcome === 'answered') return { kind: 'measured', reading };
@@ -126,13 +126,13 @@ function settled(deps: MeterDeps, refusal: Refusal, end: CallEnd): Metered {
   return { end, code: refusal.code, status: refusalTable[refusal.code].status, rest: { kind: 'refusal', refusal } };
 }
 
-/** Nobody waits for what is left. */
+/** The result of an abandoned call: nobody waits for the rest. */
 function abandoned({ call }: MeterDeps, end: CallEnd): Metered {
   return { end, ...call.abandonedAs, rest: { kind: 'nothing' } };
 }
 
 function interrupted(end: BodyEnd): Refusal {
   return end === 'timeout'
-    ? refuse('provider_timeout', 'The provider fell silent in the middle of its answer.')
+    ? refuse('provider_timeout', 'The provider stopped sending in the middle of its answer.')
     : refuse('provider_error', 'The provider broke off in the middle of its answer.');
 }

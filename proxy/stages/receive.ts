@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { type Refusal, refuse } from '../../core/errors.ts';
 
-/** Reads a request's body whole, within `limitBytes`. A client that leaves midway gives null: there is nobody to answer. */
+/** Reads a request's whole body, up to `limitBytes`. Null: the client left, so nobody waits for an answer. */
 export function receive(request: IncomingMessage, limitBytes: number): Promise<Buffer | Refusal | null> {
   const encoding = request.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') {
@@ -29,7 +29,7 @@ export function receive(request: IncomingMessage, limitBytes: number): Promise<B
     });
     request.on('end', () => settle(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length)));
     request.on('error', leave);
-    // A request that was answered before its end, since its key was revoked, emits nothing when it ends.
+    // A request that was answered early, because its key was revoked, emits nothing when it ends.
     request.socket.on('close', leave);
   });
 }

@@ -14,7 +14,7 @@ const notes = { requestId: 'req_1' };
 const chat = (response: ServerResponse): Recipient => ({ response, dialect: openaiChat, framing: 'sse' });
 const broken = refuse('provider_error', 'The provider broke off.');
 
-/** What a client gets of an answer that is written so. */
+/** What a client receives of an answer that this function writes. */
 async function answered(t: TestContext, write: (response: ServerResponse) => void): Promise<{ response: Response; text: string }> {
   const origin = await serve(t, (_, response) => write(response));
   const response = await fetch(origin, { method: 'POST', body: '{}' });
@@ -36,7 +36,7 @@ test('a refusal has the status of the one table, the advice for SDKs, and the bo
   });
 });
 
-test('a final refusal tells SDKs not to retry, and a wait too long to be worth it overrides the table', async (t) => {
+test('a final refusal says to SDKs not to retry, and a very long wait overrides the table', async (t) => {
   const final = await answered(t, (to) => respondRefusal(to, openaiFamily, refuse('model_denied', 'No.'), notes));
   assert.deepEqual(
     [final.response.status, final.response.headers.get('x-should-retry'), final.response.headers.get('retry-after')],
@@ -109,7 +109,7 @@ test('a stream of one JSON array ends as an array that has the error as its last
   assert.deepEqual([first, last.error.code, last.error.details[0].metadata.code], [{ a: 1 }, 502, 'provider_error']);
 });
 
-test('what is left of an answer is sent once: a whole one, a refusal, an end, or nothing', async (t) => {
+test('the rest of an answer is sent once: a whole one, a refusal, an end, or nothing', async (t) => {
   const body = Buffer.from('{"id":1}');
   const whole = await answered(t, (to) => respondRest(chat(to), { kind: 'whole', status: 400, headers: [], body }, notes));
   assert.deepEqual([whole.response.status, whole.text], [400, '{"id":1}']);

@@ -3,11 +3,11 @@ import { type Refusal, refusalTable } from '../../core/errors.ts';
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
 import type { Dialect, Family, Framing } from '../dialect/types.ts';
 
-/** Whom a call's answer goes to, and how it must look there. */
+/** The recipient of a call's answer, and the format that it expects. */
 export interface Recipient {
   readonly response: ServerResponse;
   readonly dialect: Dialect;
-  /** How events look once the answer is a stream. */
+  /** The framing of events, if the answer is a stream. */
   readonly framing: Framing;
 }
 
@@ -28,7 +28,7 @@ export function noteHeaders(notes: Notes): string[] {
   return headers;
 }
 
-/** A refusal as the caller's own API would write it. Does nothing where the caller has gone. */
+/** Sends a refusal in the format of the caller's own API. Does nothing if the caller has disconnected. */
 export function respondRefusal(response: ServerResponse, family: Family, refusal: Refusal, notes: Notes): void {
   if (response.destroyed || response.headersSent) return;
   const { status, retryable } = refusalTable[refusal.code];
@@ -36,13 +36,13 @@ export function respondRefusal(response: ServerResponse, family: Family, refusal
   const headers = ['content-type', 'application/json', 'content-length', String(body.length)];
   headers.push('x-should-retry', String(refusal.retryable ?? retryable), ...noteHeaders(notes));
   if (refusal.retryAfterSeconds !== undefined) headers.push('retry-after', String(Math.max(1, Math.ceil(refusal.retryAfterSeconds))));
-  // What is left of a request body must not be read as the next request.
+  // The rest of a request body must not be read as the next request.
   if (!response.req.complete) headers.push('connection', 'close');
   response.writeHead(status, headers);
   response.end(body);
 }
 
-/** Ends a call with a refusal: its whole answer while nothing was sent, else the dialect's error event: never a clean end. */
+/** Ends a call with a refusal. If nothing was sent, it is the whole answer; otherwise the dialect's error event, never a clean end. */
 export function respondFailure({ response, dialect, framing }: Recipient, refusal: Refusal, notes: Notes): void {
   if (!response.headersSent) {
     respondRefusal(response, dialect.family, refusal, notes);
@@ -61,7 +61,7 @@ interface WholeAnswer {
   readonly body: Buffer;
 }
 
-/** A whole answer in one write. Does nothing where the caller has gone. */
+/** Sends a whole answer in one write. Does nothing if the caller has disconnected. */
 function respondWhole(response: ServerResponse, { status, headers, body }: WholeAnswer, notes: Notes): void {
   if (response.destroyed || response.headersSent) return;
   response.writeHead(status, [...headers, 'content-length', String(body.length), ...noteHeaders(notes)]);
@@ -69,11 +69,11 @@ function respondWhole(response: ServerResponse, { status, headers, body }: Whole
 }
 
 /**
- * What of a metered answer is still to be sent.
+ * The rest of a metered answer.
  * - `whole`: nothing was sent yet.
- * - `refusal`: nothing was sent; or, where the head went out, the stream must not end cleanly.
- * - `end`: a stream that went well, less its end.
- * - `nothing`: nobody is there.
+ * - `refusal`: nothing was sent; or the head was sent, and the stream must not end cleanly.
+ * - `end`: a good stream that lacks only its end.
+ * - `nothing`: the client has disconnected.
  */
 export type Rest =
   | ({ readonly kind: 'whole' } & WholeAnswer)
@@ -81,7 +81,7 @@ export type Rest =
   | { readonly kind: 'end' }
   | { readonly kind: 'nothing' };
 
-/** What is left to send of a metered answer, once its entry is in the spool. */
+/** Sends the rest of a metered answer, after its entry is in the spool. */
 export function respondRest(to: Recipient, rest: Rest, notes: Notes): void {
   switch (rest.kind) {
     case 'whole':
@@ -98,7 +98,7 @@ export function respondRest(to: Recipient, rest: Rest, notes: Notes): void {
   }
 }
 
-/** JSON of our own. */
+/** Sends JSON of KeyForge's own API. */
 export function respondJson(response: ServerResponse, status: number, value: unknown, requestId: string): void {
   const body = Buffer.from(JSON.stringify(value));
   respondWhole(response, { status, headers: ['content-type', 'application/json'], body }, { requestId });

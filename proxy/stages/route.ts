@@ -6,7 +6,7 @@ import type { Dialect, Facts } from '../dialect/types.ts';
 import { providerOf } from '../provider/table.ts';
 import type { Reachable } from './send.ts';
 
-/** Model string → ordered candidates whose provider speaks the caller's dialect, each already allowed by policy. Pure. */
+/** Finds the candidates for a model, in order. Policy allows each, and its provider speaks the caller's dialect. Pure. */
 export function route(
   document: KeyDocument,
   pools: ReadonlyMap<PoolName, PoolDocument>,

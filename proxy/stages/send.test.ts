@@ -28,7 +28,7 @@ interface Bed {
   send(more?: Partial<SendInput>): Promise<Sent>;
 }
 
-/** Two pools on one loopback provider that answers each credential as it likes. */
+/** Two pools on one loopback provider, with an answer for each credential. */
 async function createBed(
   t: TestContext,
   provider: (key: string, response: ServerResponse) => void,
@@ -138,7 +138,7 @@ test('a body goes out byte for byte, less what must change: model, limit, usage'
   assert.equal(bed.seen.at(-1)?.path, '/v1/chat/completions?x=1');
 });
 
-test('where the open record cannot be written nothing leaves', async (t) => {
+test('if the open record cannot be written, nothing is sent', async (t) => {
   const bed = await createBed(t, (_, response) => json(response, 200, {}));
   const onDispatch = (): never => {
     throw new SpoolUnavailable('full');

@@ -21,20 +21,20 @@ export interface SendInput {
   readonly searches: number | undefined;
   readonly headers: readonly string[];
   readonly query: string;
-  /** Called with each flight as it starts, so that whoever ends the call can stop or drain it. */
+  /** Called with each flight at its start, so that the end of the call can stop or drain it. */
   readonly onFlight: (flight: Flight) => void;
-  /** Called once, before anything leaves: the open record. A throw stops the call. */
+  /** Called once, before anything is sent, to write the open record. If it throws, the call stops. */
   readonly onDispatch: () => void;
 }
 
 export interface Sent {
   readonly candidate: Reachable;
   readonly answer: UpstreamAnswer;
-  /** Over all candidates. */
+  /** The attempts at all candidates. */
   readonly attempts: readonly AttemptFact[];
 }
 
-/** Calls the candidates in their order. The next one is called only where the provider rejected or limited every credential of the last, hence billed nothing. */
+/** Calls the candidates in order. It calls the next only if the provider rejected or limited every credential of the last, so billed nothing. */
 export async function send(deps: UpstreamDeps, input: SendInput): Promise<Sent> {
   const attempts: AttemptFact[] = [];
   let dispatched = false;
@@ -85,7 +85,7 @@ function changes({ facts, outputTokens, searches }: SendInput, candidate: Reacha
   };
 }
 
-/** True where usage is requested for the meter alone, and kept from the caller. */
+/** True if usage is requested only for the meter and hidden from the caller. */
 function hidesUsage({ stream, wantsUsage }: Facts): boolean {
   return stream && !wantsUsage;
 }

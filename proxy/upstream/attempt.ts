@@ -5,16 +5,16 @@ import type { StreamMeter } from '../dialect/types.ts';
 import type { UpstreamSettings } from './origins.ts';
 import type { BodyEnd, FlowingBody, WholeBody } from './types.ts';
 
-/** What became of one attempt before any of it was shown to the client. */
+/** The result of one attempt, before the client sees any of it. */
 export type AttemptResult =
   | {
       readonly kind: 'failed';
-      /** False: not a byte of it left. */
+      /** False: no byte of it was sent. */
       readonly sent: boolean;
       readonly end: Exclude<BodyEnd, 'complete'>;
-      /** Of Node or undici, e.g. `ECONNREFUSED`. */
+      /** The error code of Node or undici, e.g. `ECONNREFUSED`. */
       readonly code: string;
-      /** Set where the answer broke off while it was collected. */
+      /** Set if the answer broke off while it was collected. */
       readonly status?: number;
     }
   | {
@@ -26,7 +26,7 @@ export type AttemptResult =
     };
 
 const openingBracket = 0x5b;
-/** Bytes kept until `pipe` is called. */
+/** Maximum of bytes kept until `pipe` is called. */
 const maxUnclaimedBytes = 64 * 1024;
 
 /** One request to a provider and its answer: undici's handler on one side, a result and a body on the other. Owned by one call. */
@@ -59,16 +59,16 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
     this.#settle = { resolve, reject };
   }
 
-  /** Ends the attempt now, wherever it is. */
+  /** Ends the attempt now, in any phase. */
   abort(as: 'timeout' | 'stopped'): void {
     if (this.#phase === 'ended') return;
     this.#abortedAs ??= as;
-    // Not on a socket yet: `onRequestStart` will see to it that it never gets there.
+    // Not on a socket yet: `onRequestStart` will abort it.
     if (this.#controller === null) this.#fail('UND_ERR_ABORTED');
     else this.#controller.abort(new Error(as));
   }
 
-  /** Calls `listener` once, when the last byte is in or none will come; at once where that is so already. */
+  /** Calls `listener` once, after the last byte or when none will follow; at once if that has happened. */
   onEnd(listener: () => void): void {
     if (this.#phase === 'ended') listener();
     else this.#endListener = listener;
@@ -88,7 +88,7 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
     try {
       this.#meter = streams && !encoded ? this.#meterFor() : null;
       this.#phase = this.#meter === null ? 'collecting' : 'preamble';
-      // Encoded although identity was requested: such a stream cannot be read in passing, so it passes unread.
+      // Encoded although identity was requested: the meter cannot read such a stream, so it is forwarded unread.
       if (streams && encoded) this.#flow();
     } catch (error) {
       this.#throw(error);
@@ -159,7 +159,7 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
     else this.#preambleTimer ??= setTimeout(() => this.#flow(), this.#settings.preambleMs);
   }
 
-  /** Gemini streams one JSON array where the caller did not request events; nothing else answers with a list. */
+  /** Meters a JSON array as a stream: Gemini sends one if the caller did not request events. No other API answers with a list. */
   #meterArray(): void {
     this.#meter = (this.#headers['content-encoding'] ?? 'identity') === 'identity' ? this.#meterFor() : null;
     if (this.#meter !== null) this.#phase = 'preamble';
@@ -179,7 +179,7 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
     this.#heldBytes += chunk.length;
   }
 
-  /** From here on the answer is the client's, as it comes. */
+  /** From now on the answer is forwarded as it arrives. */
   #flow(): void {
     clearTimeout(this.#preambleTimer);
     this.#phase = 'flowing';
@@ -193,7 +193,7 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
   #fail(code: string): void {
     if (this.#phase === 'ended') return;
     const end = this.#abortedAs ?? (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT' ? 'timeout' : 'cut');
-    // Has no effect where an answer was given before.
+    // Has no effect if the attempt already has a result.
     this.#settle.resolve({
       kind: 'failed',
       sent: this.#controller !== null,
@@ -212,7 +212,7 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
     this.#endListener?.();
   }
 
-  /** A meter or a sink threw: our own fault, so it is thrown on, and nothing more of this answer is taken. */
+  /** Rethrows an error of a meter or sink, which is our own defect, and takes no more of this answer. */
   #throw(error: unknown): void {
     this.#settle.reject(error);
     this.#piped?.reject(error);

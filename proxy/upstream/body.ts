@@ -8,12 +8,12 @@ const decoders: Readonly<Record<string, (bytes: Buffer, options: { maxOutputLeng
   br: brotliDecompressSync,
   zstd: zstdDecompressSync,
 };
-/** A small answer may unpack into a bomb. */
+/** Maximum of a decoded answer: a small one may be a decompression bomb. */
 const maxDecodedBytes = 64 * 1024 * 1024;
-/** An error body longer than this is not worth keeping. */
+/** Maximum of a kept error body. */
 const maxKeptBytes = 64 * 1024;
 
-/** Decodes an answer that came encoded although identity was requested; null where that cannot be done. */
+/** Decodes an answer that is encoded although identity was requested; null if it cannot be decoded. */
 export function decodeWhole(bytes: Buffer, encoding: string): Buffer | null {
   try {
     return decoders[encoding.trim().toLowerCase()]?.(bytes, { maxOutputLength: maxDecodedBytes }) ?? null;
@@ -22,7 +22,7 @@ export function decodeWhole(bytes: Buffer, encoding: string): Buffer | null {
   }
 }
 
-/** The text of bytes that are a JSON object or list of reasonable size; else undefined. */
+/** The text of bytes that are a JSON object or list of reasonable size; otherwise undefined. */
 export function jsonText(bytes: Buffer): string | undefined {
   if (bytes.length > maxKeptBytes) return undefined;
   const text = bytes.toString();
@@ -30,7 +30,7 @@ export function jsonText(bytes: Buffer): string | undefined {
   return typeof value === 'object' && value !== null ? text : undefined;
 }
 
-/** Bytes in which the provider repeats our credential (ASCII), without it; all others stay. The same buffer where it does not. */
+/** Removes our credential (ASCII) from bytes in which the provider repeats it; without one, returns the same buffer. */
 export function withoutSecret(bytes: Buffer, secret: string): Buffer {
   return bytes.includes(secret) ? Buffer.from(bytes.toString('latin1').replaceAll(secret, '[redacted]'), 'latin1') : bytes;
 }

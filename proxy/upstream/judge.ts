@@ -10,7 +10,7 @@ import type { AttemptFact, FlowingBody, ProviderAnswer, UpstreamCall, UpstreamOu
 type Fact = Pick<AttemptFact, 'status' | 'outcome'>;
 type Answered = Extract<AttemptResult, { kind: 'answered' }>;
 
-/** What to do about an attempt: end the call with it, or set its credential aside and go on. */
+/** What to do after an attempt: end the call with it, or try the next credential. */
 export type Judged =
   | { readonly kind: 'final'; readonly answer: UpstreamOutcome; readonly fact: Fact }
   | { readonly kind: 'rotate'; readonly verdict: Verdict; readonly body?: string; readonly fact: Fact };
@@ -21,10 +21,10 @@ interface At {
   readonly nowMs: number;
 }
 
-/** Waits longer than this are no use to a client that waits by itself. */
+/** Maximum wait for which a client is advised to retry automatically. */
 const worthWaitingMs = 60_000;
 
-/** OpenRouter's failures after it has accepted a call. Answers start with their id. */
+/** OpenRouter's failures after it accepted a call start like this; its answers start with their id. */
 const startsAsError = /^\s*\{\s*"error"\s*:\s*\{/;
 
 /** Reads one attempt's result. Pure. */
@@ -37,7 +37,7 @@ export function judge(call: UpstreamCall, result: AttemptResult, at: At): Judged
   if (result.status < 300)
     return { kind: 'final', answer: answerOf(result, at.secret), fact: { status: result.status, outcome: 'answered' } };
   if (result.status < 400) {
-    const message = `The provider of pool ${call.pool.pool} answered with a redirect (${result.status}), which is never followed: correct the pool's endpoint.`;
+    const message = `The provider of pool ${call.pool.pool} sent a redirect (${result.status}), which KeyForge does not follow: correct the pool's endpoint.`;
     return final(refuse('provider_error', message, { retryable: false }), { status: result.status, outcome: 'refused' });
   }
   return judgeError(call, result, at);
@@ -48,11 +48,11 @@ function judgeFailure(call: UpstreamCall, { end, sent, code, status }: Extract<A
   if (end === 'stopped') return { kind: 'final', answer: { kind: 'stopped' }, fact };
   const provider = `The provider of pool ${call.pool.pool}`;
   if (end === 'timeout') return final(refuse('provider_timeout', `${provider} gave no answer in time.`), fact);
-  const what = sent ? 'broke off before its answer was complete' : 'could not be reached';
+  const what = sent ? 'broke off before its answer was complete' : 'is unreachable';
   return final(refuse('provider_error', `${provider} ${what} (${/^[A-Z0-9_]+$/.test(code) ? code : 'network error'}).`), fact);
 }
 
-/** A 200 that is an error all the same, as first event of a stream or in place of an answer: nothing of it was shown yet. */
+/** Judges a 200 that is really an error: the first event of a stream, or in place of an answer. The client has seen none of it. */
 function judgeHiddenError(call: UpstreamCall, result: Answered, body: string, at: At): Judged {
   const verdict = call.provider.classify({ status: 200, headers: result.headers, body, nowMs: at.nowMs });
   const fact: Fact = { status: result.status, outcome: 'refused' };
@@ -67,8 +67,8 @@ function judgeError(call: UpstreamCall, result: Answered, at: At): Judged {
   const body = jsonText(bytes);
   const { status, headers } = result;
   const verdict = call.provider.classify({ status, headers, body: bytes.toString(), nowMs: at.nowMs });
-  // A 4xx means that the call was not carried out. A 5xx means so only with the provider's own body; 502 and 504 come from
-  // a gateway in between, and the call may well be running behind it.
+  // A 4xx means that the call was not carried out. A 5xx means so only with the provider's own body. 502 and 504 come from
+  // a gateway in between, behind which the call may still be running.
   const definite = status < 500 ? status !== 408 : body !== undefined && status !== 502 && status !== 504;
   const fact: Fact = { status, outcome: definite ? 'refused' : 'unknown' };
   if (definite && rotates(verdict)) return { kind: 'rotate', verdict, fact, ...defined({ body }) };
@@ -79,7 +79,7 @@ function rotates(verdict: Verdict): boolean {
   return verdict.kind === 'cooldown' || verdict.kind === 'disabled' || verdict.kind === 'unauthorized';
 }
 
-/** What the client may see of an answer: the credential is in none of it, whatever its status. */
+/** The part of an answer that the client may see. It never contains the credential. */
 function answerOf({ status, headers, body, meter }: Answered, secret: string): ProviderAnswer {
   const forClient = headersForClient(headers).map((text) => (text.includes(secret) ? '[redacted]' : text));
   const encoding = headers['content-encoding'] ?? 'identity';
@@ -90,7 +90,7 @@ function answerOf({ status, headers, body, meter }: Answered, secret: string): P
 
 function bodyWithoutSecret(body: WholeBody | FlowingBody, decoded: Buffer | null, secret: string): WholeBody | FlowingBody {
   if (body.kind === 'whole') return { kind: 'whole', bytes: withoutSecret(decoded ?? body.bytes, secret) };
-  // As far as one chunk shows it: an error that repeats it is one short event.
+  // Within one chunk only: an error that repeats the credential is one short event.
   const pipe: FlowingBody['pipe'] = (write) => body.pipe((chunk) => write(withoutSecret(chunk, secret)));
   return { kind: 'flowing', pipe, resume: () => body.resume() };
 }
@@ -99,21 +99,18 @@ function final(refusal: Refusal, fact: Fact): Judged {
   return { kind: 'final', answer: { kind: 'refusal', refusal }, fact };
 }
 
-/** Why no credential of the pool could be used: all refused, or all limited. `lastBody`: the provider's last error body in this very call. */
+/** The refusal if no credential of the pool is usable: all rejected, or all limited. `lastBody`: the last error body in this call. */
 export function refuseAll(
   call: UpstreamCall,
   { none, lastBody, nowMs }: { readonly none: NoneLeft; readonly lastBody: string | undefined; readonly nowMs: number },
 ): Refusal {
   const pool = call.pool.pool;
   if (none.unauthorized) {
-    return refuse(
-      'provider_unauthorized',
-      `No credential of pool ${pool} is accepted by its provider: whoever runs the pool must renew them.`,
-    );
+    return refuse('provider_unauthorized', `The provider rejects every credential of pool ${pool}: the pool's owner must renew them.`);
   }
   const kept = defined({ providerBody: lastBody ?? none.providerBody });
   if (none.retryAtMs === undefined) {
-    return refuse('provider_limited', `Every credential of pool ${pool} is without money or quota at its provider.`, {
+    return refuse('provider_limited', `Every credential of pool ${pool} is out of money or quota at its provider.`, {
       retryable: false,
       ...kept,
     });
@@ -121,7 +118,7 @@ export function refuseAll(
   const waitMs = Math.max(1000, none.retryAtMs - nowMs);
   return refuse(
     'provider_limited',
-    `Every credential of pool ${pool} is limited by its provider for ${call.model}: wait as Retry-After says.`,
+    `The provider limits every credential of pool ${pool} for ${call.model}: retry after the time in Retry-After.`,
     {
       retryAfterSeconds: Math.ceil(waitMs / 1000),
       retryable: waitMs <= worthWaitingMs,

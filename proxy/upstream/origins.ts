@@ -3,22 +3,22 @@ import Pool from 'undici/lib/dispatcher/pool.js';
 
 /** Bounds of the outbound side. */
 export interface UpstreamSettings {
-  /** Sockets to one origin. Too low: calls queue, within their total timeout. */
+  /** Sockets to one origin. If too low, calls queue, within their total timeout. */
   readonly connections: number;
   readonly connectTimeoutMs: number;
-  /** Until the first header: models think long before they answer a call that does not stream. */
+  /** Until the first header. Without streaming, models think for a long time before they answer. */
   readonly headersTimeoutMs: number;
   /** Between two bytes of an answer. */
   readonly idleTimeoutMs: number;
-  /** A call with all its attempts and the whole of its answer. */
+  /** A whole call, with all attempts and its answer. */
   readonly totalTimeoutMs: number;
-  /** Idle sockets, where the provider names no time. Too long: they are closed under the next call, which is then charged as unknown. */
+  /** Idle sockets, if the provider names no time. If too long, the provider closes one under the next call, which is charged as unknown. */
   readonly keepAliveMs: number;
   /** All headers of one answer. */
   readonly headerBytes: number;
-  /** An answer that is not a stream is held whole up to here; a longer one flows, unmetered. */
+  /** An answer that is not a stream is held whole up to this size; a longer one is forwarded unmetered. */
   readonly wholeBytes: number;
-  /** A stream's first bytes are held for so long, or so many, while an error could still be answered by another credential. */
+  /** Maximum hold of a stream's first bytes, in time and size, during which another credential can still replace an error. */
   readonly preambleMs: number;
   readonly preambleBytes: number;
 }
@@ -31,28 +31,28 @@ export const defaultUpstreamSettings: UpstreamSettings = {
   totalTimeoutMs: 600_000,
   keepAliveMs: 30_000,
   headerBytes: 64 * 1024,
-  // Embeddings of a hundred inputs are some 3 MB and carry their usage at the very end.
+  // Embeddings of a hundred inputs are about 3 MB and carry their usage at the end.
   wholeBytes: 8 * 1024 * 1024,
   preambleMs: 10_000,
   preambleBytes: 1024 * 1024,
 };
 
-/** Where one endpoint's calls go. */
+/** The destination of one endpoint's calls. */
 export interface Origin {
   readonly dispatcher: Pick<Dispatcher, 'dispatch'>;
-  /** Path below which the provider's paths lie; empty or without a slash at its end. */
+  /** Prefix of the provider's paths; empty or without a final slash. */
   readonly prefix: string;
 }
 
-/** The sockets of all endpoints. Endpoints come from pool documents alone; no environment variable and no redirect sends a call elsewhere. */
+/** The sockets of all endpoints. Only pool documents set endpoints; no environment variable or redirect sends a call elsewhere. */
 export interface Origins {
   /** `endpoint`: an absolute URL without query; throws on anything else. */
   at(endpoint: string): Origin;
-  /** Ends all sockets; calls still in flight are cut. */
+  /** Closes all sockets and cuts calls in flight. */
   close(): Promise<void>;
 }
 
-/** HTTP/1.1 with keep-alive, one call a socket at a time, TLS verified as Node does by default. */
+/** Makes HTTP/1.1 origins with keep-alive, one call a socket at a time, and Node's default TLS verification. */
 export function createOrigins(settings: UpstreamSettings): Origins {
   const byEndpoint = new Map<string, Origin & { readonly dispatcher: Pool }>();
   return {
@@ -80,7 +80,7 @@ export function createOrigins(settings: UpstreamSettings): Origins {
   };
 }
 
-/** The full path of a call. What an endpoint ends in (`…/v1`, `…/openai/v1`) is not repeated. */
+/** The full path of a call. It does not repeat the end of an endpoint (`…/v1`, `…/openai/v1`). */
 export function joinPath(prefix: string, path: string): string {
   if (prefix === '') return path;
   let repeated = 0;

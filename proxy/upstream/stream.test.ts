@@ -28,7 +28,7 @@ test('a stream passes through its meter, held until its first content', async (t
   );
 });
 
-test('an error before content moves the call on, and none of it is seen', async (t) => {
+test('after an error before content, the next credential is used, and the client sees none of the error', async (t) => {
   const bed = await testbed(t, (key, response) => events(response).end(key === 'b' ? 'hello\n' : `ping\nerror ${limit}\n`), {
     keys: { a: 'x', b: 'y', c: 'z' },
   });
@@ -128,7 +128,7 @@ test('stop ends a stream and its connection', async (t) => {
   await closed.promise;
 });
 
-test('a client that does not read holds the provider back, and resume lets it go on', async (t) => {
+test('a client that does not read makes the provider wait until resume', async (t) => {
   let written = 0;
   const bed = await testbed(t, (_key, response) => {
     events(response);

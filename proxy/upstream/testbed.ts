@@ -10,7 +10,7 @@ import { createOrigins, defaultUpstreamSettings, type UpstreamSettings } from '.
 import type { Flight, FlowingBody, UpstreamAnswer, UpstreamCall } from './types.ts';
 import { callUpstream } from './upstream.ts';
 
-/** Stands for real credentials: must be found in nothing that leaves the upstream stage. */
+/** Replaces real credentials: it must not appear in any output of the upstream stage. */
 export const canary = 'sk-canary-0123456789';
 
 const pool = poolName('platform', 'openai');
@@ -28,7 +28,7 @@ interface Plan {
   /** Key name → quota scope. */
   readonly keys?: Readonly<Record<string, string>>;
   readonly settings?: Partial<UpstreamSettings>;
-  /** Below the server's origin, or an origin of its own. */
+  /** A path below the server's origin, or a whole URL. */
   readonly endpoint?: string;
 }
 
@@ -76,7 +76,7 @@ export async function testbed(
   return { pools, clock, seen, requests, call };
 }
 
-/** A loopback server for the length of a test; its origin. */
+/** Starts a loopback server for one test; returns its origin. */
 export function serve(context: TestContext, listener: RequestListener): Promise<string> {
   const server = createServer(listener);
   context.after(() => {
@@ -104,7 +104,7 @@ export function limited(response: ServerResponse, retryAfter: string): void {
   );
 }
 
-/** Narrows to an answer of one kind; throws with the whole of it otherwise. */
+/** Narrows to an answer of one kind; otherwise throws with the whole answer. */
 export async function expectKind<K extends UpstreamAnswer['kind']>(flight: Flight, kind: K): Promise<Extract<UpstreamAnswer, { kind: K }>> {
   const answer = await flight.answer;
   if (answer.kind !== kind) throw new Error(`expected ${kind}, got ${JSON.stringify(answer)}`);

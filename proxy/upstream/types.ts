@@ -4,7 +4,7 @@ import type { PoolDocument } from '../../core/policy/documents.ts';
 import type { StreamMeter } from '../dialect/types.ts';
 import type { Provider } from '../provider/types.ts';
 
-/** One call to one candidate: same pool, same model, whichever credential. */
+/** One call to one candidate: same pool and model, any credential. */
 export interface UpstreamCall {
   readonly provider: Provider;
   readonly pool: PoolDocument;
@@ -12,21 +12,21 @@ export interface UpstreamCall {
   readonly path: string;
   /** From `queryForProvider`. */
   readonly query: string;
-  /** From `headersForProvider`: without the credential, which is added here alone. */
+  /** From `headersForProvider`, without the credential, which only this stage adds. */
   readonly headers: readonly string[];
   readonly body: Buffer;
-  /** The provider's name of the model; what a limit may be confined to. */
+  /** The provider's name of the model; a limit may apply to it alone. */
   readonly model: string;
   readonly affinity?: string;
-  /** Called for each attempt that answers with a stream of events; null where the caller did not request one. */
+  /** Called for each attempt that answers with a stream of events; returns null if the caller did not request one. */
   readonly meter: () => StreamMeter | null;
-  /** Before each attempt is sent: the open record. Whatever it throws ends the call. */
+  /** Called before each attempt is sent, to write the open record. If it throws, the call ends. */
   readonly onAttempt?: (credential: string) => void;
 }
 
 /**
- * What an attempt cost. `not_sent` and `refused`: nothing. `unknown`: sent, and nobody knows more: the full bound. `answered`: by its usage.
- * Nothing is retried after `unknown` or `answered`, so only the last attempt of a call can be either.
+ * What an attempt cost. `not_sent` and `refused`: nothing. `unknown`: sent with an unknown end, so the full bound. `answered`: by
+ * its usage. There is no retry after `unknown` or `answered`, so only the last attempt of a call can be either.
  */
 export interface AttemptFact {
   readonly pool: PoolName;
@@ -35,34 +35,34 @@ export interface AttemptFact {
   readonly outcome: 'not_sent' | 'refused' | 'unknown' | 'answered';
 }
 
-/** How an answer's bytes ended. `complete`: as HTTP says; whether the stream came to its own end, its meter knows. */
+/** How an answer's bytes ended. `complete`: by HTTP. The meter knows whether the stream reached its own end. */
 export type BodyEnd = 'complete' | 'cut' | 'timeout' | 'stopped';
 
-/** An answer that passes as it comes: streams, and what is too large to hold. */
+/** An answer that is forwarded as it arrives: a stream, or one that is too large to hold. */
 export interface FlowingBody {
   readonly kind: 'flowing';
   /**
-   * Hands over the bytes, those held so far first. `write` returns false to have the provider wait until `resume`.
-   * To read on for a client that has left, let `write` drop and return true. Called once; rejects where `write` or the meter throws.
+   * Passes the bytes to `write`, held bytes first. If `write` returns false, the provider waits until `resume`.
+   * To drain after a client has left, let `write` drop the bytes and return true. Call it once; it rejects if `write` or the meter throws.
    */
   pipe(write: (chunk: Buffer) => boolean): Promise<BodyEnd>;
   resume(): void;
 }
 
-/** An answer that is here to its end, decoded. */
+/** A complete answer, decoded. */
 export interface WholeBody {
   readonly kind: 'whole';
   readonly bytes: Buffer;
 }
 
-/** What a provider answered, as the client may see it. */
+/** A provider's answer, as the client may see it. */
 export interface ProviderAnswer {
   readonly kind: 'answer';
   readonly status: number;
   /** Flat, for the client, without length and framing. */
   readonly headers: string[];
   readonly body: WholeBody | FlowingBody;
-  /** Null: not a stream, or one that cannot be read in passing. */
+  /** Null: not a stream, or one that the meter cannot read. */
   readonly meter: StreamMeter | null;
 }
 
@@ -70,15 +70,15 @@ export interface ProviderAnswer {
 export type UpstreamOutcome =
   | ProviderAnswer
   | { readonly kind: 'refusal'; readonly refusal: Refusal }
-  /** `stop` came first. */
+  /** `stop` was called before an answer. */
   | { readonly kind: 'stopped' };
 
 export type UpstreamAnswer = UpstreamOutcome & { readonly attempts: readonly AttemptFact[] };
 
-/** A call under way. */
+/** A call in progress. */
 export interface Flight {
-  /** Rejects only where `meter` or `onAttempt` throws. */
+  /** Rejects only if `meter` or `onAttempt` throws. */
   readonly answer: Promise<UpstreamAnswer>;
-  /** Ends the call now: the client left, or its key was revoked. */
+  /** Ends the call now, because the client left or its key was revoked. */
   stop(): void;
 }

@@ -13,8 +13,8 @@ export interface UpstreamDeps {
 }
 
 /**
- * The only outbound call. Rotates to a credential of another quota scope while a provider limits or rejects the current one, and only
- * before the first byte of content. Redirects are never followed. A provider's outage costs the call, never more than its bound.
+ * Makes the only outbound call. If a provider limits or rejects the current credential before the first byte of content, it
+ * rotates to another quota scope. It never follows redirects. A provider's outage costs at most the bound of the call.
  */
 export function callUpstream(deps: UpstreamDeps, call: UpstreamCall): Flight {
   let current: Attempt | null = null;
@@ -59,7 +59,7 @@ async function rotate(deps: UpstreamDeps, call: UpstreamCall, start: (picked: Pi
     attempts.push({ pool, credential: picked.credential, ...judged.fact });
     if (judged.kind === 'final') return { ...judged.answer, attempts };
 
-    // An error within a stream: nothing that may still follow it is wanted.
+    // After an error within a stream, ignore the rest.
     attempt.abort('stopped');
     deps.pools.report(picked, call.model, judged);
     if (judged.verdict.kind === 'unauthorized') continue;
@@ -68,7 +68,7 @@ async function rotate(deps: UpstreamDeps, call: UpstreamCall, start: (picked: Pi
   }
 }
 
-/** The one place where a credential is revealed; the pool's document alone decides where it is sent. */
+/** The only place that reveals a credential. Only the pool's document decides where it is sent. */
 function dispatch(deps: UpstreamDeps, call: UpstreamCall, picked: Picked): Attempt {
   const { dispatcher, prefix } = deps.origins.at(call.pool.endpoint);
   const { header, prefix: before } = call.provider.authentication;

@@ -5,10 +5,10 @@ import type { JsonBody } from '../json.ts';
 import { countImagePayload, countInline } from '../media.ts';
 import { addSearches, startTally, type Tally, unbounded } from '../tally.ts';
 
-/** Anthropic’s own loop over server tools stops after so many rounds with `pause_turn`. */
+/** Anthropic’s own loop over server tools stops with `pause_turn` after this many rounds. */
 const maxRounds = 10;
 
-/** Everything in a Messages request that costs more than its text; or why it may not be sent at all. */
+/** Counts everything in a Messages request that costs more than its text, or refuses the request. */
 export function countMessages(body: JsonBody): Tally | Refusal {
   const { value } = body;
   const tally = startTally(body.tokens);
@@ -34,7 +34,7 @@ function countOptions(tally: Tally, value: JsonObject): void {
     unbounded(tally, 'this service_tier may cost more than the standard price');
   const edits = asArray(asObject(value['context_management'])?.['edits']);
   const compacts = edits.some((edit) => asString(asObject(edit)?.['type'])?.startsWith('clear_') !== true);
-  if (compacts || isGiven(value['compaction'])) unbounded(tally, 'compaction at the provider writes output beside max_tokens');
+  if (compacts || isGiven(value['compaction'])) unbounded(tally, 'compaction at the provider writes output beyond max_tokens');
 }
 
 function noteCache(tally: Tally, holder: JsonObject | null): void {
@@ -44,7 +44,7 @@ function noteCache(tally: Tally, holder: JsonObject | null): void {
   else if (tally.cacheWrite === 'none') tally.cacheWrite = '5m';
 }
 
-/** Counts the blocks of a message or of a result; gives the tools that they add. */
+/** Counts the blocks of a message or of a result; returns the tools that they add. */
 function countBlocks(tally: Tally, content: unknown): readonly unknown[] {
   const tools: unknown[] = [];
   for (const entry of asArray(content)) {
@@ -82,7 +82,7 @@ function countImage(tally: Tally, source: JsonObject | null): void {
   else tally.images += 1;
 }
 
-/** Plain text and nested blocks count as what they are; a PDF by bytes, address or id has no bound but the context. */
+/** Counts plain text and nested blocks as such. A PDF by bytes, URL or id has no bound except the context. */
 function countDocument(tally: Tally, source: JsonObject | null): void {
   switch (source?.['type']) {
     case 'text':
@@ -100,7 +100,7 @@ function countDocument(tally: Tally, source: JsonObject | null): void {
 
 const clientTool = /^(?:custom|(?:bash|text_editor|computer|memory|computer_toolset|browser_toolset)_\d{8})$/;
 
-/** A search tool without a limit; one can be set where the tool is at the top of the request. */
+/** True for a search tool without a limit. KeyForge can set a limit if the tool is at the top of the request. */
 export function isOpenSearch(tool: JsonObject): boolean {
   return asString(tool['type'])?.startsWith('web_search_') === true && !isGiven(tool['max_uses']);
 }
@@ -140,7 +140,7 @@ function openSearch(tally: Tally): void {
   tally.openSearches = { tools: (tally.openSearches?.tools ?? 0) + 1, maxReads: maxRounds + 1 };
 }
 
-/** Each round reads the whole input again, with results of unknown size. */
+/** Counts rounds of a hosted tool: each reads the whole input again, with results of unknown size. */
 function hosted(tally: Tally, rounds: number): void {
   tally.wholeContext = true;
   tally.inputReads = Math.min(tally.inputReads + rounds, maxRounds + 1);

@@ -1,7 +1,7 @@
 import { type Refusal, refusalTable } from '../../../core/errors.ts';
 import type { Family } from '../types.ts';
 
-/** The types of Anthropic’s API errors page, by status. */
+/** The error types of Anthropic’s API documentation, by status. */
 const errorTypes: Readonly<Record<number, string>> = {
   400: 'invalid_request_error',
   401: 'authentication_error',
@@ -22,7 +22,7 @@ function errorBody({ code, message }: Refusal, requestId: string): object {
 /** Anthropic's API. */
 export const anthropicFamily: Family = {
   queryParameters: ['beta=true'],
-  // Anthropic refuses a call without one; a client that sends none was written for the first.
+  // Anthropic rejects a call without a version. A client that sends none gets the first version.
   requiredHeader: { name: 'anthropic-version', value: '2023-06-01' },
   errorBody,
   streamError: (refusal, requestId) => `event: error\ndata: ${JSON.stringify(errorBody(refusal, requestId))}\n\n`,

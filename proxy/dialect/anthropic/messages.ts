@@ -88,7 +88,7 @@ export const anthropicMessages: Dialect = {
   meterStream: () => new AnthropicMeter(),
 };
 
-/** Counting, which Anthropic does not bill. */
+/** Anthropic token counting, which is not billed. */
 export const anthropicCountTokens: Dialect = {
   ...anthropicMessages,
   id: 'anthropic.count_tokens',

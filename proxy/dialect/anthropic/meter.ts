@@ -40,7 +40,7 @@ export class AnthropicMeter extends EventMeter {
       }
       case 'message_delta':
         mergeAnthropic(this.#counts, value['usage']);
-        // An answer without any block has its first news here.
+        // The first content event of an answer without any block.
         this.noteContent();
         return;
       case 'message_stop':

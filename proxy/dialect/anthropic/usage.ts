@@ -3,7 +3,7 @@ import type { Usage } from '../../../core/price/types.ts';
 import { asArray, asObject } from '../fields.ts';
 import { tokens, withParts } from '../usage.ts';
 
-/** The latest value of every figure that a message named so far, by dotted path. */
+/** The latest value of each figure in a message so far, by dotted path. */
 export type AnthropicCounts = Map<string, number>;
 
 const paths: readonly (readonly [string] | readonly [string, string])[] = [
@@ -17,7 +17,7 @@ const paths: readonly (readonly [string] | readonly [string, string])[] = [
   ['server_tool_use', 'web_search_requests'],
 ];
 
-/** Overwrites with what this usage object names; figures are running totals, and what is null stays as it was. */
+/** Overwrites the figures that this usage object names. Figures are running totals; null leaves a figure as it was. */
 export function mergeAnthropic(counts: AnthropicCounts, value: unknown): void {
   const usage = asObject(value);
   if (usage === null) return;
@@ -27,7 +27,7 @@ export function mergeAnthropic(counts: AnthropicCounts, value: unknown): void {
   }
   const compactions = asArray(usage['iterations']).map(asObject).filter(isCompaction);
   if (compactions.length === 0) return;
-  // Billed beside the totals.
+  // Billed in addition to the totals.
   for (const [name] of paths.slice(0, 4))
     counts.set(
       `compaction.${name}`,
@@ -39,7 +39,7 @@ function isCompaction(iteration: JsonObject | null): iteration is JsonObject {
   return iteration?.['type'] === 'compaction';
 }
 
-/** Anthropic’s `input_tokens` leaves out what was read from and written to the cache. Null where nothing was named. */
+/** Usage from Anthropic’s counts; null if there are none. `input_tokens` excludes tokens read from and written to the cache. */
 export function anthropicUsage(counts: AnthropicCounts): Usage | null {
   if (!counts.has('input_tokens') && !counts.has('output_tokens')) return null;
   const figure = (name: string): number => Math.max(0, Math.ceil(counts.get(name) ?? 0));

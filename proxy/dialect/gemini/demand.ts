@@ -10,7 +10,7 @@ const cheapTiers = new Set(['', 'unspecified', 'standard', 'flex']);
 const searchTools = new Set(['googleSearch', 'googleSearchRetrieval', 'enterpriseWebSearch', 'exaAiSearch', 'parallelAiSearch']);
 const clientTools = new Set(['functionDeclarations', 'computerUse']);
 
-/** Counts what a generateContent request costs beside its text. */
+/** Counts everything in a generateContent request that costs more than its text. */
 export function countGenerate(tally: Tally, request: JsonObject, fields: GeminiFields): Refusal | null {
   for (const content of fields.list(request, 'contents')) countParts(tally, content, fields);
   countParts(tally, fields.get(request, 'systemInstruction'), fields);
@@ -46,7 +46,7 @@ function countConfig(tally: Tally, config: JsonObject | null, fields: GeminiFiel
   return null;
 }
 
-/** Google takes one without its list for a list of one, and enum values by their numbers. */
+/** Reads modalities as Google does: a single value counts as a list of one, and numbers name enum values. */
 function modalitiesOf(given: unknown): readonly string[] {
   const names = new Map([
     ['2', 'IMAGE'],

@@ -5,7 +5,7 @@ const quote = 0x22;
 const backslash = 0x5c;
 const openingBracket = 0x5b;
 
-/** Ends of the elements of one JSON array that arrives in pieces: each event runs to its element's last brace. */
+/** Finds the ends of the elements of one JSON array that arrives in pieces. Each event ends at its element's last brace. */
 export class ElementEnds implements EventEnds {
   #depth = 0;
   #inString = false;
@@ -38,7 +38,7 @@ export class ElementEnds implements EventEnds {
   }
 }
 
-/** Ends of the events of a Gemini stream, whose first byte says how it is framed. */
+/** Finds the ends of the events of a Gemini stream, whose first byte shows its framing. */
 export class GeminiEnds implements EventEnds {
   #framing: Framing = 'sse';
   #ends: EventEnds | null = null;

@@ -15,7 +15,7 @@ const rpcCodes: Readonly<Record<number, string>> = {
 };
 const methods = ['generateContent', 'streamGenerateContent', 'countTokens', 'embedContent'];
 
-/** google.rpc.Status with ErrorInfo, whose reasons are written in capitals; `metadata.code` has ours as it is. */
+/** google.rpc.Status with ErrorInfo, whose reasons are in capitals; `metadata.code` has our code unchanged. */
 function errorBody({ code, message, retryAfterSeconds }: Refusal, requestId: string): object {
   const { status } = refusalTable[code];
   const info = {

@@ -13,16 +13,16 @@ function snake(camel: string): string {
   return name;
 }
 
-/** Reads fields that Gemini takes in camelCase and in snake_case; a field given in both is a problem that stays. */
+/** Reads fields that Gemini accepts in camelCase and in snake_case. It remembers a field that is given in both. */
 export interface GeminiFields {
   get(object: JsonObject | null, camel: string): unknown;
-  /** Elements of a repeated field; one that is given without its list counts as a list of one, as Google reads it. */
+  /** Elements of a repeated field. As with Google, a single value counts as a list of one. */
   list(object: JsonObject | null, camel: string): readonly unknown[];
-  /** The refusal of the first field that was given in both spellings; null where there was none. */
+  /** Refuses the first field that was given in both spellings; null if there was none. */
   problem(): Refusal | null;
 }
 
-/** Begins to read one request. */
+/** Makes a reader for one request. */
 export function readGeminiFields(): GeminiFields {
   let twice: string | null = null;
   const get = (object: JsonObject | null, camel: string): unknown => {
@@ -44,7 +44,7 @@ export function readGeminiFields(): GeminiFields {
   };
 }
 
-/** The spelling in which an object has this field; camelCase where it has neither. */
+/** The spelling in which an object has this field; camelCase if it has neither. */
 export function spellingIn(object: JsonObject | null, camel: string): string {
   const name = snake(camel);
   return object !== null && object[camel] === undefined && object[name] !== undefined ? name : camel;

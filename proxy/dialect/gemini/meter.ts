@@ -53,7 +53,7 @@ export class GeminiMeter extends EventMeter {
   }
 }
 
-/** Overwrites what the latest chunk names; figures are running totals, and a chunk may leave some out. */
+/** Overwrites the figures that the latest chunk names. Figures are running totals, and a chunk may omit some. */
 function merged(before: Record<string, unknown> | null, latest: JsonObject): Record<string, unknown> {
   const metadata = before ?? {};
   for (const name in latest) if (latest[name] !== null) metadata[name] = latest[name];

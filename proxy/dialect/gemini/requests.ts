@@ -63,7 +63,7 @@ function rewrite(body: JsonBody, changes: Changes): Buffer {
   return spliceBody(body, edits);
 }
 
-/** The model leaves in the path; where the body repeats it, it must go on agreeing. */
+/** The edits for a new model: the path carries it, and a body that repeats it must agree. */
 function modelEdits(value: JsonObject, model: string): readonly Edit[] {
   const edits: Edit[] = [];
   const renamed = (named: string): string => (named.startsWith('models/') ? `models/${model}` : model);
@@ -90,7 +90,7 @@ export const geminiGenerate: Dialect = {
   meterStream: () => new GeminiMeter(),
 };
 
-/** Counting, which Google does not bill. */
+/** Gemini token counting, which is not billed. */
 export const geminiCountTokens: Dialect = {
   ...geminiGenerate,
   id: 'gemini.countTokens',
@@ -113,7 +113,7 @@ export const geminiEmbed: Dialect = {
   readUsage,
 };
 
-/** Gemini batchEmbedContents, which the official SDK calls even where there is one text. */
+/** Gemini batchEmbedContents, which the official SDK calls even for one text. */
 export const geminiBatchEmbed: Dialect = {
   ...geminiEmbed,
   id: 'gemini.batchEmbedContents',

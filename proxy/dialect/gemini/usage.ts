@@ -4,8 +4,8 @@ import { asArray, asObject } from '../fields.ts';
 import { tokens, withParts } from '../usage.ts';
 
 /**
- * `usageMetadata` of Gemini and Vertex: the prompt includes what was cached, but not what tools put in; candidates
- * exclude thoughts. Null where it names no tokens (early chunks may hold only the traffic type).
+ * Usage from `usageMetadata` of Gemini and Vertex. The prompt includes cached tokens, but not tokens from tools; candidates
+ * exclude thoughts. Null if it names no tokens (early chunks may hold only the traffic type).
  */
 export function geminiUsage(metadata: JsonObject | null, webSearches: number): Usage | null {
   if (
@@ -40,7 +40,7 @@ function of(metadata: JsonObject, list: string, modality: string): number {
     .reduce((sum, detail) => sum + tokens(detail, 'tokenCount'), 0);
 }
 
-/** Queries that Google searched for one answer. */
+/** Number of Google searches for one answer. */
 export function geminiSearches(answer: JsonObject): number {
   return asArray(answer['candidates']).reduce<number>((sum, candidate) => {
     const grounding = asObject(asObject(candidate)?.['groundingMetadata']);

@@ -11,12 +11,12 @@ const hasUsage = memberFinder('usage');
 const hasError = memberFinder('error');
 const shortEvent = 64;
 
-/** Meters a chat stream: chunks until `[DONE]`, the last but one with `usage` where it was requested. */
+/** Meters a chat stream: chunks until `[DONE]`, with `usage` in the last chunk if requested. */
 export class ChatMeter extends EventMeter {
   #usage: Usage | null = null;
   readonly #usageChunk: Fate;
 
-  /** `usageChunk`: what becomes of the chunk that holds usage alone. */
+  /** `usageChunk`: whether to keep the chunk that holds only usage. */
   constructor(usageChunk: Fate) {
     super(new SseEnds());
     this.#usageChunk = usageChunk;
@@ -56,7 +56,7 @@ export class ChatMeter extends EventMeter {
   }
 }
 
-/** Some servers send usage with every chunk: only with the last has the answer ended. */
+/** True for the last chunk of an answer: some servers send usage with every chunk. */
 function isFinished(choice: unknown): boolean {
   return isGiven(asObject(choice)?.['finish_reason']);
 }

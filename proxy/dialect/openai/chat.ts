@@ -61,7 +61,7 @@ function isFromUser(message: unknown): boolean {
   return asObject(message)?.['role'] === 'user';
 }
 
-/** `max_tokens` is the old name of `max_completion_tokens`; who gives both must mean the same. */
+/** Reads the output limit. `max_tokens` is the old name of `max_completion_tokens`; if both are given, they must agree. */
 function readLimit(value: JsonObject): number | undefined | Refusal {
   const current = readCount(value, 'max_completion_tokens');
   if (isRefusal(current)) return current;
@@ -82,18 +82,18 @@ function countDemand(body: JsonBody, messages: readonly unknown[], choices: numb
     const message = asObject(entry);
     if (message === null) continue;
     countContent(tally, message['content']);
-    // The sound of an earlier answer, by its id.
+    // The audio of an earlier answer, by its id.
     if (asObject(message['audio']) !== null) tally.wholeContext = true;
   }
   countTools(tally, value);
   const modalities = asArray(value['modalities']);
   tally.audioOutput = modalities.includes('audio');
   tally.imageOutput = modalities.includes('image');
-  if (asObject(value['prediction']) !== null) unbounded(tally, 'the rejected tokens of a prediction are billed beside the output');
+  if (asObject(value['prediction']) !== null) unbounded(tally, 'the rejected tokens of a prediction are billed in addition to the output');
   return tally;
 }
 
-/** Functions and custom tools run at the caller’s; everything else runs at the provider’s and costs what it likes. */
+/** Counts tools. The caller runs functions and custom tools; the provider runs everything else, at unknown cost. */
 function countTools(tally: Tally, value: JsonObject): void {
   for (const entry of asArray(value['tools'])) {
     const type = asObject(entry)?.['type'];
@@ -120,13 +120,13 @@ function rewrite(body: JsonBody, changes: Changes): Buffer {
   return spliceBody(body, edits);
 }
 
-/** The fields the caller used, else the one that the provider knows. */
+/** The limit fields that the caller used, otherwise the one that the provider knows. */
 function limitFields({ value }: JsonBody, changes: Changes): readonly string[] {
   const used = ['max_completion_tokens', 'max_tokens'].filter((name) => typeof value[name] === 'number');
   return used.length > 0 ? used : [changes.outputField ?? 'max_completion_tokens'];
 }
 
-/** OpenAI chat completions, as OpenAI and all that imitate it speak it. */
+/** OpenAI chat completions, also of compatible servers. */
 export const openaiChat: Dialect = {
   id: 'openai.chat',
   family: openaiFamily,

@@ -21,7 +21,7 @@ function rewrite(body: JsonBody, changes: Changes): Buffer {
   return spliceBody(body, changes.model === undefined ? [] : [{ path: ['model'], value: changes.model }]);
 }
 
-/** OpenAI embeddings. Input as token numbers is bounded by its digits. */
+/** OpenAI embeddings. The digits of input as token numbers bound it. */
 export const openaiEmbeddings: Dialect = {
   id: 'openai.embeddings',
   family: openaiFamily,

@@ -1,7 +1,7 @@
 import { type Refusal, type RefusalCode, refusalTable } from '../../../core/errors.ts';
 import type { Family } from '../types.ts';
 
-/** OpenRouter's ways to name further models. */
+/** OpenRouter's fields that name further models. */
 export const otherModels: readonly string[] = ['models', 'route', 'preset'];
 
 const errorTypes: Readonly<Record<number, string>> = {
@@ -20,7 +20,7 @@ function errorOf({ code, message }: Refusal): object {
   return { message, type: errorType(code), param: null, code };
 }
 
-/** The API of OpenAI and of all that imitate it. */
+/** The API of OpenAI and of compatible servers. */
 export const openaiFamily: Family = {
   queryParameters: [],
   errorBody: (refusal) => ({ error: errorOf(refusal) }),
@@ -31,7 +31,7 @@ export const openaiFamily: Family = {
   }),
 };
 
-/** The error that ends a Responses stream. OpenAI’s SDK raises the first event; Codex passes it by and acts on the second. */
+/** The error that ends a Responses stream. OpenAI’s SDK raises the first event; Codex ignores it and acts on the second. */
 export function responsesStreamError(refusal: Refusal, requestId: string): string {
   const { code, message } = refusal;
   const error = { type: 'error', sequence_number: 0, code, message, param: null, error: errorOf(refusal) };

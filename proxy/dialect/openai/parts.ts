@@ -3,7 +3,7 @@ import { asArray, asObject, asString, isGiven } from '../fields.ts';
 import { countAudio, countFileData, countImagePayload, countImageUrl } from '../media.ts';
 import { type Tally, unbounded } from '../tally.ts';
 
-/** Content of a chat message or of a Responses item: a string, or parts of which some are media. */
+/** Counts the content of a chat message or Responses item: a string, or a list of parts that may be media. */
 export function countContent(tally: Tally, content: unknown): void {
   if (asObject(content) !== null) countPart(tally, content);
   for (const part of asArray(content)) countPart(tally, part);
@@ -42,19 +42,19 @@ function countPart(tally: Tally, value: unknown): void {
       countFile(tally, asObject(part['file']) ?? part);
       return;
     default:
-      // Unknown to us, perhaps not to the provider.
+      // KeyForge does not know it, but the provider may.
       tally.wholeContext = true;
   }
 }
 
-/** `image_url` is an object with `url` in chat, a string in Responses and with Mistral. */
+/** Counts an image. `image_url` is an object with `url` in chat, and a string in Responses and with Mistral. */
 function countImage(tally: Tally, part: JsonObject): void {
   const url = asString(part['image_url']) ?? asString(asObject(part['image_url'])?.['url']);
   if (url === null) tally.images += 1;
   else countImageUrl(tally, url);
 }
 
-/** An object with base64 `data`; with Mistral a string that is base64 or a URL. */
+/** Counts audio: an object with base64 `data`; with Mistral, a string that is base64 or a URL. */
 function countInputAudio(tally: Tally, audio: unknown): void {
   const data = asString(asObject(audio)?.['data']) ?? asString(audio);
   if (data !== null && !/^https?:/i.test(data)) countAudio(tally, data);
@@ -70,7 +70,7 @@ function countFile(tally: Tally, file: JsonObject): void {
   else countFileData(tally, data);
 }
 
-/** A picture that an earlier turn made, sent back as base64. */
+/** Counts a picture of an earlier turn, sent back as base64. */
 export function countResult(tally: Tally, result: unknown): void {
   if (typeof result === 'string') countImagePayload(tally, result);
   else tally.images += 1;
@@ -78,9 +78,9 @@ export function countResult(tally: Tally, result: unknown): void {
 
 const cheapTiers = new Set(['auto', 'default', 'standard', 'flex', 'batch']);
 
-/** What OpenAI’s two APIs have in common. */
+/** Counts the fields that OpenAI’s two APIs share. */
 export function countShared(tally: Tally, body: JsonObject): void {
-  // Newer models bill cache writes unasked.
+  // Newer models bill cache writes that the request did not ask for.
   tally.cacheWrite = body['prompt_cache_retention'] === '24h' ? '1h' : '5m';
   const tier = body['service_tier'];
   if (isGiven(tier) && !(typeof tier === 'string' && cheapTiers.has(tier))) {

@@ -12,7 +12,7 @@ const echo = /^event: response\.(?:created|queued|in_progress)\r?\n/;
 const preambleTypes = new Set(['response.created', 'response.queued', 'response.in_progress']);
 const lastTypes = new Set(['response.completed', 'response.incomplete', 'response.failed']);
 
-/** Meters a Responses stream: usage comes in the one event that ends it. */
+/** Meters a Responses stream, whose last event carries the usage. */
 export class ResponsesMeter extends EventMeter {
   #usage: Usage | null = null;
 
@@ -48,7 +48,7 @@ export class ResponsesMeter extends EventMeter {
   }
 }
 
-/** An error comes as an object, flat in the event itself, within a failed response, or bare. */
+/** Finds an error: an object in the event, flat in the event itself, or within a failed response. */
 function failureOf(type: string, value: JsonObject, response: JsonObject | null): JsonObject | null {
   if (type === 'response.failed') return asObject(response?.['error']) ?? { message: 'The response failed.', code: null };
   if (type === 'error')

@@ -75,7 +75,7 @@ function countDemand(body: JsonBody, toolCalls: number | null): Tally | Refusal 
   if (refusal !== null) return refusal;
   if (isGiven(value['previous_response_id']) || isGiven(value['conversation'])) tally.wholeContext = true;
   if (isGiven(value['prompt'])) unbounded(tally, 'a stored prompt may bring tools and text of any size');
-  if (isGiven(value['context_management'])) unbounded(tally, 'compaction at the provider writes output beside the output limit');
+  if (isGiven(value['context_management'])) unbounded(tally, 'compaction at the provider writes output beyond the output limit');
   if (value['background'] === true) unbounded(tally, 'a background response reports its usage only later');
   if (asArray(value['plugins']).length > 0) unbounded(tally, 'plugins run at the provider without a limit on their cost');
   return tally;
@@ -103,7 +103,7 @@ const textItems = new Set([
   'compaction',
 ]);
 
-/** Counts the media of one input item; gives the tools that it brings. */
+/** Counts the media of one input item; returns the tools that it adds. */
 function countItem(tally: Tally, entry: unknown): readonly unknown[] {
   const item = asObject(entry);
   if (item === null) return [];
@@ -119,7 +119,7 @@ function countItem(tally: Tally, entry: unknown): readonly unknown[] {
       countContent(tally, item['output']);
       return [];
     case 'reasoning':
-      // Without its encrypted content it is looked up by its id.
+      // Without encrypted content, the provider looks it up by its id.
       if (typeof item['encrypted_content'] !== 'string') tally.wholeContext = true;
       return [];
     case 'image_generation_call':
@@ -129,7 +129,7 @@ function countItem(tally: Tally, entry: unknown): readonly unknown[] {
     case 'tool_search_output':
       return asArray(item['tools']);
     default:
-      // References, results kept at the provider, and what we do not know.
+      // References, results that the provider stores, and unknown items.
       tally.wholeContext = true;
       return [];
   }

@@ -3,14 +3,14 @@ import type { JsonObject } from '../../../core/json.ts';
 import { asArray, asObject, asString, isGiven } from '../fields.ts';
 import { addSearches, type Tally, unbounded } from '../tally.ts';
 
-/** Run at the caller's: they cost the text that describes them. */
+/** The caller runs these tools: they cost only the text that describes them. */
 const clientTools = new Set(['function', 'custom', 'computer', 'computer_use_preview', 'local_shell', 'apply_patch']);
 
-/** OpenAI’s guide to web search: it is limited to a context of so many tokens, whatever the model’s own. */
+/** The context limit of web search, for every model (OpenAI’s guide to web search). */
 const searchContextTokens = 128_000;
 
 /**
- * Counts what hosted tools of the Responses API may cost: each call reads the input again, with a result of unknown
+ * Counts what hosted tools of the Responses API may cost. Each call reads the input again, with a result of unknown
  * size. Refuses a tool that names a model of its own.
  */
 export function countHostedTools(tally: Tally, tools: readonly unknown[], toolCalls: number | null): Refusal | null {
@@ -37,7 +37,7 @@ export function countHostedTools(tally: Tally, tools: readonly unknown[], toolCa
   return null;
 }
 
-/** True where the provider runs the tool. */
+/** Counts a tool; returns true if the provider runs it. */
 function countHosted(tally: Tally, type: string, tool: JsonObject, toolCalls: number | null): boolean {
   if (/^web_search(_preview)?(_\d[\d_]*)?$/.test(type)) {
     countSearch(tally, tool, toolCalls);
@@ -61,7 +61,7 @@ function countHosted(tally: Tally, type: string, tool: JsonObject, toolCalls: nu
       return true;
     case 'image_generation':
       tally.imageOutput = true;
-      unbounded(tally, 'image generation is billed beside the output');
+      unbounded(tally, 'image generation is billed in addition to the output');
       return true;
     default:
       unbounded(tally, `the tool ${JSON.stringify(type).slice(0, 60)} runs at the provider without a limit on its cost`);
@@ -71,7 +71,7 @@ function countHosted(tally: Tally, type: string, tool: JsonObject, toolCalls: nu
   return true;
 }
 
-/** Without `max_tool_calls` the offer is open: Codex makes it in every call. */
+/** Counts web search. Without `max_tool_calls` the offer is open, as in every call of Codex. */
 function countSearch(tally: Tally, tool: JsonObject, toolCalls: number | null): void {
   const budget = tool['return_token_budget'];
   if (!isGiven(budget) || budget === 'default') tally.searchTokens = searchContextTokens;

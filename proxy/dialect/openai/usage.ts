@@ -4,9 +4,9 @@ import { asObject } from '../fields.ts';
 import { tokens, withParts } from '../usage.ts';
 
 /**
- * `usage` of chat completions and embeddings. `prompt_tokens` includes what was cached and written to the cache.
- * Two servers count beside the standard, which their total shows: Gemini’s OpenAI endpoint and xAI leave reasoning out of
- * `completion_tokens`, Mistral leaves audio out of `prompt_tokens`.
+ * Usage from `usage` of chat completions and embeddings. `prompt_tokens` includes tokens read from and written to the cache.
+ * Some servers deviate, as their totals show: Gemini’s OpenAI endpoint and xAI leave reasoning out of
+ * `completion_tokens`, and Mistral leaves audio out of `prompt_tokens`.
  */
 export function chatUsage(value: unknown): Usage | null {
   const usage = asObject(value);
@@ -27,7 +27,7 @@ export function chatUsage(value: unknown): Usage | null {
   });
 }
 
-/** `usage` of a response object of the Responses API, with the hosted searches that its output lists. */
+/** Usage of a response object of the Responses API, with the hosted searches in its output. */
 export function responseUsage(response: JsonObject | null): Usage | null {
   const usage = asObject(response?.['usage']);
   if (usage === null || typeof usage['input_tokens'] !== 'number') return null;
@@ -42,7 +42,7 @@ export function responseUsage(response: JsonObject | null): Usage | null {
   });
 }
 
-/** Searches are billed by the call; opening a page or finding in it is not. */
+/** Counts billed searches; opening a page or finding in it is not billed. */
 function searches(output: unknown): number {
   if (!Array.isArray(output)) return 0;
   return output.filter((value) => {
@@ -62,7 +62,7 @@ interface Counts {
   readonly webSearches: number;
 }
 
-/** Parts a total into disjoint classes. Some servers name more cached tokens than input (grok on Azure) or more reasoning than output. */
+/** Splits totals into disjoint classes. Some servers report more cached tokens than input (grok on Azure) or more reasoning than output. */
 function classes({ input, reasoning, details, produced, webSearches, ...counts }: Counts): Usage {
   const output = Math.max(counts.output, reasoning);
   const cachedInput = tokens(details, 'cached_tokens');

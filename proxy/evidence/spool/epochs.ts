@@ -2,13 +2,13 @@ import type { Reservation } from '../../../core/budget/types.ts';
 import { type EpochId, epochId, type KeyName, keyOfStream, type StreamId } from '../../../core/names.ts';
 import type { EntryRecord, OpenRecord } from './frame.ts';
 
-/** One file of the spool. Positions are bytes since the spool began: a record's is `base` + its offset. */
+/** One file of the spool. Positions are bytes since the spool began: a record's position is `base` + its offset. */
 export interface Segment {
   readonly base: number;
   readonly path: string;
   /** Length up to the last whole frame. */
   bytes: number;
-  /** Highest seq that it holds, by epoch. */
+  /** Highest seq in it, by epoch. */
   readonly heads: Map<SpooledEpoch, number>;
   /** Open records in it whose call has not ended. */
   openCalls: number;
@@ -18,18 +18,18 @@ export interface Segment {
 interface SpooledEpoch {
   readonly stream: StreamId;
   readonly epoch: number;
-  /** Seq of the last entry; -1 where none. */
+  /** Seq of the last entry; -1 if there is none. */
   head: number;
-  /** Seq up to which the operator holds it; -1 where nothing. */
+  /** Seq up to which the operator holds it; -1 if it holds nothing. */
   acked: number;
   closed: boolean;
-  /** False where records may have been lost: a torn tail, a gap, another boot. */
+  /** False if records may be lost: a torn tail, a gap, another boot. */
   whole: boolean;
-  /** Seq of the last entry that was read or written here; null where none. What lies before the first was trimmed. */
+  /** Seq of the last entry that was read or written here; null if none. Entries before the first were trimmed. */
   seen: number | null;
-  /** First seq behind a gap: neither it nor what follows can ever be stored. */
+  /** First seq after a gap: the operator can never store it or what follows. */
   lostFrom: number | null;
-  /** Calls without an entry, with the segments that hold their open records. */
+  /** Calls without an entry, and the segments of their open records. */
   readonly openCalls: Map<string, OpenCall>;
 }
 
@@ -43,17 +43,17 @@ export interface RecoveredStream {
   readonly stream: StreamId;
   readonly key: KeyName;
   readonly epoch: number;
-  /** Last entry of that epoch; -1 where none is known. */
+  /** Last entry of that epoch; -1 if none is known. */
   readonly lastSeq: number;
-  /** Same boot and nothing lost: what the open calls do not cost may be given back. */
+  /** Same boot and nothing lost: money beyond the bounds of the open calls may be released. */
   readonly whole: boolean;
   readonly openCalls: readonly { readonly requestId: string; readonly reservations: readonly Reservation[] }[];
 }
 
-/** What outlives the records themselves. */
+/** What is saved of an epoch beside its records. */
 export type SavedEpoch = Pick<SpooledEpoch, 'stream' | 'epoch' | 'acked' | 'closed' | 'whole'>;
 
-/** Book-keeping of epochs, open calls and acknowledgements; decides what may be trimmed. No I/O. */
+/** Keeps the state of epochs, open calls and acknowledgements, and decides what may be trimmed. No I/O. */
 export class Epochs {
   readonly #epochs = new Map<EpochId, SpooledEpoch>();
   /** The newest epoch of each stream. */
@@ -86,7 +86,7 @@ export class Epochs {
     if (endsCall !== '') endCall(state, endsCall);
   }
 
-  /** Marks what may have lost records: the epochs of a segment, or all. */
+  /** Marks epochs that may have lost records: those of a segment, or all. */
   distrust(segment?: Segment): void {
     for (const state of segment?.heads.keys() ?? this.#latest.values()) state.whole = false;
   }
@@ -96,20 +96,20 @@ export class Epochs {
     if (state !== undefined) state.acked = Math.max(state.acked, seq);
   }
 
-  /** True where the operator still has to get this entry. */
+  /** True if the operator does not have this entry yet. */
   isOwed(stream: StreamId, epoch: number, seq: number): boolean {
     const state = this.#epochs.get(epochId({ stream, epoch }));
     return state !== undefined && seq > state.acked && (state.lostFrom === null || seq < state.lostFrom);
   }
 
-  /** True where nothing in the segment is needed any more. */
+  /** True if nothing in the segment is needed any more. */
   isSettled(segment: Segment): boolean {
     if (segment.openCalls > 0) return false;
     for (const [state, seq] of segment.heads) if (state.acked < seq) return false;
     return true;
   }
 
-  /** Entries not acknowledged. */
+  /** Number of unacknowledged entries. */
   owed(): number {
     let entries = 0;
     for (const state of this.#epochs.values()) entries += Math.max(0, state.head - state.acked);
@@ -120,7 +120,7 @@ export class Epochs {
     return [...this.#latest.values()].filter((state) => !state.closed).map(recover);
   }
 
-  /** Forgets epochs that are over and acknowledged; returns what is to be saved of the others. */
+  /** Forgets closed and acknowledged epochs; returns what to save of the others. */
   prune(): readonly SavedEpoch[] {
     for (const [id, state] of this.#epochs) {
       if (!this.#isOver(state)) continue;
@@ -148,7 +148,7 @@ export class Epochs {
     this.#epochs.set(id, made);
     const previous = this.#latest.get(stream);
     if (previous === undefined || previous.epoch < epoch) this.#latest.set(stream, made);
-    // The first entry of a new epoch carries what the calls open in the previous one cost.
+    // The first entry of a new epoch charges the calls that were open in the previous one.
     if (previous !== undefined && previous.epoch < epoch) for (const requestId of previous.openCalls.keys()) endCall(previous, requestId);
     return made;
   }

@@ -8,11 +8,11 @@ import { type StreamId, storedStream } from '../../../core/names.ts';
 /** First record of each segment. */
 interface HeaderRecord {
   readonly kind: 'header';
-  /** Of the kernel that wrote the segment: after another boot its page cache may have been lost. */
+  /** Boot id of the kernel that wrote the segment: after another boot, its page cache may be lost. */
   readonly bootId: string;
 }
 
-/** Written before a call is dispatched. */
+/** Written before a call is sent. */
 export interface OpenRecord {
   readonly kind: 'open';
   readonly stream: StreamId;
@@ -24,7 +24,7 @@ export interface OpenRecord {
 export interface EntryRecord {
   readonly kind: 'entry';
   readonly entry: Entry;
-  /** The open call that this entry ends; empty where none. */
+  /** The open call that this entry ends; empty if none. */
   readonly endsCall: string;
   /** True on an epoch's `epoch_close`. */
   readonly endsEpoch: boolean;
@@ -44,7 +44,7 @@ const tagLastEntry = 4;
 /** Tag, epoch and seq (48 bits each, little endian), two MACs, salt, and the lengths of stream and request id. */
 const entryHeadBytes = 1 + 6 + 6 + 2 * macBytes + saltBytes + 2 + 2;
 
-/** Encodes into one buffer that it reuses: a frame is valid until the next is made. Throws RangeError where it is too large. */
+/** Makes an encoder that reuses one buffer: a frame is valid until the next. Throws RangeError if a record is too large. */
 export function createFrameEncoder(): (record: SpoolRecord) => Buffer {
   let buffer = Buffer.allocUnsafe(16_384);
 
@@ -93,13 +93,13 @@ export function createFrameEncoder(): (record: SpoolRecord) => Buffer {
   };
 }
 
-/** A record and where its frame ends in the file. */
+/** A record, and the position in the file at which its frame ends. */
 export interface PlacedRecord {
   readonly record: SpoolRecord;
   readonly end: number;
 }
 
-/** Reads whole frames of an open file between two offsets and stops at the first that is torn or damaged. */
+/** Reads whole frames of an open file between two offsets. It stops at the first torn or damaged frame. */
 export function* readFrames(fd: number, from: number, to: number): Generator<PlacedRecord> {
   let start = from;
   while (start < to) {
@@ -117,7 +117,7 @@ export function* readFrames(fd: number, from: number, to: number): Generator<Pla
   }
 }
 
-/** Where the frame at `at` ends; null where it is not whole or its CRC does not fit. */
+/** The end of the frame at `at`; null if the frame is incomplete or its CRC is wrong. */
 function frameEnd(chunk: Buffer, at: number, size: number): number | null {
   if (at + frameHeadBytes >= size) return null;
   const end = at + frameHeadBytes + chunk.readUInt32LE(at);
@@ -147,7 +147,7 @@ function decode(payload: Buffer): SpoolRecord | null {
   return { kind: 'entry', entry, endsCall: payload.toString('utf8', callAt, bodyAt), endsEpoch: tag === tagLastEntry };
 }
 
-/** Its CRC is right, so this is what `encodeText` wrote. */
+/** Decodes a record without checks: its CRC is right, so `encodeText` wrote it. */
 function decodeText<T extends HeaderRecord | OpenRecord>(payload: Buffer): Omit<T, 'kind'> {
   return JSON.parse(payload.toString('utf8', 1)) as Omit<T, 'kind'>;
 }

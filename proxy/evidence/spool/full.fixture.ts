@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline';
 import { newChain, open, reservation, stream, write } from './spool.fixture.ts';
 import { SpoolUnavailable } from './spool.ts';
 
-/** Run under a file-size limit: writes until the spool is full, prints how far it came, and continues when a line comes in. */
+/** Runs under a file-size limit: writes until the spool is full, prints its position, and continues after a line on stdin. */
 const spool = open(process.argv[2] ?? '');
 const chain = newChain();
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();

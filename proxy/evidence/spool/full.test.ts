@@ -8,7 +8,7 @@ import { folder, open, owed } from './spool.fixture.ts';
 
 const hasPrlimit = spawnSync('prlimit', ['--version']).status === 0;
 
-test('a full disk refuses records and tears none; with room again the chain goes on where it was', {
+test('a full disk refuses records and tears none; with room again the chain continues', {
   skip: !hasPrlimit && 'needs prlimit',
 }, async (t) => {
   const dir = folder(t);

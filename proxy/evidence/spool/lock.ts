@@ -2,9 +2,9 @@ import { closeSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 
 /**
- * Holds a file exclusively until released or until the process ends, however it ends; null where another holder has it.
- * Node has no flock, and a file with a process id becomes stale and misleads across containers, which all have a process 1.
- * SQLite takes a lock that the kernel itself drops, and works between containers that share a volume.
+ * Locks a file until `release` or the end of the process, even after SIGKILL; null if another process holds it.
+ * Node has no flock. A file with a process id becomes stale, and misleads across containers, which all have a process 1.
+ * The kernel drops SQLite's lock with the process, and the lock works between containers that share a volume.
  */
 export function lockFile(path: string): { readonly release: () => void } | null {
   closeSync(openSync(path, 'a', 0o600));

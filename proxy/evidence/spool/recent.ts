@@ -6,14 +6,14 @@ export interface PlacedEntry {
   readonly end: number;
 }
 
-/** The newest entries in memory, so that shipping reads the disk only when it is far behind. */
+/** The newest entries, in memory, so that shipping reads the disk only when it is far behind. */
 export class Recent {
   readonly #maxBytes: number;
   #kept: PlacedEntry[] = [];
   #keptFrom: number;
   #keptBytes = 0;
 
-  /** Keeps at most this many bytes of bodies; `from` is the position at which it begins. */
+  /** Keeps at most this many bytes of bodies; `from` is the first position. */
   constructor(from: number, maxBytes: number) {
     this.#keptFrom = from;
     this.#maxBytes = maxBytes;
@@ -25,7 +25,7 @@ export class Recent {
     if (this.#keptBytes > this.#maxBytes) this.#drop(Math.ceil(this.#kept.length / 2));
   }
 
-  /** Drops the entries before this position and returns all others; null where some of those are no longer in memory. */
+  /** Drops the entries before this position and returns the others; null if some of the others are no longer in memory. */
   dropUntil(position: number): readonly PlacedEntry[] | null {
     if (position < this.#keptFrom) return null;
     const first = this.#kept.findIndex(({ end }) => end > position);

@@ -12,15 +12,15 @@ export function segmentPath(dir: string, base: number): string {
   return join(dir, `${String(base).padStart(16, '0')}.seg`);
 }
 
-/** What `saveEpochs` wrote; `bootId` is of the kernel under which. */
+/** The file of `saveEpochs`, with the boot id of the kernel at that time. */
 interface Saved {
   readonly bootId: string;
   readonly epochs: readonly SavedEpoch[];
 }
 
 /**
- * Writes acknowledgements by atomic rename. It is not synced: after a power cut the boot id shows that nothing here
- * can be relied on, and an older file only makes entries travel twice.
+ * Writes acknowledgements by atomic rename, without a sync. After a power cut, the boot id shows that the file is not
+ * reliable. An older file only makes the proxy ship entries twice.
  */
 export function saveEpochs(dir: string, bootId: string, epochs: readonly SavedEpoch[]): void {
   const saved: Saved = { bootId, epochs };
@@ -37,15 +37,15 @@ function readSaved(dir: string): Saved | null {
   }
 }
 
-/** A file with the length that its whole frames have. */
+/** A file, and the length of its whole frames. */
 interface Scanned {
   readonly segment: Segment;
   readonly fileBytes: number;
 }
 
 /**
- * Reads everything back into `epochs`. A file that ends in a torn or damaged frame is cut there, and every stream that was
- * not closed is marked not whole. That mark is saved before the cut, so that a crash in between cannot hide the loss.
+ * Reads everything back into `epochs`. If a file ends in a torn or damaged frame, it is cut there, and every open stream is
+ * marked as not whole. That mark is saved before the cut, so that a crash in between cannot hide the loss.
  */
 export function recoverSegments(from: {
   readonly dir: string;
@@ -60,12 +60,12 @@ export function recoverSegments(from: {
   const scanned = bases.map((base) => scan(dir, base, bootId, epochs));
   const cutBytes = scanned.reduce((sum, { segment, fileBytes }) => sum + fileBytes - segment.bytes, 0);
   if (cutBytes > 0 || (saved === null && bases.length > 0)) epochs.distrust();
-  if (cutBytes > 0) logger.warn({ dir, cutBytes }, 'the spool had a torn tail: what its streams had not spent is not given back');
+  if (cutBytes > 0) logger.warn({ dir, cutBytes }, 'the spool had a torn tail; the unspent money of its streams is not released');
   try {
     saveEpochs(dir, bootId, epochs.prune());
     scanned.forEach(cut);
   } catch (error) {
-    logger.error({ err: error, dir }, 'the spool could not be written at start: calls are refused until it can');
+    logger.error({ err: error, dir }, 'the proxy cannot write the spool at start; it refuses calls until it can');
   }
   return scanned.map(({ segment }) => segment).filter(({ bytes }) => bytes > 0);
 }
@@ -102,7 +102,7 @@ function cut({ segment, fileBytes }: Scanned): void {
   closeSync(fd);
 }
 
-/** The entries of a spool, in order, without locking or changing it: for `keyforge audit`, while a proxy may be writing. */
+/** The entries of a spool, in order, for `keyforge audit`. It neither locks nor changes the spool, which a proxy may be writing. */
 export function* readSpooledEntries(dir: string): Generator<Entry> {
   for (const base of listBases(dir)) {
     for (const { record } of readWhole(segmentPath(dir, base))) if (record.kind === 'entry') yield record.entry;

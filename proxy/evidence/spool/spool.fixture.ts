@@ -14,7 +14,7 @@ export const silent: pino.Logger = pino({ level: 'silent' });
 export const bot: KeyName = keyName('agents', 'bot');
 export const stream: StreamId = streamId(keyName('agents', 'bot'), 'i-1');
 
-/** A folder that is gone after the test. */
+/** Makes a folder and removes it after the test. */
 export function folder(t: TestContext): string {
   const dir = mkdtempSync(join(tmpdir(), 'keyforge-spool-'));
   t.after(() => rmSync(dir, { recursive: true, force: true }));

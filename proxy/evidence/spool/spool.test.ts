@@ -42,7 +42,7 @@ test('entries of all streams are read in the order in which they were written, a
   await spool.close();
 });
 
-test('a batch ends at its limits and the next one goes on behind it', async (t) => {
+test('a batch ends at its limits and the next one continues after it', async (t) => {
   const spool = open(folder(t));
   const chain = newChain();
   const written = Array.from({ length: 5 }, () => write(spool, chain));
@@ -133,7 +133,7 @@ test('acknowledged segments are removed, those with an open call are not, and po
   assert.deepEqual(segmentsIn(dir), [], 'the new epoch has charged the call');
 });
 
-test('what all is acknowledged and trimmed still leaves the epoch to be recovered; a closed one leaves nothing', async (t) => {
+test('an open epoch that is acknowledged and trimmed is still recovered; a closed one leaves nothing', async (t) => {
   const dir = folder(t);
   const spool = open(dir);
   const [one, two] = [newChain(), newChain(other)];
@@ -210,7 +210,7 @@ test('a tail torn at any byte is cut to the last whole record, and reported unle
     const between = length === 0 || length === headerBytes || ends.includes(length);
     if (kept.length > 0) assert.equal(next.recovered[0]?.whole, between, `cut at ${length}`);
     assert.equal(next.recovered[0]?.openCalls.length ?? 0, kept.at(-1) === 'open' ? 1 : 0, `cut at ${length}`);
-    // Goes on writing behind the cut, and the loss stays known until the stream is recovered.
+    // It continues to write after the cut, and the loss stays known until the stream is recovered.
     write(next, newChain(other));
     await next.close();
     const again = open(at);
@@ -252,7 +252,7 @@ test('a flipped bit anywhere loses no record before it and is reported', async (
   await spool.close();
 });
 
-test('acknowledgements that were not saved only make entries travel twice', async (t) => {
+test('unsaved acknowledgements only make the proxy ship entries twice', async (t) => {
   const dir = folder(t);
   const spool = open(dir, { segmentBytes: 600 });
   const chain = newChain();

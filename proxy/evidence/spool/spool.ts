@@ -11,20 +11,20 @@ import { recoverSegments, saveEpochs } from './recovery.ts';
 import { Syncer } from './sync.ts';
 import { SegmentWriter } from './writer.ts';
 
-/** The spool cannot take a record: nothing of it was written. The call is refused with `audit_unavailable`; a later one may pass. */
+/** The spool cannot take a record, and wrote nothing of it. The call is refused with `audit_unavailable`; a later call may succeed. */
 export class SpoolUnavailable extends Error {
   override readonly name = 'SpoolUnavailable';
 }
 
 export interface SpoolOptions {
-  /** Made where it is missing (0700); this process alone may use it. */
+  /** The folder, created with mode 0700 if it is missing. Only this process may use it. */
   readonly dir: string;
   /** The kernel's boot id: a spool written under another boot may have lost its newest records. */
   readonly bootId: string;
   readonly logger: Logger;
   /** A segment is closed before it grows beyond this; default 8 MiB. */
   readonly segmentBytes?: number;
-  /** Longest time until a record that survives SIGKILL also survives a power cut; default 10. */
+  /** Maximum time until a record that survives SIGKILL also survives a power cut; default 10. */
   readonly syncDelayMs?: number;
 }
 
@@ -35,29 +35,29 @@ export interface SpoolBatch {
 }
 
 /**
- * The proxy's records on disk until the operator has them. Writes are synchronous and survive SIGKILL when they return;
- * a power cut may take what is younger than `syncDelayMs`. One per proxy, for all streams.
+ * Holds the proxy's records on disk until the operator has them. Writes are synchronous and survive SIGKILL once they
+ * return; a power cut may lose what is younger than `syncDelayMs`. One spool per proxy, for all streams.
  */
 export interface Spool {
-  /** Streams whose last epoch has not closed: until a stream is opened again, that of an earlier process. */
+  /** Streams whose last epoch, of an earlier process, has not closed. A stream leaves the list when it is opened again. */
   readonly recovered: readonly RecoveredStream[];
-  /** To be called before a call is dispatched. Throws SpoolUnavailable. */
+  /** Writes the open record, before a call is sent. Throws SpoolUnavailable. */
   writeOpen(record: Omit<OpenRecord, 'kind'>): void;
-  /** Throws SpoolUnavailable. */
+  /** Writes an entry. Throws SpoolUnavailable. */
   writeEntry(record: Omit<EntryRecord, 'kind'>): void;
-  /** Entries that are not acknowledged, of all streams, in the order in which they were written. For one reader. */
+  /** Reads unacknowledged entries of all streams, in the order in which they were written. For one reader. */
   read(from: number, max: { readonly entries: number; readonly bytes: number }): SpoolBatch;
   /** Position of the oldest record. */
   start(): number;
   /** Notes that the operator holds a stream up to `seq`. */
   acknowledge(stream: StreamId, epoch: number, seq: number): void;
-  /** True where the operator still has to get this entry. */
+  /** True if the operator does not have this entry yet. */
   isOwed(stream: StreamId, epoch: number, seq: number): boolean;
-  /** Entries not acknowledged. */
+  /** Number of unacknowledged entries. */
   owed(): number;
-  /** Called after each entry; one listener. */
+  /** Sets the one listener, which is called after each entry. */
   onEntry(listener: () => void): void;
-  /** Resolves when what was written before is on the disk. */
+  /** Resolves when everything written so far is on the disk. */
   synced(): Promise<void>;
   close(): Promise<void>;
 }
@@ -65,7 +65,7 @@ export interface Spool {
 const savePeriodMs = 1000;
 const maxRecentBytes = 1_048_576;
 
-/** Opens, recovers and locks a spool. Throws SpoolUnavailable where another process has it; else what the file system says. */
+/** Opens, recovers and locks a spool. Throws SpoolUnavailable if another process uses it, otherwise the file system's error. */
 export function openSpool(options: SpoolOptions): Spool {
   const { dir, bootId, logger } = options;
   mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -76,7 +76,7 @@ export function openSpool(options: SpoolOptions): Spool {
   return new DiskSpool(options, { lock, epochs, segments, folder: openSync(dir, 'r') });
 }
 
-/** A spool that is locked and read back. */
+/** A locked and recovered spool. */
 interface RecoveredSpool {
   readonly lock: { readonly release: () => void };
   readonly epochs: Epochs;
@@ -196,8 +196,8 @@ class DiskSpool implements Spool {
   }
 
   /**
-   * Acknowledgements are saved before segments go. Where the disk is full the oldest go all the same, which makes room;
-   * only those, since a hole that no acknowledgement explains would be taken for a loss.
+   * Saves acknowledgements before it removes segments. If the disk is full, it still removes the oldest segments to make
+   * room. It removes only those, because a hole without an acknowledgement would count as a loss.
    */
   #saveAndTrim(): void {
     const { dir, bootId, logger } = this.#options;
@@ -206,7 +206,7 @@ class DiskSpool implements Spool {
       saveEpochs(dir, bootId, this.#epochs.prune());
       this.#trim(this.#segments.filter((segment) => this.#isSettled(segment)));
     } catch (error) {
-      logger.error({ err: error }, 'spool acknowledgements were not saved: entries may travel twice after a restart');
+      logger.error({ err: error }, 'the proxy cannot save spool acknowledgements; it may ship entries twice after a restart');
       const firstNeeded = this.#segments.findIndex((segment) => !this.#isSettled(segment));
       this.#trim(this.#segments.slice(0, firstNeeded === -1 ? this.#segments.length : firstNeeded));
     }
@@ -239,6 +239,6 @@ function remove(path: string, logger: Logger): void {
   try {
     unlinkSync(path);
   } catch (error) {
-    logger.error({ err: error, path }, 'an acknowledged spool segment could not be removed');
+    logger.error({ err: error, path }, 'the proxy cannot remove an acknowledged spool segment');
   }
 }

@@ -9,12 +9,12 @@ const closeFile = promisify(close);
 interface SyncerOptions {
   /** Descriptor of the spool's folder. */
   readonly folder: number;
-  /** A group is what was touched within this time. */
+  /** Files that are touched within this time are synced as one group. */
   readonly delayMs: number;
   readonly logger: Logger;
 }
 
-/** Brings written bytes to the disk in groups, off the event loop; one group runs at a time. */
+/** Syncs written bytes to the disk in groups, off the event loop; one group at a time. */
 export class Syncer {
   readonly #options: SyncerOptions;
   readonly #touched = new Set<number>();
@@ -34,7 +34,7 @@ export class Syncer {
     this.#schedule();
   }
 
-  /** Notes that the folder has a new file, and that nothing more will be written to the previous one: it is synced and closed. */
+  /** Notes a new file in the folder. The previous file is complete: it will be synced and closed. */
   roll(previous: number | null): void {
     this.#folderTouched = true;
     if (previous !== null) {
@@ -44,7 +44,7 @@ export class Syncer {
     this.#schedule();
   }
 
-  /** Where the last group failed: tries once more, synchronously; throws what the disk says. */
+  /** If the last group failed, retries it once, synchronously; throws the disk's error. */
   heal(): void {
     for (const fd of this.#failed) {
       fdatasyncSync(fd);
@@ -52,7 +52,7 @@ export class Syncer {
     }
   }
 
-  /** Resolves when all that was touched before is on the disk. */
+  /** Resolves when everything touched so far is on the disk. */
   async settled(): Promise<void> {
     this.#start();
     await this.#running;
@@ -75,25 +75,25 @@ export class Syncer {
     const withFolder = this.#folderTouched;
     this.#folderTouched = false;
     for (const fd of files) await this.#syncOne(fd);
-    if (withFolder) await syncFolder(folder).catch((error: unknown) => logger.error({ err: error }, 'spool folder did not sync'));
+    if (withFolder) await syncFolder(folder).catch((error: unknown) => logger.error({ err: error }, 'the spool folder did not sync'));
   }
 
   async #syncOne(fd: number): Promise<void> {
     const { logger } = this.#options;
-    // Retired while its sync was under way: its last bytes may have come too late, the next group syncs and closes it.
+    // If it was retired during its sync, its last bytes may be missing: the next group syncs and closes it.
     const isLast = this.#retired.has(fd);
     try {
       await syncFile(fd);
       this.#failed.delete(fd);
     } catch (error) {
-      logger.error({ err: error }, 'spool did not reach the disk; calls are refused until it does');
+      logger.error({ err: error }, 'the spool did not sync to disk; the proxy refuses calls until it does');
       this.#failed.add(fd);
     }
     if (isLast) {
       this.#retired.delete(fd);
-      this.#touched.delete(fd); // its roll touched it again, and nothing was written since
+      this.#touched.delete(fd); // `roll` touched it again, but nothing was written since
       this.#failed.delete(fd);
-      await closeFile(fd).catch((error: unknown) => logger.error({ err: error }, 'spool segment did not close'));
+      await closeFile(fd).catch((error: unknown) => logger.error({ err: error }, 'a spool segment did not close'));
     }
   }
 }

@@ -10,7 +10,7 @@ interface WriterOptions {
   /** A segment is closed before it grows beyond this. */
   readonly segmentBytes: number;
   readonly syncer: Syncer;
-  /** Position behind the last whole record. */
+  /** Position after the last whole record. */
   readonly end: number;
   readonly onSegment: (segment: Segment) => void;
 }
@@ -20,11 +20,11 @@ interface ActiveSegment {
   readonly fd: number;
 }
 
-/** Appends frames to the newest segment, whole or not at all, and begins the next one where it is full. */
+/** Appends frames to the newest segment, whole or not at all, and begins the next segment if it is full. */
 export class SegmentWriter {
   readonly #options: WriterOptions;
   #active: ActiveSegment | null = null;
-  /** True where a partial frame may lie behind the active segment's last whole one. */
+  /** True if a partial frame may follow the active segment's last whole frame. */
   #torn = false;
   #end: number;
 
@@ -33,17 +33,17 @@ export class SegmentWriter {
     this.#end = options.end;
   }
 
-  /** Position behind the last whole frame. */
+  /** Position after the last whole frame. */
   get end(): number {
     return this.#end;
   }
 
-  /** The segment that the next frame goes to, where it has room; null before the first frame. */
+  /** The segment of the next frame, if it has room; null before the first frame. */
   get active(): Segment | null {
     return this.#active?.segment ?? null;
   }
 
-  /** Returns the segment that took the frame; throws what the file system says, then nothing of the frame counts. */
+  /** Appends a frame and returns its segment. If it throws the file system's error, nothing of the frame counts. */
   append(frame: Buffer): Segment {
     const { syncer, segmentBytes } = this.#options;
     try {
@@ -69,7 +69,7 @@ export class SegmentWriter {
     this.#active = null;
   }
 
-  /** Nothing is written behind a partial frame: recovery would stop there and lose it. */
+  /** Cuts a partial frame off, because recovery stops there and would lose what follows. */
   #cutTorn(): void {
     if (!this.#torn || this.#active === null) return;
     ftruncateSync(this.#active.fd, this.#active.segment.bytes);
@@ -93,7 +93,7 @@ export class SegmentWriter {
     try {
       writeWhole(fd, header, 0);
     } catch (error) {
-      closeSync(fd); // the next attempt writes the same file again; recovery drops it
+      closeSync(fd); // the next attempt writes the same file again; if there is none, recovery drops it
       throw error;
     }
     syncer.roll(this.#active?.fd ?? null);
@@ -103,7 +103,7 @@ export class SegmentWriter {
   }
 }
 
-/** Writes all of a frame or throws; what was written in part lies behind the segment's known length. */
+/** Writes all of a frame or throws; a partial write lies beyond the segment's known length. */
 function writeWhole(fd: number, frame: Buffer, at: number): void {
   let written = 0;
   while (written < frame.length) written += writeSync(fd, frame, written, frame.length - written, at + written);
