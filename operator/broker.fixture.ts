@@ -22,9 +22,9 @@ export interface Bench {
   readonly broker: Broker;
   readonly store: Store;
   readonly files: TokenFiles;
-  /** Of the store. */
+  /** The folder of the store. */
   readonly folder: string;
-  /** Whether it says which keys live; true at first. */
+  /** Whether it decides which keys live; default true. */
   decides: () => boolean;
   /** Adopts these keys, of objects with these uids, beside a pool that every namespace may use; problems as text. */
   declare(
@@ -36,9 +36,9 @@ export interface Bench {
   tokenIds(key: string): readonly string[];
   /** Bodies of the operator's own stream, as `type object`. */
   events(): readonly string[];
-  /** What people should have heard of. */
+  /** All alarms so far. */
   readonly alarms: readonly Alarm[];
-  /** Ends broker and store and opens them again on the same folder. Nothing is declared then. */
+  /** Closes broker and store and opens them again on the same folder, with nothing declared. */
   restart(): void;
   close(): void;
 }
@@ -58,7 +58,7 @@ const pool = {
 export interface BenchOptions {
   readonly clock?: () => number;
   readonly poolProblems?: 'refuse' | 'withdraw';
-  /** That of another bench, to be closed before it: two replicas over one store. Default: a new one, removed at the end. */
+  /** The folder of another bench, for two replicas over one store; close this one first. Default: a new folder, removed at the end. */
   readonly folder?: string;
 }
 

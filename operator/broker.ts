@@ -23,37 +23,37 @@ import { snapshotFor } from './sessions/snapshot.ts';
 import { type Batch, createBatch } from './store/batch.ts';
 import type { Tx } from './store/types.ts';
 
-/** The operator as a proxy sees it, and what the operator's own process does with it. All its methods may be passed on unbound. */
+/** The control port for proxies, and the methods for the operator's own process. Its methods need no `this`. */
 export interface Broker extends ControlPort, ControlHost, Retirement {
   readonly desk: KeyDesk;
-  /** The state that is served; null until the first policy was adopted. */
+  /** The live state; null before the first policy is adopted. */
   live(): LiveState | null;
-  /** The token that opens a declared key now, for its holder alone; null where it issues none or is revoked. */
+  /** The current token of a declared key, for its holder only; null if the key issues none or is revoked. */
   token(key: KeyName): string | null;
   /** The tokens of all declared keys that have one. */
   tokens(): ReadonlyMap<KeyName, string>;
-  /** Problems: nothing changed, the last good state is still served. */
+  /** Adopts a policy. If it returns problems, nothing changed and the last good state stays in force. */
   adopt(policy: Policy): readonly Problem[];
-  /** Takes over what another process over the same store wrote of keys. */
+  /** Reads what another process over the same store wrote about keys. */
   refresh(): void;
-  /** Does what is due by the clock; otherwise its own timer does, up to a minute late after a jump of the clock. */
+  /** Does due work now. Its own timer also does it, up to a minute late after a jump of the clock. */
   runUpkeep(): void;
-  /** Stops timers; calls that come later fail. The store is its owner's to close. */
+  /** Stops timers; later calls fail. The owner of the store closes the store. */
   close(): void;
 }
 
-/** What a broker is made over. */
+/** What a broker needs. */
 export interface BrokerDeps extends Omit<RegistryDeps, 'record'> {
   /** Name of this operator in its own audit stream. */
   readonly instance: string;
-  /** Called in the same turn in which a change became durable, before any proxy hears of it. */
+  /** Called in the turn in which a change became durable, before any proxy receives it. */
   readonly onChange: () => void;
-  /** Once for each; what exactly is in the log. Default: the log is all. */
+  /** Called once for each alarm; the log has the details. Default: only the log. */
   readonly onAlarm?: (alarm: Alarm) => void;
   readonly logger: Logger;
 }
 
-/** The broker over a store. It serves nothing until a policy was adopted. */
+/** Makes a broker over a store. It serves nothing before a policy is adopted. */
 export function createBroker(deps: BrokerDeps): Broker {
   const parts = assemble(deps);
   const { registry, funding, runs, upkeep, collector, retirement, notices } = parts;
@@ -88,13 +88,13 @@ export function createBroker(deps: BrokerDeps): Broker {
   };
 }
 
-/** The control port that sees and does everything. */
+/** The control port without restrictions. */
 function wholePort(parts: Parts): ControlPort {
   const { registry, batch, funding, collector, minting, own } = parts;
   return {
     open: (request) =>
       batch.run((tx) => {
-        // A deleted key may still close what it left open, so that its money comes back.
+        // A deleted key may still close its open streams, so that its money is released.
         const isKnown = registry.live()?.documents.has(request.key) === true || hasStream(tx, request.key, request.instance);
         if (!isKnown) throw new Error(`there is no key ${request.key}`);
         return openEpoch(tx, request, own);
@@ -114,7 +114,7 @@ function wholePort(parts: Parts): ControlPort {
   };
 }
 
-/** What a broker is made of. */
+/** The parts of a broker. */
 interface Parts {
   readonly own: OwnDeps;
   readonly registry: Registry;
@@ -165,24 +165,24 @@ function assemble(deps: BrokerDeps): Parts {
 function adopt({ registry, funding, notices }: Parts, policy: Policy, { poolProblems, logger }: BrokerDeps): readonly Problem[] {
   const problems = registry.adopt(policy);
   const live = registry.live();
-  // A cluster says it in conditions, to those who can mend it.
+  // A cluster reports it in conditions, to the people who can fix it.
   if (problems.length === 0 && poolProblems === 'refuse') {
-    for (const problem of live?.withdrawn ?? []) logger.warn(`a key is served without a pool: ${describeProblem(problem)}`);
+    for (const problem of live?.withdrawn ?? []) logger.warn(`a key is active without one of its pools: ${describeProblem(problem)}`);
   }
-  // A raised cap or a deleted sub-agent key is money that waiting requests may have.
+  // A raised cap or a deleted sub-agent key may free money for waiting requests.
   funding.released();
   recallOverdrawn({ registry, notices }, live?.plans.keys() ?? []);
   return problems;
 }
 
-/** Calls back now, where a policy was adopted, and with each change. */
+/** Calls back now, if a policy is adopted, and with each change. */
 function subscribe({ registry, notices }: Parts, listener: (notice: Notice) => void): () => void {
   const stop = notices.subscribe(listener);
   if (registry.live() !== null) listener('policy');
   return stop;
 }
 
-/** Asks proxies to give back what they hold idle beyond a cap on the path of these keys. */
+/** Recalls idle grants beyond a cap on the path of these keys. */
 function recallOverdrawn({ registry, notices }: Pick<Parts, 'registry' | 'notices'>, of: Iterable<KeyName>): void {
   const plans = [...of].flatMap((key) => registry.live()?.plans.get(key) ?? []);
   const keys = plans.length === 0 ? [] : registry.read((tx) => overdrawn(tx, plans));

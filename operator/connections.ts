@@ -1,7 +1,7 @@
 import type { Server, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 
-/** Connections of one address to the webhook and control port, at most: the proxies of one node, or an API server in a burst. */
+/** Maximum of connections from one address to webhook and control port: the proxies of one node, or a burst of an API server. */
 export const maxConnectionsPerAddress = 2_048;
 
 /** Amounts by remote address. */
@@ -19,7 +19,7 @@ class AddressTotals {
   }
 }
 
-/** Ends connections beyond so many of one address: no Pod shall have the memory or the descriptors of all. */
+/** Ends connections beyond a maximum for each address, so that no Pod takes all memory or descriptors. */
 export function limitConnections(server: Server, maxPerAddress: number): void {
   const open = new AddressTotals();
   server.on('connection', (socket: Socket) => {
@@ -33,7 +33,7 @@ export function limitConnections(server: Server, maxPerAddress: number): void {
   });
 }
 
-/** Memory for bodies that are being received, in bytes, shared by all and by each address. */
+/** Memory for request bodies in transit, in bytes, with a total and a limit for each address. */
 export class ReceiveBudget {
   readonly #max: { readonly bytes: number; readonly perAddressBytes: number };
   readonly #byAddress = new AddressTotals();
@@ -43,7 +43,7 @@ export class ReceiveBudget {
     this.#max = max;
   }
 
-  /** False where the budget is used up: then nothing was taken. */
+  /** Takes bytes; returns false and takes nothing if the budget is exhausted. */
   take(address: string, bytes: number): boolean {
     const { bytes: max, perAddressBytes } = this.#max;
     if (this.#total + bytes > max || this.#byAddress.of(address) + bytes > perAddressBytes) return false;
@@ -52,7 +52,7 @@ export class ReceiveBudget {
     return true;
   }
 
-  /** To be called once with all that was taken. */
+  /** Releases bytes. Call it once with all that was taken. */
   release(address: string, bytes: number): void {
     this.#total -= bytes;
     this.#byAddress.add(address, -bytes);
@@ -60,8 +60,8 @@ export class ReceiveBudget {
 }
 
 /**
- * Connections whose peer has not yet shown who it is. At most `maxPerAddress` of one address, so that no Pod keeps the others
- * out; at most `maxBytes` from each, since anybody may send half of a large frame.
+ * Connections whose peer is not attested yet. It allows `maxPerAddress` from one address, so that no Pod blocks the others,
+ * and `maxBytes` on each, because anybody may send half of a large frame.
  */
 export class UnattestedConnections {
   readonly #max: { readonly maxPerAddress: number; readonly maxBytes: number };
@@ -71,12 +71,12 @@ export class UnattestedConnections {
     this.#max = max;
   }
 
-  /** True where an address has as many as it may have. */
+  /** True if an address has reached its maximum. */
   isFull(address: string): boolean {
     return this.#open.of(address) >= this.#max.maxPerAddress;
   }
 
-  /** Counts a connection until it ends or the returned function says that its peer is attested. Ends one that sends too much. */
+  /** Counts a connection until it ends or until the returned function reports attestation. Ends a connection that sends too much. */
   add(address: string, socket: Duplex): () => void {
     let received = 0;
     let isCounted = true;

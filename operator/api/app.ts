@@ -10,15 +10,15 @@ import { apiError, requireLoopbackHost, requireToken } from './guard.ts';
 
 interface AdminApiDeps {
   readonly desk: KeyDesk;
-  /** Who has it may do everything here. */
+  /** Its holder may do everything in this API. */
   readonly token: string;
   readonly logger: Logger;
 }
 
-/** Recorded as the one who acted: there is one admin token, so administrators cannot be distinguished. */
+/** The actor in records. There is one admin token, so records cannot distinguish administrators. */
 const actor = 'admin';
 
-/** The admin API: the keys, their accounts, revocation, rotation, credit. Tokens never pass it; their holders read them from their files. */
+/** Makes the admin API: keys, accounts, revocation, rotation, credit. It never returns tokens; their holders read them from files. */
 export function createAdminApi({ desk, token, logger }: AdminApiDeps): Express {
   const app = express();
   app.disable('x-powered-by').disable('etag');
@@ -109,11 +109,11 @@ const notFound: RequestHandler = (_, response) => void response.status(404).json
 function failure(logger: Logger): ErrorRequestHandler {
   return (error: unknown, _, response, next) => {
     if (response.headersSent) return next(error);
-    // What express itself refuses (a bad percent-encoding) carries a 4xx status.
+    // Express's own errors (a bad percent-encoding) carry a 4xx status.
     if ((error as { status?: unknown }).status === 400)
       return void response.status(400).json(apiError('invalid_request', 'the path cannot be read'));
     const errorId = randomUUID();
     logger.error({ err: error, errorId }, 'an admin request failed');
-    response.status(500).json(apiError('internal_error', `KeyForge failed (error ${errorId}); its log says more`));
+    response.status(500).json(apiError('internal_error', `KeyForge failed (error ${errorId}); search its log for this id`));
   };
 }

@@ -8,7 +8,7 @@ export interface AdminServer {
   close(): Promise<void>;
 }
 
-/** Listens; rejects where the address cannot be used. */
+/** Starts listening; rejects if the address cannot be used. */
 export async function listenAdmin(
   handler: RequestListener,
   listen: { readonly host: string; readonly port: number },
@@ -38,7 +38,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOTFOUND: 'is not a known host',
 };
 
-/** For people, why an address could not be listened on; null where the error is about something else. */
+/** Says why KeyForge cannot listen on an address; null if the error is about something else. */
 export function addressProblem(error: unknown): string | null {
   const {
     code = '',

@@ -7,7 +7,7 @@ import { secrets } from '../kube/resources.ts';
 import { type KubeClient, KubeError } from '../kube/types.ts';
 import { managedLabel, managedValue } from '../labels.ts';
 
-/** Item `token` opens the admin API: whoever may read it controls every key. */
+/** Its item `token` opens the admin API: anybody who may read it controls every key. */
 export const adminSecret = 'keyforge-admin';
 
 interface AdminDeps {
@@ -18,7 +18,7 @@ interface AdminDeps {
   readonly logger: Logger;
 }
 
-/** The admin API on the loopback of the operator's Pod, reached by `kubectl port-forward`; the first start makes its token. */
+/** Starts the admin API on the loopback of the operator's Pod, for `kubectl port-forward`. The first start makes its token. */
 export async function startClusterAdmin({ client, namespace, listen, desk, logger }: AdminDeps): Promise<AdminServer> {
   const token = await readToken(client, namespace);
   return listenAdmin(createAdminApi({ desk, token, logger }), listen);
@@ -40,7 +40,7 @@ async function readToken(client: KubeClient, namespace: string): Promise<string>
   const theirs = tokenOf((await client.get(secrets, at))?.['data']);
   if (theirs === null)
     throw new Error(
-      `Secret ${namespace}/${adminSecret} has no item token of at least 32 characters: delete it, and the operator creates another at its next start`,
+      `Secret ${namespace}/${adminSecret} has no item token of at least 32 characters: delete it, and the operator makes a new one at its next start`,
     );
   return theirs;
 }

@@ -1,42 +1,42 @@
 import type { Logger } from 'pino';
 import type { RenderSettings } from '../inject/types.ts';
 
-/** Everything that the operator of a cluster is started with. */
+/** The options of a cluster's operator. */
 export interface ClusterOptions {
   /** A path, or `in-cluster`. */
   readonly kubeconfig: string;
-  /** Its own namespace: vaults, certificates, Lease. */
+  /** The operator's own namespace, with vaults, certificates and Lease. */
   readonly namespace: string;
-  /** Holds `keyforge.db` and `root.key`; exists, writable, and outlives the Pod. */
+  /** Folder of `keyforge.db` and `root.key`. It must exist, be writable, and outlive the Pod. */
   readonly dataDir: string;
   readonly listen: { readonly host: string; readonly port: number };
   readonly metricsListen: { readonly host: string; readonly port: number };
-  /** Loopback of its Pod only: who reaches the admin API and may read its token rules every key. */
+  /** On the Pod's loopback only: anybody who reaches the admin API and may read its token controls every key. */
   readonly adminListen: { readonly host: string; readonly port: number };
-  /** The Service in front of `listen`: in its certificate and in every injected proxy. */
+  /** The Service in front of `listen`. Its name is in the certificate and in every injected proxy. */
   readonly service: { readonly name: string; readonly port: number };
-  /** The MutatingWebhookConfiguration whose caBundle it keeps; must exist. */
+  /** The MutatingWebhookConfiguration whose caBundle the operator maintains; it must exist. */
   readonly webhookConfiguration: string;
-  /** `tls.crt`, `tls.key` and `ca.crt` that somebody else renews; null: it makes and renews its own. */
+  /** Folder of `tls.crt`, `tls.key` and `ca.crt`, which another program renews; null: the operator makes and renews its own. */
   readonly certificateDir: string | null;
-  /** ProviderPools and their Secrets are read in these namespaces only. */
+  /** The operator reads ProviderPools and their Secrets only in these namespaces. */
   readonly poolNamespaces: readonly string[];
   readonly proxyImage: string;
   /** `sha256:…` of the images that may hold credentials; empty: any image, for development. */
   readonly proxyImageDigests: readonly string[];
   readonly proxyImagePullPolicy: 'Always' | 'IfNotPresent' | 'Never';
-  /** Of every proxy that is injected from now on; too little memory ends it in the middle of calls. */
+  /** The resources of every proxy injected from now on. With too little memory, the kernel kills it during calls. */
   readonly proxyResources: RenderSettings['resources'];
   /** The ServiceAccount, in its own namespace, of the proxies that serve keys delivered to the gateway; null: none. */
   readonly gatewayServiceAccount: string | null;
-  /** Where callers reach those proxies, without a path; null: token Secrets never name them. */
+  /** The URL of those proxies for callers, without a path; null: token Secrets never name them. */
   readonly gatewayUrl: string | null;
-  /** Unique for each life of a process: holder of the Lease. */
+  /** The holder of the Lease: unique for each process. */
   readonly identity: string;
   readonly logger: Logger;
 }
 
-/** What the injector renders into Pods. */
+/** The settings from which the injector renders proxies. */
 export function settingsOf(options: ClusterOptions, rootCertificate: string): RenderSettings {
   const { proxyImage, proxyImagePullPolicy, proxyResources, service, namespace } = options;
   return {

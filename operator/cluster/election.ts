@@ -6,13 +6,13 @@ import type { ClusterOptions } from './config.ts';
 /** This replica as a candidate for the operator's Lease. */
 interface Election {
   start(): void;
-  /** Ends the term, waits for its last write, and hands the Lease back. */
+  /** Ends the term, waits for its last write, and releases the Lease. */
   close(): Promise<void>;
 }
 
-/** A candidate that has yet to start; `leadership` leads while the Lease is ours. */
+/** Makes a candidate, not started yet. `leadership` leads while this replica holds the Lease. */
 export function joinElection({ kubeconfig, namespace, identity, logger }: ClusterOptions, leadership: Leadership): Election {
-  // A client of its own: renewals never wait behind lists.
+  // A separate client, so that renewals never wait behind lists.
   const client = connectKube({ kubeconfig, logger });
   const elector: Elector = createElector({
     client,
@@ -21,9 +21,9 @@ export function joinElection({ kubeconfig, namespace, identity, logger }: Cluste
     identity,
     clock: Date.now,
     logger,
-    // Settles after the last write of the term: before that this replica is no candidate.
+    // Settles after the last write of the term; until then this replica is no candidate.
     onStarted: (signal) => leadership.lead(signal, () => elector.leads()),
-    onStopped: () => logger.info('lost leadership'),
+    onStopped: () => logger.info('this replica no longer leads'),
   });
   return {
     start: () => elector.start(),

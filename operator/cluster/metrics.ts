@@ -9,7 +9,7 @@ export interface ClusterFigures {
   leads(): boolean;
   /** Keys by state. */
   keys(): ReadonlyMap<string, number>;
-  /** Objects whose declared version is not in force, by kind. */
+  /** Objects whose latest version is not in force, by kind. */
   problems(): ReadonlyMap<string, number>;
   /** Seconds since the last message of the API server, by kind of cache. */
   staleSeconds(): ReadonlyMap<string, number>;
@@ -29,7 +29,7 @@ export interface ClusterMetrics {
   readonly countRefusal: (refusal: string) => void;
   readonly countDrift: () => void;
   readonly countAlarm: (alarm: Alarm) => void;
-  /** Adds what is read from `figures` at each scrape. To be called once. */
+  /** Adds the metrics that are read from `figures` at each scrape. Call it once. */
   show(figures: ClusterFigures): void;
 }
 
@@ -40,17 +40,24 @@ export function createClusterMetrics(): ClusterMetrics {
     new Counter({ name, help, labelNames, registers: [registry] });
   const injections = counter(
     'keyforge_operator_injections_total',
-    'Pods labelled for injection, by outcome and reason',
+    'Reviews of Pods that are labelled for injection, by outcome and reason',
     'outcome',
     'reason',
   );
   const warnings = counter('keyforge_operator_injection_warnings_total', 'Warnings about Pods that got a proxy, by reason', 'reason');
-  const refusals = counter('keyforge_operator_session_refusals_total', 'Sessions refused to proxies, by reason', 'refusal');
-  // There from the start: an alert cannot see an increase from nothing to one.
+  const refusals = counter(
+    'keyforge_operator_session_refusals_total',
+    'Sessions that the operator refused to proxies, by reason',
+    'refusal',
+  );
+  // Create these at 0, because an alert cannot see an increase from absent to 1.
   for (const refusal of ['pod_drifted', 'image_denied']) refusals.inc({ refusal }, 0);
-  const alarms = counter('keyforge_operator_alarms_total', 'Irregularities of money and records that people should look into', 'alarm');
+  const alarms = counter('keyforge_operator_alarms_total', 'Irregularities of money and records that need an investigation', 'alarm');
   for (const alarm of ['entry_refused', 'overdraft', 'burned'] satisfies readonly Alarm[]) alarms.inc({ alarm }, 0);
-  const drifts = counter('keyforge_operator_drifts_total', 'Sessions ended because the Pod is no longer as injected');
+  const drifts = counter(
+    'keyforge_operator_drifts_total',
+    'Sessions that the operator ended because their Pod differs from what was injected',
+  );
   return {
     registry,
     countInjection: (outcome, reason) => injections.inc({ outcome, reason }),
@@ -97,28 +104,36 @@ function addFigures(registry: Registry, figures: ClusterFigures): void {
       },
     });
   };
-  gauge('keyforge_operator_sessions', 'Proxies attached to this replica', () => figures.sessions());
-  gauge('keyforge_operator_leader', '1 where this replica writes to the Kubernetes API', () => (figures.leads() ? 1 : 0));
-  gauge('keyforge_operator_certificate_expiry_timestamp_seconds', 'Expiry of the certificate shown in handshakes', () =>
-    figures.certificateExpiry(),
+  gauge('keyforge_operator_sessions', 'Proxies with a session on this replica', () => figures.sessions());
+  gauge('keyforge_operator_leader', '1 if this replica leads, else 0', () => (figures.leads() ? 1 : 0));
+  gauge(
+    'keyforge_operator_certificate_expiry_timestamp_seconds',
+    'Expiry of the certificate that the operator serves, in Unix seconds',
+    () => figures.certificateExpiry(),
   );
-  gauge('keyforge_operator_pods_without_proxy', 'Pods labelled for injection that run without a proxy', () => figures.podsWithoutProxy());
-  total('keyforge_operator_adoptions_total', 'Policies compiled from all objects and put in force', () => figures.work().adoptions);
+  gauge('keyforge_operator_pods_without_proxy', 'Running Pods that are labelled for injection and have no proxy', () =>
+    figures.podsWithoutProxy(),
+  );
+  total(
+    'keyforge_operator_adoptions_total',
+    'Policies that the operator compiled from all objects and put in force',
+    () => figures.work().adoptions,
+  );
   total('keyforge_operator_reconciles_total', 'Reconciliations of objects', () => figures.work().reconciles);
-  total('keyforge_operator_reconcile_failures_total', 'Reconciliations that failed and are retried', () => figures.work().failures);
+  total('keyforge_operator_reconcile_failures_total', 'Reconciliations that failed and will be retried', () => figures.work().failures);
   gaugeBy('state', 'keyforge_operator_keys', 'Keys by state', () => figures.keys());
-  gaugeBy('kind', 'keyforge_operator_problems', 'Objects whose declared version is not in force, by kind', () => figures.problems());
-  gaugeBy('kind', 'keyforge_operator_cache_stale_seconds', 'Time since the last message of the API server, by kind', () =>
+  gaugeBy('kind', 'keyforge_operator_problems', 'Objects whose latest version is not in force, by kind', () => figures.problems());
+  gaugeBy('kind', 'keyforge_operator_cache_stale_seconds', 'Seconds since the last message of the API server, by kind', () =>
     figures.staleSeconds(),
   );
 }
 
-/** A scrape reads every key's account, and anybody in the cluster may scrape: there is one in this time, whoever requests it. */
+/** Minimum time between scrapes: each reads every key's account, and anybody in the cluster may scrape. */
 const scrapeMs = 1_000;
-/** Connections of one address. */
+/** Maximum of connections from one address. */
 const maxScrapers = 256;
 
-/** `/metrics`, `/healthz` (the process answers), `/readyz` (a policy is in force; else the answer is what `waitingFor` gives). */
+/** Serves `/metrics`, `/healthz` (the process responds) and `/readyz` (a policy is in force; otherwise 503 with the text of `waitingFor`). */
 export function createOperatorMetricsServer(registry: Registry, waitingFor: () => string | null): Server {
   let scraped: { readonly atMs: number; readonly text: Promise<string> } | null = null;
 

@@ -15,7 +15,7 @@ import type { Sessions } from '../sessions/sessions.ts';
 /** The Pods that hold a proxy, or should. */
 export interface PodWatch {
   readonly synced: Promise<void>;
-  /** Labelled for injection, running, and without a proxy: created while neither webhook nor admission policy was in force. */
+  /** Counts running Pods that are labelled for injection and have no proxy: neither webhook nor admission policy was in force at their creation. */
   withoutProxy(): number;
   staleForMs(): number;
   close(): Promise<void>;
@@ -24,7 +24,7 @@ export interface PodWatch {
 interface PodWatchDeps {
   readonly client: KubeClient;
   readonly sessions: Pick<Sessions, 'podChanged' | 'podGone' | 'instances'>;
-  /** Retires the proxies of all Pods but these. */
+  /** Retires the proxies of all Pods except these. */
   readonly retireAllBut: (living: ReadonlySet<string>) => Promise<void>;
   readonly events: Events;
   /** The leader writes the events. */
@@ -34,10 +34,10 @@ interface PodWatchDeps {
 }
 
 const sweepMs = 600_000;
-/** A cache that is out of date for so long does not say which Pods exist. */
+/** A cache that is stale for longer does not show which Pods exist. */
 const maxStaleMs = 120_000;
 
-/** Watches sidecars everywhere and gateways in their namespace; retires the proxies of Pods that are gone, also of those whose end went unseen. */
+/** Watches sidecars everywhere and gateways in their namespace. It retires the proxies of deleted Pods, even if it missed their deletion. */
 export function watchPods(deps: PodWatchDeps): PodWatch {
   const watch = new ProxyPods(deps);
   watch.start();
@@ -49,12 +49,12 @@ class ProxyPods implements PodWatch {
   readonly #deps: PodWatchDeps;
   readonly #reflectors: readonly Reflector[];
   readonly #left: Queue;
-  /** Of each Pod that left the watch, by its name in the queue. */
+  /** Metadata of each Pod that left the watch, by its name in the queue. */
   readonly #leavers = new Map<string, KubeObject['metadata']>();
   /** Uids of Pods without a proxy, and of those that an event has reported. */
   readonly #lacking = new Set<string>();
   readonly #reported = new Set<string>();
-  /** From what the cache keeps of a Pod to the whole of it, until its change is handled. */
+  /** The whole Pod by its reduced object in the cache, until its change is handled. */
   readonly #whole = new WeakMap<KubeObject, KubeObject>();
   #sweeping: NodeJS.Timeout | undefined;
 
@@ -103,7 +103,7 @@ class ProxyPods implements PodWatch {
     });
   }
 
-  /** The cache keeps what the sweep reads: five thousand whole Pods take 90 MB. */
+  /** Keeps only what the sweep reads, because five thousand whole Pods take 90 MB. */
   #reduce(pod: KubeObject): KubeObject {
     const { spec: _, status, metadata, ...rest } = pod;
     const { managedFields: __, labels: ___, annotations: ____, ...named } = metadata;
@@ -142,7 +142,7 @@ class ProxyPods implements PodWatch {
     this.#left.add(leaver);
   }
 
-  /** A Pod also leaves the watch when its label is removed: then it lives on, and keeps its session until it drifts. */
+  /** Checks a Pod that left the watch. If only its label was removed, it still runs and keeps its session until it drifts. */
   async #lookUp(leaver: string): Promise<void> {
     const left = this.#leavers.get(leaver);
     if (left === undefined) return;
@@ -150,7 +150,7 @@ class ProxyPods implements PodWatch {
     const live = await this.#deps.client.get(pods, { namespace, name });
     if (live?.metadata.uid === uid) this.#deps.sessions.podChanged(live);
     else this.#deps.sessions.podGone(uid);
-    // It may have come back and left again meanwhile.
+    // It may have returned and left again in the meantime.
     if (this.#leavers.get(leaver) === left) this.#leavers.delete(leaver);
   }
 
@@ -162,8 +162,8 @@ class ProxyPods implements PodWatch {
       .filter((pod) => !hasEnded(pod))
       .flatMap(({ metadata: { uid = '', ownerReferences = [] } }) => [uid, ...ownerReferences.map((owner) => owner.uid)]);
     retireAllBut(new Set([...seen, ...sessions.instances()])).catch((error: unknown) => {
-      // A full disk, most likely: the next sweep retries.
-      logger.error({ err: error }, 'the proxies of vanished Pods could not be retired');
+      // Probably the disk is full: the next sweep retries.
+      logger.error({ err: error }, 'the operator cannot retire the proxies of deleted Pods; it retries');
     });
   }
 }

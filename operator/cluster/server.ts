@@ -6,16 +6,16 @@ import { parseJson } from '../../core/json.ts';
 import { limitConnections, maxConnectionsPerAddress, ReceiveBudget } from '../connections.ts';
 import type { ReviewAnswer } from '../inject/review.ts';
 
-/** The API server sends at most a 3 MiB object, in a review that holds it once or twice. */
+/** The API server sends objects of at most 3 MiB, once or twice in a review. */
 const maxBytes = 8 * 1_048_576;
-/** Anybody in the cluster may send, and need not finish: half-sent reviews of one Pod can neither fill the memory nor keep others out. */
+/** Bounds half-sent reviews: anybody in the cluster may send them, and one Pod must neither fill the memory nor block others. */
 const roomBounds = { bytes: 128 * 1_048_576, perAddressBytes: 32 * 1_048_576 };
 
 type Review = (body: unknown) => Promise<ReviewAnswer>;
 
 /**
- * The operator's one TLS listener, for webhook and control port. It keeps idle connections for longer than the API server does, so
- * that the API server never writes into one that is closing.
+ * Makes the operator's one TLS listener, for webhook and control port. It keeps idle connections longer than the API server does,
+ * so that the API server never writes to a closing connection.
  */
 export function createOperatorServer(logger: Logger): Server {
   const timeouts = { handshakeTimeout: 10_000, headersTimeout: 10_000, requestTimeout: 10_000, connectionsCheckingInterval: 5_000 };
@@ -25,17 +25,17 @@ export function createOperatorServer(logger: Logger): Server {
   return server;
 }
 
-/** Answers requests: `POST /inject` by `review`. Upgrades are the control port's. */
+/** Answers `POST /inject` with `review`. The control port handles upgrades. */
 export function answerReviews(server: Server, review: Review, logger: Logger): void {
   const room = new ReceiveBudget(roomBounds);
   server.on('request', (request, response) => {
     answer(request, review, room)
       .catch((error: unknown) => {
         logger.error({ err: error }, 'a review failed');
-        return { status: 500, body: { message: 'the review failed; the log of the operator says more' } };
+        return { status: 500, body: { message: 'the review failed; see the log of the operator' } };
       })
       .then(({ status, body }) => {
-        // The next review of that connection is for another replica, or the next start.
+        // Send the next review of that connection to another replica, or to the next start.
         if (!server.listening) response.setHeader('connection', 'close');
         send(response, status, body);
       });
@@ -58,7 +58,7 @@ interface Answer {
   readonly body: unknown;
 }
 
-/** The body, or why it was not read to its end. Never rejects. */
+/** Reads the body; returns a text if it cannot read all of it. Never rejects. */
 function receive(request: IncomingMessage, room: ReceiveBudget): Promise<Buffer | string> {
   const { remoteAddress = '' } = request.socket;
   const parts: Buffer[] = [];
@@ -71,12 +71,12 @@ function receive(request: IncomingMessage, room: ReceiveBudget): Promise<Buffer 
       parts.push(part);
     });
     request.on('end', () => resolve(Buffer.concat(parts)));
-    // Its sender is gone: the answer reaches nobody.
-    request.on('error', () => resolve('the review was not sent whole'));
-    request.on('close', () => resolve('the review was not sent whole'));
+    // The sender has disconnected: nobody receives the answer.
+    request.on('error', () => resolve('the review is incomplete'));
+    request.on('close', () => resolve('the review is incomplete'));
 
     function refusal(part: Buffer): string | null {
-      return room.take(remoteAddress, part.length) ? null : 'too many reviews are being sent: retry';
+      return room.take(remoteAddress, part.length) ? null : 'the operator is receiving too many reviews: retry';
     }
 
     function stop(fault: string): void {
@@ -87,7 +87,7 @@ function receive(request: IncomingMessage, room: ReceiveBudget): Promise<Buffer 
   return received.finally(() => room.release(remoteAddress, size));
 }
 
-/** Does not read the rest of a request that was answered early. */
+/** Sends a response; does not read the rest of a request that is answered early. */
 function send(response: ServerResponse, status: number, body: unknown): void {
   const { req: request } = response;
   response.writeHead(status, { 'content-type': 'application/json' });
@@ -96,7 +96,7 @@ function send(response: ServerResponse, status: number, body: unknown): void {
   });
 }
 
-/** Starts a server; resolves to its port. */
+/** Starts a server; resolves with its port. */
 export function listenOn(server: NetServer, { host, port }: { readonly host: string; readonly port: number }): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once('error', (error: Error) => reject(new Error(`cannot listen on ${host}:${port}: ${error.message}`, { cause: error })));

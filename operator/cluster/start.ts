@@ -29,17 +29,17 @@ interface ClusterOperator {
   /** The ports that it listens on. */
   readonly port: number;
   readonly metricsPort: number;
-  /** Hands the Lease back, ends sessions, closes the store. */
+  /** Releases the Lease, ends sessions, and closes the store. */
   close(): Promise<void>;
 }
 
-/** Starts the control plane of a cluster; rejects where the API server, the data folder or an address does not allow it. */
+/** Starts the control plane of a cluster; rejects if the API server, the data folder or an address prevents it. */
 export async function startClusterOperator(options: ClusterOptions): Promise<ClusterOperator> {
   const { namespace, logger } = options;
   const parts = await assemble(options);
   const { broker, controllers } = parts;
   const metricsServer = createOperatorMetricsServer(parts.metrics.registry, () =>
-    broker.live() === null ? 'the first policy is not served yet' : null,
+    broker.live() === null ? 'the operator has not adopted its first policy yet' : null,
   );
   const metricsPort = await listenOn(metricsServer, options.metricsListen);
   const admin = await startClusterAdmin({
@@ -50,7 +50,7 @@ export async function startClusterOperator(options: ClusterOptions): Promise<Clu
     logger,
   });
   const port = await listenOn(parts.server, options.listen);
-  void controllers.adopted.then(() => logger.info('policy is served'));
+  void controllers.adopted.then(() => logger.info('the first policy is in force'));
   parts.election.start();
 
   return {
@@ -75,7 +75,7 @@ export async function startClusterOperator(options: ClusterOptions): Promise<Clu
   };
 }
 
-/** Everything that runs, in the order in which one part needs another; nothing listens yet, and this replica is no candidate. */
+/** Makes all parts, in order of their dependencies. Nothing listens yet, and this replica is not a candidate. */
 async function assemble(options: ClusterOptions) {
   const { namespace, logger, identity, poolNamespaces, gatewayUrl } = options;
   const clock = Date.now;
@@ -131,7 +131,7 @@ async function assemble(options: ClusterOptions) {
   return { election, client, authority, store, broker, events, server, sessions, controllers, podWatch, metrics, stopShowing };
 }
 
-/** What the metrics are read from. */
+/** The sources of the metrics. */
 interface Measured {
   readonly broker: Broker;
   readonly authority: Authority;
@@ -168,13 +168,13 @@ function sessionEvents(metrics: ClusterMetrics, changes: Changes): SessionEvents
   };
 }
 
-/** The review answers that the Pod's creator should retry; the log says why. */
+/** Logs failed look-ups, because the review only says to the Pod's creator to retry. */
 function logged(logger: Logger, findKey: ReviewDeps['findKey']): ReviewDeps['findKey'] {
   return async (namespace, name) => {
     try {
       return await findKey(namespace, name);
     } catch (error) {
-      logger.warn({ err: error, namespace, name }, 'a VirtualKey could not be looked up for a Pod');
+      logger.warn({ err: error, namespace, name }, 'the injector cannot look up the VirtualKey of a Pod');
       throw error;
     }
   };

@@ -6,9 +6,9 @@ import { openDataFolder } from '../store/data-folder.ts';
 import type { Store } from '../store/types.ts';
 import type { ClusterOptions } from './config.ts';
 
-/** The one durable state, and the broker over it. */
+/** The store, and the broker over it. */
 export interface State {
-  /** To be closed after the broker. */
+  /** Close it after the broker. */
   readonly store: Store;
   readonly broker: Broker;
 }
@@ -18,7 +18,7 @@ interface StateDeps extends Pick<BrokerDeps, 'decides' | 'onAlarm' | 'onChange'>
   readonly clock: () => number;
 }
 
-/** Opens the store in the data folder, and follows what other replicas write there; throws where it cannot go on, saying what to do. */
+/** Opens the store in the data folder and follows what other replicas write there. If it cannot, it throws and says what to do. */
 export function openState({ dataDir, service, logger }: ClusterOptions, { clock, ...deps }: StateDeps): State {
   const { store, rootKey } = openDataFolder(dataDir, clock, logger);
   store.transaction((tx) => checkOwn(tx, { rootKey, instance: service.name }));
@@ -37,7 +37,7 @@ export function openState({ dataDir, service, logger }: ClusterOptions, { clock,
       broker.refresh();
       return true;
     } catch (error) {
-      logger.error({ err: error }, 'what another replica wrote could not be read; the operator retries');
+      logger.error({ err: error }, 'the operator cannot read what another replica wrote; it retries');
       return false;
     }
   });

@@ -9,7 +9,7 @@ import type { ClusterOptions } from './config.ts';
 
 const checkMs = 10_000;
 
-/** The operator's certificate: its own, or one that somebody else renews in a folder. */
+/** Opens the operator's certificate: its own, or one that another program renews in a folder. */
 export function openTrust(
   { certificateDir, service, namespace, logger }: ClusterOptions,
   client: KubeClient,
@@ -21,7 +21,7 @@ export function openTrust(
   return openAuthority({ client, namespace, dnsNames, clock, logger });
 }
 
-/** Makes the webhook configuration trust the authority's roots until `signal` is aborted: the leader's part. */
+/** Makes the webhook configuration trust the authority's roots until `signal` is aborted. Only the leader does this. */
 export function keepBundle(
   client: KubeClient,
   name: string,
@@ -33,14 +33,14 @@ export function keepBundle(
     if (signal.aborted) return;
     if (configuration === null)
       logger.error(
-        `MutatingWebhookConfiguration ${name} is missing: no Pod is injected. Install the chart's, or name another with --webhook-configuration`,
+        `MutatingWebhookConfiguration ${name} is missing, so no Pod gets a proxy. Install the chart's, or name another with --webhook-configuration`,
       );
     const patch = configuration === null ? [] : bundlePatch(configuration, authority.rootPem());
     if (patch.length > 0) await client.patch(mutatingWebhooks, { name }, patch);
   }
   const check = (): void => {
     update().catch((error: unknown) =>
-      logger.warn({ err: error }, 'the webhook configuration could not be checked; the operator retries in ten seconds'),
+      logger.warn({ err: error }, 'the operator cannot check the webhook configuration; it retries in ten seconds'),
     );
   };
   const unsubscribe = authority.onRenew(check);

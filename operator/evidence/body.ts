@@ -3,18 +3,18 @@ import type { ProxyBody } from '../../core/audit/types.ts';
 import { isObject, type JsonObject, parseJson } from '../../core/json.ts';
 import type { EpochRow } from '../store/types.ts';
 
-/** What a body must agree with. */
+/** The place that a body must match. */
 type BodyPlace = Pick<EpochRow, 'key' | 'instance' | 'epoch' | 'nonce'> & { readonly seq: number };
 
-/** What is wrong with a body of one type; null: nothing. */
+/** Says what is wrong with a body of one type; null: nothing. */
 type Check = (body: JsonObject, place: BodyPlace) => string | null;
 
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;
 const moneyPattern = /^(0|[1-9]\d{0,15})$/;
 
 /**
- * Reads a body from the bytes that were committed to; a text where it is not one. Checked is all that money, place and
- * attribution depend on, and that the bytes have one reading: canonical, so no member occurs twice.
+ * Reads a body from the committed bytes; returns a text if it is invalid. It checks everything on which money, place and
+ * attribution depend, and that the bytes are canonical, so that they have only one reading.
  */
 export function parseBody(bytes: Buffer, place: BodyPlace): ProxyBody | string {
   const text = bytes.toString();
@@ -26,7 +26,7 @@ export function parseBody(bytes: Buffer, place: BodyPlace): ProxyBody | string {
   return checkCommon(body, place) ?? checkType(body, place) ?? (body as unknown as ProxyBody);
 }
 
-/** Null where canonical JSON cannot carry the value: undefined, or JSON with a lone surrogate or an infinite number. */
+/** Canonical JSON; null if it cannot carry the value: undefined, a lone surrogate, an infinite number. */
 function canonicalText(value: unknown): string | null {
   try {
     return canonicalize(value);
@@ -77,7 +77,7 @@ const checks: Readonly<Record<ProxyBody['type'], Check>> = {
   epoch_close: () => null,
 };
 
-/** `sum`: what the payments must come to, so that spend shown is the sum of entries. */
+/** Checks payments. `sum`: their required total, so that reported spend is the sum of entries. */
 function checkPaidFrom(paidFrom: unknown, sum?: string): string | null {
   if (!Array.isArray(paidFrom)) return 'it does not say what paid';
   let paid = 0;

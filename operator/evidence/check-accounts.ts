@@ -6,7 +6,7 @@ import type { KeyName } from '../../core/names.ts';
 import { type SettledAccount, settledAccounts } from '../ledger/settled.ts';
 import type { EntryRow, EpochRow, Tx } from '../store/types.ts';
 
-/** Adds up what entries say was paid from each account, and compares the sums with the ledger. */
+/** Sums the payments of entries from each account, and compares the sums with the ledger. */
 export class AccountCheck {
   readonly #sums = new Map<string, NanoUsd>();
   /** Accounts that funded a grant, those of minutes left out; null where the grant was pruned. */

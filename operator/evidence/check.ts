@@ -6,29 +6,29 @@ import type { EntryRow, EpochRow, Store, Tx } from '../store/types.ts';
 import { AccountCheck } from './check-accounts.ts';
 import { openRow } from './seal.ts';
 
-/** What a check of the whole store found. */
+/** The result of a check of the whole store. */
 export interface CheckReport {
-  /** Entries that are authentic and in their place, spooled ones included. */
+  /** Number of entries that are authentic and in their place, spooled ones included. */
   readonly verified: number;
   readonly epochs: number;
-  /** What is broken, and where; empty: intact. */
+  /** What is broken, and where. Empty: the store is intact. */
   readonly problems: readonly string[];
-  /** What an auditor should know and is not broken. */
+  /** What an auditor should know although nothing is broken. */
   readonly notices: readonly string[];
 }
 
 const pageEntries = 1000;
 
 /**
- * Verifies every entry, the recorded head of every epoch, and every account's sum, against the root key. `spooled` are entries
- * that a proxy holds and may not have shipped. Reads in short transactions: the operator may be running.
+ * Verifies every entry, the recorded head of every epoch, and every account's sum, against the root key. `spooled`: entries
+ * of a proxy that it may not have shipped. It reads in short transactions, because the operator may be running.
  */
 export function checkStore(store: Store, rootKey: Buffer, spooled: Iterable<Entry>): CheckReport {
   const checks = { records: new RecordCheck(), accounts: new AccountCheck() };
   let current: Tx | null = null;
   const verifier = new Verifier(rootKey, ({ stream, epoch }) => current?.streams.epoch(stream, epoch)?.nonce ?? null);
 
-  /** One page. The last one is compared with heads and accounts in its own transaction: no entry can come in between. */
+  /** Checks one page. The last page also checks heads and accounts in its transaction, so that no entry can arrive in between. */
   function checkPage(tx: Tx, after: number): Page {
     current = tx;
     const rows = tx.streams.entries(after, pageEntries);
@@ -58,7 +58,7 @@ export function checkStore(store: Store, rootKey: Buffer, spooled: Iterable<Entr
   };
 }
 
-/** The position of a page's last entry; or, after the last page, what heads and accounts came to. */
+/** The position of a page's last entry; or, after the last page, the result for heads and accounts. */
 type Page = { readonly last: number } | { readonly epochs: readonly EpochRow[]; readonly problems: readonly string[] };
 
 function addBody(tx: Tx, row: EntryRow, { records, accounts }: { readonly records: RecordCheck; readonly accounts: AccountCheck }): void {
@@ -75,7 +75,7 @@ function addSpooled(verifier: Verifier, epochs: readonly EpochRow[], spooled: It
   }
 }
 
-/** What entries say beyond their own chain: of their columns, and of other epochs. */
+/** Checks entries beyond their own chain: against their columns, and against other epochs. */
 class RecordCheck {
   readonly problems: string[] = [];
   readonly notices: string[] = [];

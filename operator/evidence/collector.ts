@@ -8,24 +8,24 @@ import { type EntryNote, ingest } from './ingest.ts';
 import type { OwnDeps } from './own-stream.ts';
 
 /**
- * What people should hear of: records that do not fit their chain or name money that is not theirs; a provider that billed more
- * than a call's bound, or an entry that came after its money was closed; money that counts as spent since nobody knows better.
+ * What people should investigate. `entry_refused`: a record that breaks its chain or names another's money. `overdraft`: a bill
+ * beyond a call's bound, or an entry after its grant was closed. `burned`: money that counts as spent for lack of a record.
  */
 export type Alarm = 'entry_refused' | 'overdraft' | 'burned';
 
-/** What the collector works over. */
+/** What the collector needs. */
 interface CollectorDeps {
   readonly batch: Batch;
   readonly own: OwnDeps;
   readonly onAlarm: (alarm: Alarm) => void;
-  /** Called where money may have come back. */
+  /** Called when money may have been released. */
   readonly onRelease: () => void;
-  /** Called with the keys of which the ledger noticed something: a cap on their path may be overdrawn. */
+  /** Called with the keys for which the ledger has notes: a cap on their path may be overdrawn. */
   readonly onNotes: (keys: ReadonlySet<KeyName>) => void;
   readonly logger: Logger;
 }
 
-/** Takes in what proxies ship, and says afterwards what the ledger noticed. */
+/** Stores what proxies ship, and then logs the notes of the ledger. */
 export class Collector {
   readonly #deps: CollectorDeps;
 
@@ -33,11 +33,11 @@ export class Collector {
     this.#deps = deps;
   }
 
-  /** Stores and settles entries once every stream among them has passed `check`, which throws. */
+  /** Stores and settles entries after every stream among them has passed `check`, which throws. */
   async ship(request: ShipRequest, check: (stream: StreamId) => void): Promise<ShipReply> {
     const { batch, own, onAlarm, onRelease, onNotes } = this.#deps;
     const entries = decodeEntries(request.entries);
-    if (entries === null) throw new RangeError('what was shipped are not whole entries');
+    if (entries === null) throw new RangeError('the shipped bytes are not whole entries');
     for (const { stream } of entries) check(stream);
     const { reply, released, notes } = await batch.run((tx) => ingest(tx, entries, own));
     for (const note of notes) this.#report(note);
@@ -54,7 +54,7 @@ export class Collector {
   }
 }
 
-/** Null for a note that refuses the entry: its rejection raises the alarm. */
+/** The alarm of a note; null for a note that refuses the entry, because its rejection raises the alarm. */
 function alarmOf({ kind }: LedgerNote): Alarm | null {
   if (kind === 'burned') return 'burned';
   return kind === 'overdraft' || kind === 'spent_after_close' ? 'overdraft' : null;

@@ -9,11 +9,11 @@ const nonceBytes = 16;
 const instancePattern = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,252})$/;
 
 /**
- * Opens the next epoch of a key's stream in one proxy. What an older epoch holds remains until the first entry of
- * the new one says what became of it. Throws RangeError where the instance is no name.
+ * Opens the next epoch of a key's stream in one proxy. What an older epoch holds stays held until the first entry of
+ * the new one settles it. Throws RangeError if the instance is not a name.
  */
 export function openEpoch(tx: Tx, { key, instance }: OpenRequest, deps: SealDeps): OpenReply {
-  if (!instancePattern.test(instance)) throw new RangeError(`"${instance}" is no name for a proxy: use letters, digits, . _ and -`);
+  if (!instancePattern.test(instance)) throw new RangeError(`"${instance}" is not a name for a proxy: use letters, digits, . _ and -`);
   const { row, chainKey } = startEpoch(tx, { stream: streamId(key, instance), key, instance }, deps);
   return { stream: row.stream, epoch: row.epoch, nonce: row.nonce, chainKey: chainKey.toString('hex') };
 }

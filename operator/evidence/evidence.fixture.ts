@@ -31,7 +31,7 @@ export function planBelow(parent: KeyName): AccountPlan {
   };
 }
 
-/** One epoch as its proxy writes it. */
+/** Writes one epoch as a proxy does. */
 export interface Writer {
   readonly reply: OpenReply;
   readonly chain: Chain;

@@ -10,7 +10,7 @@ import { type OwnDeps, recordOwn } from './own-stream.ts';
 import { openRow, sealRow } from './seal.ts';
 import { supersede } from './supersede.ts';
 
-/** Something that the ledger noticed while it settled an entry. */
+/** A note of the ledger about the settlement of one entry. */
 export interface EntryNote {
   readonly place: EntryPlace;
   /** The key that the entry is about. */
@@ -18,18 +18,18 @@ export interface EntryNote {
   readonly note: LedgerNote;
 }
 
-/** What became of the entries that a proxy shipped. */
+/** The result for the entries of one shipment. */
 interface Ingested {
   readonly reply: ShipReply;
-  /** True where grants were closed: an account may have more than before. */
+  /** True if grants were closed, so that an account may have more than before. */
   readonly released: boolean;
   readonly notes: readonly EntryNote[];
 }
 
 /**
- * Takes entries in: verifies each, stores it once and settles it, all in this one transaction. It acknowledges the same bytes
- * again, and leaves what lies behind a gap for later. Other bytes in a place that is taken, a MAC that does not fit or money that
- * is not the stream's quarantine the epoch: it gets no further entries and no further money, and the operator's own stream says why.
+ * Verifies each entry, stores it once and settles it, all in this one transaction. It acknowledges the same bytes again,
+ * and leaves entries after a gap for later. Different bytes in a used place, a wrong MAC or another stream's money quarantine
+ * the epoch: it gets no further entries and no further money, and the operator's own stream records the reason.
  */
 export function ingest(tx: Tx, entries: readonly Entry[], deps: OwnDeps): Ingested {
   const acks: ShipReply['acks'][number][] = [];
@@ -71,7 +71,7 @@ interface Settled {
   readonly notes: readonly LedgerNote[];
 }
 
-/** The end of one epoch's chain while a batch is taken in. */
+/** The end of one epoch's chain during a batch. */
 class EpochIntake {
   readonly notes: EntryNote[] = [];
   readonly #tx: Tx;
@@ -108,7 +108,7 @@ class EpochIntake {
     return this.#released;
   }
 
-  /** Null where the entry is stored, was already, or lies behind a gap; else why it never will be. */
+  /** Stores an entry. Null: it is stored now, was stored before, or follows a gap. Otherwise the reason why it never will be stored. */
   take(entry: Entry): string | null {
     if (entry.seq > this.#lastSeq + 1) return null;
     if (entry.seq <= this.#lastSeq) {
@@ -122,7 +122,7 @@ class EpochIntake {
     return null;
   }
 
-  /** Writes the epoch's row where it changed, and forgets the key. */
+  /** Writes the epoch's row if it changed, and forgets the key. */
   save(): void {
     if (this.#isChanged) {
       const row = { ...this.#row, state: this.#state, lastSeq: this.#lastSeq, lastMac: this.#lastMac.toString('hex') };
@@ -131,7 +131,7 @@ class EpochIntake {
     this.#key.fill(0);
   }
 
-  /** Settles the entry where it is authentic, next in the chain and its money right; else says why not. */
+  /** Settles the entry if it is authentic, next in the chain and right about its money; otherwise returns the reason. */
   #settle(entry: Entry): Settled | string {
     if (this.#state === 'quarantined') return 'its stream is quarantined';
     if (this.#state === 'closed') return 'it comes after the end of its epoch';
@@ -175,7 +175,7 @@ function closesGrants({ type }: ProxyBody): boolean {
   return type === 'release' || type === 'epoch_close' || type === 'epoch_recovered';
 }
 
-/** A stream that was quarantined is not believed when it says that nothing was lost: what it held burns. */
+/** Distrusts a quarantined stream that claims that nothing was lost: what it held burns. */
 function trusted(tx: Tx, stream: StreamId, body: ProxyBody): ProxyBody {
   if (body.type !== 'epoch_recovered' || !body.whole) return body;
   return tx.streams.epoch(stream, body.recoveredEpoch)?.state === 'quarantined' ? { ...body, whole: false } : body;

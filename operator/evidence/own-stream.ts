@@ -6,32 +6,32 @@ import type { SealDeps } from '../vault/aead.ts';
 import { startEpoch } from './epoch.ts';
 import { openRow, sealRow } from './seal.ts';
 
-/** What the operator's own stream is written with. */
+/** What writing the operator's own stream needs. */
 export interface OwnDeps extends SealDeps {
   /** Name of this operator. */
   readonly instance: string;
 }
 
-/** Something that the operator did or found; by default now. */
+/** Something that the operator did or found; default time: now. */
 export type OwnEvent = Omit<OperatorBody, 'v' | 'time'> & Partial<Pick<OperatorBody, 'time'>>;
 
 /** Writes one entry of the operator's own stream. */
 export type RecordEvent = (tx: Tx, event: OwnEvent) => void;
 
-/** How events name a VirtualKey, sub-agent keys and runs among them. */
+/** The name of a key in events, also of a sub-agent key or run. */
 export function keyObject(key: KeyName): ObjectId {
   return objectId({ kind: 'VirtualKey', name: key });
 }
 
-/** Throws where the root key is not the one that sealed this operator's stream. */
+/** Throws if the root key is not the one that sealed this operator's stream. */
 export function checkOwn(tx: Tx, { rootKey, instance }: Pick<OwnDeps, 'rootKey' | 'instance'>): void {
   const row = tx.streams.lastEpoch(ownStream(instance));
   if (row !== null) openHead(row, rootKey);
 }
 
 /**
- * Records what the operator did in its own stream, `operator@<instance>`, in the transaction that does it. Chained as a
- * proxy's; its one epoch continues over restarts. Throws where the root key is not the one that sealed the stream.
+ * Records what the operator did in its own stream, `operator@<instance>`, in the same transaction. The stream is chained like
+ * a proxy's, and its one epoch continues over restarts. Throws if the root key is not the one that sealed the stream.
  */
 export function recordOwn(tx: Tx, event: OwnEvent, deps: OwnDeps): void {
   const stream = ownStream(deps.instance);

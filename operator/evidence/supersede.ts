@@ -5,7 +5,7 @@ import type { LedgerNote } from '../ledger/settle.ts';
 import type { EpochRow, Tx } from '../store/types.ts';
 import { type OwnDeps, type OwnEvent, recordOwn } from './own-stream.ts';
 
-/** An epoch whose first entry was just stored, and what its settlement found. */
+/** An epoch whose first entry was just stored, and the notes of its settlement. */
 interface SupersedingEpoch {
   readonly stream: StreamId;
   readonly epoch: number;
@@ -14,8 +14,8 @@ interface SupersedingEpoch {
 }
 
 /**
- * Sets the state of the epochs before this one: the one that it recovers, and any other, whose proxy left nothing
- * behind to recover. Records in the operator's own stream what burned of them.
+ * Sets the state of the earlier epochs: the one that this epoch recovers, and others, which left nothing to recover.
+ * Records in the operator's own stream what they burned.
  */
 export function supersede(tx: Tx, { stream, epoch: current, body, notes }: SupersedingEpoch, deps: OwnDeps): void {
   for (let epoch = current - 1; epoch > 0; epoch -= 1) {
@@ -29,7 +29,7 @@ export function supersede(tx: Tx, { stream, epoch: current, body, notes }: Super
   }
 }
 
-/** What `epoch_abandoned` says of an epoch: where its record ends, and what burned of its grants. */
+/** Makes the event `epoch_abandoned`: the end of the epoch's record, and what its grants burned. */
 export function abandonedEvent({ stream, epoch, lastSeq }: EpochRow, burned: readonly Burned[]): OwnEvent {
   const amounts = Object.fromEntries(burned.map(({ grant, nano }) => [`burned ${grant}`, String(nano)]));
   return { type: 'epoch_abandoned', object: stream, detail: { ...amounts, epoch: String(epoch), lastSeq: String(lastSeq) } };

@@ -1,10 +1,10 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 
-/** Endings of the files that are read from a folder; a file that is named itself may have any. */
+/** Extensions of the files that are read from a folder. A file that is named directly may have any. */
 const manifestExtensions: ReadonlySet<string> = new Set(['.yaml', '.yml', '.json']);
 
-/** What a set of paths holds now. */
+/** The current content of a set of paths. */
 interface Listing {
   /** Files in order: the paths as given, folders by name; each file once. */
   readonly files: readonly string[];
@@ -21,8 +21,8 @@ export function errorCode(error: unknown): string {
 }
 
 /**
- * Lists manifests below the given files and folders. In folders, hidden entries are skipped: editors' temporary
- * files, `.git`, and the `..data` of mounted ConfigMaps, whose files are seen through their links.
+ * Lists manifests below the given files and folders. In folders it skips hidden entries: editors' temporary files,
+ * `.git`, and the `..data` of mounted ConfigMaps, whose files are visible through links.
  */
 export async function listFiles(paths: readonly string[]): Promise<Listing> {
   const files = new Set<string>();
@@ -45,7 +45,7 @@ export async function listFiles(paths: readonly string[]): Promise<Listing> {
       else if (manifestExtensions.has(extname(path).toLowerCase())) files.add(path);
     } catch (error) {
       const code = errorCode(error);
-      // What vanished since readdir does not exist.
+      // Deleted after readdir.
       if (code !== 'ENOENT') failures.push({ path, code });
     }
   }
@@ -62,7 +62,7 @@ export async function listFiles(paths: readonly string[]): Promise<Listing> {
   return { files: [...files], folders, failures };
 }
 
-/** True where a change of this name in a watched folder may matter. */
+/** True if a change of this name in a watched folder may matter. */
 export function mayBeManifest(path: string): boolean {
   return manifestExtensions.has(extname(path).toLowerCase()) || basename(path).startsWith('..');
 }

@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
-/** Writes a file of mode 0600 so that a reader sees the old or the new text, never half; durable when it returns. */
+/** Writes a file of mode 0600. A reader sees the old or the new text, never half. Durable when it returns. */
 export function replaceFile(path: string, text: string): void {
   const unfinished = join(dirname(path), `.${basename(path)}.unfinished`);
   rmSync(unfinished, { force: true });

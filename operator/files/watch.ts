@@ -6,7 +6,7 @@ import { listFiles, mayBeManifest } from './list.ts';
 const pollMs = 250;
 /** A change is reported once nothing has changed for this long: editors write in several steps. */
 const settleMs = 50;
-/** What vanished or became empty waits longer: between the two steps of an editor's replacement, a key must not die. */
+/** A deleted or emptied file waits longer, so that a key does not die between the two steps of an editor's replacement. */
 const vanishMs = 300;
 
 /** File name → inode, size and times; equal fingerprints mean equal contents. */
@@ -14,15 +14,15 @@ type Fingerprints = ReadonlyMap<string, string>;
 
 /** Watches manifests; see watchPaths. */
 export interface Watch {
-  /** Resolves when the state to compare with has been taken: what changes after it is reported. Load after it. */
+  /** Resolves when the first state is known: later changes are reported. Load the files after it. */
   readonly ready: Promise<void>;
   close(): void;
 }
 
 /**
  * Calls `onChange` after any edit, replacement, addition or deletion below the paths: about 60 ms after an edit,
- * at most about 600 ms after a deletion. Kernel events only hasten a scan that runs every 250 ms anyway, so that
- * lost events, swapped links and re-created folders are seen too. The paths need not exist.
+ * at most about 600 ms after a deletion. Kernel events only speed up a scan that runs every 250 ms, so that it
+ * also finds lost events, swapped links and re-created folders. The paths need not exist.
  */
 export function watchPaths(paths: readonly string[], onChange: () => void): Watch {
   const scanner = new Scanner(paths, onChange);
@@ -74,7 +74,7 @@ class Scanner {
   }
 
   async #scan(): Promise<void> {
-    this.#timer = undefined; // no scan is due while one runs
+    this.#timer = undefined; // schedule no scan while one runs
     const now = await this.#read();
     if (this.#isClosed) return;
     if (same(now, this.#reported)) {
@@ -105,12 +105,12 @@ function same(a: Fingerprints, b: Fingerprints): boolean {
   return a.size === b.size && [...a].every(([file, each]) => b.get(file) === each);
 }
 
-/** True where a file vanished or became empty. */
+/** True if a file was deleted or became empty. */
 function lost(before: Fingerprints, now: Fingerprints): boolean {
   return [...before.keys()].some((file) => now.get(file)?.startsWith('0 ') ?? true);
 }
 
-/** Keeps one kernel watch for each folder; a folder that cannot be watched is left to the poll. */
+/** Keeps one kernel watch for each folder. If a folder cannot be watched, polling covers it. */
 function watchFolders(onEvent: (name: string | null) => void): { follow(folders: ReadonlySet<string>): void } {
   const watchers = new Map<string, FSWatcher>();
 
@@ -122,14 +122,14 @@ function watchFolders(onEvent: (name: string | null) => void): { follow(folders:
   function add(folder: string): void {
     try {
       const watcher = watch(folder, (_, name) => {
-        // The folder itself was moved or removed: its watch follows the old inode and must be made again.
+        // The folder itself was moved or removed: its watch follows the old inode and must be opened again.
         if (name === basename(folder)) drop(folder);
         onEvent(name);
       });
       watcher.on('error', () => drop(folder));
       watchers.set(folder, watcher);
     } catch {
-      // The folder is missing or the system is out of watches; the next scan tries again.
+      // The folder is missing or the system is out of watches: the next scan retries.
     }
   }
 

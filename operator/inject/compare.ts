@@ -6,22 +6,22 @@ import { type PodView, viewOf } from './pod-view.ts';
 import { renderProxy, rootVariable } from './render.ts';
 import type { Pod, RenderedProxy, RenderSettings } from './types.ts';
 
-/** What stays valid in a proxy that was injected under earlier settings. */
+/** The values of earlier settings that remain valid in an injected proxy. */
 interface Accepted {
-  /** `sha256:…`: an image pinned to one of these is valid, whatever registry it is from. */
+  /** `sha256:…`: an image pinned to one of these is valid, from any registry. */
   readonly imageDigests: ReadonlySet<string>;
-  /** True for the PEM of roots under which the operator's certificates are, or were, issued. */
+  /** True for the PEM of roots that issue, or once issued, the operator's certificates. */
   readonly isRoot: (pem: string) => boolean;
 }
 
 /**
- * Paths (JSON Pointers into the live Pod, never values) of everything by which a Pod is not what we rendered; empty: exactly
- * ours. Without `accepted`, image and root are those of `settings` alone.
+ * Paths (JSON Pointers into the live Pod, never values) at which a Pod differs from what we rendered; empty: no difference.
+ * Without `accepted`, only the image and root of `settings` are valid.
  */
 export function drift(pod: Pod, settings: RenderSettings, accepted?: Accepted): readonly string[] {
   const view = viewOf(pod);
   const rendered = renderProxy(settings);
-  // The API server lets no two containers have one name; nothing here relies on that.
+  // The API server rejects two containers of one name, but this code does not rely on it.
   const doubles = view.containers.filter(({ name, path }) => name === proxyContainer && path !== view.proxy?.path);
   return [
     ...containerDrift(view, rendered, accepted),
@@ -31,7 +31,7 @@ export function drift(pod: Pod, settings: RenderSettings, accepted?: Accepted): 
   ];
 }
 
-/** The same for the proxy's container alone, its place included. */
+/** The same for the proxy's container alone, position included. */
 export function containerDrift({ proxy }: PodView, rendered: RenderedProxy, accepted?: Accepted): readonly string[] {
   if (proxy === undefined) return ['/spec/initContainers'];
   const misplaced = proxy.index === 0 ? [] : [proxy.path];
@@ -40,16 +40,16 @@ export function containerDrift({ proxy }: PodView, rendered: RenderedProxy, acce
   return [...misplaced, ...differences(live, rendered.container, proxy.path)];
 }
 
-/** One of the proxy's volumes, and the Pod's of its name. */
+/** One of the proxy's volumes, and the Pod's volume of that name. */
 export interface ComparedVolume {
   readonly rendered: RenderedProxy['volumes'][number];
-  /** Where the Pod has it; undefined where it has none. */
+  /** Its path in the Pod; undefined if the Pod has none. */
   readonly path: string | undefined;
-  /** As of `drift`. */
+  /** The same as `drift`, for this volume. */
   readonly drift: readonly string[];
 }
 
-/** The proxy's volumes, each beside the Pod's of its name. */
+/** The proxy's volumes, each with the Pod's volume of that name. */
 export function compareVolumes({ volumes }: PodView, { volumes: wanted }: RenderedProxy): readonly ComparedVolume[] {
   return wanted.map((rendered) => {
     const live = volumes.find(({ volume }) => volume['name'] === rendered['name']);
@@ -58,7 +58,7 @@ export function compareVolumes({ volumes }: PodView, { volumes: wanted }: Render
   });
 }
 
-/** Without what the cluster's own parts may rightly change in any container, and what gives nobody control of the proxy. */
+/** Ignores changes that the cluster itself may make in any container and that give nobody control of the proxy. */
 function settled(live: JsonObject, wanted: JsonObject): JsonObject {
   const { resizePolicy: _, ...container } = live;
   const security = record(container['securityContext']);
@@ -66,26 +66,26 @@ function settled(live: JsonObject, wanted: JsonObject): JsonObject {
   const digest = digestOf(container['image']);
   return {
     ...container,
-    // What names images by mirror or digest: the content is the same.
+    // Mirrors and digest resolvers rename images: the content is the same.
     ...(digest !== '' && digest === digestOf(wanted['image']) && { image: wanted['image'] }),
     // The AlwaysPullImages admission plugin.
     ...(container['imagePullPolicy'] === 'Always' && { imagePullPolicy: wanted['imagePullPolicy'] }),
     // LimitRange, vertical autoscaler, resize in place.
     ...(!requestsDevice(record(container['resources'])) && { resources: wanted['resources'] }),
-    // Written as a default by some versions.
+    // Some versions write it as a default.
     ...(procMount === 'Default' && { securityContext: withoutProcMount }),
   };
 }
 
-/** True where anything but time, memory and disk is requested: a device may bring variables, mounts and hooks. */
+/** True if anything but CPU, memory and disk is requested: a device may add variables, mounts and hooks. */
 function requestsDevice({ claims, limits, requests }: JsonObject): boolean {
   const names = [...Object.keys(record(limits)), ...Object.keys(record(requests))];
   return list(claims).length > 0 || names.some((name) => !/^(?:cpu|memory|ephemeral-storage|hugepages-.*)$/.test(name));
 }
 
-/** With image and root as they are rendered now, where those that it has are accepted. */
+/** Replaces an accepted image and root with those that are rendered now. */
 function withAccepted(live: JsonObject, wanted: JsonObject, { imageDigests, isRoot }: Accepted): JsonObject {
-  // The text, not the running image's id: the kubelet reports that late.
+  // Use the text, not the running image's id, because the kubelet reports that late.
   const digest = digestOf(live['image']);
   const root = list(wanted['env']).find((variable) => record(variable)['name'] === rootVariable);
   const env = list(live['env']).map((variable) => {
@@ -96,7 +96,7 @@ function withAccepted(live: JsonObject, wanted: JsonObject, { imageDigests, isRo
   return { ...live, ...(imageDigests.has(digest) && { image: wanted['image'] }), env };
 }
 
-/** What an image is pinned to; '' where it is not. */
+/** The digest to which an image is pinned; '' if it is not pinned. */
 function digestOf(image: unknown): string {
   return /@(sha256:[0-9a-f]{64})$/.exec(String(image))?.[1] ?? '';
 }

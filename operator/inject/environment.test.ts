@@ -38,12 +38,14 @@ test('base URLs are literals, keys come from the token Secret, and the container
   ]);
 });
 
-test('a pair that the container sets in part is left alone as a whole, with a reason', () => {
+test('a pair that the container sets in part does not change, with a reason', () => {
   const env = [{ name: 'GOOGLE_API_KEY', value: 'unused' }];
   const set = values(env);
   assert.deepEqual([set['GOOGLE_API_KEY'], 'GEMINI_API_KEY' in set, 'GOOGLE_GEMINI_BASE_URL' in set], ['unused', false, false]);
   assert.equal(set['OPENAI_BASE_URL'], 'http://127.0.0.1:8787/v1');
-  assert.deepEqual(warnings({ env }), ['EnvironmentSet: container agent sets GOOGLE_API_KEY itself: its Gemini variables are left alone']);
+  assert.deepEqual(warnings({ env }), [
+    'EnvironmentSet: container agent sets GOOGLE_API_KEY itself: the injector does not change its Gemini variables',
+  ]);
 });
 
 test('a pair that is half there as we would set it is completed', () => {
@@ -70,10 +72,10 @@ test('loopback is added to either spelling of NO_PROXY, and the absent one gets 
   assert.deepEqual(values([{ name: 'NO_PROXY', value: '*' }])['no_proxy'], '*');
 });
 
-test('a NO_PROXY from elsewhere stays, with a warning', () => {
+test('a NO_PROXY from another object stays, with a warning', () => {
   const env = [{ name: 'NO_PROXY', valueFrom: { configMapKeyRef: { name: 'x', key: 'y' } } }];
   assert.ok(!('no_proxy' in values(env)));
   assert.deepEqual(warnings({ env }), [
-    'EnvironmentSet: container agent takes NO_PROXY from elsewhere: make sure that it contains 127.0.0.1',
+    'EnvironmentSet: container agent reads NO_PROXY from another object: make sure that it contains 127.0.0.1',
   ]);
 });

@@ -9,7 +9,7 @@ import { because, type Reason } from './reasons.ts';
 /** An item of a container's `env`. */
 type Variable = JsonObject & { readonly name: string };
 
-/** What to do to one container's environment. */
+/** The change of one container's environment. */
 interface EnvironmentChange {
   readonly patch: readonly JsonPatchOperation[];
   readonly warnings: readonly Reason[];
@@ -18,7 +18,7 @@ interface EnvironmentChange {
 const urls = baseUrls(`http://127.0.0.1:${agentPort}`);
 const loopback = ['127.0.0.1', 'localhost', '::1'];
 
-/** Our variables come first, so that the container's own may refer to them by `$(NAME)`. */
+/** Adds our variables first, so that the container's own may refer to them by `$(NAME)`. */
 export function environmentChange({ path, name, container }: PlacedContainer, secretName: string): EnvironmentChange {
   const present = list(container['env']).map(record);
   const choices = sdkVariables.map((pair) => choosePair(pair, secretName, present, name));
@@ -29,7 +29,7 @@ export function environmentChange({ path, name, container }: PlacedContainer, se
       ? [because('EnvironmentUnseen', `container ${name}: our provider variables override what its envFrom sets`)]
       : [];
   return {
-    // Replacements go first: what is put in front moves every index.
+    // Replacements go first, because additions at the front move every index.
     patch: [...loopbackChange.replaced, ...addFirst(container['env'], [...added, ...loopbackChange.added], `${path}/env`)],
     warnings: [...choices.flatMap(({ warnings }) => warnings), ...unseen, ...loopbackChange.warnings],
   };
@@ -49,7 +49,7 @@ function choosePair(
     wanted.some((variable) => variable.name === name && differences({ name, ...rest }, variable, '').length > 0),
   );
   if (own !== undefined) {
-    const message = `container ${container} sets ${own['name']} itself: its ${pair.title} variables are left alone`;
+    const message = `container ${container} sets ${own['name']} itself: the injector does not change its ${pair.title} variables`;
     return { variables: [], warnings: [because('EnvironmentSet', message)] };
   }
   return { variables: wanted.filter(({ name }) => !present.some((each) => each['name'] === name)), warnings: [] };
@@ -61,15 +61,15 @@ interface LoopbackChange {
   readonly warnings: readonly Reason[];
 }
 
-/** NO_PROXY in both spellings: clients differ in which one they read first, so the absent one gets the value of the other. */
+/** Sets NO_PROXY in both spellings, because clients differ in which they read first. An absent one gets the value of the other. */
 function passLoopback(present: readonly JsonObject[], path: string, container: string): LoopbackChange {
   const spellings = ['NO_PROXY', 'no_proxy'] as const;
-  // The last of several of one name is what counts.
+  // Of several with one name, the last counts.
   const places = spellings.map((name) => present.findLastIndex((variable) => variable['name'] === name));
   const found = places.flatMap((place) => (place < 0 ? [] : [present[place] ?? {}]));
   const computed = found.find(({ valueFrom }) => isSet(valueFrom));
   if (computed !== undefined) {
-    const message = `container ${container} takes ${computed['name']} from elsewhere: make sure that it contains 127.0.0.1`;
+    const message = `container ${container} reads ${computed['name']} from another object: make sure that it contains 127.0.0.1`;
     return { replaced: [], added: [], warnings: [because('EnvironmentSet', message)] };
   }
   const example = String(found[0]?.['value'] ?? '');

@@ -4,7 +4,7 @@ import { controlAudience, dataVolume, injectLabel, proxyUserId, tokenVolume } fr
 import type { PlacedContainer, PlacedVolume, PodView } from './pod-view.ts';
 import { because, type Reason, type ReasonName, reasons } from './reasons.ts';
 
-/** Something in a Pod, outside our container, that reaches into it. */
+/** Something in a Pod, outside our container, that can reach into our container. */
 interface Hazard extends Reason {
   /** JSON Pointer. */
   readonly path: string;
@@ -72,7 +72,7 @@ const podRules: readonly PodRule[] = [
     found: ({ dnsPolicy }) => dnsPolicy === 'None' || dnsPolicy === 'Default',
     fix: 'Set dnsPolicy: ClusterFirst.',
   },
-  // What the Pod sets for all containers that do not set it themselves, the proxy among them.
+  // Settings of the Pod for all containers that do not set them, the proxy included.
   {
     reason: 'UserIdTaken',
     path: `${security}/runAsUser`,
@@ -83,7 +83,7 @@ const podRules: readonly PodRule[] = [
   { reason: 'SELinuxOptions', path: `${security}/seLinuxOptions`, found: setsSELinux, fix: 'Set them at the containers.' },
 ];
 
-/** What the baseline Pod Security Standard lets a container add. */
+/** Capabilities that the baseline Pod Security Standard allows a container to add. */
 const harmlessCapabilities: ReadonlySet<unknown> = new Set([
   'AUDIT_WRITE',
   'CHOWN',
@@ -102,7 +102,7 @@ const harmlessCapabilities: ReadonlySet<unknown> = new Set([
 
 const ourVolumes: ReadonlySet<unknown> = new Set([tokenVolume, dataVolume]);
 
-/** Every such thing. The injector refuses a Pod that has one; the operator ends the session of a Pod that got one. */
+/** Finds all hazards. The injector refuses a Pod with one; the operator ends the session of a Pod that acquires one. */
 export function hazards({ spec, volumes, others }: PodView): readonly Hazard[] {
   return [
     ...podRules.filter(({ found }) => found(spec)).map(({ reason, path, fix }) => hazard(reason, path, fix)),
@@ -124,7 +124,7 @@ function setsAppArmor({ securityContext }: JsonObject): boolean {
   return isSet(appArmorProfile) && record(appArmorProfile)['type'] !== 'RuntimeDefault';
 }
 
-/** A level alone keeps Pods apart from each other, and some clusters give every Pod one; within a Pod all have the same. */
+/** True for a user, role or type. A level alone is harmless: it separates Pods, and all containers of a Pod share it. */
 function setsSELinux({ securityContext }: JsonObject): boolean {
   const { level: _, ...label } = record(record(securityContext)['seLinuxOptions']);
   return Object.values(label).some(isSet);
@@ -133,7 +133,7 @@ function setsSELinux({ securityContext }: JsonObject): boolean {
 function volumeHazards({ path, volume }: PlacedVolume): readonly Hazard[] {
   if (isSet(volume['hostPath'])) return [hazard('HostPath', `${path}/hostPath`, `Use another kind of volume for ${volume['name']}.`)];
   if (volume['name'] === tokenVolume) return [];
-  // With such a token any container could show itself to the operator as the Pod's proxy.
+  // With such a token, any container could pass for the Pod's proxy at the operator.
   return list(record(volume['projected'])['sources']).flatMap((source, index) => {
     if (record(record(source)['serviceAccountToken'])['audience'] !== controlAudience) return [];
     const place = path + pointer('projected', 'sources', index, 'serviceAccountToken', 'audience');

@@ -10,17 +10,17 @@ import { because, type Reason } from './reasons.ts';
 import { renderProxy } from './render.ts';
 import type { InjectedKey, Injection, RenderedProxy, RenderSettings } from './types.ts';
 
-/** What the Pod has of our part already, beside what was rendered. */
+/** The rendered proxy, and what of it the Pod already has. */
 interface Comparison {
   readonly rendered: RenderedProxy;
-  /** Where the proxy's container differs. */
+  /** Paths at which the proxy's container differs. */
   readonly container: readonly string[];
   readonly volumes: readonly ComparedVolume[];
 }
 
 /**
- * What to do to a Pod that is about to be created in `namespace`; `key` is the one that it names, null where there is none.
- * Calling again on the result changes nothing, and repairs what other webhooks did to our part in between.
+ * Decides how to change a Pod that is about to be created in `namespace`. `key`: the one that it names; null if there is none.
+ * A second call on the result changes nothing, except that it repairs what other webhooks did to our part in between.
  */
 export function inject(pod: PodView, namespace: string, key: InjectedKey | null, settings: RenderSettings): Injection {
   if (!pod.isOptedIn) return { kind: 'skip', ...because('NotOptedIn') };
@@ -30,7 +30,7 @@ export function inject(pod: PodView, namespace: string, key: InjectedKey | null,
   if (refusal !== null) return { kind: 'refuse', reason: refusal.reason, message: refusal.message };
 
   const changes = pod.others.map((placed) => environmentChange(placed, key?.secretName ?? ''));
-  // The proxy goes in last: it moves the index of every init container.
+  // Add the proxy last, because it moves the index of every init container.
   const patch = [...changes.flatMap((change) => change.patch), ...volumePatch(pod, ours), ...markPatch(pod), ...proxyPatch(pod, ours)];
   if (patch.length === 0) return { kind: 'skip', ...because('AlreadyInjected') };
   return { kind: 'patch', patch, warnings: changes.flatMap(({ warnings }) => warnings) };
@@ -68,7 +68,7 @@ function portTaken({ others }: PodView): Reason | null {
   return null;
 }
 
-/** Our names, but not our work. What carries the mark was ours: it is repaired instead. */
+/** Refuses a container or volume that uses our names but is not ours. A Pod with our mark was ours: it is repaired instead. */
 function foreignProxy(pod: PodView, { container, volumes }: Comparison): Reason | null {
   const elsewhere = pod.containers.find(({ list: kind, name }) => kind !== 'initContainers' && name === proxyContainer);
   const inContainer = pod.proxy === undefined || pod.isMarked ? [] : container;
@@ -78,7 +78,7 @@ function foreignProxy(pod: PodView, { container, volumes }: Comparison): Reason 
   if (path === undefined) return null;
   return because(
     'ForeignProxyContainer',
-    `${path} is not as the injector writes it; remove ${proxyContainer} and its volumes from the manifest`,
+    `${path} differs from what the injector writes; remove ${proxyContainer} and its volumes from the manifest`,
   );
 }
 

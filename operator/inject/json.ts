@@ -1,16 +1,16 @@
 import { isObject, type JsonObject } from '../../core/json.ts';
 
-/** The value as an object; anything else is an empty one. */
+/** The value as an object; an empty one if it is anything else. */
 export function record(value: unknown): JsonObject {
   return isObject(value) ? value : {};
 }
 
-/** The value as a list; anything else is an empty one. */
+/** The value as a list; an empty one if it is anything else. */
 export function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** False for null, too: it counts as absent, as in the API. */
+/** False for undefined and null, which the API also treats as absent. */
 export function isSet(value: unknown): boolean {
   return value !== undefined && value !== null;
 }
@@ -20,7 +20,7 @@ export function pointer(...segments: readonly (string | number)[]): string {
   return segments.map((segment) => `/${String(segment).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }
 
-/** Pointers of every place where two values differ; null counts as absent, as in the API. Empty: equal. */
+/** Pointers to every difference of two values. Null counts as absent, as in the API. Empty: equal. */
 export function differences(actual: unknown, wanted: unknown, path: string): readonly string[] {
   if (Array.isArray(actual) && Array.isArray(wanted)) {
     return Array.from({ length: Math.max(actual.length, wanted.length) }).flatMap((_, index) =>

@@ -1,13 +1,13 @@
 /** Names that the cluster sees; users, policies and dashboards rely on them. */
 export const injectLabel = 'keyforge.dev/inject';
 export const virtualKeyAnnotation = 'keyforge.dev/virtual-key';
-/** Set by the injector: a later call knows by it that another webhook changed our container. A hint; nothing may trust it. */
+/** The injector's mark, by which a later call recognises that another webhook changed our container. Nothing may trust it. */
 export const injectedAnnotation = 'keyforge.dev/injected';
 export const proxyContainer = 'keyforge-proxy';
-/** Projected service account token with our audience, mounted where the API server would else mount its own. */
+/** The projected service account token with our audience, mounted where the API server otherwise mounts its own. */
 export const tokenVolume = 'keyforge-token';
 export const tokenMountPath = '/var/run/secrets/kubernetes.io/serviceaccount';
-/** emptyDir of the spool: it outlives the container, not the Pod. */
+/** The emptyDir of the spool: it outlives the container, but not the Pod. */
 export const dataVolume = 'keyforge-data';
 export const dataMountPath = '/var/lib/keyforge';
 /** No other container may run as this user. */

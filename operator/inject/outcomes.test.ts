@@ -45,7 +45,7 @@ test('a refusal is counted, logged, and an event about the Pod’s controller re
   assert.deepEqual(lines, [
     { level: 30, namespace: 'agents', pod: 'agent-*', outcome: 'refuse', reason: 'HostPID', warnings: [], msg: 'reviewed a Pod' },
   ]);
-  const note = 'its Pod was refused: The proxy’s memory would be open to the Pod.';
+  const note = 'its Pod was refused: The Pod could read the proxy’s memory.';
   assert.deepEqual(events, [
     {
       regarding: { apiVersion: 'apps/v1', kind: 'ReplicaSet', metadata: { namespace: 'agents', name: 'agent-5d8f', uid: 'uid-1' } },

@@ -5,7 +5,7 @@ import { type ReasonName, reasons } from './reasons.ts';
 import type { ReviewDeps } from './review.ts';
 import type { Injection } from './types.ts';
 
-/** Of events about all reviews together. */
+/** Maximum rate of events about all reviews together. */
 const eventRate = { atOnce: 20, everyMs: 3_000 };
 
 interface OutcomesDeps {
@@ -17,8 +17,8 @@ interface OutcomesDeps {
 }
 
 /**
- * Reports what became of each Pod: metrics, log, and an event about the Pod's controller, where that is known; the Pod itself does not exist yet.
- * Anybody may send a review, so events are few, and in our words alone: only the answer to whoever creates the Pod names its containers.
+ * Reports the outcome for each Pod in metrics, log, and an event about the Pod's controller, if known; the Pod does not exist yet.
+ * Anybody may send a review, so events are few and have only our own words. Only the answer to the Pod's creator names its containers.
  */
 export function createOutcomes({ metrics, events, clock, logger }: OutcomesDeps): ReviewDeps['onOutcome'] {
   const bucket = createBucket(eventRate, clock());
@@ -32,7 +32,7 @@ export function createOutcomes({ metrics, events, clock, logger }: OutcomesDeps)
     if (owner === null) return;
     const { apiVersion, kind, name, uid } = owner;
     const regarding = { apiVersion, kind, metadata: { namespace, name, uid } };
-    const became = outcome === 'refuse' ? 'refused' : 'given its proxy';
+    const became = outcome === 'refuse' ? 'refused' : 'injected';
     for (const each of outcome === 'refuse' ? [reason] : warnings) {
       if (!bucket.take(clock())) continue;
       events.emit({ regarding, type: 'Warning', reason: each, note: `its Pod was ${became}: ${reasons[each]}`, action: 'Inject' });
@@ -40,7 +40,7 @@ export function createOutcomes({ metrics, events, clock, logger }: OutcomesDeps)
   };
 }
 
-/** An injection by its reasons alone: the same in metrics, log and events. */
+/** The reasons of an injection, the same in metrics, log and events. */
 interface Report {
   readonly outcome: Injection['kind'];
   readonly reason: ReasonName;

@@ -3,37 +3,37 @@ import { list, pointer, record } from './json.ts';
 import { injectedAnnotation, injectLabel, proxyContainer, virtualKeyAnnotation } from './names.ts';
 import type { Pod } from './types.ts';
 
-/** A Pod taken apart: all that injection and attestation read of it. */
+/** The parts of a Pod that injection and attestation read. */
 export interface PodView {
   /** As `optedIn`. */
   readonly isOptedIn: boolean;
-  /** It carries the injector's mark. A hint: anybody may set it. */
+  /** True if it has the injector's mark. Only a hint: anybody may set it. */
   readonly isMarked: boolean;
   /** As `namedKey`. */
   readonly virtualKey: string | null;
   readonly spec: JsonObject;
   /** All, in the order of the manifest. */
   readonly containers: readonly PlacedContainer[];
-  /** All that do not have the proxy's name. */
+  /** All containers without the proxy's name. */
   readonly others: readonly PlacedContainer[];
   /** The init container of the proxy's name. */
   readonly proxy: PlacedContainer | undefined;
-  /** What is no object is left out. */
+  /** Volumes that are objects. */
   readonly volumes: readonly PlacedVolume[];
 }
 
-/** A container of a Pod and its place. */
+/** A container and its place in the Pod. */
 export interface PlacedContainer {
   readonly list: 'initContainers' | 'containers' | 'ephemeralContainers';
   readonly index: number;
   /** JSON Pointer. */
   readonly path: string;
-  /** '' where it has none. */
+  /** '' if it has none. */
   readonly name: string;
   readonly container: JsonObject;
 }
 
-/** A volume of a Pod and its place. */
+/** A volume and its place in the Pod. */
 export interface PlacedVolume {
   /** JSON Pointer. */
   readonly path: string;
@@ -58,15 +58,15 @@ export function viewOf(pod: Pod): PodView {
   };
 }
 
-/** True for a Pod whose label requests a proxy. */
+/** True if the Pod's label requests a proxy. */
 export function optedIn(pod: Pod): boolean {
   return record(pod.metadata?.labels)[injectLabel] === 'true';
 }
 
-/** The VirtualKey that the Pod names; null where the annotation is absent or could name no object. */
+/** The VirtualKey that the Pod names; null if the annotation is absent or cannot name an object. */
 export function namedKey(pod: Pod): string | null {
   const name = annotation(pod, virtualKeyAnnotation);
-  // It becomes part of a URL: nothing but an object's name (RFC 1123 subdomain) may pass.
+  // It becomes part of a URL, so only an object's name (RFC 1123 subdomain) may pass.
   return typeof name === 'string' && name.length <= 253 && /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(name) ? name : null;
 }
 

@@ -15,7 +15,7 @@ export const settings: RenderSettings = {
 
 export const key: InjectedKey = { secretName: 'research-agent', sidecar: true };
 
-/** An opted-in Pod of one container, `spec` over it. */
+/** An opted-in Pod of one container, overridden by `spec`. */
 export function agentPod(spec: Readonly<Record<string, unknown>> = {}): Pod {
   return {
     apiVersion: 'v1',
@@ -25,14 +25,14 @@ export function agentPod(spec: Readonly<Record<string, unknown>> = {}): Pod {
   };
 }
 
-/** What `inject` makes of a Pod; the Pod itself where there is nothing to do. Throws on a refusal. */
+/** The result of `inject`; the Pod itself if there is nothing to do. Throws on a refusal. */
 export function injected(pod: Pod, from: RenderSettings = settings): Pod {
   const injection: Injection = inject(viewOf(pod), 'agents', key, from);
   if (injection.kind === 'refuse') throw new Error(`${injection.reason}: ${injection.message}`);
   return injection.kind === 'patch' ? patched(pod, injection.patch) : pod;
 }
 
-/** Applies RFC 6902 as the API server does: what it would refuse throws. */
+/** Applies RFC 6902 as the API server does; throws on what that would reject. */
 export function patched(pod: Pod, patch: readonly JsonPatchOperation[]): Pod {
   const copy: unknown = structuredClone(pod);
   for (const operation of patch) applyOne(copy, operation);

@@ -9,7 +9,7 @@ const shapes = /(?:^|[^\w-])(?:sk-[\w-]{20,}|AIza[\w-]{35}|AQ\.[\w-]{30,}|(?:AKI
 /** Placeholders such as `unused` are shorter, or words. */
 const randomText = /^(?=.*[0-9])[\w+/=.-]{20,}$/;
 
-/** The first provider key that is a literal in any container's env, named without its value; null where there is none. */
+/** Finds the first provider key that is a literal in a container's env; null if there is none. The message omits its value. */
 export function rawProviderKey({ others }: PodView): Reason | null {
   for (const { name, container } of others) {
     for (const variable of list(container['env']).map(record)) {
@@ -23,7 +23,7 @@ export function rawProviderKey({ others }: PodView): Reason | null {
   return null;
 }
 
-/** True for a value that a provider would take; `vk_…` is ours. */
+/** True for a value that a provider would accept; `vk_…` is ours. */
 function isRawKey(name: string, value: unknown): boolean {
   if (typeof value !== 'string') return false;
   if (shapes.test(value)) return true;

@@ -15,8 +15,8 @@ import type { RenderedProxy, RenderSettings } from './types.ts';
 export const rootVariable = 'KEYFORGE_CONTROL_CA';
 
 /**
- * The proxy's container and volumes, the same for every Pod: what the injector adds and what attestation
- * requires. It writes every default that the API server would write, so that a live Pod compares equal.
+ * Renders the proxy's container and volumes, the same for every Pod. The injector adds them and attestation requires them.
+ * It writes every default that the API server would write, so that a live Pod compares equal.
  */
 export function renderProxy(settings: RenderSettings): RenderedProxy {
   return { container: container(settings), volumes: [token, data] };
@@ -27,17 +27,17 @@ function container(settings: RenderSettings): RenderedProxy['container'] {
     name: proxyContainer,
     image: settings.image,
     imagePullPolicy: settings.imagePullPolicy,
-    // A native sidecar: started before the agent, stopped after it, and no hindrance to a Job's end.
+    // A native sidecar: it starts before the agent, stops after it, and does not keep a Job running.
     restartPolicy: 'Always',
     env: [
       { name: 'KEYFORGE_CONTROL', value: settings.controlUrl },
       { name: rootVariable, value: settings.rootCertificate },
     ],
-    // The agent's port is on loopback and so not named here.
+    // The agent's port is on loopback, so it is not listed here.
     ports: [{ name: metricsPortName, containerPort: metricsPort, protocol: 'TCP' }],
     // Two minutes for the first policy; then the kubelet restarts the container, and the Pod's events say so.
     startupProbe: probe('/readyz', { periodSeconds: 1, timeoutSeconds: 1, failureThreshold: 120 }),
-    // For a wedged process, never for an operator that is down. No readiness probe: a Pod stays ready while its grants last.
+    // It restarts a hung process, but not when the operator is down. No readiness probe: a Pod stays ready while its grants last.
     livenessProbe: probe('/healthz', { periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 }),
     resources: settings.resources,
     securityContext: {
@@ -52,7 +52,7 @@ function container(settings: RenderSettings): RenderedProxy['container'] {
     terminationMessagePath: '/dev/termination-log',
     terminationMessagePolicy: 'File',
     volumeMounts: [
-      // Something mounted at this path keeps the ServiceAccount admission plugin from mounting a token for the API server.
+      // A mount at this path stops the ServiceAccount admission plugin from mounting a token for the API server.
       { name: tokenVolume, mountPath: tokenMountPath, readOnly: true },
       { name: dataVolume, mountPath: dataMountPath },
     ],
@@ -69,7 +69,7 @@ function probe(
 const token = {
   name: tokenVolume,
   projected: {
-    // Readable by all within the volume, which no other container may mount.
+    // Readable by all users of the volume, which no other container may mount.
     defaultMode: 0o644,
     sources: [{ serviceAccountToken: { audience: controlAudience, expirationSeconds: 3600, path: 'token' } }],
   },

@@ -100,7 +100,7 @@ test('a refusal gives the reason and what to do', async () => {
     status: {
       code: 403,
       reason: 'Forbidden',
-      message: 'HostPID: /spec/hostPID: The proxy’s memory would be open to the Pod. Set hostPID: false.',
+      message: 'HostPID: /spec/hostPID: The Pod could read the proxy’s memory. Set hostPID: false.',
     },
   });
   assert.deepEqual(answered.outcomes, [['agents', 'agent', 'refuse']]);
@@ -119,7 +119,7 @@ test('a look-up that fails refuses the Pod for now, and does not show the cause'
   };
   const { status } = response(await ask({ object: agentPod() }, { findKey })) as { status: { code: number; message: string } };
   assert.equal(status.code, 503);
-  assert.match(status.message, /^VirtualKeyUnreadable: VirtualKey agents\/research-agent could not be looked up/);
+  assert.match(status.message, /^VirtualKeyUnreadable: the operator cannot look up VirtualKey agents\/research-agent now/);
 });
 
 test('a Pod that did not opt in costs no look-up', async () => {

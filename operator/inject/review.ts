@@ -8,38 +8,38 @@ import type { FindKey, InjectedKey, Injection, Pod, RenderSettings } from './typ
 
 /** What the webhook needs to answer. */
 export interface ReviewDeps {
-  /** To be bounded well under the webhook's timeout; its rejection refuses the Pod for now. */
+  /** It must settle well within the webhook's timeout. If it rejects, the Pod is refused with advice to retry. */
   readonly findKey: FindKey;
   /** Read for each review. */
   readonly settings: () => RenderSettings;
   /** The API server's version. */
   readonly kubernetes: { readonly minor: number };
   /**
-   * Called with each answer but those of dry runs. `podName` ends in `*` where the API server has yet to complete it. `owner` is the
-   * Pod's controller as the sender names it; null where there is none, or where the Pod names no VirtualKey that exists.
+   * Called with each answer except those of dry runs. `podName` ends in `*` if the API server has not completed it yet. `owner`: the
+   * Pod's controller according to the sender; null if there is none, or if the Pod names no existing VirtualKey.
    */
   readonly onOutcome: (namespace: string, podName: string, injection: Injection, owner: OwnerReference | null) => void;
 }
 
-/** To be sent as JSON: an AdmissionReview (admission.k8s.io/v1), or 400 with a message where the body was none. */
+/** A JSON answer: an AdmissionReview (admission.k8s.io/v1), or 400 with a message if the body was not a review. */
 export interface ReviewAnswer {
   readonly status: 200 | 400;
   readonly body: JsonObject;
 }
 
 const minMinor = 29;
-/** The API server wants short ones, and drops what exceeds 4096 in all. */
+/** The API server wants short warnings, and drops what exceeds 4096 characters in total. */
 const maxWarnings = 30;
 const maxWarningLength = 120;
-/** Not every sender is the API server: what it would have rejected must not fill the log. */
+/** Any Pod can send a review: a name that the API server would reject must not fill the log. */
 const maxNameLength = 253;
 
-/** Answers one AdmissionReview: Pods at CREATE get their proxy or a reason why not, all else is allowed. */
+/** Answers one AdmissionReview. A Pod at CREATE gets its proxy or a reason; everything else is allowed. */
 export async function reviewAdmission(body: unknown, deps: ReviewDeps): Promise<ReviewAnswer> {
   const request =
     isObject(body) && body['kind'] === 'AdmissionReview' && body['apiVersion'] === 'admission.k8s.io/v1' ? record(body['request']) : {};
   const uid = request['uid'];
-  if (typeof uid !== 'string' || uid === '') return malformed('the body is no AdmissionReview of admission.k8s.io/v1 with a request');
+  if (typeof uid !== 'string' || uid === '') return malformed('the body is not an AdmissionReview of admission.k8s.io/v1 with a request');
   const resource = record(request['resource']);
   const isPod = resource['group'] === '' && resource['resource'] === 'pods' && !request['subResource'];
   if (!isPod || request['operation'] !== 'CREATE') return answer(uid, { kind: 'skip', ...because('NotAPodCreation') });
@@ -47,7 +47,7 @@ export async function reviewAdmission(body: unknown, deps: ReviewDeps): Promise<
   const pod = asPod(request['object']);
   const namespace = request['namespace'];
   if (pod === null || typeof namespace !== 'string' || !/^[-a-z0-9]{1,63}$/.test(namespace))
-    return malformed('the request holds no Pod or no namespace');
+    return malformed('the request has no Pod or no namespace');
   const { injection, key } = await decide(viewOf(pod), namespace, deps);
   const owner = key === null ? null : controllerOf(pod);
   if (request['dryRun'] !== true) deps.onOutcome(namespace, podName(pod, request['name']), injection, owner);
@@ -69,8 +69,8 @@ async function decide(pod: PodView, namespace: string, deps: ReviewDeps): Promis
   try {
     if (name !== null) key = await deps.findKey(namespace, name);
   } catch {
-    // The cause stays in the operator's log: whoever creates the Pod can only wait.
-    const unreadable = because('VirtualKeyUnreadable', `VirtualKey ${namespace}/${name} could not be looked up; try again`);
+    // The cause is only in the operator's log: the Pod's creator can only wait.
+    const unreadable = because('VirtualKeyUnreadable', `the operator cannot look up VirtualKey ${namespace}/${name} now; try again`);
     return { injection: { kind: 'refuse', ...unreadable }, key: null };
   }
   return { injection: inject(pod, namespace, key, deps.settings()), key };
@@ -78,11 +78,11 @@ async function decide(pod: PodView, namespace: string, deps: ReviewDeps): Promis
 
 function asPod(object: unknown): Pod | null {
   if (!isObject(object) || !isObject(object['spec'])) return null;
-  // A Pod made from a template has no name yet, and may have no metadata at all.
+  // A Pod from a template has no name yet, and may have no metadata.
   return { ...object, metadata: { name: '', ...record(object['metadata']) } };
 }
 
-/** Null also where a field could not be the API server's. */
+/** The Pod's controller; null if there is none, or if a field cannot be from the API server. */
 function controllerOf(pod: Pod): OwnerReference | null {
   const { apiVersion, kind, name, uid } = record(list(pod.metadata.ownerReferences).find((owner) => record(owner)['controller'] === true));
   const isOne = (value: unknown, form: RegExp): value is string =>

@@ -17,7 +17,7 @@ export interface OperatorProcess {
   readonly process: ChildProcess;
   /** Lines of its log, as JSON, so far. */
   log(): readonly Readonly<Record<string, unknown>>[];
-  /** Resolves once policy is served. */
+  /** Resolves once the first policy is in force. */
   ready(): Promise<void>;
   /** By default with SIGTERM, and waits until it is gone; SIGKILL where that takes over a minute. */
   stop(signal?: NodeJS.Signals): Promise<void>;
@@ -95,7 +95,7 @@ export async function startOperatorProcess({
     dataDir,
     process: child,
     log: () => lines,
-    ready: async () => void (await find('policy is served')),
+    ready: async () => void (await find('the first policy is in force')),
     stop,
   };
 }
