@@ -11,13 +11,13 @@ import type { RunScope } from '../sessions/scope.ts';
 import type { ChildRow } from '../store/types.ts';
 import type { Random } from '../vault/aead.ts';
 
-/** All that decides whether an agent may mint a sub-agent key. */
+/** The facts that decide whether an agent may mint a sub-agent key. */
 interface MintCase {
   readonly parent: KeyDocument;
   readonly spec: ChildSpec;
   /** Documents of every key, by name. */
   readonly documents: ReadonlyMap<KeyName, KeyDocument>;
-  /** Every name that is taken, by manifests too. */
+  /** Every name in use, names of manifests included. */
   readonly taken: ReadonlySet<KeyName>;
   /** Living sub-agent keys. */
   readonly children: readonly ChildRow[];
@@ -26,8 +26,8 @@ interface MintCase {
 }
 
 /**
- * The row of a new sub-agent key, or why there can be none. Refuses lists that name more than the parent may use,
- * so that the agent learns of it; numbers larger than the parent's have no effect, as in every key of the tree.
+ * Makes the row of a new sub-agent key, or refuses it. If a list names more than the parent may use, it refuses, so that the
+ * agent knows. Numbers larger than the parent's have no effect, as for every key of the tree.
  */
 export function newChild(mint: MintCase): ChildRow | Refusal {
   const refusal = delegationRefusal(mint) ?? listRefusal(mint);
@@ -41,12 +41,12 @@ export function newChild(mint: MintCase): ChildRow | Refusal {
 
 function delegationRefusal({ parent, documents, children }: MintCase): Refusal | null {
   if (parent.delegation === undefined) {
-    return refuse('endpoint_denied', `key ${parent.key} may not mint keys: its spec.delegation is not set, or its maxDepth is used up`);
+    return refuse('endpoint_denied', `key ${parent.key} may not mint keys: its spec.delegation is not set, or its maxDepth is reached`);
   }
   for (const holder of [...parent.path, parent.key]) {
     const max = documents.get(holder)?.delegation?.maxChildren;
     if (max !== undefined && descendants(children, holder).filter(({ run }) => run === undefined).length >= max) {
-      return refuse('quota_exhausted', `key ${holder} has its ${max} sub-agent keys (delegation.maxChildren); delete one first`);
+      return refuse('quota_exhausted', `key ${holder} already has ${max} sub-agent keys, its delegation.maxChildren; delete one first`);
     }
   }
   return null;
@@ -80,7 +80,7 @@ function descendants(children: readonly ChildRow[], of: KeyName): readonly Child
   return [...own, ...own.flatMap(({ key }) => descendants(children, key))];
 }
 
-/** The rows of keys that still live: not past their end, below a key that a manifest declares, and with a name that no manifest bears. */
+/** The rows of living keys: before their end, below a declared key, and with a name that no manifest uses. */
 export function livingChildren(rows: readonly ChildRow[], declared: ReadonlySet<KeyName>, nowMs: number): readonly ChildRow[] {
   const living = rows.filter(
     ({ key, expiresAtMs, run }) => !declared.has(key) && (expiresAtMs === undefined || run !== undefined || expiresAtMs > nowMs),

@@ -14,46 +14,46 @@ import type { LiveState } from './live-state.ts';
 import type { Change, Registry } from './registry.ts';
 import { revokeTokens, rotateToken } from './tokens.ts';
 
-/** A rotation that was made. The token itself is in its file or Secret, for its holder alone. */
+/** The result of a rotation. The token itself is in its file or Secret, for its holder only. */
 export interface RotatedKey {
   readonly hint: string;
-  /** Until when the previous token still works; absent: it is dead. */
+  /** When the previous token stops working; absent: it already has. */
   readonly previousValidUntil?: string;
 }
 
 /** Why a key could not be rotated. */
 export type RotateRefusal = 'unknown' | 'sub-agent' | 'no-token';
 
-/** What an administrator does with keys. */
+/** What an administrator can do with keys. */
 export interface KeyDesk {
   list(): readonly KeyListing[];
-  /** The state of every key without its money: reads no account. */
+  /** The state of every key, without its money: it reads no account. */
   states(): readonly KeyListing['state'][];
-  /** Null where there is no such key. */
+  /** Null if there is no such key. */
   account(key: KeyName): AccountView | null;
   /**
-   * Kills its tokens and its sub-agent keys now and for good: only `rotate`, or deleting and re-creating the manifest, brings it
-   * back. False where there is no such key.
+   * Ends its tokens and sub-agent keys now. Only `rotate`, or deleting and re-creating the manifest, brings the key back.
+   * False if there is no such key.
    */
   revoke(key: KeyName, actor: string): boolean;
-  /** A new token now; `overlapMs` undefined takes the manifest's `rotation.overlap`, else 0. */
+  /** Makes a new token now; `overlapMs` defaults to the manifest's `rotation.overlap`, then to 0. */
   rotate(key: KeyName, overlapMs: number | undefined, actor: string): RotatedKey | RotateRefusal;
   /**
-   * Gives back what grants of this key burned (a reboot took the tail of a record), once somebody knows what the provider billed.
-   * Nano-USD; null where there is no such key.
+   * Credits what grants of this key burned (a reboot lost the tail of a record), after somebody checked what the provider billed.
+   * Returns nano-USD; null if there is no such key.
    */
   credit(key: KeyName, actor: string): NanoUsd | null;
 }
 
-/** What the desk works over. */
+/** What the desk needs. */
 interface KeyDeskDeps extends SealDeps {
   readonly registry: Registry;
   readonly record: RecordEvent;
-  /** Called where money may have come back. */
+  /** Called when money may have been released. */
   readonly onRelease: () => void;
 }
 
-/** The desk over the registry. */
+/** Makes the desk over the registry. */
 export function createKeyDesk(deps: KeyDeskDeps): KeyDesk {
   const { registry, record, onRelease } = deps;
   return {
@@ -78,7 +78,7 @@ export function createKeyDesk(deps: KeyDeskDeps): KeyDesk {
   };
 }
 
-/** What an administrator does to one key. */
+/** An administrator's action on one key. */
 interface Act {
   readonly tx: Tx;
   readonly live: LiveState;

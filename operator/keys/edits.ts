@@ -7,14 +7,14 @@ import type { Tx } from '../store/types.ts';
 import type { Policy } from './policy.ts';
 
 /**
- * Records what an edit of the manifests changed: keys and pools that both policies have and that differ. What changed while
- * no operator was up, or none led, shows in the `policy` digest of the calls that follow.
+ * Records what an edit of the manifests changed: keys and pools that are in both policies and differ. If something changed while
+ * no operator ran or led, the `policy` digest of later calls shows it.
  */
 export function recordEdits(tx: Tx, before: Policy, after: Policy, record: RecordEvent): void {
   const specs = new Map(before.manifests.virtualKeys.map(({ name, spec }) => [name, spec]));
   for (const { name, spec } of after.manifests.virtualKeys) {
     const known = specs.get(name);
-    // Most are the very same object.
+    // Most are the same object.
     if (known === undefined || known === spec || before.uids?.get(name) !== after.uids?.get(name)) continue;
     const [was, is] = [canonicalize(known), canonicalize(spec)];
     if (was === is) continue;

@@ -7,14 +7,14 @@ import { livingChildren } from './children.ts';
 import type { Policy } from './policy.ts';
 import { addToken, openToken, tokensOf } from './tokens.ts';
 
-/** What the life of a key begins with. A life lasts from the first sight of a declared key to its deletion. */
+/** What beginning a key's life needs. A life lasts from the first adoption of a declared key to its deletion. */
 export interface LifeDeps extends SealDeps {
   readonly record: RecordEvent;
 }
 
 /**
- * Gives every declared key its life and its token. Replaces a token that this root key does not open; does not try those again
- * of which `isOpened` says that this process read or made them.
+ * Gives every declared key its life and its token. It replaces a token that this root key does not open. It skips tokens for
+ * which `isOpened` is true: this process has read or made them.
  */
 export function beginLives(
   tx: Tx,
@@ -37,7 +37,7 @@ export function beginLives(
   }
 }
 
-/** Declared keys whose life may continue: those that somebody deleted and made again, whenever that was, begin a new one. */
+/** Declared keys whose life continues. A key that was deleted and re-created, at any time, begins a new life. */
 export function continuingKeys(tx: Tx, { manifests, uids }: Policy): ReadonlySet<KeyName> {
   const isReborn = (key: KeyName): boolean => {
     const [was, is] = [tx.keys.uid(key), uids?.get(key)];
@@ -46,7 +46,7 @@ export function continuingKeys(tx: Tx, { manifests, uids }: Policy): ReadonlySet
   return new Set(manifests.virtualKeys.map(({ name }) => name).filter((key) => !isReborn(key)));
 }
 
-/** Ends the lives of all keys but these: their tokens are dead, their accounts remain. */
+/** Ends the lives of all keys except these: their tokens are dead, their accounts remain. */
 export function endLives(tx: Tx, continuing: ReadonlySet<KeyName>, record: RecordEvent): void {
   for (const key of tx.keys.names()) {
     if (continuing.has(key)) continue;
@@ -56,7 +56,7 @@ export function endLives(tx: Tx, continuing: ReadonlySet<KeyName>, record: Recor
 }
 
 /**
- * Declared keys that are to have no token, and hence no sub-agent keys. A stand-in says nothing of that: once mended,
+ * Declared keys that must have no token, and so no sub-agent keys. A stand-in does not count: once its object is fixed,
  * the key has the token that its Pods hold.
  */
 export function keysWithoutToken({ manifests, standIns }: Policy): ReadonlySet<KeyName> {
@@ -64,7 +64,7 @@ export function keysWithoutToken({ manifests, standIns }: Policy): ReadonlySet<K
   return new Set(declared.filter(({ spec }) => !spec.issueToken).map(({ name }) => name));
 }
 
-/** Ends the tokens and the sub-agent keys of these keys for good. A revoked key remains revoked, whatever its manifest says later. */
+/** Ends the tokens and sub-agent keys of these keys permanently. A revoked key stays revoked, even if its manifest changes. */
 export function endTokens(tx: Tx, of: ReadonlySet<KeyName>, record: RecordEvent): void {
   for (const key of of) {
     if (tokensOf(tx.keys, key, tx.now()).current === null) continue;
@@ -74,14 +74,14 @@ export function endTokens(tx: Tx, of: ReadonlySet<KeyName>, record: RecordEvent)
   for (const row of tx.keys.children()) if (of.has(row.parent)) endChild(tx, row, `${row.parent} has no token any more`, record);
 }
 
-/** Ends sub-agent keys that are past their end, or that have none of these declared keys above them. */
+/** Ends sub-agent keys that are past their end, or that have none of these declared keys as ancestor. */
 export function endOrphans(tx: Tx, declared: ReadonlySet<KeyName>, record: RecordEvent): void {
   const rows = tx.keys.children();
   const living = new Set(livingChildren(rows, declared, tx.now()));
   for (const row of rows) if (!living.has(row)) endChild(tx, row, 'it or its parent has ended', record);
 }
 
-/** Ends a sub-agent key. What its proxies still hold returns to the parent as their grants close. */
+/** Ends a sub-agent key. When its proxies' grants close, what they hold returns to the parent. */
 export function endChild(tx: Tx, { key, parent }: ChildRow, reason: string, record: RecordEvent): void {
   endEscrow(tx, key);
   tx.keys.dropChild(key);

@@ -6,23 +6,23 @@ import { spent, view } from '../ledger/view.ts';
 import type { Tx } from '../store/types.ts';
 import type { LiveState } from './live-state.ts';
 
-/** One key as people see it. Money in decimal dollars. */
+/** One key, for people. Money is in decimal dollars. */
 export interface KeyListing {
   readonly namespace: string;
   readonly name: string;
   /** Set on a sub-agent key. */
   readonly parent?: KeyName;
-  /** Absent where there is no token now. */
+  /** Absent if there is no current token. */
   readonly hint?: string;
   /** `budget`: issues no token, only holds a budget for others. */
   readonly state: 'active' | 'suspended' | 'expired' | 'revoked' | 'budget';
   /** Over the key's whole life. */
   readonly spentUsd: string;
-  /** Left in the tightest window on the path, whatever proxies hold of it; absent: nothing caps the key. */
+  /** What the tightest window on the path has left, money held by proxies included; absent: nothing caps the key. */
   readonly remainingUsd?: string;
   readonly limits: readonly LimitListing[];
   readonly expiresAt?: string;
-  /** The ancestor whose end `expiresAt` is; absent where it is the key's own. */
+  /** The ancestor that sets `expiresAt`; absent if the key itself does. */
   readonly expiresBy?: KeyName;
 }
 
@@ -32,7 +32,7 @@ export interface LimitListing {
   readonly window: string;
   readonly capUsd?: string;
   readonly spentUsd: string;
-  /** Not spent and not burned, whatever proxies hold of it; set where `capUsd` is. */
+  /** What is neither spent nor burned, money held by proxies included; present if `capUsd` is. */
   readonly remainingUsd?: string;
   readonly requestsCap?: number;
   readonly requestsUsed: number;
@@ -41,7 +41,7 @@ export interface LimitListing {
 
 type Account = AccountView['accounts'][number];
 
-/** A key with its money: reads the accounts of its whole path. */
+/** Lists a key with its money; it reads the accounts of its whole path. */
 export function listingOf(tx: Tx, live: LiveState, key: KeyName): KeyListing {
   const plan = live.plans.get(key);
   const accounts = plan === undefined ? [] : view(tx, plan).accounts;
@@ -64,7 +64,7 @@ export function listingOf(tx: Tx, live: LiveState, key: KeyName): KeyListing {
   };
 }
 
-/** What a key is now, by its document and tokens alone. */
+/** The current state of a key, from its document and tokens only. */
 export function stateOf({ documents, tokens }: LiveState, key: KeyName, nowMs: number): KeyListing['state'] {
   const document = documents.get(key);
   if (document === undefined) return 'budget';
@@ -73,7 +73,7 @@ export function stateOf({ documents, tokens }: LiveState, key: KeyName, nowMs: n
   return document.expiresAtMs !== undefined && document.expiresAtMs <= nowMs ? 'expired' : 'active';
 }
 
-/** The first end among the declared keys of a path, root first; the end of a sub-agent key itself is in its document. */
+/** The first end among the declared keys of a path, root first. A sub-agent key's own end is in its document. */
 function firstEnd(
   tx: Tx,
   { specs, policy }: LiveState,
@@ -88,7 +88,7 @@ function firstEnd(
   return ends.toSorted((a, b) => a.atMs - b.atMs)[0];
 }
 
-/** What remains of an account's dollar cap; undefined where it has none. */
+/** What remains of an account's dollar cap; undefined if it has none. */
 function remainingOf({ capNanoUsd, spentNanoUsd, burnedNanoUsd }: Account): NanoUsd | undefined {
   return capNanoUsd === undefined ? undefined : Math.max(0, Number(capNanoUsd) - Number(spentNanoUsd) - Number(burnedNanoUsd));
 }

@@ -12,41 +12,41 @@ import { continuingKeys, keysWithoutToken } from './lifecycle.ts';
 import type { Policy } from './policy.ts';
 import { type Tokens, tokensOf } from './tokens.ts';
 
-/** What this process serves: the policy, compiled, and the tokens that open its keys. Each change replaces it whole. */
+/** What this process serves: the compiled policy, and the tokens of its keys. Each change replaces the whole. */
 export interface LiveState {
   readonly policy: Policy;
   /** Grows with each change. */
   readonly revision: number;
-  /** Revision of the store's rows of keys, as this state read them. */
+  /** Revision of the store's key rows at the time of reading. */
   readonly rowsRevision: number;
   readonly pools: readonly PoolDocument[];
-  /** Keys that have tokens, sub-agent keys among them. */
+  /** Keys with tokens, sub-agent keys included. */
   readonly documents: ReadonlyMap<KeyName, KeyDocument>;
-  /** Every node, also those that only hold a budget. */
+  /** Every node, also those with only a budget. */
   readonly plans: ReadonlyMap<KeyName, AccountPlan>;
-  /** Declared keys that have a life. */
+  /** Declared keys with a life. */
   readonly specs: ReadonlyMap<KeyName, VirtualKeySpec>;
   readonly tokens: ReadonlyMap<KeyName, Tokens>;
   /** Living sub-agent keys and keys of runs. */
   readonly children: readonly ChildRow[];
-  /** Those that agents minted, by their parent. */
+  /** Sub-agent keys that agents minted, by their parent. */
   readonly minted: ReadonlyMap<KeyName, readonly ChildRow[]>;
-  /** Pools that keys name and may no longer use; for people to read. */
+  /** Pools that keys name and may no longer use, for people. */
   readonly withdrawn: readonly Problem[];
 }
 
-/** What a policy is compiled with. */
+/** What compiling a policy needs. */
 export interface CompileDeps {
-  /** The built-in price book of a provider, as of now. */
+  /** The current built-in price book of a provider. */
   readonly book: (provider: ProviderKind) => readonly BookEntry[];
   /**
-   * A key that names a pool which is missing or does not admit it: `refuse` such a manifest when it is new, as one source of
-   * manifests demands, or serve it without the pool (`withdraw`), as a cluster does, where objects come in any order.
+   * What to do if a key names a pool that is missing or does not admit it. `refuse` rejects such a new manifest, for a single
+   * source of manifests. `withdraw` serves the key without the pool, for a cluster, where objects arrive in any order.
    */
   readonly poolProblems: 'refuse' | 'withdraw';
 }
 
-/** A policy and the sub-agent keys that live beside it, compiled together. With problems, nothing of it may be used. */
+/** A policy and its sub-agent keys, compiled together. If there are problems, discard it. */
 interface Compilation {
   readonly policy: Policy;
   /** Declared keys whose life continues. */
@@ -57,7 +57,7 @@ interface Compilation {
   readonly withdrawn: readonly Problem[];
 }
 
-/** Compiles a policy. `previous` is the state that this process serves now. */
+/** Compiles a policy. `previous`: the current live state. */
 export function compilePolicy(tx: Tx, policy: Policy, previous: LiveState | null, { book, poolProblems }: CompileDeps): Compilation {
   const { manifests, createdAtMs } = policy;
   const continuing = continuingKeys(tx, policy);
@@ -66,7 +66,7 @@ export function compilePolicy(tx: Tx, policy: Policy, previous: LiveState | null
   const children = livingChildren(rows, continuing, tx.now());
   const outcome = compile({
     manifests,
-    // Without an object, a key that is seen for the first time begins its ttl now, in the transaction that writes its first row.
+    // Without an object, the ttl of a new key begins now, in the transaction that writes its first row.
     createdAtMs: (key) => createdAtMs?.get(key) ?? (continuing.has(key) ? tx.keys.createdAt(key) : null) ?? tx.now(),
     children,
     isServed(key, { pools = [], parentRef }) {
@@ -80,12 +80,12 @@ export function compilePolicy(tx: Tx, policy: Policy, previous: LiveState | null
   return { policy, continuing, children, ...outcome };
 }
 
-/** The state that a compilation without problems gives, with the tokens and lives that the store has now. */
+/** Makes the state from a compilation without problems and from the current tokens and lives in the store. */
 export function assembleState(tx: Tx, { policy, children, compiled, withdrawn }: Compilation, revision: number): LiveState {
   const named = new Set(tx.keys.names());
   const continuing = continuingKeys(tx, policy);
   const declared = new Set(policy.manifests.virtualKeys.map(({ name }) => name));
-  // Where another process decides, a new life may not have begun yet.
+  // If another process decides, a new life may not have begun yet.
   const isAlive = (key: KeyName): boolean => !declared.has(key) || (continuing.has(key) && named.has(key));
   const keys = compiled.keys.filter(({ key }) => isAlive(key));
   return {

@@ -18,20 +18,20 @@ import type { LiveState } from './live-state.ts';
 import type { Change, Registry } from './registry.ts';
 import { addToken } from './tokens.ts';
 
-/** Keys that all agents of one VirtualKey may mint in a minute: each changes the live state, which rebuilds every key. */
+/** Maximum of keys that all agents of one VirtualKey may mint in a minute: each rebuilds the live state of every key. */
 const maxMintsPerMinute = 120;
 
-/** What minting works over. */
+/** What minting needs. */
 interface MintingDeps extends SealDeps {
   readonly registry: Registry;
   readonly funding: Pick<Funding, 'persist' | 'released'>;
   readonly record: RecordEvent;
 }
 
-/** Sub-agent keys, as the control port offers them. A new key is pushed to every proxy before its token is returned. */
+/** Mints and deletes sub-agent keys for the control port. It pushes a new key to every proxy before it returns the token. */
 export class Minting {
   readonly #deps: MintingDeps;
-  /** When keys were minted in the last minute, by VirtualKey. */
+  /** Times of the mints of the last minute, by VirtualKey. */
   readonly #minted = new Map<KeyName, readonly number[]>();
 
   constructor(deps: MintingDeps) {
@@ -50,7 +50,7 @@ export class Minting {
     });
   }
 
-  /** False where the parent has no such child. */
+  /** False if the parent has no such child. */
   async unmint(parent: KeyName, child: KeyName): Promise<boolean> {
     const { registry, funding, record } = this.#deps;
     const found = registry.change((tx, live) => {
@@ -100,7 +100,7 @@ export class Minting {
   }
 }
 
-/** The declared key that a key descends from; itself where it is declared. */
+/** The declared key that a key descends from; the key itself if it is declared. */
 function holderOf({ specs }: LiveState, { key, path }: KeyDocument): KeyName {
   return [...path, key].findLast((ancestor) => specs.has(ancestor)) ?? key;
 }

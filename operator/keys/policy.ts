@@ -3,16 +3,16 @@ import type { KeyName } from '../../core/names.ts';
 import type { Problem } from '../../core/problem.ts';
 import type { Snapshot } from '../../core/protocol/snapshot.ts';
 
-/** What people declared, and the credential values that it names. */
+/** What people declared, with the values of the credentials that it names. */
 export interface Policy {
   readonly manifests: Manifests;
   readonly credentials: Snapshot['credentials'];
-  /** Credentials that were not found. A policy with any is not adopted; they are reported with what else is wrong. */
+  /** Credentials that were not found. A policy with any is not adopted; they are reported with all other problems. */
   readonly missing: readonly Problem[];
-  /** Uids of the objects that declare keys: another uid is another key of that name. Absent: files have none. */
+  /** Uids of the objects that declare keys: a different uid means a different key. Absent for files, which have none. */
   readonly uids?: ReadonlyMap<KeyName, string>;
-  /** When those objects were created, milliseconds since the epoch: there a ttl begins. Absent: when the store first saw the key. */
+  /** Creation times of those objects, milliseconds since the epoch, at which ttls begin. Absent: the key's first adoption. */
   readonly createdAtMs?: ReadonlyMap<KeyName, number>;
-  /** Keys that cannot be served: their stand-ins keep their life, and nothing of those was declared. Absent: none. */
+  /** Keys that are replaced by stand-ins, which nobody declared. Absent: none. */
   readonly standIns?: ReadonlySet<KeyName>;
 }

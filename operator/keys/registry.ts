@@ -7,43 +7,43 @@ import { assembleState, type CompileDeps, compilePolicy, type LiveState } from '
 import type { Policy } from './policy.ts';
 import { openToken } from './tokens.ts';
 
-/** What a change did: `changed` rebuilds the live state and pushes it. */
+/** The result of a change; `changed` rebuilds the live state and pushes it. */
 export interface Change<T> {
   readonly value: T;
   readonly changed: boolean;
 }
 
-/** What the registry is made over. */
+/** What the registry needs. */
 export interface RegistryDeps extends LifeDeps, CompileDeps {
   readonly store: Store;
   /**
-   * Whether this process decides which declared keys live: of those over one store at most one may, and it must know of every
-   * key that was declared when it began to. The others serve the lives and tokens that they find in the store.
+   * True if this process decides which declared keys live. At most one process over a store may decide, and it must know every
+   * key that was declared when it began to decide. The others serve the lives and tokens in the store.
    */
   readonly decides: () => boolean;
-  /** Called in the same turn in which a change became durable. */
+  /** Called in the turn in which a change became durable. */
   readonly onChange: () => void;
 }
 
-/** Owns the live state and the rows of keys that it is made from. */
+/** Owns the live state, and the key rows from which it is made. */
 export class Registry {
   readonly #deps: RegistryDeps;
   #live: LiveState | null = null;
   /** Current tokens that this process read or made. */
   #opened: ReadonlySet<TokenId> = new Set();
-  /** The policy up to which this process, or another that decided, recorded edits. */
+  /** The last policy whose edits this process, or another that decided, has recorded. */
   #recorded: Policy | null = null;
 
   constructor(deps: RegistryDeps) {
     this.#deps = deps;
   }
 
-  /** Null until the first policy was adopted. */
+  /** The live state; null before the first policy is adopted. */
   live(): LiveState | null {
     return this.#live;
   }
 
-  /** Problems: nothing changed, the last good state is still served. */
+  /** Adopts a policy. If it returns problems, nothing changed and the last good state stays in force. */
   adopt(policy: Policy): readonly Problem[] {
     const outcome = this.#deps.store.transaction((tx) => {
       const compilation = compilePolicy(tx, policy, this.#live, this.#deps);
@@ -61,7 +61,7 @@ export class Registry {
     return [];
   }
 
-  /** The token that opens a declared key now, a secret; null where it issues none or is revoked. */
+  /** The current token of a declared key, a secret; null if the key issues none or is revoked. */
   token(key: KeyName): string | null {
     const current = this.#live?.specs.get(key)?.issueToken === true ? this.#live.tokens.get(key)?.current : null;
     return current ? openToken(current, this.#deps.rootKey) : null;
@@ -77,17 +77,17 @@ export class Registry {
     return tokens;
   }
 
-  /** One transaction that only reads; throws before the first policy was adopted. */
+  /** Runs a transaction that only reads; throws before the first policy is adopted. */
   read<T>(work: (tx: Tx, live: LiveState) => T): T {
     const live = this.#adopted();
     return this.#deps.store.transaction((tx) => work(tx, live));
   }
 
-  /** One transaction that changes rows and rebuilds the state; throws before the first policy was adopted. */
+  /** Runs a transaction that changes rows and rebuilds the state; throws before the first policy is adopted. */
   change<T>(work: (tx: Tx, live: LiveState) => Change<T>): T {
     const before = this.#adopted();
     const { value, next } = this.#deps.store.transaction((tx) => {
-      // What another process wrote since counts here already: a key that it minted ends with a parent that is revoked.
+      // Read what another process wrote in the meantime: a key that it minted must end with its revoked parent.
       const now = tx.keys.revision() === before.rowsRevision ? before : this.#rebuild(tx, before.policy);
       const { value, changed } = work(tx, now);
       return { value, next: changed ? this.#rebuild(tx, before.policy) : now };
@@ -96,7 +96,7 @@ export class Registry {
     return value;
   }
 
-  /** After another process wrote: takes over what it wrote of keys. False where that was nothing. */
+  /** Reads what another process wrote about keys. False if nothing changed. */
   refresh(): boolean {
     const before = this.#live;
     if (before === null) return false;
@@ -109,7 +109,7 @@ export class Registry {
   }
 
   #adopted(): LiveState {
-    if (this.#live === null) throw new Error('no policy was adopted yet');
+    if (this.#live === null) throw new Error('no policy is adopted yet');
     return this.#live;
   }
 
@@ -122,7 +122,7 @@ export class Registry {
     this.#deps.onChange();
   }
 
-  /** Begins and ends lives as the policy demands, and records what it changed. */
+  /** Begins and ends lives as the policy requires, and records what it changed. */
   #decide(tx: Tx, policy: Policy, continuing: ReadonlySet<KeyName>): void {
     const { record } = this.#deps;
     endLives(tx, continuing, record);
@@ -133,12 +133,12 @@ export class Registry {
   }
 
   #rebuild(tx: Tx, policy: Policy): LiveState {
-    // By the store alone: what this process knows of the manifests may lag behind the one that decides.
+    // Use only the store: this process's copy of the manifests may lag behind the one that decides.
     endOrphans(tx, new Set(tx.keys.names()), this.#deps.record);
     const compilation = compilePolicy(tx, policy, this.#live, this.#deps);
     const [problem] = compilation.problems;
-    // Neither tokens nor sub-agent keys can make an accepted policy wrong.
-    if (problem !== undefined) throw new Error(`the policy that is served no longer compiles: ${describeProblem(problem)}`);
+    // Neither tokens nor sub-agent keys can invalidate an accepted policy.
+    if (problem !== undefined) throw new Error(`the policy in force no longer compiles: ${describeProblem(problem)}`);
     return assembleState(tx, compilation, this.#nextRevision());
   }
 }

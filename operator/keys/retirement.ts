@@ -8,40 +8,40 @@ import { runIdOf } from './children.ts';
 import { endChild } from './lifecycle.ts';
 import type { Registry } from './registry.ts';
 
-/** The end of proxies whose Pod is gone and that closed no stream. */
+/** Ends proxies whose Pod is gone and that have not closed their streams. */
 export interface Retirement {
   /**
-   * The Pod of this uid is gone: what its proxy still held burns, visibly, and its run ends. The ledger charges entries
-   * that arrive late to what burned.
+   * Burns and reports what the proxy of the Pod with this uid held, and ends its run. The ledger charges late entries to
+   * what burned.
    */
   retire(instance: string): void;
   /**
-   * As `retire`, for every proxy and every run but those of these uids of Pods and Jobs, and but those that began in the last
-   * five minutes: their Pods may be too new for the caller's list.
+   * Retires every proxy and run except those of these Pods and Jobs, by uid, and except those that began in the last five
+   * minutes: their Pods may be too new for the caller's list.
    */
   retireAllBut(living: ReadonlySet<string>): void;
 }
 
-/** What retirement works over. */
+/** What retirement needs. */
 interface RetirementDeps {
   readonly registry: Registry;
   readonly record: RecordEvent;
-  /** Called where money may have come back. */
+  /** Called when money may have been released. */
   readonly onRelease: () => void;
   readonly onAlarm: (alarm: 'burned') => void;
   readonly logger: Logger;
 }
 
-/** Longer than a watch of Pods may lag while the operator still trusts it. */
+/** Longer than the lag at which the operator still trusts its watch of Pods. */
 const newMs = 300_000;
 
-/** What is to end. */
+/** The epochs and runs to end. */
 interface Gone {
   readonly epochs: readonly EpochRow[];
   isGone(run: ChildRow): boolean;
 }
 
-/** Retirement over the registry. Before the first policy was adopted it does nothing: a later call finds who is gone by then. */
+/** Makes retirement over the registry. Before the first policy is adopted it does nothing; a later call finds what is gone. */
 export function createRetirement({ registry, record, onRelease, onAlarm, logger }: RetirementDeps): Retirement {
   function burn(tx: Tx, row: EpochRow): void {
     const burned = abandon(tx, row.stream, row.epoch);
@@ -80,7 +80,7 @@ function goneBut(living: ReadonlySet<string>, tx: Tx): Gone {
   const unsettled = tx.streams.unsettledEpochs();
   const epochs = unsettled.filter(({ instance, openedAtMs }) => !living.has(instance) && !isNew(openedAtMs));
   const gone = new Set(epochs);
-  // Of a Job whose Pods come one after another the newest may be unknown, and the Job with it.
+  // If a Job runs its Pods one after another, the newest Pod may be unknown, and so the Job.
   const inUse = new Set(unsettled.filter((row) => !gone.has(row)).map(({ key }) => key));
   const ids = new Set([...living].map(runIdOf));
   return { epochs, isGone: ({ key, createdAtMs }) => !ids.has(childPartOf(key)) && !inUse.has(key) && !isNew(createdAtMs) };

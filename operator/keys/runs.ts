@@ -7,7 +7,7 @@ import { ownerOf, runKey } from './children.ts';
 import type { LiveState } from './live-state.ts';
 import type { Registry } from './registry.ts';
 
-/** What runs are made over. */
+/** What runs need. */
 interface RunsDeps {
   readonly registry: Registry;
   readonly record: RecordEvent;
@@ -18,22 +18,22 @@ const minGatherMs = 5;
 const retryMs = 1_000;
 
 /**
- * Makes the keys of runs, many at once, since each change of the live state goes to every proxy.
- * Retries each second where it cannot write them, most likely since a disk is full.
+ * Makes the keys of runs, many at once, because each change of the live state goes to every proxy.
+ * If it cannot write them, probably because a disk is full, it retries each second.
  */
 export class Runs {
   readonly #deps: RunsDeps;
-  /** By the proxy's instance. */
+  /** Scopes that wait for a key, by the proxy's instance. */
   readonly #waiting = new Map<string, SidecarScope>();
   #timer: NodeJS.Timeout | undefined;
-  /** How long the last change took: the next one gathers for as long, so that many new proxies at once leave time for calls. */
+  /** Duration of the last change. The next one waits as long, so that many new proxies at once leave time for calls. */
   #tookMs = 0;
 
   constructor(deps: RunsDeps) {
     this.#deps = deps;
   }
 
-  /** True where this proxy's run has no key yet: `Runs` makes it in a moment, and a change of the live state follows. */
+  /** True if this proxy's run has no key yet. `Runs` then makes it soon, and the live state changes. */
   awaits(scope: Scope): boolean {
     const live = this.#deps.registry.live();
     if (live === null || scope.kind !== 'sidecar' || missingRun(live, scope) === null) return false;
@@ -60,7 +60,7 @@ export class Runs {
       this.#make(scopes);
       this.#tookMs = performance.now() - startMs;
     } catch (error) {
-      this.#deps.logger.error({ err: error }, 'the keys of runs could not be written; retrying in a second');
+      this.#deps.logger.error({ err: error }, 'the operator cannot write the keys of runs; it retries in a second');
       for (const scope of scopes) this.#waiting.set(scope.instance, scope);
       this.#schedule(retryMs);
     }
@@ -81,14 +81,14 @@ export class Runs {
 }
 
 /**
- * The row of a sidecar's run where it has none yet; null where there is nothing to do. A run draws on its parent's budget
- * as it spends: its own cap sets nothing aside, so that many runs may share a budget smaller than the sum of their caps.
+ * Makes the row of a sidecar's run; null if there is nothing to do. A run uses its parent's budget as it spends: its own cap
+ * sets nothing aside, so that many runs may share a budget smaller than the sum of their caps.
  */
 function missingRun(live: LiveState, scope: SidecarScope): ChildRow | null {
   const spec = live.specs.get(scope.key);
   if (spec?.run === undefined || !live.documents.has(scope.key)) return null;
   const key = runKey(scope.key, spec.run, scope.run);
-  // A manifest may bear that name: then there is no run.
+  // If a manifest has that name, there is no run.
   if (live.documents.has(key) || live.policy.manifests.virtualKeys.some(({ name }) => name === key)) return null;
   const { usdNano, ttlMs } = spec.run;
   return {

@@ -4,15 +4,15 @@ import { type KeyName, keyName, partsOf } from '../../core/names.ts';
 import { isToken } from '../../core/token.ts';
 import { replaceFile } from '../files/replace.ts';
 
-/** Where the holder of a key reads its token: `DIR/<namespace>/<name>`, mode 0600, the token and a newline. */
+/** The files from which holders read their tokens: `DIR/<namespace>/<name>`, mode 0600, the token and a newline. */
 export interface TokenFiles {
-  /** Null where there is none, or where what is there is no token. */
+  /** Null if there is no file, or if its content is not a token. */
   read(key: KeyName): string | null;
-  /** Makes the files be these tokens and no others; each that differs is replaced in one step, durable when it returns. */
+  /** Writes these tokens and removes all other files. It replaces each file in one step, durable when it returns. */
   sync(tokens: ReadonlyMap<KeyName, string>): void;
 }
 
-/** The files below a folder, which is made with mode 0700. Key names are DNS names, so that no path leads out of it. */
+/** Opens the files below a folder, created with mode 0700. Key names are DNS names, so no path leaves the folder. */
 export function openTokenFiles(dir: string): TokenFiles {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const pathOf = (key: KeyName): string => {

@@ -7,20 +7,20 @@ import type { KeyDocument } from '../../core/policy/documents.ts';
 import type { JsonPatchOperation, KubeObject, OwnerReference } from '../kube/types.ts';
 import { managedLabel, managedValue } from '../labels.ts';
 
-/** What the token Secret of a key is made of. */
+/** The input of a key's token Secret. */
 interface TokenSecretInput {
   readonly owner: KubeObject;
   readonly name: string;
   /** A secret. */
   readonly token: string;
   readonly document: KeyDocument;
-  /** Where the token is taken: `http://HOST`, without a path. */
+  /** The origin that accepts the token: `http://HOST`, without a path. */
   readonly origin: string;
   /** From the root of the path to the key itself. */
   readonly path: readonly { readonly key: KeyName; readonly spec: VirtualKeySpec }[];
 }
 
-/** Whose Secret this is: KeyForge never writes to `other`, which belongs to somebody else or to an earlier key of this name. */
+/** The owner of a Secret. KeyForge never writes to `other`, which belongs to somebody else or to an earlier key of this name. */
 export function ownershipOf(secret: KubeObject | null, owner: KubeObject): 'none' | 'ours' | 'other' {
   if (secret === null) return 'none';
   const { labels = {}, ownerReferences = [] } = secret.metadata;
@@ -28,7 +28,7 @@ export function ownershipOf(secret: KubeObject | null, owner: KubeObject): 'none
   return isOwner && labels[managedLabel] === managedValue ? 'ours' : 'other';
 }
 
-/** The token Secret as it should be. The garbage collector removes it with its key, also while no operator runs. */
+/** Makes the wanted token Secret. The garbage collector removes it with its key, also while no operator runs. */
 export function tokenSecret(input: TokenSecretInput): KubeObject {
   const { owner, name, token, origin } = input;
   const items = {
@@ -58,15 +58,15 @@ export function tokenIn(secret: KubeObject | null): string | undefined {
   return packed === undefined ? undefined : Buffer.from(packed, 'base64').toString();
 }
 
-/** True where a Secret of ours holds what it should; only then is nothing written. Items that others added do not count. */
+/** True if our Secret has the wanted content, so that nothing must be written. Items that others added are ignored. */
 export function holds(secret: KubeObject | null, wanted: KubeObject): boolean {
   const held = new Map(Object.entries(secret?.['data'] ?? {}));
   return Object.entries(wanted['data'] ?? {}).every(([item, value]) => held.get(item) === value);
 }
 
 /**
- * Takes the token out of a Secret of ours and names an owner that does not exist, so that the garbage collector deletes the Secret.
- * The operator needs no right to delete Secrets in the users' namespaces.
+ * Removes the token from our Secret and names an owner that does not exist, so that the garbage collector deletes the Secret.
+ * The operator needs no permission to delete Secrets in the users' namespaces.
  */
 export function retirement(secret: KubeObject, owner: KubeObject): readonly JsonPatchOperation[] {
   const noOwner = ownerReference(owner, '00000000-0000-0000-0000-000000000000');
@@ -81,7 +81,7 @@ function ownerReference(owner: KubeObject, uid: string): OwnerReference {
   return { apiVersion: 'keyforge.dev/v1alpha1', kind: 'VirtualKey', name: owner.metadata.name, uid, controller: true };
 }
 
-/** The effective policy, for people to read, with the limits and rates of each key on its path. */
+/** The effective policy for people, with the limits and rates of each key on its path. */
 function policyText({ document, path }: TokenSecretInput): unknown {
   const { perRequest, expiresAt, suspendedBy, delegation, ...scope } = describePolicy(document);
   const limits = path.flatMap(({ key, spec }) =>

@@ -4,14 +4,14 @@ import type { KeyRows, TokenRow } from '../store/types.ts';
 import { bind, deriveKey, open, type SealDeps, seal } from '../vault/aead.ts';
 
 /**
- * The rows of a key's tokens read as one state. `current` opens the key without an end. No current token though rows
- * exist: the key was revoked, and stays so until somebody rotates or re-creates it.
+ * The tokens of a key, from its rows. `current` has no end. If rows exist without a current token, the key is revoked until
+ * somebody rotates or re-creates it.
  */
 export interface Tokens {
   readonly current: TokenRow | null;
-  /** Rotated away, and still valid for a while. */
+  /** Rotated tokens that are still valid for a while. */
   readonly expiring: readonly TokenRow[];
-  /** Rotated away and past their end: the loopback of a Pod that was started with one still knows it. */
+  /** Rotated tokens past their end. The loopback of a Pod that started with one still accepts it. */
   readonly expired: readonly TokenRow[];
   readonly revoked: boolean;
 }
@@ -19,8 +19,8 @@ export interface Tokens {
 const sealVersion = 'keyforge/token/v1';
 
 /**
- * The store keeps so many rotated-away tokens of a key, valid or not: restart a Pod that has lived through more rotations.
- * Without a maximum, whoever may rotate could make the list grow without end.
+ * Maximum of rotated tokens of a key in the store, valid or not: restart a Pod that is older than this many rotations.
+ * Without a maximum, anybody who may rotate could make the list grow without end.
  */
 const maxRotated = 20;
 
@@ -38,7 +38,7 @@ export function tokensOf(rows: KeyRows, key: KeyName, nowMs: number): Tokens {
   };
 }
 
-/** Adds a new current token and returns it, a secret; the store keeps it sealed only. */
+/** Adds a new current token and returns it, a secret. The store keeps only its sealed form. */
 export function addToken(rows: KeyRows, key: KeyName, nowMs: number, deps: SealDeps): string {
   const token = mintToken(deps.random);
   const id = tokenId(token);
@@ -51,7 +51,7 @@ export interface Rotation extends SealDeps {
   readonly overlapMs: number;
 }
 
-/** Makes a new current token and returns it; the previous one opens the key for `overlapMs` more. Also brings a revoked key back. */
+/** Makes a new current token and returns it. The previous token works for `overlapMs` more. It also restores a revoked key. */
 export function rotateToken(rows: KeyRows, key: KeyName, nowMs: number, { overlapMs, ...deps }: Rotation): string {
   const { revoked, expired, expiring } = tokensOf(rows, key, nowMs);
   const rotated = [...expired, ...expiring];
@@ -63,7 +63,7 @@ export function rotateToken(rows: KeyRows, key: KeyName, nowMs: number, { overla
   return addToken(rows, key, nowMs, deps);
 }
 
-/** Ends every token now, for Pods too. One row remains: it keeps the key revoked over restarts. False where none was valid. */
+/** Ends every token now, for Pods too. One row remains, to keep the key revoked over restarts. False if none was valid. */
 export function revokeTokens(rows: KeyRows, key: KeyName, nowMs: number): boolean {
   const { current, expiring, expired } = tokensOf(rows, key, nowMs);
   if (current === null) return false;

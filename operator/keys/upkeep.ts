@@ -9,37 +9,37 @@ import type { Registry } from './registry.ts';
 import { rotateToken } from './tokens.ts';
 
 const dayMs = 86_400_000;
-/** The longest sleep: upkeep notices a jump of the machine's clock within it. */
+/** The longest sleep, within which upkeep notices a jump of the machine's clock. */
 const maxSleepMs = 60_000;
 
-/** What upkeep works over. */
+/** What upkeep needs. */
 interface UpkeepDeps extends SealDeps {
   readonly store: Store;
   readonly registry: Registry;
-  /** Whether rotations are this process's to make. */
+  /** True if this process makes rotations. */
   readonly decides: () => boolean;
   readonly record: RecordEvent;
-  /** Called where money may have come back. */
+  /** Called when money may have been released. */
   readonly onRelease: () => void;
   readonly logger: Logger;
 }
 
 /**
- * Does what is due by the clock: ends sub-agent keys, rotates tokens, each day takes over new prices and prunes old grants.
- * Its timer does not keep the process alive.
+ * Does work that is due by the clock: it ends sub-agent keys, rotates tokens, and each day loads new prices and prunes old
+ * grants. Its timer does not keep the process alive.
  */
 export class Upkeep {
   readonly #deps: UpkeepDeps;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
-  // Also soon after each start: a laptop may never be up for a day.
+  // Also soon after each start, because a laptop may never run for a whole day.
   #dailyMs = Number.NEGATIVE_INFINITY;
 
   constructor(deps: UpkeepDeps) {
     this.#deps = deps;
   }
 
-  /** Sets the timer for what is due next; to be called after each change. */
+  /** Sets the timer for the next due work. Call it after each change. */
   schedule(): void {
     const live = this.#deps.registry.live();
     if (live === null) return;
@@ -62,7 +62,7 @@ export class Upkeep {
     this.#dailyMs = this.#now();
   }
 
-  /** Stops the timer for good. */
+  /** Stops the timer permanently. */
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
@@ -76,7 +76,7 @@ export class Upkeep {
     clearTimeout(this.#timer);
     if (this.#isClosed) return;
     this.#timer = setTimeout(() => {
-      // Where it fails, most likely a disk is full: what is due remains due, and the next try follows the longest sleep.
+      // If it fails, probably because a disk is full, the work stays due and the next attempt follows the longest sleep.
       if (this.#tryRun()) this.schedule();
       else this.#sleep(maxSleepMs);
     }, forMs);
@@ -88,7 +88,7 @@ export class Upkeep {
       this.run();
       return true;
     } catch (error) {
-      this.#deps.logger.error({ err: error }, 'upkeep of keys failed; retrying in a minute');
+      this.#deps.logger.error({ err: error }, 'upkeep of keys failed; the operator retries in a minute');
       return false;
     }
   }
@@ -107,7 +107,7 @@ export class Upkeep {
   }
 }
 
-/** The key of a run remains, expired, until its Pods are gone: so their calls learn why they are refused. */
+/** When upkeep ends a key. An expired run stays until its Pods are gone, so that their calls are refused with the reason. */
 function endOf({ expiresAtMs = Number.POSITIVE_INFINITY, run }: ChildRow): number {
   return run === undefined ? expiresAtMs : Number.POSITIVE_INFINITY;
 }

@@ -1,11 +1,11 @@
 import { StringDecoder } from 'node:string_decoder';
 
-/** A body was longer than allowed; nothing of it is kept. */
+/** A body exceeds the limit; nothing of it is kept. */
 export class BodyTooLarge extends Error {
   override readonly name = 'BodyTooLarge';
 }
 
-/** The whole body as text; rejects with BodyTooLarge over `maxBytes`, and as the stream does. */
+/** Reads the whole body as text; rejects with BodyTooLarge over `maxBytes`, and if the stream does. */
 export async function readBody(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<string> {
   const chunks: Uint8Array[] = [];
   let length = 0;
@@ -17,10 +17,10 @@ export async function readBody(body: AsyncIterable<Uint8Array>, maxBytes: number
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** Each non-empty line as it completes; rejects with BodyTooLarge where one is longer than `maxLength`. */
+/** Yields each complete, non-empty line; rejects with BodyTooLarge if one is longer than `maxLength`. */
 export async function* readLines(body: AsyncIterable<Uint8Array>, maxLength: number): AsyncGenerator<string> {
   const decoder = new StringDecoder('utf8');
-  let parts: string[] = []; // of the line not complete yet: joined once, or a line in many chunks costs the square of its length
+  let parts: string[] = []; // of the incomplete line; joined once, because otherwise a line in many chunks costs the square of its length
   let length = 0;
   for await (const chunk of body) {
     const pieces = decoder.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)).split('\n');

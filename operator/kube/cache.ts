@@ -1,16 +1,16 @@
 import type { KubeObject, ObjectPlace } from './types.ts';
 
-/** What a reflector knows; reports each difference once. */
+/** The objects of a reflector. It reports each difference once. */
 export interface Cache {
   get(place: ObjectPlace): KubeObject | undefined;
   all(): readonly KubeObject[];
-  /** The resourceVersion up to which everything is known. */
+  /** The resourceVersion up to which the cache is complete. */
   version(): string;
-  /** Whether something of this resourceVersion may be unknown. */
+  /** True if the cache may lack something of this resourceVersion. */
   isBehind(version: string): boolean;
-  /** Takes a complete list in: what it lacks is gone. */
+  /** Replaces the content with a complete list: objects that it lacks are gone. */
   replace(objects: readonly KubeObject[], version: string): void;
-  /** Takes one event of a watch in; drops one that is not newer than what is known, so that doubled and late events do no harm. */
+  /** Applies one event of a watch. It drops an event that is not newer than the cache, so that repeated and late events do no harm. */
   take(type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK', object: KubeObject): void;
 }
 
@@ -20,7 +20,7 @@ export function createCache(report: (kind: 'put' | 'gone', object: KubeObject, p
   let known = '';
 
   function put(key: string, object: KubeObject): void {
-    // The same name, another object: a list shows no deletion between the two.
+    // The same name but another object: a list shows no deletion between the two.
     if (objects.get(key)?.metadata.uid !== object.metadata.uid) drop(key);
     const previous = objects.get(key);
     if (previous !== undefined && previous.metadata.resourceVersion === object.metadata.resourceVersion) return;
@@ -60,7 +60,7 @@ function keyOf({ namespace = '', name }: ObjectPlace): string {
   return `${namespace}/${name}`;
 }
 
-/** Of one kind they are decimal and grow (KEP-5504). Where another server's are not decimal, the order of arrival counts. */
+/** Compares resourceVersions. Within a kind they are decimal and grow (KEP-5504); if a server's are not decimal, the order of arrival counts. */
 function isNewer(version: string, than: string): boolean {
   if (!/^[0-9]+$/.test(version) || !/^[0-9]+$/.test(than)) return version !== than;
   return version.length === than.length ? version > than : version.length > than.length;

@@ -16,9 +16,9 @@ import {
   type WatchEvent,
 } from './types.ts';
 
-/** A page of 500 objects of 100 kB each, and some; of larger objects, a reflector requests fewer. */
+/** More than a page of 500 objects of 100 kB each; of larger objects, a reflector requests fewer. */
 const maxBodyBytes = 64 * 1024 * 1024;
-/** etcd takes objects of 1.5 MiB, and JSON may write each of their bytes as six (`\u003c`). */
+/** etcd accepts objects of 1.5 MiB, and JSON may write each of their bytes as six (`\u003c`). */
 const maxEventLength = 16 * 1024 * 1024;
 const maxMessageLength = 1_000;
 const fieldManager = 'keyforge';
@@ -39,9 +39,9 @@ interface Write extends Pick<Call, 'method' | 'path'> {
 }
 
 /**
- * The API server that a kubeconfig (a path, or `in-cluster`) names. Throws where that cannot be read; connects with the first
- * call. A call that takes longer than `timeoutMs` (30,000), its wait for a free connection and its body included, is
- * KubeUnreachable; of a watch, only the wait for its head counts.
+ * Makes a client of the API server that a kubeconfig (a path, or `in-cluster`) names. Throws if that cannot be read; connects
+ * with the first call. If a call takes longer than `timeoutMs` (30,000), its wait for a connection and its body included, it
+ * rejects with KubeUnreachable. Of a watch, only the wait for its head counts.
  */
 export function connectKube(options: { readonly kubeconfig: string; readonly logger: Logger; readonly timeoutMs?: number }): KubeClient {
   return new PooledClient(options.logger, openConnection(options.kubeconfig), options.timeoutMs ?? 30_000);
@@ -155,12 +155,12 @@ async function* watchOnce({ connection, request, resource, timeoutMs, signal, lo
     if (response.statusCode !== 200) throw refusal(request, response, await readBody(response.body, maxBodyBytes));
     clearTimeout(timer);
     for await (const line of readLines(response.body, maxEventLength)) yield parseEvent(resource, line);
-    await nextTurn(); // by then the pool has the connection back, for the watch that follows
+    await nextTurn(); // by then the pool has the connection back for the next watch
   } catch (error) {
     if (signal.aborted) return;
     if (error instanceof KubeError || error instanceof KubeUnreachable) throw error;
     if (error instanceof BodyTooLarge) throw tooLarge(request, error);
-    logger.debug({ plural: resource.plural, error: (error as Error).name }, 'watch broke off');
+    logger.debug({ plural: resource.plural, error: (error as Error).name }, 'a watch broke off');
     throw unreachable(request, error);
   } finally {
     clearTimeout(timer);
@@ -172,12 +172,12 @@ function parseEvent(resource: Resource, line: string): WatchEvent {
   return event.type === 'ERROR' ? event : { type: event.type, object: typed(resource, event.object) };
 }
 
-/** Lists leave apiVersion and kind out of their items, and metadata-only answers name the wrong ones; readers want the kind's. */
+/** Sets apiVersion and kind: lists omit them in items, and metadata-only answers have the wrong ones. */
 function typed<T extends KubeObject>({ group, version, kind }: Resource, object: T): T {
   return { ...object, apiVersion: group === '' ? version : `${group}/${version}`, kind };
 }
 
-/** No fallback in the header: a server that cannot leave the contents out is to answer 406, not to send them. */
+/** The Accept header, without a fallback: a server that cannot omit the contents must answer 406 instead of sending them. */
 function accept({ content }: Scope, suffix: 'List' | ''): string {
   return content === 'metadata' ? `application/json;as=PartialObjectMetadata${suffix};g=meta.k8s.io;v=v1` : 'application/json';
 }
@@ -189,7 +189,7 @@ function scopePath(resource: Resource, scope: Scope, query: Readonly<Record<stri
   return `${collectionPath(resource, scope.namespace)}?${parameters}`;
 }
 
-/** Only a missing object counts: a kind that the server does not know (its CRD is gone) stays an error. */
+/** Null only for a missing object: a kind that the server does not know (its CRD is missing) stays an error. */
 async function nullIfAbsent(answer: Promise<unknown>): Promise<unknown> {
   try {
     return await answer;

@@ -1,4 +1,4 @@
-/** One entry of `status.conditions`, by the API conventions a map keyed by type. */
+/** One entry of `status.conditions`, which the API conventions define as a map keyed by type. */
 export interface Condition {
   readonly type: string;
   readonly status: 'True' | 'False' | 'Unknown';
@@ -6,16 +6,16 @@ export interface Condition {
   readonly reason: string;
   readonly message: string;
   readonly observedGeneration?: number;
-  /** RFC 3339: when `status` last became what it is. */
+  /** RFC 3339 time of the last change of `status`. */
   readonly lastTransitionTime: string;
 }
 
-/** As CRDs bound a condition's message: one that is longer would have the whole status refused, for ever. */
+/** The CRDs' limit of a condition's message: with a longer one, the API server would reject the whole status for ever. */
 const maxMessageLength = 32_768;
 
 /**
- * The conditions with `next` in them, Ready first, the others by type. Keeps lastTransitionTime where the status stays the same.
- * The same array where nothing changed. A message that is too long is cut.
+ * Puts `next` into the conditions, Ready first, the others by type. It keeps lastTransitionTime if the status stays the same.
+ * If nothing changed, it returns the same array. It cuts a message that is too long.
  */
 export function setCondition(
   conditions: readonly Condition[],
@@ -29,7 +29,7 @@ export function setCondition(
   return [...conditions.filter(({ type }) => type !== next.type), condition].toSorted(byType);
 }
 
-/** In whole characters: half of one would come back from the API server as another, and differ at each reconciliation. */
+/** Cuts at whole characters: the API server would replace half of one, and the message would differ at each reconciliation. */
 function cut(message: string): string {
   return message.length <= maxMessageLength ? message : `${message.slice(0, maxMessageLength - 1).toWellFormed()}…`;
 }

@@ -6,13 +6,13 @@ import packageJson from '../../package.json' with { type: 'json' };
 import { orAborted } from './timing.ts';
 import { KubeUnreachable } from './types.ts';
 
-/** Calls share this many connections; each watch has one of its own. */
+/** Connections that calls share; each watch has its own. */
 const callConnections = 4;
-/** Certificates and tokens are read again after this long, so that rotated files and exec credentials are picked up. */
+/** Certificates and tokens are re-read after this time, to pick up rotated files and exec credentials. */
 const credentialsMs = 10_000;
 /**
- * TCP alone finds dead peers in 15 s + 3 × 5 s, also on a watch without events. A balancer that ends TCP answers the
- * probes itself: there, the timeout of a call and the silence of a watch find a dead API server.
+ * TCP keep-alive finds dead peers in 15 s + 3 × 5 s, also on a watch without events. A load balancer that terminates TCP
+ * answers the probes itself: then the timeout of a call and the silence of a watch find a dead API server.
  */
 const keepAlive = { enable: true, initialDelay: 15_000, interval: 5_000, count: 3 };
 
@@ -28,7 +28,7 @@ export interface ConnectionRequest {
 
 /** The API server of one kubeconfig context. */
 export interface Connection {
-  /** Rejects with KubeUnreachable where no answer's head came. */
+  /** Sends a request; rejects with KubeUnreachable if no response head arrives. */
   send(request: ConnectionRequest): Promise<Dispatcher.ResponseData>;
   /** Ends every call. */
   close(): Promise<void>;
@@ -46,9 +46,9 @@ interface Pools {
 }
 
 /**
- * Opens nothing yet. `kubeconfig` is a path, or `in-cluster` for the Pod's own ServiceAccount. Throws where it cannot be read
- * or needs what is not supported. client-node reads it and signs in (certificates, tokens, exec plugins, token files);
- * its transport, one TLS connection a call, is not used. `clock` is monotonic.
+ * Makes a connection, not open yet. `kubeconfig` is a path, or `in-cluster` for the Pod's own ServiceAccount. Throws if it
+ * cannot be read or needs an unsupported feature. client-node reads it and authenticates (certificates, tokens, exec plugins,
+ * token files), but its transport, one TLS connection a call, is not used. `clock` is monotonic.
  */
 export function openConnection(kubeconfig: string, clock: () => number = () => performance.now()): Connection {
   const config = new KubeConfig();
@@ -122,7 +122,7 @@ class PooledConnection implements Connection {
     return this.#pools;
   }
 
-  /** Calls and watches in flight finish on the old certificates; new ones do not wait for them. */
+  /** Retires old pools: their calls and watches finish on the old certificates, and new ones do not wait for them. */
   #retire(old: Pools): void {
     this.#retired.add(old);
     const ended = Promise.allSettled([old.call.close(), old.watch.close()]);
@@ -130,12 +130,12 @@ class PooledConnection implements Connection {
   }
 }
 
-/** A call as errors name it. The query is left out: it may hold a selector's values. */
+/** The name of a call in errors, without its query, which may hold a selector's values. */
 export function callName({ method, path }: Pick<ConnectionRequest, 'method' | 'path'>): string {
   return `${method} ${path.split('?', 1)[0]}`;
 }
 
-/** The error of a call without an answer. */
+/** The error of a call without a response. */
 export function unreachable(request: Pick<ConnectionRequest, 'method' | 'path'>, error: unknown): KubeUnreachable {
   const { name, message, code } = error as Error & { readonly code?: unknown };
   const named = typeof code === 'string' ? code : name;

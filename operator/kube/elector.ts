@@ -5,27 +5,27 @@ import { pause, within } from './timing.ts';
 import { type KubeClient, KubeError, type KubeObject } from './types.ts';
 
 export interface ElectorOptions {
-  /** One of its own: renewals must not wait for a connection behind lists. */
+  /** A separate client, so that renewals never wait for a connection behind lists. */
   readonly client: KubeClient;
   readonly namespace: string;
   /** Of the Lease. */
   readonly name: string;
-  /** Unique to this life of this process. */
+  /** Unique to this process. */
   readonly identity: string;
-  /** How long other candidates wait after the last renewal that they saw; 15,000. A whole number of seconds. */
+  /** How long other candidates wait after the last renewal that they saw; default 15,000. A whole number of seconds. */
   readonly leaseMs?: number;
-  /** A leader that could not renew for so long stops; 10,000. */
+  /** A leader that cannot renew for this time stops leading; default 10,000. */
   readonly renewDeadlineMs?: number;
-  /** Between renewals, and between a candidate's attempts; 2,000. */
+  /** Between renewals, and between a candidate's attempts; default 2,000. */
   readonly retryMs?: number;
-  /** Of one attempt; 2,000. */
+  /** Timeout of one attempt; default 2,000. */
   readonly requestTimeoutMs?: number;
-  /** The term has begun; `signal` is aborted when it ends. If it returns a promise, this process is no candidate before that settles. */
+  /** Called when a term begins; `signal` is aborted at its end. If it returns a promise, this process is no candidate until that settles. */
   readonly onStarted: (signal: AbortSignal) => void | Promise<void>;
-  /** The term has ended, `signal` is aborted. Must not throw. */
+  /** Called when the term has ended and `signal` is aborted. Must not throw. */
   readonly onStopped: () => void;
   readonly logger: Logger;
-  /** Wall clock, for the times that the Lease shows people. Nothing is decided by it. */
+  /** Wall clock, only for the times in the Lease that people read. It decides nothing. */
   readonly clock: () => number;
   readonly random?: () => number;
 }
@@ -33,15 +33,15 @@ export interface ElectorOptions {
 /** One candidate for a Lease. */
 export interface Elector {
   start(): void;
-  /** Whether the Lease is certainly ours at this moment: check before each write, since a process that was stopped learns of it late. */
+  /** True if the Lease is certainly ours now. Check before each write, because a process that was stopped notices late. */
   leads(): boolean;
-  /** Stops leading, waits for what onStarted began, then hands the Lease back. */
+  /** Stops leading, waits for the work of onStarted, then releases the Lease. */
   close(): Promise<void>;
 }
 
 interface Term {
   readonly ended: AbortController;
-  /** What onStarted began. */
+  /** The work that onStarted began. */
   work: Promise<void>;
   timer: NodeJS.Timeout | undefined;
   lease: KubeObject;
@@ -50,10 +50,10 @@ interface Term {
 }
 
 /**
- * Leader election over a Lease, by client-go's rules: a candidate waits until the Lease has not changed for its whole duration
- * by the candidate's own monotonic clock, and the times written in it decide nothing. A leader's time counts from *before* it
- * sent its last renewal, and ends renewDeadlineMs later whatever requests are open; others count leaseMs from after they saw it.
- * Throws RangeError where the durations would let two lead at one time.
+ * Leader election over a Lease, by client-go's rules. A candidate waits until the Lease has not changed for its whole duration
+ * by the candidate's own monotonic clock; the times in the Lease decide nothing. A leader's time counts from *before* it
+ * sent its last renewal, and ends renewDeadlineMs later, even with open requests. Others count leaseMs from after they saw it.
+ * Throws RangeError if the durations would let two lead at once.
  */
 export function createElector(options: ElectorOptions): Elector {
   const durations = durationsOf(options);
@@ -77,7 +77,7 @@ class Candidate implements Elector {
   readonly #random: () => number;
   readonly #at: { readonly namespace: string; readonly name: string };
   readonly #closing = new AbortController();
-  /** The version of the Lease that another holds, and since when this process has seen it. */
+  /** The Lease version that another process holds, and the time at which this process first saw it. */
   #seen = { version: '', sinceMs: 0 };
   #term: Term | null = null;
   #running = Promise.resolve();
@@ -107,7 +107,7 @@ class Candidate implements Elector {
     const { logger, name } = this.#options;
     while (!this.#closing.signal.aborted) {
       const won = await this.#tryToLead().catch((error: Error) => {
-        logger.debug({ lease: name, error: error.message }, 'no candidate at the moment');
+        logger.debug({ lease: name, error: error.message }, 'this replica cannot be a candidate now; it retries');
         return null;
       });
       if (won !== null) await this.#lead(this.#begin(won.lease, won.sentMs));
@@ -115,7 +115,7 @@ class Candidate implements Elector {
     }
   }
 
-  /** The Lease once it is ours; null while another may lead. One held in our name counts as another's: only this life's own claim counts. */
+  /** Tries to take the Lease; null while another may lead. A Lease in our name counts as another's, unless this process claimed it. */
   async #tryToLead(): Promise<{ readonly lease: KubeObject; readonly sentMs: number } | null> {
     const current = await this.#read();
     if (current !== null && !this.#isFree(current)) return null;
@@ -134,7 +134,7 @@ class Candidate implements Elector {
     return within(this.#durations.requestTimeoutMs, this.#options.client.get(leases, this.#at));
   }
 
-  /** A request that arrives late does no harm: its resourceVersion is checked, and it only makes others wait longer. */
+  /** Claims the Lease. A late request does no harm: the API server checks its resourceVersion, and others only wait longer. */
   #claim(current: KubeObject | null): Promise<KubeObject> {
     const { client, identity, clock } = this.#options;
     const { leaseMs, requestTimeoutMs } = this.#durations;
@@ -153,7 +153,7 @@ class Candidate implements Elector {
       .then((signal) => (signal.aborted ? undefined : onStarted(signal)))
       .catch((error) => {
         logger.error({ err: error, lease: name }, 'the work of the leader failed');
-        this.#end(begun, 'is released, since the work of the leader failed');
+        this.#end(begun, 'is released, because the work of the leader failed');
       });
     return begun;
   }
@@ -164,13 +164,13 @@ class Candidate implements Elector {
     term.timer = setTimeout(() => this.#end(term, 'could not be renewed in time'), term.untilMs - performance.now());
   }
 
-  /** Synchronous: when it returns, the signal is aborted and all its listeners have run. */
+  /** Ends a term. Synchronous: when it returns, the signal is aborted and all its listeners have run. */
   #end(term: Term, why: string): void {
     const { name, identity, onStopped, logger } = this.#options;
     clearTimeout(term.timer);
     if (term.ended.signal.aborted) return;
     term.ended.abort(new Error(`no longer leading: the Lease ${why}`));
-    logger.warn({ lease: name, identity, why }, 'no longer leading');
+    logger.warn({ lease: name, identity, why }, 'this replica no longer leads');
     onStopped();
   }
 
@@ -201,7 +201,7 @@ class Candidate implements Elector {
     if (error instanceof KubeError && (error.status === 409 || error.status === 404)) await this.#readAgain(term).catch(() => undefined);
   }
 
-  /** After a refusal: an answer that got lost may have been ours; anything else is the end. */
+  /** Re-reads the Lease after a refusal. If our own renewal took effect but its response was lost, the term continues; otherwise it ends. */
   async #readAgain(term: Term): Promise<void> {
     const lease = await this.#read();
     if (lease !== null && specOf(lease).holderIdentity === this.#options.identity) term.lease = lease;
@@ -211,7 +211,7 @@ class Candidate implements Elector {
   async #release(lease: KubeObject): Promise<void> {
     const { client, name, clock, logger } = this.#options;
     await within(this.#durations.requestTimeoutMs, client.replace(leases, released(lease, clock()))).catch((error: Error) =>
-      logger.info({ lease: name, error: error.message }, 'the Lease was not released; it expires by itself'),
+      logger.info({ lease: name, error: error.message }, 'the Lease was not released; it will expire'),
     );
   }
 }

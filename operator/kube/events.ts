@@ -11,9 +11,9 @@ const seriesMs = 360_000;
 const refreshMs = 60_000;
 /** New Events about one object. */
 const perObject = { atOnce: 10, everyMs: 60_000 };
-/** Series, and objects, that are remembered: the least recently used are forgotten first. */
+/** Maximum of remembered series and objects; the least recently used are forgotten first. */
 const maxRemembered = 1_000;
-/** Writes under way or waiting; what exceeds it is dropped. */
+/** Maximum of running and waiting writes; further writes are dropped. */
 const maxWrites = 100;
 const maxNoteLength = 1_024;
 
@@ -34,15 +34,15 @@ export interface EventFacts {
   readonly type: 'Normal' | 'Warning';
   /** CamelCase, as is `action`. */
   readonly reason: string;
-  /** For people, never with a secret in it. */
+  /** For people; never contains a secret. */
   readonly note: string;
   readonly action: string;
 }
 
-/** What people see in `kubectl describe`. Losing one is no loss: nothing is retried, nothing throws, memory is bounded. */
+/** Events for `kubectl describe`. A lost event does no harm: it retries nothing and never throws, and its memory is bounded. */
 export interface Events {
   emit(event: EventFacts): void;
-  /** Waits for the writes under way; drops counts that are not written yet. */
+  /** Waits for running writes; drops unwritten counts. */
   close(): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ interface Series {
   writtenMs: number;
 }
 
-/** The same type, reason, action and note about the same object is one Event whose series is counted. */
+/** Makes events. The same type, reason, action and note about the same object are one Event with a counted series. */
 export function createEvents(options: EventsOptions): Events {
   return new Recorder(options);
 }
@@ -74,7 +74,7 @@ class Recorder implements Events {
     try {
       this.#record(event);
     } catch (error) {
-      this.#options.logger.warn({ err: error }, 'an event could not be made');
+      this.#options.logger.warn({ err: error }, 'the operator cannot make an event');
     }
   }
 
@@ -135,7 +135,7 @@ class Recorder implements Events {
     return bucket.take(nowMs);
   }
 
-  /** One after the other: a burst of events must not take the connections that the work needs. */
+  /** Writes one after another, so that a burst of events does not take the connections that other work needs. */
   #write(send: () => Promise<unknown>): void {
     if (this.#isClosed || this.#writes >= maxWrites) return;
     this.#writes += 1;
@@ -162,7 +162,7 @@ interface ObjectReference {
   readonly uid: string | undefined;
 }
 
-/** Maps keep the order of insertion: the most recently used is at the end. */
+/** Moves a key to the end: maps keep the order of insertion, so the most recently used is last. */
 function remember<T>(map: Map<string, T>, key: string, value: T): void {
   map.delete(key);
   map.set(key, value);

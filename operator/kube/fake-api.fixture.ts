@@ -8,12 +8,12 @@ import { join } from 'node:path';
 import { readBody } from './body.ts';
 import type { KubeObject, Resource } from './types.ts';
 
-/** What goes wrong with one request. */
+/** The fault of one request. */
 export type Fault =
   | 'reset'
-  /** Never an answer. */
+  /** The request is never answered. */
   | 'hang'
-  /** A watch: a head, then silence, as when the peer is gone without a word. */
+  /** A watch sends its head, then nothing, as if the peer had crashed. */
   | 'mute'
   | { readonly status: number; readonly retryAfter?: string; readonly text?: string }
   | { readonly delayMs: number };
@@ -31,7 +31,7 @@ export interface FakeRequest {
 export interface FakeApi {
   readonly kubeconfig: string;
   readonly requests: FakeRequest[];
-  /** Ever opened. */
+  /** Connections opened so far. */
   connections(): number;
   /** Called for each request. */
   fault: (request: FakeRequest) => Fault | undefined;
@@ -41,7 +41,7 @@ export interface FakeApi {
   drop(resource: Resource, place: { readonly namespace?: string; readonly name: string }): void;
   /** Forgets the history: a watch from before now is 410. */
   compact(): void;
-  /** A line for every open watch, past all rules. */
+  /** Sends a line to every open watch, without checks. */
   say(event: unknown): void;
   /** Ends every connection. */
   cut(): void;
@@ -83,7 +83,7 @@ export async function startFakeApi({ bookmarkMs = 20, tls }: FakeApiOptions = {}
   const kinds = new Map<string, Map<string, KubeObject>>();
   const sockets = new Set<Socket>();
   const watchers = new Set<Watcher>();
-  /** Of lists in pages, which show the objects as they were at the first: by the token of the next page. */
+  /** The rest of each paged list, as of its first page, by the token of the next page. */
   const rests = new Map<string, { readonly version: number; readonly objects: readonly KubeObject[] }>();
   let history: Change[] = [];
   let version = 100;
@@ -158,7 +158,7 @@ export async function startFakeApi({ bookmarkMs = 20, tls }: FakeApiOptions = {}
     else reply(response, 200, put(target.kind, Array.isArray(sent) && old !== undefined ? patched(old, sent) : sent));
   }
 
-  /** Whether the fault was the whole answer. */
+  /** True if the fault was the whole answer. */
   async function isAnswered(fault: Fault | undefined, { socket }: IncomingMessage, response: ServerResponse): Promise<boolean> {
     if (fault === 'reset') socket.resetAndDestroy();
     if (fault === 'hang' || fault === 'reset') return true;
@@ -272,7 +272,7 @@ function within({ namespace }: Target, query: URLSearchParams, { metadata }: Kub
   return (namespace === undefined || metadata.namespace === namespace) && (value === undefined || metadata.labels?.[label] === value);
 }
 
-/** As metadata only, where the request says so. */
+/** Reduces to metadata, if the request says so. */
 function shape(object: KubeObject, { req }: ServerResponse): object {
   return req.headers.accept?.includes('PartialObjectMetadata') ? { kind: 'PartialObjectMetadata', metadata: object.metadata } : object;
 }

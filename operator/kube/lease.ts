@@ -3,7 +3,7 @@ import type { KubeObject } from './types.ts';
 
 /** The spec of a Lease: https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/lease-v1/ */
 interface LeaseSpec {
-  /** '' or absent: nobody's. */
+  /** '' or absent: nobody holds it. */
   readonly holderIdentity?: string;
   readonly leaseDurationSeconds?: number;
   readonly acquireTime?: string;
@@ -11,12 +11,12 @@ interface LeaseSpec {
   readonly leaseTransitions?: number;
 }
 
-/** The spec of a Lease; empty where it has none. */
+/** The spec of a Lease; empty if it has none. */
 export function specOf(lease: KubeObject): LeaseSpec {
   return (lease['spec'] ?? {}) as LeaseSpec;
 }
 
-/** The Lease by which `identity` leads, made from the current one if there is one. */
+/** Makes the Lease with which `identity` leads, from the current one if there is one. */
 export function claim(
   place: { readonly namespace: string; readonly name: string },
   current: KubeObject | null,
@@ -35,7 +35,7 @@ export function claim(
   return withSpec(place, current, spec);
 }
 
-/** The Lease released: the next candidate need not wait until it expires. */
+/** Makes the released Lease, so that the next candidate need not wait until it expires. */
 export function released(current: KubeObject, nowMs: number): KubeObject {
   const { name, namespace = '' } = current.metadata;
   return withSpec({ namespace, name }, current, {
@@ -46,7 +46,7 @@ export function released(current: KubeObject, nowMs: number): KubeObject {
   });
 }
 
-/** metav1.MicroTime: the API server rejects it without its six digits. */
+/** Formats metav1.MicroTime: the API server rejects it without its six digits. */
 export function microTime(ms: number): string {
   return new Date(ms).toISOString().replace('Z', '000Z');
 }

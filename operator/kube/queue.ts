@@ -2,50 +2,50 @@ import type { Logger } from 'pino';
 import { type BackOff, type BackOffSteps, createBackOff } from './timing.ts';
 import { KubeUnreachable } from './types.ts';
 
-/** The waits between attempts to reach an API server that does not answer, for all keys together. */
+/** Waits between attempts to reach an API server that does not respond, for all keys together. */
 const outage: BackOffSteps = { firstMs: 250, maxMs: 10_000 };
-/** Retries of all keys together: so many at once, and then one each so often, as client-go's controllers have it. */
+/** Rate of the retries of all keys together: a burst, then one at a time, as in client-go's controllers. */
 const retriesAtOnce = 100;
 const retryEveryMs = 100;
-/** The first failures of a key, spaced by its own back-off alone: what passes by itself, such as a conflict, waits for no other key. */
+/** First failures of a key, which only its own back-off spaces, so that a temporary failure such as a conflict waits for no other key. */
 const ownFailures = 2;
 
 export interface QueueOptions {
-  /** Brings the world to what `key` declares, from whatever state it is in. Resolves with when to work it again, if ever. */
-  // biome-ignore lint/suspicious/noConfusingVoidType: most work has nothing to return, and should not have to return it
+  /** Reconciles `key` from any state. Resolves with the time of the next reconciliation, if there is one. */
+  // biome-ignore lint/suspicious/noConfusingVoidType: most work returns nothing, and need not write `return undefined`
   readonly work: (key: string) => Promise<{ readonly againInMs?: number } | void>;
   /** Keys in work at one time. */
   readonly concurrency: number;
-  /** Of one key that fails; its first success resets it. Retry-After of a KubeError prolongs a wait. */
+  /** Back-off of one failing key; a success resets it. Retry-After of a KubeError prolongs a wait. */
   readonly backOff: BackOffSteps;
   readonly logger: Logger;
-  /** After the failure has been logged; must not throw. */
+  /** Called after a failure is logged; must not throw. */
   readonly onError?: (key: string, error: unknown) => void;
   readonly random?: () => number;
 }
 
-/** Work by key: each waits once, however often it is added, and is never in work twice at one time. */
+/** A queue of keys. A key that is added several times waits once, and never runs twice at the same time. */
 export interface Queue {
   add(key: string): void;
   /** The earlier of two dates wins. */
   addAfter(key: string, delayMs: number): void;
-  /** Resolves when nothing waits and nothing is in work; keys with a later date do not count. */
+  /** Resolves when nothing waits and nothing runs; keys that are due later do not count. */
   idle(): Promise<void>;
-  /** Starts no more; resolves when what is in work has ended. */
+  /** Starts no more work; resolves when the running work has ended. */
   close(): Promise<void>;
 }
 
-/** Of one key since its last success. */
+/** The failures of one key since its last success. */
 interface Failures {
   readonly backOff: BackOff;
   readonly times: number;
 }
 
 /**
- * A key added while in work is worked again after. KubeUnreachable is not held against the key: the whole queue pauses, then
- * tries with one key at a time until one succeeds, so that an API server that does not answer sees the same few calls however
- * many keys there are. Any other error may be of one key alone; but the retries of keys that go on failing are bounded over all
- * of them, so that an API server that answers everything with errors does not get ever more calls. What is added waits for no retry.
+ * Makes a queue. A key that is added while it runs, runs again afterwards. KubeUnreachable does not count as the key's failure:
+ * the whole queue pauses, then tries one key at a time until one succeeds, so that an unreachable API server sees few calls for
+ * any number of keys. Another error may concern one key alone. Even so, a rate over all keys bounds the retries of those that
+ * keep failing, so that an API server that answers only errors gets no more calls. A newly added key waits for no retry.
  */
 export function createQueue(options: QueueOptions): Queue {
   return new KeyQueue(options);
@@ -56,14 +56,14 @@ class KeyQueue implements Queue {
   readonly #random: () => number;
   readonly #ready = new Set<string>();
   readonly #working = new Set<string>();
-  /** Added while in work. */
+  /** Keys that were added while they ran. */
   readonly #dirty = new Set<string>();
   readonly #later = new Map<string, { readonly timer: NodeJS.Timeout; readonly atMs: number }>();
   readonly #failures = new Map<string, Failures>();
   readonly #outage: BackOff;
-  /** When the last of the retries that are spaced over all keys is due. */
+  /** Time of the last retry that is spaced over all keys. */
   #retriesUntilMs = Number.NEGATIVE_INFINITY;
-  /** One key at a time, until one succeeds. */
+  /** True while the queue tries one key at a time, until one succeeds. */
   #isProbing = false;
   #pausing: NodeJS.Timeout | undefined;
   #isClosed = false;
@@ -109,7 +109,7 @@ class KeyQueue implements Queue {
     this.#later.delete(key);
   }
 
-  /** Starts as many ready keys as may be in work now; notifies who waits for idleness where there is nothing left. */
+  /** Starts as many ready keys as may run now. If nothing is left, notifies callers of `idle`. */
   #startReady(): void {
     for (const key of this.#ready) {
       if (this.#isClosed || this.#pausing !== undefined || this.#working.size >= this.#maxWorking()) break;
@@ -146,25 +146,25 @@ class KeyQueue implements Queue {
   #fail(key: string, error: unknown): void {
     const { logger, onError } = this.#options;
     if (error instanceof KubeUnreachable) {
-      logger.info({ key, error: error.message }, 'the API server is out of reach');
+      logger.info({ key, error: error.message }, 'the API server is unreachable');
       this.#dirty.add(key);
       this.#pauseAll();
     } else {
       const delayMs = this.#countFailure(key, error);
-      logger.warn({ key, err: error, delayMs }, 'failed; to be tried again');
+      logger.warn({ key, err: error, delayMs }, 'a reconciliation failed; the operator retries');
       this.addAfter(key, delayMs);
     }
     onError?.(key, error);
   }
 
-  /** Returns the wait before the key's retry. */
+  /** Counts a failure; returns the wait before the key's retry. */
   #countFailure(key: string, error: unknown): number {
     const { backOff, times } = this.#failures.get(key) ?? { backOff: createBackOff(this.#options.backOff, this.#random), times: 0 };
     this.#failures.set(key, { backOff, times: times + 1 });
     return Math.max(backOff.next(error), times < ownFailures ? 0 : this.#spacedRetryInMs());
   }
 
-  /** A key that is added before its retry needs that no more, so no more retries are ahead than there are keys that failed. */
+  /** The wait for a retry that is spaced over all keys. There are never more pending retries than failed keys. */
   #spacedRetryInMs(): number {
     const nowMs = performance.now();
     const spreadMs = Math.max(this.#retriesUntilMs, nowMs - retriesAtOnce * retryEveryMs) + retryEveryMs;
@@ -172,7 +172,7 @@ class KeyQueue implements Queue {
     return Math.max(0, this.#retriesUntilMs - nowMs);
   }
 
-  /** Failures of keys that were in work together count as one. */
+  /** Pauses the queue. Failures of keys that ran together count as one. */
   #pauseAll(): void {
     this.#isProbing = true;
     if (this.#isClosed || this.#pausing !== undefined) return;

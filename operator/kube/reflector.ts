@@ -19,14 +19,14 @@ export interface ReflectorOptions {
   readonly resource: Resource;
   readonly scope: Scope;
   /**
-   * What of an object is kept; must not throw, and must keep metadata's name, namespace, uid and resourceVersion.
-   * Default: all but `metadata.managedFields`.
+   * Reduces an object to what the cache keeps. It must not throw, and must keep metadata's name, namespace, uid and
+   * resourceVersion. Default: all except `metadata.managedFields`.
    */
   readonly transform?: (object: KubeObject) => KubeObject;
   /**
-   * Synchronous, in the order of the API server. `put`: new (`previous` is undefined) or changed (`previous` is the same object
-   * before). `gone`: deleted or out of the scope, with its last known state; also where that happened while disconnected, and
-   * before another object of its name is put. What it throws is logged.
+   * Called synchronously, in the order of the API server. `put`: new (`previous` is undefined) or changed (`previous` is the
+   * earlier version). `gone`: deleted or out of scope, with its last known state; also after a deletion while disconnected,
+   * and before a `put` of another object of its name. An error that it throws is logged.
    */
   readonly onChange: (kind: 'put' | 'gone', object: KubeObject, previous: KubeObject | undefined) => void;
   readonly logger: Logger;
@@ -39,11 +39,11 @@ export interface ReflectorOptions {
 export interface Timings {
   /** Objects per page of a list. */
   readonly pageSize: number;
-  /** The API server is requested to end a watch after one to two times this long. */
+  /** The reflector requests that the API server end a watch after one to two times this long. */
   readonly watchMs: number;
   /**
-   * A watch with no event, bookmark or end for this long is dead. Over twice `watchMs`: of a quiet kind there may be no
-   * bookmark for minutes (API servers send them where etcd reports progress), so its end is the only certain sign of life.
+   * A watch without event, bookmark or end for this long is dead. It must exceed twice `watchMs`: a quiet kind may have no
+   * bookmark for minutes (API servers send them when etcd reports progress), so only the watch's end is a certain sign of life.
    */
   readonly silenceMs: number;
   /** A watch that ends sooner counts as a failure. */
@@ -51,7 +51,7 @@ export interface Timings {
   readonly backOff: BackOffSteps;
 }
 
-/** Short watches, so that a dead one ends within a minute; they cost the API server less than renewing the Lease does. */
+/** Watches are short, so that a dead one ends within a minute. They cost the API server less than renewing the Lease does. */
 const standardTimings: Timings = {
   pageSize: 500,
   watchMs: 25_000,
@@ -60,25 +60,25 @@ const standardTimings: Timings = {
   backOff: { firstMs: 500, maxMs: 10_000 },
 };
 
-/** A local copy of one kind, kept current; it never stops by itself. */
+/** A local, current copy of one kind. It runs until it is closed. */
 export interface Reflector {
   start(): void;
   /** Resolves once the first complete list has been reported to onChange; never rejects. */
   readonly synced: Promise<void>;
   get(place: ObjectPlace): KubeObject | undefined;
   all(): readonly KubeObject[];
-  /** Lists again, beside the watch: resolves when nothing is missing that existed at the call; never rejects. */
+  /** Lists again while the watch continues. Resolves when nothing is missing that existed at the call; never rejects. */
   fresh(): Promise<void>;
-  /** Since the last sign of life of the API server: over two minutes means that the copy is out of date. Infinity before the first list. */
+  /** Milliseconds since the last sign of life of the API server; over two minutes, the copy is stale. Infinity before the first list. */
   staleForMs(): number;
   close(): Promise<void>;
 }
 
 /**
- * Lists in pages, then watches from there on with bookmarks, resuming at the last resourceVersion after whatever ends a watch.
- * Where the API server has forgotten that version (410, as status or in the stream) or refuses otherwise, it lists again and
- * reports the difference, so that no deletion is lost. At most one request is open at a time, two during `fresh`; a back-off
- * spaces failures.
+ * Makes a reflector. It lists in pages, then watches with bookmarks, and resumes at the last resourceVersion after every end of
+ * a watch. If the API server has forgotten that version (410, as status or in the stream) or refuses otherwise, it lists again
+ * and reports the difference, so that no deletion is lost. At most one request is open at a time, two during `fresh`; a
+ * back-off spaces failures.
  */
 export function createReflector(options: ReflectorOptions): Reflector {
   return new KindReflector(options);
@@ -93,14 +93,14 @@ class KindReflector implements Reflector {
   readonly #timings: Timings;
   readonly #clock: () => number;
   readonly #random: () => number;
-  /** Of failures without an answer, and of answers that refuse. */
+  /** Back-offs after failures without a response, and after responses that refuse. */
   readonly #unreachable: BackOff;
   readonly #refused: BackOff;
   readonly #cache: Cache;
   readonly #closing = new AbortController();
   readonly #firstList = Promise.withResolvers<void>();
   #lastContactMs = Number.NEGATIVE_INFINITY;
-  /** Where the next watch resumes; null: a list comes first. */
+  /** The version at which the next watch resumes; null: a list is first. */
   #version: string | null = null;
   #listing: Promise<unknown> = Promise.resolve();
   #running = Promise.resolve();
@@ -141,14 +141,14 @@ class KindReflector implements Reflector {
     await this.#running;
   }
 
-  /** Beside the watch, which goes on reporting: a deletion waits for no list. */
+  /** Lists while the watch continues to report, so that a deletion waits for no list. */
   async fresh(): Promise<void> {
     const backOff = createBackOff(this.#timings.backOff, this.#random);
     while (!this.#closing.signal.aborted) {
       try {
         await this.#inTurn(async () => {
           const { objects, version } = await this.#list();
-          // Else the watch has reported more than this.
+          // Otherwise the watch has already reported more than this list.
           if (!this.#closing.signal.aborted && this.#cache.isBehind(version)) this.#cache.replace(objects, version);
         });
         return;
@@ -165,7 +165,7 @@ class KindReflector implements Reflector {
     }
   }
 
-  /** One list or one watch. Resolves with the wait before the next step. */
+  /** Runs one list or one watch. Resolves with the wait before the next step. */
   async #step(): Promise<number> {
     if (this.#version === null) {
       this.#version = await this.#listAll();
@@ -189,12 +189,15 @@ class KindReflector implements Reflector {
     const delayMs = this.#delayAfter(error);
     if (!this.#closing.signal.aborted) {
       const { logger } = this.#options;
-      logger.info({ ...this.#logged, error: error.message, delayMs, relist: this.#version === null }, 'watching again');
+      logger.info(
+        { ...this.#logged, error: error.message, delayMs, relist: this.#version === null },
+        'a watch ended; the operator opens it again',
+      );
     }
     return delayMs;
   }
 
-  /** An API server that is back, and answers 410 or that it is still starting, gets shorter waits than one that does not answer. */
+  /** The wait after an error. It is shorter if the API server responds (410, or still starting) than if it does not. */
   #delayAfter(error: Error): number {
     if (error instanceof KubeUnreachable) return this.#unreachable.next();
     this.#unreachable.reset();
@@ -211,7 +214,7 @@ class KindReflector implements Reflector {
     });
   }
 
-  /** One list at a time: one that began earlier and ended later would undo a newer one. */
+  /** Runs one list at a time, because a list that began earlier and ended later would undo a newer one. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const mine = this.#listing.then(work);
     this.#listing = mine.catch(() => undefined);
@@ -229,7 +232,7 @@ class KindReflector implements Reflector {
         this.#lastContactMs = this.#clock();
         for (const item of page.items) objects.push(this.#transform(item));
       } catch (error) {
-        // Whoever may write large objects must not blind us; one alone always fits.
+        // Large objects must not stop the reflector: request smaller pages. A single object always fits.
         if (!(error instanceof KubeAnswerTooLarge) || limit === 1) throw error;
         limit = Math.ceil(limit / 2);
       }
@@ -237,7 +240,7 @@ class KindReflector implements Reflector {
     return { objects, version: page?.resourceVersion ?? '' };
   }
 
-  /** Follows one watch to its end. Rejects with KubeError where the cache has to be listed again. */
+  /** Follows one watch to its end. Rejects with KubeError if it must list again. */
   async #watchOnce(version: string): Promise<void> {
     const { client, resource, scope } = this.#options;
     const { watchMs, silenceMs } = this.#timings;
@@ -272,12 +275,15 @@ class KindReflector implements Reflector {
     try {
       this.#onChange(kind, object, previous);
     } catch (error) {
-      this.#options.logger.error({ err: error, ...this.#logged, kind, name: object.metadata.name }, 'a change could not be taken in');
+      this.#options.logger.error(
+        { err: error, ...this.#logged, kind, name: object.metadata.name },
+        'the operator cannot process a change of an object',
+      );
     }
   }
 }
 
-/** No answer, or one that says "later", leaves the last version valid; any other refusal may be about the version. */
+/** True if the last version may be invalid. Without a response, or after one that says "later", the version stays valid. */
 function mustRelist(error: unknown): boolean {
   return !(error instanceof KubeUnreachable || (error instanceof KubeError && [429, 500, 502, 503].includes(error.status)));
 }

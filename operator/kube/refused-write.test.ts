@@ -20,7 +20,7 @@ test('a quota, a policy and an immutable Secret are reported in the words of the
   const quota = 'secrets "bot" is forbidden: exceeded quota: q, requested: secrets=1, used: secrets=5, limited: secrets=5';
   assert.equal(
     await refusal(403, quota),
-    `Secret bot could not be written: the API server answers 403, ${quota}. Mend it; the operator retries`,
+    `the operator cannot write Secret bot: the API server answers 403, ${quota}. Mend it; the operator retries`,
   );
   assert.match(await refusal(400, 'admission webhook "w" denied the request: no Secrets here.'), /no Secrets here\. Mend it/);
   const immutable = 'Secret "bot" is invalid: data: Forbidden: field is immutable when `immutable` is set';
@@ -39,7 +39,7 @@ test('words that quote what was to be written, or a part of it, are left out, ho
   ];
   for (const quote of quotes) {
     const message = await refusal(422, `denied: ${quote} is not wanted`);
-    assert.match(message, /answers 422, in words that are left out/);
+    assert.match(message, /answers 422, with a message that is omitted/);
     assert.doesNotMatch(message, /not wanted/);
   }
 });

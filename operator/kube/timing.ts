@@ -14,14 +14,14 @@ export function pause(delayMs: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** The API server's answer, or a rejection after `timeoutMs`; the request may go on. */
+/** Resolves with the API server's answer, or rejects after `timeoutMs`. The request may continue. */
 export function within<T>(timeoutMs: number, answer: Promise<T>): Promise<T> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => late.reject(new Error(`the API server did not answer within ${timeoutMs} ms`)), timeoutMs);
   return Promise.race([answer, late.promise]).finally(() => clearTimeout(timer));
 }
 
-/** The answer, or a rejection with the signal's reason once it is aborted; the work may go on. */
+/** Resolves with the answer, or rejects with the signal's reason when it is aborted. The work may continue. */
 export function orAborted<T>(signal: AbortSignal, answer: Promise<T>): Promise<T> {
   const aborted = Promise.withResolvers<never>();
   const abort = () => aborted.reject(signal.reason);
@@ -30,12 +30,12 @@ export function orAborted<T>(signal: AbortSignal, answer: Promise<T>): Promise<T
   return Promise.race([aborted.promise, answer]).finally(() => signal.removeEventListener('abort', abort));
 }
 
-/** A broken gateway may send a Retry-After of a day; nobody waits longer than this. */
+/** Maximum wait: a broken gateway may send a Retry-After of a day. */
 const maxRetryAfterMs = 300_000;
 
-/** Doubling waits, each between half and the whole of its step, so that replicas drift apart. */
+/** Doubling waits, each between half and the whole of its step, so that replicas do not retry together. */
 export interface BackOff {
-  /** How long to wait after one more failure: at least as long as the server's Retry-After. */
+  /** The wait after one more failure, at least the server's Retry-After. */
   next(error?: unknown): number;
   reset(): void;
 }
@@ -45,7 +45,7 @@ export interface BackOffSteps {
   readonly maxMs: number;
 }
 
-/** `random` as Math.random. */
+/** Makes a back-off. `random`: a function like Math.random. */
 export function createBackOff({ firstMs, maxMs }: BackOffSteps, random: () => number): BackOff {
   let failures = 0;
   return {
@@ -61,9 +61,9 @@ export function createBackOff({ firstMs, maxMs }: BackOffSteps, random: () => nu
   };
 }
 
-/** A token bucket: a bound on how often something is done. */
+/** A token bucket: it bounds how often something happens. */
 export interface Bucket {
-  /** Takes a token; false where there is none. A clock that is set back fills nothing. */
+  /** Takes a token; false if there is none. A clock that is set back adds no tokens. */
   take(nowMs: number): boolean;
 }
 

@@ -1,4 +1,4 @@
-/** One kind of the API, as its URLs need it. The core group is ''. */
+/** One kind of the API, for its URLs. The core group is ''. */
 export interface Resource {
   readonly group: string;
   readonly version: string;
@@ -7,7 +7,7 @@ export interface Resource {
   readonly namespaced: boolean;
 }
 
-/** Metadata of an object; fields that nothing here reads pass through untyped. */
+/** Metadata of an object. Other fields pass through untyped. */
 interface ObjectMeta {
   readonly name: string;
   readonly namespace?: string;
@@ -31,7 +31,7 @@ export interface OwnerReference {
   readonly blockOwnerDeletion?: boolean;
 }
 
-/** An object as the API server sent it: raw JSON, never a typed model, since those drop the fields that they do not know. */
+/** An object from the API server as raw JSON. A typed model would drop unknown fields. */
 export interface KubeObject {
   readonly apiVersion?: string;
   readonly kind?: string;
@@ -39,25 +39,25 @@ export interface KubeObject {
   readonly [field: string]: unknown;
 }
 
-/** Where an object is; no namespace for cluster-scoped kinds. */
+/** Name and namespace of an object; no namespace for cluster-scoped kinds. */
 export interface ObjectPlace {
   readonly namespace?: string;
   readonly name: string;
 }
 
-/** What a list or watch covers. No namespace: all of them. */
+/** What a list or watch covers; without a namespace, all of them. */
 export interface Scope {
   readonly namespace?: string;
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
-  /** `metadata`: PartialObjectMetadata only; the rest never enters this process. */
+  /** `metadata`: only PartialObjectMetadata, so that the rest never enters this process. */
   readonly content?: 'metadata';
 }
 
 export interface ListPage {
   readonly items: readonly KubeObject[];
   readonly resourceVersion: string;
-  /** Set where more follows. */
+  /** Present if more pages follow. */
   readonly continue?: string;
 }
 
@@ -67,21 +67,22 @@ export type WatchEvent =
   | { readonly type: 'ERROR'; readonly object: { readonly code?: number; readonly reason?: string; readonly message?: string } };
 
 /**
- * The API server over one pool of connections. Every call rejects with KubeError where the server answered (KubeAnswerTooLarge
- * where the answer was too large), and with KubeUnreachable where it did not. Nothing is retried here: queue, reflector and elector each know when to.
+ * A client of the API server over one pool of connections. Every call rejects with KubeError if the server refused
+ * (KubeAnswerTooLarge if its answer is too large), and with KubeUnreachable if it did not answer. It never retries: queue,
+ * reflector and elector do.
  */
 export interface KubeClient {
-  /** Null where there is none. */
+  /** Null if there is none. */
   get(resource: Resource, at: ObjectPlace): Promise<KubeObject | null>;
   list(resource: Resource, scope: Scope, page?: { readonly limit: number; readonly continue?: string }): Promise<ListPage>;
   create(resource: Resource, object: KubeObject): Promise<KubeObject>;
-  /** PUT; `metadata.resourceVersion` guards it: a KubeError 409 where it changed meanwhile. */
+  /** PUT, guarded by `metadata.resourceVersion`: KubeError 409 if the object changed in the meantime. */
   replace(resource: Resource, object: KubeObject): Promise<KubeObject>;
-  /** Server-side apply as field manager `keyforge`, forced: what we own is ours. */
+  /** Forced server-side apply as field manager `keyforge`. */
   apply(resource: Resource, object: KubeObject, subresource?: 'status'): Promise<KubeObject>;
-  /** RFC 6902. */
+  /** Applies an RFC 6902 patch. */
   patch(resource: Resource, at: ObjectPlace, operations: readonly JsonPatchOperation[]): Promise<KubeObject>;
-  /** False where there was none. */
+  /** False if there was none. */
   remove(resource: Resource, at: ObjectPlace, precondition?: { readonly uid: string }): Promise<boolean>;
   /** Ends when the server ends it or `signal` is aborted; rejects as the other calls do. */
   watch(
@@ -94,7 +95,7 @@ export interface KubeClient {
   close(): Promise<void>;
 }
 
-/** RFC 6902; the three that we need. */
+/** The three operations of RFC 6902 that KeyForge uses. */
 export type JsonPatchOperation =
   | { readonly op: 'add' | 'replace'; readonly path: string; readonly value: unknown }
   | { readonly op: 'remove'; readonly path: string }
@@ -105,7 +106,7 @@ export class KubeError extends Error {
   override readonly name = 'KubeError';
   /** HTTP status. */
   readonly status: number;
-  /** `reason` of the Status object, e.g. AlreadyExists; '' where there is none. */
+  /** `reason` of the Status object, e.g. AlreadyExists; '' if there is none. */
   readonly reason: string;
   /** From Retry-After. */
   readonly retryAfterMs: number | undefined;
@@ -118,10 +119,10 @@ export class KubeError extends Error {
   }
 }
 
-/** The answer exceeds what is read at once; a list can be requested in smaller pages. */
+/** The answer exceeds the read limit; a list can be requested in smaller pages. */
 export class KubeAnswerTooLarge extends KubeError {}
 
-/** No answer: refused, reset, timed out. */
+/** The server did not answer: refused, reset, timed out. */
 export class KubeUnreachable extends Error {
   override readonly name = 'KubeUnreachable';
 }

@@ -1,6 +1,6 @@
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Resolves once `condition` holds; fails the test where it does not within `maxMs`. */
+/** Resolves once `condition` is true; fails the test if it is not within `maxMs`. */
 export async function until(condition: () => boolean | Promise<boolean>, maxMs = 20_000): Promise<void> {
   const endMs = performance.now() + maxMs;
   while (!(await condition())) {

@@ -146,7 +146,7 @@ test('a refusal that quotes the token is reported without it, and the status doe
   kube.refuseSecret('moved', { status: 422, words: `Secret "moved" is invalid: ${token}` });
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day, secretName: 'moved' }));
   await ready('False SecretRefused');
-  assert.match(messageOf(key()), /^Secret moved could not be written: .* 422, in words that are left out/);
+  assert.match(messageOf(key()), /^the operator cannot write Secret moved: .* 422, with a message that is omitted/);
   assert.doesNotMatch(JSON.stringify([key(), kube.events()]), /vk_[0-9A-Za-z]/);
   assert.equal(statusOf(key())['secretName'], 'bot');
   kube.refuseSecret('moved', null);
@@ -161,7 +161,7 @@ test('a Secret from which the token cannot be removed is reported, until it can'
   kube.refuseSecret('bot', { status: 422, words: 'data: Forbidden: field is immutable when `immutable` is set' });
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day, secretName: 'moved' }));
   await ready('False SecretRefused');
-  assert.match(messageOf(key()), /^Secret bot could not be written: .*immutable.* delete that Secret/);
+  assert.match(messageOf(key()), /^the operator cannot write Secret bot: .*immutable.* delete that Secret/);
   assert.equal(statusOf(key())['secretName'], 'bot');
   kube.refuseSecret('bot', null);
   await until('the move', () => statusOf(key())['secretName'] === 'moved');
