@@ -12,9 +12,9 @@ import type { Tx } from '../store/types.ts';
 import { ledgerOf } from './tx-ledger.ts';
 
 /**
- * Sets money of the whole parent path aside for a sub-agent key: a grant whose holder is the child, out of which the child's own
- * grants are taken. It is good until `expiresAtMs`, the earliest window end on the parent's path; absent: no end.
- * Throws where the child has one already.
+ * Sets money of the whole parent path aside for a sub-agent key: a grant whose holder is the child. The child's own grants
+ * come out of it. It is valid until `expiresAtMs`, the earliest window end on the parent's path; absent: no end.
+ * Throws if the child already has one.
  */
 export function mintEscrow(
   tx: Tx,
@@ -25,7 +25,7 @@ export function mintEscrow(
   const ledger = ledgerOf(tx);
   const nowMs = tx.now();
   const stream = escrowStream(child);
-  if (ledger.openGrants(stream, 0).length > 0) throw new Error(`${child} has an escrow already`);
+  if (ledger.openGrants(stream, 0).length > 0) throw new Error(`${child} already has an escrow`);
   const escrow = escrowOf(ledger, parentPlan, nowMs);
   if (escrow !== null && 'denial' in escrow) return escrow;
   const askId = freshAskId(tx, stream);
@@ -49,24 +49,24 @@ export function mintEscrow(
   return 'grant' in result ? defined({ expiresAtMs: result.grant.endMs }) : { denial: result };
 }
 
-/** Gives what a child's proxies do not hold back to the parent's path; what they hold follows as their grants close. Idempotent. */
+/** Returns what a child's proxies do not hold to the parent's path; the rest follows when their grants close. Idempotent. */
 export function endEscrow(tx: Tx, child: KeyName): void {
   const ledger = ledgerOf(tx);
   for (const escrow of ledger.openGrants(escrowStream(child), 0)) closeGrant(ledger, escrow, 'release', tx.now());
 }
 
-/** The escrow that pays for a key: its own or the nearest ancestor's; null where the key draws on the whole path. */
+/** The escrow that pays for a key: its own or the nearest ancestor's; null if the whole path pays. */
 export function escrowOf(ledger: Ledger, plan: AccountPlan, nowMs: number): EscrowLimit | { readonly denial: Denial } | null {
   const node = plan.nodes.findLast(({ escrowNano }) => escrowNano !== undefined);
   if (node?.escrowNano === undefined) return null;
   const { key, escrowNano } = node;
   const [grant] = ledger.openGrants(escrowStream(key), 0);
   if (grant !== undefined && (grant.endMs === undefined || nowMs < grant.endMs)) return { grant, key, capNano: escrowNano };
-  const message = `the budget that was set aside for ${key} has ended: create a new sub-agent key`;
+  const message = `the budget that was set aside for ${key} has expired: create a new sub-agent key`;
   return { denial: { code: 'budget_exhausted', limitedBy: { key, window: 'Total' }, message, availableNano: 0 } };
 }
 
-/** A child of the same name may have been minted before. */
+/** Makes a new askId, because a child of the same name may have existed before. */
 function freshAskId(tx: Tx, stream: StreamId): string {
   let life = 0;
   while (tx.ledger.grantByAsk(`${stream}|${life}`) !== null) life += 1;

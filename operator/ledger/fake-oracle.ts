@@ -14,18 +14,18 @@ interface Sum {
 }
 
 interface Oracle {
-  /** The caps from here on; where one was lowered, what was committed then is allowed. */
+  /** Sets the caps from now on. If one is lowered, what was committed then stays allowed. */
   capsAre(plans: readonly AccountPlan[], world: World): void;
   providerBills(accounts: readonly string[], nano: number): void;
-  /** An entry arrived at the ledger. */
+  /** Notes an entry that arrived at the ledger. */
   recorded(path: readonly KeyName[], paid: readonly PaidFrom[]): void;
-  /** Throws where I1 does not hold or a bill is not covered. */
+  /** Throws if I1 is violated or a bill is not covered. */
   check(world: World): void;
-  /** Throws where spend shown is not the sum of entries, or something is still held. */
+  /** Throws if the reported spend is not the sum of entries, or something is still held. */
   checkEnd(world: World): void;
 }
 
-/** What must be true, from the outside: caps as they were set, what the provider billed, what was written down. */
+/** Checks from the outside: the caps that were set, what the provider billed, what was recorded. */
 export function createOracle(): Oracle {
   const allowed = new Map<string, Sum>();
   const highest = new Map<string, Sum>();
@@ -78,11 +78,11 @@ function checkAccount(id: string, account: Account | null, cap: Sum): void {
   }
 }
 
-/** What was billed is within the cap, and the account knows of it as settled, burned or outstanding. */
+/** Checks that a bill is within the cap, and that the account counts it as settled, burned or outstanding. */
 function checkBill(id: string, account: Account | null, bill: Sum, cap: Sum | undefined): void {
   assert.ok(account && cap && bill.nano <= cap.nano && bill.requests <= cap.requests, `${id} was billed ${JSON.stringify(bill)}`);
   const covered = committed(account);
   assert.ok(bill.nano <= covered.nano, `${id} does not cover its bill`);
-  // Only where requests are limited are they held in advance.
+  // Requests are held in advance only if they are limited.
   assert.ok(cap.requests === Number.MAX_SAFE_INTEGER || bill.requests <= covered.requests, `${id} does not cover its calls`);
 }

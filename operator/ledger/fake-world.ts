@@ -10,10 +10,10 @@ import type { EpochRow, Store, Tx } from '../store/types.ts';
 import { type GrantAnswer, grant } from './ledger.ts';
 import { type LedgerNote, settleEntry } from './settle.ts';
 
-/** A ledger with a collector that only stores and settles, and as many proxies as a test wants: all on one clock, without I/O. */
+/** A ledger, a collector that only stores and settles, and any number of proxies, all on one clock and without I/O. */
 export interface World {
   readonly store: Store;
-  /** Notes of everything that was settled. */
+  /** The notes of all settlements. */
   readonly notes: LedgerNote[];
   readonly clock: { nowMs: number };
   proxy(key: KeyName, instance: string): FakeProxy;
@@ -25,7 +25,7 @@ export interface Written {
   readonly body: ProxyBody;
 }
 
-/** A proxy's money and record, without its network. */
+/** A proxy's money and evidence, without its network. */
 export interface FakeProxy {
   readonly key: KeyName;
   readonly stream: StreamId;
@@ -36,13 +36,13 @@ export interface FakeProxy {
   spool: Written[];
   openEpoch(): void;
   write(body: ProxyBody): Written;
-  /** Ships what is spooled, at most so many entries; returns what was shipped, so that a test can ship it again. */
+  /** Ships spooled entries, at most `max`; returns them, so that a test can ship them again. */
   ship(max?: number): readonly Written[];
   /** Stores one entry if it is the next of its epoch. */
   deliver(written: Written): void;
   /** Sends a request to the ledger, and again with the same id; deposits the answer. */
   request(shortage: Omit<GrantRequest, 'stream' | 'epoch' | 'head' | 'askId'>, plan: AccountPlan): GrantAnswer;
-  /** Reserves, with one hop where the wallet is short. */
+  /** Reserves; if the wallet is short, requests a grant first. */
   reserve(need: Need, plan: AccountPlan): Reservation | null;
 }
 
@@ -104,7 +104,7 @@ function fakeProxy({ store, notes, clock }: Omit<World, 'proxy'>, key: KeyName, 
   return self;
 }
 
-/** What the collector does with an entry, less its cryptography. */
+/** Does with an entry what the collector does, without cryptography. */
 function collect(tx: Tx, { key, stream }: FakeProxy, { epoch, seq, body }: Written): readonly LedgerNote[] {
   const row = tx.streams.epoch(stream, epoch);
   if (row === null || seq !== row.lastSeq + 1) return [];
@@ -120,7 +120,7 @@ function epochRow({ stream, key, epoch }: FakeProxy, instance: string): EpochRow
   return { stream, key, instance, epoch, state: 'open', lastSeq: -1, ...secrets };
 }
 
-/** The entry of a call, as far as the ledger reads it. */
+/** The part of a call's entry that the ledger reads. */
 export function callBody(key: KeyName, paidFrom: readonly PaidFrom[]): CallBody {
   const cost = paidFrom.reduce((sum, { costNanoUsd }) => sum + Number(costNanoUsd), 0);
   return { v: 1, type: 'call', key, costNanoUsd: String(cost), paidFrom } as unknown as CallBody;
@@ -131,7 +131,7 @@ export function body<T extends EntryBody['type']>(type: T, more: object = {}): E
   return { v: 1, type, time: '', ...more } as unknown as Extract<EntryBody, { readonly type: T }>;
 }
 
-/** Accounts that a key draws on now. */
+/** Accounts that a key uses now. */
 export function accountsNow(plan: AccountPlan, nowMs: number): readonly string[] {
   return windowAccountsAt(plan, nowMs).map(({ id }) => id);
 }

@@ -9,24 +9,24 @@ import type { Tx } from '../store/types.ts';
 import { grant } from './ledger.ts';
 import { recallTargets } from './view.ts';
 
-/** How long a request waits for holders to release what they hold idle: a proxy's own wait for a grant is 2 s. */
+/** How long a request waits for holders to release idle grants. A proxy itself waits 2 s for a grant. */
 const recallWaitMs = 300;
 
-/** An answer, and the keys to recall idle money from where others hold the rest. */
+/** An answer, and the keys from which to recall idle money, if others hold the rest. */
 export interface Attempt<T> {
   readonly answer: T;
   readonly recall: readonly KeyName[];
 }
 
-/** Money on its way down: grants, and the recall that precedes an exact grant at the end of a budget. */
+/** Grants money, and recalls idle grants before an exact grant near the end of a budget. */
 export interface Funding {
   grant(request: GrantRequest): Promise<GrantReply>;
   /**
-   * Tries; while others hold the rest, recalls it and tries again at each release, for 300 ms at most. The last answer
-   * counts.
+   * Runs the attempt. While others hold the rest, it recalls that and retries at each release, for at most 300 ms. It returns
+   * the last answer.
    */
   persist<T>(attempt: () => Promise<Attempt<T>>): Promise<T>;
-  /** Reports that money came back to the accounts. */
+  /** Reports that money was released to the accounts. */
   released(): void;
 }
 
@@ -43,12 +43,12 @@ interface FundingDeps {
   readonly push: (recall: Recall) => void;
 }
 
-/** Funding over a batch. Holds no state but who waits. */
+/** Makes funding over a batch. Its only state is the waiting requests. */
 export function createFunding({ batch, live, push }: FundingDeps): Funding {
   const waiters = new Set<() => void>();
   let releases = 0;
 
-  /** Resolves at the next release after number `seen`, or when the time is over: true where there was one. */
+  /** Resolves at the next release after number `seen`, or after `waitMs`; true if there was a release. */
   function releaseAfter(seen: number, waitMs: number): Promise<boolean> {
     if (releases !== seen) return Promise.resolve(true);
     return new Promise((resolve) => {

@@ -12,29 +12,29 @@ import type { EpochRow, Tx } from '../store/types.ts';
 import { escrowOf } from './escrow.ts';
 import { ledgerOf } from './tx-ledger.ts';
 
-/** A proxy that holds more is not releasing what has expired. */
+/** Maximum of open grants: a proxy with more does not release expired grants. */
 const maxOpenGrants = 256;
 
-/** What was burned of one grant; written into `epoch_abandoned`, so that a credit can name it. */
+/** The burned part of one grant; `epoch_abandoned` records it, so that a credit can name it. */
 export interface Burned {
   readonly grant: string;
   readonly nano: NanoUsd;
 }
 
-/** What a request for a grant gets. */
+/** The answer to a request for a grant. */
 export type GrantAnswer = { readonly grant: Grant } | { readonly denial: Denial };
 
 /**
- * Grants money, requests and rate to a stream, out of every account on the key's path at once. Only evidence earns money: the
- * stream must be stored up to the head that the request names, its epoch the newest and not ended, and no earlier one may still
- * hold anything. The same request again gets the same grant. Throws RangeError for figures that are no whole numbers ≥ 0.
+ * Grants money, requests and rate to a stream, from every account on the key's path at once. Evidence comes first: the stream
+ * must be stored up to the head in the request, its epoch must be the newest and open, and no earlier epoch may hold anything.
+ * The same request again gets the same grant. Throws RangeError for figures that are not whole numbers ≥ 0.
  */
 export function grant(tx: Tx, request: GrantRequest, plan: AccountPlan): GrantAnswer {
   checkFigures(request);
   const row = tx.streams.lastEpoch(request.stream);
   const reason = unevidenced(tx, row, request, plan);
   if (reason !== null) return unavailable(request.stream, reason);
-  // Its proxy was taken for gone and is not. What burned stays so; that it may go on keeps its key from being dead on that Pod.
+  // The operator took its proxy for gone by mistake. What burned stays burned. Reopen the epoch, so that its key works on that Pod.
   if (row?.state === 'abandoned') tx.streams.putEpoch({ ...row, state: 'open' });
   const askId = `${request.stream}|${request.epoch}|${request.askId}`;
   const nowMs = tx.now();
@@ -50,7 +50,7 @@ export function grant(tx: Tx, request: GrantRequest, plan: AccountPlan): GrantAn
   return { grant: { ...wireGrant(result.grant, request, nowMs), ...defined({ remainderNano: result.remainderNano }) } };
 }
 
-/** Burns what an epoch still holds. Late entries are then charged to what was burned. The caller sets the epoch's state. */
+/** Burns what an epoch still holds. Late entries are charged to what was burned. The caller sets the epoch's state. */
 export function abandon(tx: Tx, stream: StreamId, epoch: number): readonly Burned[] {
   const ledger = ledgerOf(tx);
   return ledger
@@ -60,8 +60,8 @@ export function abandon(tx: Tx, stream: StreamId, epoch: number): readonly Burne
 }
 
 /**
- * Gives burned money back to the accounts, for an administrator who knows that no late entry can come; the caller writes
- * `credited`. Grants that burned nothing are passed over. Returns the sum in nano-USD.
+ * Credits burned money to the accounts, for an administrator who knows that no late entry can arrive. The caller records
+ * `credited`. It skips grants that burned nothing. Returns the sum in nano-USD.
  */
 export function credit(tx: Tx, grants: readonly string[]): NanoUsd {
   const ledger = ledgerOf(tx);
@@ -71,7 +71,7 @@ export function credit(tx: Tx, grants: readonly string[]): NanoUsd {
   }, 0);
 }
 
-/** Why a stream may have no more money; null where it may. */
+/** Why a stream may have no more money; null if it may. */
 function unevidenced(tx: Tx, row: EpochRow | null, { stream, epoch, head }: GrantRequest, plan: AccountPlan): string | null {
   if (row === null || row.key !== plan.key || row.epoch < epoch) return `epoch ${epoch} is not open for ${plan.key}: open an epoch`;
   if (row.epoch > epoch) return `epoch ${epoch} is superseded by ${row.epoch}`;
@@ -96,7 +96,7 @@ function wireGrant({ id, key, amount, endMs }: BookedGrant, request: GrantReques
     amountNano: amount.nano,
     ...defined({
       requests: amount.requests,
-      // A call larger than the whole rate was let through: it may use what it estimated, and what it uses is charged.
+      // A call larger than the whole rate was admitted: it may use its estimate, and its real use is charged.
       tokens: amount.tokens === undefined ? undefined : Math.max(amount.tokens, request.tokens),
     }),
     validAfterMs: 0,

@@ -7,14 +7,14 @@ import type { StreamId } from '../../core/names.ts';
 import type { Tx } from '../store/types.ts';
 import { ledgerOf } from './tx-ledger.ts';
 
-/** Where an entry belongs. */
+/** The place of an entry. */
 export interface EntryPlace {
   readonly stream: StreamId;
   readonly epoch: number;
   readonly seq: number;
 }
 
-/** What was noticed while settling. `quarantine`: nothing of the entry was settled; `alarm`: it was. */
+/** A note about a settlement. `quarantine`: nothing of the entry was settled. `alarm`: it was settled. */
 export interface LedgerNote {
   readonly kind:
     | 'unknown_grant'
@@ -37,8 +37,8 @@ interface Payment {
 }
 
 /**
- * Applies one entry to the ledger, in the transaction that stores it: this is the only way in which money settles. Call it once
- * for each entry that was not stored before. Everything is checked before anything is written.
+ * Applies one entry to the ledger, in the transaction that stores it. Money settles in no other way. Call it once for each
+ * entry that was not stored before. It checks everything before it writes anything.
  */
 export function settleEntry(tx: Tx, entry: EntryPlace, body: ProxyBody): readonly LedgerNote[] {
   const ledger = ledgerOf(tx);
@@ -65,7 +65,7 @@ export function settleEntry(tx: Tx, entry: EntryPlace, body: ProxyBody): readonl
   }
 }
 
-/** Charges calls that were open when an epoch died, then gives back the rest where its tail is known to be whole, else burns it. */
+/** Charges calls that were open when an epoch died. Then it releases the rest if the epoch's tail is complete, otherwise it burns the rest. */
 function recover(tx: Tx, ledger: Ledger, entry: EntryPlace, body: EpochRecoveredBody): readonly LedgerNote[] {
   const { recoveredEpoch } = body;
   const row = tx.streams.epoch(entry.stream, recoveredEpoch);
@@ -96,8 +96,8 @@ function recover(tx: Tx, ledger: Ledger, entry: EntryPlace, body: EpochRecovered
 }
 
 /**
- * A new epoch starts without evidence of what an earlier one did with its money: the spool was lost. Should that evidence come
- * after all, it is charged to what was burned.
+ * Burns what earlier epochs hold, because a new epoch without their evidence means that the spool was lost. If the evidence
+ * still arrives, it is charged to what was burned.
  */
 function burnEarlier(tx: Tx, ledger: Ledger, { stream, epoch }: EntryPlace): readonly LedgerNote[] {
   return tx.ledger
@@ -135,7 +135,7 @@ function closeById(ledger: Ledger, id: string, nowMs: number, how: 'release' | '
   return [{ kind: 'burned', severity: 'alarm', grant: id, nano, message: `$${formatUsd(nano)} of grant ${id} of ${grant.key} burned` }];
 }
 
-/** A proxy may only pay with what its own stream was granted in that very epoch (I5). */
+/** Checks that a proxy pays only from grants of its own stream and epoch (I5). */
 function check(ledger: Ledger, stream: StreamId, epoch: number, payments: readonly Payment[]): readonly LedgerNote[] {
   const notes: LedgerNote[] = [];
   for (const { grant: id, cost } of payments) {
@@ -163,7 +163,7 @@ function check(ledger: Ledger, stream: StreamId, epoch: number, payments: readon
   return notes;
 }
 
-/** What a call cost is what its grants paid: spend shown is the sum of entries. */
+/** Checks that a call's payments add up to its cost, so that reported spend is the sum of entries. */
 function checkSum(payments: readonly Payment[], costNanoUsd: string): readonly LedgerNote[] {
   const paid = payments.reduce((sum, { cost }) => sum + cost.nano, 0);
   if (paid === amountOf(costNanoUsd)) return [];
@@ -178,7 +178,7 @@ function unpaid(grant: string): Payment {
   return { grant, cost: { nano: 0, requests: 0, tokens: 0 } };
 }
 
-/** NaN where the text is no plain decimal integer. */
+/** Parses a plain decimal integer; NaN if it is not one. */
 function amountOf(text: string): number {
   return /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
 }

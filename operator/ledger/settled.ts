@@ -3,10 +3,10 @@ import type { AccountRow, Tx } from '../store/types.ts';
 import { ledgerOf } from './tx-ledger.ts';
 import { settledOf } from './view.ts';
 
-/** Closed grants stay for so long by the store's clock, so that a late entry can still settle; then they are pruned. */
+/** Closed grants stay for this time by the store's clock, so that a late entry can still settle. Then they are pruned. */
 export const keepClosedGrantsMs: number = 30 * 86_400_000;
 
-/** What the ledger says was spent from one account, open grants included. */
+/** What was spent from one account according to the ledger, open grants included. */
 export interface SettledAccount extends Pick<AccountRow, 'id' | 'key' | 'window' | 'startMs'> {
   readonly nano: NanoUsd;
 }

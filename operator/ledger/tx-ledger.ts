@@ -2,7 +2,7 @@ import { accountName } from '../../core/budget/account.ts';
 import type { BookedGrant, Ledger } from '../../core/budget/ledger.ts';
 import type { Tx } from '../store/types.ts';
 
-/** The ledger over one transaction's rows, for one step that changes grants through it alone: each grant is read once. */
+/** Makes a ledger over one transaction's rows, which reads each grant once. During its use, nothing else may change grants. */
 export function ledgerOf({ ledger: rows }: Tx): Ledger {
   const grants = new Map<string, BookedGrant>();
   return {

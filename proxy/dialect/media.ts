@@ -49,7 +49,7 @@ export function countFileData(tally: Tally, data: string): void {
 export function countAudio(tally: Tally, payload: string): void {
   notText(tally, payload);
   tally.audioInput = true;
-  if (hasLeastRate(payload)) tally.mediaTokens += Math.ceil((payload.length * 3) / 4 / bytesPerAudioToken);
+  if (hasMinRate(payload)) tally.mediaTokens += Math.ceil((payload.length * 3) / 4 / bytesPerAudioToken);
   else tally.wholeContext = true;
 }
 
@@ -61,7 +61,7 @@ function countTextFile(tally: Tally, payload: string): void {
 }
 
 /** True for MP3 and for PCM in a plain WAV header. Read from the bytes, because the caller's MIME type may be wrong. */
-function hasLeastRate(payload: string): boolean {
+function hasMinRate(payload: string): boolean {
   const head = decodedAt(payload, 0, 48);
   if (head.toString('latin1', 0, 3) === 'ID3' && head.length >= 10) {
     // The tag's size is four groups of seven bits. Skip the tag, because another coding could follow it.
