@@ -1,9 +1,9 @@
-/** On every Secret that is ours; the operator's admission policy lets it touch no other. */
+/** The label of every Secret of ours. The operator's admission policy allows writes to no other Secret. */
 export const managedLabel = 'app.kubernetes.io/managed-by';
 export const managedValue = 'keyforge';
-/** On the sealed credentials of a pool. */
+/** The label of a pool's sealed credentials. */
 export const vaultLabel = 'keyforge.dev/vault';
-/** Which pool a vault Secret belongs to, `namespace/name`. */
+/** The annotation that names the pool of a vault Secret, `namespace/name`. */
 export const poolAnnotation = 'keyforge.dev/pool';
-/** Any new value rotates the key's token, once. */
+/** The annotation that rotates a key's token, once for each new value. */
 export const rotateAnnotation = 'keyforge.dev/rotate';

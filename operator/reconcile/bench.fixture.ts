@@ -19,7 +19,7 @@ export interface OperatorBench {
   readonly host: PolicyHost;
   readonly controllers: Controllers;
   readonly changes: Changes;
-  /** Proxies to be shown as attached. */
+  /** Proxies to show as attached. */
   readonly proxies: Map<KeyName, number>;
   /** Begins a term, as an elector does. */
   lead(): void;
@@ -28,7 +28,7 @@ export interface OperatorBench {
   close(): Promise<void>;
 }
 
-/** Starts one operator; it leads unless `leads` is false. `bench`: with the store of one that was closed. */
+/** Starts one operator; it leads unless `leads` is false. `bench`: use the store of a closed one. */
 export function startOperator(
   client: KubeClient,
   options: { readonly leads?: () => boolean; readonly bench?: Bench; readonly poolNamespaces?: readonly string[] } = {},
@@ -96,7 +96,7 @@ function hostOf(bench: Bench, proxies: ReadonlyMap<KeyName, number>): PolicyHost
   };
 }
 
-/** Resolves when `look` gives something other than undefined or false; rejects with `what` after `withinMs`. */
+/** Resolves when `look` returns something other than undefined or false; rejects with `what` after `withinMs`. */
 export async function until<T>(what: string, look: () => T | Promise<T>, withinMs = 20_000): Promise<Exclude<T, undefined | false>> {
   const endMs = performance.now() + withinMs;
   for (;;) {
@@ -152,12 +152,12 @@ export function condition(object: KubeObject | null | undefined, type: string): 
   return found === undefined ? undefined : `${found['status']} ${found['reason']}`;
 }
 
-/** What the Ready condition says; '' where there is none. */
+/** The message of the Ready condition; '' if there is none. */
 export function messageOf(object: KubeObject | null | undefined): string {
   return String(conditionOf(object, 'Ready')?.['message'] ?? '');
 }
 
-/** The credentials that are served, as `name=value`. */
+/** The active credentials, as `name=value`. */
 export function credentials({ bench }: OperatorBench): readonly string[] | undefined {
   return bench.broker.live()?.policy.credentials.map(({ name, value }) => `${name}=${value}`);
 }

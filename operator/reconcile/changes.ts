@@ -3,10 +3,10 @@ import type { KubeObject } from '../kube/types.ts';
 
 /** A watch saw an object. */
 export interface ObjectChange {
-  /** `put`: it is new or has changed; `gone`: it is deleted or has left the watch. */
+  /** `put`: the object is new or has changed. `gone`: it is deleted or has left the watch. */
   readonly type: 'put' | 'gone';
   readonly object: KubeObject;
-  /** Undefined where it is new. */
+  /** Undefined if the object is new. */
   readonly previous: KubeObject | undefined;
 }
 
@@ -19,17 +19,17 @@ export interface ChangeKinds {
   readonly vault: ObjectChange;
   /** The metadata of a Secret in the operator's or a pool namespace. */
   readonly secret: ObjectChange;
-  /** The vault's key ring, or what is wrong with its Secret. */
+  /** The vault's key ring, or the problem of its Secret. */
   readonly keyRing: null;
-  /** An adoption changed something for these objects. */
+  /** Objects for which an adoption changed something. */
   readonly adoption: readonly ObjectRef[];
-  /** Something in the broker, of whatever key. */
+  /** Something in the broker, for any key. */
   readonly broker: null;
-  /** The token or the policy of these keys. */
+  /** Keys whose token or policy changed. */
   readonly tokens: readonly KeyName[];
-  /** The proxies of a key. */
+  /** A key whose proxies changed. */
   readonly proxies: KeyName;
-  /** Spend of these keys that differs from what their status shows; emitted once each refresh, also where there is none. */
+  /** Keys whose spend differs from their status; emitted once each refresh, even if there are none. */
   readonly spend: readonly KeyName[];
   /** This replica has begun to lead. */
   readonly leader: null;
@@ -40,13 +40,13 @@ export type ChangeKind = keyof ChangeKinds;
 /** Called with each change, in the turn in which it happens. */
 type Listener = <K extends ChangeKind>(kind: K, change: ChangeKinds[K]) => void;
 
-/** Carries changes from whoever sees them to whoever works on them. Made first, so that neither has to know the other. */
+/** Carries changes from their sources to their consumers. Made first, so that neither depends on the other. */
 export interface Changes {
   readonly emit: Listener;
   subscribe(listener: Listener): void;
 }
 
-/** Nobody has subscribed yet; a change without a subscriber is lost. */
+/** Makes a carrier without subscribers; a change without a subscriber is lost. */
 export function createChanges(): Changes {
   const listeners: Listener[] = [];
   return {

@@ -4,7 +4,7 @@ import type { Events } from '../kube/events.ts';
 import type { KubeObject } from '../kube/types.ts';
 import { statusOf } from './status-writer.ts';
 
-/** What a condition says. */
+/** Status, reason and message of a condition. */
 export type ConditionState = Pick<Condition, 'status' | 'reason' | 'message'>;
 
 /** A condition without its times. */
@@ -15,7 +15,7 @@ export interface NewCondition extends ConditionState {
 /** One reason for a condition; null where it does not apply. Pure. */
 export type ConditionPolicy<Facts> = (facts: Facts) => ConditionState | null;
 
-/** What the first policy that applies says; null where none does. */
+/** The result of the first policy that applies; null if none does. */
 export function firstOf<Facts>(chain: readonly ConditionPolicy<Facts>[], facts: Facts): ConditionState | null {
   for (const policy of chain) {
     const state = policy(facts);
@@ -35,7 +35,7 @@ export function conditionsFor(object: KubeObject, states: readonly NewCondition[
   );
 }
 
-/** Emits an event where Ready differs from the object's status; a first status is worth one only where it is bad. */
+/** Emits an event if Ready differs from the object's status; for a first status, only if it is not good. */
 export function announce(events: Events, object: KubeObject, conditions: readonly Condition[]): void {
   const ready = readyOf(conditions);
   const previous = readyOf(conditionsOf(object));
@@ -56,7 +56,7 @@ function readyOf(conditions: readonly Condition[]): Condition | undefined {
   return conditions.find(({ type }) => type === 'Ready');
 }
 
-/** RFC 3339 in whole seconds, as `metav1.Time` keeps it. */
+/** RFC 3339 in whole seconds, like `metav1.Time`. */
 function timestamp(nowMs: number): string {
   return new Date(nowMs).toISOString().replace(/\.\d+Z$/, 'Z');
 }

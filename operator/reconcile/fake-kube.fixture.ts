@@ -18,14 +18,14 @@ export interface FakeKube {
   writes(): readonly string[];
   /** Notes of all events. */
   events(): readonly string[];
-  /** What a person does: creates, or changes what there is; a spec that differs is a new generation. */
+  /** Creates or changes an object, as a person does. A different spec is a new generation. */
   put(resource: Resource, object: KubeObject): KubeObject;
   read(resource: Resource, place: ObjectPlace): KubeObject | undefined;
-  /** And, as the garbage collector does, what it owned. */
+  /** Deletes an object and, as the garbage collector does, what it owned. */
   drop(resource: Resource, place: ObjectPlace): void;
-  /** Writes of Secrets of this name are refused from now on, with these words; null: no more. */
+  /** Refuses writes of Secrets of this name from now on, with these words; null: accepts them again. */
   refuseSecret(name: string, refusal: { readonly status: number; readonly words: string } | null): void;
-  /** Everything fails from now on, or works again. */
+  /** Makes every request fail, or work again. */
   setAway(away: boolean): void;
 }
 
@@ -228,7 +228,7 @@ function seen(object: KubeObject, { content }: Scope): KubeObject {
   return content === 'metadata' ? { apiVersion, kind, metadata } : object;
 }
 
-/** Whole fields of the object or of its metadata; `test` always holds. */
+/** Patches whole fields of the object or of its metadata; `test` always succeeds. */
 function patched(object: KubeObject, operations: readonly JsonPatchOperation[]): KubeObject {
   const values = operations.flatMap((operation) => (operation.op === 'add' || operation.op === 'replace' ? [operation] : []));
   const [deep, shallow] = [true, false].map((isDeep) =>

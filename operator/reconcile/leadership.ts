@@ -1,29 +1,29 @@
 import type { KubeClient } from '../kube/types.ts';
 
-/** One time of leading. */
+/** One term of leadership. */
 export interface Term {
   /** Aborted when it ends. */
   readonly signal: AbortSignal;
-  /** To be called once the caches hold every key that was declared when it began. */
+  /** Call this once the caches hold every key that was declared at the start of the term. */
   inform(): void;
 }
 
 /** What a leader does. Where it returns a promise, that settles after `signal` is aborted and the last write has ended. */
 type TermWork = (term: Term) => void | Promise<void>;
 
-/** Whether this replica leads. Made before everything that writes, and handed to it. */
+/** The leadership of this replica. It is made first and passed to everything that writes. */
 export interface Leadership {
   /** True only while this replica certainly leads; check right before each write. */
   leads(): boolean;
-  /** True while this replica leads and knows every key that was declared when its term began: then it says which keys live. */
+  /** True while this replica leads and knows every key that was declared when its term began. It then decides which keys live. */
   decides(): boolean;
-  /** Does `work` in each term from the next one on, in the order in which it was given. */
+  /** Registers `work` for each term from the next on, in order of registration. */
   onTerm(work: TermWork): void;
   /** Leads until `signal` is aborted; settles when all work has ended. `holdsLease` is checked with each `leads`. */
   lead(signal: AbortSignal, holdsLease: () => boolean): Promise<void>;
 }
 
-/** A replica that does not lead yet. */
+/** Makes the leadership of a replica that does not lead yet. */
 export function createLeadership(): Leadership {
   return new ReplicaLeadership();
 }
@@ -53,7 +53,7 @@ class ReplicaLeadership implements Leadership {
   }
 }
 
-/** The client, except that it refuses writes where this replica does not lead: checked right before each, since a lease can end at any time. */
+/** Makes a client that refuses writes while this replica does not lead. It checks before each write, because a Lease can end at any time. */
 export function leadOnly(client: KubeClient, { leads }: Pick<Leadership, 'leads'>): KubeClient {
   const guarded =
     <A extends readonly unknown[], R>(write: (...given: A) => Promise<R>): ((...given: A) => Promise<R>) =>

@@ -6,10 +6,10 @@ import type { Woken } from './wakes.ts';
 const concurrency = 8;
 const backOff = { firstMs: 250, maxMs: 60_000 };
 
-/** Brings one object to what it should be; resolves with when to reconcile it again, if ever. */
+/** Reconciles one object. Resolves with the time of its next reconciliation, if there is one. */
 type Reconcile<Name> = (name: Name) => Promise<{ readonly againInMs?: number }>;
 
-/** What reconciles objects in one term. */
+/** The reconcilers of one term. */
 export interface Reconcilers {
   readonly keys: Reconcile<KeyName>;
   readonly pools: Reconcile<PoolName>;

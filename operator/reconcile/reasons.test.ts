@@ -73,7 +73,7 @@ test('a pool that is meant for the keys of teams does not reveal what those keys
     said,
     /^ConsentMissing: VirtualKey elsewhere\/bot uses the pool keyforge-system\/openai, which admits namespace elsewhere only under/,
   );
-  assert.match(said, /ask who owns the pool/);
+  assert.match(said, /ask the owner of the pool/);
 });
 
 /** One problem of each code, in which every name that its reader did not write is `theirs`. */

@@ -1,6 +1,6 @@
 import { describeProblem, type Problem, type ProblemCode, type ProblemTable, subjectOf } from '../../core/problem.ts';
 
-/** A problem as a condition states it. */
+/** A problem in the form of a condition: reason and message. */
 export interface Explanation {
   /** CamelCase, for conditions, events and metrics. */
   readonly reason: string;
@@ -8,8 +8,8 @@ export interface Explanation {
 }
 
 /**
- * What a condition says of each problem. No name of another object is suggested, as it is on a laptop: in a cluster it may be another
- * tenant's.
+ * The condition of each problem. Unlike on a laptop, it suggests no name of another object, which may belong to another
+ * tenant.
  */
 const conditions: ProblemTable<Explanation> = {
   unreadable_file: invalidSpec,
@@ -32,7 +32,7 @@ const conditions: ProblemTable<Explanation> = {
     const { pool, namespace, under } = problem;
     if (under.length === 0) return { reason: 'ConsentMissing', message: describeProblem(problem) };
     const what = `${subjectOf(problem)} uses the pool ${pool}, which admits namespace ${namespace} only under keys that its spec.consumers names`;
-    const advice = 'let the key descend from one of them (spec.parentRef), or ask who owns the pool to admit it';
+    const advice = 'set spec.parentRef so that the key descends from one of them, or ask the owner of the pool to admit it';
     return { reason: 'ConsentMissing', message: `${what}; ${advice}` };
   },
   root_without_pool: (problem) => ({ reason: 'NoPool', message: describeProblem(problem) }),
@@ -50,7 +50,7 @@ function invalidSpec(problem: Problem): Explanation {
   return { reason: 'InvalidSpec', message: path === undefined ? message : `${path}: ${message}` };
 }
 
-/** What a condition says of a problem. */
+/** The condition of a problem. */
 export function explain<C extends ProblemCode>(problem: Problem<C>): Explanation {
   return conditions[problem.code](problem);
 }

@@ -29,36 +29,36 @@ interface ControllerDeps {
   readonly client: KubeClient;
   readonly host: PolicyHost;
   readonly events: Events;
-  /** The operator's own: vault and root keys are there. */
+  /** The operator's own namespace, with vault and root keys. */
   readonly namespace: string;
-  /** Where ProviderPools are served and their Secrets are read. */
+  /** The namespaces from which the operator reads ProviderPools and their Secrets. */
   readonly poolNamespaces: readonly string[];
-  /** Origin of the gateway, for the token Secrets of keys that it serves; null: there is none. */
+  /** Origin of the gateway, for the token Secrets of its keys; null: there is none. */
   readonly gatewayUrl: string | null;
   readonly leadership: Leadership;
-  /** Carries what broker and sessions report to the controllers, and what the controllers see themselves. */
+  /** Carries changes that broker, sessions and controllers report. */
   readonly changes: Changes;
   readonly random: Random;
   /** Wall clock, milliseconds. */
   readonly clock: () => number;
   readonly logger: Logger;
-  /** How often a status shows new spend. Default 30 s. */
+  /** How often a status may show new spend. Default 30 s. */
   readonly refreshMs?: number;
 }
 
-/** The controllers of one replica: each watches and adopts; the leader's write as well. */
+/** The controllers of one replica. All replicas watch and adopt; only the leader's write. */
 export interface Controllers {
-  /** Every kind was listed once. */
+  /** Settles when every kind has been listed once. */
   readonly synced: Promise<void>;
-  /** The first policy is adopted. Never from caches that are not full: an empty policy would end every key. */
+  /** Settles when the first policy is adopted, from complete caches only: an empty policy would end every key. */
   readonly adopted: Promise<void>;
   readonly findKey: FindKey;
-  /** By kind: objects of which not the declared version is in force. */
+  /** By kind: number of objects whose latest version is not in force. */
   problems(): ReadonlyMap<string, number>;
-  /** By kind: since the last message of the API server, milliseconds; over two minutes means out of date. */
+  /** By kind: milliseconds since the last message of the API server; over two minutes means stale. */
   staleForMs(): ReadonlyMap<string, number>;
   readonly counters: Readonly<Counters>;
-  /** To be called once this replica no longer leads. */
+  /** Call it after this replica has stopped leading. */
   close(): Promise<void>;
 }
 
@@ -69,7 +69,7 @@ interface Counters {
   failures: number;
 }
 
-/** Starts to watch at once, and to write with the next term. */
+/** Starts the controllers. They watch at once, and write from the next term on. */
 export function startControllers(deps: ControllerDeps): Controllers {
   const { client, host, namespace, leadership, changes, random, clock, logger, refreshMs = defaultRefreshMs } = deps;
   const counters: Counters = { adoptions: 0, reconciles: 0, failures: 0 };
@@ -95,7 +95,7 @@ export function startControllers(deps: ControllerDeps): Controllers {
   const queues = new Queues(counters, logger);
   const common = { ...deps, client: leader, caches, policy };
   const pools = createPoolReconciler({ ...common, vault, keyRing, status: status.pools });
-  // New with each term: another replica may have gone beyond what it remembers of rotations.
+  // New for each term, because another replica may have made rotations that an old reconciler does not know.
   const reconcilers = (): Reconcilers => ({ keys: createKeyReconciler({ ...common, spend, status: status.keys }), pools });
 
   subscribe(changes, { view: { namespace, caches, status, policy }, policy, keyRing, tokens, queues });
@@ -157,7 +157,7 @@ interface Sleepers {
   readonly queues: Queues;
 }
 
-/** Wakes whoever has work after a change; keys and pools are reconciled only while this replica leads. */
+/** Wakes the controllers that have work after a change. Keys and pools are reconciled only while this replica leads. */
 function subscribe(changes: Changes, { view, policy, keyRing, tokens, queues }: Sleepers): void {
   changes.subscribe((kind, change) => {
     const woken = wokenBy(kind, change, view);
@@ -180,13 +180,13 @@ interface TermParts {
   readonly refreshMs: number;
 }
 
-/** Reconciles everything, then what changes, until the term ends; settles when the last write has ended. */
+/** Reconciles everything, then each change, until the term ends. Settles when the last write has ended. */
 function lead(
   { signal, inform }: Term,
   { changes, caches, policy, spend, tokens, queues, reconcilers, refreshMs }: TermParts,
 ): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
-  // Not before: a key that the previous leader saw declared, and this copy does not hold yet, would lose its life.
+  // Not earlier: a key that the previous leader saw and this cache does not hold yet would lose its life.
   void Promise.all([policy.adopted, caches.keys.fresh()]).then(() => {
     if (signal.aborted) return;
     inform();

@@ -2,24 +2,24 @@ import { canonicalize } from '../../core/audit/canonical.ts';
 import { defined, isObject, type JsonObject } from '../../core/json.ts';
 import type { KubeClient, KubeObject, Resource } from '../kube/types.ts';
 
-/** Writes that the cache may not have seen yet, at most. */
+/** Maximum of our own writes that the cache may not have seen yet. */
 const maxBehind = 8;
 
-/** Writes the status of one kind, and only where it differs. */
+/** Writes the status of one kind, only if it differs. */
 export interface StatusWriter {
-  /** The newest known version of the object: the API server's answer to our last write, where the cache has not seen that yet. */
+  /** The newest known version of the object: the API server's answer to our last write, until the cache has seen that. */
   latest(object: KubeObject): KubeObject;
-  /** True where it was written. `status` is whole: fields of ours that it lacks are removed. */
+  /** Writes `status` and removes our fields that it lacks. True if it was written. */
   write(object: KubeObject, status: JsonObject): Promise<boolean>;
-  /** True for the version that our own last write made: it holds nothing new. */
+  /** True for the version that our own last write made, which contains nothing new. */
   isOwn(object: KubeObject): boolean;
-  /** Forgets an object that is gone. */
+  /** Forgets a deleted object. */
   forget(uid: string): void;
 }
 
-/** A writer over server-side apply. `fields`: every field that our status may have; others are not ours to compare. */
+/** Makes a writer over server-side apply. `fields`: every field that our status may have; it ignores others. */
 export function createStatusWriter(client: Pick<KubeClient, 'apply'>, resource: Resource, fields: readonly string[]): StatusWriter {
-  /** By uid: what the last write made, and the versions that the cache may still show instead. */
+  /** By uid: the result of the last write, and the older versions that the cache may still show. */
   const written = new Map<string, { readonly before: ReadonlySet<string | undefined>; readonly after: KubeObject }>();
 
   function latest(object: KubeObject): KubeObject {
@@ -38,7 +38,7 @@ export function createStatusWriter(client: Pick<KubeClient, 'apply'>, resource: 
         {
           apiVersion: `${resource.group}/${resource.version}`,
           kind: resource.kind,
-          // The uid: what was decided for one life of the object is not written to the next one.
+          // The uid, so that a decision for one object is not written to a later object of its name.
           metadata: { name, ...defined({ namespace, uid }) },
           status,
         },
@@ -70,7 +70,7 @@ function sameField(a: unknown, b: unknown): boolean {
   return canonicalize(byType(a)) === canonicalize(byType(b));
 }
 
-// Conditions are a map by type: their order, and those of others, mean nothing.
+// Conditions are a map by type: their order, and others' conditions, do not matter.
 function byType(value: unknown): unknown {
   if (!Array.isArray(value)) return value;
   return [...(value as readonly { readonly type?: string; readonly name?: string }[])].sort((a, b) =>

@@ -7,23 +7,23 @@ import type { PolicyController } from './policy/policy.ts';
 import { keyOf, poolOf, readPool } from './policy/read.ts';
 import { type StatusWriter, statusOf } from './status-writer.ts';
 
-/** Who has work after a change. */
+/** The controllers that have work after a change. */
 export interface Woken {
-  /** The policy is adopted again. */
+  /** Adopt the policy again. */
   readonly policy?: boolean;
-  /** The Secret of the vault's key ring is read again. */
+  /** Re-read the Secret of the vault's key ring. */
   readonly keyRing?: boolean;
-  /** Tokens and policies are compared with those last seen. */
+  /** Compare tokens and policies with those last seen. */
   readonly tokens?: boolean;
-  /** These keys are reconciled. */
+  /** Reconcile these keys. */
   readonly keys?: readonly KeyName[];
-  /** These pools are reconciled. */
+  /** Reconcile these pools. */
   readonly pools?: readonly PoolName[];
 }
 
-/** What the table reads beside the change itself. */
+/** The data that the table reads beside the change itself. */
 export interface View {
-  /** The operator's own. */
+  /** The operator's own namespace. */
   readonly namespace: string;
   readonly caches: { readonly [K in 'keys' | 'pools' | 'vaults']: { all(): readonly KubeObject[] } };
   readonly status: { readonly [K in 'keys' | 'pools']: Pick<StatusWriter, 'isOwn'> };
@@ -32,7 +32,7 @@ export interface View {
 
 type Wakes = { readonly [K in ChangeKind]: (change: ChangeKinds[K], view: View) => Woken };
 
-/** Which change wakes whom. */
+/** Which change wakes which controllers. */
 const wakes: Wakes = {
   virtualKey: (change, { status }) => ({ policy: isNews(change), keys: isOwn(change, status.keys) ? [] : [keyOf(change.object)] }),
   providerPool: (change, { status }) => ({ policy: isNews(change), pools: isOwn(change, status.pools) ? [] : [poolOf(change.object)] }),
@@ -48,26 +48,26 @@ const wakes: Wakes = {
   tokens: (keys) => ({ keys }),
   proxies: (key) => ({ keys: [key] }),
   spend: (keys, view) => ({ keys, pools: poolsWithOtherConsumers(view) }),
-  // Pools that were deleted while nobody led have left their vaults.
+  // Pools that were deleted without a leader have left their vaults behind.
   leader: (_, { caches: { keys, pools, vaults } }) => ({
     keys: keys.all().map(keyOf),
     pools: [...pools.all().map(poolOf), ...vaults.all().flatMap(poolsOfVault)],
   }),
 };
 
-/** Who has work after this change. */
+/** The controllers that have work after this change. */
 export function wokenBy<K extends ChangeKind>(kind: K, change: ChangeKinds[K], view: View): Woken {
   return wakes[kind](change, view);
 }
 
-/** True where more than the status or an annotation changed. */
+/** True if more than the status or an annotation changed. */
 function isNews({ type, object, previous }: ObjectChange): boolean {
   if (type === 'gone' || previous === undefined) return true;
   const { generation, deletionTimestamp } = previous.metadata;
   return object.metadata.generation !== generation || object.metadata.deletionTimestamp !== deletionTimestamp;
 }
 
-/** True of what our own write of the status made of an object. */
+/** True for a version that our own write of the status made. */
 function isOwn({ type, object }: ObjectChange, status: Pick<StatusWriter, 'isOwn'>): boolean {
   return type === 'put' && status.isOwn(object);
 }
@@ -98,7 +98,7 @@ function poolsNaming({ metadata: { namespace, name } }: KubeObject, { caches }: 
     .map(poolOf);
 }
 
-/** The pools whose status shows another number of consumers. */
+/** The pools whose status shows a wrong number of consumers. */
 function poolsWithOtherConsumers({ caches, policy }: View): readonly PoolName[] {
   return caches.pools
     .all()

@@ -8,13 +8,13 @@ import { type Adopted, adoptAround, type Candidate, type Verdict } from './fallb
 import type { PolicyHost } from './host.ts';
 import { type KeyReading, keyOf, poolOf, type Reading, readKey, readNamespace, readPool } from './read.ts';
 
-/** What an adoption left behind. */
+/** The result of an adoption. */
 export interface Adoption {
   readonly verdicts: ReadonlyMap<ObjectId, Verdict>;
   readonly uids: ReadonlyMap<ObjectId, string | undefined>;
   readonly specs: ReadonlyMap<KeyName, VirtualKeySpec>;
   readonly consumers: ReadonlyMap<PoolName, number>;
-  /** By object: differs where people would read something else. */
+  /** By object: a text that changes if what people read changes. */
   readonly fingerprints: ReadonlyMap<ObjectId, string>;
 }
 
@@ -25,7 +25,7 @@ export interface AdopterDeps {
   readonly opened: (pool: PoolName) => Opened;
 }
 
-/** What one adoption begins with. */
+/** The input of one adoption. */
 interface Declared {
   readonly keys: readonly KubeObject[];
   readonly pools: readonly KubeObject[];
@@ -34,7 +34,7 @@ interface Declared {
   readonly faults: ReadonlyMap<PoolName, PoolFault>;
 }
 
-/** Adopts what the caches hold; remembers what it read of each object, and the last good version of each. */
+/** Adopts what the caches hold. It remembers its reading and the last good version of each object. */
 export class Adopter {
   readonly #deps: AdopterDeps;
   readonly #keyReadings = new WeakMap<KubeObject, KeyReading>();
@@ -45,7 +45,7 @@ export class Adopter {
     this.#deps = deps;
   }
 
-  /** Throws where the store cannot write; then nothing changed. */
+  /** Adopts. It throws if the store cannot write; then nothing has changed. */
   adopt(): Adoption {
     const declared = this.#declared();
     const { keys, pools, byId } = declared;
@@ -152,7 +152,7 @@ export class Adopter {
   }
 }
 
-/** Pools that keys may not use are problems of those keys, which are served without them. */
+/** Adds pools that keys may not use as problems of those keys, which are active without them. */
 function withWithdrawn(
   verdicts: ReadonlyMap<ObjectId, Verdict>,
   withdrawn: readonly Problem[],
@@ -168,7 +168,7 @@ function withWithdrawn(
   return all;
 }
 
-/** A pool that was not found may exist and not be served. */
+/** Replaces "pool not found" if the pool exists but is not served. */
 export function withPoolFault(problem: Problem, faults: ReadonlyMap<PoolName, PoolFault>): Problem {
   if (problem.code !== 'pool_not_found') return problem;
   const { nearest: _, known: __, ...rest } = problem;
@@ -181,7 +181,7 @@ function creationOf(object: KubeObject): readonly (readonly [KeyName, number])[]
   return Number.isNaN(createdMs) ? [] : [[keyOf(object), createdMs]];
 }
 
-/** What is served of objects that cannot be: the stand-ins. */
+/** The stand-ins of objects that cannot be served. */
 function unservedIn(candidates: readonly Candidate[]): ReadonlySet<VirtualKey | ProviderPool> {
   const last = candidates.flatMap(({ versions }) => versions.filter(({ serving }) => serving === 'nothing'));
   return new Set(last.flatMap(({ manifest }) => manifest ?? []));

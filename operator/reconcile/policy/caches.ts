@@ -4,7 +4,7 @@ import { namespaces, providerPools, secrets, virtualKeys } from '../../kube/reso
 import type { KubeClient, KubeObject, ObjectPlace } from '../../kube/types.ts';
 import { managedLabel, managedValue, poolAnnotation, rotateAnnotation, vaultLabel } from '../../labels.ts';
 
-/** What changed: `put` for new and changed objects. `previous` is undefined where it is new. */
+/** Called with each change: `put` for new and changed objects. `previous` is undefined if the object is new. */
 export type OnChange = (kind: 'put' | 'gone', object: KubeObject, previous: KubeObject | undefined) => void;
 
 /** The objects that the controllers watch. */
@@ -15,11 +15,11 @@ export interface Caches {
   readonly namespaces: Reflector;
   /** Sealed credentials, in the operator's own namespace. */
   readonly vaults: Reflector;
-  /** Metadata only: of a Secret in the operator's or a pool namespace; undefined where it is not there. */
+  /** The metadata of a Secret in the operator's or a pool namespace; undefined if there is none. */
   secret(at: ObjectPlace): KubeObject | undefined;
-  /** Settles when every kind was listed once. */
+  /** Settles when every kind has been listed once. */
   readonly synced: Promise<void>;
-  /** By kind: milliseconds since the API server last reported anything of it. */
+  /** By kind: milliseconds since the last sign of life from the API server. */
   staleForMs(): ReadonlyMap<string, number>;
   start(): void;
   close(): Promise<void>;
@@ -37,7 +37,7 @@ interface CachesDeps {
   readonly onSecret: OnChange;
 }
 
-/** The caches, not started yet. */
+/** Makes the caches, not started yet. */
 export function createCaches(deps: CachesDeps): Caches {
   const { client, namespace, logger } = deps;
   const common = { client, logger, transform: withOurAnnotations };
@@ -82,7 +82,7 @@ export function createCaches(deps: CachesDeps): Caches {
 
 const ourAnnotations: readonly string[] = [poolAnnotation, rotateAnnotation];
 
-/** Whoever may write an object may give it 256 KiB of annotations: only those that are read here are kept. */
+/** Keeps only the annotations that are read, because an object may have 256 KiB of them. */
 function withOurAnnotations(object: KubeObject): KubeObject {
   const { managedFields: _, annotations = {}, ...metadata } = object.metadata;
   const ours = Object.entries(annotations).filter(([name]) => ourAnnotations.includes(name));

@@ -7,31 +7,31 @@ import type { KubeObject } from '../../kube/types.ts';
 import { type Candidate, standIn, type Version } from './fallback.ts';
 import type { KeyReading, Reading } from './read.ts';
 
-/** The last version of an object that was served as declared, and the uid of the object that declared it. */
+/** The last good version of an object, and the uid of the object that declared it. */
 export interface LastGood {
   readonly uid: string | undefined;
   readonly manifest: VirtualKey | ProviderPool;
 }
 
-/** A pool's credentials as they were opened, by name; the values are secrets. */
+/** A pool's opened credentials, by name; the values are secrets. */
 export type Opened = ReadonlyMap<string, string>;
 
-/** True where an object is as good as deleted: finalizers of others may hold it for long. */
+/** True if an object is being deleted: other parties' finalizers may keep it for a long time. */
 export function isGone({ metadata }: KubeObject): boolean {
   return metadata.deletionTimestamp !== undefined;
 }
 
-/** A VirtualKey's versions: as declared, as it was last good, its stand-in. */
+/** A VirtualKey's versions: declared, last good, stand-in. */
 export function keyCandidate(name: VirtualKey['name'], reading: KeyReading, good: LastGood | undefined): Candidate {
   const { manifest, problems } = reading;
-  // Of most keys it is the very same object, and nothing need be compared.
+  // Most keys have the same object, so no comparison is necessary.
   const isOther = good !== undefined && good.manifest !== manifest;
   const last = isOther && good.manifest.kind === 'VirtualKey' ? stopped(good.manifest, reading) : undefined;
   const nothing: Version = { serving: 'nothing', manifest: standIn(name) };
   return { id: objectId({ kind: 'VirtualKey', name }), problems, versions: [...versions(manifest, last), nothing] };
 }
 
-/** A ProviderPool's versions: as declared, as it was last good, none. One with a `fault` is not served. */
+/** A ProviderPool's versions: declared, last good, none. One with a `fault` is not served. */
 export function poolCandidate(
   name: PoolName,
   { manifest, problems }: Reading<ProviderPool>,
@@ -43,7 +43,7 @@ export function poolCandidate(
   return { id, problems, versions: [...versions(manifest, good?.manifest), none] };
 }
 
-/** What stops a key holds whatever else is wrong with the object that says so: no older version outlives it. */
+/** Applies a suspension or an expiry to the last good version too, even if the rest of the object is wrong. */
 function stopped({ spec, ...good }: VirtualKey, { manifest, stops }: KeyReading): VirtualKey {
   const sooner = (field: 'expiresAtMs' | 'ttlMs', other: number | undefined) => {
     const given = [spec[field], other].filter((value) => value !== undefined);
@@ -59,7 +59,7 @@ function versions(manifest: VirtualKey | ProviderPool | null, good: VirtualKey |
   return good === undefined || isSame ? declared : [...declared, { serving: 'lastGood', manifest: good }];
 }
 
-/** The credentials that the pools being served name; what else a vault still holds is left there. */
+/** The credentials that the active pools name; others in a vault are ignored. */
 export function credentialsFor(pools: readonly ProviderPool[], opened: (pool: PoolName) => Opened): Snapshot['credentials'] {
   return pools.flatMap((pool) => {
     const values = opened(pool.name);

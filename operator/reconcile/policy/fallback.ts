@@ -2,39 +2,39 @@ import { emptySpec, type ProviderPool, type VirtualKey } from '../../../core/man
 import { type KeyName, type ObjectId, objectId } from '../../../core/names.ts';
 import { describeProblem, type Problem } from '../../../core/problem.ts';
 
-/** What is served of an object: its spec as declared, the last spec that was good, or nothing. */
+/** What is served of an object: its declared spec, its last good spec, or nothing. */
 type Serving = 'declared' | 'lastGood' | 'nothing';
 
-/** One object with the versions of it that may be served, the most wanted first. */
+/** One object with the versions that may be served, in order of preference. */
 export interface Candidate {
   readonly id: ObjectId;
   readonly versions: readonly Version[];
-  /** Why the first version is not what is declared. */
+  /** Why the first version differs from the declared one. */
   readonly problems: readonly Problem[];
 }
 
-/** What may be served of an object. */
+/** One version of an object. */
 export interface Version {
   readonly serving: Serving;
-  /** Null: it is left out. */
+  /** Null: the object is omitted. */
   readonly manifest: VirtualKey | ProviderPool | null;
 }
 
-/** What became of one object. */
+/** The outcome for one object. */
 export interface Verdict {
   readonly serving: Serving;
   readonly problems: readonly Problem[];
 }
 
-/** What was adopted, and what became of each candidate. */
+/** The adopted policy, and the outcome for each candidate. */
 export interface Adopted {
   readonly manifests: readonly (VirtualKey | ProviderPool)[];
   readonly verdicts: ReadonlyMap<ObjectId, Verdict>;
 }
 
 /**
- * What is served in place of a VirtualKey that cannot be served. Without it the key's life would end, and with it the token that
- * Pods hold. The stand-in keeps that life and permits nothing: no token, no pool, and what descends from it is suspended.
+ * Makes the stand-in of a VirtualKey that cannot be served. Without it, the key's life would end, and with it the token that
+ * Pods hold. The stand-in keeps that life and permits nothing: it has no token and no pool, and its descendants are suspended.
  */
 export function standIn(name: KeyName): VirtualKey {
   const spec = { ...emptySpec, issueToken: false, pools: [], suspended: true, delivery: [] };
@@ -43,7 +43,7 @@ export function standIn(name: KeyName): VirtualKey {
 
 interface Row {
   readonly candidate: Candidate;
-  /** The version that is tried. */
+  /** Index of the current version. */
   at: number;
   readonly problems: Problem[];
 }
@@ -51,8 +51,8 @@ interface Row {
 type Rows = ReadonlyMap<ObjectId, Row>;
 
 /**
- * Adopts as much as can be: an object with a problem falls back to its last good version and then to nothing, until
- * adoption succeeds, so that one bad object never holds back another. In each round at least one object falls back.
+ * Adopts as much as possible. An object with a problem falls back to its last good version and then to nothing, until
+ * adoption succeeds, so that one bad object never blocks another. In each round, at least one object falls back.
  */
 export function adoptAround(
   candidates: readonly Candidate[],
@@ -72,7 +72,7 @@ export function adoptAround(
         verdicts: new Map([...rows].map(([id, row]) => [id, { serving: versionOf(row).serving, problems: row.problems }])),
       };
     }
-    if (!fallBack(rows, problems)) throw new Error(`what is left of the policy still has a problem: ${describeProblem(first)}`);
+    if (!fallBack(rows, problems)) throw new Error(`the rest of the policy still has a problem: ${describeProblem(first)}`);
   }
 }
 
@@ -80,7 +80,7 @@ function versionOf({ candidate, at }: Row): Version {
   return candidate.versions[at] ?? { serving: 'nothing', manifest: null };
 }
 
-/** True where any object could fall back. Problems of a version that is not the declared one are of no use to people. */
+/** Lets objects fall back; returns true if one could. It keeps only problems of declared versions, because others do not help people. */
 function fallBack(rows: Rows, problems: readonly Problem[]): boolean {
   const fallen = new Set<Row>();
   for (const problem of problems) {
@@ -94,8 +94,8 @@ function fallBack(rows: Rows, problems: readonly Problem[]): boolean {
 }
 
 /**
- * A key below one that is not served would be served without the limits of its parent: it falls back as well. Each row is visited when
- * a parent of it is not served, not once a generation: a tenant may hang thousands below one another.
+ * Lets the children of unserved keys fall back too, because they would be active without their parent's limits. It visits a row
+ * only if its parent is not served, not once a generation: a tenant may chain thousands of keys.
  */
 function fallBackOrphans(rows: Rows): void {
   const below = childrenOf(rows);
@@ -110,7 +110,7 @@ function fallBackOrphans(rows: Rows): void {
   }
 }
 
-/** By id: rows of which a version names that key as its parent. */
+/** By id: the rows with a version that names this key as its parent. */
 function childrenOf(rows: Rows): ReadonlyMap<ObjectId, readonly Row[]> {
   const below = new Map<ObjectId, Row[]>();
   for (const row of rows.values()) {

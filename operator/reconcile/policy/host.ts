@@ -4,20 +4,20 @@ import type { Problem } from '../../../core/problem.ts';
 import type { KeyListing } from '../../keys/listing.ts';
 import type { Policy } from '../../keys/policy.ts';
 
-/** The broker as the controllers need it. */
+/** The part of the broker that the controllers use. */
 export interface PolicyHost {
-  /** If there are problems, nothing changed: the last good state stays in force. */
+  /** Adopts a policy. If it returns problems, nothing changed and the last good state stays in force. */
   adopt(policy: Policy): readonly Problem[];
-  /** Pools that keys name and may not use, after the last adoption: those keys do without. For conditions. */
+  /** For conditions: pools that keys name and may not use, after the last adoption. Those keys work without them. */
   withdrawn(): readonly Problem[];
-  /** The token that opens a declared key now; null where it issues none or is revoked. A secret: for its Secret alone. */
+  /** The current token of a declared key; null if the key issues none or is revoked. A secret, only for the token Secret. */
   token(key: KeyName): string | null;
-  /** The effective policy; null where the key holds a budget only, or is not served. */
+  /** The effective policy; null if the key has only a budget, or is not served. */
   document(key: KeyName): KeyDocument | null;
-  /** State, spend and limits of every key, sub-agent keys among them. One transaction. */
+  /** State, spend and limits of every key, sub-agent keys included, in one transaction. */
   list(): readonly KeyListing[];
-  /** Proxies that are attached now, by key; a key without any is absent. For status. */
+  /** For status: number of attached proxies by key; a key without any is absent. */
   activeProxies(): ReadonlyMap<KeyName, number>;
-  /** A new token now, the one before it good for `overlapMs` (undefined: as the manifest says). */
+  /** Makes a new token; the previous one works for `overlapMs` more (undefined: as the manifest says). */
   rotate(key: KeyName, overlapMs: number | undefined, actor: string): void;
 }

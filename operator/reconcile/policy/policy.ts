@@ -4,36 +4,36 @@ import { type KeyName, type ObjectKind, type ObjectRef, objectId, objectRef, typ
 import { Adopter, type AdopterDeps, type Adoption } from './adoption.ts';
 import type { Verdict } from './fallback.ts';
 
-/** Changes that come in a burst are adopted together: after this much quiet, and after this long at the latest. */
+/** A burst of changes is adopted together: after this much quiet, and after this long at the latest. */
 const quietMs = 20;
 const longestMs = 200;
 const retryMs = 1_000;
 
-/** Assembles what is served from the caches. */
+/** Assembles the policy from the caches and adopts it. */
 export interface PolicyController {
-  /** Something that the policy is made of changed. Nothing happens before `begin`. */
+  /** Notes a change of an object of the policy. Nothing happens before `begin`. */
   touch(): void;
-  /** The caches are full: from here on, what is not in them is gone. */
+  /** Notes that the caches are complete: from now on, objects that they lack are gone. */
   begin(): void;
   readonly adopted: Promise<void>;
-  /** What became of an object in the last adoption; undefined where the object of that uid was not in it. */
+  /** The outcome for an object in the last adoption; undefined if that did not include the object of this uid. */
   verdict(object: ObjectRef, uid: string | undefined): Verdict | undefined;
-  /** The spec that is served of a declared key, which may be an older one. */
+  /** The spec in force of a declared key, which may be an older one. */
   spec(key: KeyName): VirtualKeySpec | undefined;
   /** How many keys use a pool now. */
   consumers(pool: PoolName): number;
-  /** By kind: objects that are not served as they are written. */
+  /** By kind: number of objects whose latest version is not in force. */
   problems(): ReadonlyMap<string, number>;
   close(): void;
 }
 
 interface PolicyDeps extends AdopterDeps {
-  /** After an adoption: the objects for which it changed anything. */
+  /** Called after an adoption with the objects for which it changed something. */
   readonly onAdopted: (changed: readonly ObjectRef[]) => void;
   readonly logger: Logger;
 }
 
-/** The controller; nothing is adopted before `begin`, since an empty cache would kill every key. */
+/** Makes the controller. It adopts nothing before `begin`, because an empty cache would end every key. */
 export function createPolicyController(deps: PolicyDeps): PolicyController {
   return new Controller(deps);
 }
@@ -46,9 +46,9 @@ class Controller implements PolicyController {
   #last: Adoption | null = null;
   #phase: 'waiting' | 'begun' | 'closed' = 'waiting';
   #timer: NodeJS.Timeout | undefined;
-  /** The first change that no adoption has taken up yet. */
+  /** Time of the first change that no adoption has included yet. */
   #touchedMs: number | null = null;
-  /** As long as an adoption took, none follows: whoever edits one key again and again leaves half of the time for calls. */
+  /** After an adoption, no other begins for as long as it took, so that continuous edits leave half of the time for calls. */
   #pausedUntilMs = 0;
 
   constructor(deps: PolicyDeps) {
@@ -114,8 +114,8 @@ class Controller implements PolicyController {
       this.#deps.onAdopted(changedBetween(previous, this.#last));
       this.#firstAdoption.resolve();
     } catch (error) {
-      // The store cannot write, most likely: what is served stays, and so does what is due.
-      this.#deps.logger.error({ err: error }, 'the policy could not be adopted; it is tried again in a second');
+      // Probably the store cannot write: the last good state stays in force, and the change stays due.
+      this.#deps.logger.error({ err: error }, 'the operator cannot adopt the policy; it retries in a second');
       this.#schedule(retryMs);
     }
     const endMs = performance.now();

@@ -6,16 +6,16 @@ import { type KeyName, keyName, type ObjectKind, type PoolName, poolName } from 
 import type { Problem } from '../../../core/problem.ts';
 import type { KubeObject } from '../../kube/types.ts';
 
-/** A manifest as an object of the API server holds it, or what is wrong with it. */
+/** The manifest in an object of the API server, or its problems. */
 export interface Reading<M> {
-  /** Null where there are problems. */
+  /** Null if there are problems. */
   readonly manifest: M | null;
   readonly problems: readonly Problem[];
 }
 
-/** What was read of a VirtualKey object. */
+/** The reading of a VirtualKey object. */
 export interface KeyReading extends Reading<VirtualKey> {
-  /** What stops the key, as its object says it, be the rest readable or not. */
+  /** The suspension and the expiry in the object, even if the rest cannot be read. */
   readonly stops: { readonly suspended: boolean; readonly expiresAtMs?: number };
 }
 
@@ -29,7 +29,7 @@ export function poolOf({ metadata }: KubeObject): PoolName {
   return poolName(metadata.namespace ?? '', metadata.name);
 }
 
-/** Reads a VirtualKey: its name, its namespace and its spec. The rest of its metadata is the API server's. */
+/** Reads a VirtualKey: its name, its namespace and its spec. The API server owns the rest of the metadata. */
 export function readKey(object: KubeObject): KeyReading {
   const name = keyOf(object);
   return { ...parseObject(readVirtualKey, { kind: 'VirtualKey', name }, manifestOf('VirtualKey', object)), stops: stopsOf(object) };
@@ -40,7 +40,7 @@ export function readPool(object: KubeObject): Reading<ProviderPool> {
   return parseObject(readProviderPool, { kind: 'ProviderPool', name: poolOf(object) }, manifestOf('ProviderPool', object));
 }
 
-/** Reads a Namespace: its labels, which is all that selectors see. */
+/** Reads the labels of a Namespace, which selectors match. */
 export function readNamespace({ metadata }: KubeObject): Namespace {
   const { name, labels = {} } = metadata;
   return { kind: 'Namespace', name, labels };

@@ -7,16 +7,16 @@ import type { Opened } from '../policy/declared.ts';
 
 /** The vault of a pool. */
 export interface OpenedVault {
-  /** Null where there is no vault Secret. */
+  /** Null if there is no vault Secret. */
   readonly secret: KubeObject | null;
-  /** By credential name; the values are secrets. Where the vault cannot be opened: what it last held. */
+  /** By credential name; the values are secrets. If the vault cannot be opened, its last known content. */
   readonly credentials: Opened;
   readonly problem: VaultProblem | null;
 }
 
 const nothing: Opened = new Map();
 
-/** Opens the cached vault Secrets, each version once. */
+/** Makes a reader of the cached vault Secrets, which opens each version once. */
 export function createOpenedVaults(
   vaults: Pick<Reflector, 'get'>,
   ring: () => RootRing | undefined,

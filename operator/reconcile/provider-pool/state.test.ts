@@ -35,7 +35,7 @@ test('Secrets of the operator and tokens of ServiceAccounts are no credentials: 
   for (const kept of [ours, { ...secret, type: 'kubernetes.io/service-account-token' }]) {
     const found = chooseCredentials(pool, new Map([['openai', kept]]), new Map());
     assert.deepEqual([found.wanted, states(found)], [[], ['Invalid']]);
-    assert.match(found.states[0]?.message ?? '', /Secret openai is KeyForge's own, or a ServiceAccount's.*name another Secret/);
+    assert.match(found.states[0]?.message ?? '', /Secret openai belongs to KeyForge or to a ServiceAccount.*name another Secret/);
   }
 });
 

@@ -15,20 +15,20 @@ import { explain } from '../reasons.ts';
 export interface CredentialState {
   readonly name: string;
   readonly state: 'Ready' | 'Stale' | 'Missing' | 'Invalid';
-  /** Carries no value, and nothing of a Secret but the names that the pool itself gives. */
+  /** Contains no value, and of a Secret only the names that the pool itself gives. */
   readonly message?: string;
 }
 
 /** The credentials of a pool. */
 export interface PoolCredentials {
-  /** To be in the vault; the values are secrets. */
+  /** The wanted content of the vault; the values are secrets. */
   readonly wanted: readonly Credential[];
   readonly states: readonly CredentialState[];
-  /** True where every value came from its source. */
+  /** True if every value is from its source. */
   readonly isWhole: boolean;
 }
 
-/** Each credential from its source Secret, else as the vault last had it. `sources`: by Secret name; null where there is none. */
+/** Takes each credential from its source Secret, otherwise from the vault. `sources`: by Secret name; null if there is none. */
 export function chooseCredentials(pool: ProviderPool, sources: ReadonlyMap<string, KubeObject | null>, last: Opened): PoolCredentials {
   const found = pool.keys.map((key) => ({ key, ...credentialIn(key, sources.get(key.secretRef.name) ?? null) }));
   const wanted = found.flatMap(({ key: { name }, value }) => {
@@ -51,19 +51,19 @@ function credentialIn({ secretRef }: PoolKey, secret: KubeObject | null): Found 
   const { name, key: item } = secretRef;
   if (secret === null) return { state: 'Missing', message: `Secret ${name} does not exist; create it in the namespace of the pool` };
   if (isInternal(secret)) {
-    const message = `Secret ${name} is KeyForge's own, or a ServiceAccount's: KeyForge sends what it holds to no provider; name another Secret`;
+    const message = `Secret ${name} belongs to KeyForge or to a ServiceAccount, so KeyForge sends no provider its content; name another Secret`;
     return { state: 'Invalid', message };
   }
   const bytes = readItems(secret['data'] ?? {})?.get(item);
   if (bytes === undefined) return { state: 'Missing', message: `Secret ${name} has no item ${item}; add it` };
-  // Files and shells add newlines.
+  // Drop newlines that files and shells add.
   const value = isUtf8(bytes) ? bytes.toString().trim() : '';
   if (/^[!-~]+$/.test(value)) return { value, state: 'Ready', message: '' };
   const fault = bytes.length === 0 ? 'is empty' : 'is not valid in an HTTP header';
-  return { state: 'Invalid', message: `item ${item} of Secret ${name} ${fault}; put the credential alone there` };
+  return { state: 'Invalid', message: `item ${item} of Secret ${name} ${fault}; put only the credential there` };
 }
 
-/** Whoever may write a pool also chooses its endpoint, and must not read what opens the operator or the API server that way. */
+/** True for Secrets that open the operator or the API server. The author of a pool chooses its endpoint, and could read them that way. */
 function isInternal(secret: KubeObject): boolean {
   return secret.metadata.labels?.[managedLabel] === managedValue || secret['type'] === 'kubernetes.io/service-account-token';
 }
@@ -73,9 +73,9 @@ interface PoolFacts {
   readonly pool: PoolName;
   readonly verdict: Verdict | undefined;
   readonly states: readonly CredentialState[];
-  /** Of the vault Secret or the key ring. */
+  /** The problem of the vault Secret or the key ring. */
   readonly problem: VaultProblem | null;
-  /** Why the API server refused to write one of these Secrets; null: it did not. */
+  /** Why the API server refused to write the vault Secret; null: it did not. */
   readonly refused: string | null;
 }
 
@@ -84,19 +84,19 @@ export function poolReady(facts: PoolFacts): NewCondition {
   return { type: 'Ready', ...(firstOf(readyChain, facts) ?? served) };
 }
 
-/** What is wrong with the manifest. Of missing credentials their states say more, or an adoption that is yet to come ends that. */
+/** Reports problems of the manifest. It skips missing credentials: their states say more, or the next adoption fixes them. */
 const invalidSpec: ConditionPolicy<PoolFacts> = ({ verdict }) => {
   const [fault] = verdict?.problems ?? [];
   if (fault === undefined || isPoolFault(fault)) return null;
   const { reason, message } = explain(fault);
-  const meanwhile = verdict?.serving === 'lastGood' ? '. Until then its last good version is served' : '';
+  const meanwhile = verdict?.serving === 'lastGood' ? '. Until then its last good version stays in force' : '';
   return { status: 'False', reason, message: `${message}${meanwhile}` };
 };
 
 const secretRefused: ConditionPolicy<PoolFacts> = ({ refused }) =>
   refused === null ? null : { status: 'False', reason: 'SecretRefused', message: refused };
 
-/** A value that only a vault holds which cannot be opened is not called missing without saying so. */
+/** Reports a closed vault together with missing credentials, because the vault may hold their values. */
 const vaultClosed: ConditionPolicy<PoolFacts> = ({ problem, states }) =>
   problem === null ? null : { status: 'False', reason: problem.reason, message: [problem.message, ...faultsOf(states)].join('. ') };
 
@@ -108,12 +108,12 @@ const credentialNotReady: ConditionPolicy<PoolFacts> = ({ states }) => {
 const pending: ConditionPolicy<PoolFacts> = ({ pool, verdict }) =>
   verdict?.serving === 'declared'
     ? null
-    : { status: 'Unknown', reason: 'Pending', message: `the next adoption will serve ProviderPool ${pool}` };
+    : { status: 'Unknown', reason: 'Pending', message: `the operator will serve ProviderPool ${pool} at its next adoption` };
 
-/** Ready, by the first that applies: what people must change before what the operator does by itself. */
+/** Ready, by the first policy that applies. Problems that people must fix are before states that the operator resolves. */
 const readyChain: readonly ConditionPolicy<PoolFacts>[] = [invalidSpec, secretRefused, vaultClosed, credentialNotReady, pending];
 
-const served = { status: 'True', reason: 'Served', message: 'all its credentials are sealed and served' } as const;
+const served = { status: 'True', reason: 'Served', message: 'all its credentials are sealed and in use' } as const;
 
 function faultsOf(states: readonly CredentialState[]): readonly string[] {
   return states.filter(({ state }) => state !== 'Ready').map(({ name, message }) => `key ${name}: ${message}`);

@@ -16,7 +16,7 @@ import type { StatusWriter } from '../status-writer.ts';
 import type { OpenedVault } from './opened-vaults.ts';
 import { type CredentialState, chooseCredentials, type PoolCredentials, poolReady } from './state.ts';
 
-/** The operator reads source Secrets again after this long, in case it missed a change. */
+/** The operator re-reads source Secrets after this time, in case it missed a change. */
 const resyncMs = 600_000;
 
 interface PoolReconcilerDeps {
@@ -34,13 +34,13 @@ interface PoolReconcilerDeps {
   readonly clock: () => number;
 }
 
-/** Brings the vault Secret and the status of one pool to what they should be; a pool that is gone leaves nothing behind. */
+/** Makes the reconciler of one pool's vault Secret and status. For a deleted pool, it removes the vault Secret. */
 export function createPoolReconciler(deps: PoolReconcilerDeps): (pool: PoolName) => Promise<{ readonly againInMs?: number }> {
   const reconciler = new PoolReconciler(deps);
   return (pool) => reconciler.reconcile(pool);
 }
 
-/** What the status of a pool shows. */
+/** The content of a pool's status. */
 interface Shown {
   readonly ready: NewCondition;
   readonly credentials: readonly CredentialState[];
@@ -66,7 +66,7 @@ class PoolReconciler {
     const opened = vault(pool);
     const { manifest } = readPool(object);
     const chosen = manifest && chooseCredentials(manifest, await this.#readSources(namespace, manifest.keys), opened.credentials);
-    // Where the pool cannot be read, its vault stays as it is: the last good version is served with it.
+    // If the pool cannot be read, its vault does not change: the last good version needs it.
     const unsealed = chosen && (await refusalOf(this.#writeVault(pool, opened, chosen)));
     const refused = withoutRing ?? unsealed;
     const states = chosen?.states ?? [];
@@ -91,7 +91,7 @@ class PoolReconciler {
     const { client, namespace, keyRing, random } = this.#deps;
     const ring = keyRing.ring();
     if (ring === undefined) return;
-    // A previous root key that is put back may open the vault again: only a complete set of values overwrites it.
+    // The previous root key may return and open the vault again, so only a complete set of values overwrites it.
     if (vault.problem !== null && !isWhole) return;
     if (wanted.length === 0) return this.#removeVault(pool);
     if (vault.secret !== null && isUpToDate(pool, vault.secret['data'], wanted, ring)) return;
@@ -99,7 +99,7 @@ class PoolReconciler {
     const name = vaultSecretName(pool);
     const labels = { [managedLabel]: managedValue, [vaultLabel]: 'pool' };
     const metadata = { name, namespace, labels, annotations: { [poolAnnotation]: pool } };
-    const advice = "Change what refuses it in the operator's namespace (a quota, an admission policy, `immutable` in the Secret)";
+    const advice = "Fix what refuses it in the operator's namespace (a quota, an admission policy, `immutable` in the Secret)";
     await writeSecret({ secret: name, advice, values: Object.values(data) }, () =>
       client.apply(secrets, { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', metadata, data }),
     );

@@ -13,9 +13,9 @@ import { statusOf } from '../status-writer.ts';
 import type { End, Spend } from './spend.ts';
 import { keyConditions } from './status.ts';
 
-/** RBAC lets the operator list no Secrets of users, so it cannot watch them: it reads each again after this long at the latest. */
+/** RBAC forbids the operator to list users' Secrets, so it cannot watch them. It re-reads each after this time at the latest. */
 const resyncMs = 300_000;
-/** A conflicting Secret may be deleted, or be garbage-collected with an earlier key of this name. */
+/** Retry time of a conflicting Secret, which may be deleted, or be garbage-collected with an earlier key of this name. */
 const conflictMs = 10_000;
 /** Address of the sidecar. */
 const loopback = `http://127.0.0.1:${agentPort}`;
@@ -25,7 +25,7 @@ export interface Gathered {
   readonly key: KeyName;
   readonly object: KubeObject;
   readonly verdict: Verdict;
-  /** The version in force, which may be an older one than the declared. */
+  /** The version in force, which may be older than the declared one. */
   readonly spec: VirtualKeySpec | undefined;
   readonly document: KeyDocument | null;
   /** A secret. */
@@ -33,26 +33,26 @@ export interface Gathered {
   /** From the root to the key itself, in the versions in force. */
   readonly path: readonly { readonly key: KeyName; readonly spec: VirtualKeySpec }[];
   readonly secretName: string;
-  /** The Secret of that name. */
+  /** The current Secret of that name. */
   readonly secret: KubeObject | null;
-  /** The Secret that holds the token since before `secretName` changed. */
+  /** The Secret that held the token before `secretName` changed. */
   readonly former: KubeObject | null;
-  /** Why the API server refused to write one of these Secrets; null: nothing was tried yet. */
+  /** Why the API server refused to write one of these Secrets; null: it did not, or nothing was tried yet. */
   readonly refused: string | null;
   readonly spend: Spend;
   readonly isCapped: boolean;
   readonly end: End | null;
-  /** The last value of the annotation that was acted upon. */
+  /** The last value of the annotation for which a rotation was made. */
   readonly rotated: string | undefined;
   readonly gatewayUrl: string | null;
   readonly nowMs: number;
 }
 
-/** What to do about one key. */
+/** The decision about one key. */
 export interface Decision {
-  /** Null: the token Secret stays as it is. */
+  /** Null: the token Secret does not change. */
   readonly write: { readonly kind: 'create' | 'apply'; readonly wanted: KubeObject } | null;
-  /** Secrets of ours that hold a token of this key and should not. */
+  /** Our Secrets that hold a token of this key and should not. */
   readonly retire: readonly KubeObject[];
   readonly conditions: readonly NewCondition[];
   /** The rest of the status. */
@@ -60,14 +60,14 @@ export interface Decision {
   readonly againInMs: number;
 }
 
-/** The name of a key's token Secret, by the version in force: a spec that is refused changes nothing. */
+/** The name of a key's token Secret, from the version in force: a refused spec changes nothing. */
 export function secretNameOf(object: KubeObject, { serving }: Verdict, spec: VirtualKeySpec | undefined): string {
   const { secretName: reported } = statusOf(object);
   if (serving === 'nothing' && typeof reported === 'string') return reported;
   return spec?.secretName ?? object.metadata.name;
 }
 
-/** Decides what to do about one key. Pure. */
+/** Makes the decision about one key. Pure. */
 export function decide(gathered: Gathered): Decision {
   const { object, token, secret, nowMs, spend, rotated } = gathered;
   const use = useOf(gathered);
@@ -86,7 +86,7 @@ export function decide(gathered: Gathered): Decision {
 
 type Use = 'token' | 'budget' | 'nothing';
 
-/** What a key is for. Where no version is served, its Secret stays as it is: the token may work again once the key is valid. */
+/** What a key is for. If no version is served, its Secret does not change: the token may work again once the key is valid. */
 function useOf({ verdict, spec }: Gathered): Use {
   if (verdict.serving === 'nothing' || spec === undefined) return 'nothing';
   return spec.issueToken ? 'token' : 'budget';
@@ -95,7 +95,7 @@ function useOf({ verdict, spec }: Gathered): Use {
 function writeOf(gathered: Gathered, ownership: 'none' | 'ours' | 'other'): Decision['write'] {
   const { object, spec, secretName, secret, token, document, path, gatewayUrl } = gathered;
   if (token === null || document === null) return null;
-  // Injected containers have the sidecar's address already; who reads the Secret's has no sidecar.
+  // Injected containers already have the sidecar's address. The address in the Secret is for callers without a sidecar.
   const origin = spec?.delivery.includes('Gateway') === true && gatewayUrl !== null ? gatewayUrl : loopback;
   const wanted = tokenSecret({ owner: object, name: secretName, token, document, path, origin });
   if (ownership === 'none') return { kind: 'create', wanted };
@@ -108,7 +108,7 @@ function retired({ object, secret, former }: Gathered, use: Use): readonly KubeO
   return stale.filter((old) => old !== null && ownershipOf(old, object) === 'ours').filter((old) => old !== null);
 }
 
-/** Where the token is; past an obstacle the previous Secret, so that the token is removed there once that is possible. */
+/** The Secret that holds the token. With an obstacle, the previous one, so that the token is removed from there later. */
 function reportedSecret({ object, secretName }: Gathered, use: Use, obstacle: Explanation | null): string | undefined {
   if (use === 'token' && obstacle === null) return secretName;
   const { secretName: reported } = statusOf(object);
@@ -128,6 +128,6 @@ function obstacleTo({ object, secretName, secret, refused }: Gathered, use: Use)
 
 function conflictWith(name: string, secret: KubeObject | null, owner: KubeObject): string {
   const earlier = secret?.metadata.ownerReferences?.some(({ kind, name }) => kind === 'VirtualKey' && name === owner.metadata.name);
-  if (earlier) return `Secret ${name} belongs to an earlier VirtualKey of this name; the garbage collector is about to remove it`;
-  return `Secret ${name} exists and is not this key's; it is never overwritten. Delete it, or choose another name in spec.secretName`;
+  if (earlier) return `Secret ${name} belongs to an earlier VirtualKey of this name; the garbage collector will remove it soon`;
+  return `Secret ${name} exists and belongs to another owner; KeyForge never overwrites it. Delete it, or choose another name in spec.secretName`;
 }

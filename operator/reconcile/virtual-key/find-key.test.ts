@@ -40,7 +40,7 @@ test('one key that many Pods name at once is looked up once', async (t) => {
 test('beyond the bound a look-up is refused at once, and one that ended makes room', async (t) => {
   const { findKey, requests } = world(t);
   const [first] = [findKey('agents', 'a'), findKey('agents', 'b')];
-  await assert.rejects(findKey('agents', 'bot'), /too many VirtualKeys are being looked up/);
+  await assert.rejects(findKey('agents', 'bot'), /too many look-ups of VirtualKeys/);
   requests[0]?.answer.reject(new Error('reset'));
   await assert.rejects(first, /reset/);
   const later = findKey('agents', 'bot');

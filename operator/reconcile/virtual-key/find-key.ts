@@ -7,25 +7,25 @@ import type { KubeClient, KubeObject } from '../../kube/types.ts';
 import { isGone } from '../policy/declared.ts';
 import { readKey } from '../policy/read.ts';
 
-/** Anybody in the cluster can cause lookups: half of the connections to the API server are kept for everything else. */
+/** Maximum of parallel look-ups. Anybody in the cluster can cause them, so half of the connections stay free for other calls. */
 const maxLookups = 2;
 /** Well under the webhook's timeout. */
 const timeoutMs = 2_000;
-/** A key that is created meanwhile is found all the same: the cache comes first. */
+/** How long "not found" is remembered. A key that is created in the meantime is still found, because the cache comes first. */
 const missMs = 1_000;
 
 /**
- * Looks in the cache, then at the API server: a key that was applied together with its Pod may not have reached the cache.
- * Rejects where the API server does not answer in two seconds, and at once where too many lookups are in flight.
+ * Finds keys in the cache, then at the API server: a key that was applied together with its Pod may not be in the cache yet.
+ * Rejects if the API server does not answer in two seconds, and at once if too many look-ups are in flight.
  */
 export function createFindKey(client: Pick<KubeClient, 'get'>, keys: Pick<Reflector, 'get'>): FindKey {
-  /** Lookups in flight, and for a moment those that found nothing. */
+  /** Look-ups in flight, and for a moment those that found nothing. */
   const answers = new Map<KeyName, Promise<InjectedKey | null>>();
   let inFlight = 0;
 
-  /** In flight until the API server has answered: so long it holds a connection, also past the timeout. */
+  /** Looks a key up. It counts as in flight until the API server answers, also past the timeout, because it holds a connection. */
   function lookUp(namespace: string, name: string): Promise<InjectedKey | null> {
-    if (inFlight >= maxLookups) return Promise.reject(new Error('too many VirtualKeys are being looked up at once'));
+    if (inFlight >= maxLookups) return Promise.reject(new Error('too many look-ups of VirtualKeys at once'));
     inFlight += 1;
     const found = client.get(virtualKeys, { namespace, name }).then(injectedKey);
     const answer = within(timeoutMs, found);

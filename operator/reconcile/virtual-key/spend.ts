@@ -3,10 +3,10 @@ import { type KeyName, keyName } from '../../../core/names.ts';
 import type { KeyListing } from '../../keys/listing.ts';
 import type { PolicyHost } from '../policy/host.ts';
 
-/** One listing reads every key in one transaction; it is used for this long. */
+/** How long a listing is used: it reads every key in one transaction. */
 const listingMs = 1_000;
 
-/** What a key has used, as its status shows it: all of one window, with `spent` and `remaining` as decimal dollars. */
+/** The spend of a key in its status, all of one window, with `spent` and `remaining` as decimal dollars. */
 export interface Spend {
   readonly spent: string;
   /** Absent: no dollar limit on the path. */
@@ -20,7 +20,7 @@ export interface Spend {
 /** When a key ends. */
 export interface End {
   readonly atMs: number;
-  /** The ancestor whose end that is; absent where it is the key's own. */
+  /** The ancestor that sets this end; absent if the key itself does. */
   readonly by?: KeyName;
 }
 
@@ -63,7 +63,7 @@ export class SpendBook {
   /** Keys whose spend differs from what is shown: the next `show` of each may change it. To be called once each `refreshMs`. */
   takeDue(): readonly KeyName[] {
     const due = [...this.#shown].filter(([key, { spend }]) => !isSame(spend, this.#current(key)));
-    // What was shown moments after the last refresh must not wait for the next but one.
+    // Spend that was shown just after the last refresh must not wait for two refreshes.
     for (const [key, { spend }] of due) this.#shown.set(key, { spend, atMs: Number.NEGATIVE_INFINITY });
     return due.map(([key]) => key);
   }
@@ -91,7 +91,7 @@ export class SpendBook {
   }
 }
 
-/** Spend from a listing: of the dollar window with the least left, else of the key's own window that counts requests. */
+/** Spend from a listing: of the dollar window with the smallest remainder, otherwise of the key's own window of requests. */
 export function spendOf(listing: KeyListing | undefined, activeProxies: number): Spend {
   if (listing === undefined) return { spent: '0.00', activeProxies };
   const { namespace, name, limits, spentUsd, remainingUsd } = listing;

@@ -6,11 +6,11 @@ import type { Verdict } from '../policy/fallback.ts';
 import { type Explanation, explain } from '../reasons.ts';
 import type { End } from './spend.ts';
 
-/** Everything that the conditions of a key follow from. */
+/** The facts from which the conditions of a key follow. */
 export interface KeyFacts {
   readonly key: KeyName;
   readonly verdict: Verdict;
-  /** The version in force, which may be an older one than the declared. */
+  /** The version in force, which may be older than the declared one. */
   readonly spec: VirtualKeySpec | undefined;
   readonly document: KeyDocument | null;
   /** From the root to the key itself, in the versions in force. */
@@ -35,7 +35,7 @@ export function keyConditions(facts: KeyFacts): readonly NewCondition[] {
 }
 
 interface JudgedFacts extends KeyFacts {
-  /** Of all problems the reason of the first, and every message; null: there are none. */
+  /** The reason of the first problem with the messages of all; null: there are none. */
   readonly problem: Explanation | null;
 }
 
@@ -52,7 +52,7 @@ const servedAsLastGood: ConditionPolicy<JudgedFacts> = (facts) => {
   if (problem === null || verdict.serving !== 'lastGood') return null;
   const ended = firstOf(endedChain, facts);
   const meanwhile =
-    ended === null ? 'Until then its last good version is served' : `Its last good version is not served either: ${ended.message}`;
+    ended === null ? 'Until then its last good version stays in force' : `Its last good version is not served either: ${ended.message}`;
   return { status: 'False', reason: problem.reason, message: `${problem.message}. ${meanwhile}` };
 };
 
@@ -84,23 +84,23 @@ const revoked: ConditionPolicy<KeyFacts> = ({ spec, hasToken }) => {
 
 const budgetOnly: ConditionPolicy<KeyFacts> = ({ key, spec }) => {
   if (spec?.issueToken !== false) return null;
-  const message = `VirtualKey ${key} issues no token; it holds a budget for the keys below it`;
+  const message = `VirtualKey ${key} issues no token; it only limits the keys below it`;
   return { status: 'True', reason: 'BudgetOnly', message };
 };
 
 const servedInPart: ConditionPolicy<JudgedFacts> = ({ problem }) =>
-  problem === null ? null : { status: 'True', reason: problem.reason, message: `${problem.message}. Its other pools are served` };
+  problem === null ? null : { status: 'True', reason: problem.reason, message: `${problem.message}. The key still uses its other pools` };
 
 function served({ secretName }: KeyFacts): ConditionState {
   return { status: 'True', reason: 'Served', message: `its token is in Secret ${secretName}, item api-key` };
 }
 
-/** Why nobody can call with the version in force. A suspension comes first: a later end would change nothing. */
+/** Why the version in force permits no calls. A suspension comes first, because a later expiry would change nothing. */
 const endedChain: readonly ConditionPolicy<KeyFacts>[] = [suspended, expired, revoked];
 
 /**
- * Ready, by the first that applies. Problems of the declared version come first: until they are solved, the rest is about an older
- * one. A Secret that cannot be written comes before an end, since it may still hold the token. What works in part comes last.
+ * Ready, by the first policy that applies. Problems of the declared version come first: until they are fixed, the rest is about
+ * an older version. An unwritable Secret comes before an expiry, because it may still hold the token. Partial service comes last.
  */
 const readyChain: readonly ConditionPolicy<JudgedFacts>[] = [
   notServed,
@@ -112,15 +112,15 @@ const readyChain: readonly ConditionPolicy<JudgedFacts>[] = [
   servedInPart,
 ];
 
-/** Capped, by the first that applies. */
+/** Capped, by the first policy that applies. */
 const cappedChain: readonly ConditionPolicy<KeyFacts>[] = [
   ({ verdict }) =>
     verdict.serving === 'nothing' ? { status: 'Unknown', reason: 'NotServed', message: 'no version of it is served' } : null,
-  ({ isCapped }) => (isCapped ? { status: 'True', reason: 'DollarLimit', message: 'a dollar limit on its path caps it' } : null),
+  ({ isCapped }) => (isCapped ? { status: 'True', reason: 'DollarLimit', message: 'a dollar limit on its path caps its spend' } : null),
 ];
 
 const uncapped: ConditionState = {
   status: 'False',
   reason: 'NoDollarLimit',
-  message: 'no dollar limit is on its path: its spend is unlimited; set usd in spec.limits, here or at an ancestor',
+  message: 'its path has no dollar limit, so its spend is unlimited; set usd in spec.limits, here or at an ancestor',
 };

@@ -3,24 +3,24 @@ import type { Reflector } from '../../kube/reflector.ts';
 import type { PolicyHost } from '../policy/host.ts';
 import { keyOf } from '../policy/read.ts';
 
-/** Changes of the broker are compared together. */
+/** Changes of the broker within this time are compared together. */
 const delayMs = 50;
 
 interface TokenWatchDeps {
   readonly host: Pick<PolicyHost, 'token' | 'document'>;
   readonly keys: Pick<Reflector, 'all'>;
-  /** The token or the policy of these keys differs from the last comparison. */
+  /** Called with the keys whose token or policy differs from the last comparison. */
   readonly onChange: (keys: readonly KeyName[]) => void;
 }
 
-/** Finds the keys whose token or policy has changed: the broker reports each change, its own adoptions too, but not of which key. */
+/** Finds the keys whose token or policy has changed, because the broker reports changes without their keys. */
 export interface TokenWatch {
   /** Compares all keys within 50 ms. */
   compareSoon(): void;
   stop(): void;
 }
 
-/** Of the first comparison every key is new. */
+/** Makes a watch. In its first comparison, every key is new. */
 export function createTokenWatch({ host, keys, onChange }: TokenWatchDeps): TokenWatch {
   let fingerprints: ReadonlyMap<KeyName, string> = new Map();
   let timer: NodeJS.Timeout | undefined;

@@ -31,7 +31,7 @@ interface KeyReconcilerDeps {
   readonly clock: () => number;
 }
 
-/** Brings the token Secret and the status of one key to what they should be. */
+/** Makes the reconciler of one key's token Secret and status. */
 export function createKeyReconciler(deps: KeyReconcilerDeps): (key: KeyName) => Promise<{ readonly againInMs?: number }> {
   const reconciler = new KeyReconciler(deps);
   return (key) => reconciler.reconcile(key);
@@ -40,19 +40,19 @@ export function createKeyReconciler(deps: KeyReconcilerDeps): (key: KeyName) => 
 /** A key with work to do. */
 interface Target {
   readonly key: KeyName;
-  /** As the cache has it. */
+  /** The object in the cache. */
   readonly cached: KubeObject;
-  /** With the status that we wrote last. */
+  /** The object with the status that we wrote last. */
   readonly object: KubeObject;
   readonly verdict: Verdict;
 }
 
-/** What the API server and the broker hold of a key. */
+/** The data about a key from the API server and the broker. */
 type Found = Pick<Gathered, 'spec' | 'document' | 'token' | 'path' | 'secretName' | 'secret' | 'former'>;
 
 class KeyReconciler {
   readonly #deps: KeyReconcilerDeps;
-  /** Values of the annotation for which a rotation was made, in case the status could not be written. */
+  /** Values of the annotation for which a rotation was made, in case the status cannot be written. */
   readonly #rotated = new Map<KeyName, string>();
 
   constructor(deps: KeyReconcilerDeps) {
@@ -85,10 +85,10 @@ class KeyReconciler {
     this.#deps.spend.forget(key);
   }
 
-  /** Null where there is nothing to do until the next adoption. */
+  /** The target of a key; null if there is nothing to do until the next adoption. */
   #targetOf(key: KeyName, cached: KubeObject): Target | null {
     const { caches, policy, status } = this.#deps;
-    // Nothing can be written into a namespace that is being deleted, and all that is there is deleted with it.
+    // Nothing can be written to a namespace that is being deleted, and its content is deleted with it.
     const home = caches.namespaces.get({ name: partsOf(key).namespace });
     if (home !== undefined && isGone(home)) return null;
     // After a key was deleted and created again, the broker holds the previous token until the next adoption.
@@ -97,9 +97,9 @@ class KeyReconciler {
   }
 
   /**
-   * Rotates where the annotation has a new value; returns the value that is done with. The store has the new token before the status has
-   * the value: if this replica ends or loses its leadership in between, the next leader rotates once more. Holders then find the second
-   * token in the Secret, and the first is valid for `rotation.overlap`, as after any rotation. The other order could lose a rotation.
+   * Rotates if the annotation has a new value; returns the handled value. The store has the new token before the status has the
+   * value. If this replica stops or loses leadership in between, the next leader rotates once more. The Secret then holds the second
+   * token, and the first is valid for `rotation.overlap`, as after any rotation. The other order could lose a rotation.
    */
   #rotateIfRequested({ key, object }: Target): string | undefined {
     const { policy, leadership, host } = this.#deps;
@@ -113,7 +113,7 @@ class KeyReconciler {
     return wanted;
   }
 
-  /** Null where its life has not begun: an adoption failed, and the next one brings the key back here. */
+  /** Gathers the data about a key; null if its life has not begun. An adoption then failed, and the next one reconciles the key again. */
   async #gather({ key, cached, object, verdict }: Target): Promise<Found | null> {
     const { client, host, policy } = this.#deps;
     const spec = policy.spec(key);
@@ -128,7 +128,7 @@ class KeyReconciler {
     return { spec, document: host.document(key), token: host.token(key), path: this.#pathTo(key), secretName, secret, former };
   }
 
-  /** Of the versions in force: each parent exists, and there is no cycle. */
+  /** The path of a key through versions in force, where each parent exists and there is no cycle. */
   #pathTo(key: KeyName): Gathered['path'] {
     const spec = this.#deps.policy.spec(key);
     if (spec === undefined) return [];
@@ -140,7 +140,7 @@ class KeyReconciler {
     if (write !== null) {
       const { name } = write.wanted.metadata;
       const advice =
-        'Change what refuses it (a quota, an admission policy, `immutable` in the Secret), or choose another name in spec.secretName';
+        'Fix what refuses it (a quota, an admission policy, `immutable` in the Secret), or choose another name in spec.secretName';
       await writeSecret({ secret: name, advice, values }, () => this.#put(write, secret));
     }
     for (const old of retire) await this.#retire(old, object, values);
@@ -149,20 +149,20 @@ class KeyReconciler {
   #put({ kind, wanted }: NonNullable<Decision['write']>, held: KubeObject | null): Promise<KubeObject> {
     const { client } = this.#deps;
     if (kind === 'create') return client.create(secrets, wanted);
-    // The uid: if somebody has replaced the Secret since it was read, the write fails and leaves theirs alone.
+    // The uid: if somebody has replaced the Secret since it was read, the write fails and does not change theirs.
     return client.apply(secrets, { ...wanted, metadata: { ...wanted.metadata, ...defined({ uid: held?.metadata.uid }) } });
   }
 
-  /** Removes the token from a Secret of ours. */
+  /** Removes the token from one of our Secrets. */
   async #retire(old: KubeObject, owner: KubeObject, values: readonly string[]): Promise<void> {
     const { client } = this.#deps;
     const at = { ...defined({ namespace: owner.metadata.namespace }), name: old.metadata.name };
-    const advice = 'The token of this key no longer belongs there: change what refuses the write, or delete that Secret';
+    const advice = 'The token of this key no longer belongs there: fix what refuses the write, or delete that Secret';
     try {
       await writeSecret({ secret: at.name, advice, values }, () => client.patch(secrets, at, retirement(old, owner)));
     } catch (error) {
       const isRefused = error instanceof KubeError && [404, 409, 422].includes(error.status);
-      // If the Secret was deleted, or replaced by another of its name, there is nothing left to do.
+      // If the Secret was deleted or replaced, there is nothing to do.
       if (!isRefused || (await client.get(secrets, at))?.metadata.uid === old.metadata.uid) throw error;
     }
   }
