@@ -76,7 +76,7 @@ test('a token is refused that the API server does not accept, for another audien
     [{}, /does not accept/],
     [{ ...review, audiences: ['https://kubernetes.default.svc'] }, /not for the audience/],
     [{ ...review, audiences: undefined }, /not for the audience/],
-    [user({ username: 'kubernetes-admin' }), /not one of a ServiceAccount/],
+    [user({ username: 'kubernetes-admin' }), /does not belong to a ServiceAccount/],
     [user({ extra: {} }), /not bound to a Pod/],
   ] as const) {
     const told = await outcome({ status });

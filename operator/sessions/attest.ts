@@ -6,24 +6,24 @@ import { judgePod, type PodRules, serviceAccountOf } from './pod-scope.ts';
 import { type AttestedScope, type Refused, refused } from './scope.ts';
 import { reviewToken } from './token-review.ts';
 
-/** Finds out who a proxy is, and what it may have. */
+/** Attests proxies: it finds a proxy's identity and what the proxy may have. */
 export interface Attestor {
-  /** Who shows this token. Never rejects for what the cluster says or fails to say. */
+  /** Attests the proxy that sent this token. A failing cluster gives a refusal, never a rejection. */
   attest(token: string): Promise<AttestedScope | Refused>;
-  /** What a Pod, as a watch saw it, is entitled to. Asks nobody. */
+  /** What a Pod in the cache is entitled to. Makes no request. */
   judge(pod: Pod): AttestedScope | Refused;
 }
 
-/** What attestation works over. */
+/** What attestation needs. */
 export interface AttestorDeps extends PodRules {
   readonly kube: Pick<KubeClient, 'get' | 'create'>;
   readonly logger: Logger;
 }
 
-/** Attestation against one cluster. */
+/** Makes attestation against one cluster. */
 export function createAttestor({ kube, logger, ...rules }: AttestorDeps): Attestor {
   if (rules.imageDigests.size === 0) {
-    logger.warn('no image digests are given: a proxy may run ANY image. Set --proxy-image-digests before real credentials are served');
+    logger.warn('no image digests are set, so a proxy may run ANY image. Set --proxy-image-digests before you use real credentials');
   }
   return {
     judge: (pod) => judgePod(pod, rules),

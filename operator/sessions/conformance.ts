@@ -16,7 +16,7 @@ const usd = 1_000_000_000;
 const bot = keyName('agents', 'bot');
 const twin = keyName('agents', 'twin');
 
-/** What a suite needs declared: two keys of a gateway below a budget of one dollar for ever; `agents/bot` may mint two children, two deep. */
+/** The keys of the suite: two keys of a gateway below a lifetime budget of one dollar; `agents/bot` may mint two children, two deep. */
 export const conformanceKeys = {
   'agents/team': { issueToken: false, limits: [{ window: 'Total', usd: '1.00' }] },
   'agents/bot': { parentRef: { name: 'team' }, delegation: { maxDepth: 2, maxChildren: 2 }, delivery: ['Gateway'] },
@@ -25,20 +25,20 @@ export const conformanceKeys = {
 
 /** One placement of the control port under test, with `conformanceKeys` declared. */
 export interface Subject {
-  /** That of `proxy-1`. */
+  /** The control port of `proxy-1`. */
   readonly control: ControlPort;
-  /** That of another proxy of this name. */
+  /** The control port of another proxy, of this name. */
   another(instance: string): Promise<ControlPort>;
-  /** Cuts the way to the operator, as a crash of it would. */
+  /** Cuts the connection to the operator, as its crash would. */
   cut(): void;
   close(): Promise<void>;
 }
 
-/** One proxy's stream as a proxy writes it. */
+/** Writes one stream as a proxy does. */
 interface Stream {
   readonly epoch: number;
   ship(body: ProxyBody): Promise<ShipReply>;
-  /** The last shipment once more. */
+  /** Sends the last shipment once more. */
   again(): Promise<ShipReply>;
   grant(figures: Partial<GrantRequest>): Promise<GrantReply>;
 }
@@ -92,7 +92,7 @@ function nextPush<P extends Push>(control: ControlPort, fits: (push: Push) => pu
 
 const isSnapshot = (push: Push): push is Snapshot => push.kind === 'snapshot';
 
-/** The behaviour of a control port, whatever carries it. */
+/** Tests the behaviour of a control port, over any channel. */
 export function controlConformance(name: string, open: () => Promise<Subject>): void {
   function behaves(what: string, check: (subject: Subject) => Promise<void>): void {
     test(`${name}: ${what}`, async () => {
@@ -154,7 +154,7 @@ export function controlConformance(name: string, open: () => Promise<Subject>): 
     assert.ok(grantOf(await stream.grant({ boundNano: usd / 10 })).amountNano >= usd / 10);
   });
 
-  behaves('the same ask twice gives the same grant', async ({ control }) => {
+  behaves('the same request twice gives the same grant', async ({ control }) => {
     const stream = await openStream(control, bot);
     const first = grantOf(await stream.grant({ boundNano: usd / 10, askId: 'same' }));
     const second = grantOf(await stream.grant({ boundNano: usd / 10, askId: 'same' }));
@@ -163,7 +163,7 @@ export function controlConformance(name: string, open: () => Promise<Subject>): 
     assert.equal(accounts.find(({ key }) => key === 'agents/team')?.outstandingNanoUsd, String(first.amountNano));
   });
 
-  behaves('what another key holds idle is recalled, and the ask that waits for it gets it', async ({ control }) => {
+  behaves('what another key holds idle is recalled, and the waiting request gets it', async ({ control }) => {
     const [holder, asker] = [await openStream(control, bot), await openStream(control, twin)];
     const held = grantOf(await holder.grant({ boundNano: usd, atLeastNano: usd }));
     const stop = control.watch((push) => {
@@ -172,7 +172,7 @@ export function controlConformance(name: string, open: () => Promise<Subject>): 
     const started = performance.now();
     let reply = await asker.grant({ boundNano: usd, atLeastNano: usd });
     if ('denial' in reply) {
-      // It waited as long as it may; a busy machine had not given back by then.
+      // It waited for the maximum time; on a busy machine, the release was too late.
       assert.ok(performance.now() - started >= 250, JSON.stringify(reply));
       for (let tries = 0; 'denial' in reply && tries < 20; tries += 1) reply = await asker.grant({ boundNano: usd, atLeastNano: usd });
     }
@@ -180,7 +180,7 @@ export function controlConformance(name: string, open: () => Promise<Subject>): 
     assert.equal(grantOf(reply).amountNano, usd);
   });
 
-  behaves('what is not given back in time is refused as reserved', async ({ control }) => {
+  behaves('what is not released in time is refused as reserved', async ({ control }) => {
     const [holder, asker] = [await openStream(control, bot), await openStream(control, twin)];
     grantOf(await holder.grant({ boundNano: usd, atLeastNano: usd }));
     const started = performance.now();
@@ -189,7 +189,7 @@ export function controlConformance(name: string, open: () => Promise<Subject>): 
     assert.ok(performance.now() - started < 10_000);
   });
 
-  behaves('a sub-agent key is served before its token is returned, and dead when it is deleted', async ({ control }) => {
+  behaves('a sub-agent key is active before its token is returned, and dead when it is deleted', async ({ control }) => {
     const seen: Snapshot[] = [];
     const stop = control.watch((push) => void (push.kind === 'snapshot' && seen.push(push)));
     const minted = await control.mint(bot, { name: 'sub', usdNano: usd / 2, models: ['small'] });
@@ -209,7 +209,7 @@ export function controlConformance(name: string, open: () => Promise<Subject>): 
     stop();
   });
 
-  behaves('an escrow is out of its parent’s reach until the sub-agent key ends', async ({ control }) => {
+  behaves('a parent cannot spend an escrow until the sub-agent key ends', async ({ control }) => {
     const stream = await openStream(control, bot);
     const minted = await control.mint(bot, { usdNano: (usd * 9) / 10 });
     assert.ok('token' in minted);
@@ -218,7 +218,7 @@ export function controlConformance(name: string, open: () => Promise<Subject>): 
     assert.equal(grantOf(await stream.grant({ boundNano: usd / 2, atLeastNano: usd / 2 })).amountNano >= usd / 2, true);
   });
 
-  behaves('a watch that was stopped is told nothing more', async ({ control }) => {
+  behaves('a stopped watch receives nothing more', async ({ control }) => {
     let pushes = 0;
     const stop = control.watch(() => {
       pushes += 1;

@@ -6,7 +6,7 @@ import { isRefused, type Refused } from './scope.ts';
 import { causeOf, Session, type SessionDeps } from './session.ts';
 import { keepAlive, limitRate } from './socket.ts';
 
-/** Waits for a socket's first message, which must be a hello, and makes a session of it. Calls `onAttested` before the session opens. */
+/** Waits for a socket's first message, which must be a hello, and opens a session. Calls `onAttested` before the session opens. */
 export function receiveHello(socket: WebSocket, deps: SessionDeps, onAttested: () => void): void {
   const { timings, bounds, monotonic } = deps;
   const channel = socketChannel(socket, bounds);
@@ -18,7 +18,8 @@ export function receiveHello(socket: WebSocket, deps: SessionDeps, onAttested: (
     stop();
     clearTimeout(late);
     const message = readCall(data);
-    if (!('hello' in message)) return channel.close(closeCodes.protocol, 'bad' in message ? message.bad : 'say hello first');
+    if (!('hello' in message))
+      return channel.close(closeCodes.protocol, 'bad' in message ? message.bad : 'the first message must be a hello');
     void openSession({ socket, channel, message, onAttested }, deps);
   });
 }
@@ -39,7 +40,7 @@ async function openSession({ socket, channel, message, onAttested }: Greeting, d
     onAttested();
     session.open(message.id);
   } catch (error) {
-    deps.logger.error({ err: error }, 'a session could not be opened');
+    deps.logger.error({ err: error }, 'the operator cannot open a session');
     channel.close(closeCodes.unready, 'the operator failed; its log says more');
   }
 }

@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
 import type { Recall } from '../../core/protocol/snapshot.ts';
 
-/** What sessions hear of: `policy` means a new live state. */
+/** A notice to sessions; `policy` means a new live state. */
 export type Notice = 'policy' | Recall;
 
-/** Passes notices on to every session. */
+/** Publishes notices to every session. */
 export class Notices {
   readonly #listeners = new Set<(notice: Notice) => void>();
   readonly #logger: Logger;
@@ -13,18 +13,18 @@ export class Notices {
     this.#logger = logger;
   }
 
-  /** A listener that fails keeps no other from hearing of a revocation. */
+  /** Publishes a notice. A failing listener does not stop the others from receiving a revocation. */
   publish(notice: Notice): void {
     for (const listener of [...this.#listeners]) {
       try {
         listener(notice);
       } catch (error) {
-        this.#logger.error({ err: error }, 'a change could not be pushed to a proxy');
+        this.#logger.error({ err: error }, 'the operator cannot push a change to a proxy');
       }
     }
   }
 
-  /** Returns how to stop. */
+  /** Adds a listener; returns a function that removes it. */
   subscribe(listener: (notice: Notice) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);

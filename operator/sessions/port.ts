@@ -10,12 +10,12 @@ import type { GrantRequest } from '../../core/protocol/money.ts';
 import { pushWriter } from '../../core/protocol/push.ts';
 import type { Push } from '../../core/protocol/snapshot.ts';
 
-/** More than one proxy ever has at once. */
+/** Maximum of watches: more than one proxy ever needs at once. */
 const maxWatches = 16;
 
-/** What a session does with some of the messages. */
+/** Hooks of a session into the messages of its port. */
 interface PortHooks {
-  /** Gets the hellos of a session that is open already; absent: a hello is answered with an error. */
+  /** Called with each hello of an open session; absent: a hello is answered with an error. */
   readonly onHello?: (token: string) => void;
   /** Called before each push is sent. */
   readonly onPush?: (push: Push) => void;
@@ -23,8 +23,8 @@ interface PortHooks {
 
 /**
  * Serves a control port over a channel: JSON text, `{"v":1,"id","call","args"}` → `{"id","reply"}` or `{"id","error"}`
- * (entries come as bytes beside the text), and for a `watch` with id 7 any number of `{"watch":7,"push"}`. Replies and pushes keep
- * the order in which they were made. Returns how to stop: then nothing more is read.
+ * (with entries as bytes beside the text), and for a `watch` with id 7 any number of `{"watch":7,"push"}`. Replies and pushes
+ * keep the order in which they were made. Returns a function that stops reading.
  */
 export function serveControl(channel: Channel, control: ControlPort, logger: Logger, hooks: PortHooks = {}): () => void {
   const server = new PortServer(channel, control, logger, hooks);
@@ -37,7 +37,7 @@ class PortServer {
   readonly #control: ControlPort;
   readonly #logger: Logger;
   readonly #hooks: PortHooks;
-  /** How to stop each watch, by its id. */
+  /** The stop function of each watch, by its id. */
   readonly #watches = new Map<number, () => void>();
   #ignoreMessages = (): void => {};
 
@@ -64,25 +64,25 @@ class PortServer {
     const { onHello } = this.#hooks;
     const message = readCall(data);
     if ('hello' in message) {
-      if (onHello === undefined) this.#send({ id: message.id, error: 'no hello is needed here' });
+      if (onHello === undefined) this.#send({ id: message.id, error: 'this port takes no hello' });
       else onHello(message.hello);
     } else if (!('bad' in message)) void this.#answer(message);
     else if (message.id !== null) this.#send({ id: message.id, error: message.bad });
-    else this.#logger.warn(`a control message was dropped: ${message.bad}`);
+    else this.#logger.warn(`the operator dropped a control message: ${message.bad}`);
   }
 
   async #answer({ id, call, args }: CallMessage): Promise<void> {
     try {
       this.#send({ id, reply: (await this.#perform(id, call, args)) ?? null });
     } catch (error) {
-      // What went wrong inside stays inside; the id leads to the log.
+      // Details of a failure stay in the operator; the id leads to its log.
       const errorId = randomUUID();
       this.#logger.error({ err: error, errorId, call }, 'a control call failed');
       this.#send({ id, error: `the operator failed (error ${errorId}); its log says more` });
     }
   }
 
-  // The casts hold since readCall checked each shape.
+  // The casts are safe, because readCall has checked each shape.
   #perform(id: number, call: CallMessage['call'], args: readonly unknown[]): Promise<unknown> | null {
     const control = this.#control;
     switch (call) {

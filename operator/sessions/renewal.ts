@@ -1,7 +1,7 @@
 import type { SessionTimings } from '../../core/protocol/session.ts';
 import { type AttestedScope, isRefused, type Refused, sameScope } from './scope.ts';
 
-/** What a renewal works over. */
+/** What a renewal needs. */
 interface RenewalDeps {
   /** The token that opened the session; a secret. */
   readonly token: string;
@@ -10,13 +10,13 @@ interface RenewalDeps {
   readonly attest: (token: string) => Promise<AttestedScope | Refused>;
   readonly monotonic: () => number;
   readonly timings: Pick<SessionTimings, 'attestMs' | 'unattestedMs'>;
-  /** The session is to end: refused, or entitled to something else. May be called after it ended. */
+  /** Called when the session must end: it is refused, or its entitlement has changed. May be called after its end. */
   readonly onEnd: (why: Refused | 'changed') => void;
 }
 
 /**
- * Keeps the attestation of one session up to date. It attests at the first tick: otherwise nobody would see a change of the Pod
- * between the attestation that opened the session and the moment from which the session hears of changes.
+ * Keeps the attestation of one session up to date. It attests at the first tick, because otherwise it would miss a change of the
+ * Pod between the attestation that opened the session and the time from which the session receives changes.
  */
 export class Renewal {
   readonly #deps: RenewalDeps;
@@ -32,13 +32,13 @@ export class Renewal {
     this.#dueAt = this.#attestedAt;
   }
 
-  /** The proxy showed its newest token: attests it now. */
+  /** Attests the newest token of the proxy now. */
   show(token: string): void {
     this.#token = token;
     void this.#attest();
   }
 
-  /** Attests again where it is time; to be called often. */
+  /** Attests again if it is due. Call it often. */
   tick(): void {
     if (this.#deps.monotonic() >= this.#dueAt) void this.#attest();
   }
@@ -56,7 +56,7 @@ export class Renewal {
       if (!sameScope(outcome, scope)) onEnd('changed');
       return;
     }
-    // While the API server is out of reach the session lives on for a while; it retries less often than proxies would.
+    // While the API server is unreachable, the session continues for a limited time; it retries less often than proxies would.
     this.#dueAt = now + timings.attestMs / 10;
     if (!outcome.retry || now - this.#attestedAt > timings.unattestedMs) onEnd(outcome);
   }

@@ -12,17 +12,17 @@ import type { Notice } from './notices.ts';
 import type { AttestedScope } from './scope.ts';
 import { signatureOf, snapshotFor } from './snapshot.ts';
 
-/** What scoped ports are made from: the broker's parts. */
+/** The broker's parts that scoped ports need. */
 export interface ScopedPortDeps {
-  /** The port that sees and does everything. */
+  /** The port without restrictions. */
   readonly whole: ControlPort;
-  /** Ships once every stream among the entries has passed `check`, which throws. */
+  /** Ships after every stream among the entries has passed `check`, which throws. */
   ship(request: ShipRequest, check: (stream: StreamId) => void): Promise<ShipReply>;
   readonly registry: Pick<Registry, 'live' | 'read'>;
   readonly runs: Pick<Runs, 'awaits'>;
-  /** True where this proxy has a stream of that key, though the key may be gone. */
+  /** True if this proxy has a stream of that key, even if the key is deleted. */
   hasStream(tx: Tx, key: KeyName, instance: string): boolean;
-  /** Calls back now, where a policy was adopted, and with each change; returns how to stop. */
+  /** Calls back now, if a policy is adopted, and with each change; returns a function that stops. */
   subscribe(listener: (notice: Notice) => void): () => void;
 }
 
@@ -31,7 +31,7 @@ class OutOfScope extends Error {
   override readonly name = 'OutOfScope';
 }
 
-/** The control port as one attested proxy may use it: its own keys, its own streams. Each method is async, so that it rejects. */
+/** The control port of one attested proxy, for its own keys and streams only. Each method is async, so that it rejects. */
 export class ScopedPort implements ControlPort {
   readonly #scope: AttestedScope;
   readonly #deps: ScopedPortDeps;
@@ -81,7 +81,7 @@ export class ScopedPort implements ControlPort {
     return this.#deps.whole.unmint(parent, child);
   }
 
-  /** Pushes the snapshot now and where it changed, and recalls of this proxy's own keys. */
+  /** Pushes the snapshot now and after each change of it, and recalls of this proxy's own keys. */
   watch(listener: (push: Push) => void): () => void {
     const { registry, runs, subscribe } = this.#deps;
     let pushed = '';
@@ -92,7 +92,7 @@ export class ScopedPort implements ControlPort {
         return;
       }
       const live = registry.live();
-      // A run's key is made when its first proxy comes, or when an edit gives the key runs.
+      // A run's key is made when its first proxy connects, or when an edit gives the key runs.
       if (live === null || runs.awaits(this.#scope)) return;
       const snapshot = this.#snapshot(live);
       const signature = signatureOf(snapshot);
@@ -102,7 +102,7 @@ export class ScopedPort implements ControlPort {
     });
   }
 
-  /** Made once for each live state: every call needs to know whose key it is about. */
+  /** The snapshot, made once for each live state, because every call must check its key. */
   #snapshot(of: LiveState): Snapshot {
     if (this.#last?.of !== of) this.#last = { of, snapshot: snapshotFor(of, this.#scope) };
     return this.#last.snapshot;

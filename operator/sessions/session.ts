@@ -8,17 +8,17 @@ import { serveControl } from './port.ts';
 import { Renewal } from './renewal.ts';
 import type { AttestedScope, Refused } from './scope.ts';
 
-/** What sessions are made from: the broker. */
+/** The part of the broker that sessions need. */
 export interface ControlHost {
-  /** A control port that sees and does only what this proxy may. */
+  /** Makes a control port that permits only what this proxy may see and do. */
   session(scope: AttestedScope): ControlPort;
-  /** The proxy is gone for good: what it held is burned. A second call does nothing. */
+  /** Retires a proxy that will not return: what it held burns. A second call does nothing. */
   retire(instance: string): void;
 }
 
 /** Why the operator closed a session. */
 type CloseCause = keyof typeof closeCodes;
-/** Why a session ended: closed by the operator, by the proxy (`left`), or by nobody that we know of. */
+/** Why a session ended: the operator closed it, the proxy closed it (`left`), or the connection was lost. */
 export type EndCause = CloseCause | 'left' | 'lost';
 
 /** Sizes and rates that one proxy cannot exceed. */
@@ -27,19 +27,19 @@ export interface SessionBounds {
   readonly sessions: number;
   /** Connections whose peer is not attested yet; default 1,000. */
   readonly unattested: number;
-  /** Of these, from one address; default 48, fewer than attestations. Where a node hides its Pods behind its own address, others of them retry. */
+  /** Of these, from one address; default 48, fewer than attestations. If a node hides its Pods behind its own address, some of them retry. */
   readonly unattestedPerAddress: number;
-  /** Attestations at one time, of new connections and, apart from them, of sessions; default 64. */
+  /** Parallel attestations, of new connections and separately of sessions; default 64. */
   readonly attestations: number;
-  /** A proxy that leaves more unread is cut off; default 16 MiB. */
+  /** If a proxy leaves more unread, it is disconnected; default 16 MiB. */
   readonly unsentBytes: number;
-  /** Beyond it the operator reads the socket more slowly; default 500. */
+  /** Beyond this, the operator reads the socket more slowly; default 500. */
   readonly messagesPerSecond: number;
 }
 
-/** What a session needs of the table of sessions. */
+/** The part of the table of sessions that a session needs. */
 export interface SessionDeps {
-  /** Of new connections, and of sessions: each refuses for now where too many run at once. Neither rejects. */
+  /** Attest new connections, and sessions. Each refuses temporarily if too many run at once. Neither rejects. */
   readonly attest: Attestor['attest'];
   readonly renew: Attestor['attest'];
   readonly host: ControlHost;
@@ -81,7 +81,7 @@ export class Session {
     });
   }
 
-  /** `namespace/pool name` of every credential that was pushed to it: should the Pod drift, these are to be rotated. */
+  /** `namespace/pool name` of every credential that was pushed to it. If the Pod drifts, rotate these. */
   get credentials(): ReadonlySet<string> {
     return this.#credentials;
   }
@@ -103,7 +103,7 @@ export class Session {
     this.#channel.send(JSON.stringify(welcome));
   }
 
-  /** From here on nothing is served, whatever the proxy makes of the close frame. */
+  /** Closes the session. From now on it serves nothing, even if the proxy ignores the close frame. */
   close(cause: CloseCause, reason: string): void {
     if (this.#cause !== null) return;
     this.#cause = cause;
@@ -124,7 +124,7 @@ export class Session {
   #endRenewal(why: Refused | 'changed'): void {
     if (this.#cause !== null) return;
     if (why === 'changed') {
-      this.close('renew', 'what this Pod is entitled to has changed');
+      this.close('renew', 'the entitlement of this Pod has changed');
       return;
     }
     this.#deps.onRefuse(why, this);

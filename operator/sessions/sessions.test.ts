@@ -34,7 +34,7 @@ before(async () => {
 
 const bot = keyName('agents', 'bot');
 const gone: Refused = { refusal: 'pod_gone', retry: false, message: 'Pod agents/agent-1 is deleted' };
-const drifted: Refused = { refusal: 'pod_drifted', retry: false, message: 'Pod agents/agent-1 is not as it was injected: /spec/hostPID' };
+const drifted: Refused = { refusal: 'pod_drifted', retry: false, message: 'Pod agents/agent-1 differs from what was injected: /spec/hostPID' };
 const unready: Refused = { refusal: 'pod_unready', retry: true, message: 'the kubelet has not reported which image runs' };
 const away: Refused = { refusal: 'api_unavailable', retry: true, message: 'the API server does not answer' };
 
@@ -288,7 +288,7 @@ test('a Pod that is not as injected when its proxy says hello is counted, and th
   const session = connect();
   await until('it was refused', () => session.state().kind === 'refused');
   assert.equal(log[0], 'refused pod_drifted');
-  assert.match(lines[0] ?? '', /Pod agents\/agent-1 is not as it was injected: \/spec\/hostPID/);
+  assert.match(lines[0] ?? '', /Pod agents\/agent-1 differs from what was injected: \/spec\/hostPID/);
 });
 
 test('a Pod that changed in nothing that matters keeps its session; one whose key is another says hello anew', async (t) => {

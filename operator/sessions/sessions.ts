@@ -13,15 +13,15 @@ import { hasEnded } from './pod-scope.ts';
 import { type AttestedScope, isRefused, type Refused, sameScope } from './scope.ts';
 import { type ControlHost, causeOf, type EndCause, type Session, type SessionBounds, type SessionDeps } from './session.ts';
 
-/** A Pod that had a session is no longer what was injected. */
+/** A Pod with a session that differs from what was injected. */
 export interface Drift {
   readonly scope: AttestedScope;
   readonly message: string;
-  /** `namespace/pool name`: what the Pod may have seen, hence what to rotate at the provider. */
+  /** `namespace/pool name` of the credentials that the Pod may have seen, so rotate them at the provider. */
   readonly credentials: readonly string[];
 }
 
-/** For metrics and events; each argument is of a closed set or a name. */
+/** Callbacks for metrics and events; each argument is a name or of a closed set. */
 export interface SessionEvents {
   opened(scope: AttestedScope): void;
   closed(cause: EndCause): void;
@@ -29,9 +29,9 @@ export interface SessionEvents {
   drifted(drift: Drift): void;
 }
 
-/** What the sessions of a replica are made of. */
+/** What the sessions of a replica need. */
 export interface SessionsOptions {
-  /** Its upgrades are all ours: a path other than `path` is answered with 404. */
+  /** Sessions handle all its upgrades; a path other than `path` gets 404. */
   readonly server: Server;
   /** `/control`. */
   readonly path: string;
@@ -39,7 +39,7 @@ export interface SessionsOptions {
   readonly host: ControlHost;
   readonly logger: Logger;
   readonly events: SessionEvents;
-  /** Milliseconds that only grow. */
+  /** Milliseconds of a monotonic clock. */
   readonly monotonic: () => number;
   readonly timings?: Partial<SessionTimings>;
   readonly bounds?: Partial<SessionBounds>;
@@ -87,7 +87,7 @@ export class Sessions {
     this.#unattested = new UnattestedConnections({ maxPerAddress: this.#bounds.unattestedPerAddress, maxBytes: unattestedBytes });
     this.#deps = {
       attest: limited(attestor, this.#bounds.attestations, logger),
-      // Apart from new connections, of which there may be many: they shall not keep sessions from being attested again.
+      // Separate from new connections, so that many of them do not block the renewal of sessions.
       renew: limited(attestor, this.#bounds.attestations, logger),
       host,
       logger,
@@ -108,7 +108,7 @@ export class Sessions {
     return this.#sessions.size;
   }
 
-  /** Proxies by the key that they serve: each sidecar its own, each gateway all of `ofGateways`. */
+  /** Number of proxies by key: each sidecar counts for its own, each gateway for all of `ofGateways`. */
   activeByKey(ofGateways: Iterable<KeyName>): ReadonlyMap<KeyName, number> {
     return countByKey([...this.#sessions.values()], ofGateways);
   }
@@ -118,26 +118,26 @@ export class Sessions {
     return this.#sessions.keys();
   }
 
-  /** A watch saw a Pod: ends its session where the Pod is no longer entitled to it. */
+  /** Ends the session of a changed Pod if the Pod is no longer entitled to it. */
   podChanged(pod: Pod): void {
     const { uid = '' } = pod.metadata;
     const session = this.#sessions.get(uid);
     if (hasEnded(pod)) {
-      // A proxy ends before its Pod is seen to have ended: what it held is to be retired all the same.
+      // A proxy often ends before the watch shows that its Pod has ended: retire what it held.
       this.podGone(uid);
       return;
     }
     if (session === undefined) return;
     const outcome = this.#options.attestor.judge(pod);
     if (!isRefused(outcome)) {
-      if (!sameScope(outcome, session.scope)) session.close('renew', 'what this Pod is entitled to has changed');
+      if (!sameScope(outcome, session.scope)) session.close('renew', 'the entitlement of this Pod has changed');
     } else if (!outcome.retry) {
       this.#report(outcome, session);
       session.close(causeOf(outcome), outcome.message);
     }
   }
 
-  /** The Pod is deleted or has ended; also where this replica had no session of it. */
+  /** Ends the session of a Pod that is deleted or has ended, and retires its proxy even without a session here. */
   podGone(uid: string): void {
     this.#sessions.get(uid)?.close('gone', 'the Pod has ended');
     this.#options.host.retire(uid);
@@ -146,7 +146,7 @@ export class Sessions {
   /** Ends every session; the proxies connect to another replica or to the next start. */
   async close(): Promise<void> {
     this.#options.server.off('upgrade', this.#upgrade);
-    for (const session of this.#sessions.values()) session.close('unready', 'the operator shuts down: connect to another replica');
+    for (const session of this.#sessions.values()) session.close('unready', 'the operator is shutting down: connect to another replica');
     await Promise.all([...this.#sockets.clients].map(closed));
   }
 
@@ -168,7 +168,7 @@ export class Sessions {
     this.#sessions.get(scope.instance)?.close('replaced', 'this proxy opened a later session');
     this.#sessions.set(scope.instance, session);
     this.#options.events.opened(scope);
-    this.#options.logger.info(scope, 'a session was opened');
+    this.#options.logger.info(scope, 'opened a session');
   }
 
   #remove(session: Session, cause: EndCause): void {
@@ -180,7 +180,7 @@ export class Sessions {
 
   #report({ refusal, message }: Refused, session?: Session): void {
     this.#options.events.refused(refusal);
-    if (session === undefined) this.#options.logger.warn({ refusal }, `a proxy was refused a session: ${message}`);
+    if (session === undefined) this.#options.logger.warn({ refusal }, `the operator refused a session: ${message}`);
     else if (refusal === 'pod_drifted' || refusal === 'image_denied') this.#reportDrift(session, message);
   }
 
@@ -189,7 +189,7 @@ export class Sessions {
     const named = [...credentials].sort();
     logger.warn(
       { instance: scope.instance, credentials: named },
-      `${message}. The operator ended its session; whoever changed the Pod may have read these provider keys: rotate them`,
+      `${message}. The operator ended its session. The person who changed the Pod may have read these provider keys: rotate them`,
     );
     events.drifted({ scope, message, credentials: named });
   }
@@ -200,9 +200,9 @@ const busy: Refused = {
   retry: true,
   message: 'the operator attests too many proxies at once; the proxy retries',
 };
-const failed: Refused = { refusal: 'api_unavailable', retry: true, message: 'the operator failed; its log says more' };
+const failed: Refused = { refusal: 'api_unavailable', retry: true, message: 'the operator failed; see its log' };
 
-/** Attestation, at most so many at one time. Never rejects: the log has a defect, the proxy learns what it means for it. */
+/** Makes attestation with a maximum of parallel runs. Never rejects: it logs a defect and refuses the proxy temporarily. */
 function limited(attestor: Attestor, max: number, logger: Logger): Attestor['attest'] {
   let running = 0;
   return async (token) => {
@@ -211,7 +211,7 @@ function limited(attestor: Attestor, max: number, logger: Logger): Attestor['att
     try {
       return await attestor.attest(token);
     } catch (error) {
-      logger.error({ err: error }, 'an attestation failed by a defect');
+      logger.error({ err: error }, 'an attestation failed because of a defect');
       return failed;
     } finally {
       running -= 1;
@@ -220,7 +220,7 @@ function limited(attestor: Attestor, max: number, logger: Logger): Attestor['att
 }
 
 function turnAway(socket: Duplex, status: string): void {
-  // An upgraded socket has no listener of its server's left: a reset would end the process.
+  // An upgraded socket has no listener of its server: without ours, a reset would end the process.
   socket.on('error', () => socket.destroy());
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
 }

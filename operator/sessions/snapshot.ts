@@ -9,8 +9,8 @@ import type { TokenRow } from '../store/types.ts';
 import type { Scope, SidecarScope } from './scope.ts';
 
 /**
- * What one proxy serves: its keys, the pools that they use and those pools' credentials, and nothing else. A key without
- * a valid token remains listed, so that its money comes back in order.
+ * Makes the snapshot of one proxy: its keys, the pools that they use and those pools' credentials, and nothing else. A key
+ * without a valid token stays listed, so that its money is released properly.
  */
 export function snapshotFor(live: LiveState, scope: Scope): Snapshot {
   if (scope.kind === 'standalone') {
@@ -28,7 +28,7 @@ export function snapshotFor(live: LiveState, scope: Scope): Snapshot {
   };
 }
 
-/** Differs where two snapshots of one scope differ in anything but their revision. */
+/** A text that differs if two snapshots of one scope differ in more than their revision. */
 export function signatureOf({ keys, pools, credentials }: Snapshot): string {
   const parts = {
     keys: keys.map(({ document, tokens }) => [document.digest, tokens]),
@@ -38,17 +38,17 @@ export function signatureOf({ keys, pools, credentials }: Snapshot): string {
   return hash('sha256', JSON.stringify(parts));
 }
 
-/** After a rotation the Secret may hold the old token for so long, and a Pod start with it. */
+/** After a rotation, the Secret may hold the old token for this time, and a Pod may start with it. */
 const secretLagMs = 60_000;
 
-/** The Pod's key, or that of its run, opened by the tokens that the Pod may have been started with; and its sub-agents. */
+/** The Pod's key or its run's, with every token that the Pod may have started with, and its sub-agent keys. */
 function sidecarKeys(live: LiveState, { key, run, podCreatedAtMs }: SidecarScope): readonly ServedKey[] {
   const spec = live.specs.get(key);
   if (spec?.delivery.includes('Sidecar') !== true) return [];
   const root = spec.run === undefined ? key : runKey(key, spec.run, run);
   const { current, expiring, expired } = live.tokens.get(key) ?? noTokens;
   const known = [...expiring, ...expired].filter(({ validUntilMs = 0 }) => validUntilMs > podCreatedAtMs - secretLagMs);
-  // On its own loopback a token of the Pod's lifetime has no end.
+  // On a Pod's own loopback, tokens of its lifetime do not expire.
   const tokens = [...(current === null ? [] : [current]), ...known].map(({ id, hint }) => ({ id, hint }));
   return [...servedKey(live, root, tokens), ...subAgents(live, root)];
 }

@@ -1,7 +1,7 @@
 import type { WebSocket } from 'ws';
 import type { SessionTimings } from '../../core/protocol/session.ts';
 
-/** Pings a peer and ends the connection of a silent one: otherwise a cut cable looks like a quiet proxy. */
+/** Pings a peer and ends the connection of a silent one, because a cut cable looks like a quiet proxy. */
 export function keepAlive(socket: WebSocket, { beatMs, silenceMs }: Pick<SessionTimings, 'beatMs' | 'silenceMs'>): void {
   const maxSilentBeats = Math.ceil(silenceMs / beatMs);
   let silentBeats = 0;
@@ -19,8 +19,8 @@ export function keepAlive(socket: WebSocket, { beatMs, silenceMs }: Pick<Session
 }
 
 /**
- * Pauses reading while messages come faster than this: the peer then waits in its own send buffer. The operator still answers
- * what it already read from the network, and the pause makes up for that.
+ * Pauses reading while messages arrive faster than this, so that the peer waits in its own send buffer. The operator still
+ * answers what it has already read from the network; a longer pause makes up for that.
  */
 export function limitRate(socket: WebSocket, perSecond: number, monotonic: () => number): void {
   const limit = new ReadLimit(socket, perSecond, monotonic);

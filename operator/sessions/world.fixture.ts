@@ -11,7 +11,7 @@ import type { AttestedScope, Refused } from './scope.ts';
 import type { ControlHost } from './session.ts';
 import { type Drift, type Sessions, type SessionsOptions, serveSessions } from './sessions.ts';
 
-/** For tests: a root and a certificate for 127.0.0.1 beneath it, PEM. */
+/** For tests: a root, and a certificate that it issued for 127.0.0.1, PEM. */
 export interface TestCertificates {
   readonly ca: string;
   readonly cert: string;
@@ -20,7 +20,7 @@ export interface TestCertificates {
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
-/** Makes both; milliseconds. */
+/** Makes both, in milliseconds. */
 export async function makeCertificates(): Promise<TestCertificates> {
   const pair = (): Promise<webcrypto.CryptoKeyPair> => webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const [root, leaf] = await Promise.all([pair(), pair()]);
@@ -64,10 +64,10 @@ export const quick = {
 export interface Replica {
   readonly url: string;
   readonly sessions: Sessions;
-  /** What the events told, in order, as words. */
+  /** The events in order, as words. */
   readonly log: string[];
   readonly drifts: Drift[];
-  /** Ends connections without a word, as a crash does; the port is free then. */
+  /** Drops connections without closing them, as a crash does; then the port is free. */
   crash(): Promise<void>;
   close(): Promise<void>;
 }
@@ -125,7 +125,7 @@ export async function startReplica(plan: ReplicaPlan): Promise<Replica> {
   };
 }
 
-/** Sockets after an upgrade are the server's no more: it would not close them. Nor may one that still shakes hands live on. */
+/** Makes a function that cuts all sockets: a server does not close upgraded ones, or those in a handshake. */
 function cutter(server: Server): () => void {
   const sockets = new Set<{ destroy(): unknown }>();
   server.on('connection', (socket) => {
@@ -142,7 +142,7 @@ export function sidecar(instance: string, key = 'agents/bot'): AttestedScope {
   return { kind: 'sidecar', instance, key: key as KeyName, run: { podUid: instance, podName: 'agent-1' }, podCreatedAtMs: 0 };
 }
 
-/** Takes every token whose outcome `outcomes` says, by token; others are refused. */
+/** Makes an attestor with these outcomes by token; it refuses other tokens. */
 export function scripted(outcomes: ReadonlyMap<string, AttestedScope | Refused>): Attestor {
   const unknown: Refused = { refusal: 'token_invalid', retry: false, message: 'unknown token' };
   return {
@@ -157,7 +157,7 @@ export function hostOf(control: ReturnType<ControlHost['session']>): ControlHost
   return { session: () => control, retire: (instance) => void retired.push(instance), retired };
 }
 
-/** Resolves when `holds` does, looked at often; rejects after twenty seconds. */
+/** Resolves when `holds` returns true; rejects after twenty seconds. */
 export async function until(what: string, holds: () => boolean): Promise<void> {
   const end = performance.now() + 20_000;
   while (!holds()) {

@@ -12,8 +12,8 @@ export function secretVariable(name: string, key: string): string {
 }
 
 /**
- * The credential values that the pools name: among the manifests given, then in `environment`.
- * Surrounding white space is dropped: files and shells add newlines. Values never appear in a problem.
+ * Finds the credential values that the pools name, first among the manifests, then in `environment`. It drops surrounding
+ * white space, because files and shells add newlines. Values never appear in a problem.
  */
 export function findCredentials(
   manifests: Pick<Manifests, 'pools' | 'secrets'>,
@@ -35,7 +35,7 @@ export function findCredentials(
         ...defined({ source: pool.origin }),
       };
       if (value === '') problems.push({ code: 'credential_missing', ...at, key: key.name, secret, item, variable });
-      // No header can carry what is not printable ASCII: a problem now is better than a failure of every call.
+      // A header can carry only printable ASCII: a problem now is better than a failure of every call.
       else if (!/^[!-~]+$/.test(value)) problems.push({ code: 'credential_malformed', ...at, key: key.name });
       else credentials.push({ pool: pool.name, name: key.name, value });
     }

@@ -6,7 +6,7 @@ import { readYaml } from './yaml.ts';
 
 const reasons: Readonly<Record<string, string>> = {
   ENOENT: 'no such file or folder',
-  EACCES: 'may not be read; check its permissions',
+  EACCES: 'cannot be read; check its permissions',
   ELOOP: 'a link that leads to itself',
 };
 
@@ -15,8 +15,8 @@ function failure(file: string, code: string): Problem {
 }
 
 /**
- * Reads every manifest below the paths, files in a stable order. A path that does not exist is a problem, unless
- * `missing` is `'gone'`: then its objects count as deleted, which is what a reload of watched files means.
+ * Reads every manifest below the paths, files in a stable order. A path that does not exist is a problem. If `missing` is
+ * `'gone'`, as for a reload of watched files, its objects count as deleted instead.
  */
 export async function loadPaths(
   paths: readonly string[],

@@ -19,7 +19,7 @@ import { openDataFolder } from '../store/data-folder.ts';
 import type { FromOperator, IssuedKey, OperatorOptions, ToOperator } from './config.ts';
 import { readPolicy } from './read-policy.ts';
 
-/** The operator of standalone: a thread of its own, so that no fsync ever stalls a request of the proxy. */
+/** Runs the standalone operator in a thread of its own, so that no fsync delays a request of the proxy. */
 async function run(options: OperatorOptions, notify: (message: FromOperator) => void): Promise<() => Promise<void>> {
   const logger = pino({ level: options.logLevel, redact: redaction }, pino.destination({ dest: 2, sync: true })).child({
     component: 'operator',
@@ -57,7 +57,7 @@ interface Following {
   readonly notify: (message: FromOperator) => void;
 }
 
-/** Adopts the manifests, now and at each change; an edit with problems changes nothing. Throws StartProblems: the thread then ends. */
+/** Adopts the manifests, now and at each change; an edit with problems changes nothing. If it throws StartProblems, the thread ends. */
 async function follow(options: OperatorOptions, { broker, logger, notify }: Following): Promise<() => Promise<void>> {
   const adopt = async (missing: 'problem' | 'gone'): Promise<readonly string[]> => {
     const { policy, problems } = await readPolicy({ paths: options.manifests, secrets: options.secrets, missing });
@@ -66,12 +66,12 @@ async function follow(options: OperatorOptions, { broker, logger, notify }: Foll
   let reloading: Promise<void> = Promise.resolve();
   const reload = async (): Promise<void> => {
     const problems = await adopt('gone').catch((error: unknown) => {
-      logger.error({ err: error }, 'an edit could not be adopted');
-      return ['the edit could not be adopted; the log says why'];
+      logger.error({ err: error }, 'KeyForge cannot adopt an edit');
+      return ['KeyForge cannot adopt the edit; see the log'];
     });
     notify({ kind: 'reloaded', problems, keys: issuedKeys(broker) });
   };
-  // Watching begins before the first reading: an edit in between is seen as a change.
+  // Watching begins before the first reading, so that an edit in between counts as a change.
   const onChange = (): void => {
     reloading = reloading.then(reload);
   };
@@ -98,7 +98,7 @@ class StartProblems extends Error {
 
 async function startAdmin({ adminListen, dataDir }: OperatorOptions, { desk }: Broker, logger: Logger): Promise<AdminServer | null> {
   if (adminListen === null) return null;
-  // A new one each start: what was read from an old data folder opens nothing.
+  // A new token at each start, so that a token from an old data folder opens nothing.
   const token = randomBytes(32).toString('base64url');
   replaceFile(join(dataDir, 'admin.token'), `${token}\n`);
   return listenAdmin(createAdminApi({ desk, token, logger }), adminListen);

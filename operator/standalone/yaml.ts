@@ -14,11 +14,11 @@ import { defined } from '../../core/json.ts';
 import type { RawDocument } from '../../core/manifest/parse.ts';
 import type { Problem } from '../../core/problem.ts';
 
-// Enough for any manifest that people write; a bomb of nested anchors passes it at once.
+// Enough for any manifest that people write; a bomb of nested anchors exceeds it at once.
 const maxAliases = 100;
 const maxBytes = 4 * 1024 * 1024;
 
-// The library's own messages quote the source, and a source may be a Secret.
+// The library's own messages quote the source, which may be a Secret.
 const messages: Readonly<Partial<Record<YAMLError['code'], string>>> = {
   DUPLICATE_KEY: 'the same field is given twice in one mapping; keep one',
   BAD_ALIAS: 'an alias (*name) without its anchor (&name)',
@@ -30,8 +30,8 @@ const messages: Readonly<Partial<Record<YAMLError['code'], string>>> = {
 };
 
 /**
- * Reads YAML 1.2 or JSON, several documents a text. A text with a syntax error gives no documents;
- * problems name lines and never repeat the text, which may hold credentials.
+ * Reads YAML 1.2 or JSON, with any number of documents. A text with a syntax error gives no documents.
+ * Problems name lines and never repeat the text, which may contain credentials.
  */
 export function readYaml(
   file: string,
@@ -55,7 +55,7 @@ export function readYaml(
     const documents = [...parsed].map((document) => rawDocument(file, document, lineAt));
     return { documents: documents.filter(({ value }) => value !== null), problems };
   } catch {
-    // Too many aliases or nesting beyond the stack: the library throws instead of reporting.
+    // With too many aliases or too deep nesting, the library throws instead of reporting.
     const message = 'not readable: aliases (*name) multiply or nest beyond reason; write the values out';
     return { documents: [], problems: [unreadable(message)] };
   }

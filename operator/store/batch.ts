@@ -1,10 +1,10 @@
 import type { Store, Tx } from './types.ts';
 
-/** Work that waits for the store; what waits together shares one transaction, hence one fsync. */
+/** Work that waits for the store. Work that waits together shares one transaction, and so one fsync. */
 export interface Batch {
   /**
-   * Runs `work` in a transaction soon, after all earlier work. Resolves when it is durable.
-   * `work` may run twice: where one piece throws, the transaction leaves no trace and each piece runs again alone.
+   * Runs `work` in a transaction soon, after all earlier work. Resolves when it is durable. `work` may run twice: if one
+   * piece throws, the transaction is rolled back and each piece runs again alone.
    */
   run<T>(work: (tx: Tx) => T): Promise<T>;
 }
@@ -15,10 +15,10 @@ interface Piece {
   readonly reject: (error: unknown) => void;
 }
 
-/** Keeps one transaction, and so the wait of whoever comes next, in the milliseconds. */
+/** Keeps one transaction, and so the wait of the next caller, within milliseconds. */
 const maxPieces = 64;
 
-/** A batch over a store. */
+/** Makes a batch over a store. */
 export function createBatch(store: Pick<Store, 'transaction'>): Batch {
   let waiting: Piece[] = [];
 
@@ -46,7 +46,7 @@ export function createBatch(store: Pick<Store, 'transaction'>): Batch {
   return {
     run: <T>(work: (tx: Tx) => T) =>
       new Promise<T>((resolve, reject) => {
-        // The cast ties the value of this very work to its own promise.
+        // The cast ties the value of this work to its own promise.
         waiting.push({ work, resolve: resolve as Piece['resolve'], reject });
         if (waiting.length === 1) setImmediate(flush);
       }),

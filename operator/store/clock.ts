@@ -1,24 +1,24 @@
 const dayMs = 86_400_000;
 const minuteMs = 60_000;
 
-/** The machine's clock moved in a way that clocks do not; dates and budgets windows may be off. */
+/** A jump of the machine's clock: dates and budget windows may be wrong. */
 export interface ClockJump {
   /** The latest time that the store knew, milliseconds since the epoch. */
   readonly fromMs: number;
-  /** What the machine's clock says. */
+  /** The time on the machine's clock. */
   readonly toMs: number;
 }
 
 /** A clock that never goes back. */
 export interface ForwardClock {
-  /** Reads the machine's clock once; what `now` says until the next reading. */
+  /** Reads the machine's clock once; `now` returns this time until the next reading. */
   read(): number;
   now(): number;
 }
 
 /**
- * Holds its time where the machine's clock goes back, and reports a jump back of over a minute (once, until it has caught up)
- * or forward of over a day. `markMs` is the latest time of an earlier life.
+ * Makes a clock that keeps its time if the machine's clock goes back. It reports a jump back of over a minute (once, until the
+ * machine's clock has caught up) or forward of over a day. `markMs`: the latest time of an earlier process.
  */
 export function forwardClock(clock: () => number, markMs: number, onJump: (jump: ClockJump) => void): ForwardClock {
   let latestMs = markMs;

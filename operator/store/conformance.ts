@@ -7,7 +7,7 @@ import { type GrantId, keyName, streamId, type TokenId } from '../../core/names.
 import type { ClockJump } from './clock.ts';
 import type { EntryRow, EpochRow, Store } from './types.ts';
 
-/** Opens the store of a place; the same place again is the same store, as it was left. */
+/** Opens the store of a place; the same place again opens the same store. */
 type OpenStore = (place: string, options: { readonly clock: () => number; readonly onClockJump?: (jump: ClockJump) => void }) => Store;
 
 const key = keyName('agents', 'bot');
@@ -15,7 +15,7 @@ const other = keyName('agents', 'other');
 const stream = streamId(keyName('agents', 'bot'), 'pod-1');
 const start = Date.UTC(2026, 10, 21);
 
-/** What every store has to do, whatever it is made of. */
+/** The tests that every store must pass. */
 export function storeConformance(name: string, open: OpenStore): void {
   const withStore = (title: string, body: (store: Store, place: string) => void): void => {
     test(`${name}: ${title}`, () => {
@@ -102,7 +102,7 @@ function replicas(name: string, open: OpenStore): void {
     const [ours, theirs] = [open('replicas', { clock: () => start }), open('replicas', { clock: () => start })];
     const revision = (): number => ours.transaction((tx) => tx.keys.revision());
     let calls = 0;
-    // The second time in vain.
+    // The second call is a failure.
     ours.onForeignWrite(() => {
       calls += 1;
       return calls !== 2;
@@ -157,7 +157,7 @@ function clocks(name: string, open: OpenStore): void {
     second.close();
   });
 
-  test(`${name}: time stands still within a transaction`, () => {
+  test(`${name}: time does not advance within a transaction`, () => {
     let machine = start;
     const store = open('still', { clock: () => (machine += 10) });
     store.transaction((tx) => assert.equal(tx.now(), tx.now()));

@@ -1,9 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite';
 
-/** Looks that are left out after failures, at most: six seconds. */
+/** Maximum of checks that are skipped after failures: six seconds. */
 const maxSkips = 60;
 
-/** Finds commits of other processes by looking, as SQLite does not report them. */
+/** Finds commits of other processes by polling, because SQLite does not report them. */
 export class ForeignWrites {
   readonly #version: () => number;
   readonly #onWrite: () => boolean;
@@ -11,10 +11,10 @@ export class ForeignWrites {
   #failures = 0;
   #skips = 0;
 
-  /** `onWrite` is called again, ever more seldom, while it answers false. */
+  /** While `onWrite` returns false, it is called again, with growing intervals. */
   constructor(db: DatabaseSync, onWrite: () => boolean) {
     const version = db.prepare('PRAGMA data_version');
-    // Another number after each commit of another connection, never after one of ours.
+    // The number changes after each commit of another connection, never after one of ours.
     this.#version = () => (version.get() as { readonly data_version: number }).data_version;
     this.#onWrite = onWrite;
     this.#seen = this.#version();

@@ -2,12 +2,12 @@ import type { Account, Amounts } from '../../core/budget/account.ts';
 import type { BookedGrant } from '../../core/budget/ledger.ts';
 import type { GrantId, KeyName } from '../../core/names.ts';
 
-/** What a grant's row keeps in its `state` column. */
+/** The content of the `state` column of a grant's row. */
 export type GrantState = Pick<BookedGrant, 'amount' | 'settled' | 'burned' | 'endMs' | 'escrow' | 'escrowFor' | 'recovered'>;
 
 type Triple = readonly [nano: number, requests: number, tokens: number];
 
-/** Terse: rows are rewritten often. */
+/** Short names, because rows are rewritten often. */
 interface StoredAccount {
   /** Settled, burned, outstanding. */
   readonly s: Triple;
@@ -33,7 +33,7 @@ interface StoredGrant {
   readonly x?: 1;
 }
 
-/** An account as its `state` column keeps it. */
+/** Encodes an account for its `state` column. */
 export function writeAccount({ settled, burned, outstanding, holders, tokensPerMinute }: Account): string {
   const stored: StoredAccount = {
     s: triple(settled),
@@ -52,7 +52,7 @@ export function readAccount(text: string): Account {
   return r === undefined ? account : { ...account, tokensPerMinute: r };
 }
 
-/** A grant as its `state` column keeps it. */
+/** Encodes a grant for its `state` column. */
 export function writeGrant({ amount, settled, burned, endMs, escrow, escrowFor, recovered }: GrantState): string {
   const stored: StoredGrant = {
     a: [amount.nano, amount.requests ?? null, amount.tokens ?? null],

@@ -86,7 +86,7 @@ function grantRows(
 
 function pruner(db: DatabaseSync): LedgerRows['prune'] {
   const grants = db.prepare('DELETE FROM grants WHERE open = 0 AND closed_ms < ?');
-  // The newest minute carries token debt forward.
+  // Keep the newest minute, because it carries token debt forward.
   const minutes = db.prepare(
     "DELETE FROM accounts WHERE window = 'Minute' AND start_ms < ? AND start_ms < (SELECT max(start_ms) FROM accounts AS other WHERE other.key = accounts.key AND other.window = 'Minute')",
   );

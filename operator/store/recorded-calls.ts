@@ -10,7 +10,7 @@ interface RecordedCalls {
   close(): void;
 }
 
-/** Opens the recorded calls of a data folder; empty as long as there is no store. */
+/** Opens the recorded calls of a data folder; there are none while there is no store. */
 export function openCalls(dataDir: string): RecordedCalls {
   const path = join(dataDir, 'keyforge.db');
   let database: DatabaseSync | undefined;

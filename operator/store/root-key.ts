@@ -1,14 +1,14 @@
 import { closeSync, fsyncSync, linkSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-/** The root key cannot be used; the message says what to do. */
+/** The root key is unusable; the message says what to do. */
 export class RootKeyError extends Error {
   override readonly name = 'RootKeyError';
 }
 
 const rootKeyBytes = 32;
 
-/** Reads the root key: 32 bytes in a file that its owner alone can open. Throws RootKeyError. */
+/** Reads the root key: 32 bytes in a file that only its owner can open. Throws RootKeyError. */
 export function readRootKey(path: string): Buffer {
   let mode: number;
   let key: Buffer;
@@ -19,7 +19,7 @@ export function readRootKey(path: string): Buffer {
     throw new RootKeyError(`the root key ${path} cannot be read: ${(error as Error).message}`, { cause: error });
   }
   if ((mode & 0o077) !== 0) {
-    throw new RootKeyError(`the root key ${path} can be opened by others than its owner: check who did, then chmod 600 it`);
+    throw new RootKeyError(`other users can open the root key ${path}: check who has, then run chmod 600 on it`);
   }
   if (key.length !== rootKeyBytes) {
     throw new RootKeyError(`the root key ${path} has ${key.length} bytes instead of ${rootKeyBytes}: restore it from a copy`);
@@ -28,8 +28,8 @@ export function readRootKey(path: string): Buffer {
 }
 
 /**
- * Reads the root key, or makes one at first use. Everything sealed hangs on it, so a new one is on the disk under its
- * name, whole, before anybody uses it; of two makers one wins and both use the winner's.
+ * Reads the root key, or makes one at first use. All sealed data depends on it, so a new key is completely on the disk before
+ * anything uses it. If two processes make one at once, both use the same.
  */
 export function loadRootKey(path: string, random: (size: number) => Uint8Array): Buffer {
   if (statSync(path, { throwIfNoEntry: false }) !== undefined) return readRootKey(path);

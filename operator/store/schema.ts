@@ -1,9 +1,9 @@
-/** Version of the tables; a store of another is refused. Before the first release none is carried over. */
+/** Version of the tables. A store of another version is refused; before the first release, there are no migrations. */
 export const schemaVersion = 3;
 
 /**
- * All tables. `grant_accounts` has a row for each account of each open grant and for nothing else: it finds holders.
- * The position of an entry is its rowid: storing order.
+ * All tables. `grant_accounts` has a row only for each account of each open grant, and finds the holders of an account.
+ * The position of an entry is its rowid, which is the storing order.
  */
 export const schema = `
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;

@@ -9,22 +9,22 @@ import { schema, schemaVersion } from './schema.ts';
 import { streamRows } from './stream-rows.ts';
 import type { Store, Tx } from './types.ts';
 
-/** How often a store looks for writes of another process. */
+/** How often a store checks for writes of another process. */
 const lookMs = 100;
 
-/** Where a store is, and its clock. */
+/** The place and the clock of a store. */
 interface SqliteOptions {
-  /** A file, made with mode 0600 where it is missing; its folder must exist. `:memory:` for a store that ends with the process. */
+  /** A file, created with mode 0600 if it is missing; its folder must exist. `:memory:` for a store that ends with the process. */
   readonly path: string;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
-  /** The machine's clock jumped: windows go by the store's own time, which never goes back. */
+  /** Called after a jump of the machine's clock. Windows follow the store's own time, which never goes back. */
   readonly onClockJump?: (jump: ClockJump) => void;
 }
 
 /**
- * The store on SQLite. WAL with synchronous=FULL: a transaction that returned is on the disk. One process writes; others may read.
- * Throws where the file cannot be opened or has tables of another version.
+ * Opens the store on SQLite. WAL with synchronous=FULL: a transaction that returned is on the disk. One process writes; others
+ * may read. Throws if the file cannot be opened or has tables of another version.
  */
 export function openSqliteStore(options: SqliteOptions): Store {
   return new SqliteStore(options);
@@ -40,7 +40,7 @@ class SqliteStore implements Store {
   readonly #rollback: StatementSync;
   readonly #changes: StatementSync;
   readonly #looking: NodeJS.Timeout[] = [];
-  /** The time that the file bears. */
+  /** The time that the file records. */
   #markedMs: number;
   #nowMs = 0;
 
@@ -67,7 +67,7 @@ class SqliteStore implements Store {
       const before = this.#changed();
       const result = work(this.#tx);
       if (result instanceof Promise) throw new Error('the work of a transaction may not be asynchronous');
-      // Only what was written can bear a time, so reading alone costs no write.
+      // Record the time only with other writes, so that reading alone costs no write.
       const marks = this.#nowMs > this.#markedMs && this.#changed() > before;
       if (marks) this.#meta.put('clock', String(this.#nowMs));
       this.#commit.run();
@@ -89,7 +89,7 @@ class SqliteStore implements Store {
     if (this.#db.isOpen) this.#db.close();
   }
 
-  /** Rows that were written since the store was opened. */
+  /** Number of rows written since the store was opened. */
   #changed(): number {
     return (this.#changes.get() as { readonly count: number }).count;
   }
@@ -118,7 +118,7 @@ function prepareSchema(db: DatabaseSync, path: string): void {
   const meta = metaOf(db);
   const version = Number(meta.get('schema') ?? schemaVersion);
   if (version !== schemaVersion) {
-    throw new Error(`${path} has schema version ${version}, this KeyForge knows ${schemaVersion}: use the version that wrote it`);
+    throw new Error(`${path} has schema version ${version}, but this KeyForge needs ${schemaVersion}: use the version that wrote it`);
   }
   db.exec(schema);
   meta.put('schema', String(schemaVersion));

@@ -4,40 +4,40 @@ import type { KeyName, StreamId, TokenId } from '../../core/names.ts';
 import type { ChildSpec } from '../../core/protocol/children.ts';
 
 /**
- * The operator's one durable state. `transaction` is serialisable and durable when it returns: what it wrote survives
- * a power cut. It runs `work` to its end or leaves no trace; `work` must not await anything but the store.
+ * The operator's one durable state. `transaction` is serialisable, and durable when it returns: what it wrote survives
+ * a power cut. It runs `work` completely or not at all; `work` must not await anything except the store.
  * SQLite now, PostgreSQL later, one conformance suite.
  */
 export interface Store {
   transaction<T>(work: (tx: Tx) => T): T;
-  /** Calls back soon after another process wrote anything, and again, ever more seldom, while it answers false; until the store is closed. */
+  /** Calls back soon after another process wrote. While the listener returns false, it calls again with growing intervals, until it is closed. */
   onForeignWrite(listener: () => boolean): void;
-  /** May be called again. */
+  /** Closes the store. May be called twice. */
   close(): void;
 }
 
-/** One transaction's view, split by who uses it. */
+/** One transaction, split by its users. */
 export interface Tx {
   readonly keys: KeyRows;
   readonly streams: StreamRows;
   readonly ledger: LedgerRows;
-  /** Random, made with the store; part of every grant id. */
+  /** Random part of every grant id, made with the store. */
   readonly incarnation: string;
-  /** The clock for window ids: never goes back, whatever the machine's clock does. Milliseconds since the epoch. */
+  /** The clock for window ids, which never goes back, even if the machine's clock does. Milliseconds since the epoch. */
   now(): number;
 }
 
-/** What outlives manifests: when a key was first seen, its tokens, sub-agent keys. */
+/** What outlives manifests: when a key was first adopted, its tokens, and sub-agent keys. */
 export interface KeyRows {
-  /** Grows with every write to these rows, whoever's it is. */
+  /** Grows with every write to these rows, by any process. */
   revision(): number;
-  /** First seen in this life: a re-created key starts a new life (ttl, tokens), but keeps its accounts. */
+  /** When the key's current life began. A re-created key begins a new life (ttl, tokens), but keeps its accounts. */
   createdAt(key: KeyName): number | null;
-  /** Uid of the object that began this life; null where manifests bear none, or the life began before it was known. */
+  /** Uid of the object that began this life; null if manifests have none, or it was not known then. */
   uid(key: KeyName): string | null;
   /** Without `uid` the previous one is kept. */
   putCreatedAt(key: KeyName, atMs: number, uid?: string): void;
-  /** Every key that has a life: the caller finds those whose manifest was deleted meanwhile. */
+  /** Every key that has a life, so that the caller finds those whose manifest was deleted. */
   names(): readonly KeyName[];
   /** Ends a life: drops createdAt, the uid and all tokens. */
   forget(key: KeyName): void;
@@ -54,7 +54,7 @@ export interface TokenRow {
   readonly hint: string;
   readonly createdAtMs: number;
   readonly validUntilMs?: number;
-  /** The token itself, sealed under the root key. */
+  /** The token, sealed under the root key. */
   readonly sealed: Buffer;
 }
 /** A sub-agent key, or the key of one run. */
@@ -64,11 +64,11 @@ export interface ChildRow {
   readonly spec: ChildSpec;
   readonly createdAtMs: number;
   readonly expiresAtMs?: number;
-  /** Set on the key of a run: the Pod or Job that it is for, e.g. `Pod research-7d9f`. */
+  /** On the key of a run: its Pod or Job, e.g. `Pod research-7d9f`. */
   readonly run?: string;
 }
 
-/** Epochs and entries, exactly once. */
+/** Epochs and entries, each stored exactly once. */
 export interface StreamRows {
   epoch(stream: StreamId, epoch: number): EpochRow | null;
   /** Newest epoch of a stream. */
@@ -79,7 +79,7 @@ export interface StreamRows {
   /** All entries in storing order, for tail, verify and reports; `after` is a position from a row, 0 from the start. */
   entries(after: number, max: number): readonly (EntryRow & { readonly position: number })[];
   epochs(): readonly EpochRow[];
-  /** Epochs in state `open` or `quarantined`, which may hold grants, of one proxy or of all. */
+  /** Epochs in state `open` or `quarantined`, which may hold grants, of one proxy or of all proxies. */
   unsettledEpochs(instance?: string): readonly UnsettledEpoch[];
 }
 export interface EpochRow {
@@ -90,7 +90,7 @@ export interface EpochRow {
   /** Hexadecimal. */
   readonly nonce: string;
   readonly state: 'open' | 'closed' | 'recovered' | 'abandoned' | 'quarantined';
-  /** Highest contiguous seq stored; -1 where none. */
+  /** Highest contiguous seq stored; -1 if there is none. */
   readonly lastSeq: number;
   /** MAC of that entry, 64 hexadecimal digits. */
   readonly lastMac: string;
@@ -98,7 +98,7 @@ export interface EpochRow {
   readonly sealedKey: string;
 }
 export interface UnsettledEpoch extends EpochRow {
-  /** When its row was first put, by the store's clock. */
+  /** When its row was created, by the store's clock. */
   readonly openedAtMs: number;
 }
 export interface EntryRow {
@@ -113,7 +113,7 @@ export interface EntryRow {
   readonly body: Buffer;
 }
 
-/** Accounts and grants. The rules are in core/budget; this only keeps rows. */
+/** Accounts and grants. The rules are in core/budget; this only stores rows. */
 export interface LedgerRows {
   account(id: string): AccountRow | null;
   putAccount(row: AccountRow): void;
@@ -126,16 +126,16 @@ export interface LedgerRows {
   putGrant(row: BookedGrant): void;
   /** Grants that still hold something, by stream and epoch. */
   openGrants(stream: StreamId, epoch: number): readonly BookedGrant[];
-  /** The epochs of a stream that have grants which still hold something, earliest first, and how many. */
+  /** The epochs of a stream with open grants, earliest first, and the number of those grants. */
   openEpochs(stream: StreamId): readonly { readonly epoch: number; readonly grants: number }[];
   /** Grants that still hold something of this account, for recall. */
   holders(accountId: string): readonly BookedGrant[];
   /** Grants of a key that hold nothing any more, oldest first. */
   closedGrants(key: KeyName): readonly BookedGrant[];
-  /** Drops grants that closed before this time, and Minute accounts that began before it but for each key's newest. */
+  /** Drops grants that closed before this time, and Minute accounts that began before it, except for each key's newest. */
   prune(beforeMs: number): void;
 }
-/** `id` is what `accountId` of core/budget makes of the rest. */
+/** `id` is the result of `accountId` of core/budget for the other fields. */
 export interface AccountRow {
   readonly id: string;
   readonly key: KeyName;

@@ -134,7 +134,7 @@ test('the leaf is renewed from memory while the API server is down', async (t) =
   clock.nowMs += 25 * dayMs;
   await authority.check();
   assert.notEqual(authority.leaf().serial, first);
-  assert.ok(log.some((line) => line.includes('could not read Secret keyforge-certificates')));
+  assert.ok(log.some((line) => line.includes('cannot read Secret keyforge-certificates')));
 });
 
 test('an operator that slept past the end of its leaf signs a new one at the first check', async (t) => {
@@ -268,7 +268,7 @@ test('an empty Secret is filled', async (t) => {
 test('a Secret that is not ours is refused and left alone', async (t) => {
   const { api, open } = world(t);
   api.stored = { metadata: { name: 'keyforge-certificates', namespace: 'keyforge-system', resourceVersion: '7' } };
-  await assert.rejects(open(), /Secret keyforge-system\/keyforge-certificates is not KeyForge's/);
+  await assert.rejects(open(), /Secret keyforge-system\/keyforge-certificates does not belong to KeyForge/);
   assert.equal(api.counts.writes, 0);
 });
 

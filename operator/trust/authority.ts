@@ -12,14 +12,14 @@ import type { Authority, Leaf } from './types.ts';
 const certificatesSecret = 'keyforge-certificates';
 
 const checkMs = 60_000;
-/** If other replicas win this often, something else is wrong. */
+/** Maximum of attempts: if other replicas win more often, something else is wrong. */
 const maxTries = 5;
 
 interface AuthorityDeps {
   readonly client: KubeClient;
   /** The operator's own. */
   readonly namespace: string;
-  /** Names that the leaf is for. */
+  /** The DNS names of the leaf. */
   readonly dnsNames: readonly string[];
   /** Unix time in ms. */
   readonly clock: () => number;
@@ -34,10 +34,10 @@ interface State {
 }
 
 /**
- * The operator as its own authority: the roots rest in one Secret, and each replica signs a leaf of its own that never
- * leaves its memory. Each replica reads the Secret each minute. Where it is missing, or a root is due, the first replica to
- * notice writes it: the others find out and use what it wrote. While the API server is down, leaves are
- * renewed from memory. Rejects where the Secret cannot be used, saying what to do.
+ * Opens the operator's own authority. The roots are in one Secret, and each replica signs its own leaf, which never leaves its
+ * memory. Each replica reads the Secret each minute. If the Secret is missing, or a root is due, the first replica that
+ * notices writes it, and the others use what it wrote. While the API server is down, replicas renew leaves from memory.
+ * If the Secret cannot be used, it rejects and says what to do.
  */
 export async function openAuthority(deps: AuthorityDeps): Promise<Authority> {
   const authority = new SecretAuthority(deps, await derive(deps, await syncRoots(deps, null), null));
@@ -81,7 +81,7 @@ class SecretAuthority implements Authority {
   check(): Promise<void> {
     this.#checking ??= this.#renew()
       .catch((error: unknown) =>
-        this.#deps.logger.error({ err: error }, 'could not renew the certificate of this replica; retrying in a minute'),
+        this.#deps.logger.error({ err: error }, 'the operator cannot renew the certificate of this replica; it retries in a minute'),
       )
       .finally(() => {
         this.#checking = null;
@@ -96,7 +96,7 @@ class SecretAuthority implements Authority {
   async #renew(): Promise<void> {
     const previous = this.#state;
     const roots = await syncRoots(this.#deps, previous.roots).catch((error: unknown) => {
-      this.#deps.logger.warn({ err: error }, `could not read Secret ${certificatesSecret}; the roots in memory stay in use`);
+      this.#deps.logger.warn({ err: error }, `the operator cannot read Secret ${certificatesSecret}; it keeps using the roots in memory`);
       return previous.roots;
     });
     const state = await derive(this.#deps, roots, previous);
@@ -106,13 +106,13 @@ class SecretAuthority implements Authority {
   }
 }
 
-/** The state for these roots at this time: with the previous leaf, or with a new one where that is due. */
+/** Makes the state for these roots at this time, with the previous leaf, or with a new one if that is due. */
 async function derive({ clock, dnsNames, logger }: AuthorityDeps, roots: Roots, previous: State | null): Promise<State> {
   const nowMs = clock();
   const signer = roots.next ?? roots.current;
   const rootPem = trusted(roots, nowMs);
   const isDue = previous === null || previous.signer.certPem !== signer.certPem || nowMs >= previous.leaf.notAfterMs - leafLifeMs / 3;
-  // An expired signer could only sign what has expired too.
+  // A leaf of an expired signer would be expired too.
   if (!isDue || (previous !== null && nowMs >= endOf(signer))) return { roots, rootPem, signer, leaf: previous.leaf };
   const between = roots.next !== undefined && nowMs < endOf(roots.current) ? await crossSign(roots.next, roots.current) : '';
   const leaf = await issueLeaf(dnsNames, signer, between, nowMs);
@@ -120,7 +120,7 @@ async function derive({ clock, dnsNames, logger }: AuthorityDeps, roots: Roots, 
   return { roots, rootPem, signer, leaf };
 }
 
-/** Reads the Secret, and writes it where it is missing (again) or a root is due. Exactly one replica's write takes effect. */
+/** Reads the Secret, and writes it if it is missing or a root is due. Exactly one replica's write takes effect. */
 async function syncRoots(deps: AuthorityDeps, held: Roots | null): Promise<Roots> {
   const place = { namespace: deps.namespace, name: certificatesSecret };
   let lost: KubeError | undefined;
@@ -136,19 +136,19 @@ async function syncRoots(deps: AuthorityDeps, held: Roots | null): Promise<Roots
       logWritten(deps, before, roots);
       return roots;
     } catch (error) {
-      // 409: another replica made it; 422: another replica changed it (the patch's test failed); 404: it was deleted meanwhile.
+      // 409: another replica made it. 422: another replica changed it (the patch's test failed). 404: it was deleted in between.
       if (!(error instanceof KubeError && [404, 409, 422].includes(error.status))) throw error;
       lost = error;
     }
   }
-  throw new Error(`Secret ${deps.namespace}/${certificatesSecret} could not be written in ${maxTries} tries`, { cause: lost });
+  throw new Error(`the operator cannot write Secret ${deps.namespace}/${certificatesSecret} after ${maxTries} attempts`, { cause: lost });
 }
 
 function readSecret({ metadata, ['data']: data }: KubeObject): Roots | null {
   const where = `Secret ${metadata.namespace}/${metadata.name}`;
   if (metadata.labels?.[managedLabel] !== managedValue)
     throw new Error(
-      `${where} is not KeyForge's: it lacks the label ${managedLabel}: ${managedValue}; move what it holds to another name and delete it`,
+      `${where} does not belong to KeyForge, because it lacks the label ${managedLabel}: ${managedValue}; move its content to another name and delete it`,
     );
   const roots = decodeRoots(data);
   if (typeof roots !== 'string') return roots;
@@ -179,7 +179,7 @@ function logWritten({ logger }: AuthorityDeps, before: Roots | null, after: Root
   const root = { notAfter: new Date(endOf(after.next ?? after.current)).toISOString() };
   if (before === null) logger.info(root, 'made the root certificate');
   else if (before === after)
-    logger.warn(root, `Secret ${certificatesSecret} was missing or empty; wrote it again with the same root certificate`);
+    logger.warn(root, `Secret ${certificatesSecret} was missing or empty; the operator wrote it again with the same root certificate`);
   else if (after.current.certPem === before.current.certPem)
     logger.warn(
       root,

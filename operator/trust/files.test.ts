@@ -90,7 +90,7 @@ test('contents that cannot be used are refused at the start, each with what to d
   const other = await issued(root);
   const cases: readonly (readonly [Record<string, string>, RegExp])[] = [
     [{ 'tls.crt': 'x' }, /must hold tls\.crt, tls\.key and ca\.crt/],
-    [{ ...good, 'tls.crt': 'x' }, /tls\.crt in .* is no PEM certificate/],
+    [{ ...good, 'tls.crt': 'x' }, /tls\.crt in .* is not a PEM certificate/],
     [{ ...good, 'ca.crt': '' }, /ca\.crt in .* use an issuer/],
     [{ ...good, 'tls.key': other['tls.key'] ?? '' }, /tls\.key in .* is not the private key/],
     [{ ...good, 'tls.key': 'x' }, /tls\.key in .* is not the private key/],
@@ -113,7 +113,7 @@ test('a running operator keeps the last good certificate over broken contents an
   await files.swap({ ...good, 'tls.key': '' });
   await authority.check();
   assert.equal(authority.leaf().serial, serial);
-  assert.ok(files.log.some((line) => line.includes('the certificate read before stays in use')));
+  assert.ok(files.log.some((line) => line.includes('the previous certificate stays in use')));
   await files.swap(await issued(root));
   await authority.check();
   assert.notEqual(authority.leaf().serial, serial);

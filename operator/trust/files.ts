@@ -8,7 +8,7 @@ import { isMadeOf, readCertificates, writeCertificates } from './pem.ts';
 import type { Authority, Leaf } from './types.ts';
 
 interface CertificateFilesDeps {
-  /** Names that the certificate must be for. */
+  /** The DNS names that the certificate must have. */
   readonly dnsNames: readonly string[];
   /** Unix time in ms. */
   readonly clock: () => number;
@@ -23,9 +23,9 @@ interface Loaded {
 }
 
 /**
- * Certificates that somebody else renews, cert-manager for one: `tls.crt` (with its chain), `tls.key` and `ca.crt` in a
- * folder, read again within a second of any change. If they cannot be used, an error is logged, and the last good state stays
- * in use. Rejects where there is none to begin with, saying what to do.
+ * Opens certificates that another program renews, such as cert-manager: `tls.crt` (with its chain), `tls.key` and `ca.crt` in
+ * a folder. It re-reads them within a second of any change. If they are unusable, it logs an error and keeps the last good
+ * state. If there is no good state at the start, it rejects and says what to do.
  */
 export async function openCertificateFiles(folder: string, deps: CertificateFilesDeps): Promise<Authority> {
   let opened: FolderAuthority | null = null;
@@ -87,7 +87,7 @@ class FolderAuthority implements Authority {
     const { dnsNames, logger } = this.#deps;
     const now = load(this.#folder, dnsNames);
     if (typeof now === 'string') {
-      logger.error(`${now}; the certificate read before stays in use`);
+      logger.error(`${now}; the previous certificate stays in use`);
       return;
     }
     if (same(now, this.#held)) return;
@@ -101,20 +101,20 @@ class FolderAuthority implements Authority {
   #warnIfExpired(): void {
     const { clock, logger } = this.#deps;
     if (clock() < this.#held.leaf.notAfterMs) return;
-    logger.error(`tls.crt in ${this.#folder} has expired: nobody accepts it; find out why it was not renewed`);
+    logger.error(`tls.crt in ${this.#folder} has expired, so nobody accepts it; find out why it was not renewed`);
   }
 }
 
-/** The files as one state; a string says what is wrong and what to do, without any of their contents. */
+/** Reads the files as one state; a string says what is wrong and what to do, without their contents. */
 function load(folder: string, dnsNames: readonly string[]): Loaded | string {
   const [certPem, keyPem, caPem] = fileNames.map((name) => readText(join(folder, name)));
   if (certPem === undefined || keyPem === undefined || caPem === undefined)
     return `${folder} must hold tls.crt, tls.key and ca.crt, all readable; see the Certificate that fills its Secret`;
   const [leaf, ...chain] = readCertificates(certPem) ?? [];
   const roots = readCertificates(caPem);
-  if (leaf === undefined) return `tls.crt in ${folder} is no PEM certificate`;
+  if (leaf === undefined) return `tls.crt in ${folder} is not a PEM certificate`;
   if (roots === null)
-    return `ca.crt in ${folder} is no PEM certificate; use an issuer that publishes its authority, such as cert-manager's CA issuer`;
+    return `ca.crt in ${folder} is not a PEM certificate; use an issuer that publishes its authority, such as cert-manager's CA issuer`;
   if (!hasKey(leaf, keyPem)) return `tls.key in ${folder} is not the private key of tls.crt`;
   const missing = dnsNames.filter((name) => leaf.checkHost(name) === undefined);
   if (missing.length > 0) return `tls.crt in ${folder} is not for ${missing.join(', ')}; add it to the Certificate's dnsNames`;

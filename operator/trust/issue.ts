@@ -32,7 +32,7 @@ export interface Root {
   readonly keyPem: string;
 }
 
-/** A new root, ECDSA P-256. Its name is unlike every other root's, so that a verifier never takes one for the other. */
+/** Makes a new root, ECDSA P-256. Its name differs from every other root's, so that a verifier never confuses them. */
 export async function issueRoot(nowMs: number): Promise<Root> {
   const keys = await generate();
   const name = `CN=KeyForge root ${new Date(nowMs).toISOString().slice(0, 10)} ${Buffer.from(webcrypto.getRandomValues(new Uint8Array(4))).toString('hex')}`;
@@ -43,7 +43,7 @@ export async function issueRoot(nowMs: number): Promise<Root> {
     notAfter: new Date(nowMs + rootLifeMs),
     signingAlgorithm: algorithm,
     extensions: [
-      // One below it: the next root, certified by this one.
+      // One CA may be below it: the next root, which it certifies.
       new BasicConstraintsExtension(true, 1, true),
       certifies,
       await SubjectKeyIdentifierExtension.create(keys.publicKey),
@@ -52,7 +52,7 @@ export async function issueRoot(nowMs: number): Promise<Root> {
   return { certPem: canonical(certificate), keyPem: await privatePem(keys.privateKey) };
 }
 
-/** The next root as an intermediate below the current one: with it in the chain, whoever trusts either accepts a leaf of the next. */
+/** Makes the next root's certificate as an intermediate of the current root. With it in the chain, trust in either root accepts a leaf of the next. */
 export async function crossSign(next: Root, by: Root): Promise<string> {
   const root = new X509Certificate(next.certPem);
   return canonical(
@@ -66,7 +66,7 @@ export async function crossSign(next: Root, by: Root): Promise<string> {
   );
 }
 
-/** A leaf for TLS servers, ECDSA P-256, signed by `root`; ends no later than it. `between` follows it in the chain. */
+/** Makes a leaf for TLS servers, ECDSA P-256, signed by `root`; it ends no later than `root`. `between` follows it in the chain. */
 export async function issueLeaf(dnsNames: readonly string[], root: Root, between: string, nowMs: number): Promise<Leaf> {
   const keys = await generate();
   const end = Math.min(nowMs + leafLifeMs, new X509Certificate(root.certPem).notAfter.getTime());

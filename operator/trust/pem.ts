@@ -2,7 +2,7 @@ import { X509Certificate } from 'node:crypto';
 
 const block = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
-/** The certificates in a PEM text, in their order; null where one of them cannot be read or there is none. */
+/** The certificates in a PEM text, in order; null if one cannot be read or there is none. */
 export function readCertificates(pem: string): readonly X509Certificate[] | null {
   try {
     const found = pem.match(block)?.map((text) => new X509Certificate(text));
@@ -12,12 +12,12 @@ export function readCertificates(pem: string): readonly X509Certificate[] | null
   }
 }
 
-/** The one form in which certificates are written: equal certificates give equal text. Ends in a line break. */
+/** Writes certificates as PEM: equal certificates give equal text. Ends in a line break. */
 export function writeCertificates(certificates: readonly X509Certificate[]): string {
   return certificates.map((certificate) => certificate.toString()).join('');
 }
 
-/** True where a text is one or more of the known certificates and nothing else. */
+/** True if a text is one or more of the known certificates and nothing else. */
 export function isMadeOf(literal: string, known: readonly X509Certificate[]): boolean {
   const given = readCertificates(literal);
   if (given === null || writeCertificates(given) !== literal) return false;

@@ -2,7 +2,7 @@ import type { Server } from 'node:tls';
 import type { JsonPatchOperation, KubeObject } from '../kube/types.ts';
 import type { Authority } from './types.ts';
 
-/** Has a TLS (or HTTPS) server show the authority's leaf: now, and each new one from the next handshake on. Returns how to stop. */
+/** Makes a TLS (or HTTPS) server use the authority's leaf now, and each new leaf from the next handshake on. Returns a function that stops. */
 export function keepCertificate(server: Server, authority: Authority): () => void {
   function show(): void {
     const { certPem, keyPem } = authority.leaf();
@@ -13,8 +13,8 @@ export function keepCertificate(server: Server, authority: Authority): () => voi
 }
 
 /**
- * What makes every webhook of a MutatingWebhookConfiguration trust these roots: nothing where all do already. Each change
- * is guarded by the webhook's name, so that the API server rejects it where the list was re-ordered meanwhile.
+ * The patch that makes every webhook of a MutatingWebhookConfiguration trust these roots; empty if all already do. Each change
+ * tests the webhook's name, so that the API server rejects it if the list was re-ordered in between.
  */
 export function bundlePatch(configuration: KubeObject, rootPem: string): readonly JsonPatchOperation[] {
   const webhooks = Array.isArray(configuration['webhooks']) ? (configuration['webhooks'] as readonly Webhook[]) : [];
@@ -29,7 +29,7 @@ export function bundlePatch(configuration: KubeObject, rootPem: string): readonl
   );
 }
 
-/** The fields of a webhook that matter here; the API server's schema warrants them. */
+/** The fields of a webhook that this code uses; the API server's schema guarantees them. */
 interface Webhook {
   readonly name: string;
   readonly clientConfig: { readonly caBundle?: string };

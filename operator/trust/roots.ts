@@ -3,19 +3,19 @@ import { defined } from '../../core/json.ts';
 import { dayMs, issueRoot, type Root } from './issue.ts';
 import { readCertificates } from './pem.ts';
 
-/** How long before its end a root gets its successor: Pods injected before then trust the old one alone, and have this long to be replaced. */
+/** How long before its end a root gets its successor. Pods injected before trust only the old root, and must be replaced within this time. */
 export const overlapMs: number = 730 * dayMs;
 
-/** The roots of an installation. Only the Secret holds them all; a secret. */
+/** The roots of an installation, a secret. Only the Secret holds them all. */
 export interface Roots {
   readonly current: Root;
   /** The successor, while `current` is in its last two years. */
   readonly next?: Root;
-  /** PEM of the predecessor: Pods from the overlap still carry it beside the current one. */
+  /** PEM of the predecessor: Pods from the overlap still have it beside the current one. */
   readonly previous?: string;
 }
 
-/** The roots as they should be now; the same object where nothing is due. */
+/** Makes the roots that are due now; returns the same object if nothing is due. */
 export async function advance(roots: Roots | null, nowMs: number): Promise<Roots> {
   if (roots === null) return { current: await issueRoot(nowMs) };
   const endMs = endOf(roots.current);
@@ -27,12 +27,12 @@ export async function advance(roots: Roots | null, nowMs: number): Promise<Roots
   return { ...roots, next: await issueRoot(nowMs) };
 }
 
-/** PEM of the roots to trust at a time: one, or both in an overlap. */
+/** PEM of the roots to trust at a time: one, or both during an overlap. */
 export function trusted({ current, next }: Roots, nowMs: number): string {
   return `${nowMs < endOf(current) || next === undefined ? current.certPem : ''}${next?.certPem ?? ''}`;
 }
 
-/** Every root that a Pod may carry. */
+/** Every root that a Pod may have. */
 export function known({ previous, current, next }: Roots): readonly X509Certificate[] {
   return [previous, current.certPem, next?.certPem].filter((pem) => pem !== undefined).map((pem) => new X509Certificate(pem));
 }
@@ -56,10 +56,10 @@ export function encodeRoots({ current, next, previous }: Roots): Readonly<Record
   );
 }
 
-/** Reads what `encodeRoots` wrote: null where there are no items at all, a string says what is wrong (never a value). */
+/** Reads what `encodeRoots` wrote. Null: there are no items. A string says what is wrong, without a value. */
 export function decodeRoots(data: unknown): Roots | null | string {
   if (data === undefined || data === null) return null;
-  if (typeof data !== 'object') return 'its data is no mapping';
+  if (typeof data !== 'object') return 'its data is not a mapping';
   const items = new Map(Object.entries(data).map(([name, value]) => [name, Buffer.from(String(value), 'base64').toString()]));
   if (items.size === 0) return null;
 
@@ -68,7 +68,7 @@ export function decodeRoots(data: unknown): Roots | null | string {
   const next = items.has('next-ca.crt') || items.has('next-ca.key') ? readRoot(items, 'next-') : undefined;
   if (typeof next === 'string') return next;
   const previous = items.get('previous-ca.crt');
-  if (previous !== undefined && readCertificates(previous)?.length !== 1) return 'item previous-ca.crt is no certificate';
+  if (previous !== undefined && readCertificates(previous)?.length !== 1) return 'item previous-ca.crt is not a certificate';
   return { current, ...defined({ next, previous }) };
 }
 

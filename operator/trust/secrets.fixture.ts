@@ -5,9 +5,9 @@ export interface FakeSecrets {
   readonly client: KubeClient;
   /** Successful writes and reads so far. */
   readonly counts: { reads: number; writes: number };
-  /** The Secret; tests may put another in its place. */
+  /** The Secret; tests may replace it. */
   stored: KubeObject | null;
-  /** True: no call is answered. */
+  /** True: every call fails. */
   away: boolean;
 }
 

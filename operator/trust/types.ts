@@ -1,28 +1,28 @@
-/** What the operator shows in TLS handshakes; `keyPem` is a secret. */
+/** The operator's certificate for TLS handshakes; `keyPem` is a secret. */
 export interface Leaf {
-  /** The certificate and what lies between it and the roots. */
+  /** The certificate and its intermediates. */
   readonly certPem: string;
   readonly keyPem: string;
-  /** Upper-case hexadecimal, as a handshake's `serialNumber`. */
+  /** Upper-case hexadecimal, like `serialNumber` in a handshake. */
   readonly serial: string;
   /** Unix time. */
   readonly notAfterMs: number;
 }
 
-/** The operator's identity, kept fresh: whoever trusts the roots accepts the leaf. */
+/** The operator's identity, which renews itself. Every peer that trusts the roots accepts the leaf. */
 export interface Authority {
   /**
-   * The roots to trust, as PEM: the literal in proxy containers and the webhooks' caBundle. One of them, or both while
-   * one replaces the other; so the text changes a few times in decades.
+   * The roots to trust, as PEM, for proxy containers and the webhooks' caBundle. There is one root, or two while one replaces
+   * the other, so the text changes a few times in decades.
    */
   rootPem(): string;
-  /** True where a proxy container's literal is made of roots that are, or were, ours: it was injected before the last change. */
+  /** True if a proxy container's literal contains only our current or earlier roots: it may have been injected before a change. */
   accepts(literal: string): boolean;
-  /** The current one. */
+  /** The current leaf. */
   leaf(): Leaf;
-  /** Calls after the leaf or the roots changed, until the returned function is called. */
+  /** Calls back after each change of the leaf or the roots, until the returned function is called. */
   onRenew(listener: () => void): () => void;
-  /** Checks at once whether anything is due or changed, as also happens each minute or at each change. Never rejects: failures are logged. */
+  /** Checks now whether anything is due or changed, as it also does each minute or at each change. Never rejects: it logs failures. */
   check(): Promise<void>;
   /** Ends the checks. */
   close(): void;

@@ -3,10 +3,10 @@ import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
 const ivBytes = 12;
 const tagBytes = 16;
 
-/** Cryptographic randomness: that many bytes. */
+/** Returns this many cryptographically random bytes. */
 export type Random = (size: number) => Uint8Array;
 
-/** What the operator seals its own rows with. Keys that seal are derived from the root key, one for each purpose. */
+/** What sealing the operator's own rows needs. Sealing keys are derived from the root key, one for each purpose. */
 export interface SealDeps {
   /** 32 bytes. */
   readonly rootKey: Buffer;
@@ -14,7 +14,7 @@ export interface SealDeps {
 }
 
 /**
- * A key for one purpose, so that what is sealed for one never opens for another: HKDF-SHA-256 (RFC 5869) of a
+ * Derives a key for one purpose, so that data sealed for one purpose never opens for another: HKDF-SHA-256 (RFC 5869) of a
  * 32-byte key without salt. 32 bytes.
  */
 export function deriveKey(key: Uint8Array, purpose: string): Buffer {
@@ -22,8 +22,8 @@ export function deriveKey(key: Uint8Array, purpose: string): Buffer {
 }
 
 /**
- * AES-256-GCM, the one envelope for everything at rest: 12 random bytes of IV, ciphertext, 16 bytes of tag. `bound` is the
- * additional authenticated data: whoever opens the envelope must give the same bytes again.
+ * Seals with AES-256-GCM, the one envelope for all data at rest: 12 random bytes of IV, ciphertext, 16 bytes of tag. `bound` is
+ * the additional authenticated data: `open` needs the same bytes.
  */
 export function seal(key: Uint8Array, plain: Uint8Array, bound: Uint8Array, random: Random): Buffer {
   const iv = random(ivBytes);
@@ -31,7 +31,7 @@ export function seal(key: Uint8Array, plain: Uint8Array, bound: Uint8Array, rand
   return Buffer.concat([iv, cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
 }
 
-/** What `seal` was given; null where the key or `bound` is another or a bit was changed. */
+/** Opens what `seal` made; null if the key or `bound` differs, or a bit was changed. */
 export function open(key: Uint8Array, sealed: Uint8Array, bound: Uint8Array): Buffer | null {
   if (sealed.length < ivBytes + tagBytes) return null;
   const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, ivBytes), { authTagLength: tagBytes });
@@ -43,7 +43,7 @@ export function open(key: Uint8Array, sealed: Uint8Array, bound: Uint8Array): Bu
   }
 }
 
-/** The parts one after another, each after its length in 4 bytes: no two lists give the same bytes. */
+/** Joins the parts, each after its length in 4 bytes, so that no two lists give the same bytes. */
 export function bind(...parts: readonly string[]): Buffer {
   return Buffer.concat(
     parts.flatMap((part) => {

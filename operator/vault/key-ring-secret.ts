@@ -8,32 +8,32 @@ import { newRootKey, type RootRing, readRootRing, rootKeySecret, type VaultProbl
 
 const retryMs = 1_000;
 
-/** The Secret that holds the vault's key ring, as this process last read it. */
+/** The Secret of the vault's key ring, as last read. */
 export interface KeyRingSecret {
-  /** Undefined before the first reading; while the Secret is missing or invalid, the ring last read stays in use. */
+  /** The key ring; undefined before the first read. While the Secret is missing or invalid, the last ring stays in use. */
   ring(): RootRing | undefined;
-  /** What is wrong with the Secret; null: nothing. */
+  /** The problem of the Secret; null: none. */
   problem(): VaultProblem | null;
-  /** Settles once the Secret was read, also where there is none. */
+  /** Settles after the first read of the Secret, even if there is none. */
   readonly firstRead: Promise<void>;
-  /** Reads the Secret, one reading at a time; retries until the API server answers. */
+  /** Reads the Secret, one read at a time; retries until the API server answers. */
   refresh(): void;
-  /** Creates the Secret where there is none, with the ring in use if there is one: the leader's part. Rejects where that fails. */
+  /** Creates the Secret if there is none, with the ring in use if there is one. Only the leader does this. Rejects if it fails. */
   createIfMissing(): Promise<void>;
   close(): void;
 }
 
 interface KeyRingSecretDeps {
   readonly client: Pick<KubeClient, 'get' | 'create'>;
-  /** The operator's own. */
+  /** The operator's own namespace. */
   readonly namespace: string;
   readonly random: Random;
-  /** Another ring is in use, or another thing is wrong with the Secret. */
+  /** Called after a change of the ring or of the problem. */
   readonly onChange: () => void;
   readonly logger: Logger;
 }
 
-/** Reads nothing before the first `refresh`. */
+/** Makes the reader. It reads nothing before the first `refresh`. */
 export function createKeyRingSecret(deps: KeyRingSecretDeps): KeyRingSecret {
   return new RingReader(deps);
 }
@@ -72,10 +72,13 @@ class RingReader implements KeyRingSecret {
     const { logger, random } = this.#deps;
     const inUse = this.#ring;
     try {
-      // While a ring is in use a new one would not do: it could not open what is sealed.
+      // If a ring is in use, write that one, because a new ring could not open sealed data.
       await this.#create(inUse === undefined ? newRootKey(random) : itemsOf(inUse));
-      if (inUse !== undefined) logger.warn(`Secret ${rootKeySecret} was deleted; wrote it again with the same keys`);
-      else logger.info(`created a new root key in Secret ${rootKeySecret}; each ProviderPool reports a vault that another key sealed`);
+      if (inUse !== undefined) logger.warn(`Secret ${rootKeySecret} was deleted; the operator wrote it again with the same keys`);
+      else
+        logger.info(
+          `the operator made a new root key in Secret ${rootKeySecret}; each ProviderPool reports a vault that another key sealed`,
+        );
     } catch (error) {
       if (!(error instanceof KubeError && error.reason === 'AlreadyExists')) throw error;
     }
@@ -97,7 +100,7 @@ class RingReader implements KeyRingSecret {
       }
       this.#first.resolve();
     } catch (error) {
-      this.#deps.logger.warn({ err: error }, 'the root keys could not be read; the operator retries in a second');
+      this.#deps.logger.warn({ err: error }, 'the operator cannot read the root keys; it retries in a second');
       this.#timer = setTimeout(() => this.refresh(), retryMs);
     } finally {
       this.#isReading = false;
@@ -120,7 +123,7 @@ class RingReader implements KeyRingSecret {
   async #create(data: Readonly<Record<string, string>>): Promise<void> {
     const { client, namespace } = this.#deps;
     const metadata = { namespace, name: rootKeySecret, labels: { [managedLabel]: managedValue } };
-    const advice = "Change what refuses it in the operator's namespace (a quota, an admission policy)";
+    const advice = "Fix what refuses it in the operator's namespace (a quota, an admission policy)";
     const write = { secret: rootKeySecret, advice, values: Object.values(data) };
     await writeSecret(write, () => client.create(secrets, { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', metadata, data }));
   }

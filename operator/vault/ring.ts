@@ -2,14 +2,14 @@ import { createHash } from 'node:crypto';
 import { isObject } from '../../core/json.ts';
 import { deriveKey, type Random } from './aead.ts';
 
-/** The Secret in the operator's namespace that holds the root keys: `current`, and `previous` while a rotation is under way. */
+/** The Secret in the operator's namespace that holds the root keys: `current`, and `previous` during a rotation. */
 export const rootKeySecret = 'keyforge-root-key';
 
 const rootKeyBytes = 32;
 
 /**
- * The keys under which everything at rest is sealed; a secret. No other code knows where they come from,
- * so that a key store outside the cluster can take the Secret's place.
+ * The keys that seal all data at rest; a secret. No other code knows their source, so that a key store outside the cluster can
+ * replace the Secret.
  */
 export interface RootRing {
   /** Seals and opens. 32 bytes. */
@@ -18,7 +18,7 @@ export interface RootRing {
   readonly previous?: Buffer;
 }
 
-/** Why sealed state cannot be used: `reason` for a condition, `message` for people. Neither carries a secret. */
+/** Why sealed state is unusable: `reason` for a condition, `message` for people. Neither contains a secret. */
 export interface VaultProblem {
   readonly kind: 'problem';
   readonly reason: 'RootKeyUnreadable' | 'RootKeyUnknown' | 'VaultUnreadable';
@@ -36,17 +36,17 @@ export function readRootRing(data: unknown): { readonly kind: 'ring'; readonly r
   return { kind: 'ring', ring: previous === undefined ? { current } : { current, previous } };
 }
 
-/** The `data` of a new root-key Secret. */
+/** Makes the `data` of a new root-key Secret. */
 export function newRootKey(random: Random): Readonly<Record<'current', string>> {
   return { current: Buffer.from(random(rootKeyBytes)).toString('base64') };
 }
 
-/** Names a root key and reveals nothing of it: 8 bytes. */
+/** The id of a root key, 8 bytes, which reveals nothing of the key. */
 export function rootKeyId(rootKey: Buffer): Buffer {
   return createHash('sha256').update(deriveKey(rootKey, 'keyforge/root-key-id/v1')).digest().subarray(0, 8);
 }
 
-/** The `data` of a Secret decoded; null where it is no mapping of names to base64 strings. */
+/** Decodes the `data` of a Secret; null if it is not a mapping of names to base64 strings. */
 export function readItems(data: unknown): ReadonlyMap<string, Buffer> | null {
   if (!isObject(data)) return null;
   const items = new Map<string, Buffer>();

@@ -15,7 +15,7 @@ export interface Credential {
   readonly value: string;
 }
 
-/** What a vault Secret held. */
+/** The content of an opened vault Secret. */
 interface OpenedPool {
   readonly kind: 'opened';
   /** In the order of their names. */
@@ -24,7 +24,7 @@ interface OpenedPool {
   readonly sealedUnder: 'current' | 'previous';
 }
 
-/** The Secret, in the operator's namespace, that holds a pool's credentials. A DNS-1123 name; no two pools share one. */
+/** The name of the Secret, in the operator's namespace, that holds a pool's credentials. It is a DNS-1123 name, unique to the pool. */
 export function vaultSecretName(pool: PoolName): string {
   const { namespace, name } = partsOf(pool);
   const readable = `${namespace}-${name}`.slice(0, 200).replace(/[-.]+$/, '');
@@ -32,10 +32,10 @@ export function vaultSecretName(pool: PoolName): string {
 }
 
 /**
- * The `data` of a pool's vault Secret: an item for each credential, AES-256-GCM under a fresh data key, and that key
- * wrapped by the current root key. Each item is bound to pool and name, and the wrapped key to the set of names:
- * nobody can move, add or leave out an item. Opening does not notice a whole older Secret that somebody put back;
- * comparing it with the pool's own credentials does (`isUpToDate`).
+ * Makes the `data` of a pool's vault Secret: an item for each credential, AES-256-GCM under a fresh data key, and that key
+ * wrapped by the current root key. Each item is bound to pool and name, and the wrapped key to the set of names, so that
+ * nobody can move, add or remove an item. `openPool` does not detect a complete older Secret that somebody put back;
+ * `isUpToDate` does, because it compares the Secret with the pool's own credentials.
  */
 export function sealPool(
   pool: PoolName,
@@ -52,11 +52,11 @@ export function sealPool(
   return Object.fromEntries(items.map(([name, bytes]) => [name, bytes.toString('base64')]));
 }
 
-/** Opens the `data` of a pool's vault Secret whole, or not at all. */
+/** Opens the `data` of a pool's vault Secret completely, or not at all. */
 export function openPool(pool: PoolName, data: unknown, ring: RootRing): OpenedPool | VaultProblem {
   const items = readItems(data);
   const wrapped = items?.get(dataKeyItem);
-  if (items === null || wrapped === undefined) return unreadable(pool, 'is not what KeyForge wrote');
+  if (items === null || wrapped === undefined) return unreadable(pool, 'does not have the form that KeyForge writes');
   const root = findRoot(wrapped.subarray(0, keyIdBytes), ring);
   if (root === null) return unknownRoot(pool);
 
@@ -72,13 +72,13 @@ export function openPool(pool: PoolName, data: unknown, ring: RootRing): OpenedP
   return { kind: 'opened', credentials, sealedUnder: root.place };
 }
 
-/** True where the vault Secret's `data` holds exactly these credentials under the current root key: there is nothing to write. */
+/** True if the vault Secret's `data` contains exactly these credentials under the current root key, so that nothing must be written. */
 export function isUpToDate(pool: PoolName, data: unknown, credentials: readonly Credential[], ring: RootRing): boolean {
   const held = openPool(pool, data, ring);
   return held.kind === 'opened' && held.sealedUnder === 'current' && timingSafeEqual(digest(held.credentials), digest(credentials));
 }
 
-/** One digest of names and values in the order of the names: compared in constant time, whatever the lengths. */
+/** One digest of names and values, in the order of the names, so that a comparison takes constant time for any lengths. */
 function digest(credentials: readonly Credential[]): Buffer {
   const parts = credentials.toSorted((a, b) => (a.name < b.name ? -1 : 1)).flatMap(({ name, value }) => [name, value]);
   return createHash('sha256')

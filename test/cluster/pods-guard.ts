@@ -88,7 +88,7 @@ export function keysAreGuarded({ world: theWorld, options }: Stage): void {
     t.diagnostic(await untilLogged(world, 'forged', 'Pod agents/forged has no label keyforge.dev/inject'));
     const label = { metadata: { labels: { 'keyforge.dev/inject': 'true' } } };
     assert.equal((await cluster.client.request('PATCH', `${podsPath}/forged`, label)).status, 200);
-    t.diagnostic(await untilLogged(world, 'forged', 'Pod agents/forged is not as it was injected: /spec/initContainers/0/args'));
+    t.diagnostic(await untilLogged(world, 'forged', 'Pod agents/forged differs from what was injected: /spec/initContainers/0/args'));
     const { pid } = await mainProcess(world, agentsNamespace, 'forged', 'keyforge-proxy');
     for (const key of Object.values(providerKeys)) assert.ok(!memoryHolds(pid, key));
     assert.ok(!(await podIsReady(world, 'forged')));
