@@ -89,7 +89,7 @@ test(
 );
 
 test(
-  'a ttl counts from the creation of the object, where that is known: a store that was lost begins none anew',
+  'a ttl counts from the creation of the object, if that is known: a lost store does not restart it',
   withBench((bench, clock) => {
     const createdAtMs = new Map([[bot, clock.nowMs - hourMs]]);
     bench.declare({ 'agents/bot': { ...capped, ttl: '2h' } }, { [bot]: 'uid-1' }, { createdAtMs });
@@ -100,7 +100,7 @@ test(
 );
 
 test(
-  'an edit with a mistake changes nothing: the last good state keeps serving',
+  'an edit with a mistake changes nothing: the last good state stays in force',
   withBench((bench) => {
     bench.declare({ 'agents/bot': capped });
     const before = snapshotOf(bench);
@@ -165,7 +165,7 @@ test(
 );
 
 test(
-  'a manifest’s rotation happens by itself when it is due',
+  'a manifest’s rotation happens when it is due',
   withBench((bench, clock) => {
     const rotating = { ...capped, rotation: { every: '24h', overlap: '1h' } };
     bench.declare({ 'agents/bot': rotating });
@@ -202,7 +202,7 @@ test(
 );
 
 test(
-  'issueToken: false ends a token and what was minted with it for good: true again gives another token',
+  'issueToken: false ends a token and what was minted with it permanently: true again gives another token',
   withBench(async (bench) => {
     const delegating = { ...capped, delegation: { maxDepth: 2, maxChildren: 5 } };
     bench.declare({ 'agents/bot': delegating });
@@ -235,7 +235,7 @@ test(
 );
 
 test(
-  'what stands in for a key that cannot be served takes neither its token nor its sub-agent keys',
+  'the stand-in of a key keeps its token and its sub-agent keys',
   withBench(async (bench) => {
     const delegating = { ...capped, delegation: { maxDepth: 1, maxChildren: 5 } };
     bench.declare({ 'agents/bot': delegating });
@@ -265,7 +265,7 @@ test(
 );
 
 test(
-  'a sub-agent key ends with its ttl and gives its escrow back',
+  'a sub-agent key ends with its ttl and returns its escrow',
   withBench(async (bench, clock) => {
     bench.declare({ 'agents/bot': { ...capped, delegation: { maxDepth: 1, maxChildren: 1 } } });
     const minted = await bench.broker.mint(bot, { usdNano: 1_000_000_000, ttlMs: hourMs });
@@ -281,7 +281,7 @@ test(
 );
 
 test(
-  'sub-agent keys survive a restart and go with their parent’s manifest',
+  'sub-agent keys survive a restart and end with their parent’s manifest',
   withBench(async (bench) => {
     const delegating = { ...capped, delegation: { maxDepth: 1, maxChildren: 1 } };
     bench.declare({ 'agents/bot': delegating, 'agents/other': capped });
@@ -332,7 +332,7 @@ test(
 );
 
 test(
-  'an agent that mints and deletes keys without pause is told to wait, and minting goes on after a minute',
+  'an agent that mints and deletes keys without pause must wait, and can mint again after a minute',
   withBench(async (bench, clock) => {
     bench.declare({ 'agents/bot': { ...capped, delegation: { maxDepth: 1, maxChildren: 2 } } });
     const turn = async (): Promise<string> => {

@@ -110,7 +110,7 @@ test(
 );
 
 test(
-  'an overlap is a duration; the old token works for so long',
+  'an overlap is a duration, for which the old token works',
   withApi(async ({ call, bench }) => {
     for (const overlap of ['soon', '-1h', '5']) {
       const { status, body } = await call('POST', `/v1/keys/agents/bot/rotate?overlap=${overlap}`);
@@ -123,7 +123,7 @@ test(
 );
 
 test(
-  'credit gives burned money back, once, and says so in the record',
+  'a credit releases burned money once, and is recorded',
   withApi(async ({ call, bench }) => {
     const { stream, epoch } = await bench.broker.open({ key: keyName('agents', 'bot'), instance: 'lost' });
     const money = { atLeastNano: 1e8, boundNano: 1e8, wantNano: 1e8, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
@@ -136,7 +136,7 @@ test(
 );
 
 test(
-  'what does not exist or cannot be done is told with a code',
+  'what does not exist or cannot be done is refused with a code',
   withApi(async ({ call }) => {
     for (const [method, path, status, code] of [
       ['POST', '/v1/keys/agents/nobody/revoke', 404, 'not_found'],

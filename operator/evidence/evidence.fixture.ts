@@ -54,7 +54,7 @@ export interface World {
 export function createWorld(path = ':memory:', rootKey: Buffer = randomBytes(32), clock: () => number = Date.now): World {
   const store = openSqliteStore({ path, clock });
   const deps: OwnDeps = { rootKey, instance: 'op-1', random: randomBytes };
-  let asks = 0;
+  let requests = 0;
   return {
     store,
     deps,

@@ -59,7 +59,7 @@ test('entries are stored once and settle in the same transaction', () => {
   assertIntact(world);
 });
 
-test('what lies behind a gap is not stored; the answer tells where to go on', () => {
+test('entries after a gap are not stored; the answer says where to continue', () => {
   const world = createWorld();
   const writer = world.writer();
   const entries = [writer.open(), writer.call(), writer.call(), writer.call()];
@@ -98,8 +98,12 @@ test('another entry in a place that is taken quarantines the stream, says why, a
   assert.equal(world.epoch(1).state, 'quarantined');
   assert.match(refusal(world, writer.call()), /quarantined/);
   assert.equal(settled(world), 30);
-  const told = stored(world).find(({ type }) => type === 'stream_quarantined');
-  assert.deepEqual(told && 'detail' in told && told.detail, { epoch: '1', seq: '1', reason: 'another entry is stored in its place' });
+  const recorded = stored(world).find(({ type }) => type === 'stream_quarantined');
+  assert.deepEqual(recorded && 'detail' in recorded && recorded.detail, {
+    epoch: '1',
+    seq: '1',
+    reason: 'another entry is stored in its place',
+  });
   const report = checkStore(world.store, world.deps.rootKey, []);
   assert.deepEqual(report.problems, []);
   assert.equal(report.notices.length, 1);
@@ -238,9 +242,9 @@ test('an epoch of which nothing was left to recover burns what it held, visibly'
   const third = world.writer();
   world.ship([third.open()]);
   assert.deepEqual([world.epoch(1).state, world.epoch(2).state, world.epoch(3).state], ['abandoned', 'abandoned', 'open']);
-  const told = stored(world).filter(({ type }) => type === 'epoch_abandoned');
+  const recorded = stored(world).filter(({ type }) => type === 'epoch_abandoned');
   assert.deepEqual(
-    told.map((body) => 'detail' in body && body.detail),
+    recorded.map((body) => 'detail' in body && body.detail),
     [{ epoch: '1', lastSeq: '0', [`burned ${grant}`]: '100' }],
   );
   assert.equal(settled(world), 0);
@@ -267,8 +271,8 @@ test('a quarantined epoch that claims to be whole is burned, and the next one is
   const charges = [{ requestId: 'r-9', paidFrom: [{ costNanoUsd: '40', grant }] }];
   world.ship([second.write(recoveredBody({ charges, whole: true }))]);
   assert.equal(world.epoch(1).state, 'quarantined');
-  const told = stored(world).find(({ type }) => type === 'epoch_abandoned');
-  assert.deepEqual(told && 'detail' in told && told.detail, { epoch: '1', lastSeq: '0', [`burned ${grant}`]: '60' });
+  const recorded = stored(world).find(({ type }) => type === 'epoch_abandoned');
+  assert.deepEqual(recorded && 'detail' in recorded && recorded.detail, { epoch: '1', lastSeq: '0', [`burned ${grant}`]: '60' });
   world.fund(second, 10);
   assertIntact(world);
 });

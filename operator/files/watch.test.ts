@@ -48,7 +48,7 @@ describe('watchPaths', { concurrency: true }, () => {
 
   const oneFile = (root: string) => writeFile(join(root, 'a.yaml'), 'ttl: 1h\n');
 
-  it('tells an edit, once for several writes', async () => {
+  it('reports an edit, once for several writes', async () => {
     const { root, watch, changes, next } = await observe(oneFile, ['a.yaml']);
     const change = next();
     // Within one turn: a change that stood still for 50 ms is told.
@@ -60,7 +60,7 @@ describe('watchPaths', { concurrency: true }, () => {
     watch.close();
   });
 
-  it('tells a replacement by rename as one change, and edits after it', async () => {
+  it('reports a replacement by rename as one change, and edits after it', async () => {
     const { root, watch, changes, next } = await observe(oneFile, ['a.yaml']);
     for (const text of ['ttl: 2h\n', 'ttl: 3h\n']) {
       const change = next();
@@ -72,7 +72,7 @@ describe('watchPaths', { concurrency: true }, () => {
     watch.close();
   });
 
-  it('does not take an editor that removes and writes anew for a deletion', async () => {
+  it('does not report an editor that removes and re-creates a file as a deletion', async () => {
     // An editor that a busy machine holds up for longer than 300 ms is taken for a deletion, and rightly: it tries again.
     for (let wasQuick = false; !wasQuick; ) {
       const { root, watch, changes, next } = await observe(oneFile, ['a.yaml']);
@@ -90,7 +90,7 @@ describe('watchPaths', { concurrency: true }, () => {
     }
   });
 
-  it('tells a deletion, and a re-creation', async () => {
+  it('reports a deletion, and a re-creation', async () => {
     const { root, watch, next } = await observe(oneFile, ['a.yaml']);
     const deletion = next();
     await unlink(join(root, 'a.yaml'));
@@ -139,7 +139,7 @@ describe('watchPaths', { concurrency: true }, () => {
     watch.close();
   });
 
-  it('tells nothing where nothing changes, where other files change, or after close', async () => {
+  it('reports nothing if nothing changes, if other files change, or after close', async () => {
     const { root, watch, changes } = await observe(oneFile, ['a.yaml']);
     await writeFile(join(root, 'ledger.db'), 'x');
     await writeFile(join(root, 'other.yaml'), 'x');

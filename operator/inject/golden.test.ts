@@ -12,7 +12,7 @@ const folder = join(import.meta.dirname, 'testdata');
 
 // After a wanted change: node --test --test-update-snapshots operator/inject/golden.test.ts, and read the diff.
 for (const file of readdirSync(folder).filter((name) => name.endsWith('.yaml'))) {
-  test(`the outcome for testdata/${file} is as recorded, and asking again changes nothing`, (t) => {
+  test(`the outcome for testdata/${file} is as recorded, and a second review changes nothing`, (t) => {
     const pod: Pod = parse(readFileSync(join(folder, file), 'utf8'));
     const injection = inject(viewOf(pod), 'agents', key, settings);
     const serializers = [(value: unknown) => `${JSON.stringify(value, null, 2)}\n`];

@@ -9,13 +9,13 @@ import type { Injection, Pod } from './types.ts';
 interface Answered {
   readonly answer: ReviewAnswer;
   readonly outcomes: readonly (readonly [string, string, Injection['kind']])[];
-  readonly asked: readonly string[];
+  readonly lookUps: readonly string[];
   readonly owners: readonly (OwnerReference | null)[];
 }
 
-async function ask(request: Readonly<Record<string, unknown>>, deps: Partial<ReviewDeps> = {}): Promise<Answered> {
+async function review(request: Readonly<Record<string, unknown>>, deps: Partial<ReviewDeps> = {}): Promise<Answered> {
   const outcomes: [string, string, Injection['kind']][] = [];
-  const asked: string[] = [];
+  const lookUps: string[] = [];
   const owners: (OwnerReference | null)[] = [];
   const answer = await reviewAdmission(
     {
@@ -31,7 +31,7 @@ async function ask(request: Readonly<Record<string, unknown>>, deps: Partial<Rev
     },
     {
       findKey: async (namespace, name) => {
-        asked.push(`${namespace}/${name}`);
+        lookUps.push(`${namespace}/${name}`);
         return key;
       },
       settings: () => settings,
@@ -43,7 +43,7 @@ async function ask(request: Readonly<Record<string, unknown>>, deps: Partial<Rev
       ...deps,
     },
   );
-  return { answer, outcomes, asked, owners };
+  return { answer, outcomes, lookUps, owners };
 }
 
 function response({ answer }: Answered): Record<string, unknown> {
@@ -52,28 +52,28 @@ function response({ answer }: Answered): Record<string, unknown> {
 }
 
 test('what no API server sends does not fill the log: names are bounded, and a namespace is one', async () => {
-  const { outcomes } = await ask({ object: agentPod(), name: 'x'.repeat(1_000_000) });
+  const { outcomes } = await review({ object: agentPod(), name: 'x'.repeat(1_000_000) });
   assert.equal(outcomes[0]?.[1].length, 253);
   for (const namespace of ['', 'x'.repeat(64), '../kube-system', 'a b']) {
-    const { answer, asked } = await ask({ object: agentPod(), namespace });
-    assert.deepEqual([answer.status, asked], [400, []], namespace);
+    const { answer, lookUps } = await review({ object: agentPod(), namespace });
+    assert.deepEqual([answer.status, lookUps], [400, []], namespace);
   }
 });
 
 test('a Pod from a template, without name and namespace of its own, is patched for the request’s namespace', async () => {
   const { metadata, ...rest } = agentPod();
   const object = { ...rest, metadata: { labels: metadata.labels, annotations: metadata.annotations, generateName: 'agent-' } };
-  const answered = await ask({ object });
+  const answered = await review({ object });
   const { uid, allowed, patchType, patch } = response(answered);
   assert.deepEqual([uid, allowed, patchType], ['u-1', true, 'JSONPatch']);
   const operations: JsonPatchOperation[] = JSON.parse(Buffer.from(String(patch), 'base64').toString());
   assert.deepEqual(drift(patched(object as unknown as Pod, operations), settings), []);
-  assert.deepEqual(answered.asked, ['agents/research-agent']);
+  assert.deepEqual(answered.lookUps, ['agents/research-agent']);
   assert.deepEqual(answered.outcomes, [['agents', 'agent-*', 'patch']]);
 });
 
 test('a dry run gets the same answer and leaves no trace', async () => {
-  const answered = await ask({ object: agentPod(), dryRun: true });
+  const answered = await review({ object: agentPod(), dryRun: true });
   assert.ok(response(answered)['patch']);
   assert.deepEqual(answered.outcomes, []);
 });
@@ -85,15 +85,15 @@ test('the Pod’s controller is reported, where the key exists and the sender na
     return { ...pod, metadata: { ...pod.metadata, ownerReferences: [{ ...owner, name: 'other' }, controller] } };
   };
   const object = made({ ...owner, controller: true });
-  assert.deepEqual((await ask({ object })).owners, [owner]);
-  assert.deepEqual((await ask({ object }, { findKey: async () => null })).owners, [null]);
-  assert.deepEqual((await ask({ object: agentPod() })).owners, [null]);
+  assert.deepEqual((await review({ object })).owners, [owner]);
+  assert.deepEqual((await review({ object }, { findKey: async () => null })).owners, [null]);
+  assert.deepEqual((await review({ object: agentPod() })).owners, [null]);
   for (const wrong of [{ kind: 'A sentence' }, { name: 'x'.repeat(254) }, { uid: 7 }, { apiVersion: 'a b' }])
-    assert.deepEqual((await ask({ object: made({ ...owner, controller: true, ...wrong }) })).owners, [null], JSON.stringify(wrong));
+    assert.deepEqual((await review({ object: made({ ...owner, controller: true, ...wrong }) })).owners, [null], JSON.stringify(wrong));
 });
 
 test('a refusal gives the reason and what to do', async () => {
-  const answered = await ask({ object: agentPod({ hostPID: true }) });
+  const answered = await review({ object: agentPod({ hostPID: true }) });
   assert.deepEqual(response(answered), {
     uid: 'u-1',
     allowed: false,
@@ -108,23 +108,23 @@ test('a refusal gives the reason and what to do', async () => {
 
 test('Kubernetes before 1.29 is refused for Pods that opt in, and for no other', async () => {
   const kubernetes = { minor: 28 };
-  assert.match(JSON.stringify(response(await ask({ object: agentPod() }, { kubernetes }))), /KubernetesTooOld.*1\.28/);
+  assert.match(JSON.stringify(response(await review({ object: agentPod() }, { kubernetes }))), /KubernetesTooOld.*1\.28/);
   const plain = { ...agentPod(), metadata: { name: 'web' } };
-  assert.deepEqual(response(await ask({ object: plain }, { kubernetes })), { uid: 'u-1', allowed: true });
+  assert.deepEqual(response(await review({ object: plain }, { kubernetes })), { uid: 'u-1', allowed: true });
 });
 
-test('a look-up that fails refuses the Pod for now, and does not show the cause', async () => {
+test('a failed look-up refuses the Pod with advice to retry, and does not show the cause', async () => {
   const findKey = async () => {
     throw new Error('secret cause');
   };
-  const { status } = response(await ask({ object: agentPod() }, { findKey })) as { status: { code: number; message: string } };
+  const { status } = response(await review({ object: agentPod() }, { findKey })) as { status: { code: number; message: string } };
   assert.equal(status.code, 503);
   assert.match(status.message, /^VirtualKeyUnreadable: the operator cannot look up VirtualKey agents\/research-agent now/);
 });
 
 test('a Pod that did not opt in costs no look-up', async () => {
-  const answered = await ask({ object: { ...agentPod(), metadata: { name: 'web', annotations: { 'keyforge.dev/virtual-key': 'x' } } } });
-  assert.deepEqual([response(answered), answered.asked], [{ uid: 'u-1', allowed: true }, []]);
+  const answered = await review({ object: { ...agentPod(), metadata: { name: 'web', annotations: { 'keyforge.dev/virtual-key': 'x' } } } });
+  assert.deepEqual([response(answered), answered.lookUps], [{ uid: 'u-1', allowed: true }, []]);
 });
 
 test('updates, subresources and other kinds pass untouched', async () => {
@@ -133,7 +133,7 @@ test('updates, subresources and other kinds pass untouched', async () => {
     { subResource: 'ephemeralcontainers' },
     { resource: { group: 'apps', version: 'v1', resource: 'deployments' } },
   ]) {
-    assert.deepEqual(response(await ask({ object: agentPod(), ...request })), { uid: 'u-1', allowed: true });
+    assert.deepEqual(response(await review({ object: agentPod(), ...request })), { uid: 'u-1', allowed: true });
   }
 });
 
@@ -143,7 +143,7 @@ test('warnings are short, whatever the Pod’s size', async () => {
     image: 'x',
     env: [{ name: 'GOOGLE_GEMINI_BASE_URL', value: '' }],
   }));
-  const warnings = response(await ask({ object: agentPod({ containers }) }))['warnings'] as string[];
+  const warnings = response(await review({ object: agentPod({ containers }) }))['warnings'] as string[];
   assert.equal(warnings.length, 30);
   assert.ok(warnings.every((each) => each.length <= 120));
 });
@@ -153,6 +153,6 @@ test('what is no AdmissionReview is answered with 400', async () => {
   for (const body of [null, 'x', [], {}, { kind: 'AdmissionReview', apiVersion: 'admission.k8s.io/v1beta1', request: { uid: 'x' } }]) {
     assert.equal((await reviewAdmission(body, deps)).status, 400);
   }
-  assert.equal((await ask({ object: null })).answer.status, 400);
-  assert.equal((await ask({ object: { spec: {} }, namespace: 7 })).answer.status, 400);
+  assert.equal((await review({ object: null })).answer.status, 400);
+  assert.equal((await review({ object: { spec: {} }, namespace: 7 })).answer.status, 400);
 });

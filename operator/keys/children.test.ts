@@ -85,7 +85,7 @@ test('without delegation there is no minting, and with it no more than maxChildr
   assert.equal(codeOf(mint({}, { children: [one, row('agents/bot.a.b', 'agents/bot.a')] })), 'quota_exhausted');
 });
 
-test('a sub-agent key stands while it has not ended, its whole line stands and no manifest has its name', () => {
+test('a sub-agent key lives while neither it nor an ancestor has ended, and no manifest has its name', () => {
   const rows = [
     row('agents/bot.a', 'agents/bot'),
     row('agents/bot.a.b', 'agents/bot.a', 5),

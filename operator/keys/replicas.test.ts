@@ -48,7 +48,7 @@ test(
 );
 
 test(
-  'a replica that does not know of a key yet leaves its life alone',
+  'a replica does not end the life of a key that it does not know yet',
   withTwo((leader, follower) => {
     leader.declare({ 'agents/bot': spec });
     const before = opens(leader);
@@ -60,7 +60,7 @@ test(
 );
 
 test(
-  'a key deleted is dead at once where that is seen, whoever decides',
+  'a deleted key is dead at once at every replica that sees the deletion, whichever decides',
   withTwo((leader, follower) => {
     for (const each of [leader, follower]) each.declare({ 'agents/bot': spec });
     follower.declare({});
@@ -69,7 +69,7 @@ test(
 );
 
 test(
-  'a key made anew is not opened by the token of its last life, also before its new one was begun',
+  'the token of a key’s last life does not open its re-created key, even before the new life begins',
   withTwo((leader, follower) => {
     for (const each of [leader, follower]) each.declare({ 'agents/bot': spec }, { 'agents/bot': 'first' });
     const before = opens(follower);
@@ -84,7 +84,7 @@ test(
 );
 
 test(
-  'a token rotated at one is taken over by the other; a key revoked at one is dead at the other',
+  'a token rotated at one replica works at the other; a key revoked at one is dead at the other',
   withTwo((leader, follower) => {
     for (const each of [leader, follower]) each.declare({ 'agents/bot': spec });
     follower.broker.desk.rotate(bot, 0, 'root');
@@ -113,7 +113,7 @@ test(
 );
 
 test(
-  'sub-agent keys of a key that one replica does not know of yet are left alone by it',
+  'a replica does not end sub-agent keys of a key that it does not know yet',
   withTwo(async (leader, follower) => {
     for (const each of [leader, follower]) each.declare({ 'agents/bot': spec });
     await leader.broker.mint(bot, { name: 'helper' });
@@ -126,7 +126,7 @@ test(
 );
 
 test(
-  'what the other wrote a moment ago counts at once: a revoked key takes a new sub-agent along, and a full family stays full',
+  'what the other has just written counts at once: a revoked key ends a new sub-agent too, and maxChildren stays exhausted',
   withTwo(async (leader, follower) => {
     const few = { ...spec, delegation: { maxDepth: 1, maxChildren: 2 } };
     for (const each of [leader, follower]) each.declare({ 'agents/bot': few });
@@ -185,7 +185,7 @@ test(
 );
 
 test(
-  'who decides after all looks at every token, and tells the edits that were served meanwhile',
+  'a replica that begins to decide checks every token, and records the edits of the meantime',
   withTwo((leader, follower) => {
     leader.declare({ 'agents/bot': spec });
     const before = opens(leader);
@@ -198,8 +198,8 @@ test(
     follower.declare({ 'agents/bot': { ...spec, perRequest: { usd: '0.10' } } });
     assert.ok(opens(follower));
     assert.notEqual(opens(follower), before);
-    const told = ['key_rotated VirtualKey agents/bot', 'policy_changed VirtualKey agents/bot'];
-    assert.deepEqual(follower.events().slice(-2), told);
+    const recorded = ['key_rotated VirtualKey agents/bot', 'policy_changed VirtualKey agents/bot'];
+    assert.deepEqual(follower.events().slice(-2), recorded);
   }),
 );
 
@@ -225,7 +225,7 @@ test(
 );
 
 test(
-  'a manifest that bears the name of a run takes its place, once',
+  'a manifest with the name of a run replaces it, once',
   withTwo(async (leader) => {
     const name = runKey(bot, { scope: 'Pod' }, { podUid: 'p', podName: 'p' });
     leader.declare({ 'agents/bot': { ...spec, run: { scope: 'Pod' } }, [name]: { ...spec, issueToken: false } });
@@ -238,7 +238,7 @@ test(
 );
 
 test(
-  'rotations that are due, and edits, are told once',
+  'due rotations, and edits, are recorded once',
   withTwo((leader, follower, clock) => {
     const rotating = { ...spec, rotation: { every: '24h', overlap: '1h' } };
     for (const each of [leader, follower]) each.declare({ 'agents/bot': rotating });
@@ -248,7 +248,7 @@ test(
     assert.equal(opens(follower), opens(leader));
     const edited = { ...rotating, perRequest: { usd: '0.10' } };
     for (const each of [follower, leader]) each.declare({ 'agents/bot': edited });
-    const told = leader.events().filter((event) => /key_rotated|policy_changed/.test(event));
-    assert.deepEqual(told, ['key_rotated VirtualKey agents/bot', 'policy_changed VirtualKey agents/bot']);
+    const recorded = leader.events().filter((event) => /key_rotated|policy_changed/.test(event));
+    assert.deepEqual(recorded, ['key_rotated VirtualKey agents/bot', 'policy_changed VirtualKey agents/bot']);
   }),
 );

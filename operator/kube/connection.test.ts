@@ -60,7 +60,7 @@ describe('the connection', () => {
     assert.ok(api.connections() > before);
   });
 
-  test('reads a token file again, as a Pod’s token is renewed within the hour', async (t) => {
+  test('re-reads a token file, because a Pod’s token is renewed within the hour', async (t) => {
     const api = await startFakeApi();
     t.after(() => api.close());
     const tokenFile = file('token', 'one\n');

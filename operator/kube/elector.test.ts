@@ -17,12 +17,12 @@ const patient = { leaseMs: 120_000, renewDeadlineMs: 60_000, retryMs: 50, reques
 describe('the elector', () => {
   let api: FakeApi;
   let opened: { close(): Promise<void> }[];
-  let told: string[];
+  let log: string[];
 
   beforeEach(async () => {
     api = await startFakeApi();
     opened = [];
-    told = [];
+    log = [];
   });
   afterEach(async () => {
     await Promise.all(opened.map((each) => each.close()));
@@ -34,8 +34,8 @@ describe('the elector', () => {
     const link: Link = { cut: false };
     const direct = connectKube({ kubeconfig: api.kubeconfig, logger, timeoutMs: 5_000 });
     const client = through(direct, link);
-    const onStarted = () => void told.push(`${identity} leads`);
-    const onStopped = () => told.push(`${identity} stopped`);
+    const onStarted = () => void log.push(`${identity} leads`);
+    const onStopped = () => log.push(`${identity} stopped`);
     const elector = createElector({ client, ...at, identity, ...timings, onStarted, onStopped, logger, clock: Date.now, ...more });
     opened.push({ close: () => elector.close().then(() => direct.close()) });
     elector.start();
@@ -59,12 +59,12 @@ describe('the elector', () => {
 
   test('one of three leads, and keeps leading', async () => {
     const all = ['a', 'b', 'c'].map((identity) => candidate(identity).elector);
-    await until(() => told.length > 0);
+    await until(() => log.length > 0);
     await sleep(timings.leaseMs * 1.2);
-    assert.equal(told.length, 1);
+    assert.equal(log.length, 1);
     assert.equal(all.filter((elector) => elector.leads()).length, 1);
     const { holderIdentity, renewTime, leaseTransitions } = await spec();
-    assert.equal(`${holderIdentity} leads`, told[0]);
+    assert.equal(`${holderIdentity} leads`, log[0]);
     assert.match(String(renewTime), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
     assert.equal(leaseTransitions, 0);
   });
@@ -77,7 +77,7 @@ describe('the elector', () => {
     };
     const onStarted = (signal: AbortSignal) =>
       new Promise<void>((resolve) => {
-        told.push('a leads');
+        log.push('a leads');
         signal.addEventListener('abort', () => setTimeout(() => finish(resolve), 50));
       });
     const { elector } = candidate('a', { ...patient, onStarted });
@@ -86,7 +86,7 @@ describe('the elector', () => {
     await elector.close();
     assert.ok(worked);
     await until(() => next.leads());
-    assert.deepEqual(told, ['a leads', 'a stopped', 'b leads']);
+    assert.deepEqual(log, ['a leads', 'a stopped', 'b leads']);
   });
 
   test('cut off, it stops before another leads, and is a candidate again after', async () => {
@@ -105,26 +105,26 @@ describe('the elector', () => {
     await until(() => elector.leads());
   });
 
-  test('the work learns of it at once: its signal is aborted before the call that ends it returns', async () => {
+  test('the work stops at once: its signal is aborted before the call that ends the term returns', async () => {
     let signal: AbortSignal | undefined;
     const onStarted = (given: AbortSignal) => {
       signal = given;
     };
     const { elector, link } = candidate('a', {
       onStarted,
-      onStopped: () => told.push(String(signal?.aborted)),
+      onStopped: () => log.push(String(signal?.aborted)),
     });
     await until(() => elector.leads());
     link.cut = true;
-    await until(() => told.length > 0);
-    assert.deepEqual(told, ['true']);
+    await until(() => log.length > 0);
+    assert.deepEqual(log, ['true']);
   });
 
   test('one that lost the Lease to another stops at the first refusal', async () => {
     const { elector } = candidate('a', patient);
     await until(() => elector.leads());
     api.put(leases, { metadata: at, spec: { holderIdentity: 'thief', leaseDurationSeconds: 1 } });
-    await until(() => told.includes('a stopped'));
+    await until(() => log.includes('a stopped'));
     assert.ok(!elector.leads());
   });
 
@@ -133,7 +133,7 @@ describe('the elector', () => {
     await until(() => elector.leads());
     link.loseAnswers = 1;
     await sleep(timings.renewDeadlineMs * 1.2);
-    assert.deepEqual(told, ['a leads']);
+    assert.deepEqual(log, ['a leads']);
     assert.ok(elector.leads());
   });
 
@@ -164,7 +164,7 @@ describe('the elector', () => {
 
   test('a leader whose work fails stops leading', async () => {
     const { elector } = candidate('a', { onStarted: () => Promise.reject(new Error('no')) });
-    await until(() => told.includes('a stopped'));
+    await until(() => log.includes('a stopped'));
     assert.ok(!elector.leads());
   });
 });

@@ -87,7 +87,7 @@ describe('events', () => {
     assert.equal(writes(), 100);
   });
 
-  test('never throws, whatever it is given', () => {
+  test('never throws, for any input', () => {
     events.emit({ regarding: {} as KubeObject, type: 'Normal', reason: 'R', note: 'n', action: 'A' });
   });
 });

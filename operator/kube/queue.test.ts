@@ -24,7 +24,7 @@ describe('the queue', () => {
     assert.deepEqual(worked, ['a', 'b', 'c', 'a']); // `a` was in work when it was added again
   });
 
-  test('never works one key twice at a time, and no more keys than it may; a key added meanwhile is worked again', async () => {
+  test('never runs one key twice at a time, nor more keys than allowed; a key added meanwhile runs again', async () => {
     const inWork: string[] = [];
     let most = 0;
     let runs = 0;
@@ -43,7 +43,7 @@ describe('the queue', () => {
     assert.ok(runs > 10);
   });
 
-  test('a failure is tried again after doubling waits, and success resets them', async () => {
+  test('a failure is retried after doubling waits, and success resets them', async () => {
     const atMs: number[] = [];
     open(
       async () => {
@@ -74,7 +74,7 @@ describe('the queue', () => {
     assert.ok((atMs[1] ?? 0) - (atMs[0] ?? 0) >= 199);
   });
 
-  test('works a key again when its work requests it, and at the earlier of two dates', async () => {
+  test('runs a key again when its work requests it, and at the earlier of two dates', async () => {
     let runs = 0;
     open(async () => {
       runs += 1;
@@ -109,7 +109,7 @@ describe('the queue', () => {
     await until(() => done.size === 500);
   });
 
-  test('an API server that refuses every key gets few retries, and what is new waits for none of them', async () => {
+  test('an API server that refuses every key gets few retries, and a new key waits for none of them', async () => {
     let refuses = true;
     let attempts = 0;
     const done = new Set<string>();
@@ -134,7 +134,7 @@ describe('the queue', () => {
     await until(() => done.size > 5);
   });
 
-  test('a key that fails once is tried again soon, however many others go on failing', async () => {
+  test('a key that fails once is retried soon, however many others keep failing', async () => {
     let failing = 0;
     const done = new Set<string>();
     open(
@@ -173,7 +173,7 @@ describe('the queue', () => {
     assert.ok(tookMs < 5_000, `${tookMs} ms`);
   });
 
-  test('close starts nothing more and waits for what is in work', async () => {
+  test('close starts nothing more and waits for running work', async () => {
     let ended = false;
     let runs = 0;
     open(async () => {
@@ -192,10 +192,10 @@ describe('the queue', () => {
   });
 
   test('failures are reported', async () => {
-    const told: string[] = [];
-    open(() => Promise.reject(new Error('no')), { onError: (key, error) => told.push(`${key} ${(error as Error).message}`) });
+    const failures: string[] = [];
+    open(() => Promise.reject(new Error('no')), { onError: (key, error) => failures.push(`${key} ${(error as Error).message}`) });
     queue.add('a');
     await queue.idle();
-    assert.deepEqual(told, ['a no']);
+    assert.deepEqual(failures, ['a no']);
   });
 });

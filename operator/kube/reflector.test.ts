@@ -21,12 +21,12 @@ describe('the reflector', () => {
   let api: FakeApi;
   let client: KubeClient;
   let reflector: Reflector;
-  let told: string[];
+  let reported: string[];
 
   beforeEach(async () => {
     api = await startFakeApi();
     client = connectKube({ kubeconfig: api.kubeconfig, logger, timeoutMs: 3_000 });
-    told = [];
+    reported = [];
   });
   afterEach(async () => {
     await reflector.close();
@@ -35,7 +35,7 @@ describe('the reflector', () => {
   });
 
   function reflect(options: Partial<ReflectorOptions> = {}): Promise<void> {
-    const onChange: ReflectorOptions['onChange'] = (kind, object) => told.push(`${kind} ${object.metadata.name}`);
+    const onChange: ReflectorOptions['onChange'] = (kind, object) => reported.push(`${kind} ${object.metadata.name}`);
     reflector = createReflector({ client, resource: secrets, scope: {}, onChange, logger, timings, ...options });
     reflector.start();
     return reflector.synced;
@@ -66,7 +66,7 @@ describe('the reflector', () => {
     assert.equal(lists(), 3);
     put('h');
     api.drop(secrets, place('a'));
-    await until(() => told.includes('gone a'));
+    await until(() => reported.includes('gone a'));
     assert.equal(names(), 'b c d e f g h');
     assert.equal(reflector.get(place('h'))?.kind, 'Secret');
     assert.equal(watches()[0]?.query.get('allowWatchBookmarks'), 'true');
@@ -84,7 +84,7 @@ describe('the reflector', () => {
       ['3', '2', '2', '2'],
     );
     put('f');
-    await until(() => told.includes('put f'));
+    await until(() => reported.includes('put f'));
   });
 
   test('requests metadata alone, and its own labels alone', async () => {
@@ -92,14 +92,14 @@ describe('the reflector', () => {
     put('theirs', { data: { password: 'x' } });
     await reflect({ scope: { labelSelector: 'of=us', content: 'metadata' } });
     api.put(secrets, { metadata: { ...place('new'), labels: { of: 'us' } }, data: { password: 'x' } });
-    await until(() => told.includes('put new'));
+    await until(() => reported.includes('put new'));
     assert.equal(names(), 'new ours');
     assert.ok(reflector.all().every((object) => !('data' in object) && object.kind === 'Secret'));
     assert.equal(api.requests[0]?.headers.accept, 'application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1');
     assert.equal(watches()[0]?.headers.accept, 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1');
   });
 
-  test('keeps only what transform leaves', async () => {
+  test('keeps only what transform returns', async () => {
     api.put(secrets, { metadata: { ...place('a'), managedFields: [] }, data: { password: 'x' } });
     await reflect({ transform: ({ metadata }) => ({ metadata }) });
     assert.deepEqual(Object.keys(reflector.get(place('a')) ?? {}), ['metadata']);
@@ -114,10 +114,10 @@ describe('the reflector', () => {
     api.cut();
     await until(() => watches().length === 2);
     put('b');
-    await until(() => told.includes('put b'));
+    await until(() => reported.includes('put b'));
     assert.equal(lists(), 1);
     assert.equal(watches()[1]?.query.get('resourceVersion'), '102');
-    assert.deepEqual(told, ['put a', 'put b']);
+    assert.deepEqual(reported, ['put a', 'put b']);
   });
 
   for (const goneAs of ['status', 'stream'] as const) {
@@ -134,15 +134,15 @@ describe('the reflector', () => {
       put('e');
       api.compact();
       api.fault = () => undefined;
-      await until(() => told.includes('put e'));
+      await until(() => reported.includes('put e'));
       assert.equal(names(), 'a c d e');
-      assert.deepEqual(told.slice(4), ['gone b', 'put d', 'put e']);
+      assert.deepEqual(reported.slice(4), ['gone b', 'put d', 'put e']);
       put('f');
-      await until(() => told.includes('put f'));
+      await until(() => reported.includes('put f'));
     });
   }
 
-  test('what was deleted and made again under its name while it was disconnected is reported as gone, then as new', async () => {
+  test('what was deleted and re-created while it was disconnected is reported as gone, then as new', async () => {
     const changes: unknown[] = [];
     const first = put('a');
     await reflect({ onChange: (...change) => changes.push(change.map((part) => (typeof part === 'object' ? part.metadata.uid : part))) });
@@ -162,7 +162,7 @@ describe('the reflector', () => {
     assert.equal(reflector.get(place('a'))?.metadata.uid, second.metadata.uid);
   });
 
-  test('a black hole is left after the silence, and staleness shows it', async () => {
+  test('a dead connection is closed after the silence, and staleness shows it', async () => {
     await reflect({ timings: hasty });
     await until(() => watches().length === 1);
     await sleep(hasty.silenceMs * 1.2);
@@ -172,12 +172,12 @@ describe('the reflector', () => {
     await until(() => reflector.staleForMs() > hasty.silenceMs * 0.75);
     put('a');
     api.fault = () => undefined;
-    await until(() => told.includes('put a'));
+    await until(() => reported.includes('put a'));
     assert.ok(reflector.staleForMs() < hasty.silenceMs * 0.75);
     assert.equal(lists(), 1);
   });
 
-  test('a quiet watch that ends as requested is a sign of life, also where no bookmarks come', async (t) => {
+  test('a quiet watch that ends as requested is a sign of life, even without bookmarks', async (t) => {
     const quiet = await startFakeApi({ bookmarkMs: 600_000 });
     const quietClient = connectKube({ kubeconfig: quiet.kubeconfig, logger });
     t.after(() => Promise.all([quietClient.close(), quiet.close()]));
@@ -198,7 +198,7 @@ describe('the reflector', () => {
     relay.swallow();
     const startMs = performance.now();
     api.drop(secrets, place('a'));
-    await until(() => told.includes('gone a'));
+    await until(() => reported.includes('gone a'));
     const tookMs = performance.now() - startMs;
     assert.ok(tookMs > hasty.silenceMs * 0.8 && tookMs < hasty.silenceMs + 10_000, `${tookMs} ms`);
     assert.equal(lists(), 1);
@@ -214,7 +214,7 @@ describe('the reflector', () => {
     await impatient.close();
   });
 
-  test('while the API server is down the requests are few, and nothing is lost after', async () => {
+  test('while the API server is down the requests are few, and nothing is lost', async () => {
     put('a');
     put('b');
     await reflect();
@@ -231,7 +231,7 @@ describe('the reflector', () => {
     assert.ok(during <= 4 + tookMs / 20, `${during} requests in ${tookMs} ms with waits of 20 to 40 ms`);
     api.drop(secrets, place('a'));
     api.fault = () => undefined;
-    await until(() => told.includes('gone a'));
+    await until(() => reported.includes('gone a'));
     assert.equal(names(), 'b');
   });
 
@@ -248,7 +248,7 @@ describe('the reflector', () => {
     api.compact();
     const away = api.requests.length;
     api.fault = () => undefined;
-    await until(() => told.includes('gone a'));
+    await until(() => reported.includes('gone a'));
     const [refused, relisted] = api.requests.slice(away);
     assert.ok((relisted?.atMs ?? Number.POSITIVE_INFINITY) - (refused?.atMs ?? 0) < 1_000);
   });
@@ -271,37 +271,37 @@ describe('the reflector', () => {
     assert.ok(found < 5 + tookMs / 20, `${found} watches in ${tookMs} ms`);
   });
 
-  test('doubled and late events report nothing, and bring nothing back', async () => {
+  test('repeated and late events report nothing, and restore nothing', async () => {
     await reflect();
     await until(() => watches().length === 1);
     const old = put('a');
     const now = put('a', { changed: true });
-    await until(() => told.length === 2);
+    await until(() => reported.length === 2);
     api.say({ type: 'MODIFIED', object: old });
     api.say({ type: 'ADDED', object: now });
     api.drop(secrets, place('a'));
     api.say({ type: 'MODIFIED', object: now });
     api.say({ type: 'DELETED', object: now });
     put('b');
-    await until(() => told.includes('put b'));
-    assert.deepEqual(told, ['put a', 'put a', 'gone a', 'put b']);
+    await until(() => reported.includes('put b'));
+    assert.deepEqual(reported, ['put a', 'put a', 'gone a', 'put b']);
     assert.equal(names(), 'b');
   });
 
   test('a callback that throws, and a line that is no JSON, stop nothing', async () => {
     await reflect({
       onChange: (_, object) => {
-        told.push(object.metadata.name);
+        reported.push(object.metadata.name);
         throw new Error('a mistake');
       },
     });
     await until(() => watches().length === 1);
     put('a');
-    await until(() => told.length === 1);
+    await until(() => reported.length === 1);
     api.say('{"type":');
     await until(() => watches().length === 2);
     put('b');
-    await until(() => told.includes('b'));
+    await until(() => reported.includes('b'));
     assert.equal(names(), 'a b');
   });
 
@@ -315,7 +315,7 @@ describe('the reflector', () => {
     api.cut();
     await until(() => lists() === 4 && watches().length === 4);
     await sleep(50);
-    assert.equal(told.length, 4);
+    assert.equal(reported.length, 4);
   });
 
   async function disturb(random: () => number, truth: Map<string, string | undefined>): Promise<void> {
@@ -338,7 +338,7 @@ describe('the reflector', () => {
       timings: { ...timings, silenceMs: 400 },
       onChange: (kind, { metadata }) => {
         if (kind === 'put') copy.set(metadata.name, metadata.resourceVersion);
-        else assert.ok(copy.delete(metadata.name), 'only what was told of can be gone');
+        else assert.ok(copy.delete(metadata.name), 'only a reported object can be gone');
       },
     });
     const faults: (Fault | undefined)[] = [
@@ -360,7 +360,7 @@ describe('the reflector', () => {
     assert.equal(reflector.all().length, truth.size);
   });
 
-  test('made fresh it knows of what its watch did not report, and continues', async () => {
+  test('fresh finds what its watch did not report, and continues', async () => {
     put('a');
     api.fault = faultOnWatch('mute');
     await reflect({ timings: { ...timings, silenceMs: 60_000 } });
@@ -373,11 +373,11 @@ describe('the reflector', () => {
     assert.equal(failures, 2);
     api.cut();
     put('c');
-    await until(() => told.includes('put c'));
-    assert.deepEqual(told, ['put a', 'put b', 'put c']);
+    await until(() => reported.includes('put c'));
+    assert.deepEqual(reported, ['put a', 'put b', 'put c']);
   });
 
-  test('while it is made fresh by a slow list, the watch continues to report, and is not undone', async () => {
+  test('during a slow list of fresh, the watch continues to report, and is not undone', async () => {
     for (const name of ['a', 'b', 'c', 'd']) put(name);
     await reflect();
     await until(() => watches().length === 1);
@@ -387,13 +387,13 @@ describe('the reflector', () => {
     await until(() => pages === 2);
     api.drop(secrets, place('a'));
     put('e');
-    await until(() => told.includes('gone a') && told.includes('put e'));
+    await until(() => reported.includes('gone a') && reported.includes('put e'));
     await fresh;
     assert.equal(names(), 'b c d e');
-    assert.equal(told.length, 6);
+    assert.equal(reported.length, 6);
   });
 
-  test('a list that began before it is made fresh undoes nothing', async () => {
+  test('a list that began before fresh undoes nothing', async () => {
     for (const name of ['a', 'b', 'c', 'd']) put(name);
     let pages = 0;
     api.fault = () => (++pages === 2 ? { delayMs: 300 } : undefined);
@@ -405,8 +405,8 @@ describe('the reflector', () => {
     await until(() => watches().length > 0);
     assert.equal(names(), 'a b c d late');
     assert.ok(
-      told.every((change) => change.startsWith('put')),
-      told.join(),
+      reported.every((change) => change.startsWith('put')),
+      reported.join(),
     );
   });
 

@@ -27,7 +27,7 @@ test('a quota, a policy and an immutable Secret are reported in the words of the
   assert.match(await refusal(422, immutable), /field is immutable/);
 });
 
-test('words that quote what was to be written, or a part of it, are left out, however they spell it', async () => {
+test('a message that quotes what was to be written, or a part of it, is omitted, in any spelling', async () => {
   const bytes = [...Buffer.from(token)];
   const quotes = [
     token,
@@ -44,7 +44,7 @@ test('words that quote what was to be written, or a part of it, are left out, ho
   }
 });
 
-test('what passes by itself is no refusal', async () => {
+test('a temporary failure is no refusal', async () => {
   for (const error of [new KubeUnreachable('away'), ...[404, 409, 429, 500].map((status) => new KubeError(status, 'X', 'x'))]) {
     await assert.rejects(failing(error), error);
   }

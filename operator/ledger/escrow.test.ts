@@ -57,7 +57,7 @@ test('an escrow that does not fit is refused and takes nothing', () => {
   assert.throws(() => [mint(world), mint(world)], /already/);
 });
 
-test('a child spends what was set aside for it and not a cent more, whatever else the parent has', () => {
+test('a child spends what was set aside for it and not a cent more, even if the parent has more', () => {
   const world = fakeWorld(start);
   mint(world);
   const proxy = world.proxy(kid, 'p');
@@ -75,7 +75,7 @@ test('a child counts towards its parent’s requests and rate', () => {
   assert.equal(code(proxy.request(money(1), kidPlan)), 'rate_limited agents/bot Minute');
 });
 
-test('what a child spends shows on all its ancestors, and ending it gives back the rest', () => {
+test('all ancestors show what a child spends, and its end releases the rest', () => {
   const world = fakeWorld(start);
   mint(world);
   const proxy = world.proxy(kid, 'p');
@@ -96,7 +96,7 @@ test('what a child spends shows on all its ancestors, and ending it gives back t
   );
 });
 
-test('what a child releases belongs to its escrow again', () => {
+test('what a child releases returns to its escrow', () => {
   const world = fakeWorld(start);
   mint(world);
   const proxy = world.proxy(kid, 'p');
@@ -147,7 +147,7 @@ test('a grandchild’s escrow comes out of the child’s', () => {
   assert.deepEqual(day(world), [0, 30, 0]);
 });
 
-test('a child without a budget of its own draws on the whole path', () => {
+test('a child without a budget of its own uses the whole path', () => {
   const world = fakeWorld(start);
   const plan = path(root, child(kid));
   assert.equal(code(world.proxy(kid, 'p').request(money(100), plan)), 'granted');
@@ -161,7 +161,7 @@ test('an escrow ends with its window', () => {
   assert.equal(code(world.proxy(kid, 'p').request(money(1), kidPlan)), 'budget_exhausted agents/bot.kid Total');
 });
 
-test('a child’s view shows what it was given as its cap', () => {
+test('a child’s view shows its escrow as its cap', () => {
   const world = fakeWorld(start);
   mint(world);
   const proxy = world.proxy(kid, 'p');

@@ -79,7 +79,7 @@ test('an epoch that is unknown, another key’s, not open or not the newest gets
   assert.match(code({ epoch: 2 }), /superseded/);
 });
 
-test('a proxy that restarts to shed its record gets nothing until the earlier epoch is accounted for', () => {
+test('a proxy that restarts to drop its record gets nothing until the earlier epoch is settled', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
   granted(proxy.request(money(50), plan));
@@ -128,7 +128,7 @@ test('200 parallel calls through 20 proxies on a budget for one admit exactly on
   assert.equal(admitted.length, 1);
 });
 
-test('spend shown is the sum of the entries that are stored, at every moment', () => {
+test('reported spend is the sum of the stored entries, at every moment', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
   for (const cost of [10, 20, 30]) {
@@ -223,7 +223,7 @@ test('a cost beyond the grant raises an alarm and is charged', () => {
   assert.equal(accountOf(world)?.spentNanoUsd, '80');
 });
 
-test('epoch_close gives back all that the epoch still holds', () => {
+test('epoch_close releases all that the epoch still holds', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
   granted(proxy.request(money(50), plan));
@@ -234,7 +234,7 @@ test('epoch_close gives back all that the epoch still holds', () => {
   granted(world.proxy(bot, 'p2').request(money(100), plan));
 });
 
-test('recovery with a whole tail charges open calls at their bound and gives back the rest, once', () => {
+test('recovery with a complete tail charges open calls at their bound and releases the rest, once', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
   const { id } = granted(proxy.request(money(50), plan));
@@ -251,7 +251,7 @@ test('recovery with a whole tail charges open calls at their bound and gives bac
   );
 });
 
-test('recovery whose tail is not stored burns, and the tail is charged to that when it comes', () => {
+test('recovery whose tail is not stored burns, and a late tail is charged to what burned', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
   const { id } = granted(proxy.request(money(50), plan));
@@ -275,7 +275,7 @@ test('recovery of an epoch that never was, or of a later one, is refused', () =>
   assert.deepEqual(kinds(world), ['quarantine recovery_gap', 'quarantine recovery_gap']);
 });
 
-test('a new epoch that knows of no earlier one burns what that held', () => {
+test('a new epoch without evidence of the earlier one burns what that held', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
   granted(proxy.request(money(50), plan));
@@ -286,7 +286,7 @@ test('a new epoch that knows of no earlier one burns what that held', () => {
   granted(proxy.request(money(50), plan));
 });
 
-test('an abandoned epoch burns what it held, and a credit gives that back', () => {
+test('an abandoned epoch burns what it held, and a credit releases that', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
   const { id } = granted(proxy.request(money(70), plan));
@@ -307,14 +307,14 @@ test('an abandoned epoch burns what it held, and a credit gives that back', () =
   granted(fresh.request(money(100), plan));
 });
 
-test('a proxy that gives nothing back is stopped at 256 open grants', () => {
+test('a proxy that releases nothing is stopped at 256 open grants', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1');
   for (let count = 0; count < 256; count += 1) granted(proxy.request(money(1), planFor(bot, 1e6)));
   assert.match(denied(proxy.request(money(1), planFor(bot, 1e6))).message, /256 grants are open/);
 });
 
-test('a recall goes to the keys whose proxies hold unspent what the denial is about, be it money or requests', () => {
+test('a recall targets the keys whose proxies hold unspent what the denial is about, money or requests', () => {
   const world = fakeWorld(start);
   const team = keyName('agents', 'team');
   const under = (key: KeyName, own: number): AccountPlan => {
@@ -331,7 +331,7 @@ test('a recall goes to the keys whose proxies hold unspent what the denial is ab
   assert.deepEqual(targets({ ...denial, code: 'budget_exhausted' }), [], 'nothing can come back');
 });
 
-test('requests that a sibling holds idle are recalled, of a quota and of a rate, also where no money is limited', () => {
+test('idle requests of a sibling are recalled, of a quota and of a rate, even if no money is limited', () => {
   for (const window of ['Day', 'Minute'] as const) {
     const world = fakeWorld(start);
     const team = keyName('agents', 'team');
@@ -356,7 +356,7 @@ test('requests that a sibling holds idle are recalled, of a quota and of a rate,
   }
 });
 
-test('where a cap was lowered below what is committed, or there is debt, the holders of its money are named', () => {
+test('if a cap is lowered below what is committed, or there is debt, the holders of its money are named', () => {
   const world = fakeWorld(start);
   const holders = (cap: number) => world.store.transaction((tx) => overdrawn(tx, [planFor(bot, cap), planFor(other, cap)]));
   granted(world.proxy(bot, 'p1').request(money(60), plan));
@@ -364,7 +364,7 @@ test('where a cap was lowered below what is committed, or there is debt, the hol
   assert.deepEqual(holders(59), [bot]);
 });
 
-test('the next window starts from nothing, and what is left of the last cannot be spent in it', () => {
+test('the next window starts from 0, and the rest of the last cannot be spent in it', () => {
   const world = fakeWorld(start);
   const proxy = world.proxy(bot, 'p1' as StreamId);
   granted(proxy.request(money(100), plan));

@@ -228,7 +228,7 @@ function atBound({ parts, counted }: Reservation): readonly PaidFrom[] {
   return [...paid, { grant: counted.grant, costNanoUsd: '0', requests: 1 as const, tokens: counted.tokens }];
 }
 
-test('whatever happens in whatever order, no account commits more than its cap and no provider bills more', () => {
+test('in any order of events, no account commits more than its cap and no provider bills more', () => {
   fc.assert(
     fc.property(fc.array(step, { minLength: 10, maxLength: 80, size: 'max' }), (steps) => run(steps)),
     { numRuns: Number(process.env['KEYFORGE_MODEL_RUNS'] ?? 80) },

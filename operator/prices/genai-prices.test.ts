@@ -194,7 +194,7 @@ describe('bookOf', () => {
     assert.equal(priceOf('OpenRouter', 'deepseek/deepseek-r1:free').rates.output, 0);
   });
 
-  it('offers what the provider offers: no Claude at the Gemini API, OpenAI’s models at Azure, nothing where we know nothing', () => {
+  it('offers what the provider offers: no Claude at the Gemini API, OpenAI’s models at Azure, nothing if nothing is known', () => {
     assert.equal(findModel(poolOf('Gemini'), 'claude-sonnet-4-5'), null);
     assert.ok(findModel(poolOf('Vertex'), 'claude-sonnet-4-5'));
     assert.ok(findModel(poolOf('AzureOpenAI'), 'gpt-5.4-mini'));

@@ -66,7 +66,7 @@ describe('pricesOf', () => {
     assert.equal(price?.webSearch, 14_000_000);
   });
 
-  it('prices nothing by halves', () => {
+  it('never prices a model partly', () => {
     assert.equal(pricesOf('m', {}), null);
     assert.equal(pricesOf('m', { output_mtok: 1 }), null);
     assert.equal(pricesOf('m', { input_mtok: 1, output_mtok: 1, requests_kcount: 5 }), null);

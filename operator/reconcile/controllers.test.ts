@@ -59,7 +59,7 @@ const pool = (): KubeObject | undefined => kube.read(providerPools, platform);
 const statusOf = (object: KubeObject | undefined) => (object?.['status'] ?? {}) as Readonly<Record<string, unknown>>;
 const ready = (wanted: string, place = bot) => until(`Ready ${wanted}`, () => condition(key(place), 'Ready') === wanted);
 
-test('a VirtualKey gets its token Secret and a status that says where', async () => {
+test('a VirtualKey gets its token Secret and a status that names it', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   const operator = start();
   await ready('True Served');
@@ -192,7 +192,7 @@ test('a deleted token Secret is written again with the same token', async () => 
   await until('the Secret again', () => itemOf(secret(), 'api-key') === token);
 });
 
-test('another secretName moves the token, and issueToken: false takes it away for good', async () => {
+test('another secretName moves the token, and issueToken: false removes it permanently', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   start();
   await ready('True Served');
@@ -227,7 +227,7 @@ test('a new value of the annotation rotates the token, once', async () => {
   assert.equal(operator.bench.tokenIds('agents/bot').length, 1);
 });
 
-test('a replica that leads no more rotates nothing', async () => {
+test('a replica that no longer leads rotates nothing', async () => {
   let leads = true;
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   const { host, changes } = start({ leads: () => leads });
@@ -240,7 +240,7 @@ test('a replica that leads no more rotates nothing', async () => {
   assert.equal(host.token(botKey), token);
 });
 
-test('a token that the broker rotated by itself reaches the Secret', async () => {
+test('a token that the broker rotated reaches the Secret', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   const { bench, changes } = start();
   await ready('True Served');
@@ -251,7 +251,7 @@ test('a token that the broker rotated by itself reaches the Secret', async () =>
   await until('the new token', () => itemOf(secret(), 'api-key') === bench.broker.token(botKey));
 });
 
-test('a broken object never holds back others: its last good version stays in force, and its status says why', async () => {
+test('a broken object never blocks others: its last good version stays in force, and its status says why', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   kube.put(virtualKeys, keyObject('agents', 'orphan', { parentRef: { name: 'nobody' }, limits: day }));
   const { bench } = start();
@@ -265,7 +265,7 @@ test('a broken object never holds back others: its last good version stays in fo
   assert.equal(bench.broker.live()?.documents.get(botKey)?.smallestCapNano, 5_000_000_000);
 });
 
-test('a suspension holds while a key has a problem: its last good version is suspended, and in force again once the suspension is withdrawn', async () => {
+test('a suspension applies while a key has a problem: its last good version is suspended, and in force again after the suspension', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   const { bench } = start();
   await ready('True Served');
@@ -285,7 +285,7 @@ test('a suspension holds while a key has a problem: its last good version is sus
   assert.equal(bench.broker.token(botKey), token);
 });
 
-test('an earlier end holds while a key has a problem', async () => {
+test('an earlier expiry applies while a key has a problem', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day, expiresAt: '2099-01-01T00:00:00Z' }));
   const { bench } = start();
   await ready('True Served');
@@ -297,7 +297,7 @@ test('an earlier end holds while a key has a problem', async () => {
   assert.equal(bench.broker.live()?.documents.get(botKey)?.expiresAtMs, Date.UTC(2019, 0));
 });
 
-test('what descends from a key that cannot be served is not served either, and keeps its token', async () => {
+test('descendants of a key that cannot be served are not served either, and keep their tokens', async () => {
   const child = { namespace: 'agents', name: 'child' };
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   kube.put(virtualKeys, keyObject('agents', 'child', { parentRef: { name: 'bot' } }));
@@ -347,7 +347,7 @@ test('a deletion is adopted well within a second', async (t) => {
   assert.ok(tookMs < 5_000, `${tookMs} ms`);
 });
 
-test('an API server that is away changes nothing of what is served', async () => {
+test('an outage of the API server changes nothing of what is served', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   const { bench } = start();
   await ready('True Served');
@@ -357,7 +357,7 @@ test('an API server that is away changes nothing of what is served', async () =>
   kube.setAway(false);
 });
 
-test('nothing is adopted, hence no key dies, before the caches are full', async () => {
+test('nothing is adopted, and no key ends, before the caches are complete', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   const first = start();
   await ready('True Served');
@@ -374,7 +374,7 @@ test('nothing is adopted, hence no key dies, before the caches are full', async 
   await second.close();
 });
 
-test('consent of a pool that is withdrawn takes it from the key, which says so', async () => {
+test('if a pool withdraws its consent, the key loses it and says so', async () => {
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   const { bench } = start();
   await ready('True Served');
@@ -383,7 +383,7 @@ test('consent of a pool that is withdrawn takes it from the key, which says so',
   assert.deepEqual(bench.broker.live()?.documents.get(botKey)?.pools, []);
 });
 
-test('consent of a parent in another namespace that is withdrawn ends what its children may do, until it is given again', async () => {
+test('if a parent in another namespace withdraws its consent, its children may do nothing until it consents again', async () => {
   const parent = (spec: object) => keyObject('keyforge-system', 'team', { pools, limits: day, ...spec });
   kube.put(virtualKeys, parent({ children: { namespaceSelector: {} } }));
   kube.put(virtualKeys, keyObject('agents', 'bot', { parentRef: { name: 'team', namespace: 'keyforge-system' } }));
@@ -411,7 +411,7 @@ test('labels of namespaces are consent as well', async () => {
   await ready('True Served');
 });
 
-test('another credential reaches what is served; a Secret that breaks leaves the last good one', async () => {
+test('a new credential comes into use; a broken Secret leaves the last good one in use', async () => {
   const operator = start();
   await until('the first', () => credentials(operator)?.[0] === 'a=sk-real-1');
   kube.put(secrets, secretObject('keyforge-system', 'openai', { a: 'sk-real-2' }));
@@ -444,7 +444,7 @@ test('a source Secret without a usable credential is reported at its pool and in
   assert.doesNotMatch(JSON.stringify([pool(), kube.events()]), /sk-real|sk one|sk-other/);
 });
 
-test('a pool whose source Secret never was there is not served, says so, and serves once it is', async () => {
+test('a pool without its source Secret is not served, says so, and is served once the Secret exists', async () => {
   kube.drop(secrets, platform);
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   const operator = start();
@@ -456,7 +456,7 @@ test('a pool whose source Secret never was there is not served, says so, and ser
   assert.deepEqual(credentials(operator), ['a=sk-real-1']);
 });
 
-test('a credential that no pool names any more is gone from what is served and from the vault', async () => {
+test('a credential that no pool names any more is removed from snapshots and from the vault', async () => {
   kube.put(secrets, secretObject('keyforge-system', 'openai', { a: 'sk-real-1', b: 'sk-real-b' }));
   const two = ['a', 'b'].map((name) => ({ name, secretRef: { name: 'openai', key: name } }));
   kube.put(providerPools, poolObject({ keys: two }));
@@ -481,7 +481,7 @@ test('a pool that was deleted while no operator ran leaves no vault Secret', asy
   await second.close();
 });
 
-test('a pool elsewhere than in the pool namespaces is not served, and its keys say so', async () => {
+test('a pool outside the pool namespaces is not served, and its keys say so', async () => {
   kube.put(providerPools, poolObject({}, 'own', 'agents'));
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools: [{ name: 'own' }], limits: day }));
   start();
@@ -505,7 +505,7 @@ test('a replica that does not lead adopts and writes nothing, and begins no life
   await ready('True Served');
 });
 
-test('a new leader that had not heard of a key keeps its token', async () => {
+test('a new leader that did not know a key keeps its token', async () => {
   const first = start();
   await first.controllers.adopted;
   // Its watch says nothing, as one whose peer is gone without a word.
@@ -530,7 +530,7 @@ test('a new leader that had not heard of a key keeps its token', async () => {
   assert.deepEqual([second.host.token(botKey), itemOf(secret(), 'api-key')], [token, token]);
 });
 
-test('nothing is written into a namespace that ends', async () => {
+test('nothing is written to a namespace that is being deleted', async () => {
   kube.put(namespaces, { ...namespaceObject('agents'), metadata: { name: 'agents', deletionTimestamp: '2026-01-01T00:00:00Z' } });
   kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
   const { controllers } = start();

@@ -20,7 +20,7 @@ test('a replica leads from the start of a term to its end, and only while it hol
   await work;
 });
 
-test('it decides which keys live once it is informed, in each term again', async () => {
+test('it decides which keys live once it is informed, in each term', async () => {
   const leadership = createLeadership();
   const terms: Term[] = [];
   leadership.onTerm((term) => void terms.push(term));

@@ -37,18 +37,18 @@ interface Cluster {
 }
 
 function attestorOf(cluster: Cluster, more: Partial<AttestorDeps> = {}) {
-  const asked: KubeObject[] = [];
+  const reviews: KubeObject[] = [];
   const kube: Pick<KubeClient, 'get' | 'create'> = {
     async create(_resource, object) {
       if (cluster.fails !== undefined) throw cluster.fails;
-      asked.push(object);
+      reviews.push(object);
       return { metadata: { name: '' }, status: cluster.status ?? review };
     },
     get: async (_resource, { namespace, name }) =>
       `${namespace}/${name}` === 'agents/agent-1' ? (cluster.pod === undefined ? pod : cluster.pod) : null,
   };
   const logger = pino({ level: 'silent' });
-  return { asked, ...createAttestor({ kube, drift: () => [], imageDigests: new Set([digest]), gateway: null, logger, ...more }) };
+  return { reviews, ...createAttestor({ kube, drift: () => [], imageDigests: new Set([digest]), gateway: null, logger, ...more }) };
 }
 
 /** The refusal, or the scope's kind. */
@@ -66,7 +66,7 @@ test('a token bound to a Pod that is as it was injected is entitled to the key t
     run: { podUid: 'uid-1', podName: 'agent-1', jobUid: 'job-1', jobName: 'nightly' },
     podCreatedAtMs: Date.UTC(2026, 10, 20, 10),
   });
-  assert.deepEqual(attestor.asked[0]?.['spec'], { token: 'a token', audiences: ['keyforge.dev/control'] });
+  assert.deepEqual(attestor.reviews[0]?.['spec'], { token: 'a token', audiences: ['keyforge.dev/control'] });
 });
 
 test('a token is refused that the API server does not accept, for another audience, of no ServiceAccount, or not bound to a Pod', async () => {
@@ -79,9 +79,9 @@ test('a token is refused that the API server does not accept, for another audien
     [user({ username: 'kubernetes-admin' }), /does not belong to a ServiceAccount/],
     [user({ extra: {} }), /not bound to a Pod/],
   ] as const) {
-    const told = await outcome({ status });
-    assert.match(told, /^token_invalid: /);
-    assert.match(told, why);
+    const refusal = await outcome({ status });
+    assert.match(refusal, /^token_invalid: /);
+    assert.match(refusal, why);
   }
 });
 
@@ -100,16 +100,16 @@ test('the ServiceAccount of the token is the Pod’s', async () => {
   assert.match(await outcome({ pod: { ...pod, spec: { serviceAccountName: 'other' } } }), /^token_invalid: /);
 });
 
-test('a Pod that differs from what was injected is refused, and told where', async () => {
-  const told = await outcome({}, { drift: () => ['/spec/initContainers/0/env/3', '/spec/shareProcessNamespace'] });
-  assert.match(told, /^pod_drifted: .*\/spec\/initContainers\/0\/env\/3, \/spec\/shareProcessNamespace/);
+test('a Pod that differs from what was injected is refused with the places', async () => {
+  const refusal = await outcome({}, { drift: () => ['/spec/initContainers/0/env/3', '/spec/shareProcessNamespace'] });
+  assert.match(refusal, /^pod_drifted: .*\/spec\/initContainers\/0\/env\/3, \/spec\/shareProcessNamespace/);
 });
 
-test('a sidecar whose label was taken away is not watched, hence not served', async () => {
+test('a sidecar without its label is not watched, so it is refused', async () => {
   assert.match(await outcome({ pod: { ...pod, metadata: { ...pod.metadata, labels: {} } } }), /^pod_drifted: .*keyforge\.dev\/inject/);
 });
 
-test('only an allowed image runs as proxy; before the kubelet tells which, the proxy waits', async () => {
+test('only an allowed image may run as proxy; until the kubelet reports it, the proxy waits', async () => {
   const running = (imageID: string): Pod => ({ ...pod, status: { initContainerStatuses: [{ name: 'keyforge-proxy', imageID }] } });
   assert.match(await outcome({ pod: running(`x@sha256:${'b'.repeat(64)}`) }), /^image_denied: /);
   assert.match(await outcome({ pod: running('') }), /^pod_unready, try again: /);
@@ -135,7 +135,7 @@ test('a gateway is a Pod of the gateway’s ServiceAccount, whatever it is other
   assert.match(await outcome({ pod: served }, { gateway: { ...gateway, namespace: 'elsewhere' }, drift }), /^pod_drifted: /);
 });
 
-test('where the API server cannot be asked nobody is refused for good', async () => {
+test('while the API server is unreachable, nobody is refused permanently', async () => {
   for (const fails of [
     new KubeUnreachable('reset'),
     new KubeError(503, 'ServiceUnavailable', 'no etcd'),

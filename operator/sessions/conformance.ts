@@ -53,15 +53,15 @@ async function openStream(control: ControlPort, key: KeyName, instance = 'proxy-
     return control.ship(last);
   };
   await ship({ v: 1, type: 'epoch_open', time: time(), key, instance, nonce, bootId: 'boot' });
-  let asks = 0;
+  let requests = 0;
   return {
     epoch,
     ship,
     again: () => control.ship(last),
     grant(figures) {
-      asks += 1;
+      requests += 1;
       const money = { atLeastNano: 0, boundNano: 0, wantNano: 0, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
-      return control.grant({ stream, epoch, head: chain.head(), askId: `ask-${asks}`, ...money, ...figures });
+      return control.grant({ stream, epoch, head: chain.head(), askId: `ask-${requests}`, ...money, ...figures });
     },
   };
 }

@@ -41,12 +41,12 @@ async function rawReply(message: unknown): Promise<unknown> {
   return JSON.parse(reply as string);
 }
 
-test('a proxy of another version is told to run the same one', async () => {
+test('a proxy of another version is refused with advice to run the same version', async () => {
   const reply = (await rawReply({ v: 2, id: 1, call: 'account', args: ['agents/bot'] })) as { error: string };
   assert.match(reply.error, /speaks version 1/);
 });
 
-test('arguments of another shape are refused at the boundary', async () => {
+test('malformed arguments are refused at the boundary', async () => {
   for (const [call, args] of [
     ['grant', [{ stream: 'x' }]],
     ['account', ['../etc/passwd']],
@@ -62,12 +62,12 @@ test('arguments of another shape are refused at the boundary', async () => {
   }
 });
 
-test('what fails inside the operator is told with an id and nothing else', async () => {
+test('a failure inside the operator is reported with an id and nothing else', async () => {
   const reply = (await rawReply({ v: 1, id: 9, call: 'account', args: ['agents/bot'] })) as { error: string };
   assert.match(reply.error, /^the operator failed \(error [-0-9a-f]{36}\)/);
 });
 
-test('a call that is not answered in time is given up', async () => {
+test('a call that is not answered in time is rejected', async () => {
   const { port1, port2 } = new MessageChannel();
   const control = connectControl(portChannel(port2), 20);
   await assert.rejects(control.children('agents/bot' as never), ControlUnavailable);

@@ -189,7 +189,7 @@ test(
 );
 
 test(
-  'a run goes on after a restart of the operator, expired it stays so, and it ends with its Pod',
+  'a run continues after a restart of the operator, stays expired, and ends with its Pod',
   withBench(async (bench, clock) => {
     const keys = { 'agents/bot': { run: { scope: 'Pod', usd: '0.01', ttl: '1h' } } };
     bench.declare(keys);
@@ -213,7 +213,7 @@ test(
 );
 
 test(
-  'who began less than five minutes ago is not taken for vanished: a watch may not have seen its Pod yet',
+  'a proxy that began less than five minutes ago is not retired: a watch may not have seen its Pod yet',
   withBench(async (bench, clock) => {
     bench.declare({ 'agents/bot': { run: { usd: '0.01' } }, 'agents/other': {} });
     const [old, young] = [bench.broker.session(sidecar('pod-1')), bench.broker.session(sidecar('pod-2', { key: other }))];
@@ -251,7 +251,7 @@ test(
 );
 
 test(
-  'what a vanished proxy held is burned, visibly, once; who lives keeps what it has',
+  'what a vanished proxy held burns once and is reported; a living proxy keeps its grants',
   withBench(async (bench, clock) => {
     bench.declare({ 'agents/bot': { limits: [{ window: 'Total', usd: '0.10' }] } });
     const gone = await fund(bench.broker.session(sidecar('pod-1')), bot, 'pod-1');
@@ -298,7 +298,7 @@ test(
 );
 
 test(
-  'a proxy that was taken for gone and lives gets money again in the same epoch; what burned stays burned',
+  'a living proxy that was taken for gone gets money again in the same epoch; what burned stays burned',
   withBench(async (bench) => {
     bench.declare({ 'agents/bot': { limits: [{ window: 'Total', usd: '0.10' }] } });
     const port = bench.broker.session(sidecar('pod-1'));
@@ -343,7 +343,7 @@ test(
 );
 
 test(
-  'a manifest that begins to ask for runs gives two hundred Pods theirs in one change',
+  'a manifest that adds runs gives two hundred Pods theirs in one change',
   withBench(async (bench) => {
     const limits = [{ window: 'Total', usd: '1.00' }];
     bench.declare({ 'agents/bot': { limits } });
@@ -357,13 +357,13 @@ test(
 );
 
 test(
-  'a proxy that cannot be told of a change keeps no other from hearing of it',
+  'a push that fails for one proxy still reaches the others',
   withBench((bench) => {
     bench.declare({ 'agents/bot': {} });
-    let told = false;
+    let isPushed = false;
     bench.broker.session(sidecar('pod-1')).watch(() => {
-      if (told) throw new Error('broken');
-      told = true;
+      if (isPushed) throw new Error('broken');
+      isPushed = true;
     });
     const other = follow(bench.broker.session(sidecar('pod-2')));
     bench.broker.desk.revoke(bot, 'admin');
@@ -372,7 +372,7 @@ test(
 );
 
 test(
-  'a key that was deleted and made again while the operator was down begins another life: token, ttl and run; its spend stays',
+  'a key that was re-created while the operator was down begins another life: token, ttl and run; its spend stays',
   withBench(async (bench, clock) => {
     const keys = { 'agents/bot': { ttl: '2h', limits: [{ window: 'Total', usd: '0.10' }], run: { scope: 'Pod' } } };
     bench.declare(keys, { [bot]: 'uid-1' });
@@ -399,7 +399,7 @@ test(
 );
 
 test(
-  'a key made again under a running operator takes its sub-agents with it; one whose uid was not known yet goes on',
+  'a key that is re-created under a running operator loses its sub-agents; one without a known uid continues',
   withBench(async (bench) => {
     const keys = { 'agents/bot': { delegation: { maxDepth: 1, maxChildren: 5 } } };
     bench.declare(keys);

@@ -34,7 +34,11 @@ before(async () => {
 
 const bot = keyName('agents', 'bot');
 const gone: Refused = { refusal: 'pod_gone', retry: false, message: 'Pod agents/agent-1 is deleted' };
-const drifted: Refused = { refusal: 'pod_drifted', retry: false, message: 'Pod agents/agent-1 differs from what was injected: /spec/hostPID' };
+const drifted: Refused = {
+  refusal: 'pod_drifted',
+  retry: false,
+  message: 'Pod agents/agent-1 differs from what was injected: /spec/hostPID',
+};
 const unready: Refused = { refusal: 'pod_unready', retry: true, message: 'the kubelet has not reported which image runs' };
 const away: Refused = { refusal: 'api_unavailable', retry: true, message: 'the API server does not answer' };
 
@@ -165,7 +169,7 @@ async function closeOf(socket: WebSocket): Promise<string> {
 
 const helloOf = (token: string): string => JSON.stringify({ v: 1, id: 0, hello: { token } });
 
-test('a proxy learns its name, is told the state and each change, and counts for its key', async (t) => {
+test('a proxy receives its name, the state and each change, and counts for its key', async (t) => {
   const { connect, port, sessions, log } = await createWorld(t);
   const session = connect();
   const seen = watched(session);
@@ -198,7 +202,7 @@ test('a gateway counts for each key that gateways serve, next to the sidecars of
   assert.deepEqual([...sessions.activeByKey([])], [[bot, 1]]);
 });
 
-test('after a restart of the operator the session goes on, and every watch is told the whole state again', async (t) => {
+test('after a restart of the operator the session continues, and every watch receives the whole state again', async (t) => {
   const world = await createWorld(t);
   const session = world.connect();
   const seen = watched(session);
@@ -213,7 +217,7 @@ test('after a restart of the operator the session goes on, and every watch is to
   assert.deepEqual(await session.children(bot), []);
 });
 
-test('a replica that ends says so, and its proxies go to another', async (t) => {
+test('a replica that shuts down says so, and its proxies connect to another', async (t) => {
   const [one, two] = [await createWorld(t), await createWorld(t)];
   let target = portOf(one.url);
   const service = await relay(t, () => target);
@@ -230,7 +234,7 @@ test('a replica that ends says so, and its proxies go to another', async (t) => 
 /** In which a dead connection is noticed. */
 const short = { beatMs: 50, silenceMs: 250 };
 
-test('a connection on which nothing comes any more is given up by both sides', async (t) => {
+test('both sides close a silent connection', async (t) => {
   const world = await createWorld(t, { timings: short });
   const line = await relay(t, () => portOf(world.url));
   const session = connectTo(t, line.url, { timings: { ...short, firstRetryMs: 5_000, longestRetryMs: 5_000 } });
@@ -253,11 +257,11 @@ test('heartbeats keep a session that has nothing to say', async (t) => {
   assert.deepEqual([sessions.count(), log.length], [1, 1]);
 });
 
-test('a proxy that may not is told why, and asks again', async (t) => {
+test('a refused proxy learns the reason, and retries', async (t) => {
   const { connect, outcomes, log } = await createWorld(t);
   outcomes.set('token-1', unready);
   const session = connect();
-  await until('it was told to wait', () => log.includes('refused pod_unready'));
+  await until('the proxy was refused temporarily', () => log.includes('refused pod_unready'));
   await until('it says why', () => JSON.stringify(session.state()) === JSON.stringify({ kind: 'connecting', reason: unready.message }));
   outcomes.set('token-1', gone);
   await until('it was refused', () => session.state().kind === 'refused');
@@ -266,7 +270,7 @@ test('a proxy that may not is told why, and asks again', async (t) => {
   assert.equal(await session.instance, 'pod-1');
 });
 
-test('a Pod that drifts loses its session and what it held at once, and the log names the provider keys to rotate', async (t) => {
+test('a Pod that drifts loses its session and its grants at once, and the log names the provider keys to rotate', async (t) => {
   const world = await createWorld(t);
   const session = world.connect();
   const seen = watched(session);
@@ -291,7 +295,7 @@ test('a Pod that is not as injected when its proxy says hello is counted, and th
   assert.match(lines[0] ?? '', /Pod agents\/agent-1 differs from what was injected: \/spec\/hostPID/);
 });
 
-test('a Pod that changed in nothing that matters keeps its session; one whose key is another says hello anew', async (t) => {
+test('a Pod with an irrelevant change keeps its session; one with another key sends a new hello', async (t) => {
   const { connect, outcomes, sessions, log } = await createWorld(t);
   await connect().instance;
   const changed = { metadata: { name: 'agent-1', uid: 'pod-1' } };
@@ -306,11 +310,11 @@ test('a Pod that changed in nothing that matters keeps its session; one whose ke
 });
 
 test('a session that was ended serves nothing more, even to a proxy that does not hang up', async (t) => {
-  let asked = 0;
+  let served = 0;
   const counting: ControlPort = {
     ...fakePort(),
     async children() {
-      asked += 1;
+      served += 1;
       return [];
     },
   };
@@ -320,17 +324,17 @@ test('a session that was ended serves nothing more, even to a proxy that does no
   socket.send(helloOf('token-1'));
   await once(socket, 'message');
   socket.send(call);
-  await until('the call was served', () => asked === 1);
+  await until('the call was served', () => served === 1);
   socket.pause();
   outcomes.set('token-1', drifted);
   sessions.podChanged({ metadata: { name: 'agent-1', uid: 'pod-1' } });
   socket.send(call);
   await sleep(50);
-  assert.equal(asked, 1);
+  assert.equal(served, 1);
   socket.terminate();
 });
 
-test('what changed in a Pod while it was looked at is seen by a second look', async (t) => {
+test('a change of a Pod during its attestation is seen by a second attestation', async (t) => {
   const looks = [sidecar('pod-1'), drifted];
   const attestor: Attestor = { attest: async () => looks.shift() ?? drifted, judge: () => drifted };
   const world = await createWorld(t, { attestor });
@@ -350,7 +354,7 @@ test('when a Pod has ended its session ends and what it held is retired, session
   assert.deepEqual(host.retired, ['pod-1', 'pod-2']);
 });
 
-test('a later session of the same proxy takes the place of the one before', async (t) => {
+test('a later session of the same proxy replaces the earlier one', async (t) => {
   const { url, sessions, log } = await createWorld(t);
   const [first, second] = [await rawSocket(t, url), await rawSocket(t, url)];
   first.send(helloOf('token-1'));
@@ -360,7 +364,7 @@ test('a later session of the same proxy takes the place of the one before', asyn
   assert.deepEqual([sessions.count(), log], [1, ['opened pod-1', 'opened pod-1', 'closed replaced']]);
 });
 
-test('the token is shown again before it expires, and one that is no longer good ends the session', async (t) => {
+test('the proxy sends a new token before the old one expires, and an invalid one ends the session', async (t) => {
   const { connect, outcomes, log } = await createWorld(t, { timings: { attestMs: 50, unattestedMs: 1_000 } });
   let token = 'token-1';
   const session = connect({ readToken: async () => token, timings: { renewMs: 40 } });
@@ -375,7 +379,7 @@ test('the token is shown again before it expires, and one that is no longer good
   await until('the session ended', () => log.includes('closed gone'));
 });
 
-test('the operator looks again by itself; while the API server is away the session lives on, for so long', async (t) => {
+test('the operator attests again on its own timer; while the API server is unreachable the session continues, for a limited time', async (t) => {
   const world = await createWorld(t, { timings: { attestMs: 60, unattestedMs: 2_000 } });
   const session = world.connect();
   await session.instance;
@@ -386,7 +390,7 @@ test('the operator looks again by itself; while the API server is away the sessi
   assert.notEqual(session.state().kind, 'refused');
 });
 
-test('a proxy that does not read is cut off, and the others are told meanwhile', async (t) => {
+test('a proxy that does not read is disconnected, and the others receive changes meanwhile', async (t) => {
   const world = await createWorld(t, { bounds: { unsentBytes: 1_000_000 } });
   world.outcomes.set('token-2', sidecar('pod-2'));
   const slow = await rawSocket(t, world.url);
@@ -396,7 +400,7 @@ test('a proxy that does not read is cut off, and the others are told meanwhile',
   await once(slow, 'message');
   slow.pause();
   const seen = watched(world.connect());
-  await until('the other is told', () => seen.length === 1);
+  await until('the other receives the change', () => seen.length === 1);
   for (let revision = 2; revision < 40; revision += 1) {
     world.port.push(snapshot(revision, 500_000));
     await sleep(5);
@@ -475,7 +479,7 @@ test('unattested connections of one address have a bound of their own, which an 
   await rawSocket(t, url);
 });
 
-test('half of a large message of a stranger is not kept: the connection ends', async (t) => {
+test('half of a large message on an unattested connection is not kept: the connection ends', async (t) => {
   const { url } = await createWorld(t);
   const stranger = await rawSocket(t, url);
   stranger.on('error', () => {});
@@ -503,7 +507,7 @@ test('connections that are being attested do not keep sessions from being attest
   await until('the session is looked at', () => looks.filter((token) => token === 'token-1').length > before);
 });
 
-test('too many attestations at once are put off, not queued', async (t) => {
+test('too many attestations at once are refused temporarily, not queued', async (t) => {
   const slow = Promise.withResolvers<AttestedScope>();
   let looks = 0;
   const attestor: Attestor = {
@@ -541,7 +545,7 @@ test('a watch that the operator could not open is tried again with the next conn
   assert.deepEqual(world.log, ['opened pod-1', 'closed left', 'opened pod-1']);
 });
 
-test('an operator under another root is not spoken to', async (t) => {
+test('a proxy refuses an operator under another root', async (t) => {
   const world = await createWorld(t);
   const other = await makeCertificates();
   const shown: string[] = [];
@@ -557,7 +561,7 @@ test('an operator under another root is not spoken to', async (t) => {
   assert.match(JSON.stringify(session.state()), /signature|certificate|verify/i);
 });
 
-test('a token file that is not there is named, and read again', async (t) => {
+test('a missing token file is named, and re-read', async (t) => {
   const world = await createWorld(t);
   let there = false;
   const session = world.connect({

@@ -200,8 +200,8 @@ describe('readYaml', () => {
       `"${canary}" x`,
       `%${canary}\n---\n`,
     ]) {
-      const told = readYaml('a.yaml', text).problems.map(formatProblem);
-      assert.ok(told.length > 0 && !told.join().includes('canary'), told.join());
+      const messages = readYaml('a.yaml', text).problems.map(formatProblem);
+      assert.ok(messages.length > 0 && !messages.join().includes('canary'), messages.join());
     }
   });
 });

@@ -80,13 +80,13 @@ test('replicas that start cold at once end with one root, and each signs a leaf 
 test('at rest each check is one read and no write, and nobody is notified', async (t) => {
   const { api, open } = world(t);
   const authority = await open();
-  let told = 0;
+  let notified = 0;
   authority.onRenew(() => {
-    told += 1;
+    notified += 1;
   });
   const { reads } = api.counts;
   for (let i = 0; i < 10; i += 1) await authority.check();
-  assert.deepEqual([api.counts.reads - reads, api.counts.writes, told], [10, 1, 0]);
+  assert.deepEqual([api.counts.reads - reads, api.counts.writes, notified], [10, 1, 0]);
 });
 
 test('a restarted operator keeps the root and signs a new leaf', async (t) => {
@@ -246,14 +246,14 @@ test('a root by which another replica replaced ours is adopted and its listeners
   const ours = await open();
   const theirs = world(t);
   const other = await theirs.open();
-  let told = 0;
+  let notified = 0;
   const stop = ours.onRenew(() => {
-    told += 1;
+    notified += 1;
   });
   api.stored = theirs.api.stored;
   await ours.check();
   assert.equal(ours.rootPem(), other.rootPem());
-  assert.equal(told, 1);
+  assert.equal(notified, 1);
   stop();
 });
 
@@ -265,7 +265,7 @@ test('an empty Secret is filled', async (t) => {
   assert.deepEqual(Object.keys(items(api)), ['ca.crt', 'ca.key']);
 });
 
-test('a Secret that is not ours is refused and left alone', async (t) => {
+test('a Secret that is not ours is refused and not changed', async (t) => {
   const { api, open } = world(t);
   api.stored = { metadata: { name: 'keyforge-certificates', namespace: 'keyforge-system', resourceVersion: '7' } };
   await assert.rejects(open(), /Secret keyforge-system\/keyforge-certificates does not belong to KeyForge/);

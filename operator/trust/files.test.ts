@@ -62,9 +62,9 @@ test('a certificate renewed on disk is shown by the next handshake without a res
   const first = await handshake(server.port, authority.rootPem(), name);
   assert.equal(first, authority.leaf().serial);
 
-  const told = renewed(authority);
+  const renewal = renewed(authority);
   await files.swap(await issued(root));
-  await told;
+  await renewal;
   const second = await handshake(server.port, root.certPem, name);
   assert.notEqual(second, first);
   assert.equal(second, authority.leaf().serial);
@@ -124,7 +124,7 @@ test('reading unchanged files again notifies nobody', async (t) => {
   const good = await issued(await issueRoot(Date.now()));
   await files.swap(good);
   const authority = await files.open();
-  authority.onRenew(() => assert.fail('told'));
+  authority.onRenew(() => assert.fail('notified'));
   await files.swap(good);
   await authority.check();
 });

@@ -43,7 +43,7 @@ test('a ring with a key of another size, no current key or no base64 is refused 
   }
 });
 
-test('the id of a root key tells keys apart', () => {
+test('ids of different root keys differ', () => {
   const one = randomBytes(32);
   assert.deepEqual(rootKeyId(one), rootKeyId(Buffer.from(one)));
   assert.notDeepEqual(rootKeyId(one), rootKeyId(randomBytes(32)));

@@ -94,7 +94,7 @@ test('what is no Secret data at all is refused', () => {
   }
 });
 
-test('after a rotation of the root key the old sealing opens under "previous" and is to be sealed anew', () => {
+test('after a rotation of the root key the old sealing opens under "previous" and must be sealed again', () => {
   const rotated: RootRing = { current: randomBytes(32), previous: ring.current };
   const opened = openPool(pool, data, rotated);
   assert.equal(opened.kind === 'opened' && opened.sealedUnder, 'previous');

@@ -134,20 +134,20 @@ test('what is set never costs more than is held, at any candidate', async () => 
     heldNano: fc.integer({ min: 0, max: 300_000 }),
     text: fc.integer({ min: 0, max: 2000 }),
     choices: fc.integer({ min: 1, max: 4 }),
-    asked: fc.option(fc.integer({ min: 1, max: 20_000 }), { nil: undefined }),
+    requested: fc.option(fc.integer({ min: 1, max: 20_000 }), { nil: undefined }),
     perRequest: fc.record(
       { usdNano: fc.integer({ min: 0, max: 300_000 }), outputTokens: fc.integer({ min: 1, max: 20_000 }) },
       { requiredKeys: [] },
     ),
   });
   await fc.assert(
-    fc.asyncProperty(plan, async ({ rates, heldNano, text, choices, asked, perRequest }) => {
+    fc.asyncProperty(plan, async ({ rates, heldNano, text, choices, requested, perRequest }) => {
       const prices = rates.map(({ input, output }) => price({}, input, output));
       const wanted = demand(text, { choices });
-      const limit = asked === undefined ? {} : { maxOutputTokens: asked };
+      const limit = requested === undefined ? {} : { maxOutputTokens: requested };
       const result = await outcome({ document: { ...capped, perRequest }, prices, demand: wanted, heldNano, ...limit });
       if (isRefusal(result)) return;
-      const output = result.outputTokens ?? asked ?? Number.POSITIVE_INFINITY;
+      const output = result.outputTokens ?? requested ?? Number.POSITIVE_INFINITY;
       const bounds = prices.map((each) => upperBound(each, wanted, { fixedTokens: 0, tokensPerImage: 0 }, output));
       const dearest = Math.max(...bounds.map((bound) => (typeof bound === 'number' ? bound : Number.POSITIVE_INFINITY)));
       assert.ok(dearest <= (result.reservation?.amountNano ?? -1));

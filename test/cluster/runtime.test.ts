@@ -48,7 +48,7 @@ describe('the controller runtime on a real API server', { skip: can.ok ? false :
     assert.ok(opened >= 1 && opened <= 4, `${opened} connections`);
   });
 
-  test('outage, compaction and restart: few requests, and every change is told', async () => {
+  test('outage, compaction and restart: few requests, and every change is reported', async () => {
     const told: string[] = [];
     const { link, requests, relists, refusals } = counting(client);
     const reflector = createReflector({

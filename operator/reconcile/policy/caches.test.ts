@@ -7,7 +7,7 @@ import { keyObject } from '../bench.fixture.ts';
 import { createFakeKube } from '../fake-kube.fixture.ts';
 import { createCaches } from './caches.ts';
 
-test('of the annotations that people hang on an object only ours are kept', async (t) => {
+test('of an object’s annotations only ours are kept', async (t) => {
   const kube = createFakeKube();
   const object = keyObject('agents', 'bot', {});
   const annotations = { [rotateAnnotation]: '1', 'kubectl.kubernetes.io/last-applied-configuration': 'x'.repeat(200_000) };

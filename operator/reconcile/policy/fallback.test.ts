@@ -40,13 +40,13 @@ test('what is good is adopted as it is', () => {
   );
 });
 
-test('a bad one falls back to its last good version, and its problem is reported', () => {
+test('a bad object falls back to its last good version, and its problem is reported', () => {
   const { verdicts } = adoptAround([candidate(key('a/x', { bad: 'yes' }), key('a/x')), candidate(key('a/y'))], refuseBad);
   assert.deepEqual(verdicts.get(idOf('a/x')), { serving: 'lastGood', problems: [badKey('a/x')] });
   assert.equal(verdicts.get(idOf('a/y'))?.serving, 'declared');
 });
 
-test('without a good version a stand-in is served, and so it is of all that descends from it', () => {
+test('without a good version a stand-in is served, also for all descendants', () => {
   const family = [
     candidate(key('a/x', { bad: 'yes' })),
     candidate(key('a/child', {}, 'a/x')),
@@ -63,7 +63,7 @@ test('without a good version a stand-in is served, and so it is of all that desc
   assert.match(problem ? describeProblem(problem) : '', /descends from a\/child, which cannot be served/);
 });
 
-test('thousands of keys below one another fall back in one sweep', () => {
+test('thousands of chained keys fall back in one sweep', () => {
   const chain = Array.from({ length: 5_000 }, (_, index) => candidate(key(`a/k${index}`, {}, index === 0 ? undefined : `a/k${index - 1}`)));
   const versions = [{ serving: 'nothing', manifest: standIn(keyName('a', 'k0')) }] as const;
   const startMs = performance.now();

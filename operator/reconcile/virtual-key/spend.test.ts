@@ -14,7 +14,7 @@ const left = (name: string, remainingUsd: string): KeyListing => ({
   limits: [],
 });
 
-test('a key that came after the last listing is not called uncapped', () => {
+test('a key that is newer than the last listing is not reported as uncapped', () => {
   const rows = [left('old', '5.00')];
   const book = new SpendBook({ list: () => [...rows], activeProxies: () => new Map() }, 30_000, () => 1_000);
   assert.equal(book.show(keyName('agents', 'old')).isCapped, true);
