@@ -67,7 +67,7 @@ test('a call that is denied is one entry and one answer, which names what remain
 });
 
 test('a refusal whose stream cannot be opened is still a refusal: nothing was served, nothing is recorded', async (t) => {
-  const purse = createPurse(0, { notReady: refuse('grant_unavailable', 'Out of reach.') });
+  const purse = createPurse(0, { notReady: refuse('grant_unavailable', 'Unreachable.') });
   const { response, world } = await converse(t, (call) => call.deny(refuse('model_denied', 'No.')), purse);
   assert.deepEqual([response.status, world.purse.entries], [403, []]);
 });

@@ -43,7 +43,7 @@ async function open(t: TestContext, port: number): Promise<TLSSocket> {
   return socket;
 }
 
-/** On a connection of its own, or one of `agent`'s. */
+/** Uses a connection of its own, or one of `agent`'s. */
 function post(port: number, body: string, agent: Agent | false = false): Promise<string> {
   return new Promise((resolve, reject) => {
     const options = { port, host: '127.0.0.1', ca: certificates.ca, path: '/inject', method: 'POST', agent };
@@ -63,7 +63,7 @@ test('a review is answered, and what is no JSON is left to the review', async (t
   assert.equal(await post(port, 'no'), '200 {"echo":null}');
 });
 
-// The API server keeps an idle connection for 90 s, and takes one that ended under it for a webhook that failed.
+// The API server keeps an idle connection for 90 s, and counts one that closes under it as a webhook failure.
 test('an idle connection is kept for longer than the API server keeps it', async (t) => {
   const { server, port } = await serve(t, echo);
   assert.equal(server.keepAliveTimeout, 120_000);

@@ -252,7 +252,7 @@ test('an epoch of which nothing was left to recover burns what it held, visibly'
   assertIntact(world);
 });
 
-test('late entries of an abandoned epoch are stored and charged all the same', () => {
+test('late entries of an abandoned epoch are still stored and charged', () => {
   const world = createWorld();
   const { writer, grant } = funded(world, 100);
   const late = writer.call([{ costNanoUsd: '30', grant }]);

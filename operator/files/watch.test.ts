@@ -11,7 +11,7 @@ interface Observed {
   readonly root: string;
   readonly watch: Watch;
   readonly changes: () => number;
-  /** Resolves at the next change; rejects after ten seconds: users are promised one, which a busy machine may not give. */
+  /** Resolves at the next change; rejects after ten seconds. Users are promised one second, which a busy machine may exceed. */
   readonly next: () => Promise<void>;
 }
 
@@ -51,7 +51,7 @@ describe('watchPaths', { concurrency: true }, () => {
   it('reports an edit, once for several writes', async () => {
     const { root, watch, changes, next } = await observe(oneFile, ['a.yaml']);
     const change = next();
-    // Within one turn: a change that stood still for 50 ms is told.
+    // Within one turn: a change is reported after 50 ms without another.
     writeFileSync(join(root, 'a.yaml'), 'ttl: 2h\n');
     writeFileSync(join(root, 'a.yaml'), 'ttl: 33h\n');
     await change;
@@ -73,7 +73,7 @@ describe('watchPaths', { concurrency: true }, () => {
   });
 
   it('does not report an editor that removes and re-creates a file as a deletion', async () => {
-    // An editor that a busy machine holds up for longer than 300 ms is taken for a deletion, and rightly: it tries again.
+    // If a busy machine delays the editor for longer than 300 ms, the watch rightly reports a deletion: retry.
     for (let wasQuick = false; !wasQuick; ) {
       const { root, watch, changes, next } = await observe(oneFile, ['a.yaml']);
       const change = next();

@@ -44,7 +44,7 @@ test('image and root of an earlier release are no drift while they are accepted'
   const pod = injected(agentPod(), old);
   assert.deepEqual(drift(pod, settings), [`${proxy}/image`, `${proxy}/env/1/value`]);
   assert.deepEqual(drift(pod, settings, accepted), []);
-  // A digest that is not pinned by the text could be any image by now.
+  // A text without a digest could mean any image by now.
   const loose = injected(agentPod(), { ...old, image: `mirror.example/proxy:${'b'.repeat(64)}`, rootCertificate: 'another root' });
   assert.deepEqual(drift(loose, settings, accepted), [`${proxy}/image`, `${proxy}/env/1/value`]);
   const elsewhere = patched(pod, [{ op: 'replace', path: `${proxy}/env/0/value`, value: 'the root before' }]);
@@ -53,7 +53,7 @@ test('image and root of an earlier release are no drift while they are accepted'
 
 /** What to do to the live Pod, and the path that must be named. */
 const drifts: readonly (readonly [string, JsonPatchOperation, string])[] = [
-  // Fields of the container: what runs, with what, seeing what.
+  // Fields of the container.
   ...Object.entries({
     image: 'evil@sha256:00',
     command: ['sh'],
@@ -128,7 +128,7 @@ const drifts: readonly (readonly [string, JsonPatchOperation, string])[] = [
     '/spec/volumes/2/hostPath',
   ],
   ['a volume taken away', { op: 'remove', path: '/spec/volumes/2' }, '/spec/volumes'],
-  // The Pod around it.
+  // Fields of the Pod.
   ...Object.entries({
     hostNetwork: true,
     hostPID: true,
@@ -159,7 +159,7 @@ const drifts: readonly (readonly [string, JsonPatchOperation, string])[] = [
     { op: 'add', path: '/spec/ephemeralContainers', value: [{ name: 'debugger', targetContainerName: 'keyforge-proxy' }] },
     '/spec/ephemeralContainers/0',
   ],
-  // The containers beside it.
+  // The other containers.
   ['its user', beside('securityContext', { runAsUser: 64087 }), '/spec/containers/0/securityContext/runAsUser'],
   ['privileged', beside('securityContext', { privileged: true }), '/spec/containers/0/securityContext/privileged'],
   [

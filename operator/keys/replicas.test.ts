@@ -28,7 +28,7 @@ function withTwo(check: (leader: Bench, follower: Bench, clock: { nowMs: number 
   };
 }
 
-/** What opens the key at this replica. */
+/** The tokens of the key at this replica. */
 function opens({ broker }: Bench, key = bot): string | null {
   const token = broker.token(key);
   return token === null ? null : tokenId(token);

@@ -11,7 +11,7 @@ import { sleep, until } from './until.fixture.ts';
 const logger = pino({ level: 'silent' });
 const at = { namespace: 'keyforge-system', name: 'keyforge-operator' };
 const timings = { leaseMs: 2_000, renewDeadlineMs: 1_400, retryMs: 50, requestTimeoutMs: 400 };
-/** With which nothing in a test is due to time alone. */
+/** Timings that never expire within a test. */
 const patient = { leaseMs: 120_000, renewDeadlineMs: 60_000, retryMs: 50, requestTimeoutMs: 10_000 };
 
 describe('the elector', () => {
@@ -171,7 +171,7 @@ describe('the elector', () => {
 
 interface Link {
   cut: boolean;
-  /** So many writes take effect, and are not heard of. */
+  /** This many writes take effect, but their responses are lost. */
   loseAnswers?: number;
 }
 

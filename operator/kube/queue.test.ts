@@ -21,7 +21,7 @@ describe('the queue', () => {
     open(async (key) => void worked.push(key), { concurrency: 1 });
     for (let i = 0; i < 100; i += 1) for (const key of ['a', 'b', 'c']) queue.add(key);
     await queue.idle();
-    assert.deepEqual(worked, ['a', 'b', 'c', 'a']); // `a` was in work when it was added again
+    assert.deepEqual(worked, ['a', 'b', 'c', 'a']); // `a` was running when it was added again
   });
 
   test('never runs one key twice at a time, nor more keys than allowed; a key added meanwhile runs again', async () => {

@@ -13,7 +13,7 @@ import { sleep, until } from './until.fixture.ts';
 
 const logger = pino({ level: 'silent' });
 const timings: Timings = { pageSize: 3, watchMs: 60_000, silenceMs: 10_000, shortMs: 50, backOff: { firstMs: 10, maxMs: 40 } };
-/** For tests in which a peer says nothing. */
+/** For tests with a silent peer. */
 const hasty: Timings = { ...timings, silenceMs: 1_000 };
 const place = (name: string) => ({ namespace: 'agents', name });
 
@@ -49,7 +49,7 @@ describe('the reflector', () => {
       .map(({ metadata }) => metadata.name)
       .toSorted()
       .join(' ');
-  /** Until something is heard that was said after this moment: what comes first may have been on its way. */
+  /** Waits for an event that was sent after this moment: the first may already have been in transit. */
   const hears = async () => {
     for (let times = 0; times < 2; times += 1) {
       const sinceMs = performance.now();
@@ -109,7 +109,7 @@ describe('the reflector', () => {
     put('a');
     await reflect();
     await until(() => watches().length === 1);
-    api.put({ ...secrets, plural: 'others' }, { metadata: place('x') }); // moves the version on, unseen but for the bookmark
+    api.put({ ...secrets, plural: 'others' }, { metadata: place('x') }); // advances the version, visible only in the bookmark
     await hears();
     api.cut();
     await until(() => watches().length === 2);
@@ -183,7 +183,7 @@ describe('the reflector', () => {
     t.after(() => Promise.all([quietClient.close(), quiet.close()]));
     await reflect({ client: quietClient, timings: { ...timings, watchMs: 1_000, silenceMs: 3_000 }, random: () => 0 });
     await until(() => quiet.requests.length >= 4);
-    // Two watches have ended, and nothing else was said.
+    // Two watches have ended, without an event.
     await until(() => reflector.staleForMs() < 900);
   });
 
@@ -334,7 +334,7 @@ describe('the reflector', () => {
     const random = seeded(seed);
     const copy = new Map<string, string | undefined>();
     await reflect({
-      // What says nothing is left soon.
+      // A silent watch is closed soon.
       timings: { ...timings, silenceMs: 400 },
       onChange: (kind, { metadata }) => {
         if (kind === 'put') copy.set(metadata.name, metadata.resourceVersion);
@@ -422,12 +422,12 @@ describe('the reflector', () => {
 });
 
 interface Relay {
-  /** What is open stays open and leads nowhere; what is opened from now on goes through. */
+  /** Open connections stay open and go dead; new connections work. */
   swallow(): void;
   close(): Promise<void>;
 }
 
-/** A balancer in front of the API server, which the kubeconfig names from now on. */
+/** Puts a balancer in front of the API server and into the kubeconfig. */
 async function startRelay(kubeconfig: string): Promise<Relay> {
   const text = readFileSync(kubeconfig, 'utf8');
   const [address = '', port] = /127\.0\.0\.1:(\d+)/.exec(text) ?? [];

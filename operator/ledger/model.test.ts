@@ -131,7 +131,7 @@ function run(steps: readonly Step[]): void {
       const booked = world.store.transaction((tx) => ledgerOf(tx).grant(grant));
       assert.ok(booked?.epoch === proxy.epoch && world.clock.nowMs < (booked.endMs ?? Number.MAX_SAFE_INTEGER), 'I5');
     }
-    // A call whose output limit the caller fixed can cost its whole bound, whatever was reserved.
+    // A call whose output limit the caller fixed can cost its whole bound, even if less was reserved.
     const most = atLeastNano === now.bound ? now.bound : reservation.amountNano;
     const cost = Math.floor((most * now.used) / 100);
     oracle.providerBills(accountsNow(plan, world.clock.nowMs), cost);

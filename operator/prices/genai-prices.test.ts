@@ -19,7 +19,7 @@ function priceOf(kind: ProviderKind, model: string): ModelPrice {
   return found.price;
 }
 
-/** The id under which genai-prices knows each provider that has one list only. */
+/** The id in genai-prices of each provider with a single list. */
 const oracleIds = {
   OpenAI: 'openai',
   Anthropic: 'anthropic',
@@ -77,7 +77,7 @@ function sourceUsage(usage: Sample, has: Has): SourceUsage {
   };
 }
 
-/** The call without what we bill otherwise on purpose: one-hour writes, output and searches that the library has no rate for, and cached images. */
+/** The call without what we deliberately bill differently: one-hour writes, output and searches without a rate, and cached images. */
 function comparable(usage: Sample, has: Has): Sample {
   return {
     ...usage,

@@ -343,7 +343,7 @@ test('a deletion is adopted well within a second', async (t) => {
   await until('gone', () => bench.broker.live()?.specs.has(botKey) === false);
   const tookMs = performance.now() - startMs;
   t.diagnostic(`adopted after ${Math.round(tookMs)} ms`);
-  // A busy machine is given more than users are promised.
+  // A busy machine gets more time than users are promised.
   assert.ok(tookMs < 5_000, `${tookMs} ms`);
 });
 
@@ -438,7 +438,7 @@ test('a source Secret without a usable credential is reported at its pool and in
     assert.deepEqual(credentials(operator), ['a=sk-real-1']);
     assert.equal(condition(key(), 'Ready'), 'True Served');
     kube.put(secrets, secretObject('keyforge-system', 'openai', { a: 'sk-real-1' }));
-    await until('mended', () => condition(pool(), 'Ready') === 'True Served');
+    await until('repaired', () => condition(pool(), 'Ready') === 'True Served');
     await until('an event', () => kube.events().some((note) => note.includes(words)));
   }
   assert.doesNotMatch(JSON.stringify([pool(), kube.events()]), /sk-real|sk one|sk-other/);
@@ -508,7 +508,7 @@ test('a replica that does not lead adopts and writes nothing, and begins no life
 test('a new leader that did not know a key keeps its token', async () => {
   const first = start();
   await first.controllers.adopted;
-  // Its watch says nothing, as one whose peer is gone without a word.
+  // Its watch is silent, as after a crash of its peer.
   const deaf: KubeClient = {
     ...kube.client,
     watch: (resource, { resourceVersion }, signal) =>

@@ -10,7 +10,7 @@ import { explain } from './reasons.ts';
 
 const agentsOnly = [{ namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'agents' } } }];
 
-/** What core itself says of a key beside a pool that admits namespace `agents` only, unless the test says otherwise, and a few keys. */
+/** Core's problems of a key, beside a few keys and a pool that admits only namespace `agents` by default. */
 function conditionsOf(
   spec: object,
   faults: ReadonlyMap<PoolName, PoolFault> = new Map(),

@@ -36,7 +36,7 @@ const put = (object: KubeObject, previous?: KubeObject): ObjectChange => ({ type
 const left = (object: KubeObject): ObjectChange => ({ type: 'gone', object, previous: object });
 const edited = (object: KubeObject, metadata: object): KubeObject => ({ ...object, metadata: { ...object.metadata, ...metadata } });
 
-/** The table: a change of each kind, and who is woken by it; what is absent sleeps on. */
+/** The table: a change of each kind, and the controllers that it wakes. */
 const table: { readonly [K in ChangeKind]: readonly (readonly [string, ChangeKinds[K], Woken])[] } = {
   virtualKey: [
     ['a new one', put(key), { policy: true, keys: [bot] }],

@@ -57,7 +57,7 @@ async function outcome(cluster: Cluster, more: Partial<AttestorDeps> = {}): Prom
   return 'refusal' in found ? `${found.refusal}${found.retry ? ', try again' : ''}: ${found.message}` : found.kind;
 }
 
-test('a token bound to a Pod that is as it was injected is entitled to the key that the Pod names', async () => {
+test('a token bound to a Pod without drift is entitled to the key that the Pod names', async () => {
   const attestor = attestorOf({});
   assert.deepEqual(await attestor.attest('a token'), {
     kind: 'sidecar',
@@ -125,7 +125,7 @@ test('a Pod that names no key gets none', async () => {
   for (const name of [undefined, '', '../bot', 'other/bot', 'Bot']) assert.match(await outcome({ pod: annotated(name) }), /^key_unnamed: /);
 });
 
-test('a gateway is a Pod of the gateway’s ServiceAccount, whatever it is otherwise, if its image is allowed', async () => {
+test('a gateway is any Pod of the gateway’s ServiceAccount with an allowed image', async () => {
   const gateway = { namespace: 'agents', serviceAccount: 'agent' };
   const served: Pod = { ...pod, status: { containerStatuses: [{ name: 'keyforge-proxy', imageID: digest }] } };
   const drift = () => ['/spec'];

@@ -36,7 +36,7 @@ function sidecar(podUid: string, more: Partial<Sidecar> = {}, run: Partial<RunSc
   return { kind: 'sidecar', instance: podUid, key: bot, run: { podUid, podName: podUid, ...run }, podCreatedAtMs: startMs, ...more };
 }
 
-/** Everything that a session pushes from now on; the last snapshot first. */
+/** Everything that a session pushes from now on, with the last snapshot first. */
 function follow(port: ControlPort): { readonly pushes: readonly Push[]; last(): Snapshot } {
   const pushes: Push[] = [];
   port.watch((push) => pushes.push(push));
@@ -50,7 +50,7 @@ function follow(port: ControlPort): { readonly pushes: readonly Push[]; last(): 
   };
 }
 
-/** The first key that this port serves, once there is one: keys of runs are made many at once. */
+/** Waits for the first key of this port: keys of runs are made many at once. */
 function runOf(port: ControlPort): Promise<KeyDocument> {
   return new Promise((resolve) => {
     port.watch((push) => {

@@ -42,7 +42,7 @@ const drifted: Refused = {
 const unready: Refused = { refusal: 'pod_unready', retry: true, message: 'the kubelet has not reported which image runs' };
 const away: Refused = { refusal: 'api_unavailable', retry: true, message: 'the API server does not answer' };
 
-/** A port whose snapshots are made by hand. */
+/** A port whose snapshots the test makes. */
 interface FakePort extends ControlPort {
   push(push: Push): void;
   readonly watchers: number;
@@ -85,7 +85,7 @@ function fakePort(): FakePort {
 interface World extends Replica {
   readonly port: FakePort;
   readonly host: ReturnType<typeof hostOf>;
-  /** What a token is worth now; `token-1` is a sidecar's at first. */
+  /** The outcome of each token; `token-1` is a sidecar's at first. */
   readonly outcomes: Map<string, AttestedScope | Refused>;
   connect(more?: Partial<OperatorOptions>): Session;
 }
@@ -99,7 +99,7 @@ async function createWorld(t: TestContext, plan: Partial<ReplicaPlan> = {}): Pro
   return { ...replica, port, host, outcomes, connect: (more) => connectTo(t, replica.url, more) };
 }
 
-/** A proxy's end, with quick retries. */
+/** A proxy's end of a session, with quick retries. */
 function connectTo(t: TestContext, url: string, more: Partial<OperatorOptions> = {}): Session {
   const session = connectOperator({
     url,
@@ -115,7 +115,7 @@ function connectTo(t: TestContext, url: string, more: Partial<OperatorOptions> =
   return session;
 }
 
-/** Revisions that a watch is told; `none` for the empty state. */
+/** Revisions that a watch receives; `none` for the empty state. */
 function watched(session: Session): readonly string[] {
   const seen: string[] = [];
   session.watch((push) => {
@@ -128,7 +128,7 @@ function portOf(url: string): number {
   return Number(new URL(url).port);
 }
 
-/** A TCP relay whose target can be changed, and that can swallow what comes without a word. */
+/** A TCP relay whose target can be changed, and that can silently drop data. */
 async function relay(t: TestContext, target: () => number): Promise<{ readonly url: string; swallow: boolean }> {
   const state = { url: '', swallow: false };
   const sockets = new Set<Socket>();
@@ -154,7 +154,7 @@ async function relay(t: TestContext, target: () => number): Promise<{ readonly u
   return state;
 }
 
-/** A peer that speaks by hand. */
+/** A peer whose messages the test writes. */
 async function rawSocket(t: TestContext, url: string): Promise<WebSocket> {
   const socket = new WebSocket(url, { ca: certificates.ca });
   t.after(() => socket.terminate());
@@ -231,7 +231,7 @@ test('a replica that shuts down says so, and its proxies connect to another', as
   await until('its state came', () => seen.join() === '1,9');
 });
 
-/** In which a dead connection is noticed. */
+/** Timings with which a dead connection is noticed. */
 const short = { beatMs: 50, silenceMs: 250 };
 
 test('both sides close a silent connection', async (t) => {
@@ -335,8 +335,8 @@ test('a session that was ended serves nothing more, even to a proxy that does no
 });
 
 test('a change of a Pod during its attestation is seen by a second attestation', async (t) => {
-  const looks = [sidecar('pod-1'), drifted];
-  const attestor: Attestor = { attest: async () => looks.shift() ?? drifted, judge: () => drifted };
+  const attested = [sidecar('pod-1'), drifted];
+  const attestor: Attestor = { attest: async () => attested.shift() ?? drifted, judge: () => drifted };
   const world = await createWorld(t, { attestor });
   await world.connect().instance;
   await until('its session ended', () => world.log.includes('closed refused'));
@@ -371,7 +371,7 @@ test('the proxy sends a new token before the old one expires, and an invalid one
   await session.instance;
   outcomes.set('token-2', sidecar('pod-1'));
   token = 'token-2';
-  // Judged by the first token alone the session would end when it may live no longer unattested.
+  // With only the first token, the session would end at its unattested limit.
   outcomes.set('token-1', away);
   await sleep(1_500);
   assert.equal(session.state().kind, 'connected');
@@ -417,7 +417,7 @@ test('messages that come too fast are read more slowly, and each is answered', a
   const replies = await Promise.all(Array.from({ length: 240 }, () => session.children(bot)));
   assert.equal(replies.length, 240);
   assert.deepEqual(await session.children(bot), []);
-  // 200 may come at once; what is more has to be made up for before the next is read.
+  // 200 may arrive at once; the excess must wait before the next is read.
   assert.ok(performance.now() - started > 390);
 });
 
@@ -488,10 +488,10 @@ test('half of a large message on an unattested connection is not kept: the conne
 });
 
 test('connections that are being attested do not keep sessions from being attested again', async (t) => {
-  const looks: string[] = [];
+  const attested: string[] = [];
   const attestor: Attestor = {
     attest(token) {
-      looks.push(token);
+      attested.push(token);
       return token === 'token-1' ? Promise.resolve(sidecar('pod-1')) : new Promise(() => {});
     },
     judge: () => unready,
@@ -501,18 +501,18 @@ test('connections that are being attested do not keep sessions from being attest
   known.send(helloOf('token-1'));
   await once(known, 'message');
   (await rawSocket(t, url)).send(helloOf('token-2'));
-  await until('the stranger is looked at', () => looks.includes('token-2'));
-  const before = looks.filter((token) => token === 'token-1').length;
+  await until('the new connection is attested', () => attested.includes('token-2'));
+  const before = attested.filter((token) => token === 'token-1').length;
   known.send(helloOf('token-1'));
-  await until('the session is looked at', () => looks.filter((token) => token === 'token-1').length > before);
+  await until('the session is attested again', () => attested.filter((token) => token === 'token-1').length > before);
 });
 
 test('too many attestations at once are refused temporarily, not queued', async (t) => {
   const slow = Promise.withResolvers<AttestedScope>();
-  let looks = 0;
+  let attested = 0;
   const attestor: Attestor = {
     attest() {
-      looks += 1;
+      attested += 1;
       return slow.promise;
     },
     judge: () => unready,
@@ -520,7 +520,7 @@ test('too many attestations at once are refused temporarily, not queued', async 
   const { url } = await createWorld(t, { attestor, bounds: { attestations: 1 } });
   const [first, second] = [await rawSocket(t, url), await rawSocket(t, url)];
   first.send(helloOf('token-1'));
-  await until('the first is looked at', () => looks === 1);
+  await until('the first is attested', () => attested === 1);
   second.send(helloOf('token-1'));
   assert.match(await closeOf(second), /^4503 /);
   slow.resolve(sidecar('pod-1'));

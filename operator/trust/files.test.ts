@@ -14,7 +14,7 @@ const name = 'keyforge-operator.keyforge-system.svc';
 interface Folder {
   readonly path: string;
   readonly log: string[];
-  /** Swaps the contents as the kubelet does: a new folder, then one rename of the link `..data`. */
+  /** Swaps the contents as the kubelet does: a new folder, then a rename of the link `..data`. */
   swap(files: Readonly<Record<string, string>>): Promise<void>;
   open(): Promise<Authority>;
 }

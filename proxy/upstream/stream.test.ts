@@ -51,7 +51,7 @@ test('with nothing left, an error in a stream becomes a refusal with its body, l
   );
 });
 
-test('an error before content that is nobody else to solve passes as it is', async (t) => {
+test('an error before content that no other credential can solve passes unchanged', async (t) => {
   const bed = await testbed(t, (_key, response) => events(response).end('error {"error":{"code":"invalid_prompt"}}\n'), {
     keys: { a: 'x', b: 'y' },
   });

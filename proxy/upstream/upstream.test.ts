@@ -272,7 +272,7 @@ test('stop at once sends nothing', async (t) => {
   assert.equal(bed.seen.length, 1);
 });
 
-test('an encoded answer is decoded, a broken one passes as it is', async (t) => {
+test('an encoded answer is decoded, a broken one passes unchanged', async (t) => {
   const bed = await testbed(t, (_key, response) =>
     response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' }).end(gzipSync('{"ok":1}')),
   );

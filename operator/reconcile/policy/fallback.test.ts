@@ -32,7 +32,7 @@ function badKey(name: string): Problem {
 
 const idOf = (name: string) => objectId({ kind: 'VirtualKey', name });
 
-test('what is good is adopted as it is', () => {
+test('good objects are adopted unchanged', () => {
   const { verdicts } = adoptAround([candidate(key('a/x')), candidate(key('a/y'))], refuseBad);
   assert.deepEqual(
     [...verdicts.values()].map(({ serving }) => serving),
