@@ -16,7 +16,7 @@ const known = [
   'AWS_BEARER_TOKEN_BEDROCK',
 ];
 
-test('the variables of all providers are known; AWS’s own is one that agents may have, though not as a literal', () => {
+test('the variables of all providers are known; agents may have AWS’s own, though not as a literal', () => {
   assert.deepEqual(
     known.filter((name) => !credentialVariables.has(name) || !literalCredentialVariables.has(name)),
     [],

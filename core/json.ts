@@ -15,7 +15,7 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** What `defined` gives: a field that may be undefined becomes optional, the others stay as they are. */
+/** The result of `defined`: a field that may be undefined becomes optional, the others do not change. */
 type Defined<T extends object> = {
   [K in keyof T as undefined extends T[K] ? never : K]: T[K];
 } & {

@@ -32,7 +32,7 @@ test('the name of a key below another one keeps its namespace', () => {
   assert.equal(namespaceOf(child), 'agents');
 });
 
-test('a stream is taken apart as it was made, and its epochs differ', () => {
+test('the parts of a stream are those it was made of, and its epochs differ', () => {
   const stream = streamId(childKeyName(bot, 'scout'), 'pod-1.a_b');
   assert.equal(stream, 'agents/bot.scout@pod-1.a_b');
   assert.equal(keyOfStream(stream), 'agents/bot.scout');

@@ -103,7 +103,7 @@ export function epochId({ stream, epoch }: EpochRef): EpochId {
   return `${stream} ${epoch}` as EpochId;
 }
 
-/** A grant's id: the store's incarnation and 96 bits of its idempotency key, so that one request sent twice cannot book two. */
+/** A grant's id: the store's incarnation and 96 bits of its idempotency key, so that a request sent twice books one grant. */
 export function grantId(incarnation: string, askId: string): GrantId {
   return `${incarnation}.${hash('sha256', askId).slice(0, 24)}` as GrantId;
 }

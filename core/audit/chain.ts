@@ -3,7 +3,7 @@ import { canonicalize } from './canonical.ts';
 import { commit, createSealer, firstPreviousMac, ratchet, saltBytes } from './entry.ts';
 import type { Entry, EntryBody } from './types.ts';
 
-/** Where a chain starts, or goes on: `head` and `lastMac` are of the entry that `key` was ratcheted past. */
+/** Where a chain starts or continues. `head` and `lastMac` are those of its last entry; `key` is already ratcheted past that entry. */
 interface ChainStart {
   readonly stream: StreamId;
   readonly epoch: number;

@@ -113,7 +113,7 @@ export interface EpochRecoveredBody {
   readonly charges: readonly { readonly requestId: string; readonly paidFrom: readonly PaidFrom[] }[];
 }
 
-/** Unspent money given back; nothing of these grants may be spent after. */
+/** Releases unspent money. Nothing of these grants may be spent afterwards. */
 interface ReleaseBody {
   readonly v: 1;
   readonly type: 'release';
@@ -129,7 +129,7 @@ export interface HeartbeatBody {
   readonly key: KeyName;
 }
 
-/** Last entry of an epoch; releases every grant that is left. */
+/** Last entry of an epoch. It releases every remaining grant. */
 interface EpochCloseBody {
   readonly v: 1;
   readonly type: 'epoch_close';

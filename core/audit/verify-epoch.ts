@@ -76,12 +76,12 @@ export class EpochVerifier {
     return [...found, this.#finding('edited', `${this.#unexplained} more broken entries after it`, from)];
   }
 
-  /** Records what is wrong with an entry. Returns its MAC, not a view of it; null where the entry is not authentic. */
+  /** Records what is wrong with an entry. Returns a copy of its MAC; null if the entry is not authentic. */
   #judge(entry: Entry, key: Buffer, link: Buffer | null): Buffer | null {
     const mac = this.#seal(key, entry.seq, entry.previousMac, commit(Buffer.concat([entry.salt, entry.body])));
     const authentic = mac.equals(entry.mac);
     if (!authentic) this.#suspect({ entry, key, link });
-    else if (!follows(entry, link)) this.#report('forked', 'continues from a MAC that is not of the entry before it', entry.seq);
+    else if (!follows(entry, link)) this.#report('forked', 'does not continue from the MAC of the previous entry', entry.seq);
     return authentic ? mac : null;
   }
 

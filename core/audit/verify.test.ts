@@ -188,7 +188,7 @@ test('entries that follow the recorded head, as from a spool, are verified as it
   assert.deepEqual(verifier.findings(), []);
 });
 
-test('of an authentic entry nothing is kept: it may be a view of a whole page', () => {
+test('nothing of an authentic entry is kept, because it may be a view of a whole page', () => {
   const verifier = new Verifier(root, nonceOf);
   for (const entry of first) {
     const mac = Buffer.from(entry.mac);

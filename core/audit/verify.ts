@@ -3,7 +3,7 @@ import type { Finding } from './finding.ts';
 import type { Entry } from './types.ts';
 import { type EpochHead, EpochVerifier } from './verify-epoch.ts';
 
-/** An epoch's nonce (hexadecimal), or null where no such epoch was opened. */
+/** An epoch's nonce (hexadecimal), or null if no such epoch was opened. */
 type NonceOf = (epoch: EpochRef) => string | null;
 
 /** Checks entries of any streams, one by one, in the order in which they were stored. */

@@ -11,7 +11,7 @@ const rememberedGrants = 256;
 
 /**
  * One proxy's grants for one key in one epoch: synchronous and without I/O. `nowMs` is the proxy's monotonic clock.
- * I2: of no grant is more settled and reserved than it holds, but for costs beyond their reservation (a breach of I3).
+ * I2: no grant has more settled and reserved than it holds, except for costs beyond their reservation (a breach of I3).
  */
 export class Wallet {
   readonly #holdings = new Holdings();
@@ -25,8 +25,8 @@ export class Wallet {
   #refilledMs = Number.NEGATIVE_INFINITY;
 
   /**
-   * Holds a call's bound against one or more live grants. `whole` (the default) takes the full bound or reports what is lacking;
-   * `whatever-fits`, for when the ledger has answered, is content with `need.atLeastNano`.
+   * Reserves a call's bound in one or more live grants. `whole` (the default) takes the full bound or reports the shortage.
+   * `whatever-fits`, for use after the ledger has answered, accepts `need.atLeastNano`.
    */
   reserve(need: Need, nowMs: number, how: 'whole' | 'whatever-fits' = 'whole'): Reservation | Shortage {
     if (how === 'whole') this.#activity.noteRequest(nowMs, this.#reserved, need.boundNano);
@@ -52,7 +52,7 @@ export class Wallet {
     return reservation;
   }
 
-  /** What the call cost, once: who pays, for its entry. What exceeds the reservation is debt of its last grant. */
+  /** Charges what the call cost, once; returns who pays, for its entry. Its last grant also pays what exceeds the reservation. */
   settle(reservation: Reservation, costNano: NanoUsd, tokens: number): readonly PaidFrom[] {
     if (!isCount(costNano) || !isCount(tokens)) throw new RangeError(`a cost of ${costNano} nano-USD and ${tokens} tokens`);
     const payers = payersOf(reservation, costNano);
@@ -73,7 +73,7 @@ export class Wallet {
       }));
   }
 
-  /** The call never left: gives everything back, also the request. */
+  /** Returns the whole reservation, the counted request included, because the call was never sent. */
   cancel(reservation: Reservation): void {
     this.#end(reservation);
     for (const part of reservation.parts) this.#holdings.get(part.grant).free += part.nano;
@@ -83,7 +83,7 @@ export class Wallet {
     counter.tokens += reservation.counted.tokens;
   }
 
-  /** Takes a grant in, for calls until its end counted from `sentAtMs`, when it was requested. The same grant again changes nothing. */
+  /** Adds a grant; its end counts from `sentAtMs`, when it was requested. The same grant a second time changes nothing. */
   deposit(grant: Grant, sentAtMs: number): void {
     if (this.#seen.has(grant.id)) return;
     this.#seen.add(grant.id);
@@ -95,7 +95,7 @@ export class Wallet {
     this.#full = this.#holdings.level(fromMs);
   }
 
-  /** What to request in the background: where less than half is left of what the last deposit made, at most once a second. */
+  /** What to request in the background, if less than half of the level after the last deposit is left; at most once a second. */
   refill(nowMs: number): Shortage | null {
     if (!this.#activity.isActive(nowMs) || nowMs < this.#refilledMs + refillEveryMs) return null;
     const left = this.#holdings.level(nowMs);
@@ -109,22 +109,22 @@ export class Wallet {
     return lacking;
   }
 
-  /** Grants that have begun and of which nothing is reserved: what a recall can have. */
+  /** Grants that have begun and have no reservation: what a recall can release. */
   idle(nowMs: number): readonly string[] {
     return this.#holdings.idle(nowMs);
   }
 
-  /** Those of them that have ended: no call can use them any more. */
+  /** The idle grants that have ended: no call can use them any more. */
   expired(nowMs: number): readonly string[] {
     return this.#holdings.expired(nowMs);
   }
 
-  /** Forgets grants that were released. Throws where something is reserved. */
+  /** Forgets released grants. Throws if one has a reservation. */
   drop(grantIds: readonly string[]): void {
     this.#holdings.drop(grantIds);
   }
 
-  /** Unspent, reserved included. */
+  /** Unspent money, reserved money included. */
   heldNano(): NanoUsd {
     return this.#reserved + this.#holdings.freeNano();
   }

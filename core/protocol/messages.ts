@@ -16,7 +16,7 @@ export interface HelloMessage {
   readonly hello: string;
 }
 
-/** A message that cannot be answered; `id` where one could be read. */
+/** A malformed message, with its `id` if that could be read. */
 interface BadMessage {
   readonly id: number | null;
   readonly bad: string;

@@ -3,7 +3,7 @@ import { createElector, type Elector } from '../kube/elector.ts';
 import type { Leadership } from '../reconcile/leadership.ts';
 import type { ClusterOptions } from './config.ts';
 
-/** This replica as a candidate for the operator's Lease. */
+/** This replica's part in the election for the operator's Lease. */
 interface Election {
   start(): void;
   /** Ends the term, waits for its last write, and releases the Lease. */

@@ -15,9 +15,9 @@ const otherTeam = keyName('platform', 'other-team');
 interface Place {
   readonly world: World;
   problems(): readonly string[];
-  /** Lets so much time pass that all closed grants are pruned. */
+  /** Lets time pass until all closed grants are pruned. */
   prune(): void;
-  /** Changes the store behind KeyForge's back. */
+  /** Changes the store directly, without KeyForge. */
   alter(sql: string): void;
 }
 
@@ -46,7 +46,7 @@ function openPlace(t: TestContext): Place {
   };
 }
 
-test('an epoch that was recovered twice was charged once', (t) => {
+test('an epoch that was recovered twice is charged once', (t) => {
   const { world, problems, prune } = openPlace(t);
   const first = world.writer();
   world.ship([first.open()]);
@@ -58,7 +58,7 @@ test('an epoch that was recovered twice was charged once', (t) => {
   assert.deepEqual(problems(), []);
 });
 
-test('what a key was charged that recorded no call may have come from any ancestor, once the grant is pruned', (t) => {
+test('charges of a key without recorded calls may be from any ancestor, once the grant is pruned', (t) => {
   const { world, problems, prune, alter } = openPlace(t);
   const first = world.writer();
   world.ship([first.open()]);
@@ -71,7 +71,7 @@ test('what a key was charged that recorded no call may have come from any ancest
   assert.match(problems().join(), /^account of platform\/team: \$0\.000000041 settled, and its entries come to \$0\.00 to \$0\.00000004;/);
 });
 
-test('a key that was moved may have paid with what its previous parent gave, once the grants are pruned', (t) => {
+test('a key that was moved may have paid from its previous parent, once the grants are pruned', (t) => {
   const { world, problems, prune, alter } = openPlace(t);
   const writer = world.writer();
   world.ship([writer.open()]);
@@ -90,7 +90,7 @@ test('a key that was moved may have paid with what its previous parent gave, onc
   assert.match(problems().join(), /^account of agents\/bot: \$0\.000000122 settled, and its entries come to \$0\.000000123$/);
 });
 
-test('a grant that was altered to name no account leaves its accounts unexplained', (t) => {
+test('the accounts of a grant that was altered to name no account stay unexplained', (t) => {
   const { world, problems, alter } = openPlace(t);
   const writer = world.writer();
   world.ship([writer.open()]);
@@ -100,7 +100,7 @@ test('a grant that was altered to name no account leaves its accounts unexplaine
   assert.match(problems().join('\n'), /^account of agents\/bot: \$0\.00000004 settled, and its entries come to \$0\.00$/m);
 });
 
-test('minutes and windows that are over for long are not compared', (t) => {
+test('minutes and old windows are not compared', (t) => {
   const { world, problems, prune, alter } = openPlace(t);
   const writer = world.writer();
   world.ship([writer.open()]);

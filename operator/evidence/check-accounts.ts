@@ -9,15 +9,15 @@ import type { EntryRow, EpochRow, Tx } from '../store/types.ts';
 /** Sums the payments of entries from each account, and compares the sums with the ledger. */
 export class AccountCheck {
   readonly #sums = new Map<string, NanoUsd>();
-  /** Accounts that funded a grant, those of minutes left out; null where the grant was pruned. */
+  /** Accounts that funded a grant, except those of minutes; null if the grant was pruned. */
   readonly #accountsOf = new Map<string, readonly string[] | null>();
   /** Charges to pruned grants, by the key that paid. */
   readonly #pruned = new Map<KeyName, NanoUsd>();
-  /** Ancestors of a key, as its calls name them; null where calls differ: it was moved. */
+  /** Ancestors of a key, from its calls; null if calls differ, because the key was moved. */
   readonly #paths = new Map<KeyName, readonly KeyName[] | null>();
-  /** Grants that a recovery has charged: the ledger charges no second one. */
+  /** Grants that a recovery has charged: the ledger charges no second recovery. */
   readonly #recovered = new Set<string>();
-  /** Charges of which nobody knows any more which ancestors paid, by the key that paid, and their sum. */
+  /** Charges whose paying ancestors are no longer known, by the key that paid, and their sum. */
   readonly #unplaced = new Map<KeyName, NanoUsd>();
   #unplacedSum: NanoUsd = 0;
 
@@ -34,8 +34,8 @@ export class AccountCheck {
   }
 
   /**
-   * Accounts that the entries do not explain; those of keys without a stream first. To be called once, in the transaction that
-   * read the last entries. Where a key's lifetime account differs, its other windows are left out.
+   * Reports accounts that the entries do not explain, those of keys without a stream first. Call it once, in the transaction that
+   * read the last entries. If a key's lifetime account differs, its other windows are omitted.
    */
   problems(tx: Tx, epochs: readonly EpochRow[]): readonly string[] {
     this.#placePruned();
@@ -59,7 +59,7 @@ export class AccountCheck {
     else if (known !== null && known.join() !== path.join()) this.#paths.set(key, null);
   }
 
-  /** A grant names the accounts that funded it. */
+  /** Adds a charge to the accounts that funded its grant. */
   #charge(tx: Tx, key: KeyName, paidFrom: readonly PaidFrom[]): void {
     for (const { grant, costNanoUsd } of paidFrom) {
       const funders = this.#fundersOf(tx, grant);
@@ -81,7 +81,7 @@ export class AccountCheck {
     return accounts;
   }
 
-  /** Where a grant was pruned, the path of its key must do: of the lifetime accounts, as its other windows are over for long. */
+  /** Adds charges to pruned grants, by the path of their key, to lifetime accounts only: the other windows ended long ago. */
   #placePruned(): void {
     for (const [key, nano] of this.#pruned) {
       this.#pay(totalOf(key), nano);
@@ -93,7 +93,7 @@ export class AccountCheck {
     }
   }
 
-  /** Null for a key that was moved, itself or with an ancestor, and for one without calls. */
+  /** The path of a key; null if it or an ancestor was moved, or if it has no calls. */
   #certainPath(key: KeyName): readonly KeyName[] | null {
     const path = this.#paths.get(key) ?? null;
     return path?.some((ancestor) => this.#paths.get(ancestor) === null) === true ? null : path;
@@ -112,7 +112,7 @@ export class AccountCheck {
     return min <= account.nano && account.nano <= max;
   }
 
-  /** What the entries come to, at least and at most. */
+  /** The minimum and maximum of what the entries add up to. */
   #rangeOf(account: SettledAccount): readonly [min: NanoUsd, max: NanoUsd] {
     const sum = this.#sums.get(account.id) ?? 0;
     const unplaced = isLifetime(account) ? this.#unplacedSum - (this.#unplaced.get(account.key) ?? 0) : 0;
@@ -120,7 +120,7 @@ export class AccountCheck {
   }
 }
 
-/** No money is limited by the minute. Where the store was altered, a grant may name anything. */
+/** False for accounts of minutes, which limit no money, and for a text that is no account: an altered grant may name anything. */
 function isOfMoney(id: string): boolean {
   try {
     return accountName(id).window !== 'Minute';

@@ -46,7 +46,7 @@ export interface World {
   readonly deps: OwnDeps;
   writer(): Writer;
   ship(entries: readonly Entry[]): ShipReply;
-  /** A grant's id, for the newest epoch; `plan` says whose accounts pay. */
+  /** Grants to the newest epoch from the accounts of `plan`; returns the grant's id. */
   fund(writer: Writer, nano: number, plan?: AccountPlan): string;
   epoch(number: number): EpochRow;
 }
@@ -74,10 +74,10 @@ export function createWorld(path = ':memory:', rootKey: Buffer = randomBytes(32)
     fund(writer, nano, of = planBelow(team)) {
       const money = { atLeastNano: nano, boundNano: nano, wantNano: nano };
       const count = { atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
-      asks += 1;
+      requests += 1;
       const { stream, epoch } = writer.reply;
-      const ask = { stream, epoch, head: writer.chain.head(), askId: `ask-${asks}`, ...money, ...count };
-      const reply = store.transaction((tx) => grant(tx, ask, of));
+      const request = { stream, epoch, head: writer.chain.head(), askId: `ask-${requests}`, ...money, ...count };
+      const reply = store.transaction((tx) => grant(tx, request, of));
       assert.ok('grant' in reply, JSON.stringify(reply));
       return reply.grant.id;
     },

@@ -6,7 +6,7 @@ import { because, type Reason } from './reasons.ts';
 /** Keys whose shape shows their provider: OpenAI, Anthropic and OpenRouter (sk-…), Google (AIza…, AQ.…), AWS (AKIA…, ABSK…). */
 const shapes = /(?:^|[^\w-])(?:sk-[\w-]{20,}|AIza[\w-]{35}|AQ\.[\w-]{30,}|(?:AKIA|ASIA)[0-9A-Z]{16}|ABSK[\w+/=]{40,})/;
 
-/** Placeholders such as `unused` are shorter, or words. */
+/** Text that looks random; placeholders such as `unused` are shorter, or words. */
 const randomText = /^(?=.*[0-9])[\w+/=.-]{20,}$/;
 
 /** Finds the first provider key that is a literal in a container's env; null if there is none. The message omits its value. */

@@ -91,7 +91,7 @@ export function livingChildren(rows: readonly ChildRow[], declared: ReadonlySet<
 
 type RunSpec = NonNullable<VirtualKeySpec['run']>;
 
-/** The Pod or Job that a run is of, as its spec says: the Job where one owns the Pod, else the Pod. */
+/** The Pod or Job of a run. By default it is the Job if one owns the Pod, otherwise the Pod. */
 export function ownerOf(
   { scope }: RunSpec,
   { podUid, podName, jobUid, jobName }: RunScope,
@@ -100,12 +100,12 @@ export function ownerOf(
   return isJob ? { uid: jobUid, name: `Job ${jobName ?? jobUid}` } : { uid: podUid, name: `Pod ${podName}` };
 }
 
-/** The name, below its parent, of the run of a Pod or Job. */
+/** The last part of the name of a run's key. */
 export function runIdOf(uid: string): string {
   return `run-${hash('sha256', uid).slice(0, 16)}`;
 }
 
-/** True for a name that only a run may have: a sub-agent key of that name would pass for the run, without its cap. */
+/** True for a name that is reserved for runs: a sub-agent key of that name would pass for the run, without its cap. */
 function isRunName(name: string): boolean {
   return /^run-[0-9a-f]{16}$/.test(name);
 }

@@ -73,14 +73,14 @@ export function revokeTokens(rows: KeyRows, key: KeyName, nowMs: number): boolea
 }
 
 /**
- * A token as it rests in the store: sealed under a key derived from the root key, bound to the VirtualKey and the
- * token's id, so that a row copied to another key does not open.
+ * Seals a token for the store under a key derived from the root key. The seal is bound to the VirtualKey and the token's id,
+ * so that a row copied to another key does not open.
  */
 export function sealToken(token: string, { key, id }: Pick<TokenRow, 'key' | 'id'>, { rootKey, random }: SealDeps): Buffer {
   return seal(deriveKey(rootKey, sealVersion), Buffer.from(token), bind(sealVersion, key, id), random);
 }
 
-/** The token of a row, a secret; null where the row was altered or moved, or the root key is another. */
+/** Opens the token of a row, a secret; null if the row was altered or moved, or the root key is another. */
 export function openToken({ key, id, sealed }: Pick<TokenRow, 'key' | 'id' | 'sealed'>, rootKey: Buffer): string | null {
   return open(deriveKey(rootKey, sealVersion), sealed, bind(sealVersion, key, id))?.toString() ?? null;
 }

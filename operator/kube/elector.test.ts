@@ -149,16 +149,16 @@ describe('the elector', () => {
     await until(() => both.every((elector) => elector.leads()));
   });
 
-  test('closed while it takes the Lease, it begins no work, and hands the Lease back', async () => {
+  test('closed while it takes the Lease, it begins no work, and releases the Lease', async () => {
     const untilEnd = (signal: AbortSignal) => new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
     const { elector } = candidate('a', {
       onStarted(signal) {
-        told.push('a leads');
+        log.push('a leads');
         return untilEnd(signal);
       },
     });
     await Promise.race([elector.close(), sleep(5_000).then(() => assert.fail('it never ends'))]);
-    assert.ok(!told.includes('a leads'));
+    assert.ok(!log.includes('a leads'));
     assert.equal((await spec())['holderIdentity'], '');
   });
 

@@ -149,7 +149,7 @@ class Candidate implements Elector {
     this.#extend(begun, sentMs);
     logger.info({ lease: name, identity }, 'leading');
     begun.work = Promise.resolve(begun.ended.signal)
-      // A term that was over at once, since this process ends, has no end for the work to wait for.
+      // If this process is shutting down, the term has already ended: begin no work.
       .then((signal) => (signal.aborted ? undefined : onStarted(signal)))
       .catch((error) => {
         logger.error({ err: error, lease: name }, 'the work of the leader failed');

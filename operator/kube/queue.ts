@@ -43,9 +43,9 @@ interface Failures {
 
 /**
  * Makes a queue. A key that is added while it runs, runs again afterwards. KubeUnreachable does not count as the key's failure:
- * the whole queue pauses, then tries one key at a time until one succeeds, so that an unreachable API server sees few calls for
- * any number of keys. Another error may concern one key alone. Even so, a rate over all keys bounds the retries of those that
- * keep failing, so that an API server that answers only errors gets no more calls. A newly added key waits for no retry.
+ * the whole queue pauses, then tries one key at a time until one succeeds. An unreachable API server thus sees few calls for any
+ * number of keys. Another error may concern one key alone. Even so, a rate over all keys bounds the retries of those that keep
+ * failing, because an API server that answers only errors must not get more calls. A newly added key waits for no retry.
  */
 export function createQueue(options: QueueOptions): Queue {
   return new KeyQueue(options);

@@ -30,7 +30,7 @@ export interface Funding {
   released(): void;
 }
 
-/** Keys that may spend, and the accounts that pay for each. */
+/** The keys that may spend, and the accounts that pay for each. */
 interface FundedKeys {
   readonly documents: ReadonlyMap<KeyName, KeyDocument>;
   readonly plans: ReadonlyMap<KeyName, AccountPlan>;
@@ -38,7 +38,7 @@ interface FundedKeys {
 
 interface FundingDeps {
   readonly batch: Batch;
-  /** Null until the first policy was adopted. */
+  /** The live state; null before the first policy is adopted. */
   readonly live: () => FundedKeys | null;
   readonly push: (recall: Recall) => void;
 }

@@ -12,8 +12,8 @@ export interface SettledAccount extends Pick<AccountRow, 'id' | 'key' | 'window'
 }
 
 /**
- * Accounts whose sum can be told from entries, by key, window and start: of each key's life, and of windows that began so
- * lately that every grant is still there. Not of minutes: they are many, and no money is limited by the minute.
+ * Accounts whose sum the entries can show, by key, window and start: the lifetime accounts, and those of windows so recent that
+ * no grant is pruned. Accounts of minutes are omitted: there are many, and they limit no money.
  */
 export function settledAccounts(tx: Tx): readonly SettledAccount[] {
   const ledger = ledgerOf(tx);

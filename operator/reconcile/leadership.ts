@@ -8,7 +8,7 @@ export interface Term {
   inform(): void;
 }
 
-/** What a leader does. Where it returns a promise, that settles after `signal` is aborted and the last write has ended. */
+/** The work of a leader. A promise that it returns settles after `signal` is aborted and the last write has ended. */
 type TermWork = (term: Term) => void | Promise<void>;
 
 /** The leadership of this replica. It is made first and passed to everything that writes. */

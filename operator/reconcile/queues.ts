@@ -15,13 +15,13 @@ export interface Reconcilers {
   readonly pools: Reconcile<PoolName>;
 }
 
-/** How often that happened. */
+/** Counts of reconciliations and failures. */
 interface QueueCounters {
   reconciles: number;
   failures: number;
 }
 
-/** The queues of keys and of pools: each term has its own. Closed at first. */
+/** The queues of keys and of pools. Each term has new ones; closed at first. */
 export class Queues {
   readonly #counters: QueueCounters;
   readonly #logger: Logger;
@@ -36,18 +36,18 @@ export class Queues {
     return this.#opened !== null;
   }
 
-  /** Opens both, empty. */
+  /** Opens both queues, empty. */
   open({ keys, pools }: Reconcilers): void {
     this.#opened = { keys: this.#queueOf((name) => keys(storedKey(name))), pools: this.#queueOf((name) => pools(storedPool(name))) };
   }
 
-  /** Where they are closed, nothing happens: a new term reconciles everything. */
+  /** Adds objects. If the queues are closed, it does nothing: a new term reconciles everything. */
   add({ keys = [], pools = [] }: Pick<Woken, 'keys' | 'pools'>): void {
     for (const key of keys) this.#opened?.keys.add(key);
     for (const pool of pools) this.#opened?.pools.add(pool);
   }
 
-  /** Begins no more work; settles when what has begun has ended. */
+  /** Starts no more work; settles when running work has ended. */
   async close(): Promise<void> {
     const closing = this.#opened;
     this.#opened = null;

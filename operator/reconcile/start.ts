@@ -62,7 +62,7 @@ export interface Controllers {
   close(): Promise<void>;
 }
 
-/** Since the start. */
+/** Counts since the start. */
 interface Counters {
   adoptions: number;
   reconciles: number;

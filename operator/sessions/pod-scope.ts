@@ -22,7 +22,7 @@ export function judgePod(pod: Pod, { drift, imageDigests, gateway }: PodRules): 
   // A Pod that is being deleted works until its containers end, and must ship its entries.
   if (hasEnded(pod)) return refused('pod_gone', `${place} has ended`);
   const isGateway = gateway !== null && namespace === gateway.namespace && serviceAccountOf(pod) === gateway.serviceAccount;
-  // The operator watches sidecars by their label: one without it could change unseen.
+  // The operator watches sidecars by their label, and would not see changes of one without it.
   if (!isGateway && !optedIn(pod)) return refused('pod_drifted', `${place} has no label ${injectLabel}: "true"; re-create it`);
   const drifted = isGateway ? [] : drift(pod);
   if (drifted.length > 0) return refused('pod_drifted', `${place} differs from what was injected: ${drifted.join(', ')}; re-create it`);

@@ -15,8 +15,8 @@ interface RenewalDeps {
 }
 
 /**
- * Keeps the attestation of one session up to date. It attests at the first tick, because otherwise it would miss a change of the
- * Pod between the attestation that opened the session and the time from which the session receives changes.
+ * Keeps the attestation of one session up to date. It attests again at the first tick. Otherwise it would miss a change of the
+ * Pod between the first attestation and the time from which the session receives changes.
  */
 export class Renewal {
   readonly #deps: RenewalDeps;

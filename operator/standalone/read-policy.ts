@@ -4,16 +4,16 @@ import type { Policy } from '../keys/policy.ts';
 import { findCredentials } from './credentials.ts';
 import { loadPaths } from './load.ts';
 
-/** Where a policy is read from. */
+/** The sources of a policy. */
 interface PolicySource {
   readonly paths: readonly string[];
   /** `KEYFORGE_SECRET_*`: credential values that are not among the manifests. */
   readonly secrets: Readonly<Record<string, string>>;
-  /** What a path that does not exist means: a mistake at start, a deletion while files are watched. */
+  /** The meaning of a path that does not exist: a mistake at start, a deletion during a watch. */
   readonly missing: 'problem' | 'gone';
 }
 
-/** Reads manifests and credentials. If there are problems, some manifests could not be read, and the rest must not be used. */
+/** Reads manifests and credentials. If there are problems, do not use the rest. */
 export async function readPolicy(source: PolicySource): Promise<{ readonly policy: Policy; readonly problems: readonly Problem[] }> {
   const loaded = await loadPaths(source.paths, source.missing);
   const { manifests, problems } = parseManifests(loaded.documents);

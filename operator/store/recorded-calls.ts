@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { CallBody } from '../../core/audit/types.ts';
 
-/** Recorded calls of a data folder, read beside the process that writes them; never writes. */
+/** Recorded calls of a data folder, read while another process writes them. It never writes. */
 interface RecordedCalls {
-  /** Calls stored since the previous reading, in storing order. */
+  /** Calls stored since the previous read, in storing order. */
   next(): readonly CallBody[];
   close(): void;
 }

@@ -117,9 +117,9 @@ export interface EntryRow {
 export interface LedgerRows {
   account(id: string): AccountRow | null;
   putAccount(row: AccountRow): void;
-  /** Lifetime accounts, and those of windows but minutes that began at this time or later; by key, window and start. */
+  /** Lifetime accounts, and accounts of other windows (except minutes) that began at this time or later; by key, window and start. */
   accountsSince(startMs: number): readonly AccountRow[];
-  /** The account of a key and window that started last. */
+  /** The latest account of a key and window. */
   newestAccount(key: KeyName, window: string): AccountRow | null;
   grant(id: string): BookedGrant | null;
   grantByAsk(askId: string): BookedGrant | null;

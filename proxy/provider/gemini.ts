@@ -18,7 +18,7 @@ const keyReasons = new Set([
 /** Matched only at the start: the rest of a message may quote the caller. */
 const leakedMessage = /^Your API key was reported as leaked/;
 
-/** An invalid key answers 400, not 401. Limits belong to a project and a model; `details` carry QuotaFailure and RetryInfo. */
+/** Classifies Gemini's errors. An invalid key gives 400, not 401. Limits belong to a project and a model; `details` carry QuotaFailure and RetryInfo. */
 function classify(answer: ErrorAnswer): Verdict {
   const error = readError(answer.body);
   const status = statusInBody(answer.status, error);

@@ -13,11 +13,11 @@ export interface Provider {
   readonly overhead: Overhead;
   /** The name of the output limit in OpenAI chat, if it is not `max_completion_tokens`. */
   readonly outputField?: 'max_tokens';
-  /** What an answer that is not 2xx (or an error event before content) means for the credential. Pure. */
+  /** Decides what an answer that is not 2xx (or an error event before content) means for the credential. Pure. */
   classify(answer: ErrorAnswer): Verdict;
 }
 
-/** What a verdict is found from: an answer that is not 2xx, or an error within one that is. */
+/** The input of a verdict: an answer that is not 2xx, or an error within a 2xx answer. */
 export interface ErrorAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;

@@ -68,7 +68,7 @@ function isInternal(secret: KubeObject): boolean {
   return secret.metadata.labels?.[managedLabel] === managedValue || secret['type'] === 'kubernetes.io/service-account-token';
 }
 
-/** Everything that the Ready condition of a pool follows from. */
+/** The facts from which the Ready condition of a pool follows. */
 interface PoolFacts {
   readonly pool: PoolName;
   readonly verdict: Verdict | undefined;

@@ -20,7 +20,7 @@ import { type CredentialState, chooseCredentials, type PoolCredentials, poolRead
 const resyncMs = 600_000;
 
 interface PoolReconcilerDeps {
-  /** Its writes fail where this replica does not lead. */
+  /** Its writes fail if this replica does not lead. */
   readonly client: KubeClient;
   readonly caches: Pick<Caches, 'pools'>;
   readonly namespace: string;

@@ -29,7 +29,7 @@ interface Shown {
   readonly atMs: number;
 }
 
-/** What keys have spent, as their status shows it: a number that changes with each call must not mean a write with each call. */
+/** The spend that status shows. It changes rarely, because not every call may cause a write. */
 export class SpendBook {
   readonly #host: Pick<PolicyHost, 'list' | 'activeProxies'>;
   readonly #refreshMs: number;
@@ -46,7 +46,7 @@ export class SpendBook {
     this.#clock = clock;
   }
 
-  /** What the status of a key shows from now on: at most one change each `refreshMs`. */
+  /** The spend to show from now on; it changes at most once each `refreshMs`. */
   show(key: KeyName): { readonly spend: Spend; readonly isCapped: boolean; readonly end: End | null } {
     const listing = this.#listing(key);
     const isCapped = listing?.remainingUsd !== undefined;
@@ -60,7 +60,7 @@ export class SpendBook {
     return { spend, isCapped, end };
   }
 
-  /** Keys whose spend differs from what is shown: the next `show` of each may change it. To be called once each `refreshMs`. */
+  /** Returns keys whose spend differs from what is shown, so that the next `show` may change it. Call it once each `refreshMs`. */
   takeDue(): readonly KeyName[] {
     const due = [...this.#shown].filter(([key, { spend }]) => !isSame(spend, this.#current(key)));
     // Spend that was shown just after the last refresh must not wait for two refreshes.
@@ -72,7 +72,7 @@ export class SpendBook {
     this.#shown.delete(key);
   }
 
-  /** Another policy is in force: an earlier listing knows nothing of new keys and limits. */
+  /** Drops the listing after a change of policy, because it lacks new keys and limits. */
   renew(): void {
     this.#listedMs = Number.NEGATIVE_INFINITY;
   }

@@ -18,7 +18,7 @@ import { type Decision, decide, type Gathered, secretNameOf } from './decision.t
 import type { SpendBook } from './spend.ts';
 
 interface KeyReconcilerDeps {
-  /** Its writes fail where this replica does not lead. */
+  /** Its writes fail if this replica does not lead. */
   readonly client: KubeClient;
   readonly host: PolicyHost;
   readonly caches: Pick<Caches, 'keys' | 'namespaces'>;

@@ -14,7 +14,7 @@ export interface Segment {
   openCalls: number;
 }
 
-/** What the spool knows of one epoch of one stream. */
+/** The spool's state of one epoch of one stream. */
 interface SpooledEpoch {
   readonly stream: StreamId;
   readonly epoch: number;
