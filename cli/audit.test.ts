@@ -71,11 +71,15 @@ test('every row that was edited, removed, swapped or cut off is found and named'
     [
       'a cost',
       [`UPDATE entries SET body = CAST(replace(body, '"102"', '"002"') AS BLOB) WHERE ${at(1, 3)}`],
-      /i-1 epoch 1 seq 3: salt or body/,
+      /i-1 epoch 1 seq 3: its salt or body/,
     ],
-    ['a salt', [`UPDATE entries SET salt = zeroblob(16) WHERE ${at(2, 0)}`], /epoch 2 seq 0: salt or body/],
+    ['a salt', [`UPDATE entries SET salt = zeroblob(16) WHERE ${at(2, 0)}`], /epoch 2 seq 0: its salt or body/],
     ['a MAC', [`UPDATE entries SET mac = zeroblob(32) WHERE ${at(1, 2)}`], /epoch 1 seq 2: its MAC was replaced/],
-    ['a link', [`UPDATE entries SET previous_mac = zeroblob(32) WHERE ${at(1, 2)}`], /epoch 1 seq 2: the MAC of the entry before/],
+    [
+      'a link',
+      [`UPDATE entries SET previous_mac = zeroblob(32) WHERE ${at(1, 2)}`],
+      /epoch 1 seq 2: its copy of the previous entry’s MAC was replaced/,
+    ],
     ['a removal', [`DELETE FROM entries WHERE ${at(1, 2)}`], /epoch 1 seq 2: removed/],
     [
       'a truncation',
@@ -151,7 +155,7 @@ test('an altered spool entry is found too', async (t) => {
   const dir = altered(t, `UPDATE epochs SET nonce = '00' WHERE stream = '${stream}' AND epoch = 3`);
   const { code, out } = await audit('verify', '--data', dir);
   assert.equal(code, 1);
-  assert.match(out, /epoch 3 seq 2: salt or body/);
+  assert.match(out, /epoch 3 seq 2: its salt or body/);
 });
 
 test('what cannot be checked is said, with another code than what is broken', async (t) => {
