@@ -11,7 +11,7 @@ type Fact = Pick<AttemptFact, 'status' | 'outcome'>;
 type Answered = Extract<AttemptResult, { kind: 'answered' }>;
 
 /** What to do after an attempt: end the call with it, or try the next credential. */
-export type Judged =
+type Judged =
   | { readonly kind: 'final'; readonly answer: UpstreamOutcome; readonly fact: Fact }
   | { readonly kind: 'rotate'; readonly verdict: Verdict; readonly body?: string; readonly fact: Fact };
 
