@@ -2,7 +2,7 @@ import { defined, isObject, type JsonObject } from '../../core/json.ts';
 import { parseManifests, type RawDocument } from '../../core/manifest/parse.ts';
 import type { Limit, Manifests, VirtualKey } from '../../core/manifest/types.ts';
 import { formatUsd, minOf } from '../../core/money.ts';
-import { type PoolName, partsOf, poolName } from '../../core/names.ts';
+import { apiVersion, type PoolName, partsOf, poolName } from '../../core/names.ts';
 import { formatProblem } from '../../core/problem.ts';
 import { secretVariable } from '../../operator/standalone/credentials.ts';
 import { loadPaths } from '../../operator/standalone/load.ts';
@@ -72,7 +72,7 @@ function narrowed(document: RawDocument, key: VirtualKey, options: RunOptions): 
   const { namespace, name } = partsOf(key.name);
   const { ttl, expiresAt, limits, ...rest } = spec;
   return {
-    apiVersion: 'keyforge.dev/v1alpha1',
+    apiVersion,
     kind: 'VirtualKey',
     metadata: { ...(document.value['metadata'] as JsonObject | undefined), name, namespace },
     spec: { ...rest, ...life({ ttl, expiresAt }, key, options), limits: capped(limits, key, options) },
@@ -114,7 +114,7 @@ function defaultPools(secrets: Environment): readonly { readonly name: PoolName;
     .map(({ pool, provider }) => ({
       name: poolName(poolNamespace, pool),
       document: {
-        apiVersion: 'keyforge.dev/v1alpha1',
+        apiVersion,
         kind: 'ProviderPool',
         metadata: { name: pool, namespace: poolNamespace },
         spec: {

@@ -1,4 +1,5 @@
 import { isObject } from '../json.ts';
+import { apiVersion } from '../names.ts';
 import { dnsLabel, dnsName, isSecretItem } from './names.ts';
 import { ignored, object, oneOf, type Place, type Read, record, shortText, text } from './reader.ts';
 import type { Namespace, NamespaceSelector, PlainSecret } from './types.ts';
@@ -31,7 +32,7 @@ export function customObject<S>(
   specIn: (namespace: string) => Read<S>,
 ): Read<{ readonly namespace: string; readonly name: string; readonly spec: S }> {
   return (value, at) => {
-    const optional = { apiVersion: oneOf(['keyforge.dev/v1alpha1']), kind: ignored, status: ignored };
+    const optional = { apiVersion: oneOf([apiVersion]), kind: ignored, status: ignored };
     const fields = object({ metadata, spec: specIn(namespaceOf(value)) }, optional)(value, at);
     if (fields === undefined) return undefined;
     const { name, namespace = defaultNamespace } = fields.metadata;

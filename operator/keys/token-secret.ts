@@ -1,7 +1,8 @@
+import { baseUrls } from '../../core/base-urls.ts';
 import { defined } from '../../core/json.ts';
 import type { VirtualKeySpec } from '../../core/manifest/types.ts';
 import { formatUsd } from '../../core/money.ts';
-import type { KeyName } from '../../core/names.ts';
+import { apiVersion, type KeyName } from '../../core/names.ts';
 import { describePolicy } from '../../core/policy/describe.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import type { JsonPatchOperation, KubeObject, OwnerReference } from '../kube/types.ts';
@@ -31,11 +32,12 @@ export function ownershipOf(secret: KubeObject | null, owner: KubeObject): 'none
 /** Makes the wanted token Secret. The garbage collector removes it with its key, also while no operator runs. */
 export function tokenSecret(input: TokenSecretInput): KubeObject {
   const { owner, name, token, origin } = input;
+  const urls = baseUrls(origin);
   const items = {
     'api-key': token,
-    'openai-base-url': `${origin}/v1`,
-    'anthropic-base-url': origin,
-    'gemini-base-url': origin,
+    'openai-base-url': urls.openai,
+    'anthropic-base-url': urls.anthropic,
+    'gemini-base-url': urls.gemini,
     'policy.json': `${JSON.stringify(policyText(input), null, 2)}\n`,
   };
   return {
@@ -78,7 +80,7 @@ export function retirement(secret: KubeObject, owner: KubeObject): readonly Json
 }
 
 function ownerReference(owner: KubeObject, uid: string): OwnerReference {
-  return { apiVersion: 'keyforge.dev/v1alpha1', kind: 'VirtualKey', name: owner.metadata.name, uid, controller: true };
+  return { apiVersion, kind: 'VirtualKey', name: owner.metadata.name, uid, controller: true };
 }
 
 /** The effective policy for people, with the limits and rates of each key on its path. */

@@ -2,7 +2,7 @@ import { parseObject } from '../../../core/manifest/parse.ts';
 import { readProviderPool } from '../../../core/manifest/provider-pool.ts';
 import type { Namespace, ProviderPool, VirtualKey } from '../../../core/manifest/types.ts';
 import { readVirtualKey } from '../../../core/manifest/virtual-key.ts';
-import { type KeyName, keyName, type ObjectKind, type PoolName, poolName } from '../../../core/names.ts';
+import { apiVersion, type KeyName, keyName, type ObjectKind, type PoolName, poolName } from '../../../core/names.ts';
 import type { Problem } from '../../../core/problem.ts';
 import type { KubeObject } from '../../kube/types.ts';
 
@@ -53,5 +53,5 @@ function stopsOf({ spec }: KubeObject): KeyReading['stops'] {
 }
 
 function manifestOf(kind: ObjectKind, { metadata, spec }: KubeObject): object {
-  return { apiVersion: 'keyforge.dev/v1alpha1', kind, metadata: { name: metadata.name, namespace: metadata.namespace }, spec };
+  return { apiVersion, kind, metadata: { name: metadata.name, namespace: metadata.namespace }, spec };
 }
