@@ -5,22 +5,16 @@ import { type Amounts, accountName, nothing, openAccount, plus } from './account
 import { type AccountLimit, type AccountUse, type EscrowLimit, limitsOn } from './account-limit.ts';
 import { type Denial, deny, type Shortfall } from './denial.ts';
 import type { BookedGrant, Ledger } from './ledger.ts';
+import type { Shortage } from './types.ts';
 import type { WindowAccount } from './window-account.ts';
 
 /** The request of one holder. Figures are whole numbers ≥ 0; see GrantRequest and Shortage. */
-export interface HolderRequest {
+export interface HolderRequest extends Required<Omit<Shortage, 'kind'>> {
   readonly id: GrantId;
   readonly askId: string;
   readonly key: KeyName;
   readonly stream: StreamId;
   readonly epoch: number;
-  readonly heldNano: NanoUsd;
-  readonly atLeastNano: NanoUsd;
-  readonly boundNano: NanoUsd;
-  readonly wantNano: NanoUsd;
-  readonly atLeastRequests: 0 | 1;
-  readonly wantRequests: number;
-  readonly tokens: number;
   readonly escrowFor?: KeyName;
 }
 

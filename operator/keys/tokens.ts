@@ -47,7 +47,7 @@ export function addToken(rows: KeyRows, key: KeyName, nowMs: number, deps: SealD
 }
 
 /** What a rotation needs. */
-export interface Rotation extends SealDeps {
+interface Rotation extends SealDeps {
   readonly overlapMs: number;
 }
 
