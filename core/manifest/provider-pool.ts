@@ -3,8 +3,8 @@ import { keyName, poolName } from '../names.ts';
 import { customObject, namespaceSelector } from './kubernetes-object.ts';
 import { dnsName, modelName, reference, secretItem } from './names.ts';
 import { type ProviderKind, providerKinds, providers, servedKinds } from './providers.ts';
-import { count, usdPerMillion } from './quantity.ts';
-import { distinctList, list, object, oneOf, type Place, type Read, shortText, text } from './reader.ts';
+import { count, usdPerMillion, usdPerThousand } from './quantity.ts';
+import { distinctList, flag, list, object, oneOf, type Place, type Read, shortText, text } from './reader.ts';
 import type { PoolKey, PoolModel, ProviderPool } from './types.ts';
 
 function provider(value: unknown, at: Place): ProviderKind | undefined {
@@ -34,16 +34,46 @@ function poolKey(value: unknown, at: Place): PoolKey | undefined {
 
 const price = object(
   { input: usdPerMillion, output: usdPerMillion },
-  { cachedInput: usdPerMillion, cacheWrite: usdPerMillion, reasoning: usdPerMillion },
+  {
+    cachedInput: usdPerMillion,
+    cacheWrite: usdPerMillion,
+    reasoning: usdPerMillion,
+    inputAudio: usdPerMillion,
+    inputImage: usdPerMillion,
+    inputVideo: usdPerMillion,
+    outputAudio: usdPerMillion,
+    outputImage: usdPerMillion,
+  },
 );
 
-const modelFields = object({ name: modelName }, { upstreamName: modelName, maxOutputTokens: count, pricePerMillion: price });
+const perThousand = object(
+  {},
+  {
+    request: usdPerThousand,
+    webSearch: usdPerThousand,
+    webSearchPreview: usdPerThousand,
+    groundedPrompt: usdPerThousand,
+    fileSearch: usdPerThousand,
+    container: usdPerThousand,
+  },
+);
+
+const modelFields = object(
+  { name: modelName },
+  { upstreamName: modelName, maxOutputTokens: count, contextTokens: count, pricePerMillion: price, pricePerThousand: perThousand },
+);
 
 function poolModel(value: unknown, at: Place): PoolModel | undefined {
   const fields = modelFields(value, at);
   if (fields === undefined) return undefined;
-  const { name, upstreamName = name, pricePerMillion, ...rest } = fields;
-  return { name, upstreamName, ...rest, ...defined({ price: pricePerMillion }) };
+  const { name, upstreamName = name, pricePerMillion, pricePerThousand, ...rest } = fields;
+  return { name, upstreamName, ...rest, ...defined({ price: pricePerMillion, fees: pricePerThousand }) };
+}
+
+function fieldName(value: unknown, at: Place): string | undefined {
+  const name = text(value, at);
+  if (name === undefined || /^[A-Za-z_][A-Za-z0-9_]{0,127}$/.test(name)) return name;
+  return at.report(`${at.label} must be the name of a body field: letters, digits and "_", at most 128`);
 }
 
 function specIn(namespace: string): Read<Omit<ProviderPool, 'kind' | 'name' | 'origin'>> {
@@ -53,6 +83,9 @@ function specIn(namespace: string): Read<Omit<ProviderPool, 'kind' | 'name' | 'o
       endpoint,
       consumers: list(object({ namespaceSelector }, { under: reference(namespace, keyName) }), 64),
       models: distinctList(poolModel, (model) => model.name, 256),
+      freeErrors: flag,
+      countable: flag,
+      freeFields: distinctList(fieldName, (name) => name, 256),
     },
   );
   return (value, at) => {
@@ -63,7 +96,7 @@ function specIn(namespace: string): Read<Omit<ProviderPool, 'kind' | 'name' | 'o
     if (kind !== undefined && providers[kind].endpoint === null && !('endpoint' in given)) {
       return at.at('endpoint').report(`endpoint is required for ${kind}, which has no default`);
     }
-    return fields && { consumers: [], models: [], ...fields };
+    return fields && { consumers: [], models: [], freeFields: [], ...fields };
   };
 }
 

@@ -1,5 +1,5 @@
 import { type NanoUsd, type PicoUsdPerToken, parseUsd, parseUsdPerMillion } from '../money.ts';
-import { type Place, quote } from './reader.ts';
+import { type Place, quote, type Read } from './reader.ts';
 
 /** Dollars as nano-USD, zero allowed. */
 export function usd(value: unknown, at: Place): NanoUsd | undefined {
@@ -18,13 +18,18 @@ export function positiveUsd(value: unknown, at: Place): NanoUsd | undefined {
 }
 
 /** Dollars per million tokens as pico-USD per token. */
-export function usdPerMillion(value: unknown, at: Place): PicoUsdPerToken | undefined {
-  if (typeof value !== 'string') return at.report(`${at.label} must be a quoted decimal string such as "0.75"`);
-  const pico = parseUsdPerMillion(value);
-  if (pico !== null) return pico;
-  return at.report(
-    `${at.label} ${quote(value)} is not a decimal amount of dollars per million tokens with at most 6 decimals, such as "0.75"`,
-  );
+export const usdPerMillion: Read<PicoUsdPerToken> = usdPer('million tokens');
+
+/** Dollars per thousand calls as nano-USD per call, which is the same factor. */
+export const usdPerThousand: Read<NanoUsd> = usdPer('thousand calls');
+
+function usdPer(many: string): Read<number> {
+  return (value, at) => {
+    if (typeof value !== 'string') return at.report(`${at.label} must be a quoted decimal string such as "0.75"`);
+    const amount = parseUsdPerMillion(value);
+    if (amount !== null) return amount;
+    return at.report(`${at.label} ${quote(value)} is not a decimal amount of dollars per ${many} with at most 6 decimals, such as "0.75"`);
+  };
 }
 
 /** A whole number from 1. */

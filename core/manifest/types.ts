@@ -1,5 +1,6 @@
 import type { NanoUsd, PicoUsdPerToken } from '../money.ts';
 import type { KeyName, PoolName } from '../names.ts';
+import type { Fee } from '../price/types.ts';
 import type { ProviderKind } from './providers.ts';
 
 /** Which document of which file a manifest is. */
@@ -28,6 +29,12 @@ export interface ProviderPool {
   readonly keys: readonly PoolKey[];
   readonly consumers: readonly PoolConsumer[];
   readonly models: readonly PoolModel[];
+  /** True: a 500 or 502 of this server means that nothing was billed. For compatible servers. */
+  readonly freeErrors?: boolean;
+  /** True: the server counts the tokens of a request at the counting endpoint of its dialect. For compatible servers. */
+  readonly countable?: boolean;
+  /** Body fields that a capped key may send although KeyForge has not judged them: they cost nothing beyond their text. */
+  readonly freeFields: readonly string[];
 }
 
 export interface PoolKey {
@@ -50,7 +57,10 @@ export interface PoolModel {
   /** What the provider calls it; default: `name`. */
   readonly upstreamName: string;
   readonly maxOutputTokens?: number;
+  readonly contextTokens?: number;
   readonly price?: PoolModelPrice;
+  /** Nano-USD of what is billed by the call. */
+  readonly fees?: Readonly<Partial<Record<Fee, NanoUsd>>>;
 }
 
 export interface PoolModelPrice {
@@ -59,6 +69,11 @@ export interface PoolModelPrice {
   readonly cachedInput?: PicoUsdPerToken;
   readonly cacheWrite?: PicoUsdPerToken;
   readonly reasoning?: PicoUsdPerToken;
+  readonly inputAudio?: PicoUsdPerToken;
+  readonly inputImage?: PicoUsdPerToken;
+  readonly inputVideo?: PicoUsdPerToken;
+  readonly outputAudio?: PicoUsdPerToken;
+  readonly outputImage?: PicoUsdPerToken;
 }
 
 export interface VirtualKey {

@@ -116,7 +116,18 @@ function poolDocument(pool: ProviderPool, { book, digest }: CompileInput): PoolD
   }
   const prices = { models, book: book(provider) };
   const keys = pool.keys.map((key) => ({ name: key.name, quotaScope: key.quotaScope }));
-  return { pool: name, provider, endpoint, keys, ...prices, priceBookDigest: digest(canonicalize(prices)) };
+  return {
+    pool: name,
+    provider,
+    endpoint,
+    keys,
+    ...prices,
+    ...(pool.freeErrors === true ? { freeErrors: true } : {}),
+    ...(pool.countable === true ? { countable: true } : {}),
+    freeFields: pool.freeFields,
+    learned: {},
+    priceBookDigest: digest(canonicalize(prices)),
+  };
 }
 
 function plansOf(nodes: readonly TreeNode[], paths: ReturnType<typeof growTree>['paths']): Compiled['plans'] {

@@ -2,7 +2,7 @@ import type { ProviderKind } from '../manifest/providers.ts';
 import type { Limit, PoolModel, VirtualKeySpec } from '../manifest/types.ts';
 import type { NanoUsd } from '../money.ts';
 import type { KeyName, PoolName } from '../names.ts';
-import type { BookEntry } from '../price/types.ts';
+import type { BookEntry, Learned } from '../price/types.ts';
 
 /** The effective policy of one key, narrowed by its ancestors' policies. Plain JSON that a proxy enforces. */
 export interface KeyDocument {
@@ -49,6 +49,14 @@ export interface PoolDocument {
   /** The pool's own models: additions and overrides, searched before `book`. */
   readonly models: readonly PoolModel[];
   readonly book: readonly BookEntry[];
+  /** True: a 500 or 502 costs nothing. */
+  readonly freeErrors?: true;
+  /** True: a compatible server that counts tokens. */
+  readonly countable?: true;
+  /** Body fields that its owner has judged to be free. */
+  readonly freeFields: readonly string[];
+  /** What bills have taught about the pool's models, by upstream name. */
+  readonly learned: Readonly<Record<string, Learned>>;
   /** `sha256:…` over models and book; the `priceBook` of entries. */
   readonly priceBookDigest: string;
 }

@@ -5,7 +5,7 @@ import { compileMatch, type Matcher } from './match.ts';
 import type { BookEntry, ModelPrice, Rates } from './types.ts';
 
 /** The parts of a pool document that decide prices. */
-export type PricedPool = Pick<PoolDocument, 'models' | 'book'>;
+export type PricedPool = Pick<PoolDocument, 'models' | 'book' | 'learned'>;
 
 /** The model that a pool finds for a model string. */
 export interface FoundModel {
@@ -61,9 +61,15 @@ function follow(rate: number, base: number, newBase: number): number {
   return rate === base ? newBase : rate;
 }
 
+function followIfKnown(rate: number | undefined, base: number, newBase: number): number | undefined {
+  return rate === undefined ? undefined : follow(rate, base, newBase);
+}
+
 function overrideRates(price: PoolModelPrice, book: Rates): Rates {
   const cacheWrite = price.cacheWrite ?? Math.max(follow(book.cacheWrite, book.input, price.input), price.input);
   const cachedInput = price.cachedInput ?? follow(book.cachedInput, book.input, price.input);
+  const input = (rate: number | undefined): number | undefined => followIfKnown(rate, book.input, price.input);
+  const output = (rate: number | undefined): number | undefined => followIfKnown(rate, book.output, price.output);
   return {
     input: price.input,
     cachedInput,
@@ -71,56 +77,69 @@ function overrideRates(price: PoolModelPrice, book: Rates): Rates {
     cacheWrite1h: Math.max(book.cacheWrite1h, cacheWrite),
     output: price.output,
     reasoning: price.reasoning ?? follow(book.reasoning, book.output, price.output),
-    inputAudio: follow(book.inputAudio, book.input, price.input),
-    cachedInputAudio: follow(book.cachedInputAudio, book.cachedInput, cachedInput),
-    inputImage: follow(book.inputImage, book.input, price.input),
-    outputAudio: follow(book.outputAudio, book.output, price.output),
-    outputImage: follow(book.outputImage, book.output, price.output),
+    ...defined({
+      inputAudio: price.inputAudio ?? input(book.inputAudio),
+      cachedInputAudio: price.inputAudio ?? followIfKnown(book.cachedInputAudio, book.cachedInput, cachedInput),
+      inputImage: price.inputImage ?? input(book.inputImage),
+      inputVideo: price.inputVideo ?? input(book.inputVideo),
+      inputDocument: input(book.inputDocument),
+      outputAudio: price.outputAudio ?? output(book.outputAudio),
+      outputImage: price.outputImage ?? output(book.outputImage),
+    }),
   };
 }
 
-/** Rates of a model that the book does not know. A missing rate is the highest of any provider, relative to input. */
+/**
+ * Rates of a model that the book does not know. A missing rate of text is the highest of any provider, relative to input.
+ * Pictures, video and documents count as text; audio and media output are unknown unless the pool names them.
+ */
 function unlistedRates(price: PoolModelPrice): Rates {
   const cacheWrite = price.cacheWrite ?? Math.ceil(price.input * 1.25);
-  const cachedInput = price.cachedInput ?? price.input;
+  const { inputAudio, outputAudio, outputImage } = price;
   return {
     input: price.input,
-    cachedInput,
+    cachedInput: price.cachedInput ?? price.input,
     cacheWrite,
     cacheWrite1h: Math.max(cacheWrite, price.input * 2),
     output: price.output,
     reasoning: price.reasoning ?? price.output,
-    inputAudio: price.input,
-    cachedInputAudio: cachedInput,
-    inputImage: price.input,
-    outputAudio: price.output,
-    outputImage: price.output,
+    inputImage: price.inputImage ?? price.input,
+    inputVideo: price.inputVideo ?? price.input,
+    inputDocument: price.input,
+    ...defined({ inputAudio, cachedInputAudio: inputAudio, outputAudio, outputImage }),
   };
 }
 
-/** The dearer of two tables, class by class. */
+/** The dearer of two tables, class by class. A class that one of them does not know is unknown. */
 export function dearerRates(a: Rates, b: Rates): Rates {
-  const entries = Object.entries(a).map(([name, rate]) => [name, Math.max(rate, b[name as keyof Rates])]);
-  return Object.fromEntries(entries) as Rates;
+  const entries = Object.entries(a).flatMap(([name, rate]) => {
+    const other = b[name as keyof Rates];
+    return other === undefined ? [] : [[name, Math.max(rate, other)]];
+  });
+  return Object.fromEntries(entries) as unknown as Rates;
 }
 
 function ownPrice(model: PoolModel, book: ModelPrice | null): ModelPrice | null {
-  const limit = defined({ maxOutputTokens: model.maxOutputTokens });
-  if (model.price === undefined) return book === null ? null : { ...book, ...limit };
-  if (book === null) return { rates: unlistedRates(model.price), tiers: [], ...limit };
+  const { maxOutputTokens, contextTokens } = model;
+  const limit = defined({ maxOutputTokens, contextTokens });
+  if (model.price === undefined) return book === null ? null : { ...book, fees: { ...book.fees, ...model.fees }, ...limit };
+  const fees = model.fees ?? {};
+  if (book === null) return { rates: unlistedRates(model.price), tiers: [], fees, percent: {}, ...limit };
   const rates = overrideRates(model.price, book.rates);
   // If the pool names no long-context tier, the book's tiers apply, never below the pool's own rates.
   const tiers = book.tiers.map((tier) => ({ above: tier.above, rates: dearerRates(tier.rates, rates) }));
-  return { ...book, rates, tiers, ...limit };
+  return { ...book, rates, tiers, fees: { ...book.fees, ...fees }, ...limit };
 }
 
-function resolve(index: Index, model: string): FoundModel | null {
+function resolve(pool: PricedPool, index: Index, model: string): FoundModel | null {
   const own = index.own.get(model);
   const upstreamName = own?.upstreamName ?? model;
   const entry = bookEntry(index, upstreamName);
   const book = entry?.price ?? null;
   const price = own === undefined ? book : ownPrice(own, book);
-  return price === null ? null : { upstreamName, price, ...defined({ bookId: entry?.id }) };
+  if (price === null) return null;
+  const learned = Object.hasOwn(pool.learned, upstreamName) ? pool.learned[upstreamName] : undefined;
+  return { upstreamName, price: { ...price, ...defined({ learned }) }, ...defined({ bookId: entry?.id }) };
 }
 
 /**
@@ -132,7 +151,7 @@ export function findModel(pool: PricedPool, model: string): FoundModel | null {
   const index = indexOf(pool);
   const known = index.found.get(model);
   if (known !== undefined) return known;
-  const found = resolve(index, model);
+  const found = resolve(pool, index, model);
   if (index.found.size >= maxRemembered) index.found.clear();
   index.found.set(model, found);
   return found;
@@ -142,7 +161,7 @@ export function findModel(pool: PricedPool, model: string): FoundModel | null {
 export function modelNames(pool: PricedPool): readonly string[] {
   const index = indexOf(pool);
   index.names ??= [...new Set([...pool.models.map((model) => model.name), ...pool.book.map((entry) => entry.id)])].filter(
-    (name) => resolve(index, name) !== null,
+    (name) => resolve(pool, index, name) !== null,
   );
   return index.names;
 }

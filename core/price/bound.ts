@@ -1,6 +1,7 @@
 import { addMoney, MoneyOverflow, type NanoUsd, picoCost, picoToNano } from '../money.ts';
 import type { Demand, Overhead } from './demand.ts';
-import type { ModelPrice, Rates } from './types.ts';
+import { feesOf } from './fees.ts';
+import type { Feature, InputModality, ModelPrice, Rates } from './types.ts';
 
 /** Why no upper bound exists. A capped key's call is then refused. */
 interface Unbounded {
@@ -11,80 +12,196 @@ interface Unbounded {
 
 /** One tier that the call could be billed at. */
 interface Line {
-  /** The whole input at the tier's dearest rate. */
-  readonly inputPico: number;
+  /** The whole input at the tier's dearest rates, and output that has no limit of its own. */
+  readonly fixedPico: number;
   /** Pico-USD for each token of the output limit, over all choices. */
   readonly perTokenPico: number;
 }
 
 interface Bounds {
   readonly kind: 'bounds';
-  readonly lines: readonly Line[];
-  readonly searchesNano: NanoUsd;
+  /** Every alternative holds, so the lowest is the bound. Within one, the dearest line counts. */
+  readonly alternatives: readonly (readonly Line[])[];
+  readonly feesNano: NanoUsd;
+  /** Percent of token prices, by the dearest way of serving. */
+  readonly servingPercent: number;
+  /** Percent of the whole, from bills above their bound. */
+  readonly learnedPercent: number;
+}
+
+/** The tokens of one reading of the request, by how they can be billed. */
+interface Reading {
+  readonly textTokens: number;
+  readonly media: readonly { readonly modality: InputModality; readonly tokens: number }[];
 }
 
 // Above this many nano-USD an amount has no exact pico-USD.
 const maxNano = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
 
-function unbounded(reason: string): Unbounded {
-  return { kind: 'unbounded', reason };
+class NoBound extends Error {}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0);
 }
 
-/** Maximum of input tokens that the call can be billed; NaN or Infinity if a figure of the demand is not finite. */
-function inputTokens(demand: Demand, overhead: Overhead, contextTokens: number): number {
-  const given = demand.textTokens + demand.mediaTokens + demand.images * overhead.tokensPerImage + overhead.fixedTokens;
-  const counted = given + (demand.searchTokens ?? 0);
-  return Math.ceil(Math.max(counted, demand.wholeContext ? contextTokens : 0) * Math.max(1, demand.inputReads));
+/** `text` where nothing else is used: every request has a feature to learn about. */
+function featuresOf({ features }: Demand): readonly Feature[] {
+  return features.length === 0 ? ['text'] : features;
+}
+
+function readingOf(demand: Demand, overhead: Overhead): Reading {
+  const added = sumOf(['request' as const, ...featuresOf(demand)].map((name) => overhead.tokens[name] ?? 0));
+  const media = Object.entries(demand.media).map(([modality, tokens]) => ({ modality: modality as InputModality, tokens }));
+  const pictures = sumOf(demand.pictures.map((size) => overhead.pictureTokens(size)));
+  if (demand.pictures.length > 0) media.push({ modality: 'image', tokens: pictures });
+  return { textTokens: demand.textTokens + added, media };
 }
 
 /**
- * The dearest way to bill one input token. Cache writes always count, because newer OpenAI models bill them even if the
+ * The dearest way to bill one token of text. Cache writes always count, because newer OpenAI models bill them even if the
  * request does not ask for them. The one-hour rate counts only if the request sets it.
  */
-function dearestInput(rates: Rates, demand: Demand): number {
-  const media = demand.images > 0 || demand.mediaTokens > 0 || demand.wholeContext;
-  return Math.max(
-    rates.input,
-    rates.cachedInput,
-    rates.cacheWrite,
-    demand.cacheWrite === '1h' ? rates.cacheWrite1h : 0,
-    media ? rates.inputImage : 0,
-    demand.audioInput ? Math.max(rates.inputAudio, rates.cachedInputAudio) : 0,
-  );
+function textRate(rates: Rates, demand: Demand): number {
+  return Math.max(rates.input, rates.cachedInput, rates.cacheWrite, demand.cacheWrite === '1h' ? rates.cacheWrite1h : 0);
+}
+
+const mediaRates = { image: 'inputImage', audio: 'inputAudio', video: 'inputVideo', document: 'inputDocument' } as const;
+
+/** The dearest way to bill one token of a modality, which a cache may hold too. */
+function modalityRate(rates: Rates, modality: InputModality, demand: Demand): number {
+  const rate = rates[mediaRates[modality]];
+  if (rate === undefined) throw new NoBound(`the price of ${modality} input is unknown for this model`);
+  const cached = modality === 'audio' ? (rates.cachedInputAudio ?? 0) : 0;
+  return Math.max(rate, cached, textRate(rates, demand));
+}
+
+/** The dearest rate of any token in the request, or that hosted tools and stored content may add. */
+function dearestInput(rates: Rates, demand: Demand, { media }: Reading): number {
+  const stored = (demand.stored ?? []).filter((modality) => modality !== 'text');
+  const modalities = new Set([...media.map(({ modality }) => modality), ...stored]);
+  return Math.max(textRate(rates, demand), ...[...modalities].map((modality) => modalityRate(rates, modality, demand)));
 }
 
 function dearestOutput(rates: Rates, demand: Demand): number {
-  return Math.max(rates.output, rates.reasoning, demand.audioOutput ? rates.outputAudio : 0, demand.imageOutput ? rates.outputImage : 0);
+  const { outputImage, outputAudio } = rates;
+  const asked = demand.outputs.map((modality) => {
+    const rate = modality === 'image' ? outputImage : outputAudio;
+    if (rate === undefined) throw new NoBound(`the price of ${modality} output is unknown for this model`);
+    return rate;
+  });
+  const byDefault = demand.anyOutput ? [outputImage ?? 0, outputAudio ?? 0] : [];
+  return Math.max(rates.output, rates.reasoning, ...asked, ...byDefault);
 }
 
-/** Throws MoneyOverflow. */
-function boundsOf(price: ModelPrice, demand: Demand, overhead: Overhead): Bounds | Unbounded {
-  if (demand.unmeterable !== undefined) return unbounded(demand.unmeterable);
-  if (demand.wholeContext && price.contextTokens === undefined) {
-    return unbounded('the request refers to content of unknown size, and the context size of the model is unknown');
-  }
-  if (demand.webSearches === null || demand.openSearches !== undefined) return unbounded('the request sets no limit on web searches');
-  if (demand.webSearches > 0 && price.webSearch === undefined) return unbounded('the price of a web search is unknown for this model');
-  const tokens = inputTokens(demand, overhead, price.contextTokens ?? 0);
-  const reachable = [price.rates, ...price.tiers.filter((tier) => tokens > tier.above).map((tier) => tier.rates)];
+function contextOf({ contextTokens }: ModelPrice): number {
+  if (contextTokens === undefined)
+    throw new NoBound('the request refers to content of unknown size, and the context size of the model is unknown');
+  return contextTokens;
+}
+
+/** Input tokens of every reading in all, without the output that later readings repeat. */
+interface Readings {
+  readonly first: Reading;
+  /** The first reading's tokens, or the context that bounds them. */
+  readonly firstTokens: number;
+  readonly furtherTokens: number;
+  /** How many readings repeat the output so far. */
+  readonly repeats: number;
+}
+
+/** The ways to bound what all readings have: by what the tools may add, and by the model's context. */
+function readingsOf(price: ModelPrice, demand: Demand, overhead: Overhead): readonly Readings[] {
+  const first = readingOf(demand, overhead);
+  const given = first.textTokens + sumOf(first.media.map(({ tokens }) => tokens));
+  const firstTokens = demand.stored === undefined ? given : Math.max(given, contextOf(price));
+  const further = Math.max(0, demand.inputReads - 1);
+  if (further === 0) return [{ first, firstTokens, furtherTokens: 0, repeats: 0 }];
+  const { toolTokens } = demand;
+  const byTools = (each: number): Readings => ({
+    first,
+    firstTokens,
+    furtherTokens: further * firstTokens + each * ((further * (further + 1)) / 2),
+    repeats: further,
+  });
+  const byContext = (): Readings => ({ first, firstTokens, furtherTokens: further * Math.max(firstTokens, contextOf(price)), repeats: 0 });
+  if (toolTokens === undefined) return [byContext()];
+  return price.contextTokens === undefined ? [byTools(toolTokens)] : [byTools(toolTokens), byContext()];
+}
+
+/** The line of one tier. Throws MoneyOverflow, and NoBound if a price is unknown. */
+function lineOf(rates: Rates, demand: Demand, { first, firstTokens, furtherTokens, repeats }: Readings): Line {
+  const dearest = dearestInput(rates, demand, first);
+  const outputRate = dearestOutput(rates, demand);
+  const firstPico =
+    demand.stored === undefined
+      ? [
+          picoCost(Math.ceil(first.textTokens), textRate(rates, demand)),
+          ...first.media.map(({ modality, tokens }) => picoCost(Math.ceil(tokens), modalityRate(rates, modality, demand))),
+        ].reduce(addMoney)
+      : picoCost(Math.ceil(firstTokens), dearest);
+  const perOutput = addMoney(outputRate, picoCost(repeats, dearest));
   return {
-    kind: 'bounds',
-    lines: reachable.map((rates) => ({
-      inputPico: picoCost(tokens, dearestInput(rates, demand)),
-      perTokenPico: picoCost(demand.choices, dearestOutput(rates, demand)),
-    })),
-    searchesNano: picoCost(demand.webSearches, price.webSearch ?? 0),
+    fixedPico: [firstPico, picoCost(Math.ceil(furtherTokens), dearest), picoCost(demand.extraOutputTokens, perOutput)].reduce(addMoney),
+    perTokenPico: picoCost(demand.choices, perOutput),
   };
 }
 
-/** Runs a computation that may overflow. An amount beyond the range of money is no bound. */
+/** Percents one after the other, rounded up. */
+function product(percents: readonly number[]): number {
+  return percents.reduce((all, percent) => Math.ceil((all * percent) / 100), 100);
+}
+
+function servingPercent(price: ModelPrice, demand: Demand): number {
+  return product(
+    demand.servings.map((serving) => {
+      const percent = price.percent[serving];
+      if (percent === undefined) throw new NoBound(`the price of serving as ${JSON.stringify(serving)} is unknown for this model`);
+      return Math.max(100, percent);
+    }),
+  );
+}
+
+function learnedPercent({ learned }: ModelPrice, demand: Demand): number {
+  if (learned === undefined) return 100;
+  const features = featuresOf(demand);
+  const refused = features.find((feature) => learned.refused.includes(feature));
+  if (refused !== undefined) {
+    throw new NoBound(
+      `a bill of this pool for the model with ${JSON.stringify(refused)} was impossibly high, and nobody has acknowledged it`,
+    );
+  }
+  return Math.max(100, ...features.map((feature) => learned.percent[feature] ?? 100));
+}
+
+/** Throws MoneyOverflow and NoBound. */
+function boundsOf(price: ModelPrice, demand: Demand, overhead: Overhead): Bounds {
+  if (demand.unmeterable !== undefined) throw new NoBound(demand.unmeterable);
+  if (demand.openSearches !== undefined) throw new NoBound('the request sets no limit on web searches');
+  const percents = { servingPercent: servingPercent(price, demand), learnedPercent: learnedPercent(price, demand) };
+  const alternatives = readingsOf(price, demand, overhead).map((readings) => {
+    // Whether a provider chooses the tier by one reading or by all is not documented everywhere: all of them reach more tiers.
+    const tokens = readings.repeats > 0 ? Number.POSITIVE_INFINITY : readings.firstTokens + readings.furtherTokens;
+    const reachable = [price.rates, ...price.tiers.filter((tier) => tokens > tier.above).map((tier) => tier.rates)];
+    return reachable.map((rates) => lineOf(rates, demand, readings));
+  });
+  const fees = feesOf(price, demand.fees);
+  if (typeof fees === 'string') throw new NoBound(fees);
+  return { kind: 'bounds', alternatives, feesNano: fees, ...percents };
+}
+
+/** Runs a computation that may find no bound. An amount beyond the range of money is none. */
 function bounded<T>(compute: () => T): T | Unbounded {
   try {
     return compute();
   } catch (error) {
-    if (error instanceof MoneyOverflow) return unbounded('the maximum cost of the request is too large to count');
+    if (error instanceof NoBound) return { kind: 'unbounded', reason: error.message };
+    if (error instanceof MoneyOverflow) return { kind: 'unbounded', reason: 'the maximum cost of the request is too large to count' };
     throw error;
   }
+}
+
+function percentOf(nano: NanoUsd, percent: number): NanoUsd {
+  return percent === 100 ? nano : Math.ceil(picoCost(nano, percent) / 100);
 }
 
 /**
@@ -93,10 +210,12 @@ function bounded<T>(compute: () => T): T | Unbounded {
  */
 export function upperBound(price: ModelPrice, demand: Demand, overhead: Overhead, outputTokens: number): NanoUsd | Unbounded {
   return bounded(() => {
-    const bounds = boundsOf(price, demand, overhead);
-    if (bounds.kind === 'unbounded') return bounds;
-    const dearest = bounds.lines.map((line) => addMoney(line.inputPico, picoCost(outputTokens, line.perTokenPico)));
-    return addMoney(picoToNano(Math.max(...dearest)), bounds.searchesNano);
+    const { alternatives, feesNano, servingPercent, learnedPercent } = boundsOf(price, demand, overhead);
+    const picos = alternatives.map((lines) =>
+      Math.max(...lines.map(({ fixedPico, perTokenPico }) => addMoney(fixedPico, picoCost(outputTokens, perTokenPico)))),
+    );
+    const tokensNano = percentOf(picoToNano(Math.min(...picos)), servingPercent);
+    return percentOf(addMoney(tokensNano, feesNano), learnedPercent);
   });
 }
 
@@ -104,11 +223,17 @@ export function upperBound(price: ModelPrice, demand: Demand, overhead: Overhead
 export function affordableOutput(price: ModelPrice, demand: Demand, overhead: Overhead, fundsNano: NanoUsd): number {
   const bounds = bounded(() => boundsOf(price, demand, overhead));
   if (bounds.kind === 'unbounded') return -1;
-  const fundsPico = Math.min(fundsNano - bounds.searchesNano, maxNano) * 1000;
+  const without = (nano: NanoUsd, percent: number): NanoUsd => Math.floor((nano * 100) / percent);
+  const tokensNano = without(without(Math.min(fundsNano, maxNano), bounds.learnedPercent) - bounds.feesNano, bounds.servingPercent);
+  const fundsPico = tokensNano * 1000;
+  return Math.max(...bounds.alternatives.map((lines) => affordableLines(lines, fundsPico)));
+}
+
+function affordableLines(lines: readonly Line[], fundsPico: number): number {
   let max = Number.MAX_SAFE_INTEGER;
-  for (const line of bounds.lines) {
-    if (fundsPico < line.inputPico) return -1;
-    if (line.perTokenPico > 0) max = Math.min(max, Math.floor((fundsPico - line.inputPico) / line.perTokenPico));
+  for (const { fixedPico, perTokenPico } of lines) {
+    if (fundsPico < fixedPico) return -1;
+    if (perTokenPico > 0) max = Math.min(max, Math.floor((fundsPico - fixedPico) / perTokenPico));
   }
   return max;
 }

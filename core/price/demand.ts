@@ -1,35 +1,48 @@
+import type { Feature, FeeCounts, InputModality, OutputModality, Serving } from './types.ts';
+
+/** A picture's size in pixels, read from its bytes; null: unknown, so the provider's maximum bounds it. */
+export type PictureSize = { readonly width: number; readonly height: number } | null;
+
 /** Everything that a provider could bill for a request. A dialect reads it from the body. Upper bounds, never guesses. */
 export interface Demand {
   /** Bound of the tokens of all text: max(UTF-8 bytes, UTF-8 bytes after NFKC) summed over decoded strings, keys included. */
   readonly textTokens: number;
-  /** Bound of the tokens of inline audio and documents; 0 where there is none. */
-  readonly mediaTokens: number;
-  /** Inline or linked images, each bounded by the provider's maximum per image. */
-  readonly images: number;
-  /** True if audio input is billed at the audio rate. */
-  readonly audioInput: boolean;
-  /** True if the request refers to content of unstated size (file, URL, stored conversation). The model's context then bounds it. */
-  readonly wholeContext: boolean;
+  /** Inline or linked pictures. The provider's rule bounds each by its size. */
+  readonly pictures: readonly PictureSize[];
+  /** Bound of the tokens of other inline media, by what they are billed as. */
+  readonly media: Readonly<Partial<Record<InputModality, number>>>;
+  /** What content of unstated size (file, URL, stored conversation) may be; absent: there is none. The model's context then bounds the input. */
+  readonly stored?: readonly (InputModality | 'text')[];
+  /** What the request uses; `text` alone is never listed with others. */
+  readonly features: readonly Feature[];
   /** How often hosted tools may make the model read the input within the call; 1 = once. */
   readonly inputReads: number;
+  /** Bound of the tokens that hosted tools add to the input before each further reading; absent: unknown, so the context bounds each further reading. */
+  readonly toolTokens?: number;
   /** The longest-lived cache write that could be billed for input. */
   readonly cacheWrite: 'none' | '5m' | '1h';
   /** Parallel answers (`n`, `candidateCount`): multiplies output. */
   readonly choices: number;
-  readonly audioOutput: boolean;
-  readonly imageOutput: boolean;
-  /** Bound of web searches that the call is billed; null if the request sets none. */
-  readonly webSearches: number | null;
-  /** Bound of the tokens that web search results add to each reading of the input; absent: 0, or wholeContext covers them. */
-  readonly searchTokens?: number;
+  /** Bound of output tokens that are billed beyond the output limit (rejected prediction, compaction). */
+  readonly extraOutputTokens: number;
+  /** What the request asks for beside text. An unknown price of it is refused. */
+  readonly outputs: readonly OutputModality[];
+  /** True if the request does not say what the answer is made of: everything that the model has a price for counts. */
+  readonly anyOutput: boolean;
+  /** Bound of the billed calls of hosted tools; null: the request sets no limit on this one. */
+  readonly fees: Readonly<{ [fee in keyof FeeCounts]: number | null }>;
   /** Web searches that the request offers without a limit, if one can be set in it. The fields above do not count them. */
   readonly openSearches?: OpenSearches;
-  /** Why the cost cannot be bounded (hosted containers, background mode, priority tier). A capped key's call is then refused. */
+  /** How the provider may serve the call, beside the standard. The dearest counts; an unknown price is refused. */
+  readonly servings: readonly Serving[];
+  /** Why the cost cannot be bounded (background mode, stored prompts). A capped key's call is then refused. */
   readonly unmeterable?: string;
 }
 
 /** Offers of web search that still need a limit. */
 export interface OpenSearches {
+  /** The fee of each search. */
+  readonly fee: 'webSearch' | 'webSearchPreview';
   /** Tools to each of which the limit applies. */
   readonly tools: number;
   /** Maximum of the times that the provider reads the input, for any number of searches. */
@@ -39,16 +52,30 @@ export interface OpenSearches {
 /** Sets this many searches as the limit of each open offer, and counts them. */
 export function withSearches(demand: Demand, each: number): Demand {
   const { openSearches, ...rest } = demand;
-  if (openSearches === undefined || rest.webSearches === null) return demand;
-  const more = openSearches.tools * each;
-  const inputReads = Math.max(rest.inputReads, Math.min(rest.inputReads + more, openSearches.maxReads));
-  return { ...rest, webSearches: rest.webSearches + more, inputReads };
+  if (openSearches === undefined) return demand;
+  const { fee, tools, maxReads } = openSearches;
+  const counted = rest.fees[fee];
+  if (counted === null) return demand;
+  const more = tools * each;
+  const inputReads = Math.max(rest.inputReads, Math.min(rest.inputReads + more, maxReads));
+  return { ...rest, fees: { ...rest.fees, [fee]: (counted ?? 0) + more }, inputReads };
 }
 
-/** What a provider adds to every request beyond its bytes. */
+/** Replaces what bytes bound by what the provider counted, widened by its margin. Content of unstated size keeps its bound. */
+export function withCount(demand: Demand, tokens: number): Demand {
+  return {
+    ...demand,
+    textTokens: tokens,
+    pictures: [],
+    media: {},
+    features: [...demand.features.filter((name) => name !== 'text'), 'counted'],
+  };
+}
+
+/** What a provider adds to a request of one model beyond its bytes. */
 export interface Overhead {
-  /** Tokens added to any request (chat template, tool preamble). */
-  readonly fixedTokens: number;
-  /** The maximum of one image. */
-  readonly tokensPerImage: number;
+  /** Tokens that every request has, and that a feature adds (preambles of tools and structured output). */
+  readonly tokens: Readonly<Partial<Record<Feature | 'request', number>>>;
+  /** Maximum of tokens for one picture, as the provider counts it. */
+  pictureTokens(size: PictureSize): number;
 }

@@ -19,16 +19,19 @@ function priceOf(model: ModelInfo, sizes: Sizes | undefined, atMs: number): Mode
   const contextTokens = Math.max(model.context_window ?? 0, sizes?.contextTokens ?? 0);
   return {
     ...price,
+    percent: {},
     ...defined({ maxOutputTokens: sizes?.maxOutputTokens, contextTokens: contextTokens === 0 ? undefined : contextTokens }),
   };
 }
 
 /** Gives models without a web search price the dearest price of the others. */
 function withSearchPrice(book: readonly BookEntry[]): readonly BookEntry[] {
-  const named = book.flatMap(({ price }) => price?.webSearch ?? []);
+  const named = book.flatMap(({ price }) => price?.fees.webSearch ?? []);
   if (named.length === 0) return book;
   const webSearch = Math.max(...named);
-  return book.map((entry) => (entry.price === null ? entry : { ...entry, price: { webSearch, ...entry.price } }));
+  return book.map((entry) =>
+    entry.price === null ? entry : { ...entry, price: { ...entry.price, fees: { webSearch, ...entry.price.fees } } },
+  );
 }
 
 /**

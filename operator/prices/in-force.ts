@@ -20,7 +20,10 @@ function dearer(a: TokenPrice, b: TokenPrice): TokenPrice {
   return {
     rates: dearerRates(a.rates, b.rates),
     tiers: starts.map((above) => ({ above, rates: dearerRates(at(a, above), at(b, above)) })),
-    ...defined({ webSearch: a.webSearch === undefined || b.webSearch === undefined ? undefined : Math.max(a.webSearch, b.webSearch) }),
+    fees: defined({
+      webSearch:
+        a.fees.webSearch === undefined || b.fees.webSearch === undefined ? undefined : Math.max(a.fees.webSearch, b.fees.webSearch),
+    }),
   };
 }
 

@@ -3,7 +3,7 @@ import { defined } from '../../core/json.ts';
 import type { ModelPrice, Rates } from '../../core/price/types.ts';
 
 /** The part of a price that genai-prices knows. */
-export type TokenPrice = Pick<ModelPrice, 'rates' | 'tiers' | 'webSearch'>;
+export type TokenPrice = Pick<ModelPrice, 'rates' | 'tiers' | 'fees'>;
 
 type Rate = NonNullable<SourcePrice[string]>;
 
@@ -97,6 +97,6 @@ export function pricesOf(id: string, price: SourcePrice): TokenPrice | null {
     rates: ratesAt(price, -1, outputAt(-1)),
     tiers: tierStarts(price).map((above) => ({ above, rates: ratesAt(price, above, outputAt(above)) })),
     // $10 per 1,000 calls is 10,000,000 nano-USD a call: the same factor as pico-USD of a price per million.
-    ...defined({ webSearch }),
+    fees: defined({ webSearch }),
   };
 }

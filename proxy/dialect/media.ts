@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { stringBound } from '../../core/price/text.ts';
-import { notText, type Tally } from './tally.ts';
+import { addMedia, addPicture, addStored, notText, type Tally } from './tally.ts';
 
 /**
  * Bytes of encoded audio behind one token, with a wide margin: providers bill up to 32 tokens a second, MP3 has at
@@ -18,20 +18,20 @@ export function countInline(tally: Tally, mimeType: string, payload: string): vo
   else {
     // Compressed documents and video: their size in bytes is no bound.
     notText(tally, payload);
-    tally.wholeContext = true;
+    addStored(tally, type.startsWith('video/') ? 'video' : 'document');
   }
 }
 
 /** Counts one image, given as base64. */
 export function countImagePayload(tally: Tally, payload: string): void {
   notText(tally, payload);
-  tally.images += 1;
+  addPicture(tally, null);
 }
 
 /** Counts one image by URL. A data URL is not text; the provider fetches any other URL. */
 export function countImageUrl(tally: Tally, url: string): void {
   if (url.startsWith('data:')) notText(tally, url);
-  tally.images += 1;
+  addPicture(tally, null);
 }
 
 /** Counts a file, given as a data URL or as plain base64 of unknown type. */
@@ -39,7 +39,7 @@ export function countFileData(tally: Tally, data: string): void {
   const match = /^data:([^;,]{1,128})(?:;[^,]{0,128})?;base64,/.exec(data);
   if (match === null) {
     notText(tally, data);
-    tally.wholeContext = true;
+    addStored(tally, 'document', 'image', 'audio', 'video');
     return;
   }
   countInline(tally, match[1] ?? '', data.slice(match[0].length));
@@ -48,16 +48,15 @@ export function countFileData(tally: Tally, data: string): void {
 /** Counts inline audio, bounded by its bytes if its coding has a minimum rate, otherwise by the model's context. */
 export function countAudio(tally: Tally, payload: string): void {
   notText(tally, payload);
-  tally.audioInput = true;
-  if (hasMinRate(payload)) tally.mediaTokens += Math.ceil((payload.length * 3) / 4 / bytesPerAudioToken);
-  else tally.wholeContext = true;
+  if (hasMinRate(payload)) addMedia(tally, 'audio', Math.ceil((payload.length * 3) / 4 / bytesPerAudioToken));
+  else addStored(tally, 'audio');
 }
 
 function countTextFile(tally: Tally, payload: string): void {
   notText(tally, payload);
   const bytes = Buffer.from(payload, 'base64');
-  if (isUtf8(bytes)) tally.mediaTokens += stringBound(bytes.toString('utf8'));
-  else tally.wholeContext = true;
+  if (isUtf8(bytes)) tally.textTokens += stringBound(bytes.toString('utf8'));
+  else addStored(tally, 'document');
 }
 
 /** True for MP3 and for PCM in a plain WAV header. Read from the bytes, because the caller's MIME type may be wrong. */

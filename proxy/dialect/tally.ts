@@ -1,21 +1,25 @@
-import type { Demand, OpenSearches } from '../../core/price/demand.ts';
+import type { Demand, OpenSearches, PictureSize } from '../../core/price/demand.ts';
 import { stringBound } from '../../core/price/text.ts';
+import type { Feature, Fee, InputModality, OutputModality, Serving } from '../../core/price/types.ts';
 
 /** An unfinished demand: a dialect adds what it finds in a request. It starts as plain text alone. */
 export interface Tally {
   textTokens: number;
-  mediaTokens: number;
-  images: number;
-  audioInput: boolean;
-  wholeContext: boolean;
+  readonly pictures: PictureSize[];
+  readonly media: { [modality in InputModality]?: number };
+  readonly stored: Set<InputModality | 'text'>;
+  readonly features: Set<Feature>;
   inputReads: number;
+  /** NaN: a hosted tool adds results of unknown size. */
+  toolTokens: number;
   cacheWrite: Demand['cacheWrite'];
   choices: number;
-  audioOutput: boolean;
-  imageOutput: boolean;
-  webSearches: number | null;
-  searchTokens: number;
+  extraOutputTokens: number;
+  readonly outputs: Set<OutputModality>;
+  anyOutput: boolean;
+  readonly fees: { [fee in Fee]?: number | null };
   openSearches: OpenSearches | undefined;
+  readonly servings: Set<Serving>;
   unmeterable: string | undefined;
 }
 
@@ -23,18 +27,20 @@ export interface Tally {
 export function startTally(bodyTokens: number): Tally {
   return {
     textTokens: bodyTokens,
-    mediaTokens: 0,
-    images: 0,
-    audioInput: false,
-    wholeContext: false,
+    pictures: [],
+    media: {},
+    stored: new Set(),
+    features: new Set(),
     inputReads: 1,
+    toolTokens: 0,
     cacheWrite: 'none',
     choices: 1,
-    audioOutput: false,
-    imageOutput: false,
-    webSearches: 0,
-    searchTokens: 0,
+    extraOutputTokens: 0,
+    outputs: new Set(),
+    anyOutput: false,
+    fees: {},
     openSearches: undefined,
+    servings: new Set(),
     unmeterable: undefined,
   };
 }
@@ -49,17 +55,47 @@ export function unbounded(tally: Tally, reason: string): void {
   tally.unmeterable ??= reason;
 }
 
-/** Adds web searches; an unlimited number makes the sum unlimited. */
-export function addSearches(tally: Tally, max: number | null): void {
-  tally.webSearches = tally.webSearches === null || max === null ? null : tally.webSearches + max;
+/** Notes content of unstated size, and what it may be. */
+export function addStored(tally: Tally, ...modalities: readonly (InputModality | 'text')[]): void {
+  tally.features.add('stored');
+  for (const modality of modalities) tally.stored.add(modality);
+}
+
+/** Adds one picture; null: its size is unknown. */
+export function addPicture(tally: Tally, size: PictureSize): void {
+  tally.features.add('image');
+  tally.pictures.push(size);
+}
+
+/** Adds media with a bound of its own. */
+export function addMedia(tally: Tally, modality: InputModality, tokens: number): void {
+  tally.features.add(modality);
+  tally.media[modality] = (tally.media[modality] ?? 0) + tokens;
+}
+
+/** Adds billed calls of a hosted tool; an unlimited number makes the sum unlimited. */
+export function addFee(tally: Tally, fee: Fee, max: number | null): void {
+  const sum = tally.fees[fee] === undefined ? 0 : tally.fees[fee];
+  tally.fees[fee] = sum === null || max === null ? null : sum + max;
+}
+
+/** Adds rounds of a hosted tool, each of which makes the model read its input again with at most this many tokens more; null: unknown. */
+export function addRounds(tally: Tally, rounds: number, tokensEach: number | null): void {
+  tally.features.add('hostedTools');
+  tally.inputReads += rounds;
+  tally.toolTokens = tokensEach === null ? Number.NaN : Math.max(tally.toolTokens, tokensEach);
 }
 
 /** The finished demand. */
 export function demandOf(tally: Tally): Demand {
-  const { unmeterable, openSearches, searchTokens, ...rest } = tally;
+  const { unmeterable, openSearches, toolTokens, stored, features, outputs, servings, ...rest } = tally;
   return {
     ...rest,
-    ...(searchTokens === 0 ? {} : { searchTokens }),
+    features: [...features],
+    outputs: [...outputs],
+    servings: [...servings],
+    ...(stored.size === 0 ? {} : { stored: [...stored] }),
+    ...(Number.isNaN(toolTokens) ? {} : { toolTokens }),
     ...(openSearches === undefined ? {} : { openSearches }),
     ...(unmeterable === undefined ? {} : { unmeterable }),
   };

@@ -35,6 +35,16 @@ interface ListedModel {
   readonly provider: string;
 }
 
+/** How much an answer may think before it speaks; absent: as the model does by default. */
+export type Thinking =
+  | { readonly kind: 'off' }
+  /** A limit in tokens, and the least that the provider takes. */
+  | { readonly kind: 'budget'; readonly tokens: number; readonly leastTokens: number }
+  | { readonly kind: 'effort'; readonly effort: Effort };
+
+/** From least to most; providers name a part of them. */
+export type Effort = 'minimal' | 'low' | 'medium' | 'high' | 'xhigh' | 'max';
+
 /** Everything in a body that the line uses, read once. */
 export interface Facts {
   /** As the caller wrote it. */
@@ -43,6 +53,11 @@ export interface Facts {
   /** The caller's own output limit; absent: none given. */
   readonly maxOutputTokens?: number | undefined;
   readonly demand: Demand;
+  readonly thinking?: Thinking | undefined;
+  /** Top-level fields that nobody has judged: a compatible server may bill for them. */
+  readonly unjudged: readonly string[];
+  /** The provider's id of an earlier answer that the request continues. The demand counts it as content of unstated size. */
+  readonly continues?: string | undefined;
   /** OpenAI chat streams: true if the caller itself requested the usage chunk. True elsewhere. */
   readonly wantsUsage: boolean;
   /** Keeps a conversation on one credential; absent: none was found. */
@@ -58,6 +73,12 @@ export interface Changes {
   readonly includeUsage?: boolean | undefined;
   /** The limit to set on web searches without one. */
   readonly searches?: number | undefined;
+  /** The limit of thinking, if it must be lowered too. */
+  readonly thinkingTokens?: number | undefined;
+  /** Ask for the standard service tier, because the account's default may be a dearer one. OpenAI only. */
+  readonly standardTier?: boolean | undefined;
+  /** The highest prices that the provider may choose, in pico-USD per token. OpenRouter only. */
+  readonly maxPrice?: { readonly input: number; readonly output: number } | undefined;
 }
 
 /** One wire dialect: facts of a request, usage of a response. Pure, except for meters, which hold the state of one response. */
@@ -91,6 +112,8 @@ export interface Reading {
   readonly usage: Usage | null;
   /** The provider's name of it; absent if the response has none. */
   readonly servedModel?: string;
+  /** The provider's id of the answer, by which a later request may continue it (Responses). */
+  readonly answerId?: string;
   /** JSON text of an error that replaces an answer with a 2xx status (OpenRouter). */
   readonly errorBody?: string;
 }

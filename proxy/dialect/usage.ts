@@ -9,5 +9,5 @@ export function tokens(object: JsonObject | null, name: string): number {
 
 /** Adds figures that are parts of a class; omits those that are 0. */
 export function withParts(usage: Usage, parts: Omit<Usage, 'input' | 'cachedInput' | 'cacheWrite' | 'output' | 'reasoning'>): Usage {
-  return { ...usage, ...Object.fromEntries(Object.entries(parts).filter(([, value]) => value > 0)) };
+  return { ...usage, ...Object.fromEntries(Object.entries(parts).filter(([, value]) => typeof value === 'object' || value > 0)) };
 }

@@ -54,10 +54,10 @@ export const anthropic: Provider = {
   overhead: {
     // Tool preamble (159-530, newest models more) and the largest built-in tools together (text editor 700, computer 735).
     // platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
-    fixedTokens: 2048,
+    tokens: { request: 2048 },
     // 4,784 = patches of 28 × 28 at the highest native resolution (2576 px edge); margin for the next model.
     // platform.claude.com/docs/en/build-with-claude/vision
-    tokensPerImage: 8192,
+    pictureTokens: () => 8192,
   },
   classify,
 };

@@ -82,10 +82,10 @@ export const gemini: Provider = {
   authentication: { header: 'x-goog-api-key', prefix: '' },
   overhead: {
     // Plain calls cost less than their bytes; the google_search preamble was seen to add 436 (gemini-3.5-flash).
-    fixedTokens: 1024,
+    tokens: { request: 1024 },
     // 258 for each 768 px tile of a picture up to 3072 px a side (16 tiles and the overview); Gemini 3 at most 2,240.
     // ai.google.dev/gemini-api/docs/image-understanding, /media-resolution
-    tokensPerImage: 4386,
+    pictureTokens: () => 4386,
   },
   classify,
 };

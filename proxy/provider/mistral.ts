@@ -11,9 +11,9 @@ export const mistral: Provider = {
   authentication: { header: 'authorization', prefix: 'Bearer ' },
   outputField: 'max_tokens',
   overhead: {
-    fixedTokens: 1024,
+    tokens: { request: 1024 },
     // Patches of 14 × 14 at 1540 × 1540 with a row mark each, the finest that mistral-common cuts: 110 × 111.
-    tokensPerImage: 12_210,
+    pictureTokens: () => 12_210,
   },
   classify: classifyOpenAi,
 };

@@ -9,9 +9,9 @@ export const openAiCompatible: Provider = {
   outputField: 'max_tokens',
   overhead: {
     // Chat templates of open models carry their own system and tool preambles.
-    fixedTokens: 2048,
+    tokens: { request: 2048 },
     // A gateway may serve any model; Qwen-VL alone takes 16,384.
-    tokensPerImage: openAi.overhead.tokensPerImage,
+    pictureTokens: openAi.overhead.pictureTokens,
   },
   classify: classifyOpenAi,
 };

@@ -60,10 +60,10 @@ export const openAi: Provider = {
   authentication: { header: 'authorization', prefix: 'Bearer ' },
   overhead: {
     // Chat templates cost less than the JSON keys that we count; the rest is for preambles of structured output and hosted tools.
-    fixedTokens: 1024,
+    tokens: { request: 1024 },
     // gpt-4o-mini, the dearest: 2,833 + 5,667 × 8 tiles (2048 × 768); "original" detail of gpt-5.4 ends at 10,000 patches × 2.46.
     // developers.openai.com/api/docs/guides/images-vision
-    tokensPerImage: 48_169,
+    pictureTokens: () => 48_169,
   },
   classify: classifyOpenAi,
 };

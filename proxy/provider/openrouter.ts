@@ -14,8 +14,8 @@ export const openRouter: Provider = {
   outputField: 'max_tokens',
   overhead: {
     // Room for what each vendor adds: Grok counts 687 prompt tokens for "Who are you", Anthropic's tools add up to 1,500.
-    fixedTokens: 2048,
-    tokensPerImage: openAi.overhead.tokensPerImage,
+    tokens: { request: 2048 },
+    pictureTokens: openAi.overhead.pictureTokens,
   },
   classify: classifyOpenAi,
 };

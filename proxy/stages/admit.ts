@@ -204,5 +204,6 @@ function denied(input: AdmitInput, output: OutputLimit, denial: GrantDenial): Re
 
 /** Estimates four bytes a token of prompt, and a short answer. Real use corrects it, and debt delays the next call. */
 function estimateTokens(demand: Demand, outputTokens: number | undefined): number {
-  return Math.ceil((demand.textTokens + demand.mediaTokens) / 4) + Math.min(outputTokens ?? 0, 256) * demand.choices;
+  const media = Object.values(demand.media).reduce((sum, tokens) => sum + tokens, 0);
+  return Math.ceil((demand.textTokens + media) / 4) + Math.min(outputTokens ?? 0, 256) * demand.choices;
 }

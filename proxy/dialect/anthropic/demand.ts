@@ -3,7 +3,7 @@ import type { JsonObject } from '../../../core/json.ts';
 import { asArray, asObject, asString, isGiven } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { countImagePayload, countInline } from '../media.ts';
-import { addSearches, startTally, type Tally, unbounded } from '../tally.ts';
+import { addFee, addPicture, addRounds, addStored, startTally, type Tally, unbounded } from '../tally.ts';
 
 /** Anthropic’s own loop over server tools stops with `pause_turn` after this many rounds. */
 const maxRounds = 10;
@@ -24,7 +24,7 @@ export function countMessages(body: JsonBody): Tally | Refusal {
 
 function countOptions(tally: Tally, value: JsonObject): void {
   if (asArray(value['mcp_servers']).length > 0) hosted(tally, maxRounds);
-  if (asObject(value['thread']) !== null) tally.wholeContext = true;
+  if (asObject(value['thread']) !== null) addStored(tally, 'text', 'image', 'document');
   if (isGiven(value['container'])) unbounded(tally, 'a container is billed by the hour');
   if (isGiven(value['speed']) && value['speed'] !== 'standard') unbounded(tally, 'the fast speed costs more than the standard price');
   const geography = value['inference_geo'];
@@ -79,7 +79,7 @@ function countBlocks(tally: Tally, content: unknown): readonly unknown[] {
 function countImage(tally: Tally, source: JsonObject | null): void {
   const data = source?.['data'];
   if (typeof data === 'string') countImagePayload(tally, data);
-  else tally.images += 1;
+  else addPicture(tally, null);
 }
 
 /** Counts plain text and nested blocks as such. A PDF by bytes, URL or id has no bound except the context. */
@@ -94,7 +94,7 @@ function countDocument(tally: Tally, source: JsonObject | null): void {
       if (typeof source['data'] === 'string') countInline(tally, 'application/pdf', source['data']);
       return;
     default:
-      tally.wholeContext = true;
+      addStored(tally, 'document');
   }
 }
 
@@ -128,7 +128,7 @@ function countServerTool(tally: Tally, type: string, tool: JsonObject): void {
   const uses = tool['max_uses'];
   const max = typeof uses === 'number' && Number.isInteger(uses) && uses > 0 ? uses : null;
   hosted(tally, max ?? maxRounds);
-  if (type.startsWith('web_search_')) addSearches(tally, max);
+  if (type.startsWith('web_search_')) addFee(tally, 'webSearch', max);
   else if (type.startsWith('code_execution_')) unbounded(tally, 'code execution is billed by the hour');
   else if (!/^(?:web_fetch_|tool_search_tool_|mcp_toolset$)/.test(type)) {
     unbounded(tally, `the tool ${JSON.stringify(type).slice(0, 60)} runs at the provider without a limit on its cost`);
@@ -136,12 +136,11 @@ function countServerTool(tally: Tally, type: string, tool: JsonObject): void {
 }
 
 function openSearch(tally: Tally): void {
-  tally.wholeContext = true;
-  tally.openSearches = { tools: (tally.openSearches?.tools ?? 0) + 1, maxReads: maxRounds + 1 };
+  addRounds(tally, 0, null);
+  tally.openSearches = { fee: 'webSearch', tools: (tally.openSearches?.tools ?? 0) + 1, maxReads: maxRounds + 1 };
 }
 
 /** Counts rounds of a hosted tool: each reads the whole input again, with results of unknown size. */
 function hosted(tally: Tally, rounds: number): void {
-  tally.wholeContext = true;
-  tally.inputReads = Math.min(tally.inputReads + rounds, maxRounds + 1);
+  addRounds(tally, Math.min(rounds, maxRounds + 1 - tally.inputReads), null);
 }

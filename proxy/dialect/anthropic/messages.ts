@@ -51,6 +51,7 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
     stream,
     maxOutputTokens: limit,
     demand: demandOf(tally),
+    unjudged: [],
     wantsUsage: true,
     affinity,
   };

@@ -55,6 +55,9 @@ export function anthropicUsage(counts: AnthropicCounts): Usage | null {
       output,
       reasoning: Math.min(figure('thinking_tokens'), output),
     },
-    { cacheWrite1h: written1h, webSearches: figure('web_search_requests') },
+    {
+      cacheWrite1h: written1h,
+      ...(figure('web_search_requests') > 0 ? { fees: { webSearch: figure('web_search_requests') } } : {}),
+    },
   );
 }

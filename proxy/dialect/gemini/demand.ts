@@ -2,7 +2,7 @@ import { isRefusal, type Refusal, refuse } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/json.ts';
 import { asObject, asString, isGiven, readCount } from '../fields.ts';
 import { countInline } from '../media.ts';
-import { addSearches, type Tally, unbounded } from '../tally.ts';
+import { addFee, addStored, type Tally, unbounded } from '../tally.ts';
 import type { GeminiFields } from './fields.ts';
 
 const maxChoices = 1024;
@@ -15,7 +15,7 @@ export function countGenerate(tally: Tally, request: JsonObject, fields: GeminiF
   for (const content of fields.list(request, 'contents')) countParts(tally, content, fields);
   countParts(tally, fields.get(request, 'systemInstruction'), fields);
   countTools(tally, request, fields);
-  if (isGiven(fields.get(request, 'cachedContent'))) tally.wholeContext = true;
+  if (isGiven(fields.get(request, 'cachedContent'))) addStored(tally, 'text', 'image', 'audio', 'video', 'document');
   const tier = fields.get(request, 'serviceTier');
   if (
     isGiven(tier) &&
@@ -41,8 +41,8 @@ function countConfig(tally: Tally, config: JsonObject | null, fields: GeminiFiel
   tally.choices = choices ?? 1;
   const modalities = modalitiesOf(fields.get(config, 'responseModalities'));
   const formats = isGiven(fields.get(config, 'responseFormat'));
-  tally.audioOutput = formats || modalities.includes('AUDIO');
-  tally.imageOutput = formats || modalities.includes('IMAGE') || isGiven(fields.get(config, 'imageConfig'));
+  if (formats || modalities.includes('AUDIO')) tally.outputs.add('audio');
+  if (formats || modalities.includes('IMAGE') || isGiven(fields.get(config, 'imageConfig'))) tally.outputs.add('image');
   return null;
 }
 
@@ -61,8 +61,8 @@ function countTools(tally: Tally, request: JsonObject, fields: GeminiFields): vo
       if (!isGiven(value)) continue;
       const name = key.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
       if (clientTools.has(name)) continue;
-      tally.wholeContext = true;
-      if (searchTools.has(name)) addSearches(tally, null);
+      addStored(tally, 'text');
+      if (searchTools.has(name)) addFee(tally, 'webSearch', null);
       else unbounded(tally, `the tool ${name.slice(0, 60)} runs at the provider without a limit on its cost`);
     }
   }
@@ -80,7 +80,7 @@ export function countParts(tally: Tally, content: unknown, fields: GeminiFields)
 }
 
 function countMedia(tally: Tally, part: JsonObject | null, fields: GeminiFields): void {
-  if (isGiven(fields.get(part, 'fileData'))) tally.wholeContext = true;
+  if (isGiven(fields.get(part, 'fileData'))) addStored(tally, 'text', 'image', 'audio', 'video', 'document');
   const inline = asObject(fields.get(part, 'inlineData'));
   if (inline === null) return;
   const data = asString(inline['data']);

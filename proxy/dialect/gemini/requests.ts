@@ -39,6 +39,7 @@ function readWith(count: CountRequest): Dialect['read'] {
       stream: action.stream === true,
       maxOutputTokens: limit,
       demand: demandOf(tally),
+      unjudged: [],
       wantsUsage: true,
       affinity,
     };

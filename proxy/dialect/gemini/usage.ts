@@ -28,7 +28,7 @@ export function geminiUsage(metadata: JsonObject | null, webSearches: number): U
       cachedInputAudio: Math.min(of(metadata, 'cacheTokensDetails', 'AUDIO'), cachedInput),
       outputAudio: Math.min(of(metadata, 'candidatesTokensDetails', 'AUDIO'), output),
       outputImage: Math.min(of(metadata, 'candidatesTokensDetails', 'IMAGE'), output),
-      webSearches,
+      ...(webSearches > 0 ? { fees: { webSearch: webSearches } } : {}),
     },
   );
 }

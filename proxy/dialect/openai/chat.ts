@@ -6,7 +6,7 @@ import { readAnswer } from '../answer.ts';
 import { asArray, asObject, asString, badField, type FieldRules, isGiven, readCount, readModel, readStream } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { type Edit, spliceBody } from '../splice.ts';
-import { addSearches, demandOf, startTally, type Tally, unbounded } from '../tally.ts';
+import { addFee, addStored, demandOf, startTally, type Tally, unbounded } from '../tally.ts';
 import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
 import { ChatMeter } from './chat-meter.ts';
 import { openaiFamily, otherModels } from './family.ts';
@@ -52,6 +52,7 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
     stream,
     maxOutputTokens: limit,
     demand: demandOf(countDemand(body, messages, choices ?? 1)),
+    unjudged: [],
     wantsUsage: asObject(options)?.['include_usage'] === true,
     affinity,
   };
@@ -83,12 +84,12 @@ function countDemand(body: JsonBody, messages: readonly unknown[], choices: numb
     if (message === null) continue;
     countContent(tally, message['content']);
     // The audio of an earlier answer, by its id.
-    if (asObject(message['audio']) !== null) tally.wholeContext = true;
+    if (asObject(message['audio']) !== null) addStored(tally, 'audio');
   }
   countTools(tally, value);
   const modalities = asArray(value['modalities']);
-  tally.audioOutput = modalities.includes('audio');
-  tally.imageOutput = modalities.includes('image');
+  if (modalities.includes('audio')) tally.outputs.add('audio');
+  if (modalities.includes('image')) tally.outputs.add('image');
   if (asObject(value['prediction']) !== null) unbounded(tally, 'the rejected tokens of a prediction are billed in addition to the output');
   return tally;
 }
@@ -106,8 +107,8 @@ function countTools(tally: Tally, value: JsonObject): void {
 }
 
 function hostedSearch(tally: Tally): void {
-  addSearches(tally, null);
-  tally.wholeContext = true;
+  addFee(tally, 'webSearch', null);
+  addStored(tally, 'text');
 }
 
 function rewrite(body: JsonBody, changes: Changes): Buffer {

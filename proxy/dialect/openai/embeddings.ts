@@ -14,7 +14,7 @@ const rules: FieldRules = { governing: new Set(['model', 'input', ...otherModels
 function read(body: JsonBody): Facts | Refusal {
   const model = readModel(body, rules);
   if (isRefusal(model)) return model;
-  return { model, stream: false, demand: demandOf(startTally(body.tokens)), wantsUsage: true };
+  return { model, stream: false, demand: demandOf(startTally(body.tokens)), unjudged: [], wantsUsage: true };
 }
 
 function rewrite(body: JsonBody, changes: Changes): Buffer {

@@ -1,7 +1,7 @@
 import type { JsonObject } from '../../../core/json.ts';
 import { asArray, asObject, asString, isGiven } from '../fields.ts';
 import { countAudio, countFileData, countImagePayload, countImageUrl } from '../media.ts';
-import { type Tally, unbounded } from '../tally.ts';
+import { addPicture, addStored, type Tally, unbounded } from '../tally.ts';
 
 /** Counts the content of a chat message or Responses item: a string, or a list of parts that may be media. */
 export function countContent(tally: Tally, content: unknown): void {
@@ -43,14 +43,14 @@ function countPart(tally: Tally, value: unknown): void {
       return;
     default:
       // KeyForge does not know it, but the provider may.
-      tally.wholeContext = true;
+      addStored(tally, 'text', 'image', 'audio', 'video', 'document');
   }
 }
 
 /** Counts an image. `image_url` is an object with `url` in chat, and a string in Responses and with Mistral. */
 function countImage(tally: Tally, part: JsonObject): void {
   const url = asString(part['image_url']) ?? asString(asObject(part['image_url'])?.['url']);
-  if (url === null) tally.images += 1;
+  if (url === null) addPicture(tally, null);
   else countImageUrl(tally, url);
 }
 
@@ -58,22 +58,19 @@ function countImage(tally: Tally, part: JsonObject): void {
 function countInputAudio(tally: Tally, audio: unknown): void {
   const data = asString(asObject(audio)?.['data']) ?? asString(audio);
   if (data !== null && !/^https?:/i.test(data)) countAudio(tally, data);
-  else {
-    tally.audioInput = true;
-    tally.wholeContext = true;
-  }
+  else addStored(tally, 'audio');
 }
 
 function countFile(tally: Tally, file: JsonObject): void {
   const data = asString(file['file_data']);
-  if (data === null) tally.wholeContext = true;
+  if (data === null) addStored(tally, 'text', 'image', 'document');
   else countFileData(tally, data);
 }
 
 /** Counts a picture of an earlier turn, sent back as base64. */
 export function countResult(tally: Tally, result: unknown): void {
   if (typeof result === 'string') countImagePayload(tally, result);
-  else tally.images += 1;
+  else addPicture(tally, null);
 }
 
 const cheapTiers = new Set(['auto', 'default', 'standard', 'flex', 'batch']);

@@ -6,7 +6,7 @@ import { readAnswer } from '../answer.ts';
 import { asArray, asObject, asString, badField, type FieldRules, isGiven, readCount, readModel, readStream } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { type Edit, spliceBody } from '../splice.ts';
-import { demandOf, startTally, type Tally, unbounded } from '../tally.ts';
+import { addStored, demandOf, startTally, type Tally, unbounded } from '../tally.ts';
 import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
 import { openaiFamily, otherModels, responsesStreamError } from './family.ts';
 import { countContent, countResult, countShared } from './parts.ts';
@@ -52,6 +52,7 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
     stream,
     maxOutputTokens: limit,
     demand: demandOf(tally),
+    unjudged: [],
     wantsUsage: true,
     affinity,
   };
@@ -73,7 +74,7 @@ function countDemand(body: JsonBody, toolCalls: number | null): Tally | Refusal 
   for (const item of asArray(value['input'])) tools.push(...countItem(tally, item));
   const refusal = countHostedTools(tally, tools, toolCalls);
   if (refusal !== null) return refusal;
-  if (isGiven(value['previous_response_id']) || isGiven(value['conversation'])) tally.wholeContext = true;
+  if (isGiven(value['previous_response_id']) || isGiven(value['conversation'])) addStored(tally, 'text', 'image', 'document');
   if (isGiven(value['prompt'])) unbounded(tally, 'a stored prompt may bring tools and text of any size');
   if (isGiven(value['context_management'])) unbounded(tally, 'compaction at the provider writes output beyond the output limit');
   if (value['background'] === true) unbounded(tally, 'a background response reports its usage only later');
@@ -120,7 +121,7 @@ function countItem(tally: Tally, entry: unknown): readonly unknown[] {
       return [];
     case 'reasoning':
       // Without encrypted content, the provider looks it up by its id.
-      if (typeof item['encrypted_content'] !== 'string') tally.wholeContext = true;
+      if (typeof item['encrypted_content'] !== 'string') addStored(tally, 'text');
       return [];
     case 'image_generation_call':
       countResult(tally, item['result']);
@@ -130,7 +131,7 @@ function countItem(tally: Tally, entry: unknown): readonly unknown[] {
       return asArray(item['tools']);
     default:
       // References, results that the provider stores, and unknown items.
-      tally.wholeContext = true;
+      addStored(tally, 'text', 'image', 'document');
       return [];
   }
 }

@@ -1,7 +1,7 @@
 import { type Refusal, refuse } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/json.ts';
 import { asArray, asObject, asString, isGiven } from '../fields.ts';
-import { addSearches, type Tally, unbounded } from '../tally.ts';
+import { addFee, addRounds, type Tally, unbounded } from '../tally.ts';
 
 /** The caller runs these tools: they cost only the text that describes them. */
 const clientTools = new Set(['function', 'custom', 'computer', 'computer_use_preview', 'local_shell', 'apply_patch']);
@@ -33,7 +33,7 @@ export function countHostedTools(tally: Tally, tools: readonly unknown[], toolCa
     hosted = countHosted(tally, type, tool, toolCalls) || hosted;
   }
   if (!hosted) return null;
-  tally.inputReads = Math.max(tally.inputReads, (toolCalls ?? 0) + 1);
+  addRounds(tally, toolCalls ?? 0, null);
   return null;
 }
 
@@ -45,7 +45,6 @@ function countHosted(tally: Tally, type: string, tool: JsonObject, toolCalls: nu
   }
   if (type === 'tool_search' && tool['execution'] === 'client') return false;
   if (type === 'shell' && asObject(tool['environment'])?.['type'] === 'local') return false;
-  tally.wholeContext = true;
   switch (type) {
     case 'tool_search':
     case 'mcp':
@@ -60,7 +59,7 @@ function countHosted(tally: Tally, type: string, tool: JsonObject, toolCalls: nu
       unbounded(tally, 'code interpreter is billed by the session');
       return true;
     case 'image_generation':
-      tally.imageOutput = true;
+      tally.outputs.add('image');
       unbounded(tally, 'image generation is billed in addition to the output');
       return true;
     default:
@@ -74,8 +73,8 @@ function countHosted(tally: Tally, type: string, tool: JsonObject, toolCalls: nu
 /** Counts web search. Without `max_tool_calls` the offer is open, as in every call of Codex. */
 function countSearch(tally: Tally, tool: JsonObject, toolCalls: number | null): void {
   const budget = tool['return_token_budget'];
-  if (!isGiven(budget) || budget === 'default') tally.searchTokens = searchContextTokens;
-  else tally.wholeContext = true;
-  if (toolCalls === null) tally.openSearches = { tools: 1, maxReads: Number.POSITIVE_INFINITY };
-  else addSearches(tally, toolCalls);
+  addRounds(tally, 0, !isGiven(budget) || budget === 'default' ? searchContextTokens : null);
+  const fee = tool['type'] === 'web_search' ? 'webSearch' : 'webSearchPreview';
+  if (toolCalls === null) tally.openSearches = { fee, tools: 1, maxReads: Number.POSITIVE_INFINITY };
+  else addFee(tally, fee, toolCalls);
 }

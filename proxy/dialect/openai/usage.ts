@@ -78,7 +78,7 @@ function classes({ input, reasoning, details, produced, webSearches, ...counts }
       cachedInputAudio: Math.min(audio - inputAudio, cachedInput),
       outputAudio: Math.min(tokens(produced, 'audio_tokens'), output),
       outputImage: Math.min(tokens(produced, 'image_tokens'), output),
-      webSearches,
+      ...(webSearches > 0 ? { fees: { webSearch: webSearches } } : {}),
     },
   );
 }
