@@ -47,10 +47,11 @@ export function price(more: Partial<ModelPrice> = {}, inputNano = 1, outputNano 
   const input = inputNano * 1000;
   const output = outputNano * 1000;
   const rates = {
-    ...{ input, cachedInput: input, cacheWrite: input, cacheWrite1h: input, inputAudio: input, cachedInputAudio: input, inputImage: input },
+    ...{ input, cachedInput: input, cacheWrite: input, cacheWrite1h: input },
+    ...{ inputAudio: input, cachedInputAudio: input, inputImage: input, inputVideo: input, inputDocument: input },
     ...{ output, reasoning: output, outputAudio: output, outputImage: output },
   };
-  return { rates, tiers: [], ...more };
+  return { rates, tiers: [], fees: {}, percent: {}, ...more };
 }
 
 /** A pool that prices `m` alone. */
@@ -62,6 +63,8 @@ export function poolDocument(more: Partial<PoolDocument> = {}): PoolDocument {
     keys: [{ name: 'proj-a', quotaScope: 'org-1' }],
     models: [],
     book: [{ id: 'm', match: { equals: 'm' }, price: price() }],
+    freeFields: [],
+    learned: {},
     priceBookDigest: 'sha256:prices',
     ...more,
   };
@@ -70,8 +73,8 @@ export function poolDocument(more: Partial<PoolDocument> = {}): PoolDocument {
 /** A request of `textTokens` of plain text. */
 export function demand(textTokens: number, more: Partial<Demand> = {}): Demand {
   return {
-    ...{ textTokens, mediaTokens: 0, images: 0, audioInput: false, wholeContext: false, inputReads: 1, cacheWrite: 'none' },
-    ...{ choices: 1, audioOutput: false, imageOutput: false, webSearches: 0 },
+    ...{ textTokens, pictures: [], media: {}, features: [], inputReads: 1, cacheWrite: 'none' },
+    ...{ choices: 1, extraOutputTokens: 0, outputs: [], anyOutput: false, fees: {}, servings: [] },
     ...more,
   };
 }

@@ -226,6 +226,22 @@ const badManifests: readonly (readonly [string, unknown, readonly string[]])[] =
     ],
   ],
   [
+    'a fee that is no decimal string',
+    pool({ models: [{ name: 'm', pricePerThousand: { webSearch: 10, request: '0.0000001' } }] }),
+    [
+      'spec.models[0].pricePerThousand.webSearch: webSearch must be a quoted decimal string such as "0.75"',
+      'spec.models[0].pricePerThousand.request: request "0.0000001" is not a decimal amount of dollars per thousand calls with at most 6 decimals, such as "0.75"',
+    ],
+  ],
+  [
+    'a body field that no JSON API has',
+    pool({ freeFields: ['a b'], freeErrors: 'yes' }),
+    [
+      'spec.freeFields[0]: freeFields[0] must be the name of a body field: letters, digits and "_", at most 128',
+      'spec.freeErrors: freeErrors must be true or false',
+    ],
+  ],
+  [
     'half a price',
     pool({ models: [{ name: 'm', pricePerMillion: { input: '1' } }] }),
     ['spec.models[0].pricePerMillion.output: output is required'],

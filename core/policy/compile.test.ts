@@ -25,7 +25,7 @@ function vk(name: string, spec: Partial<VirtualKeySpec> = {}): VirtualKey {
 
 function pool(name: PoolName, consumers: readonly PoolConsumer[] = everyone, more: Partial<ProviderPool> = {}): ProviderPool {
   const keys = [{ name: 'a', secretRef: { name: 's', key: 'k' }, quotaScope: 'org' }];
-  return { kind: 'ProviderPool', name, origin, provider: 'OpenAI', keys, consumers, models: [], ...more };
+  return { kind: 'ProviderPool', name, origin, provider: 'OpenAI', keys, consumers, models: [], freeFields: [], ...more };
 }
 
 function namespace(name: string, labels: Readonly<Record<string, string>>): Namespace {

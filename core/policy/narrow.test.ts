@@ -25,6 +25,7 @@ const pools = poolNames.map(
     provider: 'OpenAI',
     keys: [],
     consumers: [{ namespaceSelector: { matchLabels: {} } }],
+    freeFields: [],
     models: names.slice(index).map((model) => ({ name: model, upstreamName: model, price: { input: 1, output: 1 } })),
   }),
 );

@@ -13,7 +13,17 @@ function model(name: string, upstreamName = name): PoolModel {
 }
 
 function pool(name: string, provider: ProviderKind, ...models: readonly PoolModel[]): PoolDocument {
-  return { pool: name as PoolName, provider, endpoint: 'https://x', keys: [], models, book: [], priceBookDigest: '' };
+  return {
+    pool: name as PoolName,
+    provider,
+    endpoint: 'https://x',
+    keys: [],
+    models,
+    book: [],
+    freeFields: [],
+    learned: {},
+    priceBookDigest: '',
+  };
 }
 
 const openai = pool('sys/openai', 'OpenAI', model('gpt-5'), model('gpt-5-mini'), model('cheap', 'gpt-4-upstream'));
@@ -103,7 +113,7 @@ describe('routeModel', () => {
   });
 
   it('prefers the pool that a prefix names to a price book that merely recognises the name', () => {
-    const price = { rates: {} as never, tiers: [] };
+    const price = { rates: {} as never, tiers: [], fees: {}, percent: {} };
     const loose = { ...pool('sys/loose', 'Gemini'), book: [{ id: 'claude', match: { contains: 'claude' }, price }] };
     const all = new Map([loose, anthropic].map((document) => [document.pool, document]));
     const routed = routeModel(key({}, ['sys/loose', 'sys/anthropic']), all, 'anthropic/claude-sonnet-5', () => true);

@@ -17,7 +17,7 @@ const rates: Rates = {
   outputAudio: 80_000,
   outputImage: 15_000,
 };
-const price: ModelPrice = { rates, tiers: [], webSearch: 10, maxOutputTokens: 64_000, contextTokens: 200_000 };
+const price: ModelPrice = { rates, tiers: [], fees: { webSearch: 10 }, percent: {}, maxOutputTokens: 64_000, contextTokens: 200_000 };
 const long: ModelPrice = { ...price, tiers: [{ above: 200_000, rates: { ...rates, input: 6000, output: 22_500 } }] };
 const book: readonly BookEntry[] = [
   { id: 'gpt-4o', match: { or: [{ equals: 'gpt-4o' }, { equals: 'gpt-4o-2024-05-13' }] }, price },
@@ -27,7 +27,7 @@ const book: readonly BookEntry[] = [
 ];
 
 function pool(...models: readonly PoolModel[]): PricedPool {
-  return { models, book };
+  return { models, book, learned: {} };
 }
 
 describe('findModel', () => {
@@ -39,7 +39,7 @@ describe('findModel', () => {
 
   it('reads a dated snapshot in either spelling', () => {
     assert.equal(findModel(pool(), 'gpt-4o-20240513')?.price, long);
-    const dated: PricedPool = { models: [], book: [{ id: 'o9', match: { equals: 'o9-2026-01-31' }, price }] };
+    const dated: PricedPool = { models: [], learned: {}, book: [{ id: 'o9', match: { equals: 'o9-2026-01-31' }, price }] };
     assert.equal(findModel(dated, 'o9-20260131')?.price, price);
     assert.equal(findModel(dated, 'o9-20261331'), null);
   });
@@ -108,15 +108,32 @@ describe('findModel', () => {
           cacheWrite1h: 2002,
           output: 4000,
           reasoning: 4000,
-          inputAudio: 1001,
-          cachedInputAudio: 1001,
           inputImage: 1001,
-          outputAudio: 4000,
-          outputImage: 4000,
+          inputVideo: 1001,
+          inputDocument: 1001,
         },
         tiers: [],
+        fees: {},
+        percent: {},
       },
     });
+  });
+
+  it('knows the media, the fees and the context that a pool names', () => {
+    const named = { input: 1, output: 2, inputAudio: 3, outputImage: 4 };
+    const found = findModel(pool({ name: 'own', upstreamName: 'own', contextTokens: 9, price: named, fees: { webSearch: 5 } }), 'own');
+    assert.deepEqual({ ...found?.price.rates, ...named, cachedInputAudio: 3 }, found?.price.rates);
+    assert.deepEqual(found?.price.fees, { webSearch: 5 });
+    assert.equal(found?.price.contextTokens, 9);
+    const booked = findModel(pool({ name: 'gpt-4o', upstreamName: 'gpt-4o', fees: { fileSearch: 6 } }), 'gpt-4o');
+    assert.deepEqual(booked?.price.fees, { webSearch: 10, fileSearch: 6 });
+  });
+
+  it('gives a model what bills have taught about it, under its upstream name', () => {
+    const learned = { 'gpt-4o': { percent: { tools: 130 }, refused: [] } };
+    const taught: PricedPool = { models: [{ name: 'fast', upstreamName: 'gpt-4o' }], book, learned };
+    assert.deepEqual(findModel(taught, 'fast')?.price.learned, learned['gpt-4o']);
+    assert.equal(findModel(taught, 'gpt-4-turbo')?.price.learned, undefined);
   });
 
   it('answers a repeated name from memory, and looks it up again in another document', () => {

@@ -139,7 +139,7 @@ function resolve(pool: PricedPool, index: Index, model: string): FoundModel | nu
   const price = own === undefined ? book : ownPrice(own, book);
   if (price === null) return null;
   const learned = Object.hasOwn(pool.learned, upstreamName) ? pool.learned[upstreamName] : undefined;
-  return { upstreamName, price: { ...price, ...defined({ learned }) }, ...defined({ bookId: entry?.id }) };
+  return { upstreamName, price: learned === undefined ? price : { ...price, learned }, ...defined({ bookId: entry?.id }) };
 }
 
 /**

@@ -211,9 +211,7 @@ function percentOf(nano: NanoUsd, percent: number): NanoUsd {
 export function upperBound(price: ModelPrice, demand: Demand, overhead: Overhead, outputTokens: number): NanoUsd | Unbounded {
   return bounded(() => {
     const { alternatives, feesNano, servingPercent, learnedPercent } = boundsOf(price, demand, overhead);
-    const picos = alternatives.map((lines) =>
-      Math.max(...lines.map(({ fixedPico, perTokenPico }) => addMoney(fixedPico, picoCost(outputTokens, perTokenPico)))),
-    );
+    const picos = alternatives.map((lines) => Math.max(...lines.map((line) => line.fixedPico + outputTokens * line.perTokenPico)));
     const tokensNano = percentOf(picoToNano(Math.min(...picos)), servingPercent);
     return percentOf(addMoney(tokensNano, feesNano), learnedPercent);
   });

@@ -19,7 +19,8 @@ const rates: Rates = {
   outputImage: 30_000_000,
 };
 const doubled = Object.fromEntries(Object.entries(rates).map(([name, rate]) => [name, rate * 2])) as unknown as Rates;
-const price: ModelPrice = { rates, tiers: [{ above: 200_000, rates: doubled }], webSearch: 10_000_000 };
+const base: ModelPrice = { rates, tiers: [], fees: { webSearch: 10_000_000 }, percent: { priority: 200 } };
+const price: ModelPrice = { ...base, tiers: [{ above: 200_000, rates: doubled }] };
 const none: Usage = { input: 0, cachedInput: 0, cacheWrite: 0, output: 0, reasoning: 0 };
 const cost = (usage: Partial<Usage>): number => costOf(price, { ...none, ...usage });
 
@@ -38,13 +39,41 @@ describe('costOf', () => {
       cost({ output: 1000, outputAudio: 100, outputImage: 200, reasoning: 300 }),
       400 * 15_000 + 100 * 80_000 + 200 * 30_000 + 300 * 20_000,
     );
-    assert.equal(cost({ webSearches: 3 }), 30_000_000);
+  });
+
+  it('adds billed calls at their fees, and the fee of the request to each call', () => {
+    assert.equal(cost({ fees: { webSearch: 3 } }), 30_000_000);
+    assert.equal(cost({ input: 1, fees: { fileSearch: 3 } }), 3000);
+    assert.equal(costOf({ ...base, fees: { request: 5000 } }, none), 5000);
+  });
+
+  it('bills grounding by the prompt or by the search, as the price says', () => {
+    const fees = { webSearch: 3, groundedPrompt: 1 };
+    assert.equal(cost({ fees }), 30_000_000);
+    assert.equal(costOf({ ...base, fees: { groundedPrompt: 35_000_000 } }, { ...none, fees }), 35_000_000);
+  });
+
+  it('multiplies tokens, not fees, by the way in which the call was served', () => {
+    assert.equal(cost({ input: 1000, fees: { webSearch: 1 }, servings: ['priority'] }), 6_000_000 + 10_000_000);
+    // Not in the book: the dearest of any model.
+    assert.equal(cost({ input: 1000, servings: ['us'] }), 3_300_000);
+    assert.equal(cost({ input: 1000, servings: ['priority', 'us'] }), 6_600_000);
+  });
+
+  it('bills a modality without a price at the dearest price of its direction', () => {
+    const { inputAudio: _, ...silent } = rates;
+    assert.equal(costOf({ ...base, rates: silent }, { ...none, input: 1000, inputAudio: 100 }), 900 * 3000 + 100 * 5000);
+  });
+
+  it('is what the provider itself says, where it says so', () => {
+    assert.equal(cost({ input: 1000, namedCostNano: 5 }), 5);
+    assert.equal(cost({ input: 1000, namedCostNano: 0 }), 0);
   });
 
   it('rounds up once, at the end', () => {
-    const tiny = costOf({ rates: { ...rates, input: 1, output: 1 }, tiers: [] }, { ...none, input: 1, output: 1 });
+    const tiny = costOf({ ...base, rates: { ...rates, input: 1, output: 1 } }, { ...none, input: 1, output: 1 });
     assert.equal(tiny, 1);
-    assert.equal(costOf({ rates: { ...rates, input: 500, output: 501 }, tiers: [] }, { ...none, input: 1, output: 1 }), 2);
+    assert.equal(costOf({ ...base, rates: { ...rates, input: 500, output: 501 } }, { ...none, input: 1, output: 1 }), 2);
   });
 
   it('chooses the tier by all input tokens, and only strictly above its start', () => {
@@ -56,7 +85,7 @@ describe('costOf', () => {
 
   it('takes the highest tier that is reached', () => {
     const two: ModelPrice = {
-      rates,
+      ...base,
       tiers: [
         { above: 10, rates: doubled },
         { above: 20, rates: { ...rates, input: 1_000_000 } },
@@ -74,7 +103,7 @@ describe('costOf', () => {
     assert.equal(cost({ cacheWrite: 0, cacheWrite1h: 100 }), cost({ cacheWrite: 100, cacheWrite1h: 100 }));
     assert.equal(cost({ input: 10, inputAudio: 100 }), cost({ input: 10, inputAudio: 10 }));
     assert.equal(cost({ output: 1, outputAudio: 5 }), cost({ output: 5, outputAudio: 5 }));
-    assert.equal(cost({ webSearches: -1 }), 0);
+    assert.equal(cost({ fees: { webSearch: -1 } }), 0);
     const any = fc.integer({ min: -1000, max: 300_000 });
     const usage = fc.record({
       input: any,
@@ -88,7 +117,6 @@ describe('costOf', () => {
       cachedInputAudio: any,
       outputAudio: any,
       outputImage: any,
-      webSearches: any,
     });
     fc.assert(
       fc.property(usage, (figures) => {

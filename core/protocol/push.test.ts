@@ -7,7 +7,17 @@ import type { Snapshot } from './snapshot.ts';
 
 function pool(name: string, priceBookDigest: string): PoolDocument {
   const book = [{ id: priceBookDigest }] as unknown as PoolDocument['book'];
-  return { pool: `p/${name}` as PoolName, provider: 'OpenAI', endpoint: 'https://x', keys: [], models: [], book, priceBookDigest };
+  return {
+    pool: `p/${name}` as PoolName,
+    provider: 'OpenAI',
+    endpoint: 'https://x',
+    keys: [],
+    models: [],
+    freeFields: [],
+    learned: {},
+    book,
+    priceBookDigest,
+  };
 }
 
 function snapshot(revision: number, ...pools: readonly PoolDocument[]): Snapshot {

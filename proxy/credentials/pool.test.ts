@@ -11,7 +11,8 @@ const nothing: ReadonlySet<string> = new Set();
 
 function documentOf(keys: Readonly<Record<string, string>>): PoolDocument {
   const listed = Object.entries(keys).map(([name, quotaScope]) => ({ name, quotaScope }));
-  return { pool, provider: 'OpenAI', endpoint: 'https://api.openai.com', keys: listed, models: [], book: [], priceBookDigest: 'sha256:0' };
+  const prices = { models: [], book: [], freeFields: [], learned: {}, priceBookDigest: 'sha256:0' };
+  return { pool, provider: 'OpenAI', endpoint: 'https://api.openai.com', keys: listed, ...prices };
 }
 
 function valuesOf(keys: Readonly<Record<string, string>>, version = 1): CredentialValue[] {

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Refusal } from '../../core/errors.ts';
 import type { Demand } from '../../core/price/demand.ts';
+import type { Thinking } from '../../core/price/output-limit.ts';
 import type { Usage } from '../../core/price/types.ts';
 import type { JsonBody } from './json.ts';
 import type { Fate } from './sse.ts';
@@ -34,16 +35,6 @@ interface ListedModel {
   readonly id: string;
   readonly provider: string;
 }
-
-/** How much an answer may think before it speaks; absent: as the model does by default. */
-export type Thinking =
-  | { readonly kind: 'off' }
-  /** A limit in tokens, and the least that the provider takes. */
-  | { readonly kind: 'budget'; readonly tokens: number; readonly leastTokens: number }
-  | { readonly kind: 'effort'; readonly effort: Effort };
-
-/** From least to most; providers name a part of them. */
-export type Effort = 'minimal' | 'low' | 'medium' | 'high' | 'xhigh' | 'max';
 
 /** Everything in a body that the line uses, read once. */
 export interface Facts {

@@ -31,13 +31,14 @@ interface Setup {
 /** Admits a call of 100 tokens of text, which cost 100 nano-USD, with 10 million of them at hand. */
 async function outcome(setup: Setup): Promise<Admission | Refusal> {
   const pool = poolDocument();
-  const overhead = setup.overhead ?? { fixedTokens: 0, tokensPerImage: 0 };
+  const overhead = setup.overhead ?? { tokens: {}, pictureTokens: () => 0 };
   return await admit({
     document: keyDocument(setup.document),
     dialect: setup.dialect ?? openaiChat,
     facts: {
       model: 'm',
       stream: false,
+      unjudged: [],
       wantsUsage: true,
       demand: setup.demand ?? demand(100),
       ...(setup.maxOutputTokens === undefined ? {} : { maxOutputTokens: setup.maxOutputTokens }),
@@ -148,7 +149,7 @@ test('what is set never costs more than is held, at any candidate', async () => 
       const result = await outcome({ document: { ...capped, perRequest }, prices, demand: wanted, heldNano, ...limit });
       if (isRefusal(result)) return;
       const output = result.outputTokens ?? requested ?? Number.POSITIVE_INFINITY;
-      const bounds = prices.map((each) => upperBound(each, wanted, { fixedTokens: 0, tokensPerImage: 0 }, output));
+      const bounds = prices.map((each) => upperBound(each, wanted, { tokens: {}, pictureTokens: () => 0 }, output));
       const dearest = Math.max(...bounds.map((bound) => (typeof bound === 'number' ? bound : Number.POSITIVE_INFINITY)));
       assert.ok(dearest <= (result.reservation?.amountNano ?? -1));
       assert.ok(dearest <= (perRequest.usdNano ?? Number.POSITIVE_INFINITY));
@@ -220,8 +221,8 @@ test('embeddings have no output to limit', async () => {
 });
 
 test('web searches without a limit get one on a capped key: as many as are paid for, up to five', async () => {
-  const open = demand(100, { openSearches: { tools: 1, maxReads: 1 } });
-  const setup = { document: capped, demand: open, maxOutputTokens: 50, prices: [price({ webSearch: 1000 })] };
+  const open = demand(100, { openSearches: { fee: 'webSearch', tools: 1, maxReads: 1 } });
+  const setup = { document: capped, demand: open, maxOutputTokens: 50, prices: [price({ fees: { webSearch: 1000 } })] };
   const searches = async (heldNano: number): Promise<unknown> => {
     const result = await outcome({ ...setup, heldNano });
     return isRefusal(result) ? result.code : [result.searches, result.reservation?.amountNano, ...result.warnings];

@@ -20,7 +20,7 @@ const answered: CallOutcome = {
   nowMs: request.startedMs + 1234,
   code: 'ok',
   status: 200,
-  settlement: { costNano: 200, usage: usage(100, 50, { reasoning: 20, webSearches: 1 }), estimated: false },
+  settlement: { costNano: 200, usage: usage(100, 50, { reasoning: 20, fees: { webSearch: 1 } }), estimated: false },
   paidFrom: [{ costNanoUsd: '200', grant: 'g-1', requests: 1 }],
   attempts: [
     { pool: openai, credential: 'proj-a', status: 429, outcome: 'refused' },

@@ -26,7 +26,7 @@ const pools = new Map(documents.map((document) => [document.pool, document]));
 
 /** `pool upstream-model` of each candidate, or the code of the refusal. */
 function routed(dialect: Dialect, more: Partial<KeyDocument>, model = 'm'): readonly string[] | string {
-  const facts = { model, stream: false, wantsUsage: true, demand: demand(1) };
+  const facts = { model, stream: false, unjudged: [], wantsUsage: true, demand: demand(1) };
   const found = route(keyDocument(more), pools, dialect, facts);
   return isRefusal(found) ? found.code : found.map(({ pool, upstreamModel }) => `${pool.pool} ${upstreamModel}`);
 }
@@ -37,7 +37,7 @@ test('candidates come in the key’s order of pools, those that speak the caller
 });
 
 test('a candidate carries its provider and what that adds to every request', () => {
-  const facts = { model: 'm', stream: false, wantsUsage: true, demand: demand(1) };
+  const facts = { model: 'm', stream: false, unjudged: [], wantsUsage: true, demand: demand(1) };
   const found = route(keyDocument({ pools: [openai, router] }), pools, openaiChat, facts);
   assert.ok(!isRefusal(found));
   assert.deepEqual(

@@ -70,7 +70,7 @@ async function createBed(
       send(context.upstream, {
         candidates,
         dialect: openaiChat,
-        facts: { model: 'm', stream: false, wantsUsage: true, demand: demand(1) },
+        facts: { model: 'm', stream: false, unjudged: [], wantsUsage: true, demand: demand(1) },
         body,
         outputTokens: undefined,
         searches: undefined,
@@ -132,7 +132,7 @@ test('a body goes out byte for byte, less what must change: model, limit, usage'
   assert.equal(bed.seen.at(-1)?.body['model'], 'm-2');
   await bed.send({ outputTokens: 64 });
   assert.equal(bed.seen.at(-1)?.body['max_tokens'], 64);
-  const stream = { model: 'm', stream: true, wantsUsage: false, demand: demand(1) };
+  const stream = { model: 'm', stream: true, unjudged: [], wantsUsage: false, demand: demand(1) };
   await bed.send({ facts: stream, query: '?x=1' });
   assert.deepEqual(bed.seen.at(-1)?.body['stream_options'], { include_usage: true });
   assert.equal(bed.seen.at(-1)?.path, '/v1/chat/completions?x=1');
