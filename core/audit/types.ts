@@ -85,6 +85,8 @@ export interface Attempt {
   /** HTTP status; absent if no response arrived. */
   readonly status?: number | undefined;
   readonly costNanoUsd: NanoText;
+  /** `count`: the provider counted the call's input. Absent: the call itself. */
+  readonly purpose?: 'count';
 }
 
 export interface EpochOpenBody {

@@ -72,6 +72,11 @@ export function withCount(demand: Demand, tokens: number): Demand {
   };
 }
 
+/** Replaces content of unstated size by its known size. It is text as far as anybody knows, and priced as such. */
+export function withKnown({ stored: _, ...demand }: Demand, tokens: number): Demand {
+  return { ...demand, textTokens: demand.textTokens + tokens };
+}
+
 /** What a provider adds to a request of one model beyond its bytes. */
 export interface Overhead {
   /** Tokens that every request has, and that a feature adds (preambles of tools and structured output). */

@@ -1,8 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Refusal } from '../../core/errors.ts';
+import type { JsonObject } from '../../core/json.ts';
 import type { Demand } from '../../core/price/demand.ts';
 import type { Thinking } from '../../core/price/output-limit.ts';
-import type { Usage } from '../../core/price/types.ts';
+import type { InputModality, Usage } from '../../core/price/types.ts';
 import type { JsonBody } from './json.ts';
 import type { Fate } from './sse.ts';
 
@@ -90,6 +91,16 @@ export interface Dialect {
   readUsage(body: Buffer): Reading;
   /** Makes a meter for a stream. `usageChunk`: whether to keep a chunk that holds only usage, which the caller may not have requested. */
   meterStream(usageChunk: Fate): StreamMeter;
+}
+
+/** Puts a request to the provider's token counter. Pure. */
+export interface Counter {
+  /** What the counter covers beside text. */
+  readonly modalities: readonly InputModality[];
+  /** The counter's request, as a JSON value; null: this one has no exact form. */
+  request(body: JsonBody, model: string): JsonObject | null;
+  /** Input tokens of its answer, a JSON value; null: it names none. */
+  read(answer: unknown): number | null;
 }
 
 export interface RouteAction {

@@ -59,5 +59,12 @@ export const anthropic: Provider = {
     // platform.claude.com/docs/en/build-with-claude/vision
     pictureTokens: () => 8192,
   },
+  counting: {
+    'anthropic.messages': {
+      path: '/v1/messages/count_tokens',
+      // "Should be considered an estimate … may differ by a small amount": platform.claude.com/docs/en/build-with-claude/token-counting
+      margin: { percent: 105, tokens: 64 },
+    },
+  },
   classify,
 };

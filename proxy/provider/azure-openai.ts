@@ -11,5 +11,6 @@ export const azureOpenAi: Provider = {
   },
   authentication: { header: 'api-key', prefix: '' },
   overhead: openAi.overhead,
+  isLenient: true,
   classify: classifyOpenAi,
 };

@@ -87,5 +87,9 @@ export const gemini: Provider = {
     // ai.google.dev/gemini-api/docs/image-understanding, /media-resolution
     pictureTokens: () => 4386,
   },
+  counting: {
+    // Text only (ai.google.dev/gemini-api/docs/tokens); recorded counts equal the usage that followed.
+    'gemini.generateContent': { path: '/v1beta/models/{model}:countTokens', margin: { percent: 102, tokens: 32 } },
+  },
   classify,
 };

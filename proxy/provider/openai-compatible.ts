@@ -13,5 +13,11 @@ export const openAiCompatible: Provider = {
     // A gateway may serve any model; Qwen-VL alone takes 16,384.
     pictureTokens: openAi.overhead.pictureTokens,
   },
+  // Only where a pool says `countable`. A server that counts with its own tokenizer counts exactly; others estimate.
+  counting: {
+    'openai.responses': { path: '/v1/responses/input_tokens', margin: { percent: 110, tokens: 64 } },
+    'openai.chat': { path: '/v1/responses/input_tokens', margin: { percent: 110, tokens: 64 } },
+  },
+  isLenient: true,
   classify: classifyOpenAi,
 };

@@ -65,5 +65,11 @@ export const openAi: Provider = {
     // developers.openai.com/api/docs/guides/images-vision
     pictureTokens: () => 48_169,
   },
+  counting: {
+    // "The exact count the model will receive": developers.openai.com/api/docs/guides/token-counting
+    'openai.responses': { path: '/v1/responses/input_tokens', margin: { percent: 102, tokens: 16 } },
+    // Plain chat messages have the same form in Responses; each may be framed otherwise.
+    'openai.chat': { path: '/v1/responses/input_tokens', margin: { percent: 104, tokens: 32 } },
+  },
   classify: classifyOpenAi,
 };

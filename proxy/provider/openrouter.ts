@@ -17,5 +17,6 @@ export const openRouter: Provider = {
     tokens: { request: 2048 },
     pictureTokens: openAi.overhead.pictureTokens,
   },
+  isLenient: true,
   classify: classifyOpenAi,
 };

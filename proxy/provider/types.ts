@@ -11,6 +11,10 @@ export interface Provider {
   /** Header that carries the credential, and what precedes it. */
   readonly authentication: { readonly header: string; readonly prefix: string };
   readonly overhead: Overhead;
+  /** True if servers of this kind accept body fields that the API does not name, and may bill for what they do. */
+  readonly isLenient?: true;
+  /** Its token counter, by the dialect of the call that is counted. */
+  readonly counting?: Readonly<Partial<Record<DialectId, CountingPoint>>>;
   /** The name of the output limit in OpenAI chat, if it is not `max_completion_tokens`. */
   readonly outputField?: 'max_tokens';
   /** Decides what an answer that is not 2xx (or an error event before content) means for the credential. Pure. */
@@ -24,6 +28,14 @@ export interface ErrorAnswer {
   readonly body: string;
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
+}
+
+/** Where a provider counts tokens, and how far its bill may exceed its count. */
+export interface CountingPoint {
+  /** `{model}` is replaced, percent-encoded. */
+  readonly path: string;
+  /** The bill is at most this percent of the count and this many tokens more. */
+  readonly margin: { readonly percent: number; readonly tokens: number };
 }
 
 interface ProviderPath {

@@ -1,88 +1,130 @@
-import type { Reservation } from '../../core/budget/types.ts';
+import type { Need, Reservation } from '../../core/budget/types.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
 import { defined } from '../../core/json.ts';
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
-import type { Candidate } from '../../core/policy/route.ts';
-import { affordableOutput, upperBound } from '../../core/price/bound.ts';
-import { type Demand, type Overhead, withSearches } from '../../core/price/demand.ts';
-import type { ModelPrice } from '../../core/price/types.ts';
+import { type Demand, withKnown } from '../../core/price/demand.ts';
+import { type OutputLimits, outputLimits, thinkingWithin } from '../../core/price/output-limit.ts';
 import type { GrantDenial } from '../../core/protocol/money.ts';
 import type { Dialect, Facts } from '../dialect/types.ts';
-import type { Funds } from '../money/funds.ts';
+import { type Priced, Quote } from '../money/quote.ts';
+import type { ReserveOutcome } from '../money/waiting-calls.ts';
+import { countedDemand, isWorthCounting } from './count.ts';
+import type { Reachable } from './send.ts';
 
 /** Permission to send one call: its reservation, and the limits of its answer. */
 export interface Admission {
   /** Null if the call costs nothing and no quota counts it (`count_tokens`). */
   readonly reservation: Reservation | null;
+  /** Where it may be sent, in order: those whose bound the reservation covers. */
+  readonly candidates: readonly Reachable[];
   /** The output limit to send; undefined: leave the caller's body unchanged. */
   readonly outputTokens?: number | undefined;
+  /** The budget of thinking to send; undefined: leave the caller's. */
+  readonly thinkingTokens?: number | undefined;
   /** The limit to set on web searches without one; undefined: there are none, or no dollars limit the key. */
   readonly searches?: number | undefined;
+  /** The facts as far as the reservation relies on them. */
+  readonly facts: Facts;
   /** For `x-keyforge-warnings`. */
   readonly warnings: readonly string[];
 }
 
 interface AdmitInput {
+  readonly requestId: string;
   readonly document: KeyDocument;
   readonly dialect: Dialect;
   readonly facts: Facts;
-  readonly candidates: readonly (Candidate & { readonly overhead: Overhead })[];
-  readonly funds: Funds;
+  readonly candidates: readonly Reachable[];
+  /** True if the caller would rather be refused than have its output limit lowered. */
+  readonly exact: boolean;
+  /** Opens the audit stream. */
+  ready(): Promise<Refusal | null>;
+  /** Reserves at once if the wallet has enough. `wait` false: asks the ledger once. True: waits for what others hold. */
+  reserve(need: Need, wait: boolean): Reservation | Promise<ReserveOutcome>;
+  /** Has the candidate's provider count the input; null: it cannot or does not. */
+  count(candidate: Reachable, affinity: string): Promise<number | null>;
+  /** The tokens of an earlier answer and all that it continued; null: unknown. */
+  tokensOf(answerId: string): Promise<number | null>;
 }
-
-/** The smallest useful output limit of a call that names none. */
-const outputFloor = 1024;
 
 /** The output limit if neither caller, policy nor price book names one: every current model supports it. */
 const unknownModelOutput = 16_384;
 
-/** Agents offer web search in every call without a limit. Few searches happen, and each allowed search adds to the reservation. */
-const maxSearches = 5;
+/** A call as far as it is known: where it may go and what it may cost there. */
+interface Case extends AdmitInput {
+  /** Undefined: nothing limits the output, and no dollars limit the key. */
+  readonly limits: OutputLimits | undefined;
+  /** Null: it has no bound, and no dollars limit the key. */
+  readonly quote: Quote | null;
+}
 
-/** Bounds the cost of a call and reserves it. Synchronous, unless the wallet is short: then it requests a grant, within a time limit. */
+/**
+ * Bounds the cost of a call and reserves it. Synchronous if the wallet has enough. If it is short, the provider counts the
+ * input where that helps, and the call waits for a limited time.
+ */
 export function admit(input: AdmitInput): Admission | Refusal | Promise<Admission | Refusal> {
+  const { dialect, facts, document } = input;
   // The call is free, but it is recorded: the stream must be open.
-  if (!input.dialect.billed) return input.funds.ready().then((unready) => unready ?? { reservation: null, warnings: [] });
-  const output = outputLimit(input);
-  const bounds = boundCall(input, output);
-  if (isRefusal(bounds)) return bounds;
-  const reserved = input.funds.reserve({
-    boundNano: bounds.max,
-    atLeastNano: bounds.min,
-    requests: 1,
-    tokens: estimateTokens(input.facts.demand, output.max),
+  if (!dialect.billed)
+    return input.ready().then((unready) => unready ?? { reservation: null, candidates: input.candidates, facts, warnings: [] });
+  if (facts.continues === undefined || !isStrict(document)) return reserveFor(input);
+  return input.tokensOf(facts.continues).then((tokens) => {
+    return reserveFor(tokens === null ? input : withDemand(input, withKnown(facts.demand, tokens)));
   });
-  return reserved instanceof Promise
-    ? reserved.then((result) => admitted(input, output, bounds, result))
-    : admitted(input, output, bounds, reserved);
 }
 
-interface OutputLimit {
-  /** The caller's own limit, otherwise the largest that policy and model allow; undefined: nothing bounds it. */
-  readonly max: number | undefined;
-  /** The smallest limit with which the call is useful. */
-  readonly min: number | undefined;
-  readonly requested: number | undefined;
+function withDemand(input: AdmitInput, demand: Demand): AdmitInput {
+  return { ...input, facts: { ...input.facts, demand } };
 }
 
-function outputLimit({ document, dialect, facts, candidates }: AdmitInput): OutputLimit {
-  if (!dialect.generates) return { max: 0, min: 0, requested: undefined };
-  const ceilings = candidates.map(({ price }) => price?.maxOutputTokens).filter((value) => value !== undefined);
-  if (document.perRequest.outputTokens !== undefined) ceilings.push(document.perRequest.outputTokens);
-  const ceiling = ceilings.length === 0 ? undefined : Math.min(...ceilings);
-  const requested = facts.maxOutputTokens;
-  if (requested !== undefined) {
-    const max = Math.min(requested, ceiling ?? requested);
-    return { max, min: max, requested };
-  }
-  const max = ceiling ?? (isStrict(document) ? unknownModelOutput : undefined);
-  return { max, min: max === undefined ? undefined : Math.min(max, outputFloor), requested };
+function reserveFor(input: AdmitInput): Admission | Refusal | Promise<Admission | Refusal> {
+  const call = caseOf(input);
+  if (isRefusal(call)) return call;
+  const need = needOf(call);
+  if (isRefusal(need)) return tighten(call, need, null);
+  const atOnce = call.reserve({ ...need, atLeastNano: need.preferredNano }, false);
+  if (!(atOnce instanceof Promise)) return admitted(call, atOnce);
+  return atOnce.then((outcome) => {
+    if ('amountNano' in outcome) return admitted(call, outcome);
+    return isShortOfMoney(outcome) ? tighten(call, outcome, need) : denied(call, outcome);
+  });
 }
 
-interface Bounds {
-  readonly max: NanoUsd;
-  readonly min: NanoUsd;
+/** The second try of a call whose bound does not fit: with counted tokens if that may help, and with time to wait. */
+async function tighten(call: Case, short: GrantDenial | Refusal, need: Need | null): Promise<Admission | Refusal> {
+  const counted = await countedCase(call, fundsIn(call, short));
+  const tight = counted === null ? need : needOf(counted);
+  if (tight === null || isRefusal(tight)) return tight ?? denied(call, short);
+  const waiting = counted ?? call;
+  const outcome = await waiting.reserve(tight, true);
+  return 'amountNano' in outcome ? admitted(waiting, outcome) : denied(waiting, outcome);
+}
+
+/** The most that the call could get; infinite if others hold it for now. */
+function fundsIn({ document }: Case, short: GrantDenial | Refusal): NanoUsd {
+  const perRequest = document.perRequest.usdNano ?? Number.POSITIVE_INFINITY;
+  return isRefusal(short) || short.code === 'budget_reserved' ? perRequest : Math.min(perRequest, short.availableNano);
+}
+
+async function countedCase(call: Case, fundsNano: NanoUsd): Promise<Case | null> {
+  const [candidate] = call.candidates;
+  const { quote, limits, facts, dialect } = call;
+  if (candidate === undefined || quote === null || limits === undefined) return null;
+  if (!isWorthCounting({ candidate, dialect, demand: facts.demand, floor: limits.floor, fundsNano })) return null;
+  // The call must use the credential that counts.
+  const affinity = facts.affinity ?? call.requestId;
+  const tokens = await call.count(candidate, affinity);
+  if (tokens === null) return null;
+  // The count bounds only what this provider bills, so no other candidate may serve the call.
+  const demand = countedDemand(facts.demand, tokens);
+  const counted = caseOf({ ...call, facts: { ...facts, demand, affinity }, candidates: [withoutOverhead(candidate)] });
+  return isRefusal(counted) ? null : counted;
+}
+
+/** A count includes what the provider adds to a request. */
+function withoutOverhead(candidate: Reachable): Reachable {
+  return { ...candidate, overhead: { ...candidate.overhead, tokens: {} } };
 }
 
 /** True if dollars limit the key: a call without a bound is then refused. */
@@ -90,115 +132,108 @@ function isStrict({ smallestCapNano, perRequest }: KeyDocument): boolean {
   return smallestCapNano !== undefined || perRequest.usdNano !== undefined;
 }
 
-/** The dearest candidate's bound, checked against `perRequest.usd`; the ledger checks the other caps. Fails closed on a capped key. */
-function boundCall(input: AdmitInput, output: OutputLimit): Bounds | Refusal {
-  const { document, candidates, facts } = input;
-  const ceilingNano = document.perRequest.usdNano;
-  const strict = isStrict(document);
-  let max = 0;
-  let min = 0;
-  for (const candidate of candidates) {
-    const { price } = candidate;
-    if (price === null) {
-      if (!strict) continue;
-      return refuse(
-        'model_unpriced',
-        `The model ${candidate.model} has no known price, and a budget limits ${document.key}: have a price added to spec.models of ${candidate.pool.pool}.`,
-      );
-    }
-    const bounds = candidateBounds(price, candidate.overhead, facts.demand, output);
-    if (typeof bounds === 'string') {
-      if (!strict) continue;
-      return refuse('unmeterable_request', `The cost of this call has no bound, and a budget limits ${document.key}: ${bounds}.`);
-    }
-    if (ceilingNano !== undefined && bounds.min > ceilingNano) return tooExpensive(input, output, ceilingNano);
-    max = Math.max(max, ceilingNano === undefined ? bounds.max : Math.min(bounds.max, ceilingNano));
-    min = Math.max(min, bounds.min);
+/** Judges the request at every candidate, and quotes it. Fails closed on a capped key. */
+function caseOf(input: AdmitInput): Case | Refusal {
+  const candidates = judged(input);
+  if (isRefusal(candidates)) return candidates;
+  const limits = limitsOf(input, candidates);
+  if (isRefusal(limits)) return limits;
+  const priced = candidates.flatMap(({ price, overhead }): readonly Priced[] => (price === null ? [] : [{ price, overhead }]));
+  const quote = limits === undefined || priced.length === 0 ? 'its output has no limit' : Quote.make(priced, input.facts.demand, limits);
+  if (quote instanceof Quote) return { ...input, candidates, limits, quote };
+  if (!isStrict(input.document)) return { ...input, candidates, limits, quote: null };
+  return refuse('unmeterable_request', `The cost of this call has no bound, and a budget limits ${input.document.key}: ${quote}.`);
+}
+
+/** The candidates that a capped key may use: those with a price, that do nothing beyond what KeyForge has judged. */
+function judged({ document, candidates, facts }: AdmitInput): readonly Reachable[] | Refusal {
+  if (!isStrict(document)) return candidates;
+  const unpriced = candidates.find(({ price }) => price === null);
+  if (unpriced !== undefined) {
+    return refuse(
+      'model_unpriced',
+      `The model ${unpriced.model} has no known price, and a budget limits ${document.key}: have a price added to spec.models of ${unpriced.pool.pool}.`,
+    );
   }
-  return { max, min };
+  const unjudgedAt = ({ provider, pool }: Reachable): string | undefined =>
+    provider.isLenient === true ? facts.unjudged.find((name) => !pool.freeFields.includes(name)) : undefined;
+  const safe = candidates.filter((candidate) => unjudgedAt(candidate) === undefined);
+  const [first] = candidates;
+  if (safe.length > 0 || first === undefined) return safe;
+  return refuse(
+    'unmeterable_request',
+    `The server of pool ${first.pool.pool} may bill for the field ${JSON.stringify(unjudgedAt(first))}, which KeyForge does not know, and a budget limits ${document.key}: leave the field out, or have it added to spec.freeFields of the pool.`,
+  );
 }
 
-/** The bounds with the largest and the smallest output limit, or why there are none. */
-function candidateBounds(price: ModelPrice, overhead: Overhead, demand: Demand, output: OutputLimit): Bounds | string {
-  // This happens only if dollars limit nothing: a capped call always has a limit.
-  if (output.max === undefined || output.min === undefined) return 'its output has no limit';
-  const max = upperBound(price, withSearches(demand, maxSearches), overhead, output.max);
-  if (typeof max !== 'number') return max.reason;
-  const fixed = output.min === output.max && demand.openSearches === undefined;
-  const min = fixed ? max : upperBound(price, withSearches(demand, 1), overhead, output.min);
-  return typeof min === 'number' ? { max, min } : min.reason;
-}
-
-function tooExpensive(input: AdmitInput, output: OutputLimit, limit: NanoUsd): Refusal {
+function limitsOf({ document, dialect, facts, exact }: AdmitInput, candidates: readonly Reachable[]): OutputLimits | undefined | Refusal {
+  if (!dialect.generates) return { floor: 0, preferred: 0, max: 0 };
+  const ceilings = [document.perRequest.outputTokens, ...candidates.map(({ price }) => price?.maxOutputTokens)];
+  const asked = facts.maxOutputTokens;
+  if (asked === undefined && !isStrict(document) && ceilings.every((ceiling) => ceiling === undefined)) return undefined;
+  const reasonsByDefault = candidates.some(({ price }) => price?.reasonsByDefault === true);
+  const limits = outputLimits({ asked, ceilings, thinking: facts.thinking, reasonsByDefault, exact, fallback: unknownModelOutput });
+  if (limits !== null) return limits;
+  const most = Math.min(...ceilings.filter((ceiling) => ceiling !== undefined));
   return refuse(
     'request_too_expensive',
-    `This call could cost more than ${input.document.key} may spend on one request ($${formatUsd(limit)}). ${advice(affordableAt(input, limit), output)}`,
+    `This call asks for exactly ${asked} output tokens, and at most ${most} are allowed. Ask for less.`,
   );
 }
 
-/** The output limit that this amount pays for at every candidate with a price. */
-function affordableAt({ facts, candidates }: AdmitInput, fundsNano: NanoUsd): number {
-  const demand = withSearches(facts.demand, 1);
-  const priced = candidates.flatMap(({ price, overhead }) => (price === null ? [] : { price, overhead }));
-  return Math.min(...priced.map(({ price, overhead }) => affordableOutput(price, demand, overhead, fundsNano)));
+/** What to reserve, within `perRequest.usd`; the ledger checks the other caps. */
+function needOf({ document, facts, limits, quote }: Case): Need | Refusal {
+  const { atLeastNano, preferredNano, boundNano } = quote?.levels ?? { atLeastNano: 0, preferredNano: 0, boundNano: 0 };
+  const ceilingNano = document.perRequest.usdNano ?? Number.MAX_SAFE_INTEGER;
+  if (atLeastNano > ceilingNano) {
+    const advice = quote?.advice(ceilingNano) ?? '';
+    return refuse(
+      'request_too_expensive',
+      `This call could cost $${formatUsd(atLeastNano)}, more than ${document.key} may spend on one request ($${formatUsd(ceilingNano)}). ${advice}`,
+    );
+  }
+  return {
+    atLeastNano,
+    preferredNano: Math.min(preferredNano, ceilingNano),
+    boundNano: Math.min(boundNano, ceilingNano),
+    requests: 1,
+    tokens: estimateTokens(facts.demand, limits?.max),
+  };
 }
 
-function advice(affordable: number, output: OutputLimit): string {
-  if (output.max === 0 || affordable < 1) return 'Send less input.';
-  return `At most ${affordable} output tokens are affordable: lower the output limit to that, or send less input.`;
-}
-
-function admitted(
-  input: AdmitInput,
-  output: OutputLimit,
-  bounds: Bounds,
-  result: Reservation | GrantDenial | Refusal,
-): Admission | Refusal {
-  if (isRefusal(result)) return result;
-  if ('code' in result) return denied(input, output, result);
-  const { facts } = input;
-  const searches = searchesWithin(input, output, result.amountNano);
-  const demand = searches === undefined ? facts.demand : withSearches(facts.demand, searches);
-  const limit = limitWithin({ ...input, facts: { ...facts, demand } }, output, bounds, result.amountNano);
-  const warnings = searches === undefined ? [] : [`web searches limited to ${searches}`];
-  if (limit === undefined || limit === output.requested || !input.dialect.generates) return { reservation: result, searches, warnings };
-  warnings.push(
-    output.requested === undefined ? `output limit set to ${limit}` : `output limit lowered from ${output.requested} to ${limit}`,
+/** True if a smaller need or a wait may change the answer. */
+function isShortOfMoney(outcome: GrantDenial | Refusal): outcome is GrantDenial {
+  return (
+    !isRefusal(outcome) &&
+    (outcome.code === 'budget_exhausted' || outcome.code === 'budget_reserved' || outcome.code === 'request_too_expensive')
   );
-  return { reservation: result, searches, outputTokens: limit, warnings };
 }
 
-/** The searches that the reservation pays for beside the whole output. If it pays for none, the output limit shrinks to allow one. */
-function searchesWithin({ document, facts, candidates }: AdmitInput, output: OutputLimit, heldNano: NanoUsd): number | undefined {
-  if (facts.demand.openSearches === undefined || !isStrict(document)) return undefined;
-  const fits = (searches: number): boolean =>
-    candidates.every(({ price, overhead }) => {
-      const bound = price === null ? 0 : upperBound(price, withSearches(facts.demand, searches), overhead, output.max ?? 0);
-      return typeof bound === 'number' && bound <= heldNano;
-    });
-  let searches = maxSearches;
-  while (searches > 1 && !fits(searches)) searches -= 1;
-  return searches;
-}
-
-/** The output limit that the reservation pays for at every candidate. */
-function limitWithin(input: AdmitInput, output: OutputLimit, bounds: Bounds, heldNano: NanoUsd): number | undefined {
-  if (output.max === undefined) return undefined;
+function admitted(call: Case, reservation: Reservation): Admission {
+  const { facts, quote, limits, candidates } = call;
+  const admission: Admission = { reservation, candidates, facts, warnings: [] };
+  if (quote === null || limits === undefined || !call.dialect.generates) return admission;
+  const { outputTokens, searches } = quote.termsFor(reservation.amountNano);
+  const asked = facts.maxOutputTokens;
   // Without a cap and without a policy limit, do not add a limit to the caller's body.
-  if (!isStrict(input.document) && output.requested === undefined && input.document.perRequest.outputTokens === undefined) return undefined;
-  const full = heldNano >= bounds.max && input.document.perRequest.usdNano === undefined;
-  if (full || output.min === output.max) return output.max;
-  const affordable = input.candidates.map(({ price, overhead }) =>
-    price === null ? output.max : affordableOutput(price, input.facts.demand, overhead, heldNano),
-  );
-  return Math.min(output.max, ...affordable.filter((value) => value !== undefined));
+  const isFree = !isStrict(call.document) && asked === undefined && call.document.perRequest.outputTokens === undefined;
+  const limit = isFree || outputTokens === asked ? undefined : outputTokens;
+  const thinkingTokens = isFree ? undefined : thinkingWithin(facts.thinking, outputTokens);
+  const limited = isStrict(call.document) ? searches : undefined;
+  const warnings = [
+    ...(limited === undefined ? [] : [`web searches limited to ${limited}`]),
+    ...(limit === undefined
+      ? []
+      : [asked === undefined ? `output limit set to ${limit}` : `output limit lowered from ${asked} to ${limit}`]),
+    ...(thinkingTokens === undefined ? [] : [`thinking budget lowered to ${thinkingTokens}`]),
+  ];
+  return { ...admission, searches: limited, outputTokens: limit, thinkingTokens, warnings };
 }
 
-function denied(input: AdmitInput, output: OutputLimit, denial: GrantDenial): Refusal {
+function denied({ quote }: Case, denial: GrantDenial | Refusal): Refusal {
+  if (isRefusal(denial)) return denial;
   const { code, message, limitedBy, retryAfterSeconds } = denial;
-  const money = code === 'budget_exhausted' || code === 'budget_reserved' || code === 'request_too_expensive';
-  const priced = input.candidates.some(({ price }) => price !== null);
-  const advised = money && priced ? `${message}. ${advice(affordableAt(input, denial.availableNano), output)}` : message;
+  const advised = isShortOfMoney(denial) && quote !== null ? `${message}. ${quote.advice(denial.availableNano)}` : message;
   return refuse(code, advised, { ...defined({ retryAfterSeconds }), limitedBy });
 }
 

@@ -50,7 +50,17 @@ export async function testbed(
   });
   const keys = Object.entries(plan.keys ?? { a: 'scope-a' }).map(([name, quotaScope]) => ({ name, quotaScope }));
   const endpoint = plan.endpoint?.startsWith('http') === true ? plan.endpoint : origin + (plan.endpoint ?? '');
-  const document: PoolDocument = { pool, provider: 'OpenAI', endpoint, keys, models: [], book: [], freeFields: [], learned: {}, priceBookDigest: 'sha256:0' };
+  const document: PoolDocument = {
+    pool,
+    provider: 'OpenAI',
+    endpoint,
+    keys,
+    models: [],
+    book: [],
+    freeFields: [],
+    learned: {},
+    priceBookDigest: 'sha256:0',
+  };
   const clock = { nowMs: Date.UTC(2026, 0, 1) };
   const settings = { ...defaultUpstreamSettings, ...plan.settings };
   const origins = createOrigins(settings);

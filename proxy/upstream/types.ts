@@ -33,6 +33,8 @@ export interface AttemptFact {
   readonly credential: string;
   readonly status?: number;
   readonly outcome: 'not_sent' | 'refused' | 'unknown' | 'answered';
+  /** Absent: the call itself. */
+  readonly purpose?: 'count';
 }
 
 /** How an answer's bytes ended. `complete`: by HTTP. The meter knows whether the stream reached its own end. */

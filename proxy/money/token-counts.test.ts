@@ -1,0 +1,46 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { TokenCounts } from './token-counts.ts';
+
+describe('TokenCounts', () => {
+  let nowMs = 0;
+  const make = (): TokenCounts => {
+    nowMs = 0;
+    return new TokenCounts(() => nowMs);
+  };
+
+  it('remembers a count for a minute, also that there was none', () => {
+    const counts = make();
+    assert.equal(counts.recall('a'), undefined);
+    counts.remember('a', 5);
+    counts.remember('b', null);
+    nowMs = 59_999;
+    assert.equal(counts.recall('a'), 5);
+    assert.equal(counts.recall('b'), null);
+    nowMs = 60_000;
+    assert.equal(counts.recall('a'), undefined);
+  });
+
+  it('forgets the oldest of too many', () => {
+    const counts = make();
+    for (let body = 0; body < 2000; body += 1) counts.remember(`${body}`, body);
+    assert.equal(counts.recall('0'), undefined);
+    assert.equal(counts.recall('1999'), 1999);
+  });
+
+  it('lets a key ask thirty times a minute', () => {
+    const counts = make();
+    const asked = (): number => Array.from({ length: 40 }, () => counts.take('agents/bot', 'sys/openai a')).filter(Boolean).length;
+    assert.equal(asked(), 30);
+    nowMs = 60_000;
+    assert.equal(asked(), 30);
+  });
+
+  it('lets all keys together ask each credential three hundred times a minute', () => {
+    const counts = make();
+    const asked = (credential: string): number =>
+      Array.from({ length: 400 }, (_, key) => counts.take(`agents/${key}`, credential)).filter(Boolean).length;
+    assert.equal(asked('sys/openai a'), 300);
+    assert.equal(asked('sys/openai b'), 300);
+  });
+});
