@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { CallCode, PaidFrom } from '../core/audit/types.ts';
 import { type Refusal, refusalTable, refuse } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
-import type { TokenId } from '../core/names.ts';
+import type { KeyName, TokenId } from '../core/names.ts';
 import type { Exchange, ProxyContext } from './context.ts';
 import type { CallRoute } from './dialect/routes.ts';
 import type { Dialect, Framing, StreamMeter } from './dialect/types.ts';
@@ -11,7 +11,7 @@ import type { ActiveKey, InFlight } from './link/active-keys.ts';
 import { type CallOutcome, type CallRequest, callBody } from './stages/audit.ts';
 import type { Caller } from './stages/authenticate.ts';
 import { type Notes, type Recipient, respondFailure } from './stages/respond.ts';
-import type { Flight } from './upstream/types.ts';
+import type { AttemptFact, Flight } from './upstream/types.ts';
 
 const nothingSent = { settlement: { costNano: 0, usage: null, estimated: false }, paidFrom: [], attempts: [] } as const;
 
@@ -30,10 +30,14 @@ export class Call implements InFlight, Recipient, Disposable {
   #flight: Flight | null = null;
   #endDrain: (() => void) | null = null;
   #finished: PromiseWithResolvers<void> | null = null;
+  /** Made when something waits for the end. */
+  #abandoned: AbortController | null = null;
+  readonly #counts: AttemptFact[] = [];
   /** Handles `close` without a finished answer: the client has left. */
   readonly #onClose = (): void => {
     if (this.response.writableFinished) return;
     this.#clientLeft = true;
+    this.#abandoned?.abort();
     this.#drainFlight();
   };
 
@@ -64,6 +68,17 @@ export class Call implements InFlight, Recipient, Disposable {
     return this.#clientLeft || this.#revokedFor !== null;
   }
 
+  /** Aborted once `isAbandoned`. */
+  get abandoned(): AbortSignal {
+    this.#abandoned ??= new AbortController();
+    if (this.isAbandoned) this.#abandoned.abort();
+    return this.#abandoned.signal;
+  }
+
+  get key(): KeyName {
+    return this.#key.key;
+  }
+
   /** How an abandoned call ends: with the reason of its revocation, or with 499 (as in nginx) if its client left. */
   get abandonedAs(): { readonly code: CallCode; readonly status: number } {
     const reason = this.#revokedFor;
@@ -84,6 +99,11 @@ export class Call implements InFlight, Recipient, Disposable {
   /** Adds facts of the request to the entry. */
   note(more: Partial<Pick<CallRequest, 'bytes' | 'stream' | 'model'>>): void {
     this.#request = { ...this.#request, ...more };
+  }
+
+  /** Adds the provider's count of this call's input to the entry. */
+  noteCount(attempt: AttemptFact): void {
+    this.#counts.push(attempt);
   }
 
   /** The headers that KeyForge adds to every answer of this call. */
@@ -114,6 +134,7 @@ export class Call implements InFlight, Recipient, Disposable {
   revoke(reason: Refusal): void {
     if (this.isAbandoned || this.response.writableEnded) return;
     this.#revokedFor = reason;
+    this.#abandoned?.abort();
     respondFailure(this, reason, { requestId: this.requestId });
     this.#drainFlight();
   }
@@ -148,7 +169,8 @@ export class Call implements InFlight, Recipient, Disposable {
     const nowMs = this.#context.now();
     this.#count(outcome, nowMs);
     try {
-      this.#key.funds.record(callBody(this.#request, { ...outcome, nowMs }));
+      const attempts = [...this.#counts, ...outcome.attempts];
+      this.#key.funds.record(callBody(this.#request, { ...outcome, attempts, nowMs }));
       return true;
     } catch (error) {
       if (!(error instanceof SpoolUnavailable)) throw error;

@@ -5,6 +5,7 @@ import type { ProxyLimits } from './limits.ts';
 import type { ActiveKeys } from './link/active-keys.ts';
 import type { Drains } from './link/drains.ts';
 import type { Metrics } from './metrics.ts';
+import type { TokenCounts } from './money/token-counts.ts';
 import type { UpstreamDeps } from './upstream/upstream.ts';
 
 /** What all requests share. */
@@ -16,8 +17,11 @@ export interface ProxyContext {
   readonly metrics: Metrics;
   readonly limits: ProxyLimits;
   readonly logger: Logger;
+  readonly tokenCounts: TokenCounts;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** Milliseconds of a monotonic clock. */
+  readonly monotonic: () => number;
   readonly newId: () => string;
 }
 

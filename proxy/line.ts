@@ -1,22 +1,24 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isRefusal, type Refusal, refuse } from '../core/errors.ts';
-import { checkEndpoint, checkKey } from '../core/policy/check.ts';
+import { checkEndpoint, checkKey, isCapped } from '../core/policy/check.ts';
 import { serveApi } from './api/serve.ts';
 import { Call } from './call.ts';
 import type { Exchange, ProxyContext } from './context.ts';
 import { readBody } from './dialect/json.ts';
 import { type CallRoute, callerFamily, matchRoute } from './dialect/routes.ts';
-import type { Family } from './dialect/types.ts';
+import type { Facts, Family } from './dialect/types.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
+import type { Waiting } from './money/waiting-calls.ts';
 import { admit } from './stages/admit.ts';
 import { authenticate, type Caller } from './stages/authenticate.ts';
+import { count } from './stages/count.ts';
 import { headersForProvider, queryForProvider } from './stages/headers.ts';
 import { hold } from './stages/hold.ts';
 import { meter } from './stages/meter.ts';
 import { receive } from './stages/receive.ts';
 import { respondRefusal, respondRest } from './stages/respond.ts';
 import { route as routeCall } from './stages/route.ts';
-import { send } from './stages/send.ts';
+import { type Reachable, send } from './stages/send.ts';
 import { settle, tokensOf } from './stages/settle.ts';
 
 /** One request, from its arrival to the end of its answer. Never rejects. */
@@ -58,19 +60,40 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   const candidates = routeCall(document, context.activeKeys.pools, dialect, facts);
   if (isRefusal(candidates)) return await call.deny(candidates);
 
-  const admission = await admit({ document, dialect, facts, candidates, funds });
-  if (isRefusal(admission)) return await call.deny(admission);
+  const headers = headersForProvider(request.rawHeaders, dialect.family);
+  const sinceMs = context.monotonic();
+  const waitingOf = (wait: boolean): Waiting => ({
+    sinceMs,
+    ...(wait ? {} : { maxWaitMs: 0 }),
+    get signal() {
+      return call.abandoned;
+    },
+    recheck: () => checkAgain(context, caller, route, candidates, facts),
+  });
+  const admission = await admit({
+    requestId,
+    document,
+    dialect,
+    facts,
+    candidates,
+    exact: request.headers['x-keyforge-max-tokens'] === 'exact',
+    ready: () => funds.ready(),
+    reserve: (need, wait) => funds.reserve(need, waitingOf(wait)),
+    count: (candidate, affinity) => count(context, { candidate, dialect, body, affinity, headers, call }),
+    tokensOf: () => Promise.resolve(null),
+  });
+  if (isRefusal(admission)) return call.isAbandoned ? await call.leave() : await call.deny(admission);
   using held = hold(funds, admission.reservation, (paidFrom, costNano) => call.lose(paidFrom, costNano));
   if (call.isAbandoned) return await call.leave();
 
   const sent = await send(context.upstream, {
-    candidates,
+    candidates: admission.candidates,
     dialect,
-    facts,
+    facts: admission.facts,
     body,
-    outputTokens: admission.outputTokens,
-    searches: admission.searches,
-    headers: headersForProvider(request.rawHeaders, dialect.family),
+    isCapped: isCapped(document),
+    limits: admission,
+    headers,
     query: queryForProvider(dialect.family, route.search),
     onDispatch: () => held.markSent(requestId),
     onFlight: (flight) => call.attach(flight),
@@ -96,6 +119,27 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   });
 
   if (recorded) respondRest(call, metered.rest, { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings });
+}
+
+/** What has changed while a call waited for money: key, policy or expiry; null: it may still go where it was admitted. */
+function checkAgain(
+  { activeKeys, now }: ProxyContext,
+  { active }: Caller,
+  { dialect, endpoint }: CallRoute,
+  candidates: readonly Reachable[],
+  facts: Facts,
+): Refusal | null {
+  const current = activeKeys.byKey(active.key);
+  if (current !== active) return refuse('key_revoked', `The key ${active.key} was deleted while this call waited.`);
+  const { document } = current;
+  const barred = checkKey(document, now()) ?? checkEndpoint(document, endpoint);
+  if (barred !== null) return barred;
+  const allowed = routeCall(document, activeKeys.pools, dialect, facts);
+  if (isRefusal(allowed)) return allowed;
+  const isAllowed = ({ pool, upstreamModel }: Reachable): boolean =>
+    allowed.some((candidate) => candidate.pool.pool === pool.pool && candidate.upstreamModel === upstreamModel);
+  if (candidates.every(isAllowed)) return null;
+  return refuse('policy_stale', `The policy of ${active.key} changed while this call waited: send it again.`, { retryAfterSeconds: 1 });
 }
 
 function noPolicy(): Refusal {

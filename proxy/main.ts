@@ -17,6 +17,7 @@ import { type ActiveKeys, createActiveKeys } from './link/active-keys.ts';
 import { createDrains, type Drains } from './link/drains.ts';
 import { createMetrics, createMetricsServer, type Metrics } from './metrics.ts';
 import { createFunds, type Funds } from './money/funds.ts';
+import { TokenCounts } from './money/token-counts.ts';
 import { createAgentServer, listen } from './server.ts';
 import { createOrigins, defaultUpstreamSettings } from './upstream/origins.ts';
 
@@ -63,6 +64,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { control, logger, bootId } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const clock = Date.now;
+  const monotonic = (): number => performance.now();
   const pools = createPools({ clock });
   const origins = createOrigins(defaultUpstreamSettings);
   const drains = createDrains(limits);
@@ -86,7 +88,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       control,
       metrics,
       logger,
-      monotonic: () => performance.now(),
+      monotonic,
       newId: () => randomBytes(12).toString('base64url'),
       grantWaitMs: limits.grantWaitMs,
       free,
@@ -96,7 +98,13 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   // No funds are open yet: the first policy arrives later.
   const instance = await options.instance;
   const upstream = { origins, pools, settings: defaultUpstreamSettings, clock };
-  const context: ProxyContext = { activeKeys, control, upstream, drains, metrics, limits, logger, now: clock, newId: createRequestIds() };
+  const context: ProxyContext = {
+    ...{ activeKeys, control, upstream, drains, metrics, limits, logger },
+    tokenCounts: new TokenCounts(monotonic),
+    now: clock,
+    monotonic,
+    newId: createRequestIds(),
+  };
   shipper.start();
   const stopWatching = await firstPolicy(control, (push) => applyPush(push, pools, activeKeys));
   // Charge what an earlier process left open, and release its money before a call needs it, for deleted keys too.

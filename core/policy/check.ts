@@ -14,6 +14,11 @@ export function checkKey(document: KeyDocument, nowMs: number): Refusal | null {
   return null;
 }
 
+/** True if dollars limit the key: a call without a bound is then refused. */
+export function isCapped({ smallestCapNano, perRequest }: KeyDocument): boolean {
+  return smallestCapNano !== undefined || perRequest.usdNano !== undefined;
+}
+
 /** Refuses a route, named by its template, that the key may not call; null: it may. */
 export function checkEndpoint(document: KeyDocument, endpoint: string): Refusal | null {
   const { key, endpoints } = document;

@@ -2,6 +2,7 @@ import type { Need, Reservation } from '../../core/budget/types.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
 import { defined } from '../../core/json.ts';
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
+import { isCapped } from '../../core/policy/check.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import { type Demand, withKnown } from '../../core/price/demand.ts';
 import { type OutputLimits, outputLimits, thinkingWithin } from '../../core/price/output-limit.ts';
@@ -68,7 +69,7 @@ export function admit(input: AdmitInput): Admission | Refusal | Promise<Admissio
   // The call is free, but it is recorded: the stream must be open.
   if (!dialect.billed)
     return input.ready().then((unready) => unready ?? { reservation: null, candidates: input.candidates, facts, warnings: [] });
-  if (facts.continues === undefined || !isStrict(document)) return reserveFor(input);
+  if (facts.continues === undefined || !isCapped(document)) return reserveFor(input);
   return input.tokensOf(facts.continues).then((tokens) => {
     return reserveFor(tokens === null ? input : withDemand(input, withKnown(facts.demand, tokens)));
   });
@@ -127,11 +128,6 @@ function withoutOverhead(candidate: Reachable): Reachable {
   return { ...candidate, overhead: { ...candidate.overhead, tokens: {} } };
 }
 
-/** True if dollars limit the key: a call without a bound is then refused. */
-function isStrict({ smallestCapNano, perRequest }: KeyDocument): boolean {
-  return smallestCapNano !== undefined || perRequest.usdNano !== undefined;
-}
-
 /** Judges the request at every candidate, and quotes it. Fails closed on a capped key. */
 function caseOf(input: AdmitInput): Case | Refusal {
   const candidates = judged(input);
@@ -141,13 +137,13 @@ function caseOf(input: AdmitInput): Case | Refusal {
   const priced = candidates.flatMap(({ price, overhead }): readonly Priced[] => (price === null ? [] : [{ price, overhead }]));
   const quote = limits === undefined || priced.length === 0 ? 'its output has no limit' : Quote.make(priced, input.facts.demand, limits);
   if (quote instanceof Quote) return { ...input, candidates, limits, quote };
-  if (!isStrict(input.document)) return { ...input, candidates, limits, quote: null };
+  if (!isCapped(input.document)) return { ...input, candidates, limits, quote: null };
   return refuse('unmeterable_request', `The cost of this call has no bound, and a budget limits ${input.document.key}: ${quote}.`);
 }
 
 /** The candidates that a capped key may use: those with a price, that do nothing beyond what KeyForge has judged. */
 function judged({ document, candidates, facts }: AdmitInput): readonly Reachable[] | Refusal {
-  if (!isStrict(document)) return candidates;
+  if (!isCapped(document)) return candidates;
   const unpriced = candidates.find(({ price }) => price === null);
   if (unpriced !== undefined) {
     return refuse(
@@ -170,7 +166,7 @@ function limitsOf({ document, dialect, facts, exact }: AdmitInput, candidates: r
   if (!dialect.generates) return { floor: 0, preferred: 0, max: 0 };
   const ceilings = [document.perRequest.outputTokens, ...candidates.map(({ price }) => price?.maxOutputTokens)];
   const asked = facts.maxOutputTokens;
-  if (asked === undefined && !isStrict(document) && ceilings.every((ceiling) => ceiling === undefined)) return undefined;
+  if (asked === undefined && !isCapped(document) && ceilings.every((ceiling) => ceiling === undefined)) return undefined;
   const reasonsByDefault = candidates.some(({ price }) => price?.reasonsByDefault === true);
   const limits = outputLimits({ asked, ceilings, thinking: facts.thinking, reasonsByDefault, exact, fallback: unknownModelOutput });
   if (limits !== null) return limits;
@@ -216,10 +212,10 @@ function admitted(call: Case, reservation: Reservation): Admission {
   const { outputTokens, searches } = quote.termsFor(reservation.amountNano);
   const asked = facts.maxOutputTokens;
   // Without a cap and without a policy limit, do not add a limit to the caller's body.
-  const isFree = !isStrict(call.document) && asked === undefined && call.document.perRequest.outputTokens === undefined;
+  const isFree = !isCapped(call.document) && asked === undefined && call.document.perRequest.outputTokens === undefined;
   const limit = isFree || outputTokens === asked ? undefined : outputTokens;
   const thinkingTokens = isFree ? undefined : thinkingWithin(facts.thinking, outputTokens);
-  const limited = isStrict(call.document) ? searches : undefined;
+  const limited = isCapped(call.document) ? searches : undefined;
   const warnings = [
     ...(limited === undefined ? [] : [`web searches limited to ${limited}`]),
     ...(limit === undefined

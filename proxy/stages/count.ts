@@ -66,7 +66,14 @@ export function countedDemand(demand: Demand, tokens: number): Demand {
 
 interface CountDeps {
   readonly upstream: UpstreamDeps;
-  readonly counts: TokenCounts;
+  readonly tokenCounts: TokenCounts;
+}
+
+/** The call whose input is counted. */
+interface CountedCall {
+  readonly key: KeyName;
+  /** Receives the attempt, for the entry. */
+  noteCount(attempt: AttemptFact): void;
 }
 
 interface CountInput {
@@ -75,11 +82,9 @@ interface CountInput {
   readonly body: JsonBody;
   /** Chooses the credential. */
   readonly affinity: string;
-  readonly key: KeyName;
+  readonly call: CountedCall;
   /** From `headersForProvider`. */
   readonly headers: readonly string[];
-  /** Receives the attempt, for the entry of the call. */
-  readonly onAttempt: (fact: AttemptFact) => void;
 }
 
 /**
@@ -93,22 +98,22 @@ export async function count(deps: CountDeps, input: CountInput): Promise<number 
   if (point === null || request === null) return null;
   const bytes = Buffer.from(JSON.stringify(request));
   const id = `${candidate.pool.pool} ${point.path} ${hash('sha256', bytes)}`;
-  const known = deps.counts.recall(id);
+  const known = deps.tokenCounts.recall(id);
   const counted = known === undefined ? await ask(deps, input, { point, bytes }) : known;
-  if (known === undefined && counted !== undefined) deps.counts.remember(id, counted);
+  if (known === undefined && counted !== undefined) deps.tokenCounts.remember(id, counted);
   if (counted === null || counted === undefined) return null;
   return Math.ceil((counted * point.margin.percent) / 100) + point.margin.tokens;
 }
 
 /** Undefined: the counter was not asked. */
 async function ask(
-  { upstream, counts }: CountDeps,
-  { candidate, dialect, key, headers, affinity, onAttempt }: CountInput,
+  { upstream, tokenCounts }: CountDeps,
+  { candidate, dialect, call, headers, affinity }: CountInput,
   { point, bytes }: { readonly point: CountingPoint; readonly bytes: Buffer },
 ): Promise<number | null | undefined> {
   const { provider, pool, upstreamModel } = candidate;
   const path = point.path.replace('{model}', () => encodeURIComponent(upstreamModel));
-  const mayAsk = (credential: string): boolean => counts.take(key, `${pool.pool} ${credential}`);
+  const mayAsk = (credential: string): boolean => tokenCounts.take(call.key, `${pool.pool} ${credential}`);
   const reply = await askOnce(upstream, {
     provider,
     pool,
@@ -121,7 +126,7 @@ async function ask(
     timeoutMs: countTimeoutMs,
   });
   if (reply === null) return undefined;
-  onAttempt({
+  call.noteCount({
     pool: pool.pool,
     credential: reply.credential,
     outcome: 'refused',

@@ -12,13 +12,21 @@ export interface Reachable extends Candidate {
   readonly overhead: Provider['overhead'];
 }
 
+interface SendLimits {
+  readonly outputTokens?: number | undefined;
+  readonly thinkingTokens?: number | undefined;
+  readonly searches?: number | undefined;
+}
+
 export interface SendInput {
   readonly candidates: readonly Reachable[];
   readonly dialect: Dialect;
   readonly facts: Facts;
   readonly body: JsonBody;
-  readonly outputTokens: number | undefined;
-  readonly searches: number | undefined;
+  /** True if dollars limit the key. */
+  readonly isCapped: boolean;
+  /** What the reservation pays for. */
+  readonly limits: SendLimits;
   readonly headers: readonly string[];
   readonly query: string;
   /** Called with each flight at its start, so that the end of the call can stop or drain it. */
@@ -75,13 +83,18 @@ function upstreamCall(input: SendInput, candidate: Reachable, onAttempt: () => v
   };
 }
 
-function changes({ facts, outputTokens, searches }: SendInput, candidate: Reachable): Changes {
+function changes({ facts, limits, isCapped }: SendInput, { upstreamModel, provider, price }: Reachable): Changes {
+  const { input, output } = price?.rates ?? {};
+  const isOpen = input === undefined || output === undefined || !isCapped || provider.kind !== 'OpenRouter';
   return {
-    model: candidate.upstreamModel === facts.model ? undefined : candidate.upstreamModel,
-    maxOutputTokens: outputTokens,
-    searches,
+    model: upstreamModel === facts.model ? undefined : upstreamModel,
+    maxOutputTokens: limits.outputTokens,
+    thinkingTokens: limits.thinkingTokens,
+    searches: limits.searches,
     includeUsage: hidesUsage(facts),
-    outputField: candidate.provider.outputField,
+    outputField: provider.outputField,
+    standardTier: isCapped && provider.kind === 'OpenAI',
+    maxPrice: isOpen ? undefined : { input, output },
   };
 }
 
