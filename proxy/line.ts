@@ -4,12 +4,12 @@ import { checkEndpoint, checkKey, isCapped } from '../core/policy/check.ts';
 import { serveApi } from './api/serve.ts';
 import { Call } from './call.ts';
 import type { Exchange, ProxyContext } from './context.ts';
-import { readBody } from './dialect/json.ts';
+import { type JsonBody, readBody } from './dialect/json.ts';
 import { type CallRoute, callerFamily, matchRoute } from './dialect/routes.ts';
 import type { Facts, Family } from './dialect/types.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
 import type { Waiting } from './money/waiting-calls.ts';
-import { admit } from './stages/admit.ts';
+import { type AdmitInput, admit } from './stages/admit.ts';
 import { authenticate, type Caller } from './stages/authenticate.ts';
 import { count } from './stages/count.ts';
 import { headersForProvider, queryForProvider } from './stages/headers.ts';
@@ -61,27 +61,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   if (isRefusal(candidates)) return await call.deny(candidates);
 
   const headers = headersForProvider(request.rawHeaders, dialect.family);
-  const sinceMs = context.monotonic();
-  const waitingOf = (wait: boolean): Waiting => ({
-    sinceMs,
-    ...(wait ? {} : { maxWaitMs: 0 }),
-    get signal() {
-      return call.abandoned;
-    },
-    recheck: () => checkAgain(context, caller, route, candidates, facts),
-  });
-  const admission = await admit({
-    requestId,
-    document,
-    dialect,
-    facts,
-    candidates,
-    exact: request.headers['x-keyforge-max-tokens'] === 'exact',
-    ready: () => funds.ready(),
-    reserve: (need, wait) => funds.reserve(need, waitingOf(wait)),
-    count: (candidate, affinity) => count(context, { candidate, dialect, body, affinity, headers, call }),
-    tokensOf: () => Promise.resolve(null),
-  });
+  const admission = await admit(admissionOf({ context, exchange, route, caller, call, body, facts, candidates, headers }));
   if (isRefusal(admission)) return call.isAbandoned ? await call.leave() : await call.deny(admission);
   using held = hold(funds, admission.reservation, (paidFrom, costNano) => call.lose(paidFrom, costNano));
   if (call.isAbandoned) return await call.leave();
@@ -121,25 +101,57 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   if (recorded) respondRest(call, metered.rest, { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings });
 }
 
-/** What has changed while a call waited for money: key, policy or expiry; null: it may still go where it was admitted. */
-function checkAgain(
-  { activeKeys, now }: ProxyContext,
-  { active }: Caller,
-  { dialect, endpoint }: CallRoute,
-  candidates: readonly Reachable[],
-  facts: Facts,
-): Refusal | null {
-  const current = activeKeys.byKey(active.key);
-  if (current !== active) return refuse('key_revoked', `The key ${active.key} was deleted while this call waited.`);
-  const { document } = current;
-  const barred = checkKey(document, now()) ?? checkEndpoint(document, endpoint);
+/** A call that has been read and routed. */
+interface Routed {
+  readonly context: ProxyContext;
+  readonly exchange: Exchange;
+  readonly route: CallRoute;
+  readonly caller: Caller;
+  readonly call: Call;
+  readonly body: JsonBody;
+  readonly facts: Facts;
+  readonly candidates: readonly Reachable[];
+  /** From `headersForProvider`. */
+  readonly headers: readonly string[];
+}
+
+function admissionOf(routed: Routed): AdmitInput {
+  const { context, exchange, route, caller, call, body, facts, candidates, headers } = routed;
+  const { document, funds } = caller.active;
+  const { dialect } = route;
+  const sinceMs = context.monotonic();
+  const waiting: Waiting = {
+    sinceMs,
+    get signal() {
+      return call.abandoned;
+    },
+    recheck: () => checkAgain(routed),
+  };
+  const atOnce: Waiting = { sinceMs, maxWaitMs: 0, recheck: waiting.recheck };
+  return {
+    requestId: exchange.requestId,
+    ...{ document, dialect, facts, candidates },
+    exact: exchange.request.headers['x-keyforge-max-tokens'] === 'exact',
+    ready: () => funds.ready(),
+    reserve: (need, wait) => funds.reserve(need, wait ? waiting : atOnce),
+    count: (candidate, affinity) => count(context, { candidate, dialect, body, affinity, headers, call }),
+    tokensOf: () => Promise.resolve(null),
+  };
+}
+
+/** What has changed while a call waited for money: key, policy or expiry; null: it may still go where it was routed. */
+function checkAgain({ context, route, caller, facts, candidates }: Routed): Refusal | null {
+  const { activeKeys, now } = context;
+  const { key, document } = caller.active;
+  if (activeKeys.byKey(key) !== caller.active) return refuse('key_revoked', `The key ${key} was deleted while this call waited.`);
+  const barred = checkKey(document, now()) ?? checkEndpoint(document, route.endpoint);
   if (barred !== null) return barred;
-  const allowed = routeCall(document, activeKeys.pools, dialect, facts);
+  const allowed = routeCall(document, activeKeys.pools, route.dialect, facts);
   if (isRefusal(allowed)) return allowed;
   const isAllowed = ({ pool, upstreamModel }: Reachable): boolean =>
     allowed.some((candidate) => candidate.pool.pool === pool.pool && candidate.upstreamModel === upstreamModel);
   if (candidates.every(isAllowed)) return null;
-  return refuse('policy_stale', `The policy of ${active.key} changed while this call waited: send it again.`, { retryAfterSeconds: 1 });
+  return refuse('policy_stale', `The policy of ${key} changed while this call waited: send it again.`, { retryAfterSeconds: 1 });
 }
 
 function noPolicy(): Refusal {

@@ -31,7 +31,8 @@ export interface Admission {
   readonly warnings: readonly string[];
 }
 
-interface AdmitInput {
+/** A routed call, and what admission may do for it. */
+export interface AdmitInput {
   readonly requestId: string;
   readonly document: KeyDocument;
   readonly dialect: Dialect;
