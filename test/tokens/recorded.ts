@@ -1,6 +1,7 @@
 import { isRefusal } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/json.ts';
 import type { Demand } from '../../core/price/demand.ts';
+import { valueBound } from '../../core/price/text.ts';
 import { asArray, asObject, isGiven } from '../../proxy/dialect/fields.ts';
 import { readBody } from '../../proxy/dialect/json.ts';
 import { dialects } from '../../proxy/dialect/table.ts';
@@ -31,8 +32,8 @@ export interface RecordedCall {
   readonly feature: Feature;
   /** Bound of the input in tokens; null where the call has none, so that a capped key may not make it. */
   readonly bound: number | null;
-  /** The part of it that stands for the text of the request. */
-  readonly textTokens: number;
+  /** Bound of the text of those fields that a model can see: what a provider counts above it is its own. */
+  readonly shownTokens: number;
   /** Input tokens that the provider counted, cached ones included. */
   readonly tokens: number;
 }
@@ -87,9 +88,21 @@ function recordedCall(exchange: Exchange): RecordedCall | null {
     model,
     feature: featureOf(dialect, value, demand),
     bound: inputBound(provider, demand),
-    textTokens: demand.textTokens,
+    shownTokens: demand.textTokens - hiddenTokens(body.value),
     tokens,
   };
+}
+
+const shown = new Set([
+  ...['model', 'messages', 'tools', 'functions', 'response_format', 'web_search_options', 'plugins'],
+  ...['input', 'instructions', 'text', 'system', 'mcp_servers', 'output_config', 'output_format'],
+  ...['contents', 'systemInstruction', 'system_instruction', 'generationConfig', 'generation_config', 'content', 'requests'],
+]);
+
+/** Bound of the fields that no model sees, which other callers may leave out. */
+function hiddenTokens(value: JsonObject): number {
+  const seen = Object.fromEntries(Object.entries(value).filter(([name]) => shown.has(name)));
+  return valueBound(value).tokens - valueBound(seen).tokens;
 }
 
 /** The input tokens that the answer names. */
