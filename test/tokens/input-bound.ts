@@ -25,3 +25,8 @@ export function inputBound({ overhead }: Provider, demand: Demand): number | nul
   const bound = upperBound(price, demand, overhead, 0);
   return typeof bound === 'number' ? bound : null;
 }
+
+/** True if the request has pictures, audio or files, inline or by reference. */
+export function hasMedia({ images, mediaTokens, wholeContext }: Demand): boolean {
+  return images > 0 || mediaTokens > 0 || wholeContext;
+}

@@ -8,7 +8,7 @@ import { dialects } from '../../proxy/dialect/table.ts';
 import type { Dialect, DialectId } from '../../proxy/dialect/types.ts';
 import { providerOf } from '../../proxy/provider/table.ts';
 import { type Exchange, readExchanges, wireBody } from '../replay.ts';
-import { inputBound } from './input-bound.ts';
+import { hasMedia, inputBound } from './input-bound.ts';
 
 /** What a request asks for, as far as it changes what the provider adds to its text. Each request has one, the last that applies. */
 export const features = [
@@ -123,7 +123,7 @@ function featureOf(dialect: Dialect, value: JsonObject, demand: Demand): Feature
   if (isGiven(value['previous_response_id']) || isGiven(value['conversation']) || isGiven(value['cachedContent'])) return 'stored context';
   const tools = [...asArray(value['tools']).map(asObject), ...(isGiven(value['web_search_options']) ? [{ type: 'web_search' }] : [])];
   if (tools.some((tool) => tool !== null && isHosted(tool)) || isGiven(value['mcp_servers'])) return 'hosted tools';
-  if (demand.images > 0 || demand.mediaTokens > 0 || demand.wholeContext) return 'pictures, audio, files';
+  if (hasMedia(demand)) return 'pictures, audio, files';
   if (JSON.stringify(value['messages'] ?? []).includes('"citations":{"enabled":true}')) return 'citations';
   if (isStructured(value)) return 'structured output';
   if (tools.length > 0) return 'tools';
