@@ -141,3 +141,14 @@ test('edits of any object give that object with the change, and splice in any nu
     { numRuns: 200 },
   );
 });
+
+test('the bound of a body is never below its own bytes', () => {
+  for (const body of [
+    `{"n":${'1'.repeat(1_000_003)}}`,
+    `{"n":0.${'0'.repeat(5000)}1}`,
+    `{"schema":{${' '.repeat(1_000_000)}"type":"object"}}`,
+    `{"key":"${'\\u0041'.repeat(5000)}"}`,
+    `${'\n'.repeat(5000)}{}`,
+  ])
+    assert.ok(read(body).tokens >= body.length, body.slice(0, 40));
+});

@@ -8,7 +8,7 @@ export interface JsonBody {
   readonly value: JsonObject;
   /** Byte range of each top-level member's value. */
   readonly members: Members;
-  /** Bound of the tokens of the whole body, as `valueBound` counts them. */
+  /** Bound of the tokens of the whole body: `valueBound`, and never below its own bytes, since a server may show the model the text as sent. */
   readonly tokens: number;
 }
 
@@ -126,7 +126,7 @@ export function readBody(bytes: Buffer): JsonBody | { readonly problem: string }
   if (!isObject(value)) return problem('it is not a JSON object');
   const { tokens, keys } = valueBound(value);
   if (keys !== scan.colons) return problem('it has the same key twice in one object');
-  return { bytes, value, members: scan.members, tokens };
+  return { bytes, value, members: scan.members, tokens: Math.max(tokens, bytes.length) };
 }
 
 function problem(what: string): { readonly problem: string } {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stringBound } from '../../core/price/text.ts';
 import { countAudio, countFileData, countInline } from './media.ts';
-import { startTally, type Tally } from './tally.ts';
+import { notText, startTally, type Tally } from './tally.ts';
 
 function counted(count: (tally: Tally, payload: string) => void, bytes: Buffer): Tally {
   const payload = bytes.toString('base64');
@@ -73,4 +73,11 @@ test('file data is judged by the type of its data URL', () => {
   assert.equal(as('data:image/png;name=x;base64,').images, 1);
   assert.equal(as('data:application/pdf;base64,').wholeContext, true);
   assert.equal(as('').wholeContext, true);
+});
+
+test('a payload that no base64 is takes off no more than its own bytes, so that the rest of the body keeps its bound', () => {
+  const payload = '\ufdfa'.repeat(1000);
+  const tally = startTally(40_000 + Buffer.byteLength(payload));
+  notText(tally, payload);
+  assert.equal(tally.textTokens, 40_000);
 });

@@ -1,5 +1,4 @@
 import type { Demand, OpenSearches, PictureSize } from '../../core/price/demand.ts';
-import { stringBound } from '../../core/price/text.ts';
 import type { Feature, Fee, InputModality, OutputModality, Serving } from '../../core/price/types.ts';
 
 /** An unfinished demand: a dialect adds what it finds in a request. It starts as plain text alone. */
@@ -45,9 +44,12 @@ export function startTally(bodyTokens: number): Tally {
   };
 }
 
-/** Subtracts a payload (base64 of media) from the text, because the body's bound has counted it. */
+/**
+ * Subtracts a payload (base64 of media) from the text, because the body's bound has counted it: as its bytes at least,
+ * and not always as more.
+ */
 export function notText(tally: Tally, payload: string): void {
-  tally.textTokens -= stringBound(payload);
+  tally.textTokens -= Buffer.byteLength(payload);
 }
 
 /** Notes why the cost has no bound; the first reason wins. */
