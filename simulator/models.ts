@@ -16,6 +16,13 @@ export const simulatedModels: readonly SimulatedModel[] = [
     reasoningTokens: 16,
     caches: true,
   },
+  {
+    name: 'gpt-5.6-luna',
+    family: 'openai',
+    price: { input: 200_000n, cachedInput: 20_000n, output: 1_200_000n },
+    maxOutputTokens: 128_000,
+    reasoningTokens: 10,
+  },
   { name: 'text-embedding-3-small', family: 'openai', price: { input: 20_000n, output: 0n }, embeds: true },
   {
     name: 'claude-haiku-4-5',

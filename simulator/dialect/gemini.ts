@@ -13,42 +13,52 @@ export const geminiGenerate: SimulatedDialect = {
 function parse(body: Json, path: { readonly model?: string; readonly stream?: boolean }): Prompt | BadRequest {
   const contents = objects(body['contents']);
   if (contents.length === 0) return { badRequest: '* GenerateContentRequest.contents: contents is not specified', param: 'contents' };
-  const config = isObject(body['generationConfig']) ? body['generationConfig'] : {};
+  const given = field(body, 'generationConfig');
+  const config = isObject(given) ? given : {};
   const lastUser = contents.findLast((each) => each['role'] === undefined || each['role'] === 'user');
   return {
     model: path.model ?? '',
     stream: path.stream === true,
     text: contentText(lastUser?.['parts']),
     everything: allText([
-      body['systemInstruction'],
+      field(body, 'systemInstruction'),
       body['contents'],
       body['tools'],
-      config['responseSchema'],
-      config['responseJsonSchema'],
+      field(config, 'responseSchema'),
+      field(config, 'responseJsonSchema'),
     ]),
-    maxOutputTokens: count(config['maxOutputTokens']),
-    choices: count(config['candidateCount']) ?? 1,
+    maxOutputTokens: count(field(config, 'maxOutputTokens')),
+    choices: count(field(config, 'candidateCount')) ?? 1,
     tools: objects(body['tools'])
-      .flatMap((tool) => objects(tool['functionDeclarations']))
-      .map((tool) => ({ name: String(tool['name']), schema: tool['parametersJsonSchema'] ?? tool['parameters'] ?? { type: 'object' } })),
-    toolChoice: toolChoice(body['toolConfig']),
-    afterTool: objects(contents.at(-1)?.['parts']).some((part) => 'functionResponse' in part),
+      .flatMap((tool) => objects(field(tool, 'functionDeclarations')))
+      .map((tool) => ({ name: String(tool['name']), schema: parametersOf(tool) })),
+    toolChoice: toolChoice(field(body, 'toolConfig')),
+    afterTool: objects(contents.at(-1)?.['parts']).some((part) => field(part, 'functionResponse') !== undefined),
     schema: schemaOf(config),
     wantsUsage: true,
     cacheWrite: 'none',
   };
 }
 
+/** A field in either spelling that protobuf's JSON takes; Python clients send some in snake case. */
+function field(node: Json, name: string): unknown {
+  return node[name] ?? node[name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)];
+}
+
+function parametersOf(tool: Json): unknown {
+  return field(tool, 'parametersJsonSchema') ?? tool['parameters'] ?? { type: 'object' };
+}
+
 function toolChoice(value: unknown): Prompt['toolChoice'] {
-  const config = isObject(value) ? value['functionCallingConfig'] : undefined;
+  const config = isObject(value) ? field(value, 'functionCallingConfig') : undefined;
   const mode = isObject(config) ? config['mode'] : undefined;
   if (mode === 'NONE') return 'none';
   return mode === 'ANY' ? 'required' : 'auto';
 }
 
 function schemaOf(config: Json): unknown {
-  if (config['responseMimeType'] !== 'application/json') return undefined;
-  return config['responseJsonSchema'] ?? config['responseSchema'] ?? true;
+  if (field(config, 'responseMimeType') !== 'application/json') return undefined;
+  return field(config, 'responseJsonSchema') ?? field(config, 'responseSchema') ?? true;
 }
 
 function parts(answer: Answer): readonly Json[] {

@@ -122,5 +122,5 @@ async function touch(path: string): Promise<void> {
 }
 
 function say(message: string): void {
-  process.stderr.write(`cluster: ${message}\n`);
+  process.stderr.write(`cache: ${message}\n`);
 }
