@@ -109,8 +109,16 @@ export interface EpochRecoveredBody {
   readonly lastSeq: number;
   /** True: same boot and a complete tail, so what was not charged is released. False: it burns. */
   readonly whole: boolean;
-  /** Calls that were open, each charged at its bound. */
-  readonly charges: readonly { readonly requestId: string; readonly paidFrom: readonly PaidFrom[] }[];
+  /** Calls that were open. */
+  readonly charges: readonly RecoveredCharge[];
+}
+
+/** What the reservations of one open call are charged: those of known cost in one charge, the others in another. */
+export interface RecoveredCharge {
+  readonly requestId: string;
+  readonly paidFrom: readonly PaidFrom[];
+  /** The cost was recorded before the process ended. Absent: charged at the bound. */
+  readonly measured?: true;
 }
 
 /** Releases unspent money. Nothing of these grants may be spent afterwards. */
