@@ -161,6 +161,21 @@ export interface OperatorBody {
   readonly object: string;
   readonly actor?: string;
   readonly detail: Readonly<Record<string, string>>;
+  /** On `credited`. */
+  readonly credit?: Credit;
+}
+
+/** What was given back to the accounts that funded a key. */
+export interface Credit {
+  readonly key: KeyName;
+  readonly parts: readonly CreditPart[];
+}
+
+export interface CreditPart {
+  /** The call that was charged; absent: the grant's burned rest. */
+  readonly requestId?: string | undefined;
+  readonly grant: string;
+  readonly nanoUsd: NanoText;
 }
 
 export type ProxyBody = CallBody | EpochOpenBody | EpochRecoveredBody | ReleaseBody | HeartbeatBody | EpochCloseBody;
