@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CallBody, PaidFrom } from '../../core/audit/types.ts';
+import fc from 'fast-check';
+import type { CallBody, Entry, PaidFrom } from '../../core/audit/types.ts';
 import { creditSettled } from '../../core/budget/grant.ts';
 import type { AccountPlan } from '../../core/policy/documents.ts';
 import { checkStore } from '../evidence/check.ts';
@@ -259,4 +260,76 @@ test('a record that gives back more of a call than its charge is found', () => {
     recordOwn(tx, { type: 'credited', object: keyObject(bot), detail: {}, credit: { key: bot, parts } }, world.deps);
   });
   assert.deepEqual(problems(place), ['credit of agents/bot: $0.000000001 too much given back of call r-1']);
+});
+
+type Step =
+  | { readonly do: 'call'; readonly cost: number; readonly estimated: boolean }
+  | { readonly do: 'fund' | 'close' | 'abandon' | 'wait' }
+  | { readonly do: 'crash'; readonly charged: number; readonly measured: boolean; readonly whole: boolean }
+  | { readonly do: 'credit'; readonly nano?: number };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('call' as const), cost: fc.nat(400), estimated: fc.boolean() }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('fund', 'close', 'abandon', 'wait') }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('crash' as const), charged: fc.nat(200), measured: fc.boolean(), whole: fc.boolean() }),
+  },
+  { weight: 2, arbitrary: fc.nat(300).map((nano) => ({ do: 'credit' as const, nano })) },
+  { weight: 2, arbitrary: fc.constant({ do: 'credit' as const }) },
+);
+
+/** One proxy, its epochs one after another. */
+function run(steps: readonly Step[]): void {
+  const place = openPlace();
+  const { world, clock } = place;
+  let { writer } = place;
+  let grants: string[] = [];
+  let calls = 0;
+  const restart = (first: (next: Writer) => Entry): void => {
+    writer = world.writer();
+    world.ship([first(writer)]);
+    grants = [];
+  };
+  const crash = ({ charged, measured, whole }: Extract<Step, { readonly do: 'crash' }>, grant: string | undefined): void => {
+    calls += 1;
+    const paidFrom = grant === undefined ? [] : [{ costNanoUsd: String(charged), grant }];
+    const charge = { requestId: `r-${calls}`, paidFrom, ...(measured ? { measured: true as const } : {}) };
+    const dead = { recoveredEpoch: writer.reply.epoch, lastSeq: writer.chain.head(), whole };
+    restart((next) => next.write(recoveredBody({ ...dead, charges: [charge] })));
+  };
+  const perform = (now: Step): void => {
+    const grant = grants.at(-1);
+    if (now.do === 'wait') clock.nowMs += hourMs;
+    if (now.do === 'credit') credit(place, now.nano);
+    if (now.do === 'fund') grants.push(world.fund(writer, 300));
+    if (now.do === 'abandon') abandonEpoch(place, writer.reply.epoch);
+    if (now.do === 'close') {
+      world.ship([writer.write(closeBody())]);
+      restart((next) => next.open());
+    }
+    if (now.do === 'call' && grant !== undefined) {
+      calls += 1;
+      const body = estimated(`r-${calls}`, [{ costNanoUsd: String(now.cost), grant }]);
+      world.ship([writer.write({ ...body, estimated: now.estimated })]);
+    }
+    if (now.do === 'crash') crash(now, grant);
+  };
+  for (const now of steps) {
+    perform(now);
+    for (const { id, account } of world.store.transaction((tx) => tx.ledger.accountsSince(0))) {
+      for (const part of [account.settled, account.burned, account.outstanding])
+        assert.ok(part.nano >= 0, `${id}: ${JSON.stringify(account)}`);
+    }
+  }
+  const left = creditable(place);
+  assert.deepEqual(credit(place, left + 1), { creditableNano: left });
+  if (left > 0) credit(place, left);
+  assert.equal(creditable(place), 0);
+  assert.deepEqual(problems(place), []);
+  world.store.close();
+}
+
+test('whatever was credited when, no account falls below zero and the entries explain every sum', () => {
+  fc.assert(fc.property(fc.array(step, { minLength: 5, maxLength: 40, size: 'max' }), run), { numRuns: 60 });
 });
