@@ -30,10 +30,12 @@ export class Call implements InFlight, Recipient, Disposable {
   #flight: Flight | null = null;
   #endDrain: (() => void) | null = null;
   #finished: PromiseWithResolvers<void> | null = null;
+  #abandoned: AbortController | null = null;
   /** Handles `close` without a finished answer: the client has left. */
   readonly #onClose = (): void => {
     if (this.response.writableFinished) return;
     this.#clientLeft = true;
+    this.#abandoned?.abort();
     this.#drainFlight();
   };
 
@@ -62,6 +64,13 @@ export class Call implements InFlight, Recipient, Disposable {
   /** True once nobody waits for the answer: the client has left, or has received the reason for a revocation. */
   get isAbandoned(): boolean {
     return this.#clientLeft || this.#revokedFor !== null;
+  }
+
+  /** Aborted once nobody waits for the answer. */
+  get signal(): AbortSignal {
+    this.#abandoned ??= new AbortController();
+    if (this.isAbandoned) this.#abandoned.abort();
+    return this.#abandoned.signal;
   }
 
   /** How an abandoned call ends: with the reason of its revocation, or with 499 (as in nginx) if its client left. */
@@ -114,6 +123,7 @@ export class Call implements InFlight, Recipient, Disposable {
   revoke(reason: Refusal): void {
     if (this.isAbandoned || this.response.writableEnded) return;
     this.#revokedFor = reason;
+    this.#abandoned?.abort();
     respondFailure(this, reason, { requestId: this.requestId });
     this.#drainFlight();
   }

@@ -109,7 +109,7 @@ export function createPurse(amountNano: NanoUsd, plan: { readonly denial?: Grant
     opened,
     ready: () => Promise.resolve(plan.notReady ?? null),
     reserve(need) {
-      const result = wallet.reserve(need, 0, 'whatever-fits');
+      const result = wallet.reserve(need, 0, need.atLeastNano);
       return 'kind' in result ? Promise.resolve(plan.denial ?? exhausted(result.heldNano ?? 0)) : result;
     },
     openCall: (requestId: string, _reservation: Reservation) => write(opened, requestId),
@@ -117,6 +117,7 @@ export function createPurse(amountNano: NanoUsd, plan: { readonly denial?: Grant
     cancel: (reservation) => wallet.cancel(reservation),
     record: (body) => write(entries, body),
     remainingNano: () => wallet.heldNano() - wallet.reservedNano(),
+    waiting: () => 0,
     recall: () => {},
     tick: () => {},
     halt: () => {},
@@ -182,7 +183,7 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
   pools.update(documents, credentials);
   const origins = createOrigins(defaultUpstreamSettings);
   t.after(() => Promise.all([origins.close(), activeKeys.close()]));
-  const metrics = createMetrics({ inFlight: () => 0, unshippedEntries: () => 0, healthyCredentials: () => [] });
+  const metrics = createMetrics({ inFlight: () => 0, waiting: () => 0, unshippedEntries: () => 0, healthyCredentials: () => [] });
   let ids = 0;
   const context: ProxyContext = {
     activeKeys,

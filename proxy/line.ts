@@ -6,8 +6,9 @@ import { Call } from './call.ts';
 import type { Exchange, ProxyContext } from './context.ts';
 import { readBody } from './dialect/json.ts';
 import { type CallRoute, callerFamily, matchRoute } from './dialect/routes.ts';
-import type { Family } from './dialect/types.ts';
+import type { Facts, Family } from './dialect/types.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
+import type { Waiting } from './money/waiting-calls.ts';
 import { admit } from './stages/admit.ts';
 import { authenticate, type Caller } from './stages/authenticate.ts';
 import { headersForProvider, queryForProvider } from './stages/headers.ts';
@@ -58,8 +59,14 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   const candidates = routeCall(document, context.activeKeys.pools, dialect, facts);
   if (isRefusal(candidates)) return await call.deny(candidates);
 
-  const admission = await admit({ document, dialect, facts, candidates, funds });
-  if (isRefusal(admission)) return await call.deny(admission);
+  const waiting: Waiting = {
+    get signal() {
+      return call.signal;
+    },
+    recheck: () => recheck(context, route, caller, facts),
+  };
+  const admission = await admit({ document, dialect, facts, candidates, funds, waiting });
+  if (isRefusal(admission)) return call.isAbandoned ? await call.leave() : await call.deny(admission);
   using held = hold(funds, admission.reservation, (paidFrom, costNano) => call.lose(paidFrom, costNano));
   if (call.isAbandoned) return await call.leave();
 
@@ -96,6 +103,14 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   });
 
   if (recorded) respondRest(call, metered.rest, { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings });
+}
+
+/** Checks what may have changed while a call waited for money: its key, its expiry, its policy. */
+function recheck({ activeKeys, now }: ProxyContext, { endpoint, dialect }: CallRoute, { active }: Caller, facts: Facts): Refusal | null {
+  const barred = checkKey(active.document, now()) ?? checkEndpoint(active.document, endpoint);
+  if (barred !== null) return barred;
+  const candidates = routeCall(active.document, activeKeys.pools, dialect, facts);
+  return isRefusal(candidates) ? candidates : null;
 }
 
 function noPolicy(): Refusal {

@@ -126,7 +126,15 @@ test(
   'a credit releases burned money once, and is recorded',
   withApi(async ({ call, bench }) => {
     const { stream, epoch } = await bench.broker.open({ key: keyName('agents', 'bot'), instance: 'lost' });
-    const money = { atLeastNano: 1e8, boundNano: 1e8, wantNano: 1e8, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+    const money = {
+      atLeastNano: 1e8,
+      preferredNano: 1e8,
+      boundNano: 1e8,
+      wantNano: 1e8,
+      atLeastRequests: 0,
+      wantRequests: 0,
+      tokens: 0,
+    } as const;
     await bench.broker.grant({ stream, epoch, head: -1, askId: 'a', ...money });
     bench.store.transaction((tx) => abandon(tx, stream, epoch));
     assert.deepEqual(await call('POST', '/v1/keys/agents/bot/credit'), { status: 200, body: { key: 'agents/bot', creditedUsd: '0.10' } });

@@ -43,6 +43,7 @@ async function outcome(setup: Setup): Promise<Admission | Refusal> {
       ...(setup.maxOutputTokens === undefined ? {} : { maxOutputTokens: setup.maxOutputTokens }),
     },
     candidates: (setup.prices ?? [price()]).map((each) => ({ pool, model: 'm', upstreamModel: 'm', price: each, overhead })),
+    waiting: {},
     funds: createPurse(setup.heldNano ?? 10_000_000, {
       ...(setup.denial === undefined ? {} : { denial: setup.denial }),
       ...(setup.notReady === undefined ? {} : { notReady: setup.notReady }),

@@ -1,4 +1,4 @@
-import type { Reservation } from '../../core/budget/types.ts';
+import type { Need, Reservation } from '../../core/budget/types.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
 import { defined } from '../../core/json.ts';
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
@@ -10,6 +10,7 @@ import type { ModelPrice } from '../../core/price/types.ts';
 import type { GrantDenial } from '../../core/protocol/money.ts';
 import type { Dialect, Facts } from '../dialect/types.ts';
 import type { Funds } from '../money/funds.ts';
+import type { Waiting } from '../money/waiting-calls.ts';
 
 /** Permission to send one call: its reservation, and the limits of its answer. */
 export interface Admission {
@@ -29,6 +30,7 @@ interface AdmitInput {
   readonly facts: Facts;
   readonly candidates: readonly (Candidate & { readonly overhead: Overhead })[];
   readonly funds: Funds;
+  readonly waiting: Waiting;
 }
 
 /** The smallest useful output limit of a call that names none. */
@@ -47,12 +49,14 @@ export function admit(input: AdmitInput): Admission | Refusal | Promise<Admissio
   const output = outputLimit(input);
   const bounds = boundCall(input, output);
   if (isRefusal(bounds)) return bounds;
-  const reserved = input.funds.reserve({
+  const need: Need = {
     boundNano: bounds.max,
     atLeastNano: bounds.min,
+    preferredNano: bounds.min,
     requests: 1,
     tokens: estimateTokens(input.facts.demand, output.max),
-  });
+  };
+  const reserved = input.funds.reserve(need, input.waiting);
   return reserved instanceof Promise
     ? reserved.then((result) => admitted(input, output, bounds, result))
     : admitted(input, output, bounds, reserved);
