@@ -82,6 +82,7 @@ export function createBroker(deps: BrokerDeps): Broker {
     runUpkeep: () => upkeep.run(),
     close() {
       upkeep.close();
+      funding.close();
       runs.close();
       notices.clear();
     },
@@ -100,7 +101,7 @@ function wholePort(parts: Parts): ControlPort {
         return openEpoch(tx, request, own);
       }),
     ship: (request) => collector.ship(request, () => {}),
-    grant: (request) => funding.grant(request),
+    grant: (request, signal) => funding.grant(request, signal),
     account: (key) => batch.run((tx) => view(tx, planOf(registry, key))),
     mint: (parent, spec) => minting.mint(parent, spec),
     children: (parent) => minting.children(parent),
@@ -136,7 +137,8 @@ function assemble(deps: BrokerDeps): Parts {
   const notices = new Notices(logger);
   const registry = new Registry({ ...deps, record, onChange });
   const batch = createBatch(store);
-  const funding = createFunding({ batch, live: () => registry.live(), push: (recall) => notices.publish(recall) });
+  const monotonic = (): number => performance.now();
+  const funding = createFunding({ batch, live: () => registry.live(), push: (recall) => notices.publish(recall), monotonic });
   const onRelease = (): void => funding.released();
   const onNotes = (keys: Iterable<KeyName>): void => recallOverdrawn({ registry, notices }, keys);
   const upkeep = new Upkeep({ store, registry, decides, record, random, rootKey, onRelease, logger });

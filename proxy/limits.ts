@@ -16,7 +16,7 @@ export interface ProxyLimits {
   readonly drainMs: number;
   /** After SIGTERM calls in flight may finish for this time. */
   readonly shutdownMs: number;
-  /** Maximum time that a call waits for a grant. */
+  /** Maximum time that a call waits for money. Too low: calls are refused that the end of a call in flight would pay for. */
   readonly grantWaitMs: number;
 }
 
@@ -30,5 +30,5 @@ export const defaultLimits: ProxyLimits = {
   drains: 64,
   drainMs: 120_000,
   shutdownMs: 20_000,
-  grantWaitMs: 2_000,
+  grantWaitMs: 30_000,
 };

@@ -20,6 +20,7 @@ import { createActiveKeys } from './link/active-keys.ts';
 import { createDrains, type Drains } from './link/drains.ts';
 import { createMetrics } from './metrics.ts';
 import type { Funds } from './money/funds.ts';
+import { TokenCounts } from './money/token-counts.ts';
 import type { Caller } from './stages/authenticate.ts';
 import { createOrigins, defaultUpstreamSettings } from './upstream/origins.ts';
 
@@ -112,7 +113,7 @@ export function createPurse(amountNano: NanoUsd, plan: { readonly denial?: Grant
     opened,
     ready: () => Promise.resolve(plan.notReady ?? null),
     reserve(need) {
-      const result = wallet.reserve(need, 0, 'whatever-fits');
+      const result = wallet.reserve(need, 0, need.atLeastNano);
       return 'kind' in result ? Promise.resolve(plan.denial ?? exhausted(result.heldNano ?? 0)) : result;
     },
     openCall: (requestId: string, _reservation: Reservation) => write(opened, requestId),
@@ -121,6 +122,7 @@ export function createPurse(amountNano: NanoUsd, plan: { readonly denial?: Grant
     cancel: (reservation) => wallet.cancel(reservation),
     record: (body) => write(entries, body),
     remainingNano: () => wallet.heldNano() - wallet.reservedNano(),
+    waiting: () => 0,
     recall: () => {},
     tick: () => {},
     halt: () => {},
@@ -186,7 +188,7 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
   pools.update(documents, credentials);
   const origins = createOrigins(defaultUpstreamSettings);
   t.after(() => Promise.all([origins.close(), activeKeys.close()]));
-  const metrics = createMetrics({ inFlight: () => 0, unshippedEntries: () => 0, healthyCredentials: () => [] });
+  const metrics = createMetrics({ inFlight: () => 0, waiting: () => 0, unshippedEntries: () => 0, healthyCredentials: () => [] });
   let ids = 0;
   const context: ProxyContext = {
     activeKeys,
@@ -196,7 +198,9 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
     metrics,
     limits: defaultLimits,
     logger: pino({ level: 'silent' }),
+    tokenCounts: new TokenCounts(now),
     now,
+    monotonic: now,
     newId: () => `req_${++ids}`,
   };
   return {

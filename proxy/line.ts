@@ -120,14 +120,15 @@ function admissionOf(routed: Routed): AdmitInput {
   const { document, funds } = caller.active;
   const { dialect } = route;
   const sinceMs = context.monotonic();
+  const recheck = (): Refusal | null => checkAgain(routed);
   const waiting: Waiting = {
     sinceMs,
     get signal() {
       return call.abandoned;
     },
-    recheck: () => checkAgain(routed),
+    recheck,
   };
-  const atOnce: Waiting = { sinceMs, maxWaitMs: 0, recheck: waiting.recheck };
+  const atOnce: Waiting = { sinceMs, maxWaitMs: 0, recheck };
   return {
     requestId: exchange.requestId,
     ...{ document, dialect, facts, candidates },

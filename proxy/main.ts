@@ -77,6 +77,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   });
   const metrics = createMetrics({
     inFlight: () => countInFlight(activeKeys),
+    waiting: () => countWaiting(activeKeys),
     unshippedEntries: () => shipper.behind().entries,
     healthyCredentials: () => pools.state().map(({ pool, credential, status }) => ({ pool, credential, healthy: status === 'ready' })),
   });
@@ -162,6 +163,12 @@ function tick(activeKeys: ActiveKeys): void {
 function countInFlight(activeKeys: ActiveKeys): number {
   let count = 0;
   for (const { inFlight } of activeKeys.all()) count += inFlight.size;
+  return count;
+}
+
+function countWaiting(activeKeys: ActiveKeys): number {
+  let count = 0;
+  for (const { funds } of activeKeys.all()) count += funds.waiting();
   return count;
 }
 

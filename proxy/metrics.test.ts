@@ -4,7 +4,7 @@ import { usage } from './line.fixture.ts';
 import { createMetrics, createMetricsServer, type FinishedCall, type Gauges, type Metrics } from './metrics.ts';
 import { listen } from './server.ts';
 
-const quiet: Gauges = { inFlight: () => 0, unshippedEntries: () => 0, healthyCredentials: () => [] };
+const quiet: Gauges = { waiting: () => 4, inFlight: () => 0, unshippedEntries: () => 0, healthyCredentials: () => [] };
 
 const call: FinishedCall = {
   key: 'agents/bot',
@@ -81,7 +81,12 @@ test('gauges are read when they are scraped, and forget credentials that are gon
     { pool: 'platform/openai', credential: 'proj-a', healthy: true },
     { pool: 'platform/openai', credential: 'proj-b', healthy: false },
   ];
-  const metrics = createMetrics({ inFlight: () => inFlight, unshippedEntries: () => 17, healthyCredentials: () => credentials });
+  const metrics = createMetrics({
+    waiting: () => 4,
+    inFlight: () => inFlight,
+    unshippedEntries: () => 17,
+    healthyCredentials: () => credentials,
+  });
   assert.deepEqual(await lines(metrics, 'keyforge_requests_in_flight'), ['keyforge_requests_in_flight 3']);
   assert.deepEqual(await lines(metrics, 'keyforge_entries_unshipped'), ['keyforge_entries_unshipped 17']);
   assert.deepEqual(await lines(metrics, 'keyforge_credential_healthy'), [

@@ -24,17 +24,23 @@ export interface Metrics {
   countCall(call: FinishedCall): void;
   countAttempt(pool: string, credential: string, outcome: string): void;
   countGrant(result: 'granted' | 'exact' | RefusalCode): void;
+  /** Notes how long a call waited for money. */
+  observeWait(waitedMs: number): void;
 }
 
 /** Current figures, read at scrape time. */
 export interface Gauges {
   inFlight(): number;
+  waiting(): number;
   unshippedEntries(): number;
   healthyCredentials(): readonly { readonly pool: string; readonly credential: string; readonly healthy: boolean }[];
 }
 
 // An LLM answers in 50 ms (embedding) to 10 min (reasoning); the last buckets matter as much as the first.
 const buckets = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640];
+
+// An exchange with the ledger takes milliseconds; a call that cannot be paid now waits for 30 s by default.
+const waitBuckets = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 15, 20, 30];
 
 /** Prometheus metrics of one proxy. Sums are kept in plain rows and rendered at scrape time: a call costs one look-up. */
 export function createMetrics(gauges: Gauges): Metrics {
@@ -63,6 +69,12 @@ export function createMetrics(gauges: Gauges): Metrics {
     buckets,
     registers: [registry],
   });
+  const wait = new Histogram({
+    name: 'keyforge_grant_wait_seconds',
+    help: 'Seconds that calls waited for money, whether they got it or not. Calls that the wallet could pay at once are not counted.',
+    buckets: waitBuckets,
+    registers: [registry],
+  });
   registerGauges(registry, gauges);
   return {
     registry,
@@ -74,11 +86,13 @@ export function createMetrics(gauges: Gauges): Metrics {
     },
     countAttempt: (pool, credential, outcome) => attempts.add([pool, credential, outcome]),
     countGrant: (result) => grants.add([result]),
+    observeWait: (waitedMs) => wait.observe(waitedMs / 1000),
   };
 }
 
 function registerGauges(registry: Registry, gauges: Gauges): void {
   gauge(registry, { name: 'keyforge_requests_in_flight', help: 'Calls in flight.' }, (metric) => metric.set(gauges.inFlight()));
+  gauge(registry, { name: 'keyforge_calls_waiting', help: 'Calls that wait for money.' }, (metric) => metric.set(gauges.waiting()));
   gauge(registry, { name: 'keyforge_entries_unshipped', help: 'Audit entries that the operator has not acknowledged yet.' }, (metric) =>
     metric.set(gauges.unshippedEntries()),
   );

@@ -7,9 +7,12 @@ import { formatProblem } from '../core/problem.ts';
 import type { AccountView } from '../core/protocol/money.ts';
 import { type Broker, createBroker } from '../operator/broker.ts';
 import { type CheckReport, checkStore } from '../operator/evidence/check.ts';
-import { makeCertificates, type Replica, scripted, sidecar, silent, startReplica } from '../operator/sessions/world.fixture.ts';
+import { makeCertificates, quick, type Replica, scripted, sidecar, silent, startReplica } from '../operator/sessions/world.fixture.ts';
 import { readPolicy } from '../operator/standalone/read-policy.ts';
 import { openSqliteStore } from '../operator/store/sqlite.ts';
+import type { ProxyLimits } from '../proxy/limits.ts';
+import { connectOperator } from '../proxy/link/session.ts';
+import { startProxy } from '../proxy/main.ts';
 import { simulatedModels } from '../simulator/models.ts';
 import { type Simulation, startSimulation } from '../simulator/provider.ts';
 import { keyManifest, poolManifest } from './manifests.ts';
@@ -119,6 +122,38 @@ export async function startCluster(pods: readonly string[], usd: string, spec: R
       store.close();
       await provider.close();
       await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A sidecar in this process; closed in order, as by SIGTERM. */
+export async function startSidecar(
+  cluster: Cluster,
+  uid: string,
+  limits: Partial<ProxyLimits> = {},
+): Promise<{ readonly url: string; close(): Promise<void> }> {
+  const session = connectOperator({
+    ...{ url: cluster.url, ca: cluster.ca, readToken: async () => uid, logger: silent, random: Math.random, timings: quick },
+    monotonic: () => performance.now(),
+  });
+  const proxy = await startProxy({
+    ...{
+      control: session,
+      instance: session.instance,
+      dataDir: join(cluster.dir, uid),
+      bootId: 'boot',
+      metricsListen: null,
+      logger: silent,
+    },
+    listen: { host: '127.0.0.1', port: 0 },
+    limits,
+  });
+  let closing: Promise<void> | null = null;
+  return {
+    url: proxy.url,
+    close() {
+      closing ??= proxy.close().then(() => session.close());
+      return closing;
     },
   };
 }

@@ -6,42 +6,12 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
-import { quick, silent } from '../operator/sessions/world.fixture.ts';
-import { connectOperator } from '../proxy/link/session.ts';
-import { startProxy } from '../proxy/main.ts';
 import { spawnKeyforge } from './cli.ts';
-import { bot, type Cluster, call, seeded, startCluster } from './cluster-money.fixture.ts';
+import { bot, type Cluster, call, seeded, startCluster, startSidecar } from './cluster-money.fixture.ts';
 import { eventually } from './harness.ts';
 
 const pods = ['pod-1', 'pod-2', 'pod-3'];
 const nanoPerUsd = 1e9;
-
-/** A sidecar in this process; closed in order, as by SIGTERM. */
-async function startSidecar(cluster: Cluster, uid: string): Promise<{ readonly url: string; close(): Promise<void> }> {
-  const session = connectOperator({
-    ...{ url: cluster.url, ca: cluster.ca, readToken: async () => uid, logger: silent, random: Math.random, timings: quick },
-    monotonic: () => performance.now(),
-  });
-  const proxy = await startProxy({
-    ...{
-      control: session,
-      instance: session.instance,
-      dataDir: join(cluster.dir, uid),
-      bootId: 'boot',
-      metricsListen: null,
-      logger: silent,
-    },
-    listen: { host: '127.0.0.1', port: 0 },
-  });
-  let closing: Promise<void> | null = null;
-  return {
-    url: proxy.url,
-    close() {
-      closing ??= proxy.close().then(() => session.close());
-      return closing;
-    },
-  };
-}
 
 /** What the provider bills, in nano-USD: what it comes to, and at most so much more where each call was rounded up. */
 function billOf({ provider }: Cluster): { readonly nano: number; readonly roundings: number } {

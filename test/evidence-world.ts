@@ -84,7 +84,15 @@ export function openWorld(dataDir: string): EvidenceWorld {
       const { stream, epoch } = recorder;
       const head = recorder.head();
       await shipper.flush(stream, epoch, head);
-      const need = { atLeastNano: nano, boundNano: nano, wantNano: nano, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+      const need = {
+        atLeastNano: nano,
+        preferredNano: nano,
+        boundNano: nano,
+        wantNano: nano,
+        atLeastRequests: 0,
+        wantRequests: 0,
+        tokens: 0,
+      } as const;
       const reply = store.transaction((tx) => grant(tx, { stream, epoch, head, askId: randomBytes(8).toString('hex'), ...need }, plan));
       assert.ok('grant' in reply, JSON.stringify(reply));
       return reply.grant.id;

@@ -29,7 +29,7 @@ function metricsOf(registry: { getMetricsAsArray(): readonly object[] }): readon
 }
 
 function proxyMetrics(): readonly string[] {
-  const gauges = { inFlight: () => 0, unshippedEntries: () => 0, healthyCredentials: () => [] };
+  const gauges = { inFlight: () => 0, waiting: () => 0, unshippedEntries: () => 0, healthyCredentials: () => [] };
   return metricsOf(createMetrics(gauges).registry);
 }
 

@@ -90,7 +90,7 @@ test('what burned waits for its proxy, and the list says so', async (t) => {
   const place = openPlace(t);
   const { broker } = place.bench;
   await estimatedCall(place.bench, 'r-1', 3e8);
-  const money = { atLeastNano: 1e8, boundNano: 1e8, wantNano: 1e8, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+  const money = { atLeastNano: 1e8, preferredNano: 1e8, boundNano: 1e8, wantNano: 1e8, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
   await broker.grant({ stream: 'agents/bot@r-1' as never, epoch: 1, head: 1, askId: 'b', ...money });
   broker.retire('r-1');
   const { out } = await place.credit('agents/bot', '--dry-run');

@@ -1,8 +1,18 @@
 import type { NanoUsd } from '../money.ts';
 import type { KeyName } from '../names.ts';
-import { type Account, type AccountRef, committed, type Dimension } from './account.ts';
+import { type Account, type AccountRef, type Amounts, committed, type Dimension, nothing } from './account.ts';
 import type { BookedGrant } from './ledger.ts';
 import { totalOf, type WindowAccount } from './window-account.ts';
+
+/** What requests that wait claim of the accounts, as the ledger shows it to another request. */
+export interface Claims {
+  /** What is kept for requests that come first. */
+  kept(accountId: string): Amounts;
+  /** Other requests that wait there: the account then gives a call no more than its bound, and nothing in advance. */
+  waiting(accountId: string): number;
+}
+
+export const noClaims: Claims = { kept: () => nothing, waiting: () => 0 };
 
 /** One cap that a request for a grant must fit under. */
 export interface AccountLimit {
@@ -11,6 +21,10 @@ export interface AccountLimit {
   readonly cap: number;
   /** Cap minus what is committed; negative if the cap was lowered or there is debt. */
   readonly free: number;
+  /** The part of it that is kept for requests that come first. */
+  readonly kept: number;
+  /** Other requests that wait for this account. */
+  readonly waiting: number;
   /** Holders of open grants, the requesting one included. */
   readonly holders: number;
   /** The account whose open grants may still be released. */
@@ -36,8 +50,12 @@ export interface EscrowLimit {
 }
 
 /** The caps of one dimension along the path. Where an escrow covers the money, the escrow limits it instead of the account. */
-export function limitsOn(uses: readonly AccountUse[], dimension: Dimension, escrow: EscrowLimit | null): readonly AccountLimit[] {
-  const limits: AccountLimit[] = [];
+export function limitsOn(
+  uses: readonly AccountUse[],
+  dimension: Dimension,
+  { escrow, claims }: { readonly escrow: EscrowLimit | null; readonly claims: Claims },
+): readonly AccountLimit[] {
+  const limits: Omit<AccountLimit, 'kept' | 'waiting'>[] = [];
   for (const { windowAccount, account, held, escrowed } of uses) {
     const { id, key, window, endMs } = windowAccount;
     const cap = windowAccount.cap[dimension];
@@ -53,10 +71,10 @@ export function limitsOn(uses: readonly AccountUse[], dimension: Dimension, escr
     });
   }
   if (escrow !== null && dimension === 'nano') limits.push(limitOfEscrow(uses, escrow));
-  return limits;
+  return limits.map((limit) => ({ ...limit, kept: claims.kept(limit.accountId)[dimension], waiting: claims.waiting(limit.accountId) }));
 }
 
-function limitOfEscrow(uses: readonly AccountUse[], { grant, key, capNano }: EscrowLimit): AccountLimit {
+function limitOfEscrow(uses: readonly AccountUse[], { grant, key, capNano }: EscrowLimit): Omit<AccountLimit, 'kept' | 'waiting'> {
   const accountId = totalOf(key);
   const use = uses.find(({ windowAccount }) => windowAccount.id === accountId);
   return {

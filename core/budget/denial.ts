@@ -11,12 +11,13 @@ import type { Ledger } from './ledger.ts';
 export interface Denial extends Omit<GrantDenial, 'limitedBy'> {
   /** The account that has too little; the key or stream itself if no account is the reason. */
   readonly limitedBy: AccountRef | KeyName | StreamId;
+  /** The limits that are short; none if no account is the reason. */
+  readonly short: readonly AccountLimit[];
 }
 
 /** A denial as a message of the control port, which names the account as entries do: `agents/bot Day`. */
-export function wireDenial(denial: Denial): GrantDenial {
-  const { limitedBy } = denial;
-  return { ...denial, limitedBy: typeof limitedBy === 'string' ? limitedBy : `${limitedBy.key} ${limitedBy.window}` };
+export function wireDenial({ short: _, limitedBy, ...rest }: Denial): GrantDenial {
+  return { ...rest, limitedBy: typeof limitedBy === 'string' ? limitedBy : `${limitedBy.key} ${limitedBy.window}` };
 }
 
 /** A limit that the request exceeds, and the smallest amount that the request could use. */
@@ -57,6 +58,7 @@ export function deny({ ledger, shortfalls, heldNano, availableNano, nowMs }: Den
   return {
     code,
     limitedBy: limit.of,
+    short: shortfalls.map((shortfall) => shortfall.limit),
     message: message(worst, code, heldNano, retryAfterSeconds),
     ...defined({ retryAfterSeconds }),
     availableNano,
@@ -67,14 +69,17 @@ function endOf({ limit }: Shortfall): number {
   return limit.endMs ?? Number.MAX_SAFE_INTEGER;
 }
 
+/** True if a limit may come to have so much: what open grants have not settled may be released; what they have settled is spent. */
+export function mayHave(ledger: Ledger, { dimension, free, accountId }: AccountLimit, amount: number): boolean {
+  return free + ledger.holders(accountId).reduce((sum, grant) => sum + leftOf(grant)[dimension], 0) >= amount;
+}
+
 function codeOf(ledger: Ledger, { limit, min }: Shortfall, heldNano: NanoUsd): Code {
-  const { dimension, cap, free, accountId } = limit;
+  const { dimension, cap } = limit;
   if (limit.of.window === 'Minute') return 'rate_limited';
   const needed = dimension === 'nano' ? min + heldNano : min;
   if (dimension === 'nano' && needed > cap) return 'request_too_expensive';
-  // What open grants have not settled may be released; what they have settled is spent.
-  const returning = ledger.holders(accountId).reduce((sum, grant) => sum + leftOf(grant)[dimension], 0);
-  if (free + returning >= needed) return 'budget_reserved';
+  if (mayHave(ledger, limit, needed)) return 'budget_reserved';
   return dimension === 'nano' ? 'budget_exhausted' : 'quota_exhausted';
 }
 

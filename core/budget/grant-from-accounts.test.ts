@@ -4,6 +4,7 @@ import type { Limit } from '../manifest/types.ts';
 import { type GrantId, type KeyName, keyName, type StreamId } from '../names.ts';
 import type { AccountNode, AccountPlan } from '../policy/documents.ts';
 import { committed, nothing } from './account.ts';
+import { noClaims } from './account-limit.ts';
 import { type Denial, wireDenial } from './denial.ts';
 import { fakeLedger } from './fake-ledger.ts';
 import { charge, closeGrant, creditBurned, creditSettled } from './grant.ts';
@@ -27,21 +28,23 @@ function ledgerFor(policy: AccountPlan, ledger = fakeLedger()) {
   let sent = 0;
   return {
     ledger,
-    request: (more: Partial<HolderRequest> = {}, nowMs = now, policyNow = policy): Granted | Denial => {
+    request: (more: Partial<HolderRequest> = {}, nowMs = now, policyNow = policy, claims = noClaims): Granted | Denial => {
       sent += 1;
       const bound = more.boundNano ?? 0;
       const figures = {
         heldNano: 0,
-        atLeastNano: bound,
+        atLeastNano: more.atLeastNano ?? bound,
+        preferredNano: more.atLeastNano ?? bound,
         boundNano: bound,
         wantNano: bound,
         atLeastRequests: 0,
         wantRequests: 0,
         tokens: 0,
+        acceptsLess: true,
       } as const;
       const who = { id: `g${sent}` as GrantId, askId: `a${sent}`, key: policy.key, stream: `${policy.key}@p1` as StreamId, epoch: 1 };
       const accounts = windowAccountsAt(policyNow, nowMs);
-      return grantFrom({ ledger, request: { ...who, ...figures, ...more }, accounts, escrow: null, nowMs });
+      return grantFrom({ ledger, request: { ...who, ...figures, ...more }, accounts, escrow: null, claims, nowMs });
     },
   };
 }
@@ -303,7 +306,7 @@ test('holders are counted once each, whatever they hold', () => {
 });
 
 test('the message of a denial names the account, the key or the stream in text', () => {
-  const denial = { code: 'budget_reserved', message: 'held', retryAfterSeconds: 1, availableNano: 0 } as const;
+  const denial = { code: 'budget_reserved', message: 'held', retryAfterSeconds: 1, availableNano: 0, short: [] } as const;
   assert.equal(wireDenial({ ...denial, limitedBy: { key: bot, window: 'Day' } }).limitedBy, 'agents/bot Day');
   assert.equal(wireDenial({ ...denial, limitedBy: bot }).limitedBy, 'agents/bot');
 });

@@ -2,8 +2,8 @@ import { defined } from '../json.ts';
 import { minOf, type NanoUsd } from '../money.ts';
 import type { GrantId, KeyName, StreamId } from '../names.ts';
 import { type Amounts, accountName, nothing, openAccount, plus } from './account.ts';
-import { type AccountLimit, type AccountUse, type EscrowLimit, limitsOn } from './account-limit.ts';
-import { type Denial, deny, type Shortfall } from './denial.ts';
+import { type AccountLimit, type AccountUse, type Claims, type EscrowLimit, limitsOn } from './account-limit.ts';
+import { type Denial, deny, mayHave, type Shortfall } from './denial.ts';
 import type { BookedGrant, Ledger } from './ledger.ts';
 import type { Shortage } from './types.ts';
 import type { WindowAccount } from './window-account.ts';
@@ -16,6 +16,8 @@ export interface HolderRequest extends Required<Omit<Shortage, 'kind'>> {
   readonly stream: StreamId;
   readonly epoch: number;
   readonly escrowFor?: KeyName;
+  /** False: the call has time to wait for `preferredNano`, as long as that may come back. */
+  readonly acceptsLess: boolean;
 }
 
 /** A request, the accounts on its key's path, and the escrow that pays, if there is one. */
@@ -24,6 +26,7 @@ interface GrantCase {
   readonly request: HolderRequest;
   readonly accounts: readonly WindowAccount[];
   readonly escrow: EscrowLimit | null;
+  readonly claims: Claims;
   readonly nowMs: number;
 }
 
@@ -37,12 +40,12 @@ export interface Granted {
  * Grants from every account on the path at once, or from none. Afterwards I1 holds for each account: no grant exceeds the
  * smallest remainder. If that is short, the request is denied; a grant never shrinks below what a call needs.
  */
-export function grantFrom({ ledger, request, accounts, escrow, nowMs }: GrantCase): Granted | Denial {
+export function grantFrom({ ledger, request, accounts, escrow, claims, nowMs }: GrantCase): Granted | Denial {
   const uses = usesOf(ledger, request, accounts, escrow?.grant ?? null);
-  const money = limitsOn(uses, 'nano', escrow);
-  const requests = limitsOn(uses, 'requests', escrow);
-  const tokens = limitsOn(uses, 'tokens', escrow);
-  const min = minimumOf(request, tokens);
+  const money = withoutPrefetch(request, limitsOn(uses, 'nano', { escrow, claims }));
+  const requests = limitsOn(uses, 'requests', { escrow, claims });
+  const tokens = limitsOn(uses, 'tokens', { escrow, claims });
+  const min = minimumOf({ ...request, atLeastNano: leastOf(ledger, request, money) }, tokens);
   const shortfalls = [...shortfallsIn(money, min.nano), ...shortfallsIn(requests, min.requests), ...shortfallsIn(tokens, min.tokens)];
   const free = freeUnder(money);
   if (shortfalls.length > 0) {
@@ -51,7 +54,7 @@ export function grantFrom({ ledger, request, accounts, escrow, nowMs }: GrantCas
   }
   const wantTokens = request.tokens * Math.max(1, request.wantRequests);
   const amount = {
-    nano: grantSize(money, { min: targetOf(request, free), want: request.wantNano }),
+    nano: grantSize(money, { min: targetOf(request, money), want: request.wantNano }),
     ...(requests.length === 0 ? {} : { requests: grantSize(requests, { min: min.requests, want: request.wantRequests }) }),
     ...(tokens.length === 0 ? {} : { tokens: grantSize(tokens, { min: min.tokens, want: wantTokens }) }),
   };
@@ -96,24 +99,46 @@ function minimumOf(
   };
 }
 
+/** A request in the background finds nothing in an account for which calls wait. */
+function withoutPrefetch({ boundNano }: HolderRequest, limits: readonly AccountLimit[]): readonly AccountLimit[] {
+  if (boundNano > 0) return limits;
+  return limits.map((limit) => (limit.waiting === 0 ? limit : { ...limit, kept: Math.max(limit.kept, limit.free) }));
+}
+
+/** The least that the call takes now. While `preferredNano` may come back, a call with time to wait takes no less. */
+function leastOf(
+  ledger: Ledger,
+  { acceptsLess, atLeastNano, preferredNano, heldNano }: HolderRequest,
+  money: readonly AccountLimit[],
+): NanoUsd {
+  if (acceptsLess || freeUnder(money) >= preferredNano) return atLeastNano;
+  return money.every((limit) => mayHave(ledger, limit, preferredNano + heldNano)) ? preferredNano : atLeastNano;
+}
+
 function shortfallsIn(limits: readonly AccountLimit[], min: number): readonly Shortfall[] {
-  return limits.filter(({ free }) => min > 0 && min > free).map((limit) => ({ limit, min }));
+  return limits.filter(({ free, kept }) => min > 0 && min > free - kept).map((limit) => ({ limit, min }));
 }
 
 function freeUnder(limits: readonly AccountLimit[]): number {
-  return limits.reduce((min, { free }) => Math.min(min, Math.max(0, free)), Number.MAX_SAFE_INTEGER);
+  return limits.reduce((min, { free, kept }) => Math.min(min, Math.max(0, free - kept)), Number.MAX_SAFE_INTEGER);
 }
 
-/** The requesting call's own share. If it can work with less, it leaves three quarters of the remainder to parallel calls. */
-function targetOf({ atLeastNano, boundNano }: HolderRequest, free: NanoUsd): NanoUsd {
-  if (atLeastNano === boundNano) return boundNano;
-  return Math.max(atLeastNano, Math.min(boundNano, Math.floor(free / 4)));
+/**
+ * The requesting call's own share. If it can work with less than its bound, it leaves three quarters of the remainder to
+ * parallel calls; if there is less than it prefers, a share to each that waits.
+ */
+function targetOf({ atLeastNano, preferredNano, boundNano }: HolderRequest, money: readonly AccountLimit[]): NanoUsd {
+  const free = freeUnder(money);
+  if (free >= preferredNano) return Math.max(preferredNano, Math.min(boundNano, Math.floor(free / 4)));
+  const waiting = money.reduce((most, limit) => Math.max(most, limit.waiting), 0);
+  return Math.max(atLeastNano, Math.floor(free / (1 + waiting)));
 }
 
-/** max(this call, min(want, remainder / 4N)); without limit: `want`. The caller has checked that this call fits. */
+/** max(this call, min(want, remainder / 4N)); without limit: `want`; for this call alone while others wait. The caller has checked that it fits. */
 function grantSize(limits: readonly AccountLimit[], { min, want }: { readonly min: number; readonly want: number }): number {
+  if (limits.some(({ waiting }) => waiting > 0)) return min;
   const share = limits.reduce(
-    (smallest, { free, holders }) => Math.min(smallest, Math.floor(Math.max(0, free) / (4 * Math.max(1, holders)))),
+    (smallest, { free, kept, holders }) => Math.min(smallest, Math.floor(Math.max(0, free - kept) / (4 * Math.max(1, holders)))),
     Number.MAX_SAFE_INTEGER,
   );
   return Math.max(min, Math.min(want, share));

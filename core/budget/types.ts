@@ -4,6 +4,8 @@ import type { NanoUsd } from '../money.ts';
 export interface Need {
   /** The smallest useful reservation; equals boundNano if the caller fixed its output limit. */
   readonly atLeastNano: NanoUsd;
+  /** Enough that nobody will notice the lowered limit: for this much the call waits half of its time. From atLeastNano to boundNano. */
+  readonly preferredNano: NanoUsd;
   /** The upper bound of the call's cost; 0 if it costs nothing. */
   readonly boundNano: NanoUsd;
   /** 1 if the call counts towards request quotas and rates. */
@@ -28,6 +30,8 @@ export interface Shortage {
   readonly heldNano?: NanoUsd;
   /** If less than this is available, the ledger denies. */
   readonly atLeastNano: NanoUsd;
+  /** While this much may come back, the ledger gives no less to a call with time to wait. */
+  readonly preferredNano: NanoUsd;
   /** The bound of the requesting call; the ledger grants at least this much if the remainder allows. */
   readonly boundNano: NanoUsd;
   /** What the proxy wants to hold: bound + peak reserved in the last minute + horizon × spend rate. */

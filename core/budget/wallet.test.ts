@@ -12,7 +12,13 @@ function grant(id: string, amountNano: number, more: Partial<Grant> = {}): Grant
 }
 
 function need(boundNano: number, more: Partial<Need> = {}): Need {
-  return { atLeastNano: boundNano, boundNano, requests: 1, tokens: 0, ...more };
+  return { atLeastNano: boundNano, preferredNano: boundNano, boundNano, requests: 1, tokens: 0, ...more };
+}
+
+/** A call's first try. */
+function first(wallet: Wallet, wanted: Need, nowMs: number): Reservation | Shortage {
+  wallet.note(wanted, nowMs);
+  return wallet.reserve(wanted, nowMs);
 }
 
 function held(result: Reservation | Shortage): Reservation {
@@ -26,11 +32,12 @@ function short(result: Reservation | Shortage): Shortage {
 }
 
 test('an empty wallet says what it lacks', () => {
-  const shortage = short(new Wallet().reserve(need(100), 0));
+  const shortage = short(first(new Wallet(), need(100), 0));
   assert.deepEqual(shortage, {
     kind: 'shortage',
     heldNano: 0,
     atLeastNano: 100,
+    preferredNano: 100,
     boundNano: 100,
     wantNano: 200,
     atLeastRequests: 1,
@@ -80,13 +87,13 @@ test('a call that fits only in part reports a shortage first and then takes what
   const modest = need(80, { atLeastNano: 20 });
   const shortage = short(wallet.reserve(modest, 1));
   assert.deepEqual([shortage.heldNano, shortage.atLeastNano, shortage.boundNano], [50, 0, 30]);
-  assert.equal(held(wallet.reserve(modest, 1, 'whatever-fits')).amountNano, 50);
+  assert.equal(held(wallet.reserve(modest, 1, modest.atLeastNano)).amountNano, 50);
 });
 
 test('whatever fits is never less than the call needs', () => {
   const wallet = new Wallet();
   wallet.deposit(grant('g', 50), 0);
-  assert.equal(short(wallet.reserve(need(80, { atLeastNano: 51 }), 1, 'whatever-fits')).atLeastNano, 1);
+  assert.equal(short(wallet.reserve(need(80, { atLeastNano: 51 }), 1, 51)).atLeastNano, 1);
 });
 
 test('a grant admits calls from its start until its end, counted from when it was requested', () => {
@@ -186,9 +193,9 @@ test('it requests more in the background below half, at most once a second and o
   const wallet = new Wallet();
   wallet.deposit(grant('g', 1000), 0);
   assert.equal(wallet.refill(1), null);
-  wallet.settle(held(wallet.reserve(need(100), 1)), 100, 0);
+  wallet.settle(held(first(wallet, need(100), 1)), 100, 0);
   assert.equal(wallet.refill(2), null);
-  wallet.settle(held(wallet.reserve(need(450), 3)), 450, 0);
+  wallet.settle(held(first(wallet, need(450), 3)), 450, 0);
   const refill = wallet.refill(4);
   assert.deepEqual([refill?.heldNano, refill?.atLeastNano, refill?.boundNano, refill?.wantNano], [450, 0, 0, 450 + 450 + 5 * 550 - 450]);
   assert.equal(wallet.refill(5), null);
@@ -199,7 +206,7 @@ test('it requests more in the background below half, at most once a second and o
 test('a refill in the background covers requests and tokens too', () => {
   const wallet = new Wallet();
   wallet.deposit(grant('g', 1000, { requests: 3, tokens: 100 }), 0);
-  wallet.settle(held(wallet.reserve(need(1, { tokens: 60 }), 1)), 1, 60);
+  wallet.settle(held(first(wallet, need(1, { tokens: 60 }), 1)), 1, 60);
   const refill = wallet.refill(2);
   assert.deepEqual([refill?.atLeastRequests, refill?.tokens], [0, 60]);
 });

@@ -24,19 +24,19 @@ export class Wallet {
   #lastTokens = 0;
   #refilledMs = Number.NEGATIVE_INFINITY;
 
-  /**
-   * Reserves a call's bound in one or more live grants. `whole` (the default) takes the full bound or reports the shortage.
-   * `whatever-fits`, for use after the ledger has answered, accepts `need.atLeastNano`.
-   */
-  reserve(need: Need, nowMs: number, how: 'whole' | 'whatever-fits' = 'whole'): Reservation | Shortage {
-    if (how === 'whole') this.#activity.noteRequest(nowMs, this.#reserved, need.boundNano);
+  /** Notes a call, once, for what the wallet should hold. */
+  note(need: Need, nowMs: number): void {
+    this.#activity.noteRequest(nowMs, this.#reserved, need.boundNano);
     if (need.tokens > 0) this.#lastTokens = need.tokens;
+  }
+
+  /** Reserves up to a call's bound in one or more live grants, or reports the shortage if less than `enoughNano` is free. */
+  reserve(need: Need, nowMs: number, enoughNano: NanoUsd = need.boundNano): Reservation | Shortage {
     const counts = need.requests > 0 || need.tokens > 0;
     const counter = counts ? this.#holdings.counterFor(need, nowMs) : undefined;
     const countable = !counts || counter !== undefined;
     const held = this.#holdings.level(nowMs).nano;
-    const enough = how === 'whole' ? need.boundNano : need.atLeastNano;
-    if (held < enough || !countable) return this.#shortage(need, held, countable, nowMs);
+    if (held < enoughNano || !countable) return this.#shortage(need, held, countable, nowMs);
 
     const amountNano = Math.min(held, need.boundNano);
     const parts = this.#holdings.take(amountNano, nowMs);
@@ -102,7 +102,7 @@ export class Wallet {
     const requests = left.requests < this.#full.requests / 2 ? 1 : 0;
     const tokens = left.tokens < this.#full.tokens / 2 ? this.#lastTokens : 0;
     const counts = requests > 0 || tokens > 0;
-    const lacking = this.#shortage({ atLeastNano: 0, boundNano: 0, requests, tokens }, left.nano, !counts, nowMs);
+    const lacking = this.#shortage({ atLeastNano: 0, preferredNano: 0, boundNano: 0, requests, tokens }, left.nano, !counts, nowMs);
     const poor = left.nano < this.#full.nano / 2 && lacking.wantNano > 0;
     if (!poor && !counts) return null;
     this.#refilledMs = nowMs;
@@ -122,6 +122,13 @@ export class Wallet {
   /** Forgets released grants. Throws if one has a reservation. */
   drop(grantIds: readonly string[]): void {
     this.#holdings.drop(grantIds);
+  }
+
+  /** What a call lacks, whatever it would accept. */
+  shortageOf(need: Need, nowMs: number): Shortage {
+    const counts = need.requests > 0 || need.tokens > 0;
+    const countable = !counts || this.#holdings.counterFor(need, nowMs) !== undefined;
+    return this.#shortage(need, this.#holdings.level(nowMs).nano, countable, nowMs);
   }
 
   /** Unspent money, reserved money included. */
@@ -146,6 +153,7 @@ export class Wallet {
       kind: 'shortage',
       heldNano: held,
       atLeastNano: Math.max(0, need.atLeastNano - held),
+      preferredNano: Math.max(0, need.preferredNano - held),
       boundNano,
       wantNano: Math.max(boundNano, this.#activity.wantNano(nowMs) - held),
       atLeastRequests: countable ? 0 : need.requests,

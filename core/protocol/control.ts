@@ -11,7 +11,8 @@ export const controlVersion = 1;
 export interface ControlPort {
   open(request: OpenRequest): Promise<OpenReply>;
   ship(request: ShipRequest): Promise<ShipReply>;
-  grant(request: GrantRequest): Promise<GrantReply>;
+  /** Aborted while it waits, the request is answered at once: with a denial, or with the grant that was made before. */
+  grant(request: GrantRequest, signal?: AbortSignal): Promise<GrantReply>;
   account(key: KeyName): Promise<AccountView>;
   mint(parent: KeyName, spec: ChildSpec): Promise<MintReply>;
   children(parent: KeyName): Promise<readonly ChildView[]>;

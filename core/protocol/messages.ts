@@ -2,11 +2,12 @@ import { isObject, parseJson } from '../json.ts';
 import { isKeyName } from '../names.ts';
 import type { Message } from './channel.ts';
 import { type ControlPort, controlVersion } from './control.ts';
+import { maxOthers } from './money.ts';
 
 /** One well-formed call of a proxy. */
 export interface CallMessage {
   readonly id: number;
-  readonly call: Exclude<keyof ControlPort, 'watch'> | 'watch' | 'unwatch';
+  readonly call: Exclude<keyof ControlPort, 'watch'> | 'watch' | 'unwatch' | 'cancel';
   readonly args: readonly unknown[];
 }
 
@@ -26,6 +27,7 @@ type Check = (value: unknown) => boolean;
 
 const text: Check = (value) => typeof value === 'string' && value.length <= 1_048_576;
 const whole: Check = (value) => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+const finite: Check = (value) => typeof value === 'number' && Number.isFinite(value) && value >= 0;
 const positive: Check = (value) => whole(value) && value !== 0;
 const key: Check = (value) => typeof value === 'string' && isKeyName(value);
 const isBytes: Check = (value) => value instanceof Uint8Array;
@@ -59,19 +61,24 @@ const childSpec = exactly({
   outputTokens: positive,
   delegation: record({ maxDepth: positive, maxChildren: positive }),
 });
-const figures = { atLeastNano: whole, boundNano: whole, wantNano: whole, atLeastRequests: whole, wantRequests: whole, tokens: whole };
+const callFigures = { atLeastNano: whole, preferredNano: whole, boundNano: whole, atLeastRequests: whole, tokens: whole };
+const figures = { ...callFigures, wantNano: whole, wantRequests: whole };
+const age = { waitedMs: finite, maxWaitMs: finite };
+const others: Check = (value) => list(record({ ...callFigures, ...age }))(value) && (value as readonly unknown[]).length <= maxOthers;
+const wait = record({ ...age, holdMs: finite, others });
 const head: Check = (value) => value === -1 || whole(value);
 
 const calls: Readonly<Record<CallMessage['call'], readonly Check[]>> = {
   open: [record({ key, instance: (value) => typeof value === 'string' && /^[-.\w]{1,128}$/.test(value) })],
   ship: [isBytes],
-  grant: [record({ stream: text, epoch: whole, head, askId: text, ...figures }, { heldNano: whole })],
+  grant: [record({ stream: text, epoch: whole, head, askId: text, ...figures }, { heldNano: whole, wait })],
   account: [key],
   mint: [key, childSpec],
   children: [key],
   unmint: [key, key],
   watch: [],
   unwatch: [whole],
+  cancel: [whole],
 };
 
 const hello = record({ token: (value) => typeof value === 'string' && value.length <= 16_384 });

@@ -11,7 +11,31 @@ export interface GrantRequest extends Omit<Shortage, 'kind'> {
   readonly head: number;
   /** Idempotency key: the same request sent twice gets the same grant. */
   readonly askId: string;
+  /** The call behind the request, as it waits; absent: the request takes what is there now. */
+  readonly wait?: GrantWait;
 }
+
+/** How long a call has waited so far, and may wait in all. */
+export interface CallAge {
+  readonly waitedMs: number;
+  readonly maxWaitMs: number;
+}
+
+/** How a request for a grant waits in the ledger. */
+export interface GrantWait extends CallAge {
+  /** If others hold what is lacking, the ledger answers so much later, unless it can grant before. 0: it answers at once. */
+  readonly holdMs: number;
+  /** Younger calls of the same key that lack less, by age. The grant may be for one of them instead. */
+  readonly others: readonly WaitingNeed[];
+}
+
+/** What a call lacks that waits behind another one. */
+export interface WaitingNeed
+  extends CallAge,
+    Pick<Shortage, 'atLeastNano' | 'preferredNano' | 'boundNano' | 'atLeastRequests' | 'tokens'> {}
+
+/** Maximum of others in one request. */
+export const maxOthers = 7;
 
 export interface Grant {
   readonly id: string;

@@ -58,7 +58,7 @@ export async function estimatedCall({ broker }: Bench, requestId: string, nano: 
   const ship = (body: Parameters<typeof chain.append>[0]) => broker.ship({ entries: encodeEntries([chain.append(body, randomBytes)]) });
   const time = new Date().toISOString();
   await ship({ v: 1, type: 'epoch_open', time, key: bot, instance: requestId, nonce, bootId: 'boot' });
-  const money = { atLeastNano: nano, boundNano: nano, wantNano: nano, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+  const money = { atLeastNano: nano, preferredNano: nano, boundNano: nano, wantNano: nano, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
   const reply = await broker.grant({ stream, epoch, head: 0, askId: 'a', ...money });
   assert.ok('grant' in reply, JSON.stringify(reply));
   const grant = reply.grant.id;

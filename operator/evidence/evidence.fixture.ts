@@ -72,7 +72,7 @@ export function createWorld(path = ':memory:', rootKey: Buffer = randomBytes(32)
     },
     ship: (entries) => store.transaction((tx) => ingest(tx, decodeEntries(encodeEntries(entries)) ?? [], deps).reply),
     fund(writer, nano, of = planBelow(team)) {
-      const money = { atLeastNano: nano, boundNano: nano, wantNano: nano };
+      const money = { atLeastNano: nano, preferredNano: nano, boundNano: nano, wantNano: nano };
       const count = { atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
       requests += 1;
       const { stream, epoch } = writer.reply;

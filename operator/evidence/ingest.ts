@@ -21,7 +21,7 @@ export interface EntryNote {
 /** The result for the entries of one shipment. */
 interface Ingested {
   readonly reply: ShipReply;
-  /** True if grants were closed, so that an account may have more than before. */
+  /** True if an account may have more than before, or a call that waits may have less to hope for: grants were closed or charged. */
   readonly released: boolean;
   readonly notes: readonly EntryNote[];
 }
@@ -151,7 +151,7 @@ class EpochIntake {
     this.#tx.streams.addEntry({ ...entry, key, type: body.type });
     if (entry.seq === 0) supersede(this.#tx, { stream, epoch, body, notes }, this.#deps);
     if (body.type === 'epoch_close') this.#state = 'closed';
-    this.#released ||= closesGrants(body);
+    this.#released ||= changesGrants(body);
     const used = this.#key;
     this.#key = ratchet(used);
     used.fill(0);
@@ -171,8 +171,8 @@ class EpochIntake {
   }
 }
 
-function closesGrants({ type }: ProxyBody): boolean {
-  return type === 'release' || type === 'epoch_close' || type === 'epoch_recovered';
+function changesGrants({ type }: ProxyBody): boolean {
+  return type === 'call' || type === 'release' || type === 'epoch_close' || type === 'epoch_recovered';
 }
 
 /** Distrusts a quarantined stream that claims that nothing was lost: what it held burns. */

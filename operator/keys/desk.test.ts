@@ -63,7 +63,15 @@ test(
     const day = { window: 'Day', usd: '1.00' };
     bench.declare({ 'agents/bot': { limits: [{ window: 'Total', usd: '1.05' }, day] } });
     const { stream, epoch } = await bench.broker.open({ key: keyName('agents', 'bot'), instance: 'lost' });
-    const money = { atLeastNano: 1e8, boundNano: 1e8, wantNano: 1e8, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+    const money = {
+      atLeastNano: 1e8,
+      preferredNano: 1e8,
+      boundNano: 1e8,
+      wantNano: 1e8,
+      atLeastRequests: 0,
+      wantRequests: 0,
+      tokens: 0,
+    } as const;
     await bench.broker.grant({ stream, epoch, head: -1, askId: 'a', ...money });
     bench.store.transaction((tx) => abandon(tx, stream, epoch));
     const row = listed(bench, 'bot');
@@ -86,7 +94,15 @@ test(
     bench.declare({ 'agents/bot': { limits: [{ window: 'Total', usd: '1.00' }] } });
     const request = async (instance: string, nano: number) => {
       const { stream, epoch } = await bench.broker.open({ key: keyName('agents', 'bot'), instance });
-      const money = { atLeastNano: nano, boundNano: nano, wantNano: nano, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+      const money = {
+        atLeastNano: nano,
+        preferredNano: nano,
+        boundNano: nano,
+        wantNano: nano,
+        atLeastRequests: 0,
+        wantRequests: 0,
+        tokens: 0,
+      } as const;
       return bench.broker.grant({ stream, epoch, head: -1, askId: 'a', ...money });
     };
     await estimatedCall(bench, 'r-1', 5e8);

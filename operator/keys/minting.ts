@@ -24,7 +24,7 @@ const maxMintsPerMinute = 120;
 /** What minting needs. */
 interface MintingDeps extends SealDeps {
   readonly registry: Registry;
-  readonly funding: Pick<Funding, 'persist' | 'released'>;
+  readonly funding: Pick<Funding, 'persist' | 'released' | 'claims'>;
   readonly record: RecordEvent;
 }
 
@@ -70,7 +70,9 @@ export class Minting {
     const holder = holderOf(live, document);
     const row = checkKey(document, tx.now()) ?? this.#holderRefusal(tx, live, holder) ?? this.#newRow(tx, live, document, spec);
     if (isRefusal(row)) return denied(row);
-    const escrow = spec.usdNano === undefined ? {} : mintEscrow(tx, plan, row.key, spec.usdNano);
+    const { usdNano } = spec;
+    const claims = this.#deps.funding.claims();
+    const escrow = usdNano === undefined ? {} : mintEscrow(tx, plan, { child: row.key, usdNano, claims });
     if ('denial' in escrow) return denied(escrow.denial, recallTargets(tx, plan, escrow.denial));
     const child: ChildRow = { ...row, ...defined({ expiresAtMs: minOf([row.expiresAtMs, escrow.expiresAtMs]) }) };
     this.#minted.set(holder, [...this.#mintedLately(tx, holder), tx.now()]);

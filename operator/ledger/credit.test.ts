@@ -234,7 +234,7 @@ test('burned requests of a key without a dollar limit are given back, but not wh
     path: [bot],
     nodes: [{ key: bot, limits: [{ window: 'Total', requests: 3, timeZone: 'Etc/UTC' }], rate: {} }],
   };
-  const figures = { atLeastNano: 0, boundNano: 0, wantNano: 0, atLeastRequests: 1, wantRequests: 3, tokens: 0 } as const;
+  const figures = { atLeastNano: 0, preferredNano: 0, boundNano: 0, wantNano: 0, atLeastRequests: 1, wantRequests: 3, tokens: 0 } as const;
   const ask = { ...figures, stream, epoch: 1, head: writer.chain.head(), askId: 'a' };
   assert.ok('grant' in world.store.transaction((tx) => grant(tx, ask, plan)));
   const place = { world, writer, clock };

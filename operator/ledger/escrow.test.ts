@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { noClaims } from '../../core/budget/account-limit.ts';
 import { wireDenial } from '../../core/budget/denial.ts';
 import { type KeyName, keyName, operatorKey, streamId } from '../../core/names.ts';
 import type { AccountNode, AccountPlan } from '../../core/policy/documents.ts';
@@ -28,11 +29,19 @@ const botPlan = path(root);
 const kidPlan = path(root, child(kid, 40));
 
 function mint(world: World, usdNano = 40, parent = botPlan, key = kid) {
-  return world.store.transaction((tx) => mintEscrow(tx, parent, key, usdNano));
+  return world.store.transaction((tx) => mintEscrow(tx, parent, { child: key, usdNano, claims: noClaims }));
 }
 
 function money(boundNano: number) {
-  return { atLeastNano: boundNano, boundNano, wantNano: boundNano, atLeastRequests: 1, wantRequests: 1, tokens: 0 } as const;
+  return {
+    atLeastNano: boundNano,
+    preferredNano: boundNano,
+    boundNano,
+    wantNano: boundNano,
+    atLeastRequests: 1,
+    wantRequests: 1,
+    tokens: 0,
+  } as const;
 }
 
 function code(reply: GrantAnswer): string {

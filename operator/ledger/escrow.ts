@@ -1,4 +1,4 @@
-import type { EscrowLimit } from '../../core/budget/account-limit.ts';
+import type { Claims, EscrowLimit } from '../../core/budget/account-limit.ts';
 import type { Denial } from '../../core/budget/denial.ts';
 import { closeGrant } from '../../core/budget/grant.ts';
 import { grantFrom } from '../../core/budget/grant-from-accounts.ts';
@@ -19,8 +19,7 @@ import { ledgerOf } from './tx-ledger.ts';
 export function mintEscrow(
   tx: Tx,
   parentPlan: AccountPlan,
-  child: KeyName,
-  usdNano: NanoUsd,
+  { child, usdNano, claims }: { readonly child: KeyName; readonly usdNano: NanoUsd; readonly claims: Claims },
 ): { readonly expiresAtMs?: number } | { readonly denial: Denial } {
   const ledger = ledgerOf(tx);
   const nowMs = tx.now();
@@ -38,14 +37,16 @@ export function mintEscrow(
     escrowFor: child,
     heldNano: 0,
     atLeastNano: usdNano,
+    preferredNano: usdNano,
     boundNano: usdNano,
     wantNano: usdNano,
     atLeastRequests: 0,
     wantRequests: 0,
     tokens: 0,
+    acceptsLess: true,
   } as const;
   const accounts = windowAccountsAt(parentPlan, nowMs).filter(({ window }) => window !== 'Minute');
-  const result = grantFrom({ ledger, request, accounts, escrow, nowMs });
+  const result = grantFrom({ ledger, request, accounts, escrow, claims, nowMs });
   return 'grant' in result ? defined({ expiresAtMs: result.grant.endMs }) : { denial: result };
 }
 
@@ -63,7 +64,7 @@ export function escrowOf(ledger: Ledger, plan: AccountPlan, nowMs: number): Escr
   const [grant] = ledger.openGrants(escrowStream(key), 0);
   if (grant !== undefined && (grant.endMs === undefined || nowMs < grant.endMs)) return { grant, key, capNano: escrowNano };
   const message = `the budget that was set aside for ${key} has expired: create a new sub-agent key`;
-  return { denial: { code: 'budget_exhausted', limitedBy: { key, window: 'Total' }, message, availableNano: 0 } };
+  return { denial: { code: 'budget_exhausted', limitedBy: { key, window: 'Total' }, short: [], message, availableNano: 0 } };
 }
 
 /** Makes a new askId, because a child of the same name may have existed before. */

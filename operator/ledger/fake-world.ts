@@ -93,10 +93,11 @@ function fakeProxy({ store, notes, clock }: Omit<World, 'proxy'>, key: KeyName, 
       return reply;
     },
     reserve: (need, plan) => {
+      self.wallet.note(need, clock.nowMs);
       const first = self.wallet.reserve(need, clock.nowMs);
       if (!('kind' in first)) return first;
       self.request(first, plan);
-      const second = self.wallet.reserve(need, clock.nowMs, 'whatever-fits');
+      const second = self.wallet.reserve(need, clock.nowMs, need.atLeastNano);
       return 'kind' in second ? null : second;
     },
   };

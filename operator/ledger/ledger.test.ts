@@ -20,12 +20,20 @@ function planFor(key: KeyName, usdNano: number, more: Partial<AccountNode> = {})
 const plan = planFor(bot, 100);
 
 function money(boundNano: number, more: object = {}) {
-  const figures = { atLeastNano: boundNano, boundNano, wantNano: boundNano, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+  const figures = {
+    atLeastNano: boundNano,
+    preferredNano: boundNano,
+    boundNano,
+    wantNano: boundNano,
+    atLeastRequests: 0,
+    wantRequests: 0,
+    tokens: 0,
+  } as const;
   return { ...figures, ...more };
 }
 
 function need(boundNano: number): Need {
-  return { atLeastNano: boundNano, boundNano, requests: 1, tokens: 0 };
+  return { atLeastNano: boundNano, preferredNano: boundNano, boundNano, requests: 1, tokens: 0 };
 }
 
 function granted(reply: GrantAnswer): Grant {

@@ -1,3 +1,4 @@
+import { type Claims, noClaims } from '../../core/budget/account-limit.ts';
 import type { Denial } from '../../core/budget/denial.ts';
 import { closeGrant } from '../../core/budget/grant.ts';
 import { grantFrom } from '../../core/budget/grant-from-accounts.ts';
@@ -21,6 +22,18 @@ export interface Burned {
   readonly nano: NanoUsd;
 }
 
+/** What the queue knows about a request. */
+interface GrantTerms {
+  readonly claims: Claims;
+  /** False: the call has time to wait for what it prefers. */
+  readonly acceptsLess: boolean;
+  /** How long ago the request arrived. The end of its grant counts from when the proxy sent it. */
+  readonly heldMs: number;
+}
+
+/** The terms of a request that is alone. */
+const atOnce: GrantTerms = { claims: noClaims, acceptsLess: true, heldMs: 0 };
+
 /** The answer to a request for a grant. */
 export type GrantAnswer = { readonly grant: Grant } | { readonly denial: Denial };
 
@@ -29,7 +42,7 @@ export type GrantAnswer = { readonly grant: Grant } | { readonly denial: Denial 
  * must be stored up to the head in the request, its epoch must be the newest and open, and no earlier epoch may hold anything.
  * The same request again gets the same grant. Throws RangeError for figures that are not whole numbers ≥ 0.
  */
-export function grant(tx: Tx, request: GrantRequest, plan: AccountPlan): GrantAnswer {
+export function grant(tx: Tx, request: GrantRequest, plan: AccountPlan, terms: GrantTerms = atOnce): GrantAnswer {
   checkFigures(request);
   const row = tx.streams.lastEpoch(request.stream);
   const reason = unevidenced(tx, row, request, plan);
@@ -37,17 +50,19 @@ export function grant(tx: Tx, request: GrantRequest, plan: AccountPlan): GrantAn
   // The operator took its proxy for gone by mistake. What burned stays burned. Reopen the epoch, so that its key works on that Pod.
   if (row?.state === 'abandoned') tx.streams.putEpoch({ ...row, state: 'open' });
   const askId = `${request.stream}|${request.epoch}|${request.askId}`;
+  const { claims, acceptsLess, heldMs } = terms;
   const nowMs = tx.now();
+  const sentMs = nowMs - heldMs;
   const ledger = ledgerOf(tx);
   const earlier = tx.ledger.grantByAsk(askId);
-  if (earlier?.open === true) return { grant: wireGrant(earlier, request, nowMs) };
+  if (earlier?.open === true) return { grant: wireGrant(earlier, request, sentMs) };
   if (earlier !== null) return unavailable(request.stream, 'the grant of this request has ended: send a new askId');
   const escrow = escrowOf(ledger, plan, nowMs);
   if (escrow !== null && 'denial' in escrow) return escrow;
-  const full = { ...request, heldNano: request.heldNano ?? 0, id: grantId(tx.incarnation, askId), askId, key: plan.key };
-  const result = grantFrom({ ledger, request: full, accounts: windowAccountsAt(plan, nowMs), escrow, nowMs });
+  const full = { ...request, heldNano: request.heldNano ?? 0, acceptsLess, id: grantId(tx.incarnation, askId), askId, key: plan.key };
+  const result = grantFrom({ ledger, request: full, accounts: windowAccountsAt(plan, nowMs), escrow, claims, nowMs });
   if (!('grant' in result)) return { denial: result };
-  return { grant: { ...wireGrant(result.grant, request, nowMs), ...defined({ remainderNano: result.remainderNano }) } };
+  return { grant: { ...wireGrant(result.grant, request, sentMs), ...defined({ remainderNano: result.remainderNano }) } };
 }
 
 /** Burns what an epoch still holds. Late entries are charged to what was burned. The caller sets the epoch's state. */
@@ -74,10 +89,10 @@ function unevidenced(tx: Tx, row: EpochRow | null, { stream, epoch, head }: Gran
 
 function unavailable(stream: StreamId, reason: string): { readonly denial: Denial } {
   const message = `${stream}: ${reason}`;
-  return { denial: { code: 'grant_unavailable', limitedBy: stream, message, retryAfterSeconds: 1, availableNano: 0 } };
+  return { denial: { code: 'grant_unavailable', limitedBy: stream, short: [], message, retryAfterSeconds: 1, availableNano: 0 } };
 }
 
-function wireGrant({ id, key, amount, endMs }: BookedGrant, request: GrantRequest, nowMs: number): Grant {
+function wireGrant({ id, key, amount, endMs }: BookedGrant, request: GrantRequest, sentMs: number): Grant {
   return {
     id,
     key,
@@ -88,13 +103,13 @@ function wireGrant({ id, key, amount, endMs }: BookedGrant, request: GrantReques
       tokens: amount.tokens === undefined ? undefined : Math.max(amount.tokens, request.tokens),
     }),
     validAfterMs: 0,
-    ...defined({ validForMs: endMs === undefined ? undefined : Math.max(0, endMs - nowMs) }),
+    ...defined({ validForMs: endMs === undefined ? undefined : Math.max(0, endMs - sentMs) }),
   };
 }
 
 function checkFigures(request: GrantRequest): void {
-  const { heldNano = 0, atLeastNano, boundNano, wantNano, atLeastRequests, wantRequests, tokens } = request;
-  for (const figure of [heldNano, atLeastNano, boundNano, wantNano, atLeastRequests, wantRequests, tokens]) {
+  const { heldNano = 0, atLeastNano, preferredNano, boundNano, wantNano, atLeastRequests, wantRequests, tokens } = request;
+  for (const figure of [heldNano, atLeastNano, preferredNano, boundNano, wantNano, atLeastRequests, wantRequests, tokens]) {
     if (!Number.isSafeInteger(figure) || figure < 0) throw new RangeError(`${request.stream} requests ${figure}: not a whole number ≥ 0`);
   }
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { PaidFrom } from '../../core/audit/types.ts';
+import { noClaims } from '../../core/budget/account-limit.ts';
 import type { Reservation } from '../../core/budget/types.ts';
 import { type KeyName, keyName } from '../../core/names.ts';
 import type { AccountNode, AccountPlan } from '../../core/policy/documents.ts';
@@ -124,7 +125,10 @@ function run(steps: readonly Step[]): void {
     if (now.used % 3 === 0) arrived(proxy, proxy.ship());
     const atLeastNano = Math.min(now.least, now.bound);
     const plan = planOf(proxy.key, caps);
-    const reservation = proxy.reserve({ atLeastNano, boundNano: now.bound, requests: 1, tokens: 40 }, plan);
+    const reservation = proxy.reserve(
+      { atLeastNano, preferredNano: Math.floor((atLeastNano + now.bound) / 2), boundNano: now.bound, requests: 1, tokens: 40 },
+      plan,
+    );
     if (reservation === null) return;
     assert.ok(reservation.amountNano >= atLeastNano && reservation.amountNano <= now.bound);
     for (const { grant } of [...reservation.parts, ...(reservation.counted === undefined ? [] : [reservation.counted])]) {
@@ -192,7 +196,10 @@ function run(steps: readonly Step[]): void {
         return;
       case 'mint':
         if (minted) return;
-        minted = 'denial' in world.store.transaction((tx) => mintEscrow(tx, planOf(bot, caps), kid, now.usd)) === false;
+        minted =
+          'denial' in
+            world.store.transaction((tx) => mintEscrow(tx, planOf(bot, caps), { child: kid, usdNano: now.usd, claims: noClaims })) ===
+          false;
         caps.kid = now.usd;
         return;
       case 'end':

@@ -60,7 +60,15 @@ async function openStream(control: ControlPort, key: KeyName, instance = 'proxy-
     again: () => control.ship(last),
     grant(figures) {
       requests += 1;
-      const money = { atLeastNano: 0, boundNano: 0, wantNano: 0, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+      const money = {
+        atLeastNano: 0,
+        preferredNano: 0,
+        boundNano: 0,
+        wantNano: 0,
+        atLeastRequests: 0,
+        wantRequests: 0,
+        tokens: 0,
+      } as const;
       return control.grant({ stream, epoch, head: chain.head(), askId: `ask-${requests}`, ...money, ...figures });
     },
   };
@@ -165,16 +173,17 @@ export function controlConformance(name: string, open: () => Promise<Subject>): 
 
   behaves('what another key holds idle is recalled, and the waiting request gets it', async ({ control }) => {
     const [holder, asker] = [await openStream(control, bot), await openStream(control, twin)];
-    const held = grantOf(await holder.grant({ boundNano: usd, atLeastNano: usd }));
+    const held = grantOf(await holder.grant({ boundNano: usd, atLeastNano: usd, preferredNano: usd }));
     const stop = control.watch((push) => {
       if (push.kind === 'recall' && push.keys.includes(bot)) void holder.ship(releaseOf(bot, [held.id]));
     });
     const started = performance.now();
-    let reply = await asker.grant({ boundNano: usd, atLeastNano: usd });
+    let reply = await asker.grant({ boundNano: usd, atLeastNano: usd, preferredNano: usd });
     if ('denial' in reply) {
       // It waited for the maximum time; on a busy machine, the release was too late.
       assert.ok(performance.now() - started >= 250, JSON.stringify(reply));
-      for (let tries = 0; 'denial' in reply && tries < 20; tries += 1) reply = await asker.grant({ boundNano: usd, atLeastNano: usd });
+      for (let tries = 0; 'denial' in reply && tries < 20; tries += 1)
+        reply = await asker.grant({ boundNano: usd, atLeastNano: usd, preferredNano: usd });
     }
     stop();
     assert.equal(grantOf(reply).amountNano, usd);
@@ -182,9 +191,9 @@ export function controlConformance(name: string, open: () => Promise<Subject>): 
 
   behaves('what is not released in time is refused as reserved', async ({ control }) => {
     const [holder, asker] = [await openStream(control, bot), await openStream(control, twin)];
-    grantOf(await holder.grant({ boundNano: usd, atLeastNano: usd }));
+    grantOf(await holder.grant({ boundNano: usd, atLeastNano: usd, preferredNano: usd }));
     const started = performance.now();
-    const reply = await asker.grant({ boundNano: usd, atLeastNano: usd });
+    const reply = await asker.grant({ boundNano: usd, atLeastNano: usd, preferredNano: usd });
     assert.equal('denial' in reply && reply.denial.code, 'budget_reserved');
     assert.ok(performance.now() - started < 10_000);
   });
@@ -213,9 +222,12 @@ export function controlConformance(name: string, open: () => Promise<Subject>): 
     const stream = await openStream(control, bot);
     const minted = await control.mint(bot, { usdNano: (usd * 9) / 10 });
     assert.ok('token' in minted);
-    assert.ok('denial' in (await stream.grant({ boundNano: usd / 2, atLeastNano: usd / 2 })));
+    assert.ok('denial' in (await stream.grant({ boundNano: usd / 2, atLeastNano: usd / 2, preferredNano: usd / 2 })));
     await control.unmint(bot, minted.child.key);
-    assert.equal(grantOf(await stream.grant({ boundNano: usd / 2, atLeastNano: usd / 2 })).amountNano >= usd / 2, true);
+    assert.equal(
+      grantOf(await stream.grant({ boundNano: usd / 2, atLeastNano: usd / 2, preferredNano: usd / 2 })).amountNano >= usd / 2,
+      true,
+    );
   });
 
   behaves('a stopped watch receives nothing more', async ({ control }) => {

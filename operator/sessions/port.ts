@@ -6,7 +6,7 @@ import type { ChildSpec } from '../../core/protocol/children.ts';
 import type { ControlPort } from '../../core/protocol/control.ts';
 import type { OpenRequest } from '../../core/protocol/evidence.ts';
 import { type CallMessage, readCall } from '../../core/protocol/messages.ts';
-import type { GrantRequest } from '../../core/protocol/money.ts';
+import type { GrantReply, GrantRequest } from '../../core/protocol/money.ts';
 import { pushWriter } from '../../core/protocol/push.ts';
 import type { Push } from '../../core/protocol/snapshot.ts';
 
@@ -39,6 +39,8 @@ class PortServer {
   readonly #hooks: PortHooks;
   /** The stop function of each watch, by its id. */
   readonly #watches = new Map<number, () => void>();
+  /** The requests for grants without an answer, by id. */
+  readonly #grants = new Map<number, AbortController>();
   #ignoreMessages = (): void => {};
 
   constructor(channel: Channel, control: ControlPort, logger: Logger, hooks: PortHooks) {
@@ -57,6 +59,7 @@ class PortServer {
     this.#ignoreMessages();
     for (const unwatch of this.#watches.values()) unwatch();
     this.#watches.clear();
+    for (const controller of this.#grants.values()) controller.abort();
     this.#channel.close();
   }
 
@@ -91,7 +94,7 @@ class PortServer {
       case 'ship':
         return control.ship({ entries: asBuffer(args[0] as Uint8Array) });
       case 'grant':
-        return control.grant(args[0] as GrantRequest);
+        return this.#grant(id, args[0] as GrantRequest);
       case 'account':
         return control.account(keyIn(args, 0));
       case 'mint':
@@ -108,6 +111,19 @@ class PortServer {
         this.#watches.get(args[0] as number)?.();
         this.#watches.delete(args[0] as number);
         return null;
+      case 'cancel':
+        this.#grants.get(args[0] as number)?.abort();
+        return null;
+    }
+  }
+
+  async #grant(id: number, request: GrantRequest): Promise<GrantReply> {
+    const controller = new AbortController();
+    this.#grants.set(id, controller);
+    try {
+      return await this.#control.grant(request, controller.signal);
+    } finally {
+      this.#grants.delete(id);
     }
   }
 

@@ -73,7 +73,15 @@ async function fund(
   const time = new Date(startMs).toISOString();
   const body: ProxyBody = { v: 1, type: 'epoch_open', time, key, instance, nonce, bootId: 'boot' };
   await port.ship({ entries: encodeEntries([chain.append(body, randomBytes)]) });
-  const figures = { atLeastNano: 1e7, boundNano: 1e7, wantNano: 1e7, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+  const figures = {
+    atLeastNano: 1e7,
+    preferredNano: 1e7,
+    boundNano: 1e7,
+    wantNano: 1e7,
+    atLeastRequests: 0,
+    wantRequests: 0,
+    tokens: 0,
+  } as const;
   const reply = await port.grant({ stream, epoch, head: 0, askId: 'a', ...figures });
   return 'grant' in reply ? { grant: reply.grant, message: '' } : { grant: null, message: reply.denial.message };
 }
@@ -136,7 +144,15 @@ test(
     const entries = encodeEntries([chain.append(body, randomBytes)]);
     await assert.rejects(port.ship({ entries }), refused);
     assert.equal((await theirs.ship({ entries })).acks.length, 1);
-    const figures = { atLeastNano: 1, boundNano: 1, wantNano: 1, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+    const figures = {
+      atLeastNano: 1,
+      preferredNano: 1,
+      boundNano: 1,
+      wantNano: 1,
+      atLeastRequests: 0,
+      wantRequests: 0,
+      tokens: 0,
+    } as const;
     await assert.rejects(port.grant({ stream, epoch, head: -1, askId: 'a', ...figures }), refused);
   }),
 );
@@ -304,7 +320,15 @@ test(
     const port = bench.broker.session(sidecar('pod-1'));
     const first = await fund(port, bot, 'pod-1');
     bench.broker.retire('pod-1');
-    const figures = { atLeastNano: 1e7, boundNano: 1e7, wantNano: 1e7, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+    const figures = {
+      atLeastNano: 1e7,
+      preferredNano: 1e7,
+      boundNano: 1e7,
+      wantNano: 1e7,
+      atLeastRequests: 0,
+      wantRequests: 0,
+      tokens: 0,
+    } as const;
     const stream = `${bot}@pod-1` as StreamId;
     const reply = await port.grant({ stream, epoch: 1, head: 0, askId: 'b', ...figures });
     assert.ok(first.grant && 'grant' in reply);

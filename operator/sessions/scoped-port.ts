@@ -55,10 +55,10 @@ export class ScopedPort implements ControlPort {
     return this.#deps.ship(request, (stream) => this.#demandStream(stream));
   }
 
-  async grant(request: GrantRequest): Promise<GrantReply> {
+  async grant(request: GrantRequest, signal?: AbortSignal): Promise<GrantReply> {
     this.#demandStream(request.stream);
     this.#demand(keyOfStream(request.stream));
-    return this.#deps.whole.grant(request);
+    return this.#deps.whole.grant(request, signal);
   }
 
   async account(key: KeyName): Promise<AccountView> {

@@ -1,5 +1,6 @@
 import type { Channel, Message } from '../../core/protocol/channel.ts';
 import { type ControlPort, ControlUnavailable, controlVersion } from '../../core/protocol/control.ts';
+import type { GrantReply } from '../../core/protocol/money.ts';
 import { pushReader, type SentPush } from '../../core/protocol/push.ts';
 import type { Push } from '../../core/protocol/snapshot.ts';
 
@@ -44,13 +45,21 @@ class ChannelClient implements ControlClient {
   #lastId = 0;
   #closed = false;
 
-  readonly open: ControlPort['open'] = (request) => this.#call('open', request);
-  readonly ship: ControlPort['ship'] = ({ entries }) => this.#call('ship', entries);
-  readonly grant: ControlPort['grant'] = (request) => this.#call('grant', request);
-  readonly account: ControlPort['account'] = (key) => this.#call('account', key);
-  readonly mint: ControlPort['mint'] = (parent, spec) => this.#call('mint', parent, spec);
-  readonly children: ControlPort['children'] = (parent) => this.#call('children', parent);
-  readonly unmint: ControlPort['unmint'] = (parent, child) => this.#call('unmint', parent, child);
+  readonly open: ControlPort['open'] = (request) => this.#call('open', [request]);
+  readonly ship: ControlPort['ship'] = ({ entries }) => this.#call('ship', [entries]);
+
+  readonly account: ControlPort['account'] = (key) => this.#call('account', [key]);
+  readonly mint: ControlPort['mint'] = (parent, spec) => this.#call('mint', [parent, spec]);
+  readonly children: ControlPort['children'] = (parent) => this.#call('children', [parent]);
+  readonly unmint: ControlPort['unmint'] = (parent, child) => this.#call('unmint', [parent, child]);
+
+  /** The ledger may hold a request for a while; the time without an answer begins after that. */
+  readonly grant: ControlPort['grant'] = (request, signal) => {
+    const id = this.#nextId();
+    const reply = this.#call<GrantReply>('grant', [request], { id, timeoutMs: this.#timeoutMs + (request.wait?.holdMs ?? 0) });
+    signal?.addEventListener('abort', () => this.#cancel(id), { once: true });
+    return reply;
+  };
 
   constructor(channel: Channel, timeoutMs: number) {
     this.#channel = channel;
@@ -99,14 +108,17 @@ class ChannelClient implements ControlClient {
     this.#waiting.clear();
   }
 
-  #call<T>(name: keyof ControlPort, ...args: readonly unknown[]): Promise<T> {
+  #cancel(id: number): void {
+    if (this.#waiting.has(id)) this.#post(this.#nextId(), 'cancel', [id]);
+  }
+
+  #call<T>(name: keyof ControlPort, args: readonly unknown[], { id = this.#nextId(), timeoutMs = this.#timeoutMs } = {}): Promise<T> {
     if (this.#closed) return Promise.reject(gone());
-    const id = this.#nextId();
     return new Promise<T>((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(id);
-        reject(new ControlUnavailable(`the operator did not answer ${name} within ${this.#timeoutMs} ms`));
-      }, this.#timeoutMs);
+        reject(new ControlUnavailable(`the operator did not answer ${name} within ${timeoutMs} ms`));
+      }, timeoutMs);
       this.#waiting.set(id, { resolve: resolve as WaitingCall['resolve'], reject, timer });
       this.#post(id, name, args);
     });

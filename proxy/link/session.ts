@@ -67,7 +67,7 @@ class OperatorSession implements Session {
 
   readonly open: ControlPort['open'] = (request) => this.#call((port) => port.open(request));
   readonly ship: ControlPort['ship'] = (request) => this.#call((port) => port.ship(request));
-  readonly grant: ControlPort['grant'] = (request) => this.#call((port) => port.grant(request));
+  readonly grant: ControlPort['grant'] = (request, signal) => this.#call((port) => port.grant(request, signal));
   readonly account: ControlPort['account'] = (key) => this.#call((port) => port.account(key));
   readonly mint: ControlPort['mint'] = (parent, spec) => this.#call((port) => port.mint(parent, spec));
   readonly children: ControlPort['children'] = (parent) => this.#call((port) => port.children(parent));

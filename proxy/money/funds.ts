@@ -1,21 +1,29 @@
 import type { Logger } from 'pino';
 import type { PaidFrom, ProxyBody } from '../../core/audit/types.ts';
 import type { Need, Reservation, Shortage } from '../../core/budget/types.ts';
+import { isFirm } from '../../core/budget/waiting-line.ts';
 import { Wallet } from '../../core/budget/wallet.ts';
 import { type Refusal, refuse } from '../../core/errors.ts';
 import type { NanoUsd } from '../../core/money.ts';
 import type { KeyName, StreamId } from '../../core/names.ts';
+import type { CallAge, Grant, GrantDenial, GrantWait, WaitingNeed } from '../../core/protocol/money.ts';
 import { SpoolUnavailable } from '../evidence/spool/spool.ts';
+import type { Metrics } from '../metrics.ts';
 import { LedgerLink, type LedgerLinkDeps } from './ledger-link.ts';
-import { type ReserveOutcome, type WaitingCall, WaitingCalls } from './waiting-calls.ts';
+import { type ReserveOutcome, type Waiting, type WaitingCall, WaitingCalls } from './waiting-calls.ts';
 
 /** One key's money and evidence in this proxy: its wallet, its audit stream and its link to the ledger. */
 export interface Funds {
   readonly stream: StreamId;
   /** Opens the audit stream, once. Null: it is open. Otherwise the refusal of every call. */
   ready(): Promise<Refusal | null>;
-  /** Reserves synchronously if the wallet has enough; otherwise requests a grant and waits at most `grantWaitMs`. */
-  reserve(need: Need): Reservation | Promise<ReserveOutcome>;
+  /**
+   * Reserves synchronously if the wallet has the whole bound. Otherwise the call waits in its order: for its bound or its fair
+   * share, if that is what it prefers; once it has waited half of its time, or if no more can come, for what it needs at least.
+   */
+  reserve(need: Need, waiting?: Waiting): Reservation | Promise<ReserveOutcome>;
+  /** Calls that wait for money. */
+  waiting(): number;
   /** Writes the open record before the call is sent; throws SpoolUnavailable. */
   openCall(requestId: string, reservation: Reservation): void;
   /** Records what the last attempt of an open call cost, for a crash before its entry. Never throws. */
@@ -40,6 +48,7 @@ export interface Funds {
 interface FundsDeps extends LedgerLinkDeps {
   readonly key: KeyName;
   readonly logger: Logger;
+  readonly metrics: Pick<Metrics, 'countGrant' | 'observeWait'>;
   readonly grantWaitMs: number;
   /** Resolves when the stream may be opened: its previous holder has closed it. */
   readonly free: Promise<void>;
@@ -59,12 +68,22 @@ class WalletKeeper implements Funds {
   /** The current work with the ledger: for waiting calls, or a refill. */
   #funding: Promise<void> | null = null;
   #opening: Promise<Refusal | null> | null = null;
+  /** The calls of the current request. */
+  #asked: readonly WaitingCall[] = [];
+  /** The call whose last grant served nobody. */
+  #missed: WaitingCall | null = null;
 
   constructor(deps: FundsDeps) {
     this.stream = deps.recorder.stream;
     this.#deps = deps;
     this.#ledger = new LedgerLink(deps, this.#wallet);
-    this.#waiting = new WaitingCalls(deps.grantWaitMs, () => this.#refusalOnTimeout());
+    this.#waiting = new WaitingCalls({
+      ...{ key: deps.key, monotonic: deps.monotonic, grantWaitMs: deps.grantWaitMs },
+      onTimeout: () => this.#refusalOnTimeout(),
+      onHalf: () => this.#serve(),
+      onLeave: (call) => this.#onLeave(call),
+      onAnswer: (waitedMs) => deps.metrics.observeWait(waitedMs),
+    });
   }
 
   ready(): Promise<Refusal | null> {
@@ -81,10 +100,18 @@ class WalletKeeper implements Funds {
     return null;
   }
 
-  reserve(need: Need): Reservation | Promise<ReserveOutcome> {
-    if (this.#deps.recorder.epoch === 0 || this.#waiting.size > 0) return this.#wait(need);
+  reserve(need: Need, waiting: Waiting = {}): Reservation | Promise<ReserveOutcome> {
+    const nowMs = this.#deps.monotonic();
+    this.#wallet.note(need, nowMs);
+    if (this.#deps.recorder.epoch === 0 || !this.#waiting.letPass(nowMs)) return this.#wait(need, waiting);
     const result = this.#reserveWhole(need);
-    return 'kind' in result ? this.#wait(need) : result;
+    if ('kind' in result) return this.#wait(need, waiting);
+    this.#renew();
+    return result;
+  }
+
+  waiting(): number {
+    return this.#waiting.size;
   }
 
   openCall(requestId: string, reservation: Reservation): void {
@@ -97,12 +124,16 @@ class WalletKeeper implements Funds {
 
   settle(reservation: Reservation, costNano: NanoUsd, tokens: number): readonly PaidFrom[] {
     const paid = this.#wallet.settle(reservation, costNano, tokens);
+    this.#serve();
+    this.#renew();
     this.#refill(null);
     return paid;
   }
 
   cancel(reservation: Reservation): void {
     this.#wallet.cancel(reservation);
+    this.#serve();
+    this.#renew();
   }
 
   record(body: ProxyBody): void {
@@ -157,52 +188,119 @@ class WalletKeeper implements Funds {
     return this.#wallet.reserve(wanted, this.#deps.monotonic());
   }
 
-  /** Reserves after the ledger has answered. After a denial, calls share only what is here. */
-  #reserveWhateverFits(need: Need): Reservation | Shortage {
+  /** Reserves what the ledger has left to this call: what it prefers; what it needs at least, if it is firm or no more can come. */
+  #reserveWhateverFits(call: WaitingCall): Reservation | Shortage {
+    const { need } = call;
+    const nowMs = this.#deps.monotonic();
+    const acceptsLess = call.acceptsLess || isFirm(call, nowMs);
+    // After a denial, calls share only what is here.
     const ledgerNano = this.#ledger.denial === null ? this.#ledger.remainderNano : 0;
-    return this.#wallet.reserve(this.#withinShare(need, ledgerNano), this.#deps.monotonic(), 'whatever-fits');
+    const enoughNano = acceptsLess ? need.atLeastNano : need.preferredNano;
+    return this.#wallet.reserve(this.#withinShare(need, ledgerNano), nowMs, enoughNano);
   }
 
-  /** Limits a call that can work with less: as in the ledger, it leaves three quarters to parallel calls, and a share to each waiting call. */
+  /**
+   * Limits a call that can work with less. As in the ledger, it leaves three quarters to parallel calls, and a share to each
+   * waiting call; of less than it prefers, it leaves a share to each waiting call.
+   */
   #withinShare(need: Need, ledgerNano: NanoUsd | undefined): Need {
+    const { atLeastNano, preferredNano, boundNano } = need;
+    const freeNano = this.#freeNano();
+    if (freeNano < preferredNano) {
+      return { ...need, boundNano: Math.max(atLeastNano, Math.floor(freeNano / Math.max(1, this.#waiting.size))) };
+    }
     if (ledgerNano === undefined) return need;
-    const share = Math.floor((ledgerNano + this.#freeNano()) / Math.max(4, this.#waiting.size));
-    return { ...need, boundNano: Math.max(need.atLeastNano, Math.min(need.boundNano, share)) };
+    const share = Math.floor((ledgerNano + freeNano) / Math.max(4, this.#waiting.size));
+    return { ...need, boundNano: Math.max(preferredNano, Math.min(boundNano, share)) };
   }
 
-  #wait(need: Need): Promise<ReserveOutcome> {
-    const outcome = this.#waiting.add(need);
-    this.#startFunding();
+  #wait(need: Need, waiting: Waiting): Promise<ReserveOutcome> {
+    const outcome = this.#waiting.add(need, waiting);
+    // The ledger holds a request without this call.
+    if (this.#waiting.next()?.denial === null) this.#ledger.withdraw();
+    if (this.#waiting.size > 0) this.#startFunding();
     return outcome;
   }
 
+  #onLeave(call: WaitingCall): void {
+    if (this.#asked.includes(call)) this.#ledger.withdraw();
+    this.#serve();
+  }
+
+  #serve(): void {
+    this.#serveWith((call) => (call.denial === null ? this.#reserveWhole(call.need) : this.#reserveWhateverFits(call)));
+  }
+
+  #serveWith(reserve: (call: WaitingCall) => Reservation | Shortage): void {
+    if (this.#waiting.size > 0) this.#waiting.serve(reserve, (reservation) => this.#wallet.cancel(reservation));
+  }
+
+  /** The request that the ledger holds was made for another level of the wallet. */
+  #renew(): void {
+    if (this.#asked.length > 0) void this.#ledger.renew();
+  }
+
   #startFunding(): void {
-    this.#funding ??= this.#endFunding(this.#fundWaiting().catch((error: unknown) => this.#waiting.denyAll(this.#reportFailure(error))));
+    this.#funding ??= this.#endFunding(this.#fundWaiting().catch((error: unknown) => this.#waiting.answerAll(this.#reportFailure(error))));
   }
 
   async #fundWaiting(): Promise<void> {
     this.#ledger.forgetDenial();
     const notReady = this.#deps.recorder.epoch === 0 ? await this.ready() : null;
-    if (notReady === null) await this.#serveWaiting();
-    else this.#waiting.denyAll(notReady);
+    if (notReady !== null) this.#waiting.answerAll(notReady);
+    for (;;) {
+      this.#serve();
+      const call = this.#waiting.next();
+      if (call === undefined) return;
+      await this.#requestFor(call);
+    }
   }
 
-  async #serveWaiting(): Promise<void> {
-    const reserveWhole = (need: Need): Reservation | Shortage => this.#reserveWhole(need);
-    const reserveWhateverFits = (need: Need): Reservation | Shortage => this.#reserveWhateverFits(need);
-    let requestedFor: WaitingCall | null = null;
-    while (this.#waiting.size > 0) {
-      const shortage = this.#waiting.serve(reserveWhole);
-      const first = this.#waiting.first();
-      if (shortage === null || first === undefined) return;
-      const isOlder = this.#ledger.unanswered !== null;
-      const denial = await this.#ledger.request(shortage);
-      // The answer to an older request, for another amount, is not final.
-      if (this.#waiting.serve(reserveWhateverFits) === null || isOlder || !this.#waiting.has(first)) continue;
-      // A first grant may be smaller than requested. A second grant that is not enough is final.
-      if (denial !== null || requestedFor === first) this.#waiting.deny(denial ?? heldElsewhere(this.#deps.key), first.need);
-      requestedFor = first;
-    }
+  /** First an exchange that says whether waiting can help, then one that the ledger holds. */
+  async #requestFor(call: WaitingCall): Promise<void> {
+    const nowMs = this.#deps.monotonic();
+    const shortage = this.#wallet.shortageOf(call.need, nowMs);
+    const isOlder = this.#ledger.unanswered !== null;
+    const passing = call.denial === null ? [] : this.#waiting.passing(call, nowMs);
+    this.#asked = [call, ...passing];
+    const reply = await this.#ledger.request(shortage, this.#waitOf(call, passing, nowMs)).finally(() => {
+      this.#asked = [];
+    });
+    // The answer to an older request, for another amount, is not final.
+    if (reply === 'withdrawn' || isOlder || !this.#waiting.has(call)) return this.#serveWith((other) => this.#reserveWhateverFits(other));
+    if ('denial' in reply) this.#onDenial(call, reply.denial);
+    else this.#onGrant(call, reply.grant, shortage);
+  }
+
+  #waitOf(call: WaitingCall, passing: readonly WaitingCall[], nowMs: number): GrantWait {
+    const endMs = call.sinceMs + call.maxWaitMs;
+    const others = passing.map((other) => ({ ...callFigures(this.#wallet.shortageOf(other.need, nowMs)), ...ageOf(other, nowMs) }));
+    return { ...ageOf(call, nowMs), holdMs: call.denial === null ? 0 : Math.max(1, endMs - nowMs), others };
+  }
+
+  #onGrant(call: WaitingCall, { amountNano }: Grant, shortage: Shortage): void {
+    const before = this.#waiting.size;
+    const { heldNano = 0 } = this.#wallet.shortageOf(call.need, this.#deps.monotonic());
+    const hasFallen = heldNano < (shortage.heldNano ?? 0) + amountNano;
+    // The ledger knows that no more can come.
+    if (amountNano < shortage.preferredNano) call.acceptsLess = true;
+    this.#serveWith((other) => this.#reserveWhateverFits(other));
+    // A recall or a call that passed may have taken meanwhile what the request counted on.
+    if (this.#waiting.size < before || hasFallen) this.#missed = null;
+    // A first grant may be smaller than requested. A second one that serves nobody is final.
+    else if (this.#missed === call) this.#waiting.answer(call, heldElsewhere(this.#deps.key));
+    else this.#missed = call;
+  }
+
+  #onDenial(call: WaitingCall, denial: GrantDenial): void {
+    const wasHeld = call.denial !== null;
+    const isFinal = denial.code !== 'budget_reserved';
+    const denied = isFinal ? this.#waiting.wantingAsMuch(call.need) : [];
+    for (const other of denied) other.acceptsLess = true;
+    this.#serveWith((other) => this.#reserveWhateverFits(other));
+    if (!isFinal && !wasHeld) this.#waiting.hear(denial, call.need);
+    // The ledger held the request for as long as the call could wait.
+    for (const other of wasHeld && !isFinal ? [call] : denied) if (this.#waiting.has(other)) this.#waiting.answer(other, denial);
   }
 
   /** Requests what the wallet wants, otherwise `due`. */
@@ -230,6 +328,7 @@ class WalletKeeper implements Funds {
     try {
       this.#deps.recorder.release(grants);
       this.#wallet.drop(grants);
+      this.#renew();
     } catch (error) {
       this.#deps.logger.error({ key: this.#deps.key, err: error }, 'the proxy cannot release idle grants; it still holds them');
     }
@@ -259,4 +358,12 @@ function heldElsewhere(key: KeyName): Refusal {
   return refuse('budget_reserved', `Calls in flight hold the rest of the budget of ${key}: try again shortly.`, {
     retryAfterSeconds: 1,
   });
+}
+
+function ageOf({ sinceMs, maxWaitMs }: WaitingCall, nowMs: number): CallAge {
+  return { waitedMs: Math.max(0, nowMs - sinceMs), maxWaitMs };
+}
+
+function callFigures({ atLeastNano, preferredNano, boundNano, atLeastRequests, tokens }: Shortage): Omit<WaitingNeed, keyof CallAge> {
+  return { atLeastNano, preferredNano, boundNano, atLeastRequests, tokens };
 }

@@ -1,8 +1,9 @@
 import type { Shortage } from '../../core/budget/types.ts';
 import type { Wallet } from '../../core/budget/wallet.ts';
+import { defined } from '../../core/json.ts';
 import type { NanoUsd } from '../../core/money.ts';
 import type { ControlPort } from '../../core/protocol/control.ts';
-import type { GrantDenial, GrantRequest } from '../../core/protocol/money.ts';
+import type { GrantDenial, GrantReply, GrantRequest, GrantWait } from '../../core/protocol/money.ts';
 import type { Recorder } from '../evidence/recorder.ts';
 import type { Shipper } from '../evidence/shipper.ts';
 import type { Metrics } from '../metrics.ts';
@@ -22,6 +23,8 @@ export class LedgerLink {
   readonly #deps: LedgerLinkDeps;
   readonly #wallet: Pick<Wallet, 'deposit'>;
   #unanswered: { readonly request: Omit<GrantRequest, 'head'>; readonly shortage: Shortage } | null = null;
+  /** Ends the request that the ledger holds; null: it holds none. */
+  #held: AbortController | null = null;
   #denial: GrantDenial | null = null;
   #remainderNano: NanoUsd | undefined;
 
@@ -50,27 +53,67 @@ export class LedgerLink {
   }
 
   /**
-   * Sends one request and deposits the grant, or returns the denial. After a failure, the next call sends the same request
-   * again: the ledger may have granted it, and that grant must not be lost.
+   * Sends one request and deposits the grant, or returns the denial; `withdrawn`: `withdraw` ended it. After a failure, the next
+   * call sends the same request again, to be answered at once: the ledger may have granted it, and that grant must not be lost.
    */
-  async request(shortage: Shortage): Promise<GrantDenial | null> {
-    const { recorder, shipper, control, metrics, monotonic } = this.#deps;
-    const request = this.#unanswered?.request ?? this.#newRequest(shortage);
+  async request(shortage: Shortage, wait?: GrantWait): Promise<GrantReply | 'withdrawn'> {
+    const { recorder, control, monotonic } = this.#deps;
+    const again = this.#unanswered?.request;
+    const request = again ?? this.#newRequest(shortage);
     this.#unanswered = { request, shortage };
-    const head = recorder.head();
-    await shipper.flush(recorder.stream, recorder.epoch, head);
-    const sentAtMs = monotonic();
-    const reply = await control.grant({ ...request, head });
-    this.#unanswered = null;
+    const held = new AbortController();
+    if (again === undefined && wait !== undefined && wait.holdMs > 0) this.#held = held;
+    try {
+      const head = recorder.head();
+      await this.#ship(head);
+      if (held.signal.aborted) {
+        this.#unanswered = null;
+        return 'withdrawn';
+      }
+      const sentAtMs = monotonic();
+      const reply = await control.grant({ ...request, head, ...defined({ wait: again === undefined ? wait : undefined }) }, held.signal);
+      this.#unanswered = null;
+      if (held.signal.aborted && 'denial' in reply && reply.denial.code === 'budget_reserved') return 'withdrawn';
+      this.#take(reply, shortage, sentAtMs);
+      return reply;
+    } finally {
+      this.#held = null;
+    }
+  }
+
+  /** Ends a request that the ledger holds: its answer comes at once. */
+  withdraw(): void {
+    this.#held?.abort();
+  }
+
+  /**
+   * Withdraws a request that the ledger holds, because the wallet has changed, after everything is shipped: what comes free by
+   * that meets the request still in its place.
+   */
+  async renew(): Promise<void> {
+    const held = this.#held;
+    if (held === null) return;
+    // The caller of a settlement writes its entry in this turn.
+    await Promise.resolve();
+    await this.#ship(this.#deps.recorder.head()).catch(() => {});
+    held.abort();
+  }
+
+  #take(reply: GrantReply, shortage: Shortage, sentAtMs: number): void {
+    const { metrics } = this.#deps;
     this.#denial = 'denial' in reply ? reply.denial : null;
     if ('denial' in reply) {
       metrics.countGrant(reply.denial.code);
-      return reply.denial;
+      return;
     }
     metrics.countGrant(reply.grant.amountNano <= shortage.boundNano ? 'exact' : 'granted');
     this.#remainderNano = reply.grant.remainderNano;
     this.#wallet.deposit(reply.grant, sentAtMs);
-    return null;
+  }
+
+  #ship(head: number): Promise<void> {
+    const { recorder, shipper } = this.#deps;
+    return shipper.flush(recorder.stream, recorder.epoch, head);
   }
 
   #newRequest({ kind: _, ...wanted }: Shortage): Omit<GrantRequest, 'head'> {

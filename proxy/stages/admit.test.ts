@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
-import type { KeyDocument } from '../../core/policy/documents.ts';
+import type { KeyDocument, PoolDocument } from '../../core/policy/documents.ts';
 import { upperBound } from '../../core/price/bound.ts';
 import type { Demand, Overhead } from '../../core/price/demand.ts';
 import type { ModelPrice } from '../../core/price/types.ts';
@@ -10,8 +10,13 @@ import type { GrantDenial } from '../../core/protocol/money.ts';
 import { anthropicCountTokens } from '../dialect/anthropic/messages.ts';
 import { openaiChat } from '../dialect/openai/chat.ts';
 import { openaiEmbeddings } from '../dialect/openai/embeddings.ts';
-import type { Dialect } from '../dialect/types.ts';
+import { openaiResponses } from '../dialect/openai/responses.ts';
+import type { Dialect, Facts } from '../dialect/types.ts';
 import { bot, createPurse, demand, keyDocument, poolDocument, price } from '../line.fixture.ts';
+import { mistral } from '../provider/mistral.ts';
+import { openAi } from '../provider/openai.ts';
+import { openAiCompatible } from '../provider/openai-compatible.ts';
+import type { Provider } from '../provider/types.ts';
 import { type Admission, admit } from './admit.ts';
 
 const capped: Partial<KeyDocument> = { smallestCapNano: 1_000_000 };
@@ -20,19 +25,34 @@ interface Setup {
   readonly document?: Partial<KeyDocument>;
   readonly dialect?: Dialect;
   readonly demand?: Demand;
+  readonly facts?: Partial<Facts>;
   readonly maxOutputTokens?: number;
+  readonly exact?: boolean;
   readonly prices?: readonly (ModelPrice | null)[];
   readonly overhead?: Overhead;
+  readonly provider?: Provider;
+  readonly pool?: Partial<PoolDocument>;
   readonly heldNano?: number;
   readonly denial?: GrantDenial;
   readonly notReady?: Refusal;
+  /** What the provider counts. */
+  readonly counted?: number;
+  /** Sizes of earlier answers. */
+  readonly answers?: Readonly<Record<string, number>>;
+  /** Receives what was asked for. */
+  readonly log?: string[];
 }
 
 /** Admits a call of 100 tokens of text, which cost 100 nano-USD, with 10 million of them at hand. */
 async function outcome(setup: Setup): Promise<Admission | Refusal> {
-  const pool = poolDocument();
-  const overhead = setup.overhead ?? { tokens: {}, pictureTokens: () => 0 };
+  const { provider = openAi, log = [], overhead = { tokens: {}, pictureTokens: () => 0 } } = setup;
+  const pool = poolDocument(setup.pool);
+  const purse = createPurse(setup.heldNano ?? 10_000_000, {
+    ...(setup.denial === undefined ? {} : { denial: setup.denial }),
+    ...(setup.notReady === undefined ? {} : { notReady: setup.notReady }),
+  });
   return await admit({
+    requestId: 'req_1',
     document: keyDocument(setup.document),
     dialect: setup.dialect ?? openaiChat,
     facts: {
@@ -42,12 +62,20 @@ async function outcome(setup: Setup): Promise<Admission | Refusal> {
       wantsUsage: true,
       demand: setup.demand ?? demand(100),
       ...(setup.maxOutputTokens === undefined ? {} : { maxOutputTokens: setup.maxOutputTokens }),
+      ...setup.facts,
     },
-    candidates: (setup.prices ?? [price()]).map((each) => ({ pool, model: 'm', upstreamModel: 'm', price: each, overhead })),
-    funds: createPurse(setup.heldNano ?? 10_000_000, {
-      ...(setup.denial === undefined ? {} : { denial: setup.denial }),
-      ...(setup.notReady === undefined ? {} : { notReady: setup.notReady }),
-    }),
+    candidates: (setup.prices ?? [price()]).map((each) => ({ pool, model: 'm', upstreamModel: 'm', price: each, provider, overhead })),
+    exact: setup.exact === true,
+    ready: () => purse.ready(),
+    reserve(need, wait) {
+      log.push(`${wait ? 'wait' : 'ask'} ${need.atLeastNano} ${need.preferredNano} ${need.boundNano}`);
+      return purse.reserve(need);
+    },
+    count(_, affinity) {
+      log.push(`count ${affinity}`);
+      return Promise.resolve(setup.counted ?? null);
+    },
+    tokensOf: (answerId) => Promise.resolve(setup.answers?.[answerId] ?? null),
   });
 }
 
@@ -67,7 +95,7 @@ async function refused(setup: Setup): Promise<Refusal> {
 
 test('a call that providers do not bill reserves nothing', async () => {
   const result = await outcome({ dialect: anthropicCountTokens, document: capped, prices: [null], heldNano: 0 });
-  assert.deepEqual(result, { reservation: null, warnings: [] });
+  assert.ok(!isRefusal(result) && result.reservation === null && result.warnings.length === 0);
 });
 
 test('a call that providers do not bill is refused too if it cannot be recorded', async () => {
@@ -93,11 +121,55 @@ test('the caller’s limit is lowered to the policy’s or the model’s, the le
   assert.equal(byBoth.outputTokens, 32);
 });
 
-test('the caller’s limit is never lowered to what the funds allow: the call is refused with the number that they could', async () => {
-  const { code, message, limitedBy } = await refused({ document: capped, maxOutputTokens: 500, heldNano: 300 });
+test('the caller’s limit is lowered to what the funds allow, named in a warning', async () => {
+  const result = await admitted({ document: capped, maxOutputTokens: 50_000, heldNano: 20_100 });
+  assert.deepEqual(result, { heldNano: 20_100, outputTokens: 10_000, warnings: ['output limit lowered from 50000 to 10000'] });
+});
+
+test('a call is refused only where its floor does not fit, with the number that would', async () => {
+  const setup = { document: capped, maxOutputTokens: 50_000 };
+  assert.equal((await admitted({ ...setup, heldNano: 2148 })).outputTokens, 1024);
+  const { code, message, limitedBy } = await refused({ ...setup, heldNano: 2147 });
   assert.equal(code, 'budget_exhausted');
   assert.equal(limitedBy, `${bot} Day`);
-  assert.match(message, /^The Day budget is spent\. At most 100 output tokens are affordable/);
+  assert.match(message, /^The Day budget is spent\. At most 1023 output tokens are affordable, and an answer needs 1024/);
+});
+
+test('a caller that asks for its exact limit is refused rather than lowered', async () => {
+  const setup = { document: capped, exact: true };
+  assert.equal((await admitted({ ...setup, maxOutputTokens: 5000, heldNano: 10_100 })).outputTokens, undefined);
+  assert.equal((await refused({ ...setup, maxOutputTokens: 5001, heldNano: 10_100 })).code, 'budget_exhausted');
+  const byModel = await refused({ ...setup, maxOutputTokens: 500, prices: [price({ maxOutputTokens: 32 })] });
+  assert.equal(byModel.code, 'request_too_expensive');
+  assert.match(byModel.message, /exactly 500 output tokens, and at most 32 are allowed/);
+});
+
+test('a thinking budget is lowered with the limit, never under what the provider takes', async () => {
+  const thinking = { kind: 'budget', tokens: 16_000, leastTokens: 1024 } as const;
+  const setup = { document: capped, maxOutputTokens: 32_000, facts: { thinking } };
+  const lowered = await outcome({ ...setup, heldNano: 100 + 18_000 });
+  assert.ok(!isRefusal(lowered));
+  assert.deepEqual([lowered.outputTokens, lowered.thinkingTokens], [9000, 7976]);
+  assert.deepEqual(lowered.warnings, ['output limit lowered from 32000 to 9000', 'thinking budget lowered to 7976']);
+  assert.equal((await refused({ ...setup, heldNano: 100 + 2 * 2047 })).code, 'budget_exhausted');
+  const whole = await outcome(setup);
+  assert.ok(!isRefusal(whole) && whole.thinkingTokens === undefined);
+});
+
+test('a model that reasons by default needs room for its thoughts', async () => {
+  const prices = [price({ reasonsByDefault: true })];
+  const setup = { document: capped, maxOutputTokens: 32_000, prices };
+  assert.equal((await admitted({ ...setup, heldNano: 100 + 2 * 9216 })).outputTokens, 9216);
+  assert.equal((await refused({ ...setup, heldNano: 100 + 2 * 9216 - 1 })).code, 'budget_exhausted');
+  assert.equal((await admitted({ ...setup, facts: { thinking: { kind: 'off' } }, heldNano: 100 + 2 * 1024 })).outputTokens, 1024);
+});
+
+test('a call is content at once with a limit that nobody notices, and else asks for what it needs at least', async () => {
+  const log: string[] = [];
+  await admitted({ document: capped, maxOutputTokens: 32_000, log });
+  await admitted({ document: capped, maxOutputTokens: 32_000, heldNano: 5100, log });
+  const ask = 'ask 16484 16484 64100';
+  assert.deepEqual(log, [ask, ask, 'count req_1', 'wait 2148 16484 64100']);
 });
 
 test('an absent limit is set to what policy and model allow, and a warning says so', async () => {
@@ -158,12 +230,16 @@ test('what is set never costs more than is held, at any candidate', async () => 
   );
 });
 
-test('a call beyond perRequest.usd is refused with the output that could be paid for', async () => {
-  const document = { perRequest: { usdNano: 1100 } };
-  assert.equal((await admitted({ document, maxOutputTokens: 500 })).heldNano, 1100);
-  const { code, message } = await refused({ document, maxOutputTokens: 501 });
+test('a call is lowered to perRequest.usd, and refused where its floor is beyond that', async () => {
+  const document = { perRequest: { usdNano: 3100 } };
+  assert.deepEqual(await admitted({ document, maxOutputTokens: 9000 }), {
+    heldNano: 3100,
+    outputTokens: 1500,
+    warnings: ['output limit lowered from 9000 to 1500'],
+  });
+  const { code, message } = await refused({ document: { perRequest: { usdNano: 2147 } }, maxOutputTokens: 9000 });
   assert.equal(code, 'request_too_expensive');
-  assert.match(message, /agents\/bot may spend on one request \(\$0\.0000011\)\. At most 500 output tokens/);
+  assert.match(message, /could cost \$0\.000002148, more than agents\/bot may spend on one request \(\$0\.000002147\)\. At most 1023/);
 });
 
 test('where the input alone is beyond perRequest.usd the advice is to send less of it', async () => {
@@ -189,9 +265,9 @@ test('the dearest candidate’s bound is held, and an output limit fits every on
 
 test('the output that a refusal says could be paid for is paid for at every candidate', async () => {
   const prices = [price(), price({}, 3, 10)];
-  assert.match((await refused({ document: capped, maxOutputTokens: 500, prices, heldNano: 1300 })).message, /At most 100 output tokens/);
+  assert.match((await refused({ document: capped, maxOutputTokens: 5000, prices, heldNano: 1300 })).message, /At most 100 output tokens/);
   const document = { perRequest: { usdNano: 1300 } };
-  assert.match((await refused({ document, maxOutputTokens: 1000, prices })).message, /At most 100 output tokens/);
+  assert.match((await refused({ document, maxOutputTokens: 5000, prices })).message, /At most 100 output tokens/);
 });
 
 test('a model without a price is refused on a capped key, and served on one that no dollar limits', async () => {
@@ -228,7 +304,7 @@ test('web searches without a limit get one on a capped key: as many as are paid 
     return isRefusal(result) ? result.code : [result.searches, result.reservation?.amountNano, ...result.warnings];
   };
   assert.deepEqual(await searches(10_000), [5, 5200, 'web searches limited to 5']);
-  assert.deepEqual(await searches(3500), [3, 3500, 'web searches limited to 3']);
+  assert.deepEqual(await searches(3200), [3, 3200, 'web searches limited to 3']);
   assert.equal(await searches(1199), 'budget_exhausted');
   const free = await outcome({ ...setup, document: {} });
   assert.ok(!isRefusal(free) && free.searches === undefined && free.warnings.length === 0);
@@ -263,4 +339,67 @@ test('a denial passes on its wait and its account; figures of money only where m
     retryAfterSeconds: 7,
     limitedBy: `${bot} rate`,
   });
+});
+
+const counting = { document: capped, dialect: openaiResponses, maxOutputTokens: 1000 };
+
+test('where the bytes do not fit, the provider counts with the credential of the call, and its count bounds', async () => {
+  const log: string[] = [];
+  const result = await outcome({ ...counting, demand: demand(10_000), heldNano: 5000, counted: 2500, log });
+  assert.ok(!isRefusal(result));
+  assert.equal(result.reservation?.amountNano, 4500);
+  assert.equal(result.facts.affinity, 'req_1');
+  assert.deepEqual(log, ['ask 12000 12000 12000', 'count req_1', 'wait 4500 4500 4500']);
+});
+
+test('a count leaves out the overhead that it includes, and every candidate but the one that counted', async () => {
+  const overhead = { tokens: { request: 500 }, pictureTokens: () => 0 };
+  const prices = [price(), price({}, 3, 10)];
+  const result = await outcome({ ...counting, overhead, prices, demand: demand(10_000), heldNano: 5000, counted: 2500 });
+  assert.ok(!isRefusal(result));
+  assert.equal(result.reservation?.amountNano, 4500);
+  assert.equal(result.candidates.length, 1);
+});
+
+test('a call beyond perRequest.usd by its bytes is served by its count', async () => {
+  const document = { perRequest: { usdNano: 5000 } };
+  assert.equal((await admitted({ ...counting, document, demand: demand(10_000), counted: 2500 })).heldNano, 4500);
+  assert.equal((await refused({ ...counting, document, demand: demand(10_000) })).code, 'request_too_expensive');
+});
+
+test('nobody is asked to count where that cannot help', async () => {
+  const asked = async (setup: Setup): Promise<boolean> => {
+    const log: string[] = [];
+    await outcome({ ...counting, demand: demand(10_000), heldNano: 5000, log, ...setup });
+    return log.some((line) => line.startsWith('count'));
+  };
+  assert.equal(await asked({}), true);
+  // It fits, or a sixteenth of its bytes does not.
+  assert.equal(await asked({ heldNano: 20_000 }), false);
+  assert.equal(await asked({ heldNano: 2600 }), false);
+  assert.equal(await asked({ demand: demand(10_000, { stored: ['text'] }), prices: [price({ contextTokens: 1 })] }), false);
+  assert.equal(await asked({ demand: demand(10_000, { inputReads: 2, toolTokens: 1 }) }), false);
+  assert.equal(await asked({ demand: demand(10_000, { media: { audio: 1 } }) }), false);
+  assert.equal(await asked({ dialect: openaiEmbeddings }), false);
+  assert.equal(await asked({ provider: mistral }), false);
+  assert.equal(await asked({ provider: openAiCompatible }), false);
+  assert.equal(await asked({ provider: openAiCompatible, pool: { countable: true } }), true);
+});
+
+test('the known size of an earlier answer bounds a request that continues it', async () => {
+  const facts = { continues: 'resp_1' };
+  const stored = demand(100, { stored: ['text', 'image'] });
+  const setup = { document: capped, demand: stored, facts, maxOutputTokens: 500, prices: [price({ contextTokens: 400_000 })] };
+  assert.equal((await admitted({ ...setup, answers: { resp_1: 2000 } })).heldNano, 100 + 2000 + 1000);
+  assert.equal((await admitted(setup)).heldNano, 400_000 + 1000);
+});
+
+test('a lenient server gets no field that nobody has judged from a capped key, unless its pool says that it is free', async () => {
+  const setup = { document: capped, facts: { unjudged: ['enable_search'] }, maxOutputTokens: 500 };
+  const { code, message } = await refused({ ...setup, provider: openAiCompatible });
+  assert.equal(code, 'unmeterable_request');
+  assert.match(message, /"enable_search".*spec\.freeFields/);
+  assert.equal((await admitted({ ...setup, provider: openAiCompatible, pool: { freeFields: ['enable_search'] } })).heldNano, 1100);
+  assert.equal((await admitted({ ...setup, provider: openAi })).heldNano, 1100);
+  assert.equal((await admitted({ ...setup, document: {}, provider: openAiCompatible })).heldNano, 1100);
 });

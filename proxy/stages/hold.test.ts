@@ -13,7 +13,7 @@ interface World {
 
 /** Holds 100 of 1000 and runs `scope`. */
 function within(world: World, scope: (held: Held) => void): void {
-  const reservation = world.purse.reserve({ boundNano: 100, atLeastNano: 100, requests: 1, tokens: 10 }) as Reservation;
+  const reservation = world.purse.reserve({ boundNano: 100, atLeastNano: 100, preferredNano: 100, requests: 1, tokens: 10 }) as Reservation;
   using held = hold(world.purse, reservation, (paidFrom, costNano) => world.lost.push({ paidFrom, costNano }));
   scope(held);
 }

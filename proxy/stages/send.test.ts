@@ -72,8 +72,8 @@ async function createBed(
         dialect: openaiChat,
         facts: { model: 'm', stream: false, unjudged: [], wantsUsage: true, demand: demand(1) },
         body,
-        outputTokens: undefined,
-        searches: undefined,
+        isCapped: false,
+        limits: {},
         headers: ['content-type', 'application/json'],
         query: '',
         onFlight: () => void log.push('flight'),
@@ -130,7 +130,7 @@ test('a body goes out byte for byte, less what must change: model, limit, usage'
   await bed.send();
   assert.deepEqual(bed.seen[0]?.body, { model: 'm', messages: [] });
   assert.equal(bed.seen.at(-1)?.body['model'], 'm-2');
-  await bed.send({ outputTokens: 64 });
+  await bed.send({ limits: { outputTokens: 64 } });
   assert.equal(bed.seen.at(-1)?.body['max_tokens'], 64);
   const stream = { model: 'm', stream: true, unjudged: [], wantsUsage: false, demand: demand(1) };
   await bed.send({ facts: stream, query: '?x=1' });

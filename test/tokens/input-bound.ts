@@ -15,10 +15,13 @@ const rates: Rates = {
   inputAudio: each,
   cachedInputAudio: each,
   inputImage: each,
+  inputVideo: each,
+  inputDocument: each,
   outputAudio: each,
   outputImage: each,
 };
-const price: ModelPrice = { rates, tiers: [], webSearch: 0, contextTokens: 1_000_000 };
+const free = { request: 0, webSearch: 0, webSearchPreview: 0, groundedPrompt: 0, fileSearch: 0, container: 0 };
+const price: ModelPrice = { rates, tiers: [], fees: free, percent: {}, contextTokens: 1_000_000 };
 
 /** The input tokens that a capped key would pay for before the call; null where the call has no bound. */
 export function inputBound({ overhead }: Provider, demand: Demand): number | null {
@@ -27,6 +30,6 @@ export function inputBound({ overhead }: Provider, demand: Demand): number | nul
 }
 
 /** True if the request has pictures, audio or files, inline or by reference. */
-export function hasMedia({ images, mediaTokens, wholeContext }: Demand): boolean {
-  return images > 0 || mediaTokens > 0 || wholeContext;
+export function hasMedia({ pictures, media, stored }: Demand): boolean {
+  return pictures.length > 0 || Object.keys(media).length > 0 || stored !== undefined;
 }

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Cluster, call, startCluster, startSidecar } from './cluster-money.fixture.ts';
+import { eventually } from './harness.ts';
+
+const pods = ['pod-1', 'pod-2'];
+const outputTokens = 50;
+
+interface Sizes {
+  readonly costNano: number;
+  readonly boundNano: number;
+}
+
+/** What one call costs, and what it could have cost. */
+async function measure(): Promise<Sizes> {
+  const cluster = await startCluster(['pod-1'], '1');
+  const { url, close } = await startSidecar(cluster, 'pod-1');
+  try {
+    cluster.provider.rule({ conditions: { outputTokens } });
+    assert.equal(await call(url, cluster.token(), outputTokens), 'ok');
+    const costNano = Number((cluster.provider.bill().totalPico + 999n) / 1000n);
+    await cluster.declare('0.000001');
+    const refusal = await refusalOf(url, cluster.token());
+    const [, usd = ''] = /could cost \$([0-9.]+)/.exec(refusal) ?? [];
+    return { costNano, boundNano: Math.round(Number(usd) * 1e9) };
+  } finally {
+    await close();
+    await cluster.close();
+  }
+}
+
+async function refusalOf(url: string, token: string): Promise<string> {
+  return eventually(async () => {
+    const response = await fetch(`${url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'gpt-5.4-mini', max_tokens: outputTokens, messages: [{ role: 'user', content: 'hello' }] }),
+    });
+    const text = await response.text();
+    return text.includes('could cost') ? text : undefined;
+  }, 'a refusal with the bound of the call');
+}
+
+function countsOf(outcomes: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const outcome of outcomes) counts[outcome] = (counts[outcome] ?? 0) + 1;
+  return counts;
+}
+
+function usdOf(nano: number): string {
+  return (nano / 1e9).toFixed(9);
+}
+
+async function spentNano(cluster: Cluster): Promise<number> {
+  return Number((await cluster.account()).spentNanoUsd);
+}
+
+test('a burst of 100 calls through two proxies on a budget for 95 serves 95 and refuses 5 for good', async () => {
+  const { costNano, boundNano } = await measure();
+  const cluster = await startCluster(pods, usdOf(94 * costNano + boundNano));
+  cluster.provider.rule({ conditions: { outputTokens, msPerToken: 1 } });
+  const sidecars = await Promise.all(pods.map((uid) => startSidecar(cluster, uid)));
+  try {
+    const calls = Array.from({ length: 100 }, (_, index) => call(sidecars[index % 2]?.url ?? '', cluster.token(), outputTokens));
+    assert.deepEqual(countsOf(await Promise.all(calls)), { ok: 95, budget_exhausted: 5 });
+    await eventually(async () => ((await spentNano(cluster)) === 95 * costNano ? true : undefined), 'all entries to be settled');
+  } finally {
+    await Promise.all(sidecars.map(({ close }) => close()));
+    await cluster.close();
+  }
+});
