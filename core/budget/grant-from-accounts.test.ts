@@ -4,7 +4,7 @@ import type { Limit } from '../manifest/types.ts';
 import { type GrantId, type KeyName, keyName, type StreamId } from '../names.ts';
 import type { AccountNode, AccountPlan } from '../policy/documents.ts';
 import { committed, nothing } from './account.ts';
-import { noClaims } from './account-limit.ts';
+import { type Claims, noClaims } from './account-limit.ts';
 import { type Denial, wireDenial } from './denial.ts';
 import { fakeLedger } from './fake-ledger.ts';
 import { charge, closeGrant, creditBurned, creditSettled } from './grant.ts';
@@ -28,7 +28,7 @@ function ledgerFor(policy: AccountPlan, ledger = fakeLedger()) {
   let sent = 0;
   return {
     ledger,
-    request: (more: Partial<HolderRequest> = {}, nowMs = now, policyNow = policy, claims = noClaims): Granted | Denial => {
+    request: (more: Partial<HolderRequest> = {}, nowMs = now, policyNow = policy, claims: Claims = noClaims): Granted | Denial => {
       sent += 1;
       const bound = more.boundNano ?? 0;
       const figures = {
@@ -309,4 +309,43 @@ test('the message of a denial names the account, the key or the stream in text',
   const denial = { code: 'budget_reserved', message: 'held', retryAfterSeconds: 1, availableNano: 0, short: [] } as const;
   assert.equal(wireDenial({ ...denial, limitedBy: { key: bot, window: 'Day' } }).limitedBy, 'agents/bot Day');
   assert.equal(wireDenial({ ...denial, limitedBy: bot }).limitedBy, 'agents/bot');
+});
+
+/** Claims of others on the day of `agents/bot`. */
+function claimed(nano: number, waiting: number): Claims {
+  return { kept: (id) => (id === day(bot) ? { ...nothing, nano } : nothing), waiting: (id) => (id === day(bot) ? waiting : 0) };
+}
+
+test('a call gets its bound, or its fair share if it prefers no more, or what it prefers', () => {
+  const { request } = ledgerFor(plan(node(bot, [{ usdNano: 1600 }])));
+  const amount = (more: Partial<HolderRequest>): number =>
+    granted(request({ atLeastNano: 10, acceptsLess: false, ...more })).grant.amount.nano;
+  assert.equal(amount({ preferredNano: 50, boundNano: 60 }), 60);
+  assert.equal(amount({ preferredNano: 50, boundNano: 5000 }), 385);
+  assert.equal(amount({ preferredNano: 1000, boundNano: 5000 }), 1000);
+});
+
+test('a call with time waits for what it prefers as long as that may come back; it takes less when it is spent', () => {
+  const { ledger, request } = ledgerFor(plan(node(bot, [{ usdNano: 100 }])));
+  const { grant } = granted(request({ boundNano: 70 }));
+  const patient = { atLeastNano: 10, preferredNano: 50, boundNano: 90, acceptsLess: false };
+  const wait = denied(request(patient));
+  assert.deepEqual([wait.code, wait.short.map(({ accountId }) => accountId)], ['budget_reserved', [day(bot)]]);
+  assert.equal(denied(request({ ...patient, preferredNano: 40, heldNano: 60 })).code, 'budget_reserved', 'what it holds counts');
+  charge(ledger, grant, { nano: 51, requests: 0, tokens: 0 }, now);
+  assert.equal(granted(request(patient)).grant.amount.nano, 30);
+});
+
+test('what is kept for others is not free, and is not spent either', () => {
+  const { request } = ledgerFor(plan(node(bot, [{ usdNano: 100 }])));
+  assert.equal(denied(request({ boundNano: 41 }, now, undefined, claimed(60, 1))).code, 'budget_reserved');
+  assert.equal(granted(request({ boundNano: 40 }, now, undefined, claimed(60, 1))).grant.amount.nano, 40);
+});
+
+test('while others wait, a call gets its own bound alone, a share of less than it prefers, and the background nothing', () => {
+  const { request } = ledgerFor(plan(node(bot, [{ usdNano: 1600 }])));
+  assert.equal(granted(request({ boundNano: 10, wantNano: 9999 }, now, undefined, claimed(0, 1))).grant.amount.nano, 10);
+  assert.equal(denied(request({ wantNano: 9999 }, now, undefined, claimed(0, 1))).code, 'budget_reserved');
+  const modest = { atLeastNano: 10, preferredNano: 2000, boundNano: 3000, acceptsLess: true };
+  assert.equal(granted(request(modest, now, undefined, claimed(0, 2))).grant.amount.nano, 530);
 });

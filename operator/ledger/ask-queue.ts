@@ -112,9 +112,10 @@ export class AskQueue {
     return claims.against(null);
   }
 
-  /** Ends the timer; what still waits gets no answer. */
+  /** What still waits gets no answer: its proxies find the operator away. */
   close(): void {
     clearTimeout(this.#timer);
+    for (const place of [...this.#line]) this.#line.remove(place);
   }
 
   #wake(): void {
@@ -152,7 +153,7 @@ export class AskQueue {
     const done = new Set<Ask>();
     const claims = new LineClaims(this.#line);
     this.#line.offer(nowMs, (place, ahead) => {
-      if (done.has(place.ask)) return 'gone';
+      if (done.has(place.ask) || place.ask.withdrawn) return 'gone';
       claims.keepFor(ahead);
       if (this.#isKnown(place, nowMs)) return 'waits';
       this.#attempting = place;

@@ -80,7 +80,7 @@ class WalletKeeper implements Funds {
     this.#waiting = new WaitingCalls({
       ...{ key: deps.key, monotonic: deps.monotonic, grantWaitMs: deps.grantWaitMs },
       onTimeout: () => this.#refusalOnTimeout(),
-      onHalf: () => this.#serve(),
+      onHalf: () => this.#advance(),
       onLeave: (call) => this.#onLeave(call),
       onAnswer: (waitedMs) => deps.metrics.observeWait(waitedMs),
     });
@@ -124,16 +124,14 @@ class WalletKeeper implements Funds {
 
   settle(reservation: Reservation, costNano: NanoUsd, tokens: number): readonly PaidFrom[] {
     const paid = this.#wallet.settle(reservation, costNano, tokens);
-    this.#serve();
-    this.#renew();
+    this.#advance();
     this.#refill(null);
     return paid;
   }
 
   cancel(reservation: Reservation): void {
     this.#wallet.cancel(reservation);
-    this.#serve();
-    this.#renew();
+    this.#advance();
   }
 
   record(body: ProxyBody): void {
@@ -225,6 +223,12 @@ class WalletKeeper implements Funds {
   #onLeave(call: WaitingCall): void {
     if (this.#asked.includes(call)) this.#ledger.withdraw();
     this.#serve();
+  }
+
+  /** Serves what the wallet covers now; the ledger learns what the others still lack. */
+  #advance(): void {
+    this.#serve();
+    this.#renew();
   }
 
   #serve(): void {

@@ -78,9 +78,8 @@ export class WaitingCalls {
   passing(call: WaitingCall, nowMs: number): readonly WaitingCall[] {
     const passing: WaitingCall[] = [];
     for (const other of this.#line) {
-      const before = passing.at(-1) ?? call;
-      if (isFirm(before, nowMs) || passing.length === maxOthers) break;
       if (other.denial !== null && [call, ...passing].every(({ need }) => wantsLess(other.need, need))) passing.push(other);
+      if (isFirm(other, nowMs) || passing.length === maxOthers) break;
     }
     return passing;
   }
