@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { keyName } from '../../core/names.ts';
 import { type Bench, openBench } from '../broker.fixture.ts';
 import { abandon } from '../ledger/ledger.ts';
+import type { PriceDesk } from '../prices/desk.ts';
 import { createAdminApi } from './app.ts';
 import { listenAdmin } from './server.ts';
 
@@ -21,14 +22,26 @@ interface Api {
   ): Promise<{ readonly status: number; readonly body: unknown }>;
 }
 
+/** One model waits until it is acknowledged. */
+function waitingPrices(): PriceDesk {
+  const waits = [{ class: 'input', reason: 'fell' as const, from: 3_000_000, to: 1_000_000, inForce: 3_000_000 }];
+  let waiting = [{ provider: 'OpenAI' as const, model: 'gpt-5.4', waits }];
+  return {
+    waiting: () => waiting,
+    acknowledge(provider, model) {
+      const accepted = waiting.filter((one) => one.provider === provider && (model === undefined || one.model === model));
+      waiting = waiting.filter((one) => !accepted.includes(one));
+      return accepted.map((one) => one.model);
+    },
+  };
+}
+
 function withApi(check: (api: Api) => Promise<void>): () => Promise<void> {
   return async () => {
     const bench = openBench();
     bench.declare({ 'agents/bot': capped, 'agents/team': { ...capped, issueToken: false } });
-    const server = await listenAdmin(createAdminApi({ desk: bench.broker.desk, token, logger: pino({ level: 'silent' }) }), {
-      host: '127.0.0.1',
-      port: 0,
-    });
+    const api = createAdminApi({ desk: bench.broker.desk, prices: waitingPrices(), token, logger: pino({ level: 'silent' }) });
+    const server = await listenAdmin(api, { host: '127.0.0.1', port: 0 });
     const call: Api['call'] = async (method, path, headers = { authorization: `Bearer ${token}` }) => {
       const response = await fetch(server.url + path, { method, headers });
       return { status: response.status, body: await response.json() };
@@ -151,5 +164,28 @@ test(
       assert.deepEqual([reply.status, codeOf(reply.body)], [status, code], path);
     }
     assert.equal(((await call('GET', '/v1/keys/agents/bot/account')).body as { readonly key: string }).key, 'agents/bot');
+  }),
+);
+
+test(
+  'prices that wait are listed in dollars per million tokens until an administrator acknowledges them',
+  withApi(async ({ call }) => {
+    const prices = [{ class: 'input', reason: 'fell', from: '3', to: '1', inForce: '3' }];
+    assert.deepEqual(await call('GET', '/v1/prices'), {
+      status: 200,
+      body: { waiting: [{ provider: 'OpenAI', model: 'gpt-5.4', prices }] },
+    });
+    for (const path of [
+      'Nobody/acknowledge',
+      'Gemini/acknowledge',
+      'OpenAI/acknowledge?model=o3',
+      'OpenAI/acknowledge?model=o3&model=o4',
+    ]) {
+      const { status, body } = await call('POST', `/v1/prices/${path}`);
+      assert.deepEqual([status, codeOf(body)], [404, 'not_found'], path);
+    }
+    const accepted = await call('POST', '/v1/prices/OpenAI/acknowledge?model=gpt-5.4');
+    assert.deepEqual(accepted, { status: 200, body: { provider: 'OpenAI', models: ['gpt-5.4'] } });
+    assert.deepEqual(await call('GET', '/v1/prices'), { status: 200, body: { waiting: [] } });
   }),
 );

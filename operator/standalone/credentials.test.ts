@@ -14,6 +14,7 @@ const pool: ProviderPool = {
   keys: [{ name: 'a', secretRef: { name: 'open-ai', key: 'proj.a' }, quotaScope: 'a' }],
   consumers: [],
   models: [],
+  freeFields: [],
 };
 const secret = (name: string, value: string): PlainSecret => ({ kind: 'Secret', name, origin, data: { 'proj.a': value } });
 
