@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { keyName } from '../core/names.ts';
 import { sessionTimings } from '../core/protocol/session.ts';
 import { createBroker } from '../operator/broker.ts';
-import { dailyBooks } from '../operator/prices/genai-prices.ts';
+import { ProviderPrices } from '../operator/prices/prices.ts';
 import type { AttestedScope } from '../operator/sessions/scope.ts';
 import { makeCertificates, silent, startReplica } from '../operator/sessions/world.fixture.ts';
 import { readPolicy } from '../operator/standalone/read-policy.ts';
@@ -15,8 +15,10 @@ import { openSqliteStore } from '../operator/store/sqlite.ts';
 const [manifest = '', dir = ''] = process.argv.slice(2);
 mkdirSync(dir, { recursive: true });
 const store = openSqliteStore({ path: join(dir, 'keyforge.db'), clock: Date.now });
+const prices = new ProviderPrices({ decides: () => true, logger: silent });
 const broker = createBroker({
-  ...{ store, book: dailyBooks(), random: randomBytes, rootKey: randomBytes(32), instance: 'bench', logger: silent },
+  book: (tx, provider, endpoint) => prices.book(tx, provider, endpoint),
+  ...{ store, random: randomBytes, rootKey: randomBytes(32), instance: 'bench', logger: silent },
   poolProblems: 'refuse',
   decides: () => true,
   onChange: () => {},

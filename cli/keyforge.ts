@@ -8,6 +8,7 @@ const usage = `keyforge COMMAND [ARG…]
   run    one command with a key, a proxy and a budget of its own
   audit  verify, show or follow what was recorded
   keys   list, revoke, rotate or credit the keys of a running KeyForge
+  prices list or acknowledge changes of providers' prices
 
   operator  the control plane in a Kubernetes cluster
   proxy     its data plane: sidecar or gateway
@@ -23,6 +24,7 @@ const commands: Readonly<Record<string, (args: readonly string[], io: Streams) =
   operator: async (args, io) => (await import('./operator.ts')).runOperator(args, { ...io, stop: stopSignal() }),
   proxy: async (args, io) => (await import('./proxy.ts')).runProxy(args, { ...io, stop: stopSignal() }),
   keys: async (args, io) => (await import('./keys/keys.ts')).runKeys(args, io),
+  prices: async (args, io) => (await import('./prices.ts')).runPrices(args, io),
 };
 
 function version(): string {

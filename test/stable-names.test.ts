@@ -37,7 +37,7 @@ function operatorMetrics(): readonly string[] {
   const none = () => new Map<string, number>();
   const figures = {
     ...{ sessions: () => 0, leads: () => false, certificateExpiry: () => 0, podsWithoutProxy: () => 0 },
-    ...{ keys: none, problems: none, staleSeconds: none, work: () => ({ adoptions: 0, reconciles: 0, failures: 0 }) },
+    ...{ keys: none, problems: none, waitingPrices: none, staleSeconds: none, work: () => ({ adoptions: 0, reconciles: 0, failures: 0 }) },
   };
   const metrics = createClusterMetrics();
   metrics.show(figures);

@@ -7,6 +7,9 @@ export class KeysFailed extends Error {
   override readonly name = 'KeysFailed';
 }
 
+/** Where the KeyForge is. */
+type AdminPlace = Pick<KeysOptions, 'dataDir' | 'adminUrl'>;
+
 interface AdminRequest {
   readonly method: 'GET' | 'POST';
   readonly path: string;
@@ -15,7 +18,7 @@ interface AdminRequest {
 }
 
 /** Sends a request to the admin API of a data folder's KeyForge and returns the answer's JSON. Throws KeysFailed. */
-export async function askAdmin({ dataDir, adminUrl }: KeysOptions, { method, path, body }: AdminRequest): Promise<unknown> {
+export async function askAdmin({ dataDir, adminUrl }: AdminPlace, { method, path, body }: AdminRequest): Promise<unknown> {
   const notRunning = `no KeyForge runs on ${dataDir}: start one with \`keyforge up -f PATH --data ${dataDir}\`, or give its folder with --data`;
   const base = adminUrl ?? readText(join(dataDir, 'admin.url'))?.trim();
   const token = readText(join(dataDir, 'admin.token'))?.trim();

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { pino } from 'pino';
-import { estimatedCall } from '../../operator/api/api.fixture.ts';
+import { estimatedCall, waitingPrices } from '../../operator/api/api.fixture.ts';
 import { createAdminApi } from '../../operator/api/app.ts';
 import { listenAdmin } from '../../operator/api/server.ts';
 import { type Bench, openBench } from '../../operator/broker.fixture.ts';
@@ -36,7 +36,12 @@ function openPlace(t: TestContext): Place {
   return {
     bench,
     async credit(...args) {
-      const api = createAdminApi({ desk: bench.broker.desk, token: 'the-admin-token', logger: pino({ level: 'silent' }) });
+      const api = createAdminApi({
+        desk: bench.broker.desk,
+        prices: waitingPrices(),
+        token: 'the-admin-token',
+        logger: pino({ level: 'silent' }),
+      });
       const server = await listenAdmin(api, { host: '127.0.0.1', port: 0 });
       const io = captureStreams();
       const code = await runKeys(['credit', ...args, '--data', bench.folder, '--admin', server.url], io);
@@ -90,7 +95,15 @@ test('what burned waits for its proxy, and the list says so', async (t) => {
   const place = openPlace(t);
   const { broker } = place.bench;
   await estimatedCall(place.bench, 'r-1', 3e8);
-  const money = { atLeastNano: 1e8, preferredNano: 1e8, boundNano: 1e8, wantNano: 1e8, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+  const money = {
+    atLeastNano: 1e8,
+    preferredNano: 1e8,
+    boundNano: 1e8,
+    wantNano: 1e8,
+    atLeastRequests: 0,
+    wantRequests: 0,
+    tokens: 0,
+  } as const;
   await broker.grant({ stream: 'agents/bot@r-1' as never, epoch: 1, head: 1, askId: 'b', ...money });
   broker.retire('r-1');
   const { out } = await place.credit('agents/bot', '--dry-run');

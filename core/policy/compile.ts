@@ -32,8 +32,8 @@ export interface CompileInput {
   readonly children: readonly ChildKey[];
   /** True if this very manifest is already active. A pool that refuses it then withdrew its consent: that is no mistake of the manifest. */
   isServed(key: KeyName, spec: VirtualKeySpec): boolean;
-  /** The built-in price book of a provider. */
-  book(provider: ProviderKind): readonly BookEntry[];
+  /** The built-in price book of a provider's pools with this endpoint. */
+  book(provider: ProviderKind, endpoint: string): readonly BookEntry[];
   /** `sha256:…` of an RFC 8785 text. */
   digest(canonicalText: string): string;
 }
@@ -114,7 +114,7 @@ function poolDocument(pool: ProviderPool, { book, digest }: CompileInput): PoolD
     const object = { kind: 'ProviderPool', name } as const;
     return { code: 'endpoint_missing', object, path: 'spec.endpoint', ...defined({ source: origin }), provider };
   }
-  const prices = { models, book: book(provider) };
+  const prices = { models, book: book(provider, endpoint) };
   const keys = pool.keys.map((key) => ({ name: key.name, quotaScope: key.quotaScope }));
   return {
     pool: name,

@@ -111,7 +111,7 @@ function unlistedRates(price: PoolModelPrice): Rates {
 }
 
 /** The dearer of two tables, class by class. A class that one of them does not know is unknown. */
-export function dearerRates(a: Rates, b: Rates): Rates {
+function dearerRates(a: Rates, b: Rates): Rates {
   const entries = Object.entries(a).flatMap(([name, rate]) => {
     const other = b[name as keyof Rates];
     return other === undefined ? [] : [[name, Math.max(rate, other)]];

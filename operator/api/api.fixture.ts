@@ -7,6 +7,7 @@ import { keyName } from '../../core/names.ts';
 import { encodeEntries } from '../../core/protocol/entry-wire.ts';
 import { type Bench, openBench } from '../broker.fixture.ts';
 import { callBody } from '../evidence/evidence.fixture.ts';
+import type { PriceDesk } from '../prices/desk.ts';
 import { createAdminApi } from './app.ts';
 import { listenAdmin } from './server.ts';
 
@@ -24,14 +25,26 @@ export interface Api {
   ): Promise<{ readonly status: number; readonly body: unknown }>;
 }
 
+/** One model waits until it is acknowledged. */
+export function waitingPrices(): PriceDesk {
+  const waits = [{ class: 'input', reason: 'fell' as const, from: 3_000_000, to: 1_000_000, inForce: 3_000_000 }];
+  let waiting = [{ provider: 'OpenAI' as const, model: 'gpt-5.4', waits }];
+  return {
+    waiting: () => waiting,
+    acknowledge(provider, model) {
+      const accepted = waiting.filter((one) => one.provider === provider && (model === undefined || one.model === model));
+      waiting = waiting.filter((one) => !accepted.includes(one));
+      return accepted.map((one) => one.model);
+    },
+  };
+}
+
 export function withApi(check: (api: Api) => Promise<void>): () => Promise<void> {
   return async () => {
     const bench = openBench();
     bench.declare({ 'agents/bot': capped, 'agents/team': { ...capped, issueToken: false } });
-    const server = await listenAdmin(createAdminApi({ desk: bench.broker.desk, token, logger: pino({ level: 'silent' }) }), {
-      host: '127.0.0.1',
-      port: 0,
-    });
+    const api = createAdminApi({ desk: bench.broker.desk, prices: waitingPrices(), token, logger: pino({ level: 'silent' }) });
+    const server = await listenAdmin(api, { host: '127.0.0.1', port: 0 });
     const call: Api['call'] = async (method, path, headers = { authorization: `Bearer ${token}` }, body = undefined) => {
       const response = await fetch(server.url + path, { method, headers, ...defined({ body }) });
       return { status: response.status, body: await response.json() };
@@ -58,7 +71,15 @@ export async function estimatedCall({ broker }: Bench, requestId: string, nano: 
   const ship = (body: Parameters<typeof chain.append>[0]) => broker.ship({ entries: encodeEntries([chain.append(body, randomBytes)]) });
   const time = new Date().toISOString();
   await ship({ v: 1, type: 'epoch_open', time, key: bot, instance: requestId, nonce, bootId: 'boot' });
-  const money = { atLeastNano: nano, preferredNano: nano, boundNano: nano, wantNano: nano, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+  const money = {
+    atLeastNano: nano,
+    preferredNano: nano,
+    boundNano: nano,
+    wantNano: nano,
+    atLeastRequests: 0,
+    wantRequests: 0,
+    tokens: 0,
+  } as const;
   const reply = await broker.grant({ stream, epoch, head: 0, askId: 'a', ...money });
   assert.ok('grant' in reply, JSON.stringify(reply));
   const grant = reply.grant.id;

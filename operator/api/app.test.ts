@@ -97,3 +97,26 @@ test(
     assert.equal(((await call('GET', '/v1/keys/agents/bot/account')).body as { readonly key: string }).key, 'agents/bot');
   }),
 );
+
+test(
+  'prices that wait are listed in dollars per million tokens until an administrator acknowledges them',
+  withApi(async ({ call }) => {
+    const prices = [{ class: 'input', reason: 'fell', from: '3', to: '1', inForce: '3' }];
+    assert.deepEqual(await call('GET', '/v1/prices'), {
+      status: 200,
+      body: { waiting: [{ provider: 'OpenAI', model: 'gpt-5.4', prices }] },
+    });
+    for (const path of [
+      'Nobody/acknowledge',
+      'Gemini/acknowledge',
+      'OpenAI/acknowledge?model=o3',
+      'OpenAI/acknowledge?model=o3&model=o4',
+    ]) {
+      const { status, body } = await call('POST', `/v1/prices/${path}`);
+      assert.deepEqual([status, codeOf(body)], [404, 'not_found'], path);
+    }
+    const accepted = await call('POST', '/v1/prices/OpenAI/acknowledge?model=gpt-5.4');
+    assert.deepEqual(accepted, { status: 200, body: { provider: 'OpenAI', models: ['gpt-5.4'] } });
+    assert.deepEqual(await call('GET', '/v1/prices'), { status: 200, body: { waiting: [] } });
+  }),
+);

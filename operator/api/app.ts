@@ -1,16 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
 import type { Logger } from 'pino';
+import { providerKinds } from '../../core/manifest/providers.ts';
 import { duration } from '../../core/manifest/quantity.ts';
 import { rootPlace } from '../../core/manifest/reader.ts';
 import { type KeyName, keyName } from '../../core/names.ts';
 import type { KeyDesk, RotateRefusal } from '../keys/desk.ts';
+import type { PriceDesk } from '../prices/desk.ts';
+import { priceListing } from '../prices/listing.ts';
 import { creditRoute } from './credit.ts';
 import { apiError, requireLoopbackHost, requireToken } from './guard.ts';
 import { type KeyRoute, unknownKey } from './key-route.ts';
 
-interface AdminApiDeps {
+/** What the admin API serves. */
+export interface AdminApiDeps {
   readonly desk: KeyDesk;
+  readonly prices: PriceDesk;
   /** Its holder may do everything in this API. */
   readonly token: string;
   readonly logger: Logger;
@@ -19,8 +24,8 @@ interface AdminApiDeps {
 /** The actor in records. There is one admin token, so records cannot distinguish administrators. */
 const actor = 'admin';
 
-/** Makes the admin API: keys, accounts, revocation, rotation, credit. It never returns tokens; their holders read them from files. */
-export function createAdminApi({ desk, token, logger }: AdminApiDeps): Express {
+/** Makes the admin API: keys, accounts, revocation, rotation, credit, prices that wait. It never returns tokens; their holders read them from files. */
+export function createAdminApi({ desk, prices, token, logger }: AdminApiDeps): Express {
   const app = express();
   app.disable('x-powered-by').disable('etag');
   app.use(requireLoopbackHost);
@@ -31,6 +36,8 @@ export function createAdminApi({ desk, token, logger }: AdminApiDeps): Express {
   app.post('/v1/keys/:namespace/:name/revoke', revoke(desk));
   app.post('/v1/keys/:namespace/:name/rotate', rotate(desk));
   app.post('/v1/keys/:namespace/:name/credit', express.json({ limit: '16kb' }), creditRoute(desk, actor));
+  app.get('/v1/prices', (_, response) => void response.json({ waiting: prices.waiting().map(priceListing) }));
+  app.post('/v1/prices/:provider/acknowledge', acknowledgePrices(prices));
   app.use(notFound);
   app.use(failure(logger));
   return app;
@@ -64,6 +71,20 @@ function rotate(desk: KeyDesk): KeyRoute {
     const rotated = desk.rotate(key, overlapMs, actor);
     if (typeof rotated !== 'string') response.json({ key, ...rotated });
     else response.status(rotated === 'unknown' ? 404 : 409).json(rotateError(key, rotated));
+  };
+}
+
+function acknowledgePrices(prices: PriceDesk): RequestHandler<{ provider: string }> {
+  return ({ params, query }, response) => {
+    const provider = providerKinds.find((kind) => kind === params.provider);
+    const { model } = query;
+    if (provider === undefined || (model !== undefined && typeof model !== 'string')) {
+      response.status(404).json(apiError('not_found', `no provider ${params.provider}; one of ${providerKinds.join(', ')}`));
+      return;
+    }
+    const models = prices.acknowledge(provider, model, actor);
+    if (models.length > 0) response.json({ provider, models });
+    else response.status(404).json(apiError('not_found', `no price of ${model ?? provider} waits; GET /v1/prices lists those that do`));
   };
 }
 

@@ -1,8 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import type { Logger } from 'pino';
-import { createAdminApi } from '../api/app.ts';
+import { type AdminApiDeps, createAdminApi } from '../api/app.ts';
 import { type AdminServer, listenAdmin } from '../api/server.ts';
-import type { KeyDesk } from '../keys/desk.ts';
 import { secrets } from '../kube/resources.ts';
 import { type KubeClient, KubeError } from '../kube/types.ts';
 import { managedLabel, managedValue } from '../labels.ts';
@@ -10,18 +8,16 @@ import { managedLabel, managedValue } from '../labels.ts';
 /** Its item `token` opens the admin API: anybody who may read it controls every key. */
 export const adminSecret = 'keyforge-admin';
 
-interface AdminDeps {
+interface AdminDeps extends Omit<AdminApiDeps, 'token'> {
   readonly client: KubeClient;
   readonly namespace: string;
   readonly listen: { readonly host: string; readonly port: number };
-  readonly desk: KeyDesk;
-  readonly logger: Logger;
 }
 
 /** Starts the admin API on the loopback of the operator's Pod, for `kubectl port-forward`. The first start makes its token. */
-export async function startClusterAdmin({ client, namespace, listen, desk, logger }: AdminDeps): Promise<AdminServer> {
+export async function startClusterAdmin({ client, namespace, listen, ...api }: AdminDeps): Promise<AdminServer> {
   const token = await readToken(client, namespace);
-  return listenAdmin(createAdminApi({ desk, token, logger }), listen);
+  return listenAdmin(createAdminApi({ ...api, token }), listen);
 }
 
 async function readToken(client: KubeClient, namespace: string): Promise<string> {

@@ -11,6 +11,7 @@ const figures: ClusterFigures = {
   leads: () => true,
   problems: nothing,
   staleSeconds: nothing,
+  waitingPrices: () => new Map([['OpenAI', 2]]),
   certificateExpiry: () => 0,
   podsWithoutProxy: () => 0,
   work: () => ({ adoptions: 1, reconciles: 3, failures: 2 }),
@@ -31,7 +32,13 @@ test('work and alarms are counted', async () => {
   metrics.countAlarm('burned');
   await metrics.registry.metrics();
   const text = await metrics.registry.metrics();
-  for (const line of ['alarms_total{alarm="burned"} 1', 'adoptions_total 1', 'reconciles_total 3', 'reconcile_failures_total 2'])
+  for (const line of [
+    'alarms_total{alarm="burned"} 1',
+    'adoptions_total 1',
+    'reconciles_total 3',
+    'reconcile_failures_total 2',
+    'waiting_prices{provider="OpenAI"} 2',
+  ])
     assert.ok(text.includes(`keyforge_operator_${line}\n`), line);
 });
 

@@ -11,6 +11,8 @@ export interface ClusterFigures {
   keys(): ReadonlyMap<string, number>;
   /** Objects whose latest version is not in force, by kind. */
   problems(): ReadonlyMap<string, number>;
+  /** Models with a price that waits for an acknowledgement, by provider. */
+  waitingPrices(): ReadonlyMap<string, number>;
   /** Seconds since the last message of the API server, by kind of cache. */
   staleSeconds(): ReadonlyMap<string, number>;
   /** Unix time in seconds. */
@@ -123,6 +125,9 @@ function addFigures(registry: Registry, figures: ClusterFigures): void {
   total('keyforge_operator_reconcile_failures_total', 'Reconciliations that failed and will be retried', () => figures.work().failures);
   gaugeBy('state', 'keyforge_operator_keys', 'Keys by state', () => figures.keys());
   gaugeBy('kind', 'keyforge_operator_problems', 'Objects whose latest version is not in force, by kind', () => figures.problems());
+  gaugeBy('provider', 'keyforge_operator_waiting_prices', 'Models with a price that waits for an acknowledgement, by provider', () =>
+    figures.waitingPrices(),
+  );
   gaugeBy('kind', 'keyforge_operator_cache_stale_seconds', 'Seconds since the last message of the API server, by kind', () =>
     figures.staleSeconds(),
   );

@@ -7,6 +7,7 @@ import { createOutcomes } from '../inject/outcomes.ts';
 import { type ReviewDeps, reviewAdmission } from '../inject/review.ts';
 import { connectKube } from '../kube/client.ts';
 import { createEvents } from '../kube/events.ts';
+import type { PriceDesk } from '../prices/desk.ts';
 import { type Changes, createChanges } from '../reconcile/changes.ts';
 import { createLeadership, type Leadership } from '../reconcile/leadership.ts';
 import type { PolicyHost } from '../reconcile/policy/host.ts';
@@ -47,6 +48,7 @@ export async function startClusterOperator(options: ClusterOptions): Promise<Clu
     namespace,
     listen: options.adminListen,
     desk: broker.desk,
+    prices: parts.prices,
     logger,
   });
   const port = await listenOn(parts.server, options.listen);
@@ -86,7 +88,7 @@ async function assemble(options: ClusterOptions) {
   const client = connectKube({ kubeconfig: options.kubeconfig, logger });
   const { minor } = await client.version();
   const authority = await openTrust(options, client, clock);
-  const { store, broker } = openState(options, {
+  const { store, broker, prices } = openState(options, {
     clock,
     decides: leadership.decides,
     onAlarm: metrics.countAlarm,
@@ -126,14 +128,15 @@ async function assemble(options: ClusterOptions) {
     gateway: gateway === null ? null : { namespace, labelSelector: 'app.kubernetes.io/component=gateway' },
     retireAllBut: (living) => controllers.adopted.then(() => broker.retireAllBut(living)),
   });
-  metrics.show(figuresOf({ broker, authority, leadership, sessions, controllers, podWatch }));
+  metrics.show(figuresOf({ broker, prices, authority, leadership, sessions, controllers, podWatch }));
   const stopShowing = keepCertificate(server, authority);
-  return { election, client, authority, store, broker, events, server, sessions, controllers, podWatch, metrics, stopShowing };
+  return { election, client, authority, store, broker, prices, events, server, sessions, controllers, podWatch, metrics, stopShowing };
 }
 
 /** The sources of the metrics. */
 interface Measured {
   readonly broker: Broker;
+  readonly prices: PriceDesk;
   readonly authority: Authority;
   readonly leadership: Leadership;
   readonly sessions: Sessions;
@@ -141,12 +144,13 @@ interface Measured {
   readonly podWatch: PodWatch;
 }
 
-function figuresOf({ broker, authority, leadership, sessions, controllers, podWatch }: Measured): ClusterFigures {
+function figuresOf({ broker, prices, authority, leadership, sessions, controllers, podWatch }: Measured): ClusterFigures {
   return {
     sessions: () => sessions.count(),
     leads: leadership.leads,
     keys: () => countBy(broker.live() === null ? [] : broker.desk.states()),
     problems: () => controllers.problems(),
+    waitingPrices: () => countBy(prices.waiting().map(({ provider }) => provider)),
     staleSeconds() {
       const caches = [...controllers.staleForMs(), ['Pod', podWatch.staleForMs()] as const];
       return new Map(caches.map(([kind, ms]) => [kind, ms / 1000]));

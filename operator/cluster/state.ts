@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { type Broker, type BrokerDeps, createBroker } from '../broker.ts';
-import { checkOwn } from '../evidence/own-stream.ts';
-import { dailyBooks } from '../prices/genai-prices.ts';
+import { checkOwn, recordOwn } from '../evidence/own-stream.ts';
+import { createPriceDesk, type PriceDesk } from '../prices/desk.ts';
+import { ProviderPrices } from '../prices/prices.ts';
 import { openDataFolder } from '../store/data-folder.ts';
 import type { Store } from '../store/types.ts';
 import type { ClusterOptions } from './config.ts';
@@ -11,6 +12,7 @@ export interface State {
   /** Close it after the broker. */
   readonly store: Store;
   readonly broker: Broker;
+  readonly prices: PriceDesk;
 }
 
 interface StateDeps extends Pick<BrokerDeps, 'decides' | 'onAlarm' | 'onChange'> {
@@ -21,14 +23,14 @@ interface StateDeps extends Pick<BrokerDeps, 'decides' | 'onAlarm' | 'onChange'>
 /** Opens the store in the data folder and follows what other replicas write there. If it cannot, it throws and says what to do. */
 export function openState({ dataDir, service, logger }: ClusterOptions, { clock, ...deps }: StateDeps): State {
   const { store, rootKey } = openDataFolder(dataDir, clock, logger);
-  store.transaction((tx) => checkOwn(tx, { rootKey, instance: service.name }));
+  const own = { rootKey, random: randomBytes, instance: service.name };
+  store.transaction((tx) => checkOwn(tx, own));
+  const prices = new ProviderPrices({ decides: deps.decides, logger });
   const broker = createBroker({
     ...deps,
+    ...own,
     store,
-    book: dailyBooks(),
-    random: randomBytes,
-    rootKey,
-    instance: service.name,
+    book: (tx, provider, endpoint) => prices.book(tx, provider, endpoint),
     logger,
     poolProblems: 'withdraw',
   });
@@ -41,5 +43,6 @@ export function openState({ dataDir, service, logger }: ClusterOptions, { clock,
       return false;
     }
   });
-  return { store, broker };
+  const desk = createPriceDesk({ store, prices, record: (tx, event) => recordOwn(tx, event, own), onChange: () => broker.refresh() });
+  return { store, broker, prices: desk };
 }

@@ -37,8 +37,8 @@ export interface LiveState {
 
 /** What compiling a policy needs. */
 export interface CompileDeps {
-  /** The current built-in price book of a provider. */
-  readonly book: (provider: ProviderKind) => readonly BookEntry[];
+  /** The current built-in price book of a provider's pools with this endpoint. */
+  readonly book: (tx: Tx, provider: ProviderKind, endpoint: string) => readonly BookEntry[];
   /**
    * What to do if a key names a pool that is missing or does not admit it. `refuse` rejects such a new manifest, for a single
    * source of manifests. `withdraw` serves the key without the pool, for a cluster, where objects arrive in any order.
@@ -74,7 +74,7 @@ export function compilePolicy(tx: Tx, policy: Policy, previous: LiveState | null
       const served = previous?.specs.get(key);
       return served !== undefined && served.parentRef === parentRef && (served.pools ?? []).join() === pools.join();
     },
-    book,
+    book: (provider, endpoint) => book(tx, provider, endpoint),
     digest: digestOf,
   });
   return { policy, continuing, children, ...outcome };

@@ -1,48 +1,26 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { pricesOf } from './rates.ts';
+import { classesAbove, nanoPerCall, ratesOf, tableOf } from './rates.ts';
 
-describe('pricesOf', () => {
+const plain = { models: /^/ };
+
+describe('tableOf', () => {
   it('turns dollars per million into pico-dollars per token, rounding up what has no finite decimal form', () => {
-    assert.equal(pricesOf('m', { input_mtok: 0.0375, output_mtok: 1 })?.rates.input, 37_500);
-    assert.equal(pricesOf('m', { input_mtok: 0.1 + 0.2, output_mtok: 1 })?.rates.input, 300_000);
-    assert.equal(pricesOf('m', { input_mtok: 1 / 12, output_mtok: 1 })?.rates.input, 83_334);
+    assert.equal(tableOf('m', { input_mtok: 0.0375, output_mtok: 1 })?.base.input, 37_500);
+    assert.equal(tableOf('m', { input_mtok: 0.1 + 0.2, output_mtok: 1 })?.base.input, 300_000);
+    assert.equal(tableOf('m', { input_mtok: 1 / 12, output_mtok: 1 })?.base.input, 83_334);
+    assert.equal(nanoPerCall(2.5), 2_500_000);
   });
 
-  it('fills every class that is not named with what it would be billed as', () => {
-    assert.deepEqual(pricesOf('m', { input_mtok: 1, output_mtok: 4 }), {
-      rates: {
-        input: 1_000_000,
-        cachedInput: 1_000_000,
-        cacheWrite: 1_000_000,
-        cacheWrite1h: 2_000_000,
-        output: 4_000_000,
-        reasoning: 4_000_000,
-        inputAudio: 1_000_000,
-        cachedInputAudio: 1_000_000,
-        inputImage: 1_000_000,
-        outputAudio: 4_000_000,
-        outputImage: 4_000_000,
-      },
+  it('names only what the source names, with the dearest of several prices for one class', () => {
+    assert.deepEqual(tableOf('m', { input_mtok: 1, output_mtok: 4, cache_read_mtok: 0.1, cache_image_read_mtok: 0.2 }), {
+      base: { input: 1_000_000, output: 4_000_000, cachedInput: 200_000 },
       tiers: [],
     });
   });
 
-  it('counts video as images at the dearer rate, and cached images as cached text likewise', () => {
-    const rates = pricesOf('m', {
-      input_mtok: 1,
-      output_mtok: 1,
-      input_image_mtok: 2,
-      input_video_mtok: 3,
-      cache_read_mtok: 0.1,
-      cache_image_read_mtok: 0.2,
-      output_video_mtok: 9,
-    })?.rates;
-    assert.deepEqual([rates?.inputImage, rates?.cachedInput, rates?.outputImage], [3_000_000, 200_000, 9_000_000]);
-  });
-
   it('joins tiers that start at different sizes for different classes', () => {
-    const price = pricesOf('m', {
+    const table = tableOf('m', {
       input_mtok: {
         base: 1,
         tiers: [
@@ -52,27 +30,70 @@ describe('pricesOf', () => {
       },
       output_mtok: { base: 10, tiers: [{ start: 200, price: 20 }] },
       cache_read_mtok: 0.5,
-      web_searches_kcount: 14,
     });
-    assert.deepEqual([price?.rates.input, price?.rates.output], [1_000_000, 10_000_000]);
+    assert.ok(table);
     assert.deepEqual(
-      price?.tiers.map(({ above, rates }) => [above, rates.input, rates.output, rates.cachedInput]),
+      [0, 100, 200, 300].map((above) => {
+        const { input, output, cachedInput } = classesAbove(table, above);
+        return [input, output, cachedInput];
+      }),
       [
-        [100, 2_000_000, 10_000_000, 500_000],
-        [200, 2_000_000, 20_000_000, 500_000],
-        [300, 3_000_000, 20_000_000, 500_000],
+        [1_000_000, 10_000_000, 500_000],
+        [2_000_000, 10_000_000, 500_000],
+        [2_000_000, 20_000_000, 500_000],
+        [3_000_000, 20_000_000, 500_000],
       ],
     );
-    assert.equal(price?.webSearch, 14_000_000);
   });
 
   it('never prices a model partly', () => {
-    assert.equal(pricesOf('m', {}), null);
-    assert.equal(pricesOf('m', { output_mtok: 1 }), null);
-    assert.equal(pricesOf('m', { input_mtok: 1, output_mtok: 1, requests_kcount: 5 }), null);
-    assert.equal(pricesOf('m', { input_audio_hours: 0.36 }), null);
-    assert.equal(pricesOf('some/model:free', {})?.rates.input, 0);
-    assert.equal(pricesOf('text-embedding', { input_mtok: 1 })?.rates.output, 0);
-    assert.equal(pricesOf('davinci', { input_mtok: 2 })?.rates.output, 2_000_000);
+    for (const prices of [
+      {},
+      { output_mtok: 1 },
+      { input_mtok: 1, output_mtok: 1, requests_kcount: 5 },
+      { input_mtok: 1, output_mtok: 1, output_video_mtok: 9 },
+      { input_audio_hours: 0.36 },
+    ]) {
+      assert.equal(tableOf('m', prices), null, JSON.stringify(prices));
+    }
+    assert.deepEqual(tableOf('some/model:free', {})?.base, { input: 0, output: 0 });
+  });
+});
+
+describe('ratesOf', () => {
+  it('fills text alone: audio, pictures, video, documents and media output stay unknown', () => {
+    assert.deepEqual(ratesOf('m', { input: 1_000_000, output: 4_000_000 }, plain), {
+      input: 1_000_000,
+      cachedInput: 1_000_000,
+      cacheWrite: 1_000_000,
+      cacheWrite1h: 2_000_000,
+      output: 4_000_000,
+      reasoning: 4_000_000,
+    });
+  });
+
+  it('prices as text what the provider bills as text, and never another modality', () => {
+    const rates = ratesOf('m', { input: 3, cachedInput: 1, output: 9 }, { ...plain, asText: ['image', 'document'] });
+    assert.deepEqual(
+      [rates.inputImage, rates.inputDocument, rates.inputVideo, rates.inputAudio, rates.cachedInputAudio, rates.outputAudio],
+      [3, 3, undefined, undefined, undefined, undefined],
+    );
+    const all = ratesOf('m', { input: 3, cachedInput: 1, output: 9 }, { ...plain, asText: ['audio'] });
+    assert.deepEqual([all.inputAudio, all.cachedInputAudio], [3, 1]);
+  });
+
+  it('takes a price of the lists before one of the provider’s page, and that before the price of text', () => {
+    const fact = { ...plain, asText: ['image', 'audio'], rates: { inputAudio: 40, outputAudio: 80 } } as const;
+    const rates = ratesOf('m', { input: 3, output: 9, inputImage: 7, outputAudio: 70 }, fact);
+    assert.deepEqual([rates.inputImage, rates.inputAudio, rates.outputAudio], [7, 40_000_000, 70]);
+  });
+
+  it('prices speech as output where the output is speech', () => {
+    assert.equal(ratesOf('m', { input: 1, output: 20 }, { ...plain, speaks: true }).outputAudio, 20);
+  });
+
+  it('gives the output of an embedding no price, and any other the price of input', () => {
+    assert.equal(ratesOf('text-embedding', { input: 1 }, plain).output, 0);
+    assert.equal(ratesOf('davinci', { input: 2 }, plain).output, 2);
   });
 });

@@ -1,32 +1,18 @@
 import type { ModelPrice as SourcePrice } from '@pydantic/genai-prices';
 import { defined } from '../../core/json.ts';
-import type { ModelPrice, Rates } from '../../core/price/types.ts';
+import type { InputModality, Rates } from '../../core/price/types.ts';
+import type { Fact } from './facts/fact.ts';
 
-/** The part of a price that genai-prices knows. */
-export type TokenPrice = Pick<ModelPrice, 'rates' | 'tiers' | 'fees'>;
+/** Pico-USD per token of the classes that a source names. */
+export type Classes = Readonly<Partial<Record<keyof Rates, number>>>;
+
+/** A price table: the base, and long-context tiers, ascending, with the classes that differ from the base. */
+export interface Table {
+  readonly base: Classes;
+  readonly tiers: readonly { readonly above: number; readonly classes: Classes }[];
+}
 
 type Rate = NonNullable<SourcePrice[string]>;
-
-/** Units that a demand can bound: tokens and calls. A model with any other unit is not priced. */
-const known = new Set([
-  'input_mtok',
-  'output_mtok',
-  'cache_read_mtok',
-  'cache_write_mtok',
-  'cache_write_1h_mtok',
-  'output_reasoning_mtok',
-  'input_audio_mtok',
-  'input_image_mtok',
-  'input_video_mtok',
-  'cache_audio_read_mtok',
-  'cache_image_read_mtok',
-  'output_audio_mtok',
-  'output_image_mtok',
-  'output_video_mtok',
-  'web_searches_kcount',
-  // File search is a hosted tool, whose cost dialects report as unmeterable.
-  'storage_searches_kcount',
-]);
 
 /** Scales a decimal to an integer; a price with too many decimals (a third of a cent) is rounded up. */
 function scaled(value: number, factor: number): number {
@@ -35,68 +21,100 @@ function scaled(value: number, factor: number): number {
   return Math.abs(nearest - value * factor) < 1e-6 ? nearest : Math.ceil(value * factor);
 }
 
-/** The rate of one key for calls with more than `above` input tokens (-1: the base), in pico-USD per token. */
-function rateAt(rate: Rate | undefined, above: number): number | undefined {
-  if (rate === undefined) return undefined;
-  if (typeof rate === 'number') return scaled(rate, 1e6);
-  const reached = rate.tiers.filter((tier) => tier.start <= above).sort((a, b) => a.start - b.start);
-  return scaled(reached.at(-1)?.price ?? rate.base, 1e6);
+/** Pico-USD per token of a price in dollars per million tokens. */
+export function picoPerToken(dollarsPerMillion: number): number {
+  return scaled(dollarsPerMillion, 1e6);
 }
 
-/** The dearest of the given rates; the fallback if there are none. */
-function dearest(fallback: number, ...rates: readonly (number | undefined)[]): number {
-  const named = rates.filter((rate) => rate !== undefined);
-  return named.length === 0 ? fallback : Math.max(...named);
+/** Nano-USD per call of a price in dollars per 1,000 calls. */
+export function nanoPerCall(dollarsPerThousand: number): number {
+  return scaled(dollarsPerThousand, 1e6);
+}
+
+/** Where genai-prices keeps each class. Where it has several prices for one of ours, the dearest counts. */
+const sourceKeys: Readonly<Record<keyof Rates, readonly string[]>> = {
+  input: ['input_mtok'],
+  cachedInput: ['cache_read_mtok', 'cache_image_read_mtok'],
+  cacheWrite: ['cache_write_mtok'],
+  cacheWrite1h: ['cache_write_1h_mtok'],
+  output: ['output_mtok'],
+  reasoning: ['output_reasoning_mtok'],
+  inputAudio: ['input_audio_mtok'],
+  cachedInputAudio: ['cache_audio_read_mtok'],
+  inputImage: ['input_image_mtok'],
+  inputVideo: ['input_video_mtok'],
+  inputDocument: [],
+  outputAudio: ['output_audio_mtok'],
+  outputImage: ['output_image_mtok'],
+};
+
+// Fees come from the providers' own pages: the lists have one for all tools and models.
+const tokenKeys = new Set(Object.values(sourceKeys).flat());
+const feeKeys = new Set(['web_searches_kcount', 'storage_searches_kcount']);
+
+/** The rate of one key for calls with more than `above` input tokens (-1: the base). */
+function rateAt(rate: Rate | undefined, above: number): number | undefined {
+  if (rate === undefined) return undefined;
+  if (typeof rate === 'number') return picoPerToken(rate);
+  const reached = rate.tiers.filter((tier) => tier.start <= above).sort((a, b) => a.start - b.start);
+  return picoPerToken(reached.at(-1)?.price ?? rate.base);
+}
+
+function classesAt(price: SourcePrice, above: number): Classes {
+  const entries = Object.entries(sourceKeys).flatMap(([name, keys]) => {
+    const rates = keys.flatMap((key) => rateAt(price[key], above) ?? []);
+    return rates.length === 0 ? [] : [[name, Math.max(...rates)]];
+  });
+  return Object.fromEntries(entries);
 }
 
 /**
- * Fills every class. A class without a rate is billed as follows:
- * - cached input and cache writes as input (there are no write fees then);
- * - one-hour writes at Anthropic's ratio, twice the input, or as a write if that is dearer;
- * - audio and images as the text of their direction.
- * Video has no class of its own and counts as images, at the dearer rate of the two; cached images likewise count as cached text.
+ * One price list of genai-prices (dollars per million tokens; a tier starts strictly above its `start`). Null: the model is
+ * billed by another unit than tokens (hours, pages), or by none that is known, unless it is free by its name.
  */
-function ratesAt(price: SourcePrice, above: number, fallbackOutput: number): Rates {
-  const named = (key: string): number | undefined => rateAt(price[key], above);
-  const input = named('input_mtok') ?? 0;
-  const output = named('output_mtok') ?? fallbackOutput;
-  const cachedInput = dearest(input, named('cache_read_mtok'), named('cache_image_read_mtok'));
-  const cacheWrite = named('cache_write_mtok') ?? input;
+export function tableOf(id: string, price: SourcePrice): Table | null {
+  const keys = Object.keys(price);
+  if (keys.length === 0 && id.endsWith(':free')) return { base: { input: 0, output: 0 }, tiers: [] };
+  if (price['input_mtok'] === undefined || keys.some((key) => !tokenKeys.has(key) && !feeKeys.has(key))) return null;
+  const starts = Object.values(price).flatMap((rate) => (typeof rate === 'object' ? rate.tiers.map((tier) => tier.start) : []));
+  const ascending = [...new Set(starts)].sort((a, b) => a - b);
+  return { base: classesAt(price, -1), tiers: ascending.map((above) => ({ above, classes: classesAt(price, above) })) };
+}
+
+/** The classes of a table for calls with more than `above` input tokens; 0: the base. */
+export function classesAbove({ base, tiers }: Table, above: number): Classes {
+  return { ...base, ...tiers.findLast((tier) => tier.above <= above)?.classes };
+}
+
+/**
+ * All rates, from the named classes and what is known of the model. Text always has a rate:
+ * - output without a price costs nothing with an embedding, else what input costs;
+ * - cached input and cache writes cost what input costs (there is no fee for writing then);
+ * - one-hour writes at Anthropic's ratio, twice the input, or as a write if that is dearer.
+ * Any other class is unknown unless it is named, or the provider bills it as text.
+ */
+export function ratesOf(id: string, named: Classes, { asText = [], speaks = false, rates = {} }: Fact): Rates {
+  const { input = 0 } = named;
+  const output = named.output ?? (id.includes('embed') ? 0 : input);
+  const { cachedInput = input, cacheWrite = input, reasoning = output } = named;
+  const stated = Object.fromEntries(Object.entries(rates).map(([name, dollars]) => [name, picoPerToken(dollars)])) as Classes;
+  const known = { ...stated, ...named };
+  const text = (modality: InputModality): number | undefined => (asText.includes(modality) ? input : undefined);
   return {
     input,
     cachedInput,
     cacheWrite,
-    cacheWrite1h: named('cache_write_1h_mtok') ?? Math.max(cacheWrite, input * 2),
+    cacheWrite1h: named.cacheWrite1h ?? Math.max(cacheWrite, input * 2),
     output,
-    reasoning: named('output_reasoning_mtok') ?? output,
-    inputAudio: named('input_audio_mtok') ?? input,
-    cachedInputAudio: named('cache_audio_read_mtok') ?? cachedInput,
-    inputImage: dearest(input, named('input_image_mtok'), named('input_video_mtok')),
-    outputAudio: named('output_audio_mtok') ?? output,
-    outputImage: dearest(output, named('output_image_mtok'), named('output_video_mtok')),
-  };
-}
-
-function tierStarts(price: SourcePrice): readonly number[] {
-  const starts = Object.values(price).flatMap((rate) => (typeof rate === 'object' ? rate.tiers.map((tier) => tier.start) : []));
-  return [...new Set(starts)].sort((a, b) => a - b);
-}
-
-/**
- * Integer rates of one price table of genai-prices (dollars per million tokens; a tier starts strictly above its
- * `start`). Null: the model is billed by an unbounded unit (hours, pages), or by no known unit.
- * If a table has no output rate, output costs what input does, unless the id is that of an embedding.
- */
-export function pricesOf(id: string, price: SourcePrice): TokenPrice | null {
-  const keys = Object.keys(price);
-  const free = keys.length === 0 && id.endsWith(':free');
-  if (!free && (price['input_mtok'] === undefined || keys.some((key) => !known.has(key)))) return null;
-  const outputAt = (above: number): number => (id.includes('embed') ? 0 : (rateAt(price['input_mtok'], above) ?? 0));
-  const webSearch = rateAt(price['web_searches_kcount'], -1);
-  return {
-    rates: ratesAt(price, -1, outputAt(-1)),
-    tiers: tierStarts(price).map((above) => ({ above, rates: ratesAt(price, above, outputAt(above)) })),
-    // $10 per 1,000 calls is 10,000,000 nano-USD a call: the same factor as pico-USD of a price per million.
-    fees: defined({ webSearch }),
+    reasoning,
+    ...defined({
+      inputAudio: known.inputAudio ?? text('audio'),
+      cachedInputAudio: known.cachedInputAudio ?? (asText.includes('audio') ? cachedInput : undefined),
+      inputImage: known.inputImage ?? text('image'),
+      inputVideo: known.inputVideo ?? text('video'),
+      inputDocument: known.inputDocument ?? text('document'),
+      outputAudio: known.outputAudio ?? (speaks ? output : undefined),
+      outputImage: known.outputImage,
+    }),
   };
 }

@@ -7,13 +7,15 @@ import { partsOf } from '../../core/names.ts';
 import { formatProblem } from '../../core/problem.ts';
 import { portChannel } from '../../core/protocol/channel.ts';
 import { redaction } from '../../core/redaction.ts';
-import { createAdminApi } from '../api/app.ts';
+import { type AdminApiDeps, createAdminApi } from '../api/app.ts';
 import { type AdminServer, listenAdmin } from '../api/server.ts';
 import { type Broker, createBroker } from '../broker.ts';
+import { type RecordEvent, recordOwn } from '../evidence/own-stream.ts';
 import { replaceFile } from '../files/replace.ts';
 import { watchPaths } from '../files/watch.ts';
 import { openTokenFiles } from '../keys/token-files.ts';
-import { dailyBooks } from '../prices/genai-prices.ts';
+import { createPriceDesk } from '../prices/desk.ts';
+import { ProviderPrices } from '../prices/prices.ts';
 import { serveControl } from '../sessions/port.ts';
 import { openDataFolder } from '../store/data-folder.ts';
 import type { FromOperator, IssuedKey, OperatorOptions, ToOperator } from './config.ts';
@@ -26,19 +28,21 @@ async function run(options: OperatorOptions, notify: (message: FromOperator) => 
   });
   const { store, rootKey } = openDataFolder(options.dataDir, Date.now, logger);
   const files = openTokenFiles(join(options.dataDir, 'tokens'));
+  const prices = new ProviderPrices({ decides: () => true, logger });
+  const own = { rootKey, random: randomBytes, instance: options.instance };
   const broker: Broker = createBroker({
+    ...own,
     store,
-    book: dailyBooks(),
-    random: randomBytes,
-    rootKey,
-    instance: options.instance,
+    book: (tx, provider, endpoint) => prices.book(tx, provider, endpoint),
     logger,
     poolProblems: 'refuse',
     decides: () => true,
     onChange: () => files.sync(broker.tokens()),
   });
   const stopFollowing = await follow(options, { broker, logger, notify });
-  const admin = await startAdmin(options, broker, logger);
+  const record: RecordEvent = (tx, event) => recordOwn(tx, event, own);
+  const priceDesk = createPriceDesk({ store, prices, record, onChange: () => broker.refresh() });
+  const admin = await startAdmin(options, { desk: broker.desk, prices: priceDesk, logger });
   const stopServing = serveControl(portChannel(options.control), broker, logger);
   notify({ kind: 'started', adminUrl: admin?.url ?? null, keys: issuedKeys(broker) });
   return async () => {
@@ -96,12 +100,12 @@ class StartProblems extends Error {
   }
 }
 
-async function startAdmin({ adminListen, dataDir }: OperatorOptions, { desk }: Broker, logger: Logger): Promise<AdminServer | null> {
+async function startAdmin({ adminListen, dataDir }: OperatorOptions, deps: Omit<AdminApiDeps, 'token'>): Promise<AdminServer | null> {
   if (adminListen === null) return null;
   // A new token at each start, so that a token from an old data folder opens nothing.
   const token = randomBytes(32).toString('base64url');
   replaceFile(join(dataDir, 'admin.token'), `${token}\n`);
-  return listenAdmin(createAdminApi({ desk, token, logger }), adminListen);
+  return listenAdmin(createAdminApi({ ...deps, token }), adminListen);
 }
 
 function issuedKeys(broker: Broker): readonly IssuedKey[] {

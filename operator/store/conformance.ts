@@ -33,6 +33,7 @@ export function storeConformance(name: string, open: OpenStore): void {
   clocks(name, open);
   ages(name, open);
   keys(withStore);
+  prices(withStore);
   streams(withStore);
   accounts(withStore);
   grants(withStore);
@@ -162,6 +163,20 @@ function clocks(name: string, open: OpenStore): void {
     const store = open('still', { clock: () => (machine += 10) });
     store.transaction((tx) => assert.equal(tx.now(), tx.now()));
     store.close();
+  });
+}
+
+function prices(withStore: WithStore): void {
+  withStore('the prices of each provider are kept, and a write counts as a change of what documents are made of', (store) => {
+    store.transaction(({ keys: rows, prices: states }) => {
+      assert.equal(states.state('OpenAI'), null);
+      const before = rows.revision();
+      states.putState('OpenAI', '{}');
+      states.putState('Gemini', '{"m":1}');
+      states.putState('OpenAI', '{"m":2}');
+      assert.deepEqual([states.state('OpenAI'), states.state('Gemini')], ['{"m":2}', '{"m":1}']);
+      assert.ok(rows.revision() > before);
+    });
   });
 }
 

@@ -5,6 +5,7 @@ import { type ClockJump, type ForwardClock, forwardClock } from './clock.ts';
 import { ForeignWrites } from './foreign-writes.ts';
 import { keyRows } from './key-rows.ts';
 import { ledgerRows } from './ledger-rows.ts';
+import { priceRows } from './price-rows.ts';
 import { schema, schemaVersion } from './schema.ts';
 import { streamRows } from './stream-rows.ts';
 import type { Store, Tx } from './types.ts';
@@ -52,7 +53,7 @@ class SqliteStore implements Store {
     this.#markedMs = this.#time.now();
     const now = (): number => this.#nowMs;
     const incarnation = this.#meta.get('incarnation') ?? '';
-    this.#tx = { keys: keyRows(db), streams: streamRows(db, now), ledger: ledgerRows(db, now), incarnation, now };
+    this.#tx = { keys: keyRows(db), prices: priceRows(db), streams: streamRows(db, now), ledger: ledgerRows(db, now), incarnation, now };
     this.#begin = db.prepare('BEGIN IMMEDIATE');
     this.#commit = db.prepare('COMMIT');
     this.#rollback = db.prepare('ROLLBACK');

@@ -19,6 +19,7 @@ export interface Store {
 /** One transaction, split by its users. */
 export interface Tx {
   readonly keys: KeyRows;
+  readonly prices: PriceRows;
   readonly streams: StreamRows;
   readonly ledger: LedgerRows;
   /** Random part of every grant id, made with the store. */
@@ -29,7 +30,7 @@ export interface Tx {
 
 /** What outlives manifests: when a key was first adopted, its tokens, and sub-agent keys. */
 export interface KeyRows {
-  /** Grows with every write to these rows, by any process. */
+  /** Grows with every write to these rows or to prices, by any process. */
   revision(): number;
   /** When the key's current life began. A re-created key begins a new life (ttl, tokens), but keeps its accounts. */
   createdAt(key: KeyName): number | null;
@@ -66,6 +67,13 @@ export interface ChildRow {
   readonly expiresAtMs?: number;
   /** On the key of a run: its Pod or Job, e.g. `Pod research-7d9f`. */
   readonly run?: string;
+}
+
+/** What this operator remembers of providers' prices, so that no new release lowers a price before its time. */
+export interface PriceRows {
+  /** JSON, owned by operator/prices; null: no pool of this provider was ever served. */
+  state(provider: string): string | null;
+  putState(provider: string, state: string): void;
 }
 
 /** Epochs and entries, each stored exactly once. */

@@ -1,0 +1,28 @@
+import type { Fact } from './fact.ts';
+
+/** What Google's page says beside the lists (ai.google.dev/gemini-api/docs/pricing). */
+export const geminiFacts: readonly Fact[] = [
+  // One price for "text / image / video"; the page has a price of its own for audio. Documents are counted as pictures of their pages.
+  // Code execution: "no additional charge" beside its tokens.
+  { models: /^gemini-(?!embedding)/, asText: ['image', 'video', 'document'], fees: { container: 0 } },
+  // One price for all input: the page names no other for audio ("$0.30 (text / image / video / audio)", Gemini 3.5 Flash-Lite).
+  {
+    models: /^gemini-(2\.5-pro|3(\.1)?-pro-preview|3\.5-flash|3\.5-flash-lite|3\.[678]-flash)$/,
+    asText: ['image', 'video', 'document', 'audio'],
+  },
+  // The output of these is speech, and text goes in.
+  { models: /-tts$/, asText: [], speaks: true },
+  // Grounding with Google Search: $35 per 1,000 grounded prompts before Gemini 3, $14 per 1,000 searches since.
+  { models: /^gemini-([12]\.|flash-1|pro-1)/, fees: { groundedPrompt: 35 } },
+  { models: /^gemini-[3-9]/, fees: { webSearch: 14 } },
+  // Flex and priority, by litellm 1.110.2. The percent is that of the dearest class: some models have no lower price for cached input.
+  { models: /^gemini-(2\.5-(pro|flash|flash-lite)|3-flash-preview|3\.1-pro-preview)$/, percent: { flex: 100, priority: 180 } },
+  { models: /^gemini-(2\.5-flash-image|3-pro-image-preview|3\.1-flash-lite|3\.[678]-flash)$/, percent: { flex: 50, priority: 180 } },
+  { models: /^gemini-3\.5-flash$/, percent: { flex: 54, priority: 180 } },
+  { models: /^gemini-3\.5-flash-lite$/, percent: { flex: 67, priority: 180 } },
+  // Thinking guide: 2.5 Pro, 2.5 Flash and Gemini 3 think unless told otherwise, the Lite models do not.
+  { models: /^gemini-(2\.5-(pro|flash)|[3-9])/, reasonsByDefault: true },
+  { models: /lite|tts|live|flash-image/, reasonsByDefault: false },
+  { models: /^gemini-(3\.8-flash|3\.7-flash)$/, maxOutputTokens: 65_535 },
+  { models: /^gemini-(2\.5-flash-image|3-pro-image-preview|3\.1-flash-image-preview)$/, maxOutputTokens: 32_768 },
+];

@@ -1,0 +1,16 @@
+import type { Fact, Part } from './fact.ts';
+
+/** What Mistral's pages say beside the lists. */
+export const mistralFacts: readonly Fact[] = [
+  // docs.mistral.ai/capabilities/vision: pictures become input tokens. Audio is billed by the minute, and documents by OCR's pages.
+  { models: /^/, asText: ['image'] },
+  // docs.mistral.ai/capabilities/reasoning.
+  { models: /^magistral/, reasonsByDefault: true },
+];
+
+/** Names that the two lists take for different models: only they get the dearer price. */
+export const mistralParts: readonly Part[] = [
+  { id: 'mistral-medium', of: 'mistral-medium-3-1', names: /^mistral-medium$/ },
+  { id: 'mistral-large-latest', of: 'mistral-large', names: /^mistral-large-latest$/ },
+  { id: 'mistral-large-2407', of: 'mistral-large', names: /^mistral-large-2407$/ },
+];
