@@ -86,6 +86,7 @@ const parsedExample = {
       endpoint: 'https://api.openai.com',
       keys: [{ name: 'proj-a', secretRef: { name: 'openai', key: 'proj-a' }, quotaScope: 'org-1/proj-a' }],
       consumers: [{ namespaceSelector: { matchLabels: { 'keyforge.dev/consumer': 'true' } }, under: 'platform/team-ml' }],
+      freeFields: [],
       models: [
         {
           name: 'gpt-5.4-mini',
