@@ -126,7 +126,14 @@ export async function startCluster(pods: readonly string[], usd: string, spec: R
   };
 }
 
-/** A sidecar in this process; closed in order, as by SIGTERM. */
+/** A sidecar in this process. */
+export interface Sidecar {
+  readonly url: string;
+  /** Closes it in order, as by SIGTERM. */
+  close(): Promise<void>;
+}
+
+/** Starts a sidecar. */
 export async function startSidecar(
   cluster: Cluster,
   uid: string,
@@ -159,12 +166,13 @@ export async function startSidecar(
 }
 
 /** One call through a proxy; its outcome as a code, `ok`, or `broken` where no answer came. */
-export async function call(url: string, token: string, outputTokens = 50): Promise<string> {
+export async function call(url: string, token: string, outputTokens = 50, signal: AbortSignal | null = null): Promise<string> {
   try {
     const response = await fetch(`${url}/v1/chat/completions`, {
       method: 'POST',
       headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
       body: JSON.stringify({ model, max_tokens: outputTokens, messages: [{ role: 'user', content: 'hello' }] }),
+      signal,
     });
     const body = (await response.json()) as { readonly error?: { readonly code?: string } };
     return response.ok ? 'ok' : (body.error?.code ?? String(response.status));

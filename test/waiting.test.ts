@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Cluster, call, startCluster, startSidecar } from './cluster-money.fixture.ts';
+import { setTimeout as pause } from 'node:timers/promises';
+import { bot, type Cluster, call, type Sidecar, startCluster, startSidecar } from './cluster-money.fixture.ts';
 import { eventually } from './harness.ts';
 
 const pods = ['pod-1', 'pod-2'];
@@ -68,4 +69,62 @@ test('a burst of 100 calls through two proxies on a budget for 95 serves 95 and 
     await Promise.all(sidecars.map(({ close }) => close()));
     await cluster.close();
   }
+});
+
+/** Two proxies on a budget for two calls, one after the other; the first call is under way, and takes a second. */
+async function startWaiting() {
+  const { costNano, boundNano } = await measure();
+  const cluster = await startCluster(pods, usdOf(costNano + boundNano));
+  cluster.provider.rule({ conditions: { outputTokens, msPerToken: 20 } });
+  const limits = { shutdownMs: 100 };
+  const sidecars = await Promise.all(pods.map((uid) => startSidecar(cluster, uid, limits)));
+  const [one, two] = sidecars as [Sidecar, Sidecar];
+  const first = call(one.url, cluster.token(), outputTokens);
+  await eventually(() => (cluster.provider.calls().length === 1 ? true : undefined), 'the first call to arrive');
+  return {
+    ...{ cluster, one, two, first, costNano },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(sidecars.map(({ close }) => close()));
+      await cluster.close();
+    },
+  };
+}
+
+test('a client that leaves frees its place: who waits behind it is served', async () => {
+  await using world = await startWaiting();
+  const { cluster, two, first } = world;
+  const leaver = new AbortController();
+  const left = call(two.url, cluster.token(), outputTokens, leaver.signal);
+  await pause(100);
+  const behind = call(two.url, cluster.token(), outputTokens);
+  await pause(100);
+  leaver.abort();
+  assert.deepEqual([await first, await left, await behind], ['ok', 'broken', 'ok']);
+  assert.equal(cluster.provider.bill().calls, 2);
+});
+
+test('a call that waits when its key is revoked ends at once', async () => {
+  await using world = await startWaiting();
+  const { cluster, two } = world;
+  const started = performance.now();
+  const waiting = call(two.url, cluster.token(), outputTokens);
+  await pause(200);
+  cluster.broker.desk.revoke(bot, 'admin');
+  assert.equal(await waiting, 'key_revoked');
+  assert.ok(performance.now() - started < 10_000, 'long before the end of its wait');
+  assert.equal(cluster.provider.calls().length, 1);
+});
+
+test('a proxy that stops while calls wait leaves nothing behind', async () => {
+  await using world = await startWaiting();
+  const { cluster, one, two, first } = world;
+  const waiting = call(two.url, cluster.token(), outputTokens);
+  await pause(200);
+  await two.close();
+  assert.equal(await waiting, 'broken');
+  assert.equal(await first, 'ok');
+  assert.equal(await call(one.url, cluster.token(), outputTokens), 'ok', 'the money that would have been for it');
+  await one.close();
+  const { outstandingNanoUsd, burnedNanoUsd, spentNanoUsd } = await cluster.account();
+  assert.deepEqual([outstandingNanoUsd, burnedNanoUsd, spentNanoUsd], ['0', '0', String(2 * world.costNano)]);
 });

@@ -40,7 +40,7 @@ interface Stream {
   ship(body: ProxyBody): Promise<ShipReply>;
   /** Sends the last shipment once more. */
   again(): Promise<ShipReply>;
-  grant(figures: Partial<GrantRequest>): Promise<GrantReply>;
+  grant(figures: Partial<GrantRequest>, signal?: AbortSignal): Promise<GrantReply>;
 }
 
 async function openStream(control: ControlPort, key: KeyName, instance = 'proxy-1'): Promise<Stream> {
@@ -58,7 +58,7 @@ async function openStream(control: ControlPort, key: KeyName, instance = 'proxy-
     epoch,
     ship,
     again: () => control.ship(last),
-    grant(figures) {
+    grant(figures, signal) {
       requests += 1;
       const money = {
         atLeastNano: 0,
@@ -69,7 +69,7 @@ async function openStream(control: ControlPort, key: KeyName, instance = 'proxy-
         wantRequests: 0,
         tokens: 0,
       } as const;
-      return control.grant({ stream, epoch, head: chain.head(), askId: `ask-${requests}`, ...money, ...figures });
+      return control.grant({ stream, epoch, head: chain.head(), askId: `ask-${requests}`, ...money, ...figures }, signal);
     },
   };
 }
@@ -196,6 +196,26 @@ export function controlConformance(name: string, open: () => Promise<Subject>): 
     const reply = await asker.grant({ boundNano: usd, atLeastNano: usd, preferredNano: usd });
     assert.equal('denial' in reply && reply.denial.code, 'budget_reserved');
     assert.ok(performance.now() - started < 10_000);
+  });
+
+  behaves('a request that may wait is held until money is released, or until its proxy takes it back', async ({ control }) => {
+    const [holder, asker] = [await openStream(control, bot), await openStream(control, twin)];
+    const held = grantOf(await holder.grant({ boundNano: usd, atLeastNano: usd, preferredNano: usd }));
+    const figures = {
+      boundNano: usd,
+      atLeastNano: usd,
+      preferredNano: usd,
+      wait: { waitedMs: 0, maxWaitMs: 60_000, holdMs: 60_000, others: [] },
+    };
+    const leaver = new AbortController();
+    const left = asker.grant(figures, leaver.signal);
+    const waiting = asker.grant(figures);
+    await sleep(400);
+    leaver.abort();
+    const denied = await left;
+    assert.equal('denial' in denied && denied.denial.code, 'budget_reserved');
+    await holder.ship(releaseOf(bot, [held.id]));
+    assert.equal(grantOf(await waiting).amountNano, usd);
   });
 
   behaves('a sub-agent key is active before its token is returned, and dead when it is deleted', async ({ control }) => {

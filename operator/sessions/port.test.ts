@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { pino } from 'pino';
+import { keyName, streamId } from '../../core/names.ts';
 import { portChannel } from '../../core/protocol/channel.ts';
-import { ControlUnavailable } from '../../core/protocol/control.ts';
+import { type ControlPort, ControlUnavailable } from '../../core/protocol/control.ts';
 import { connectControl } from '../../proxy/link/client.ts';
 import { openBench } from '../broker.fixture.ts';
 import { conformanceKeys, controlConformance, type Subject } from './conformance.ts';
@@ -73,4 +75,23 @@ test('a call that is not answered in time is rejected', async () => {
   await assert.rejects(control.children('agents/bot' as never), ControlUnavailable);
   control.close();
   port1.close();
+});
+
+test('a request that is held has so much longer for its answer; when its connection is lost, it is taken back', async () => {
+  const { port1, port2 } = new MessageChannel();
+  const taken = Promise.withResolvers<void>();
+  const holding = {
+    grant: (_: unknown, signal: AbortSignal) => new Promise(() => signal.addEventListener('abort', () => taken.resolve())),
+  } as unknown as ControlPort;
+  const stop = serveControl(portChannel(port1), holding, pino({ level: 'silent' }));
+  const control = connectControl(portChannel(port2), 20);
+  const figures = { atLeastNano: 1, preferredNano: 1, boundNano: 1, wantNano: 1, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+  const wait = { waitedMs: 0, maxWaitMs: 60_000, holdMs: 60_000, others: [] };
+  const stream = streamId(keyName('agents', 'bot'), 'p');
+  const held = control.grant({ stream, epoch: 1, head: 0, askId: 'a', ...figures, wait }).catch((error: unknown) => error);
+  assert.equal(await Promise.race([held, sleep(100, 'held')]), 'held');
+  control.close();
+  assert.ok((await held) instanceof ControlUnavailable);
+  await taken.promise;
+  stop();
 });

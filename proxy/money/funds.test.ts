@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate as settled } from 'node:timers/promises';
 import type { ProxyBody } from '../../core/audit/types.ts';
 import type { Need, Reservation } from '../../core/budget/types.ts';
-import { isRefusal } from '../../core/errors.ts';
+import { isRefusal, refuse } from '../../core/errors.ts';
 import { ControlUnavailable } from '../../core/protocol/control.ts';
 import type { Grant, GrantDenial, GrantReply, GrantRequest } from '../../core/protocol/money.ts';
 import type { Recorder } from '../evidence/recorder.ts';
@@ -68,7 +68,10 @@ interface Plan {
 }
 
 /** Funds in front of a ledger that answers the nth request (from 0) as `ledger` says. */
-function createWorld(ledger: (request: GrantRequest, n: number) => GrantReply | Promise<GrantReply>, plan: Plan = {}): World {
+function createWorld(
+  ledger: (request: GrantRequest, n: number, signal?: AbortSignal) => GrantReply | Promise<GrantReply>,
+  plan: Plan = {},
+): World {
   const requests: GrantRequest[] = [];
   const results: string[] = [];
   const clock = { ms: 1_000_000 };
@@ -88,9 +91,9 @@ function createWorld(ledger: (request: GrantRequest, n: number) => GrantReply | 
     recorder,
     shipper,
     control: {
-      async grant(request) {
+      async grant(request, signal) {
         assert.equal(world.shipped, request.head, 'a request follows the entries up to its head');
-        return ledger(request, requests.push(request) - 1);
+        return ledger(request, requests.push(request) - 1, signal);
       },
     },
     metrics: { countGrant: (result) => void results.push(result), observeWait: () => {} },
@@ -417,4 +420,203 @@ test('a call that the ledger kept waiting while others held the rest gets that r
   const small = world.funds.reserve(need(50));
   await pass(2000);
   assert.deepEqual([summary(await large), summary(await small)], ['budget_reserved', 'budget_reserved']);
+});
+
+/** A ledger whose money others hold: it says so at once, and holds a request that may wait, until it is withdrawn or answered. */
+function createShortLedger(first: GrantReply | null = null) {
+  const held: { readonly request: GrantRequest; readonly answer: (reply: GrantReply) => void }[] = [];
+  return {
+    /** The requests that wait now. */
+    held,
+    answer(request: GrantRequest, n: number, signal?: AbortSignal): GrantReply | Promise<GrantReply> {
+      if (n === 0 && first !== null) return first;
+      if (request.wait === undefined || request.wait.holdMs === 0) return denial('budget_reserved');
+      const { promise, resolve } = Promise.withResolvers<GrantReply>();
+      const entry = { request, answer: (reply: GrantReply) => leave(reply) };
+      const leave = (reply: GrantReply): void => {
+        held.splice(held.indexOf(entry), 1);
+        resolve(reply);
+      };
+      held.push(entry);
+      signal?.addEventListener('abort', () => leave(denial('budget_reserved')), { once: true });
+      return promise;
+    },
+  };
+}
+
+async function rest(): Promise<void> {
+  for (let turn = 0; turn < 5; turn += 1) await settled();
+}
+
+/** Moves both clocks. */
+async function passBoth(world: World, pass: (ms: number) => Promise<void>, ms: number): Promise<void> {
+  world.clock.ms += ms;
+  await pass(ms);
+  await rest();
+}
+
+test('a call that others make wait asks once, then waits at the ledger with its age, and takes the grant', async () => {
+  const ledger = createShortLedger();
+  const world = createWorld(ledger.answer);
+  const waiting = world.funds.reserve(need(100), { sinceMs: world.clock.ms - 500 });
+  await rest();
+  assert.deepEqual(
+    world.requests.map(({ wait }) => wait),
+    [
+      { waitedMs: 500, maxWaitMs: 2000, holdMs: 0, others: [] },
+      { waitedMs: 500, maxWaitMs: 2000, holdMs: 1500, others: [] },
+    ],
+  );
+  assert.equal(world.funds.waiting(), 1);
+  ledger.held[0]?.answer(grant(100));
+  assert.equal(summary(await waiting), 'held 100');
+  assert.equal(world.funds.waiting(), 0);
+});
+
+test('a call without time gets the wallet and one exchange; where an older call waits for the same, not even that', async () => {
+  const ledger = createShortLedger();
+  const world = createWorld(ledger.answer);
+  assert.equal(summary(await world.funds.reserve(need(100), { maxWaitMs: 0 })), 'budget_reserved');
+  assert.equal(world.requests.length, 1);
+  void world.funds.reserve(need(100));
+  await rest();
+  assert.equal(world.requests.length, 3);
+  assert.equal(summary(await world.funds.reserve(need(100), { maxWaitMs: 0 })), 'budget_reserved');
+  assert.equal(world.requests.length, 3);
+});
+
+test('smaller calls pass one that waits, until it has waited half of its time', async (t) => {
+  const pass = fakeTimers(t);
+  const ledger = createShortLedger(grant(100));
+  const world = createWorld(ledger.answer);
+  world.funds.cancel(await reserve(world, need(100)));
+  void world.funds.reserve(need(500));
+  await rest();
+  const small = world.funds.reserve(need(40));
+  assert.equal(small instanceof Promise ? 'waits' : summary(small), 'held 40');
+  await rest();
+  assert.deepEqual(
+    ledger.held.map(({ request }) => [request.heldNano, request.atLeastNano]),
+    [[60, 440]],
+    'the ledger knows what the large one lacks now',
+  );
+  await passBoth(world, pass, 1001);
+  const late = world.funds.reserve(need(10));
+  assert.ok(late instanceof Promise);
+  await rest();
+  assert.deepEqual([ledger.held.length, ledger.held[0]?.request.wait?.others], [1, []]);
+  ledger.held[0]?.answer(grant(500));
+  assert.equal(summary(await late), 'held 10');
+});
+
+test('a smaller call waits at the ledger beside the older one, and a grant for it is its', async () => {
+  const ledger = createShortLedger();
+  const world = createWorld(ledger.answer);
+  const large = world.funds.reserve(need(500));
+  await rest();
+  const small = world.funds.reserve(need(40));
+  await rest();
+  const [entry] = ledger.held;
+  assert.deepEqual(
+    [entry?.request.atLeastNano, entry?.request.wait?.others.map(({ atLeastNano }) => atLeastNano), ledger.held.length],
+    [500, [40], 1],
+  );
+  entry?.answer(grant(40));
+  assert.equal(summary(await small), 'held 40');
+  await rest();
+  ledger.held[0]?.answer(grant(500));
+  assert.equal(summary(await large), 'held 500');
+});
+
+test('a call whose caller leaves frees its place at once, here and at the ledger', async () => {
+  const ledger = createShortLedger();
+  const world = createWorld(ledger.answer);
+  const leaver = new AbortController();
+  const left = world.funds.reserve(need(100), { signal: leaver.signal });
+  await rest();
+  leaver.abort();
+  assert.equal(summary(await left), 'budget_reserved');
+  await rest();
+  assert.deepEqual([world.funds.waiting(), ledger.held.length], [0, 0]);
+  const gone = world.funds.reserve(need(100), { signal: leaver.signal });
+  assert.equal(summary(await gone), 'budget_reserved');
+  assert.equal(world.funds.waiting(), 0);
+});
+
+test('what a call in flight gives back serves the call that waits, which then wants nothing from the ledger', async () => {
+  const ledger = createShortLedger(grant(100));
+  const world = createWorld(ledger.answer);
+  const running = await reserve(world, need(100));
+  const waiting = world.funds.reserve(need(70));
+  await rest();
+  assert.equal(ledger.held.length, 1);
+  world.funds.settle(running, 30, 0);
+  assert.equal(summary(await waiting), 'held 70');
+  await rest();
+  assert.equal(ledger.held.length, 0);
+});
+
+test('a recall releases what waits unused, and the ledger learns that the waiting call lacks it again', async () => {
+  const ledger = createShortLedger(grant(100));
+  const world = createWorld(ledger.answer);
+  world.funds.cancel(await reserve(world, need(100)));
+  void world.funds.reserve(need(500));
+  await rest();
+  assert.equal(ledger.held[0]?.request.atLeastNano, 400);
+  world.funds.recall();
+  await rest();
+  assert.deepEqual(
+    ledger.held.map(({ request }) => [request.heldNano, request.atLeastNano, request.head]),
+    [[0, 500, 1]],
+  );
+});
+
+test('half of its time a call waits for what it prefers, then it takes what is here', async (t) => {
+  const pass = fakeTimers(t);
+  const ledger = createShortLedger(grant(100));
+  const world = createWorld(ledger.answer);
+  world.funds.cancel(await reserve(world, need(100)));
+  const waiting = world.funds.reserve(need(500, { atLeastNano: 50, preferredNano: 200 }));
+  await passBoth(world, pass, 990);
+  assert.equal(world.funds.waiting(), 1);
+  await passBoth(world, pass, 11);
+  assert.equal(summary(await waiting), 'held 100');
+});
+
+test('a call takes less than it prefers at once if the ledger says that no more can come', async () => {
+  const world = createWorld((_, n) => (n === 0 ? grant(60) : denial()));
+  assert.equal(summary(await world.funds.reserve(need(500, { atLeastNano: 50, preferredNano: 200 }))), 'held 60');
+  assert.equal(world.requests.length, 1);
+});
+
+test('after a wait everything is checked anew: a refusal gives the money back', async () => {
+  const ledger = createShortLedger();
+  const world = createWorld(ledger.answer);
+  const revoked = refuse('key_revoked', 'The key was suspended.');
+  const waiting = world.funds.reserve(need(100), { recheck: () => revoked });
+  await rest();
+  ledger.held[0]?.answer(grant(100));
+  assert.equal(await waiting, revoked);
+  assert.equal(summary(await world.funds.reserve(need(100))), 'held 100');
+});
+
+test('a waiting call takes nothing from a grant whose window has ended', async (t) => {
+  const pass = fakeTimers(t);
+  const ledger = createShortLedger(grant(100, { validForMs: 500 }));
+  const world = createWorld(ledger.answer);
+  world.funds.cancel(await reserve(world, need(100)));
+  const waiting = world.funds.reserve(need(500, { atLeastNano: 50, preferredNano: 200 }));
+  await passBoth(world, pass, 1001);
+  assert.equal(world.funds.waiting(), 1);
+  await passBoth(world, pass, 999);
+  assert.equal(summary(await waiting), 'budget_reserved');
+});
+
+test('a call that waits when the operator is lost is refused as unavailable', async () => {
+  const lost = Promise.withResolvers<GrantReply>();
+  const world = createWorld((request) => (request.wait?.holdMs === 0 ? denial('budget_reserved') : lost.promise));
+  const waiting = world.funds.reserve(need(100));
+  await rest();
+  lost.reject(new ControlUnavailable('gone'));
+  assert.equal(summary(await waiting), 'grant_unavailable');
 });

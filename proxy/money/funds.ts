@@ -6,10 +6,12 @@ import { Wallet } from '../../core/budget/wallet.ts';
 import { type Refusal, refuse } from '../../core/errors.ts';
 import type { NanoUsd } from '../../core/money.ts';
 import type { KeyName, StreamId } from '../../core/names.ts';
-import type { CallAge, Grant, GrantDenial, GrantWait, WaitingNeed } from '../../core/protocol/money.ts';
+import type { Grant, GrantDenial } from '../../core/protocol/money.ts';
 import { SpoolUnavailable } from '../evidence/spool/spool.ts';
 import type { Metrics } from '../metrics.ts';
+import { grantWait } from './grant-wait.ts';
 import { LedgerLink, type LedgerLinkDeps } from './ledger-link.ts';
+import { withinShare } from './share.ts';
 import { type ReserveOutcome, type Waiting, type WaitingCall, WaitingCalls } from './waiting-calls.ts';
 
 /** One key's money and evidence in this proxy: its wallet, its audit stream and its link to the ledger. */
@@ -197,19 +199,8 @@ class WalletKeeper implements Funds {
     return this.#wallet.reserve(this.#withinShare(need, ledgerNano), nowMs, enoughNano);
   }
 
-  /**
-   * Limits a call that can work with less. As in the ledger, it leaves three quarters to parallel calls, and a share to each
-   * waiting call; of less than it prefers, it leaves a share to each waiting call.
-   */
   #withinShare(need: Need, ledgerNano: NanoUsd | undefined): Need {
-    const { atLeastNano, preferredNano, boundNano } = need;
-    const freeNano = this.#freeNano();
-    if (freeNano < preferredNano) {
-      return { ...need, boundNano: Math.max(atLeastNano, Math.floor(freeNano / Math.max(1, this.#waiting.size))) };
-    }
-    if (ledgerNano === undefined) return need;
-    const share = Math.floor((ledgerNano + freeNano) / Math.max(4, this.#waiting.size));
-    return { ...need, boundNano: Math.max(preferredNano, Math.min(boundNano, share)) };
+    return withinShare(need, { ledgerNano, freeNano: this.#freeNano(), waiting: this.#waiting.size });
   }
 
   #wait(need: Need, waiting: Waiting): Promise<ReserveOutcome> {
@@ -267,19 +258,14 @@ class WalletKeeper implements Funds {
     const isOlder = this.#ledger.unanswered !== null;
     const passing = call.denial === null ? [] : this.#waiting.passing(call, nowMs);
     this.#asked = [call, ...passing];
-    const reply = await this.#ledger.request(shortage, this.#waitOf(call, passing, nowMs)).finally(() => {
+    const wait = grantWait(call, passing, { nowMs, shortageOf: (need) => this.#wallet.shortageOf(need, nowMs) });
+    const reply = await this.#ledger.request(shortage, wait).finally(() => {
       this.#asked = [];
     });
     // The answer to an older request, for another amount, is not final.
     if (reply === 'withdrawn' || isOlder || !this.#waiting.has(call)) return this.#serveWith((other) => this.#reserveWhateverFits(other));
     if ('denial' in reply) this.#onDenial(call, reply.denial);
     else this.#onGrant(call, reply.grant, shortage);
-  }
-
-  #waitOf(call: WaitingCall, passing: readonly WaitingCall[], nowMs: number): GrantWait {
-    const endMs = call.sinceMs + call.maxWaitMs;
-    const others = passing.map((other) => ({ ...callFigures(this.#wallet.shortageOf(other.need, nowMs)), ...ageOf(other, nowMs) }));
-    return { ...ageOf(call, nowMs), holdMs: call.denial === null ? 0 : Math.max(1, endMs - nowMs), others };
   }
 
   #onGrant(call: WaitingCall, { amountNano }: Grant, shortage: Shortage): void {
@@ -362,12 +348,4 @@ function heldElsewhere(key: KeyName): Refusal {
   return refuse('budget_reserved', `Calls in flight hold the rest of the budget of ${key}: try again shortly.`, {
     retryAfterSeconds: 1,
   });
-}
-
-function ageOf({ sinceMs, maxWaitMs }: WaitingCall, nowMs: number): CallAge {
-  return { waitedMs: Math.max(0, nowMs - sinceMs), maxWaitMs };
-}
-
-function callFigures({ atLeastNano, preferredNano, boundNano, atLeastRequests, tokens }: Shortage): Omit<WaitingNeed, keyof CallAge> {
-  return { atLeastNano, preferredNano, boundNano, atLeastRequests, tokens };
 }
