@@ -134,9 +134,12 @@ test('an absent output limit is set to what the funds allow, and named', async (
   assert.ok(limit > 100 && limit < 2300, String(limit));
 });
 
-test('an explicit limit that the funds cannot cover is refused with the number that they could', async () => {
+test('an explicit limit that the funds cannot cover is lowered, and refused for a caller that wants it exactly', async () => {
   await using world = await startWorld({ keys: { 'bot.yaml': keyManifest('bot', { limits: [{ window: 'Day', usd: '0.01' }] }) } });
-  const response = await world.post(path, { ...ask, max_tokens: 50_000 });
+  const lowered = await world.post(path, { ...ask, max_tokens: 50_000 });
+  assert.equal(lowered.status, 200);
+  assert.match(lowered.headers.get('x-keyforge-warnings') ?? '', /^output limit lowered from 50000 to \d+$/);
+  const response = await world.post(path, { ...ask, max_tokens: 50_000 }, { headers: { 'x-keyforge-max-tokens': 'exact' } });
   const body = (await response.json()) as ErrorBody;
   assert.equal(response.status, 403);
   assert.equal(body.error.code, 'request_too_expensive');
@@ -266,7 +269,7 @@ test('sub-agent keys are narrower, spend their parent’s money, and end with it
   const outcomes = await codes([
     await world.post(path, ask, { token }),
     await world.post(path, { ...ask, model: 'gpt-5.4' }, { token }),
-    await world.post(path, { ...ask, max_tokens: 60_000 }, { token }),
+    await world.post(path, { ...ask, max_tokens: 60_000 }, { token, headers: { 'x-keyforge-max-tokens': 'exact' } }),
     await world.post('/keyforge/v1/keys', { usd: '0.001' }, { token }),
   ]);
   assert.equal(outcomes[0], 'ok', outcomes.join());

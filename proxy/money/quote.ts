@@ -15,7 +15,7 @@ export interface Priced {
 }
 
 /** The amounts that a call needs: with its lowest, its preferred and its highest output limit. */
-type Levels = Pick<Need, 'atLeastNano' | 'preferredNano' | 'boundNano'>;
+export type Levels = Pick<Need, 'atLeastNano' | 'preferredNano' | 'boundNano'>;
 
 /** What a call may be sent with for an amount of money. */
 interface Terms {

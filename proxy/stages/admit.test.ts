@@ -169,7 +169,7 @@ test('a call is content at once with a limit that nobody notices, and else asks 
   await admitted({ document: capped, maxOutputTokens: 32_000, log });
   await admitted({ document: capped, maxOutputTokens: 32_000, heldNano: 5100, log });
   const ask = 'ask 16484 16484 64100';
-  assert.deepEqual(log, [ask, ask, 'count req_1', 'wait 2148 16484 64100']);
+  assert.deepEqual(log, [ask, ask, 'wait 2148 16484 64100']);
 });
 
 test('an absent limit is set to what policy and model allow, and a warning says so', async () => {
@@ -374,7 +374,8 @@ test('nobody is asked to count where that cannot help', async () => {
     return log.some((line) => line.startsWith('count'));
   };
   assert.equal(await asked({}), true);
-  // It fits, or a sixteenth of its bytes does not.
+  // It fits, or a sixteenth of its bytes does not, or bytes are a small part of what the call costs.
+  assert.equal(await asked({ demand: demand(100), maxOutputTokens: 5000 }), false);
   assert.equal(await asked({ heldNano: 20_000 }), false);
   assert.equal(await asked({ heldNano: 2600 }), false);
   assert.equal(await asked({ demand: demand(10_000, { stored: ['text'] }), prices: [price({ contextTokens: 1 })] }), false);

@@ -113,7 +113,7 @@ async function countedCase(call: Case, fundsNano: NanoUsd): Promise<Case | null>
   const [candidate] = call.candidates;
   const { quote, limits, facts, dialect } = call;
   if (candidate === undefined || quote === null || limits === undefined) return null;
-  if (!isWorthCounting({ candidate, dialect, demand: facts.demand, floor: limits.floor, fundsNano })) return null;
+  if (!isWorthCounting({ candidate, dialect, demand: facts.demand, floor: limits.floor, needed: quote.levels, fundsNano })) return null;
   // The call must use the credential that counts.
   const affinity = facts.affinity ?? call.requestId;
   const tokens = await call.count(candidate, affinity);

@@ -7,6 +7,7 @@ import { type Demand, withCount } from '../../core/price/demand.ts';
 import { counters } from '../dialect/counters.ts';
 import type { JsonBody } from '../dialect/json.ts';
 import type { Dialect } from '../dialect/types.ts';
+import type { Levels } from '../money/quote.ts';
 import type { TokenCounts } from '../money/token-counts.ts';
 import type { CountingPoint } from '../provider/types.ts';
 import { askOnce } from '../upstream/ask.ts';
@@ -16,6 +17,8 @@ import type { Reachable } from './send.ts';
 
 /** No tokenizer packs more bytes into a token on average: if even this does not fit, no count will. */
 const mostBytesPerToken = 16;
+/** A count that saves less than this share of what the call prefers is not worth a round trip, unless the call is refused without it. */
+const worthwhileShare = 8;
 /** A call waits for its count. */
 const countTimeoutMs = 2000;
 
@@ -25,6 +28,8 @@ interface Question {
   readonly demand: Demand;
   /** The lowest output limit with which the call is useful. */
   readonly floor: number;
+  /** What the call needs by its bytes. */
+  readonly needed: Levels;
   readonly fundsNano: NanoUsd;
 }
 
@@ -52,11 +57,12 @@ function isCovered({ candidate, dialect, demand }: Question): boolean {
 
 /** True if the provider's count could make a call fit that its bytes do not let fit. Pure. */
 export function isWorthCounting(question: Question): boolean {
-  const { candidate, dialect, demand, floor, fundsNano } = question;
+  const { candidate, dialect, demand, floor, needed, fundsNano } = question;
   if (candidate.price === null || pointOf(candidate, dialect) === null || !isCovered(question)) return false;
   const tokens = Math.ceil(demand.textTokens / mostBytesPerToken);
   const least = upperBound(candidate.price, countedDemand(demand, tokens), { ...candidate.overhead, tokens: {} }, floor);
-  return typeof least === 'number' && least <= fundsNano;
+  if (typeof least !== 'number' || least > fundsNano) return false;
+  return needed.atLeastNano > fundsNano || (needed.atLeastNano - least) * worthwhileShare >= needed.preferredNano;
 }
 
 /** The demand with a count, already widened by its margin, in place of what bytes bound. A count above the bytes' bound is not used. */
