@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runKeys } from './keys/keys.ts';
+import { runPrices } from './prices.ts';
 import { captureStreams } from './streams.fixture.ts';
 
 const canary = 'sk-canary-0123456789abcdef';
@@ -126,7 +127,9 @@ test('up serves its manifests, follows edits, and obeys keys', async () => {
   // A busy machine is given more than the second that users are promised.
   assert.ok((await until(async () => (await statusOf(ready, other)) === 401)) < 5_000);
 
-  // Rotation and revocation through the admin API.
+  // Prices, rotation and revocation through the admin API.
+  const io = captureStreams();
+  assert.deepEqual([await runPrices(['list', '--data', join(dir, 'data')], io), io.printed.out], [0, 'no price waits\n']);
   assert.deepEqual((await keys('revoke', 'agents/other')).code, 1);
   const rotated = await keys('rotate', 'agents/bot', '--overlap', '1h');
   assert.match(rotated.out, /new token vk_….{4}, in .*tokens\/agents\/bot; the one before it works until/);

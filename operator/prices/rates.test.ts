@@ -82,10 +82,10 @@ describe('ratesOf', () => {
     assert.deepEqual([all.inputAudio, all.cachedInputAudio], [3, 1]);
   });
 
-  it('takes a price of the lists before one of the provider’s page, and that before the price of text', () => {
-    const fact = { ...plain, asText: ['image', 'audio'], rates: { inputAudio: 40, outputAudio: 80 } } as const;
-    const rates = ratesOf('m', { input: 3, output: 9, inputImage: 7, outputAudio: 70 }, fact);
-    assert.deepEqual([rates.inputImage, rates.inputAudio, rates.outputAudio], [7, 40_000_000, 70]);
+  it('takes the dearer of the lists and the provider’s page, and either before the price of text', () => {
+    const fact = { ...plain, asText: ['image', 'audio'], rates: { inputAudio: 40, outputAudio: 80, input: 1 } } as const;
+    const rates = ratesOf('m', { input: 3_000_000, output: 9, inputImage: 7, outputAudio: 70 }, fact);
+    assert.deepEqual([rates.input, rates.inputImage, rates.inputAudio, rates.outputAudio], [3_000_000, 7, 40_000_000, 80_000_000]);
   });
 
   it('prices speech as output where the output is speech', () => {

@@ -86,25 +86,32 @@ export function classesAbove({ base, tiers }: Table, above: number): Classes {
   return { ...base, ...tiers.findLast((tier) => tier.above <= above)?.classes };
 }
 
+/** What the lists and the provider's page say: the dearer, where both name a class. */
+function dearer(named: Classes, stated: NonNullable<Fact['rates']>): Classes {
+  const entries = Object.entries(stated).map(([name, dollars]) => {
+    return [name, Math.max(picoPerToken(dollars), named[name as keyof Rates] ?? 0)];
+  });
+  return { ...named, ...(Object.fromEntries(entries) as Classes) };
+}
+
 /**
- * All rates, from the named classes and what is known of the model. Text always has a rate:
+ * All rates, from the classes that the lists name and what is known of the model. Text always has a rate:
  * - output without a price costs nothing with an embedding, else what input costs;
  * - cached input and cache writes cost what input costs (there is no fee for writing then);
  * - one-hour writes at Anthropic's ratio, twice the input, or as a write if that is dearer.
  * Any other class is unknown unless it is named, or the provider bills it as text.
  */
 export function ratesOf(id: string, named: Classes, { asText = [], speaks = false, rates = {} }: Fact): Rates {
-  const { input = 0 } = named;
-  const output = named.output ?? (id.includes('embed') ? 0 : input);
-  const { cachedInput = input, cacheWrite = input, reasoning = output } = named;
-  const stated = Object.fromEntries(Object.entries(rates).map(([name, dollars]) => [name, picoPerToken(dollars)])) as Classes;
-  const known = { ...stated, ...named };
+  const known = dearer(named, rates);
+  const { input = 0 } = known;
+  const output = known.output ?? (id.includes('embed') ? 0 : input);
+  const { cachedInput = input, cacheWrite = input, reasoning = output } = known;
   const text = (modality: InputModality): number | undefined => (asText.includes(modality) ? input : undefined);
   return {
     input,
     cachedInput,
     cacheWrite,
-    cacheWrite1h: named.cacheWrite1h ?? Math.max(cacheWrite, input * 2),
+    cacheWrite1h: known.cacheWrite1h ?? Math.max(cacheWrite, input * 2),
     output,
     reasoning,
     ...defined({

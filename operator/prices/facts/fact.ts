@@ -8,7 +8,7 @@ export interface Fact {
   readonly asText?: readonly InputModality[];
   /** True if the price of output is the price of speech. */
   readonly speaks?: boolean;
-  /** Dollars per million tokens, for classes that the lists do not name. */
+  /** Dollars per million tokens, for classes that the lists do not name, or name too low a price for. */
   readonly rates?: Readonly<Partial<Record<keyof Rates, number>>>;
   /** Dollars per 1,000 calls. */
   readonly fees?: Readonly<Partial<Record<Fee, number>>>;

@@ -1,4 +1,4 @@
-import type { Fact } from './fact.ts';
+import type { Fact, Part } from './fact.ts';
 
 /** What Google's page says beside the lists (ai.google.dev/gemini-api/docs/pricing). */
 export const geminiFacts: readonly Fact[] = [
@@ -12,6 +12,10 @@ export const geminiFacts: readonly Fact[] = [
   },
   // The output of these is speech, and text goes in.
   { models: /-tts$/, asText: [], speaks: true },
+  { models: /live/, asText: [] },
+  { models: /^gemini-3\.[678]-flash-live$/, isUnpriced: true },
+  // litellm 1.110.2; the lists take the model for the one without speech.
+  { models: /^gemini-3\.8-flash-tts$/, rates: { output: 9, cachedInput: 0.125 } },
   // Grounding with Google Search: $35 per 1,000 grounded prompts before Gemini 3, $14 per 1,000 searches since.
   { models: /^gemini-([12]\.|flash-1|pro-1)/, fees: { groundedPrompt: 35 } },
   { models: /^gemini-[3-9]/, fees: { webSearch: 14 } },
@@ -25,4 +29,13 @@ export const geminiFacts: readonly Fact[] = [
   { models: /lite|tts|live|flash-image/, reasonsByDefault: false },
   { models: /^gemini-(3\.8-flash|3\.7-flash)$/, maxOutputTokens: 65_535 },
   { models: /^gemini-(2\.5-flash-image|3-pro-image-preview|3\.1-flash-image-preview)$/, maxOutputTokens: 32_768 },
+];
+
+/** Parts of listed entries that have other facts. */
+export const geminiParts: readonly Part[] = [
+  // The lists take any name that begins so for the model itself. Neither names a price for these.
+  ...['gemini-3.6-flash', 'gemini-3.7-flash', 'gemini-3.8-flash'].map((of): Part => {
+    return { id: `${of}-live`, of, names: /-(live|audio|image|transcribe|lite(?!-tts))/ };
+  }),
+  { id: 'gemini-3.8-flash-tts', of: 'gemini-3.8-flash', names: /^gemini-3\.8-flash(-lite)?-tts/ },
 ];

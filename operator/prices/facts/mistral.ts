@@ -4,6 +4,9 @@ import type { Fact, Part } from './fact.ts';
 export const mistralFacts: readonly Fact[] = [
   // docs.mistral.ai/capabilities/vision: pictures become input tokens. Audio is billed by the minute, and documents by OCR's pages.
   { models: /^/, asText: ['image'] },
+  // litellm 1.110.2, for today's model of these names.
+  { models: /^magistral-medium$/, rates: { output: 7.5 } },
+  { models: /^mistral-medium$/, rates: { cachedInput: 0.15 } },
   // docs.mistral.ai/capabilities/reasoning.
   { models: /^magistral/, reasonsByDefault: true },
 ];

@@ -78,6 +78,11 @@ export const azureFacts: readonly Fact[] = [
     const kept = { asText, rates, reasonsByDefault, maxOutputTokens, isUnpriced };
     return { models, ...Object.fromEntries(Object.entries(kept).filter(([, value]) => value !== undefined)) };
   }),
-  // litellm 1.110.2, azure/container: $0.033 a session.
+  // litellm 1.110.2, azure/container ($0.033 a session) and the models that cost more at Azure.
   { models: /^/, fees: { container: 33 } },
+  { models: /^gpt-4-turbo$/, rates: { input: 11, output: 33 } },
+  { models: /^gpt-audio$/, rates: { inputAudio: 40, outputAudio: 80 } },
+  { models: /^text-embedding-3-large$/, rates: { input: 0.143 } },
+  { models: /^text-embedding-3-small$/, rates: { input: 0.022 } },
+  { models: /^(ada|text-embedding-ada-002)$/, rates: { input: 0.11 } },
 ];

@@ -1,7 +1,7 @@
 import type { ProviderKind } from '../../../core/manifest/providers.ts';
 import { anthropicFacts } from './anthropic.ts';
 import { type Fact, factOf, type Part } from './fact.ts';
-import { geminiFacts } from './gemini.ts';
+import { geminiFacts, geminiParts } from './gemini.ts';
 import { mistralFacts, mistralParts } from './mistral.ts';
 import { azureFacts, openaiFacts, openaiParts } from './openai.ts';
 import { openrouterFact } from './openrouter.ts';
@@ -28,7 +28,7 @@ export const factsOf: Readonly<Record<ProviderKind, ProviderFacts>> = {
   },
   AzureOpenAI: { of: (id) => factOf(azureFacts, id), parts: openaiParts },
   Anthropic: oneList(anthropicFacts),
-  Gemini: oneList(geminiFacts),
+  Gemini: { ...oneList(geminiFacts), parts: geminiParts },
   Vertex: { of: (id) => factOf(id.startsWith('claude') ? anthropicFacts : geminiFacts, id) },
   Bedrock: oneList([]),
   Mistral: { ...oneList(mistralFacts), parts: mistralParts },
