@@ -112,7 +112,8 @@ test('a call that waits when its key is revoked ends at once', async () => {
   cluster.broker.desk.revoke(bot, 'admin');
   assert.equal(await waiting, 'key_revoked');
   assert.ok(performance.now() - started < 10_000, 'long before the end of its wait');
-  assert.equal(cluster.provider.calls().length, 1);
+  const sent = cluster.provider.calls().filter(({ path }) => path === '/v1/chat/completions');
+  assert.equal(sent.length, 1);
 });
 
 test('a proxy that stops while calls wait leaves nothing behind', async () => {
@@ -127,4 +128,23 @@ test('a proxy that stops while calls wait leaves nothing behind', async () => {
   await one.close();
   const { outstandingNanoUsd, burnedNanoUsd, spentNanoUsd } = await cluster.account();
   assert.deepEqual([outstandingNanoUsd, burnedNanoUsd, spentNanoUsd], ['0', '0', String(2 * world.costNano)]);
+});
+
+test('calls of many sizes through two proxies are all served, large ones too, if the budget bears them', async () => {
+  const sizes = Array.from({ length: 60 }, (_, index) => 20 + ((index * 37) % 60) * 10);
+  const { costNano, boundNano } = await measure();
+  const nanoPerToken = 4_500;
+  const costs = sizes.map((tokens) => costNano + (tokens - outputTokens) * nanoPerToken);
+  const largestNano = boundNano + (Math.max(...sizes) - outputTokens) * nanoPerToken;
+  const totalNano = costs.reduce((sum, cost) => sum + cost, 0);
+  const cluster = await startCluster(pods, usdOf(totalNano + largestNano));
+  cluster.provider.rule({ conditions: { outputTokens: 10_000, msPerToken: 1 } });
+  const sidecars = await Promise.all(pods.map((uid) => startSidecar(cluster, uid)));
+  try {
+    const outcomes = await Promise.all(sizes.map((tokens, index) => call(sidecars[index % 2]?.url ?? '', cluster.token(), tokens)));
+    assert.deepEqual(countsOf(outcomes), { ok: sizes.length });
+  } finally {
+    await Promise.all(sidecars.map(({ close }) => close()));
+    await cluster.close();
+  }
 });

@@ -38,6 +38,8 @@ interface DenialCase {
   readonly ledger: Ledger;
   /** At least one. */
   readonly shortfalls: readonly Shortfall[];
+  /** All limits of money on the path. */
+  readonly money: readonly AccountLimit[];
   /** What the requesting proxy already has free; with `min`, all that it needs. */
   readonly heldNano: NanoUsd;
   readonly availableNano: NanoUsd;
@@ -48,7 +50,7 @@ interface DenialCase {
  * Makes a denial from the limits that are short. A cap that outstanding grants fill gives `budget_reserved`; a cap that is
  * spent, or smaller than the call, is final.
  */
-export function deny({ ledger, shortfalls, heldNano, availableNano, nowMs }: DenialCase): Denial {
+export function deny({ ledger, shortfalls, money, heldNano, availableNano, nowMs }: DenialCase): Denial {
   const coded = shortfalls.map((shortfall) => ({ ...shortfall, code: codeOf(ledger, shortfall, heldNano) }));
   coded.sort((a, b) => precedence.indexOf(a.code) - precedence.indexOf(b.code) || endOf(b) - endOf(a));
   const [worst] = coded;
@@ -62,6 +64,7 @@ export function deny({ ledger, shortfalls, heldNano, availableNano, nowMs }: Den
     message: message(worst, code, heldNano, retryAfterSeconds),
     ...defined({ retryAfterSeconds }),
     availableNano,
+    ...(code === 'budget_reserved' && limit.dimension === 'nano' ? { potentialNano: potentialOf(ledger, money) } : {}),
   };
 }
 
@@ -69,9 +72,12 @@ function endOf({ limit }: Shortfall): number {
   return limit.endMs ?? Number.MAX_SAFE_INTEGER;
 }
 
-/** True if a limit may come to have so much: what open grants have not settled may be released; what they have settled is spent. */
-export function mayHave(ledger: Ledger, { dimension, free, accountId }: AccountLimit, amount: number): boolean {
-  return free + ledger.holders(accountId).reduce((sum, grant) => sum + leftOf(grant)[dimension], 0) >= amount;
+/** What limits may come to have: what open grants have not settled may be released; what they have settled is spent. */
+export function potentialOf(ledger: Ledger, limits: readonly AccountLimit[]): number {
+  return limits.reduce((least, { dimension, free, accountId }) => {
+    const returning = ledger.holders(accountId).reduce((sum, grant) => sum + leftOf(grant)[dimension], 0);
+    return Math.min(least, free + returning);
+  }, Number.MAX_SAFE_INTEGER);
 }
 
 function codeOf(ledger: Ledger, { limit, min }: Shortfall, heldNano: NanoUsd): Code {
@@ -79,7 +85,7 @@ function codeOf(ledger: Ledger, { limit, min }: Shortfall, heldNano: NanoUsd): C
   if (limit.of.window === 'Minute') return 'rate_limited';
   const needed = dimension === 'nano' ? min + heldNano : min;
   if (dimension === 'nano' && needed > cap) return 'request_too_expensive';
-  if (mayHave(ledger, limit, needed)) return 'budget_reserved';
+  if (potentialOf(ledger, [limit]) >= needed) return 'budget_reserved';
   return dimension === 'nano' ? 'budget_exhausted' : 'quota_exhausted';
 }
 

@@ -330,7 +330,7 @@ test('a call with time waits for what it prefers as long as that may come back; 
   const { grant } = granted(request({ boundNano: 70 }));
   const patient = { atLeastNano: 10, preferredNano: 50, boundNano: 90, acceptsLess: false };
   const wait = denied(request(patient));
-  assert.deepEqual([wait.code, wait.short.map(({ accountId }) => accountId)], ['budget_reserved', [day(bot)]]);
+  assert.deepEqual([wait.code, wait.short.map(({ accountId }) => accountId), wait.potentialNano], ['budget_reserved', [day(bot)], 100]);
   assert.equal(denied(request({ ...patient, preferredNano: 40, heldNano: 60 })).code, 'budget_reserved', 'what it holds counts');
   charge(ledger, grant, { nano: 51, requests: 0, tokens: 0 }, now);
   assert.equal(granted(request(patient)).grant.amount.nano, 30);

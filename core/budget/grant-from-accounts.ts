@@ -3,7 +3,7 @@ import { minOf, type NanoUsd } from '../money.ts';
 import type { GrantId, KeyName, StreamId } from '../names.ts';
 import { type Amounts, accountName, nothing, openAccount, plus } from './account.ts';
 import { type AccountLimit, type AccountUse, type Claims, type EscrowLimit, limitsOn } from './account-limit.ts';
-import { type Denial, deny, mayHave, type Shortfall } from './denial.ts';
+import { type Denial, deny, potentialOf, type Shortfall } from './denial.ts';
 import type { BookedGrant, Ledger } from './ledger.ts';
 import type { Shortage } from './types.ts';
 import type { WindowAccount } from './window-account.ts';
@@ -50,7 +50,7 @@ export function grantFrom({ ledger, request, accounts, escrow, claims, nowMs }: 
   const free = freeUnder(money);
   if (shortfalls.length > 0) {
     const availableNano = Math.min(free, request.boundNano) + request.heldNano;
-    return deny({ ledger, shortfalls, heldNano: request.heldNano, availableNano, nowMs });
+    return deny({ ledger, shortfalls, money, heldNano: request.heldNano, availableNano, nowMs });
   }
   const wantTokens = request.tokens * Math.max(1, request.wantRequests);
   const amount = {
@@ -112,7 +112,7 @@ function leastOf(
   money: readonly AccountLimit[],
 ): NanoUsd {
   if (acceptsLess || freeUnder(money) >= preferredNano) return atLeastNano;
-  return money.every((limit) => mayHave(ledger, limit, preferredNano + heldNano)) ? preferredNano : atLeastNano;
+  return potentialOf(ledger, money) >= preferredNano + heldNano ? preferredNano : atLeastNano;
 }
 
 function shortfallsIn(limits: readonly AccountLimit[], min: number): readonly Shortfall[] {

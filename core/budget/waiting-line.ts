@@ -13,9 +13,14 @@ type Offered = 'took' | 'waits' | 'gone';
 /** Beyond this, the key served longest ago is forgotten, which makes it one that was never served. */
 const rememberedKeys = 4096;
 
-/** True once half of the time is over: from then on, what comes free is kept for this place. */
+/** True once half of the time is over: from then on, what comes free is kept for this place. Never for one without time to wait. */
 export function isFirm({ sinceMs, maxWaitMs }: Place, nowMs: number): boolean {
-  return nowMs - sinceMs >= maxWaitMs / 2;
+  return maxWaitMs > 0 && nowMs - sinceMs >= maxWaitMs / 2;
+}
+
+/** True if a place takes less than it prefers: half of its time is over, or it has none. */
+export function takesLess(place: Place, nowMs: number): boolean {
+  return place.maxWaitMs === 0 || isFirm(place, nowMs);
 }
 
 /** Those who wait for money, in one order: the key served longest ago is first; within a key, age counts. In memory, without I/O. */

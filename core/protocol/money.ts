@@ -71,6 +71,8 @@ export interface GrantDenial {
   readonly retryAfterSeconds?: number;
   /** What can still be reserved now. */
   readonly availableNano: NanoUsd;
+  /** With `budget_reserved`: what could be reserved if all that others hold came back. Absent: money is not what is short. */
+  readonly potentialNano?: NanoUsd;
 }
 
 export type GrantReply = { readonly grant: Grant } | { readonly denial: GrantDenial };

@@ -1,7 +1,7 @@
 import { type Amounts, nothing, plus } from '../../core/budget/account.ts';
 import type { Claims } from '../../core/budget/account-limit.ts';
 import { type Denial, wireDenial } from '../../core/budget/denial.ts';
-import { isFirm, type Place, WaitingLine } from '../../core/budget/waiting-line.ts';
+import { isFirm, type Place, takesLess, WaitingLine } from '../../core/budget/waiting-line.ts';
 import { minOf } from '../../core/money.ts';
 import { type KeyName, keyOfStream } from '../../core/names.ts';
 import { checkKey } from '../../core/policy/check.ts';
@@ -13,7 +13,7 @@ import type { Tx } from '../store/types.ts';
 import { grant } from './ledger.ts';
 import { recallTargets } from './view.ts';
 
-/** How long a request that need not wait still waits for holders to release idle grants. */
+/** How long a request of no call, or of a call over its rate, waits for holders to release idle grants. */
 export const recallWaitMs = 300;
 
 /** The keys that may spend, and the accounts that pay for each. */
@@ -183,7 +183,7 @@ export class AskQueue {
     if (document === undefined || plan === undefined) return revoked(key, `key ${key} was deleted`);
     const refusal = checkKey(document, tx.now());
     if (refusal !== null) return revoked(key, refusal.message);
-    const acceptsLess = request.wait === undefined || isFirm(place, nowMs);
+    const acceptsLess = request.wait === undefined || takesLess(place, nowMs);
     const answer = grant(tx, request, plan, { claims, acceptsLess, heldMs: nowMs - ask.arrivedMs });
     if ('grant' in answer) return { reply: answer, recall: [] };
     for (const { accountId } of answer.denial.short) place.shortOf.add(accountId);
@@ -265,11 +265,11 @@ function isFirst(place: CallPlace): boolean {
   return place.ask.places[0] === place;
 }
 
-/** How long after its arrival a denied request is answered: a call over its rate, or without time, waits only for a recall. */
+/** How long after its arrival a denied request is answered. A call over its rate waits only for a recall. */
 function holdMs({ request }: CallPlace, { reply, recall }: Attempt): number {
   if (!('denial' in reply)) return 0;
-  const reserved = reply.denial.code === 'budget_reserved' ? (request.wait?.holdMs ?? 0) : 0;
-  return Math.max(reserved, recall.length > 0 ? recallWaitMs : 0);
+  if (reply.denial.code === 'budget_reserved' && request.wait !== undefined) return request.wait.holdMs;
+  return recall.length > 0 ? recallWaitMs : 0;
 }
 
 function windowEndsInMs({ short }: Denial, nowMs: number): number | undefined {

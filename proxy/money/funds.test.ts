@@ -485,6 +485,30 @@ test('a call without time gets the wallet and one exchange; where an older call 
   assert.equal(world.requests.length, 3);
 });
 
+test('a call that lacks no less than one that waits needs no exchange, if so much may come back', async () => {
+  const ledger = createShortLedger();
+  const world = createWorld((request, n, signal) => {
+    const reply = ledger.answer(request, n, signal);
+    return 'denial' in reply ? { denial: { ...reply.denial, potentialNano: 200 } } : reply;
+  });
+  void world.funds.reserve(need(100));
+  await rest();
+  assert.equal(world.requests.length, 2);
+  void world.funds.reserve(need(150));
+  assert.equal(summary(await world.funds.reserve(need(200), { maxWaitMs: 0 })), 'budget_reserved');
+  await rest();
+  assert.equal(world.requests.length, 2);
+  void world.funds.reserve(need(201));
+  await rest();
+  assert.deepEqual(
+    world.requests.slice(2).map(({ atLeastNano, wait }) => [atLeastNano, wait?.holdMs === 0]),
+    [
+      [201, true],
+      [100, false],
+    ],
+  );
+});
+
 test('smaller calls pass one that waits, until it has waited half of its time', async (t) => {
   const pass = fakeTimers(t);
   const ledger = createShortLedger(grant(100));

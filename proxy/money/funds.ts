@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { PaidFrom, ProxyBody } from '../../core/audit/types.ts';
 import type { Need, Reservation, Shortage } from '../../core/budget/types.ts';
-import { isFirm } from '../../core/budget/waiting-line.ts';
+import { takesLess } from '../../core/budget/waiting-line.ts';
 import { Wallet } from '../../core/budget/wallet.ts';
 import { type Refusal, refuse } from '../../core/errors.ts';
 import type { NanoUsd } from '../../core/money.ts';
@@ -192,7 +192,7 @@ class WalletKeeper implements Funds {
   #reserveWhateverFits(call: WaitingCall): Reservation | Shortage {
     const { need } = call;
     const nowMs = this.#deps.monotonic();
-    const acceptsLess = call.acceptsLess || isFirm(call, nowMs);
+    const acceptsLess = call.acceptsLess || takesLess(call, nowMs);
     // After a denial, calls share only what is here.
     const ledgerNano = this.#ledger.denial === null ? this.#ledger.remainderNano : 0;
     const enoughNano = acceptsLess ? need.atLeastNano : need.preferredNano;

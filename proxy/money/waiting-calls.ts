@@ -94,8 +94,7 @@ export class WaitingCalls {
     const onAbort = (): void => this.#leave(call, abandoned());
     const call: WaitingCall = {
       ...{ key, sinceMs, maxWaitMs, need, recheck, acceptsLess: false },
-      // The ledger has answered the same need of an older call.
-      denial: [...this.#line].find((other) => isSame(other.need, need))?.denial ?? null,
+      denial: this.#knownDenial(need),
       answer(outcome) {
         for (const timer of timers) clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
@@ -109,6 +108,15 @@ export class WaitingCalls {
     else if (maxWaitMs > 0) timers.push(...this.#startTimers(call, nowMs));
     else if (call.denial !== null) this.answer(call, call.denial);
     return promise;
+  }
+
+  /** The ledger's answer to another call, if it holds for this need too: it lacks no less, and may yet come to have enough. */
+  #knownDenial(need: Need): GrantDenial | null {
+    const known = [...this.#line].find(
+      ({ denial, need: other }) =>
+        denial !== null && (isSame(need, other) || (!wantsLess(need, other) && need.atLeastNano <= (denial.potentialNano ?? 0))),
+    );
+    return known?.denial ?? null;
   }
 
   #startTimers(call: WaitingCall, nowMs: number): readonly NodeJS.Timeout[] {
