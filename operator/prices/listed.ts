@@ -34,7 +34,7 @@ export function listedModels(provider: ProviderKind, atMs: number): readonly Lis
   const source = providers[provider].prices;
   if (source === null) return [];
   const { vendors, except } = source;
-  const facts = factsOf[provider];
+  const facts = factsOf(provider);
   const listed = source.providers.flatMap((providerId) => findProvider({ providerId })?.models ?? []);
   const models = except === undefined ? listed : listed.filter(({ id }) => !id.startsWith(except));
   const whole = models.map((model) => ({ model, id: model.id, match: matchOf(model.match) }));

@@ -51,7 +51,7 @@ export class ProviderPrices {
   /** The price book of a pool with this endpoint. */
   book(tx: Tx, provider: ProviderKind, endpoint: string): readonly BookEntry[] {
     const { models, settled, books } = this.#settle(tx, provider);
-    const isRegional = factsOf[provider].isRegional?.(new URL(endpoint).host) ?? false;
+    const isRegional = factsOf(provider).isRegional?.(new URL(endpoint).host) ?? false;
     const known = books.get(isRegional);
     if (known !== undefined) return known;
     const book = bookOf(models, settled, isRegional);

@@ -71,5 +71,6 @@ export const openAi: Provider = {
     // Plain chat messages have the same form in Responses; each may be framed otherwise.
     'openai.chat': { path: '/v1/responses/input_tokens', margin: { percent: 104, tokens: 32 } },
   },
+  hasDefaultTier: true,
   classify: classifyOpenAi,
 };

@@ -18,5 +18,6 @@ export const openRouter: Provider = {
     pictureTokens: openAi.overhead.pictureTokens,
   },
   isLenient: true,
+  choosesHost: true,
   classify: classifyOpenAi,
 };

@@ -13,6 +13,10 @@ export interface Provider {
   readonly overhead: Overhead;
   /** True if servers of this kind accept body fields that the API does not name, and may bill for what they do. */
   readonly isLenient?: true;
+  /** True if an account may have a dearer service tier as its default, which a request can decline. */
+  readonly hasDefaultTier?: true;
+  /** True if it chooses among hosts of different prices, below a maximum that a request can name. */
+  readonly choosesHost?: true;
   /** Its token counter, by the dialect of the call that is counted. */
   readonly counting?: Readonly<Partial<Record<DialectId, CountingPoint>>>;
   /** The name of the output limit in OpenAI chat, if it is not `max_completion_tokens`. */

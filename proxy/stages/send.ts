@@ -85,7 +85,7 @@ function upstreamCall(input: SendInput, candidate: Reachable, onAttempt: () => v
 
 function changes({ facts, limits, isCapped }: SendInput, { upstreamModel, provider, price }: Reachable): Changes {
   const { input, output } = price?.rates ?? {};
-  const isOpen = input === undefined || output === undefined || !isCapped || provider.kind !== 'OpenRouter';
+  const maxPrice = input === undefined || output === undefined ? undefined : { input, output };
   return {
     model: upstreamModel === facts.model ? undefined : upstreamModel,
     maxOutputTokens: limits.outputTokens,
@@ -93,8 +93,8 @@ function changes({ facts, limits, isCapped }: SendInput, { upstreamModel, provid
     searches: limits.searches,
     includeUsage: hidesUsage(facts),
     outputField: provider.outputField,
-    standardTier: isCapped && provider.kind === 'OpenAI',
-    maxPrice: isOpen ? undefined : { input, output },
+    standardTier: isCapped && provider.hasDefaultTier === true,
+    maxPrice: isCapped && provider.choosesHost === true ? maxPrice : undefined,
   };
 }
 

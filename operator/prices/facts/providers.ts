@@ -18,8 +18,7 @@ function oneList(facts: readonly Fact[]): ProviderFacts {
   return { of: (id) => factOf(facts, id) };
 }
 
-/** By provider. */
-export const factsOf: Readonly<Record<ProviderKind, ProviderFacts>> = {
+const table: Readonly<Partial<Record<ProviderKind, ProviderFacts>>> = {
   OpenAI: {
     of: (id) => factOf(openaiFacts, id),
     parts: openaiParts,
@@ -30,8 +29,13 @@ export const factsOf: Readonly<Record<ProviderKind, ProviderFacts>> = {
   Anthropic: oneList(anthropicFacts),
   Gemini: { ...oneList(geminiFacts), parts: geminiParts },
   Vertex: { of: (id) => factOf(id.startsWith('claude') ? anthropicFacts : geminiFacts, id) },
-  Bedrock: oneList([]),
   Mistral: { ...oneList(mistralFacts), parts: mistralParts },
   OpenRouter: { of: openrouterFact },
-  OpenAICompatible: oneList([]),
 };
+
+const nothing = oneList([]);
+
+/** The facts of a provider; none for one whose pages add nothing. */
+export function factsOf(provider: ProviderKind): ProviderFacts {
+  return table[provider] ?? nothing;
+}
