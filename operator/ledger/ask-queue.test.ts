@@ -75,7 +75,9 @@ function createWorld(t: TestContext, usdNano: number) {
         wait: { waitedMs, maxWaitMs, holdMs, others },
       };
       const reply = queue.grant(request, more.signal);
-      void reply.then((answer) => results.push(`${name} ${'grant' in answer ? answer.grant.amountNano : answer.denial.code}`));
+      const note = (answer: GrantReply): void =>
+        void results.push(`${name} ${'grant' in answer ? answer.grant.amountNano : answer.denial.code}`);
+      void reply.then(note, () => {});
       return reply;
     },
     /** Lets the queue work, and moves the clock. */
@@ -281,4 +283,16 @@ test('a raised cap and a new window wake what waits; a deleted key ends it', asy
   await world.pass(1);
   const { amountNano, validForMs } = await granted(reply);
   assert.deepEqual([amountNano, validForMs], [50, dayMs + 5_000], 'its end counts from when the request was sent');
+});
+
+test('no proxy makes the ledger hold more than a few requests of a stream, or any for longer than two minutes', async (t) => {
+  const world = createWorld(t, 100);
+  await granted(world.ask('holder', world.proxy(bot, 'p0'), 100));
+  const greedy = world.proxy(other, 'p1');
+  for (let count = 0; count < 4; count += 1) void world.ask('greedy', greedy, 60, { holdMs: 1e9, maxWaitMs: 1e9 });
+  await assert.rejects(world.ask('fifth', greedy, 60), RangeError);
+  await world.pass(119_999);
+  assert.deepEqual(world.results, ['holder 100']);
+  await world.pass(1);
+  assert.equal(world.results.filter((result) => result === 'greedy budget_reserved').length, 4);
 });

@@ -16,6 +16,10 @@ import { recallTargets } from './view.ts';
 /** How long a request of no call, or of a call over its rate, waits for holders to release idle grants. */
 export const recallWaitMs = 300;
 
+/** Limits of what a proxy may demand. A proxy has one request of a stream under way, and for a moment one of a lost connection. */
+const maxHoldMs = 120_000;
+const maxAsksPerStream = 4;
+
 /** The keys that may spend, and the accounts that pay for each. */
 interface FundedKeys {
   readonly documents: ReadonlyMap<KeyName, KeyDocument>;
@@ -85,8 +89,13 @@ export class AskQueue {
     this.#deps = deps;
   }
 
-  /** Answers when a grant is made, the request is denied, its time is over, or `signal` withdraws it. */
-  grant(request: GrantRequest, signal?: AbortSignal): Promise<GrantReply> {
+  /**
+   * Answers when a grant is made, the request is denied, its time is over, or `signal` withdraws it. Rejects if a stream has too
+   * many requests, because each pass tries them all.
+   */
+  async grant(request: GrantRequest, signal?: AbortSignal): Promise<GrantReply> {
+    const before = [...this.#line].filter((place) => isFirst(place) && place.request.stream === request.stream).length;
+    if (before >= maxAsksPerStream) throw new RangeError(`${request.stream} has ${before} requests without an answer`);
     const ask = newAsk(request, this.#deps.monotonic());
     for (const place of ask.places) this.#line.add(place);
     const withdraw = (): void => {
@@ -268,7 +277,7 @@ function isFirst(place: CallPlace): boolean {
 /** How long after its arrival a denied request is answered. A call over its rate waits only for a recall. */
 function holdMs({ request }: CallPlace, { reply, recall }: Attempt): number {
   if (!('denial' in reply)) return 0;
-  if (reply.denial.code === 'budget_reserved' && request.wait !== undefined) return request.wait.holdMs;
+  if (reply.denial.code === 'budget_reserved' && request.wait !== undefined) return Math.min(request.wait.holdMs, maxHoldMs);
   return recall.length > 0 ? recallWaitMs : 0;
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { noClaims } from '../../core/budget/account-limit.ts';
+import { type Claims, noClaims } from '../../core/budget/account-limit.ts';
 import { wireDenial } from '../../core/budget/denial.ts';
 import { type KeyName, keyName, operatorKey, streamId } from '../../core/names.ts';
 import type { AccountNode, AccountPlan } from '../../core/policy/documents.ts';
@@ -28,8 +28,8 @@ function child(key: KeyName, escrowNano?: number): AccountNode {
 const botPlan = path(root);
 const kidPlan = path(root, child(kid, 40));
 
-function mint(world: World, usdNano = 40, parent = botPlan, key = kid) {
-  return world.store.transaction((tx) => mintEscrow(tx, parent, { child: key, usdNano, claims: noClaims }));
+function mint(world: World, usdNano = 40, parent = botPlan, key = kid, claims: Claims = noClaims) {
+  return world.store.transaction((tx) => mintEscrow(tx, parent, { child: key, usdNano, claims }));
 }
 
 function money(boundNano: number) {
@@ -52,6 +52,14 @@ function day(world: World) {
   const account = world.store.transaction((tx) => view(tx, botPlan)).accounts.find(({ window }) => window === 'Day');
   return [account?.spentNanoUsd, account?.outstandingNanoUsd, account?.burnedNanoUsd].map(Number);
 }
+
+test('an escrow takes nothing that is kept for calls that wait', () => {
+  const world = fakeWorld(start);
+  const claims: Claims = { ...noClaims, kept: () => ({ nano: 61, requests: 0, tokens: 0 }) };
+  const denied = mint(world, 40, botPlan, kid, claims);
+  assert.equal('denial' in denied && denied.denial.code, 'budget_reserved');
+  assert.ok('expiresAtMs' in mint(world, 39, botPlan, kid, claims));
+});
 
 test('an escrow takes its money from the whole parent path until the earliest window end', () => {
   const world = fakeWorld(start);
