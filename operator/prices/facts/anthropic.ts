@@ -4,9 +4,10 @@ import type { Fact } from './fact.ts';
 export const anthropicFacts: readonly Fact[] = [
   {
     models: /^/,
-    // Vision and PDF pages: "images and PDFs are billed as input tokens".
+    // Pictures become input tokens, and so do the text and the picture of each page of a PDF
+    // (platform.claude.com/docs/en/build-with-claude/pdf-support).
     asText: ['image', 'document'],
-    // $10 per 1,000 searches. Code execution: $0.05 per hour of a container; a call is shorter.
+    // $10 per 1,000 searches. Code execution: "$0.05 per hour, per container", and at least five minutes; a call is shorter than an hour.
     fees: { webSearch: 10, container: 50 },
   },
   // "Data residency pricing": `inference_geo: us` costs 1.1 times on Claude 4.6 and later; earlier models refuse the field

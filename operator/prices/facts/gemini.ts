@@ -2,8 +2,8 @@ import type { Fact, Part } from './fact.ts';
 
 /** What Google's page says beside the lists (ai.google.dev/gemini-api/docs/pricing). */
 export const geminiFacts: readonly Fact[] = [
-  // One price for "text / image / video"; the page has a price of its own for audio. Documents are counted as pictures of their pages.
-  // Code execution: "no additional charge" beside its tokens.
+  // One price for "text / image / video"; the page has a price of its own for audio. PDFs are treated as pictures of
+  // their pages (cloud.google.com, document understanding). "There's no additional charge for enabling code execution".
   { models: /^gemini-(?!embedding)/, asText: ['image', 'video', 'document'], fees: { container: 0 } },
   // One price for all input: the page names no other for audio ("$0.30 (text / image / video / audio)", Gemini 3.5 Flash-Lite).
   {
@@ -24,7 +24,8 @@ export const geminiFacts: readonly Fact[] = [
   { models: /^gemini-(2\.5-flash-image|3-pro-image-preview|3\.1-flash-lite|3\.[678]-flash)$/, percent: { flex: 50, priority: 180 } },
   { models: /^gemini-3\.5-flash$/, percent: { flex: 54, priority: 180 } },
   { models: /^gemini-3\.5-flash-lite$/, percent: { flex: 67, priority: 180 } },
-  // Thinking guide: 2.5 Pro, 2.5 Flash and Gemini 3 think unless told otherwise, the Lite models do not.
+  // ai.google.dev/gemini-api/docs/thinking: 2.5 Pro, 2.5 Flash and Gemini 3 think unless told otherwise. The default of Lite models is
+  // no or minimal thinking.
   { models: /^gemini-(2\.5-(pro|flash)|[3-9])/, reasonsByDefault: true },
   { models: /lite|tts|live|flash-image/, reasonsByDefault: false },
   { models: /^gemini-(3\.8-flash|3\.7-flash)$/, maxOutputTokens: 65_535 },

@@ -2,7 +2,7 @@ import type { Fact, Part } from './fact.ts';
 
 /** What Mistral's pages say beside the lists. */
 export const mistralFacts: readonly Fact[] = [
-  // docs.mistral.ai/capabilities/vision: pictures become input tokens. Audio is billed by the minute, and documents by OCR's pages.
+  // docs.mistral.ai, vision: "the same pricing as input tokens per image". Nothing of the kind is said of audio and documents.
   { models: /^/, asText: ['image'] },
   // litellm 1.110.2, for today's model of these names.
   { models: /^magistral-medium$/, rates: { output: 7.5 } },

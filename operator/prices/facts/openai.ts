@@ -1,29 +1,29 @@
 import type { Fact, Part } from './fact.ts';
 
-// Figures that name no other source are those of developers.openai.com/api/docs/pricing, read on 2026-11-27 in the table of
-// litellm 1.110.2 (PyPI), which names that page as the source of each of them.
+// Figures that name no other source are those of developers.openai.com/api/docs/pricing, as the table of litellm 1.110.2 (PyPI)
+// and public copies of the page had them on 2026-11-27.
 
 /** OpenAI's own hosts: what its price page says beside the lists. */
 export const openaiFacts: readonly Fact[] = [
   {
     models: /^/,
-    // Price page: pictures cost what text tokens cost, unless the model has a price of its own for them. PDF guide: a PDF goes to
-    // the model as its text and a picture of each page.
+    // Pictures become input tokens of the one price that these models have for input, unless the page names another. A PDF goes to
+    // the model as its text and a picture of each page (developers.openai.com/docs/guides/pdf-files).
     asText: ['image', 'document'],
-    // $10 per 1,000 searches, $2.50 per 1,000 file searches. A container costs $0.03 for each GB of its memory (1, 4, 16 or 64 GB)
-    // and 20 minutes, so that a container of 4 GB counts as four.
+    // "1 GB $0.03, 4 GB $0.12, 16 GB $0.48, 64 GB $1.92 per 20-minute session per container": the fee is that of one GB, so that a
+    // container of 4 GB counts as four.
     fees: { webSearch: 10, webSearchPreview: 25, fileSearch: 2.5, container: 30 },
     // "Regional processing": 10 % for models since 2026-03-05 (BerriAI/litellm#31136).
     regionalPercent: 110,
   },
   // The preview tool costs $25 per 1,000 searches with models that do not reason, and $10 with those that do.
-  { models: /^(o\d|gpt-[5-9](?!.*chat)|codex|computer-use)/, fees: { webSearchPreview: 10 } },
+  { models: /^(o\d|gpt-[5-9](?!.*chat)|codex)/, fees: { webSearchPreview: 10 } },
   {
     models: /^(ada|babbage|curie|davinci|text-|ft:|chatgpt|gpt-3|gpt-4|gpt-5(\.[0-3])?(-|$)|o\d|codex-mini|computer-use)/,
     regionalPercent: 100,
   },
-  // These search in each call. The page says $25 per 1,000 calls; their first price lists went up to $50 and $30, by the size of the
-  // search context (community.openai.com/t/1236954). The fee of a request includes its search.
+  // These search in each call. The page says $25 per 1,000 calls; older lists say $35 at the default size of the search context, and
+  // $30 at the largest with the mini model (earlier tables of litellm). The dearer applies. The fee of a request includes its search.
   { models: /^gpt-4o-search-preview/, fees: { request: 35, webSearch: 0, webSearchPreview: 0 } },
   { models: /^gpt-4o-mini-search-preview/, fees: { request: 30, webSearch: 0, webSearchPreview: 0 } },
   // Audio of the preview models, by litellm 1.110.2; the lists name their text only.
@@ -51,7 +51,8 @@ export const openaiFacts: readonly Fact[] = [
   { models: /^gpt-5\.4$/, percent: { flex: 52 } },
   { models: /^o4-mini$/, percent: { flex: 51 } },
 
-  // Reasoning guide: the o-series and GPT-5 reason at medium effort unless told otherwise; the default of these is `none`.
+  // API reference, `reasoning_effort`: models before GPT-5.1 reason at medium effort unless told otherwise, GPT-5.1 does not. By
+  // litellm 1.110.2 (`default_reasoning_effort`), neither do GPT-5.2 and 5.4.
   { models: /^(o\d|gpt-[5-9]|codex)/, reasonsByDefault: true },
   { models: /^gpt-5-chat|^gpt-5\.[124](-mini|-nano)?$|^gpt-5(\.4)?-image/, reasonsByDefault: false },
   { models: /^gpt-6-/, maxOutputTokens: 128_000 },
