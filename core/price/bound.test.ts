@@ -33,6 +33,7 @@ const anyPrice: fc.Arbitrary<ModelPrice> = fc
     fees: fc.record({ webSearch: fc.nat(20_000_000), fileSearch: fc.nat(20_000_000), request: fc.nat(20_000_000) }),
     percent: fc.record({ flex: percent, priority: percent, fast: percent, us: percent }),
     contextTokens: fc.nat(20_000),
+    maxOutputTokens: fc.nat(20_000),
   })
   .map((price) => ({ ...price, tiers: price.tiers.toSorted((a, b) => a.above - b.above) }));
 const anyPicture: fc.Arbitrary<PictureSize> = fc.oneof(fc.constant(null), fc.record({ width: fc.nat(2000), height: fc.nat(2000) }));
@@ -48,12 +49,19 @@ const anyDemand: fc.Arbitrary<Demand> = fc
     cacheWrite: fc.constantFrom('none' as const, '5m' as const, '1h' as const),
     choices: fc.integer({ min: 1, max: 8 }),
     extraOutputTokens: fc.oneof(fc.constant(0), fc.nat(5000)),
+    summaries: fc.nat(1),
+    toolResults: fc.option(fc.nat(5)),
     outputs: fc.subarray<OutputModality>(['image', 'audio']),
     anyOutput: fc.boolean(),
     fees: fc.record({ webSearch: fc.nat(5), fileSearch: fc.nat(5) }, { requiredKeys: [] }),
     servings: fc.subarray<Serving>(['flex', 'priority', 'fast', 'us']),
   })
-  .map(({ stored, toolTokens, ...rest }) => ({ ...rest, ...(stored ? { stored } : {}), ...(toolTokens === null ? {} : { toolTokens }) }));
+  .map(({ stored, toolTokens, toolResults, ...rest }) => ({
+    ...rest,
+    ...(stored ? { stored } : {}),
+    ...(toolTokens === null ? {} : { toolTokens }),
+    ...(toolResults === null ? {} : { toolResults }),
+  }));
 const anyOverhead: fc.Arbitrary<Overhead> = fc
   .record({ request: fc.nat(1000), tools: fc.nat(1000), hostedTools: fc.nat(1000) })
   .map((tokens) => ({ tokens, pictureTokens: (size) => (size === null ? 3000 : Math.ceil((size.width * size.height) / 2000)) }));
@@ -70,7 +78,7 @@ const overheadOf = (overhead: Overhead, demand: Demand): number =>
 function usageWithin(price: ModelPrice, demand: Demand, overhead: Overhead, limit: number, picks: readonly number[]): Usage {
   const left = [...picks];
   const of = (most: number): number => Math.floor(most * (left.shift() ?? 0));
-  const output = demand.choices * limit + demand.extraOutputTokens;
+  const output = demand.choices * limit + demand.extraOutputTokens + (demand.summaries ?? 0) * (price.maxOutputTokens ?? 0);
   const inline = {
     text: of(demand.textTokens + overheadOf(overhead, demand)),
     image: of(demand.pictures.reduce((sum, size) => sum + overhead.pictureTokens(size), 0)),
@@ -86,7 +94,9 @@ function usageWithin(price: ModelPrice, demand: Demand, overhead: Overhead, limi
   const first = Object.values(inline).reduce((sum, tokens) => sum + tokens, 0);
   // Each further reading: all of the first, what tools and answers added, within the context where that is what bounds it.
   const grown = (round: number): number =>
-    demand.toolTokens === undefined ? Number.POSITIVE_INFINITY : first + round * (demand.toolTokens + output);
+    demand.toolTokens === undefined
+      ? Number.POSITIVE_INFINITY
+      : first + Math.min(round, demand.toolResults ?? round) * demand.toolTokens + output;
   const readings = Array.from({ length: demand.inputReads - 1 }, (_, round) => Math.min(grown(round + 1), Math.max(first, context)));
   const further = readings.reduce((sum, tokens) => sum + of(tokens), 0);
   const total = first + further;
@@ -248,6 +258,7 @@ describe('upperBound', () => {
     // 120, then 120 + 200 and the answer's 10.
     assert.equal(bound({ inputReads: 2, toolTokens: 200 }), 120 + 320 + 10 + 40);
     assert.equal(bound({ inputReads: 3, toolTokens: 200 }), 120 + 320 + 520 + 20 + 40);
+    assert.equal(bound({ inputReads: 3, toolTokens: 200, toolResults: 1 }), 120 + 320 + 320 + 20 + 40);
     assert.equal(bound({ inputReads: 2, toolTokens: 9000 }), 120 + 5000 + 40);
     assert.equal(bound({ inputReads: 2 }), 120 + 5000 + 40);
     // Text alone is never bounded by the context.
@@ -278,6 +289,11 @@ describe('upperBound', () => {
     const demand: Demand = { ...plain, pictures: [null], media: { audio: 50 }, features: ['image', 'audio'] };
     assert.equal(bound(withCount(demand, 30)), 50 + 40);
     assert.deepEqual(withCount(demand, 30).features, ['image', 'audio', 'counted']);
+  });
+
+  it('adds a summary of the model’s own length where the provider may write one', () => {
+    assert.equal(bound({ summaries: 1 }, { ...flatPrice, maxOutputTokens: 100 }), 120 + 440);
+    assert.match(reason(bound({ summaries: 1 })), /summary/);
   });
 
   it('says why where there is no bound', () => {

@@ -117,10 +117,13 @@ function readingsOf(price: ModelPrice, demand: Demand, overhead: Overhead): read
   const further = Math.max(0, demand.inputReads - 1);
   if (further === 0) return [{ first, firstTokens, furtherTokens: 0, repeats: 0 }];
   const { toolTokens } = demand;
+  const results = Math.min(demand.toolResults ?? further, further);
+  // One result before each reading, until there are no more; each stays for all readings that follow.
+  const added = (results * (results + 1)) / 2 + results * (further - results);
   const byTools = (each: number): Readings => ({
     first,
     firstTokens,
-    furtherTokens: further * firstTokens + each * ((further * (further + 1)) / 2),
+    furtherTokens: further * firstTokens + each * added,
     repeats: further,
   });
   const byContext = (): Readings => ({ first, firstTokens, furtherTokens: further * Math.max(firstTokens, contextOf(price)), repeats: 0 });
@@ -128,8 +131,15 @@ function readingsOf(price: ModelPrice, demand: Demand, overhead: Overhead): read
   return price.contextTokens === undefined ? [byTools(toolTokens)] : [byTools(toolTokens), byContext()];
 }
 
+/** Output tokens beyond the output limit. */
+function extraOutput({ extraOutputTokens, summaries = 0 }: Demand, { maxOutputTokens }: ModelPrice): number {
+  if (summaries === 0) return extraOutputTokens;
+  if (maxOutputTokens === undefined) throw new NoBound('the provider may write a summary, and the output limit of the model is unknown');
+  return extraOutputTokens + summaries * maxOutputTokens;
+}
+
 /** The line of one tier. Throws MoneyOverflow, and NoBound if a price is unknown. */
-function lineOf(rates: Rates, demand: Demand, { first, firstTokens, furtherTokens, repeats }: Readings): Line {
+function lineOf(rates: Rates, demand: Demand, extraTokens: number, { first, firstTokens, furtherTokens, repeats }: Readings): Line {
   const dearest = dearestInput(rates, demand, first);
   const outputRate = dearestOutput(rates, demand);
   const firstPico =
@@ -141,7 +151,7 @@ function lineOf(rates: Rates, demand: Demand, { first, firstTokens, furtherToken
       : picoCost(Math.ceil(firstTokens), dearest);
   const perOutput = addMoney(outputRate, picoCost(repeats, dearest));
   return {
-    fixedPico: [firstPico, picoCost(Math.ceil(furtherTokens), dearest), picoCost(demand.extraOutputTokens, perOutput)].reduce(addMoney),
+    fixedPico: [firstPico, picoCost(Math.ceil(furtherTokens), dearest), picoCost(extraTokens, perOutput)].reduce(addMoney),
     perTokenPico: picoCost(demand.choices, perOutput),
   };
 }
@@ -178,11 +188,12 @@ function boundsOf(price: ModelPrice, demand: Demand, overhead: Overhead): Bounds
   if (demand.unmeterable !== undefined) throw new NoBound(demand.unmeterable);
   if (demand.openSearches !== undefined) throw new NoBound('the request sets no limit on web searches');
   const percents = { servingPercent: servingPercent(price, demand), learnedPercent: learnedPercent(price, demand) };
+  const extraTokens = extraOutput(demand, price);
   const alternatives = readingsOf(price, demand, overhead).map((readings) => {
     // Whether a provider chooses the tier by one reading or by all is not documented everywhere: all of them reach more tiers.
     const tokens = readings.repeats > 0 ? Number.POSITIVE_INFINITY : readings.firstTokens + readings.furtherTokens;
     const reachable = [price.rates, ...price.tiers.filter((tier) => tokens > tier.above).map((tier) => tier.rates)];
-    return reachable.map((rates) => lineOf(rates, demand, readings));
+    return reachable.map((rates) => lineOf(rates, demand, extraTokens, readings));
   });
   const fees = feesOf(price, demand.fees);
   if (typeof fees === 'string') throw new NoBound(fees);

@@ -17,14 +17,18 @@ export interface Demand {
   readonly features: readonly Feature[];
   /** How often hosted tools may make the model read the input within the call; 1 = once. */
   readonly inputReads: number;
-  /** Bound of the tokens that hosted tools add to the input before each further reading; absent: unknown, so the context bounds each further reading. */
+  /** Bound of the tokens that one result of a hosted tool adds to the input; absent: unknown, so the context bounds each further reading. */
   readonly toolTokens?: number;
+  /** How many results are added, at most one before each further reading; absent: one before each. */
+  readonly toolResults?: number;
   /** The longest-lived cache write that could be billed for input. */
   readonly cacheWrite: 'none' | '5m' | '1h';
   /** Parallel answers (`n`, `candidateCount`): multiplies output. */
   readonly choices: number;
-  /** Bound of output tokens that are billed beyond the output limit (rejected prediction, compaction). */
+  /** Bound of output tokens that are billed beyond the output limit (a rejected prediction). */
   readonly extraOutputTokens: number;
+  /** Summaries that the provider may write beyond the output limit (compaction), each up to the model's own maximum; absent: none. */
+  readonly summaries?: number;
   /** What the request asks for beside text. An unknown price of it is refused. */
   readonly outputs: readonly OutputModality[];
   /** True if the request does not say what the answer is made of: everything that the model has a price for counts. */
@@ -58,7 +62,13 @@ export function withSearches(demand: Demand, each: number): Demand {
   if (counted === null) return demand;
   const more = tools * each;
   const inputReads = Math.max(rest.inputReads, Math.min(rest.inputReads + more, maxReads));
-  return { ...rest, fees: { ...rest.fees, [fee]: (counted ?? 0) + more }, inputReads };
+  const { toolResults } = rest;
+  return {
+    ...rest,
+    fees: { ...rest.fees, [fee]: (counted ?? 0) + more },
+    inputReads,
+    ...(toolResults === undefined ? {} : { toolResults: toolResults + more }),
+  };
 }
 
 /** Replaces what bytes bound by what the provider counted, widened by its margin. Content of unstated size keeps its bound. */

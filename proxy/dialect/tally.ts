@@ -11,9 +11,12 @@ export interface Tally {
   inputReads: number;
   /** NaN: a hosted tool adds results of unknown size. */
   toolTokens: number;
+  /** Infinite: one before each further reading. */
+  toolResults: number;
   cacheWrite: Demand['cacheWrite'];
   choices: number;
   extraOutputTokens: number;
+  summaries: number;
   readonly outputs: Set<OutputModality>;
   anyOutput: boolean;
   readonly fees: { [fee in Fee]?: number | null };
@@ -32,9 +35,11 @@ export function startTally(bodyTokens: number): Tally {
     features: new Set(),
     inputReads: 1,
     toolTokens: 0,
+    toolResults: Number.POSITIVE_INFINITY,
     cacheWrite: 'none',
     choices: 1,
     extraOutputTokens: 0,
+    summaries: 0,
     outputs: new Set(),
     anyOutput: false,
     fees: {},
@@ -90,7 +95,7 @@ export function addRounds(tally: Tally, rounds: number, tokensEach: number | nul
 
 /** The finished demand. */
 export function demandOf(tally: Tally): Demand {
-  const { unmeterable, openSearches, toolTokens, stored, features, outputs, servings, ...rest } = tally;
+  const { unmeterable, openSearches, toolTokens, toolResults, summaries, stored, features, outputs, servings, ...rest } = tally;
   return {
     ...rest,
     features: [...features],
@@ -98,6 +103,8 @@ export function demandOf(tally: Tally): Demand {
     servings: [...servings],
     ...(stored.size === 0 ? {} : { stored: [...stored] }),
     ...(Number.isNaN(toolTokens) ? {} : { toolTokens }),
+    ...(summaries === 0 ? {} : { summaries }),
+    ...(Number.isFinite(toolResults) ? { toolResults } : {}),
     ...(openSearches === undefined ? {} : { openSearches }),
     ...(unmeterable === undefined ? {} : { unmeterable }),
   };
