@@ -38,6 +38,54 @@ export function readCount(object: JsonObject, name: string, max: number = maxTok
   return value > max ? badField(name, `at most ${max}`) : value;
 }
 
+function isText(value: unknown): boolean {
+  return typeof value === 'string';
+}
+
+function isListOf(isElement: (element: unknown) => boolean): (value: unknown) => boolean {
+  return (value) => Array.isArray(value) && value.every(isElement);
+}
+
+/** What a field may be, in the words of the refusal. */
+type Shape =
+  | 'text'
+  | 'true or false'
+  | 'an object'
+  | 'an array of objects'
+  | 'an array of texts'
+  | 'text or an object'
+  | 'text or an array of objects';
+
+const isShape: Readonly<Record<Shape, (value: unknown) => boolean>> = {
+  text: isText,
+  'true or false': (value) => typeof value === 'boolean',
+  'an object': isObject,
+  'an array of objects': isListOf(isObject),
+  'an array of texts': isListOf(isText),
+  'text or an object': (value) => isText(value) || isObject(value),
+  'text or an array of objects': (value) => isText(value) || isListOf(isObject)(value),
+};
+
+/** What each field must be, if it is given. */
+export type Shapes = Readonly<Record<string, Shape>>;
+
+/** Refuses a field of another type than the provider's schema says: lenient servers would read it all the same. */
+export function refuseShapes(object: JsonObject, fields: Shapes): Refusal | null {
+  for (const [name, shape] of Object.entries(fields)) {
+    if (isGiven(object[name]) && !isShape[shape](object[name])) return badField(name, shape);
+  }
+  return null;
+}
+
+/** The first refusal that reading these gives; null: none. */
+export function firstRefusal<T>(values: readonly T[], read: (value: T) => Refusal | null): Refusal | null {
+  for (const value of values) {
+    const refusal = read(value);
+    if (refusal !== null) return refusal;
+  }
+  return null;
+}
+
 /** Reads `stream`; false if absent or null. */
 export function readStream(object: JsonObject): boolean | Refusal {
   const value = object['stream'];

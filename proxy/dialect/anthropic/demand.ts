@@ -1,40 +1,89 @@
-import { type Refusal, refuse } from '../../../core/errors.ts';
+import { isRefusal, type Refusal, refuse } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/json.ts';
-import { asArray, asObject, asString, isGiven } from '../fields.ts';
+import { asArray, asObject, asString, badField, firstRefusal, isGiven, readCount, refuseShapes, type Shapes } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { countImagePayload, countInline } from '../media.ts';
 import { addFee, addPicture, addRounds, addStored, startTally, type Tally, unbounded } from '../tally.ts';
 
-/** Anthropic’s own loop over server tools stops with `pause_turn` after this many rounds. */
+/**
+ * Anthropic’s own loop over server tools stops with `pause_turn` after this many rounds
+ * (platform.claude.com/docs/en/agents-and-tools/tool-use/server-tools). A use that `max_uses` refuses is a round too.
+ */
 const maxRounds = 10;
+
+/**
+ * Input tokens of one search’s results. Anthropic states no limit; recorded searches add about 10,000. Observed, not proved:
+ * a bill above it widens the bound of hosted tools.
+ */
+const searchResultTokens = 50_000;
+
+/** The schemas of the fields that price or policy read (anthropic-sdk-typescript, src/resources/beta/messages/messages.ts). */
+const shapes: Shapes = {
+  system: 'text or an array of objects',
+  messages: 'an array of objects',
+  tools: 'an array of objects',
+  mcp_servers: 'an array of objects',
+  thinking: 'an object',
+  output_config: 'an object',
+  output_format: 'an object',
+  tool_choice: 'an object',
+  context_management: 'an object',
+  cache_control: 'an object',
+  thread: 'an object',
+  speed: 'text',
+  inference_geo: 'text',
+  service_tier: 'text',
+};
 
 /** Counts everything in a Messages request that costs more than its text, or refuses the request. */
 export function countMessages(body: JsonBody): Tally | Refusal {
   const { value } = body;
   const tally = startTally(body.tokens);
-  const tools: unknown[] = [];
-  noteCache(tally, value);
-  for (const block of asArray(value['system'])) noteCache(tally, asObject(block));
-  for (const message of asArray(value['messages'])) tools.push(...countBlocks(tally, asObject(message)?.['content']));
-  const refusal = countTools(tally, asArray(value['tools']), isOpenSearch) ?? countTools(tally, tools, () => false);
+  const added: unknown[] = [];
+  const refusal =
+    refuseShapes(value, shapes) ??
+    countContent(tally, added, 'system', value['system']) ??
+    firstRefusal(asArray(value['messages']), (message) => countContent(tally, added, 'messages.content', asObject(message)?.['content'])) ??
+    countTools(tally, asArray(value['tools']), isOpenSearch) ??
+    countTools(tally, added, () => false);
   if (refusal !== null) return refusal;
+  noteCache(tally, value);
   countOptions(tally, value);
   return tally;
 }
 
 function countOptions(tally: Tally, value: JsonObject): void {
-  if (asArray(value['mcp_servers']).length > 0) hosted(tally, maxRounds);
-  if (asObject(value['thread']) !== null) addStored(tally, 'text', 'image', 'document');
-  if (isGiven(value['container'])) unbounded(tally, 'a container is billed by the hour');
-  if (isGiven(value['speed']) && value['speed'] !== 'standard') unbounded(tally, 'the fast speed costs more than the standard price');
+  if (asArray(value['mcp_servers']).length > 0) addLoop(tally, null, maxRounds);
+  if (isGiven(value['thread'])) addStored(tally, 'text', 'image', 'document');
+  // A container given by its id may be used by code execution, which counts its own session.
+  if (isGiven(value['container'])) addFee(tally, 'container', 1);
+  if (isGiven(value['speed']) && value['speed'] !== 'standard') countSpeed(tally, value['speed']);
   const geography = value['inference_geo'];
-  if (isGiven(geography) && geography !== 'global') unbounded(tally, 'inference_geo costs more than the standard price');
+  if (geography === 'us') tally.servings.add('us');
+  else if (isGiven(geography) && geography !== 'global') unbounded(tally, 'the price of this inference_geo is unknown');
   const tier = value['service_tier'];
-  if (isGiven(tier) && tier !== 'auto' && tier !== 'standard_only')
-    unbounded(tally, 'this service_tier may cost more than the standard price');
+  // Priority capacity is bought in advance: platform.claude.com/docs/en/api/service-tiers
+  if (isGiven(tier) && tier !== 'auto' && tier !== 'standard_only') unbounded(tally, 'the price of this service_tier is unknown');
+  if (isGiven(asObject(value['output_config'])?.['format']) || isGiven(value['output_format'])) tally.features.add('structuredOutput');
   const edits = asArray(asObject(value['context_management'])?.['edits']);
   const compacts = edits.some((edit) => asString(asObject(edit)?.['type'])?.startsWith('clear_') !== true);
-  if (compacts || isGiven(value['compaction'])) unbounded(tally, 'compaction at the provider writes output beyond max_tokens');
+  if (compacts || isGiven(value['compaction'])) addSummary(tally);
+}
+
+function countSpeed(tally: Tally, speed: unknown): void {
+  if (speed === 'fast') tally.servings.add('fast');
+  else unbounded(tally, 'the price of this speed is unknown');
+}
+
+/**
+ * Counts compaction: the model reads everything once more and writes a summary, which `max_tokens` does not limit, and which is
+ * billed as an iteration of its own (platform.claude.com/docs/en/build-with-claude/compaction-threshold). Once before the
+ * answer, and once more in each round of server tools, which read more than the threshold of 50,000 tokens again.
+ */
+function addSummary(tally: Tally): void {
+  const rounds = tally.inputReads;
+  tally.summaries += rounds;
+  tally.inputReads += rounds;
 }
 
 function noteCache(tally: Tally, holder: JsonObject | null): void {
@@ -44,36 +93,62 @@ function noteCache(tally: Tally, holder: JsonObject | null): void {
   else if (tally.cacheWrite === 'none') tally.cacheWrite = '5m';
 }
 
-/** Counts the blocks of a message or of a result; returns the tools that they add. */
-function countBlocks(tally: Tally, content: unknown): readonly unknown[] {
-  const tools: unknown[] = [];
-  for (const entry of asArray(content)) {
+/** Blocks that cost their own text. */
+const textBlocks = new Set([
+  'text',
+  'thinking',
+  'redacted_thinking',
+  'tool_use',
+  'server_tool_use',
+  'mcp_tool_use',
+  'tool_reference',
+  'web_search_tool_result',
+  'web_search_result',
+  'code_execution_tool_result',
+  'bash_code_execution_tool_result',
+  'text_editor_code_execution_tool_result',
+  'tool_search_tool_result',
+  'fallback',
+]);
+
+/** Counts the content of a message or result: text, or blocks. The tools that blocks add go to `added`. */
+function countContent(tally: Tally, added: unknown[], name: string, content: unknown): Refusal | null {
+  if (!isGiven(content) || typeof content === 'string') return null;
+  if (!Array.isArray(content)) return badField(name, 'text or an array of objects');
+  return firstRefusal(content, (entry: unknown) => {
     const block = asObject(entry);
-    if (block === null) continue;
-    noteCache(tally, block);
-    switch (block['type']) {
-      case 'image':
-        countImage(tally, asObject(block['source']));
-        break;
-      case 'document':
-        countDocument(tally, asObject(block['source']));
-        break;
-      case 'tool_result':
-        tools.push(...countBlocks(tally, block['content']));
-        break;
-      case 'container_upload':
-        unbounded(tally, 'a container is billed by the hour');
-        break;
-      case 'tool_addition':
-        tools.push(asObject(block['tool'])?.['definition']);
-        break;
-      case 'compaction':
-        tools.push(...countBlocks(tally, block['tool_changes']));
-        break;
-      default:
+    return block === null ? badField(name, 'text or an array of objects') : countBlock(tally, added, block);
+  });
+}
+
+function countBlock(tally: Tally, added: unknown[], block: JsonObject): Refusal | null {
+  noteCache(tally, block);
+  const type = asString(block['type']) ?? '';
+  if (textBlocks.has(type)) return null;
+  switch (type) {
+    case 'image':
+      countImage(tally, asObject(block['source']));
+      return null;
+    case 'document':
+      return countDocument(tally, added, asObject(block['source']));
+    case 'search_result':
+    case 'tool_result':
+    case 'mcp_tool_result':
+      return countContent(tally, added, `${type}.content`, block['content']);
+    case 'web_fetch_tool_result': {
+      const fetched = asObject(asObject(block['content'])?.['content']);
+      return fetched === null ? null : countBlock(tally, added, fetched);
     }
+    case 'tool_addition':
+      added.push(asObject(block['tool'])?.['definition']);
+      return null;
+    case 'compaction':
+      return countContent(tally, added, 'compaction.tool_changes', block['tool_changes']);
+    default:
+      // Uploads to a container, and blocks that KeyForge does not know but the provider may.
+      addStored(tally, 'text', 'image', 'document');
+      return null;
   }
-  return tools;
 }
 
 function countImage(tally: Tally, source: JsonObject | null): void {
@@ -82,23 +157,30 @@ function countImage(tally: Tally, source: JsonObject | null): void {
   else addPicture(tally, null);
 }
 
-/** Counts plain text and nested blocks as such. A PDF by bytes, URL or id has no bound except the context. */
-function countDocument(tally: Tally, source: JsonObject | null): void {
+/** Counts plain text and nested blocks as such. A PDF by bytes, URL or id has no bound except the context: its bytes are compressed. */
+function countDocument(tally: Tally, added: unknown[], source: JsonObject | null): Refusal | null {
+  tally.features.add('document');
   switch (source?.['type']) {
     case 'text':
-      return;
+      return null;
     case 'content':
-      countBlocks(tally, source['content']);
-      return;
+      return countContent(tally, added, 'source.content', source['content']);
     case 'base64':
       if (typeof source['data'] === 'string') countInline(tally, 'application/pdf', source['data']);
-      return;
+      else addStored(tally, 'document');
+      return null;
     default:
       addStored(tally, 'document');
+      return null;
   }
 }
 
-const clientTool = /^(?:custom|(?:bash|text_editor|computer|memory|computer_toolset|browser_toolset)_\d{8})$/;
+/**
+ * Client tools that Anthropic describes itself, and the most tokens of such a description: "computer use" adds 466-499 tokens and 735 for the
+ * tool, the text editor 700, bash 245 (platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing); others with a margin.
+ */
+const builtInTool = /^(?:bash|text_editor|computer|memory|computer_toolset|browser_toolset)_\d{8}$/;
+const builtInTokens = 1536;
 
 /** True for a search tool without a limit. KeyForge can set a limit if the tool is at the top of the request. */
 export function isOpenSearch(tool: JsonObject): boolean {
@@ -106,41 +188,60 @@ export function isOpenSearch(tool: JsonObject): boolean {
 }
 
 function countTools(tally: Tally, tools: readonly unknown[], isOpen: (tool: JsonObject) => boolean): Refusal | null {
-  for (const entry of tools) {
+  if (tools.length > 0) tally.features.add('tools');
+  return firstRefusal(tools, (entry) => {
     const tool = asObject(entry);
-    if (tool === null) continue;
+    if (tool === null) return badField('tools', 'an array of objects');
     noteCache(tally, tool);
     const type = asString(tool['type']) ?? 'custom';
-    if (clientTool.test(type)) continue;
-    if (typeof tool['model'] === 'string') {
-      return refuse(
-        'model_denied',
-        `The tool ${type.slice(0, 60)} names a model of its own, ${JSON.stringify(tool['model']).slice(0, 100)}; only \`model\` may choose one.`,
-      );
+    if (type === 'custom') return null;
+    if (builtInTool.test(type)) {
+      tally.textTokens += builtInTokens;
+      return null;
     }
-    if (isOpen(tool)) openSearch(tally);
-    else countServerTool(tally, type, tool);
+    if (isGiven(tool['model'])) {
+      const model = JSON.stringify(tool['model']).slice(0, 100);
+      return refuse('model_denied', `The tool ${type.slice(0, 60)} names a model of its own, ${model}; only \`model\` may choose one.`);
+    }
+    if (!isOpen(tool)) return countServerTool(tally, type, tool);
+    openSearch(tally);
+    return null;
+  });
+}
+
+/** The versions of web tools that run code to filter results, without a fee for it (platform.claude.com/docs/en/agents-and-tools/tool-use/code-execution-tool). */
+function countServerTool(tally: Tally, type: string, tool: JsonObject): Refusal | null {
+  const uses = readCount(tool, 'max_uses');
+  if (isRefusal(uses)) return uses;
+  if (type.startsWith('web_search_')) {
+    addFee(tally, 'webSearch', uses ?? null);
+    addLoop(tally, searchResultTokens, uses ?? maxRounds);
+  } else if (type.startsWith('web_fetch_')) {
+    const most = readCount(tool, 'max_content_tokens');
+    if (isRefusal(most)) return most;
+    addLoop(tally, most ?? null, uses ?? maxRounds);
+  } else if (type.startsWith('tool_search_tool_')) {
+    // It adds definitions that are in the request, which its bytes bound already.
+    addLoop(tally, 0, 0);
+  } else if (type === 'mcp_toolset') {
+    addLoop(tally, null, maxRounds);
+  } else if (type.startsWith('code_execution_')) {
+    addFee(tally, 'container', 1);
+    addLoop(tally, null, maxRounds);
+  } else {
+    unbounded(tally, `the tool ${JSON.stringify(type).slice(0, 60)} runs at the provider without a limit on its cost`);
   }
   return null;
 }
 
-function countServerTool(tally: Tally, type: string, tool: JsonObject): void {
-  const uses = tool['max_uses'];
-  const max = typeof uses === 'number' && Number.isInteger(uses) && uses > 0 ? uses : null;
-  hosted(tally, max ?? maxRounds);
-  if (type.startsWith('web_search_')) addFee(tally, 'webSearch', max);
-  else if (type.startsWith('code_execution_')) unbounded(tally, 'code execution is billed by the hour');
-  else if (!/^(?:web_fetch_|tool_search_tool_|mcp_toolset$)/.test(type)) {
-    unbounded(tally, `the tool ${JSON.stringify(type).slice(0, 60)} runs at the provider without a limit on its cost`);
-  }
-}
-
 function openSearch(tally: Tally): void {
-  addRounds(tally, 0, null);
-  tally.openSearches = { fee: 'webSearch', tools: (tally.openSearches?.tools ?? 0) + 1, maxReads: maxRounds + 1 };
+  addLoop(tally, searchResultTokens, 0);
+  const tools = (tally.openSearches?.tools ?? 0) + 1;
+  tally.openSearches = { fee: 'webSearch', tools, maxReads: maxRounds + 1 };
 }
 
-/** Counts rounds of a hosted tool: each reads the whole input again, with results of unknown size. */
-function hosted(tally: Tally, rounds: number): void {
-  addRounds(tally, Math.min(rounds, maxRounds + 1 - tally.inputReads), null);
+/** Counts a server tool: all of them share one loop, and each of its rounds reads the whole input again. `tokensEach` null: unknown. */
+function addLoop(tally: Tally, tokensEach: number | null, uses: number): void {
+  addRounds(tally, Math.max(0, maxRounds + 1 - tally.inputReads), tokensEach);
+  tally.toolResults = Math.min(maxRounds, (Number.isFinite(tally.toolResults) ? tally.toolResults : 0) + uses);
 }

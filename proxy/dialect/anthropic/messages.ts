@@ -1,5 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isRefusal, type Refusal } from '../../../core/errors.ts';
+import type { JsonObject } from '../../../core/json.ts';
+import type { Effort, Thinking } from '../../../core/price/output-limit.ts';
 import { affinityOf, openingText } from '../affinity.ts';
 import { readAnswer } from '../answer.ts';
 import { asArray, asObject, type FieldRules, readCount, readModel, readStream } from '../fields.ts';
@@ -13,7 +15,8 @@ import { anthropicFamily } from './family.ts';
 import { AnthropicMeter } from './meter.ts';
 import { type AnthropicCounts, anthropicUsage, mergeAnthropic } from './usage.ts';
 
-const otherModels = ['fallbacks', 'models'];
+/** `models`, `route` and `preset` are OpenRouter’s, which serves this API too. */
+const otherModels = ['fallbacks', 'models', 'route', 'preset'];
 const governing = [
   'model',
   'messages',
@@ -32,6 +35,12 @@ const governing = [
   'cache_control',
   ...otherModels,
 ];
+/** What Anthropic's API names beside: none of it changes what is billed. A compatible server may read other fields. */
+const judged: ReadonlySet<string> = new Set([
+  ...governing,
+  ...['thinking', 'output_config', 'output_format', 'tool_choice', 'metadata', 'stop_sequences', 'temperature', 'top_k', 'top_p'],
+  ...['diagnostics', 'user_profile_id'],
+]);
 const rules: FieldRules = { governing: new Set(governing), otherModels };
 
 function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders): Facts | Refusal {
@@ -40,8 +49,11 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
   if (isRefusal(model)) return model;
   const stream = readStream(value);
   if (isRefusal(stream)) return stream;
-  const limit = readCount(value, 'max_tokens');
+  // 0 fills the cache and generates nothing (platform.claude.com/docs/en/build-with-claude/prompt-caching).
+  const limit = value['max_tokens'] === 0 ? 0 : readCount(value, 'max_tokens');
   if (isRefusal(limit)) return limit;
+  const thinking = readThinking(value, headers);
+  if (isRefusal(thinking)) return thinking;
   const tally = countMessages(body);
   if (isRefusal(tally)) return tally;
   const messages = asArray(value['messages']);
@@ -50,17 +62,49 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
     model,
     stream,
     maxOutputTokens: limit,
+    thinking,
     demand: demandOf(tally),
-    unjudged: [],
+    unjudged: Object.keys(value).filter((name) => !judged.has(name)),
     wantsUsage: true,
     affinity,
   };
+}
+
+/** The least budget that Anthropic takes (platform.claude.com/docs/en/build-with-claude/extended-thinking). */
+const leastThinkingTokens = 1024;
+
+function readThinking(value: JsonObject, headers: IncomingHttpHeaders): Thinking | undefined | Refusal {
+  const thinking = asObject(value['thinking']);
+  const effort = asObject(value['output_config'])?.['effort'];
+  switch (thinking?.['type']) {
+    case 'disabled':
+      return { kind: 'off' };
+    case 'enabled':
+    case 'between_tools': {
+      const tokens = readCount(thinking, 'budget_tokens');
+      if (isRefusal(tokens) || tokens === undefined) return tokens;
+      // With this header the budget is that of all turns and may exceed `max_tokens`.
+      if (String(headers['anthropic-beta']).includes('interleaved-thinking')) return undefined;
+      return { kind: 'budget', tokens, leastTokens: leastThinkingTokens };
+    }
+    case 'adaptive':
+      return { kind: 'effort', effort: isEffort(effort) ? effort : 'high' };
+    default:
+      return isEffort(effort) ? { kind: 'effort', effort } : undefined;
+  }
+}
+
+const efforts: readonly unknown[] = ['minimal', 'low', 'medium', 'high', 'xhigh', 'max'] satisfies Effort[];
+
+function isEffort(value: unknown): value is Effort {
+  return efforts.includes(value);
 }
 
 function rewrite(body: JsonBody, changes: Changes): Buffer {
   const edits: Edit[] = [];
   if (changes.model !== undefined) edits.push({ path: ['model'], value: changes.model });
   if (changes.maxOutputTokens !== undefined) edits.push({ path: ['max_tokens'], value: changes.maxOutputTokens });
+  if (changes.thinkingTokens !== undefined) edits.push({ path: ['thinking', 'budget_tokens'], value: changes.thinkingTokens });
   if (changes.searches !== undefined) edits.push({ path: ['tools'], value: limited(asArray(body.value['tools']), changes.searches) });
   return spliceBody(body, edits);
 }
