@@ -147,7 +147,7 @@ async function serveOperations({ metricsListen, waitingFor }: ProxyOptions, metr
 function applyPush(push: Push, pools: Pools, activeKeys: ActiveKeys): void {
   switch (push.kind) {
     case 'recall':
-      for (const key of push.keys) activeKeys.byKey(key)?.funds.recall();
+      for (const key of push.keys) activeKeys.byKey(key)?.funds.recall(push.whole);
       return;
     case 'snapshot':
       pools.update(push.pools, push.credentials);

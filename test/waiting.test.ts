@@ -148,3 +148,43 @@ test('calls of many sizes through two proxies are all served, large ones too, if
     await cluster.close();
   }
 });
+
+/** A call that is served only with its whole output limit. */
+async function exactCall(url: string, token: string, tokens: number): Promise<string> {
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', 'x-keyforge-max-tokens': 'exact' },
+    body: JSON.stringify({ model: 'gpt-5.4-mini', max_tokens: tokens, messages: [{ role: 'user', content: 'hello' }] }),
+  });
+  const body = (await response.json()) as { readonly error?: { readonly code?: string } };
+  return response.ok ? 'ok' : (body.error?.code ?? String(response.status));
+}
+
+test('small calls through one proxy do not starve a large one through another: half of its time they pass, then money is kept for it', async () => {
+  const grantWaitMs = 4_000;
+  // 4,000 tokens cost 18 million nano-dollars at most, 500 cost 2.25 million; the answers are short.
+  const cluster = await startCluster(pods, '0.030');
+  cluster.provider.rule({ conditions: { outputTokens: 5, msPerToken: 40 } });
+  const sidecars = await Promise.all(pods.map((uid) => startSidecar(cluster, uid, { grantWaitMs })));
+  const [one, two] = sidecars as [Sidecar, Sidecar];
+  let isOver = false;
+  let passed = 0;
+  const keepCalling = async (): Promise<void> => {
+    while (!isOver) if ((await call(one.url, cluster.token(), 500)) === 'ok') passed += 1;
+  };
+  try {
+    const small = Array.from({ length: 16 }, keepCalling);
+    await eventually(() => (passed >= 16 ? true : undefined), 'small calls to fill the budget');
+    const [before, started] = [passed, performance.now()];
+    const outcome = await exactCall(two.url, cluster.token(), 4_000);
+    const waitedMs = performance.now() - started;
+    isOver = true;
+    await Promise.all(small);
+    assert.equal(outcome, 'ok');
+    assert.ok(passed > before && waitedMs >= grantWaitMs / 2, 'small calls passed it');
+  } finally {
+    isOver = true;
+    await Promise.all(sidecars.map(({ close }) => close()));
+    await cluster.close();
+  }
+});

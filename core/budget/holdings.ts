@@ -17,6 +17,8 @@ interface Holding {
   tokens: number;
   /** Reservations that name it. */
   pins: number;
+  /** True if it admits no further call. */
+  isRetired: boolean;
 }
 
 /** What all grants have free together. */
@@ -43,6 +45,7 @@ export class Holdings {
       limitsTokens: grant.tokens !== undefined,
       tokens: grant.tokens ?? Number.POSITIVE_INFINITY,
       pins: 0,
+      isRetired: false,
     };
     this.#byId.set(holding.id, holding);
     const later = this.#ordered.findIndex(({ untilMs }) => untilMs > holding.untilMs);
@@ -97,6 +100,16 @@ export class Holdings {
     return this.#ordered.filter(({ pins, fromMs }) => pins === 0 && nowMs >= fromMs).map(({ id }) => id);
   }
 
+  /** Lets no further call use the grants that have begun. */
+  retire(nowMs: number): void {
+    for (const holding of this.#ordered) if (nowMs >= holding.fromMs) holding.isRetired = true;
+  }
+
+  /** Retired grants that have no reservation. */
+  retired(): readonly string[] {
+    return this.#ordered.filter(({ pins, isRetired }) => isRetired && pins === 0).map(({ id }) => id);
+  }
+
   /** Grants that have ended and have no reservation. */
   expired(nowMs: number): readonly string[] {
     return this.#ordered.filter(({ pins, untilMs }) => pins === 0 && nowMs >= untilMs).map(({ id }) => id);
@@ -127,7 +140,7 @@ export class Holdings {
 }
 
 function isLive(holding: Holding, nowMs: number): boolean {
-  return nowMs >= holding.fromMs && nowMs < holding.untilMs;
+  return !holding.isRetired && nowMs >= holding.fromMs && nowMs < holding.untilMs;
 }
 
 function isDrained({ drains, pins, free, requests, tokens, limitsTokens }: Holding): boolean {

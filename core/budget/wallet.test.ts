@@ -210,3 +210,17 @@ test('a refill in the background covers requests and tokens too', () => {
   const refill = wallet.refill(2);
   assert.deepEqual([refill?.atLeastRequests, refill?.tokens], [0, 60]);
 });
+
+test('retired grants admit no further call, and each can be released when its last call ends', () => {
+  const wallet = new Wallet();
+  wallet.deposit(grant('a', 100), 0);
+  wallet.deposit(grant('next', 100, { validAfterMs: 500 }), 0);
+  const running = held(wallet.reserve(need(40), 1));
+  wallet.retire(1);
+  short(wallet.reserve(need(60), 1));
+  assert.deepEqual(wallet.retired(), []);
+  wallet.settle(running, 10, 0);
+  assert.deepEqual(wallet.retired(), ['a']);
+  wallet.drop(['a']);
+  held(wallet.reserve(need(100), 500));
+});

@@ -114,6 +114,16 @@ export class Wallet {
     return this.#holdings.idle(nowMs);
   }
 
+  /** Lets no further call use what is here. */
+  retire(nowMs: number): void {
+    this.#holdings.retire(nowMs);
+  }
+
+  /** Retired grants whose calls have ended: what can be released of them. */
+  retired(): readonly string[] {
+    return this.#holdings.retired();
+  }
+
   /** The idle grants that have ended: no call can use them any more. */
   expired(nowMs: number): readonly string[] {
     return this.#holdings.expired(nowMs);

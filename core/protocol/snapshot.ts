@@ -15,6 +15,8 @@ export interface Snapshot {
 export interface Recall {
   readonly kind: 'recall';
   readonly keys: readonly KeyName[];
+  /** A call has waited half of its time: the grants admit no further call, and each is released when its last call ends. */
+  readonly whole?: true;
 }
 
 export type Push = Snapshot | Recall;

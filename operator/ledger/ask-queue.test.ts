@@ -31,7 +31,7 @@ function createWorld(t: TestContext, usdNano: number) {
   const world = fakeWorld(start);
   const caps = { usdNano, requestsPerMinute: undefined as number | undefined };
   const documents = new Map([bot, other].map((key) => [key, { key } as KeyDocument]));
-  const recalls: (readonly KeyName[])[] = [];
+  const recalls: string[] = [];
   const planOf = (key: KeyName): AccountPlan => {
     const root: AccountNode = { key: team, limits: [{ window: 'Day', usdNano: caps.usdNano, timeZone: 'Etc/UTC' }], rate: {} };
     const { requestsPerMinute } = caps;
@@ -44,7 +44,7 @@ function createWorld(t: TestContext, usdNano: number) {
   const queue = new AskQueue({
     batch: createBatch(world.store),
     live: () => ({ documents, plans: new Map([bot, other].map((key) => [key, planOf(key)])) }),
-    push: ({ keys }) => void recalls.push(keys),
+    push: ({ keys, whole = false }) => void recalls.push(`${keys.join()}${whole ? ' whole' : ''}`),
     monotonic: () => world.clock.nowMs,
   });
   let sent = 0;
@@ -123,7 +123,7 @@ test('a request that others make wait is granted when they release, and denied a
   assert.deepEqual(world.results, ['a 100', 'b 60']);
   await world.pass(1_000);
   assert.deepEqual(world.results, ['a 100', 'b 60', 'c budget_reserved']);
-  assert.ok(world.recalls.length > 0);
+  assert.deepEqual([...new Set(world.recalls)], ['agents/bot', 'agents/bot whole', 'agents/other whole'], 'what is kept must come back');
 });
 
 test('what can never come back is denied at once, also while the request waits', async (t) => {

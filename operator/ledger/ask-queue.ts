@@ -218,9 +218,21 @@ export class AskQueue {
       if (place.untilMs > nowMs) place.tried = { releases, firm: isFirm(place, nowMs) };
       else if (!isFirst(place)) this.#line.remove(place);
     }
-    const recalled = [...new Set([...attempts.values()].flatMap(({ recall }) => recall))];
-    if (recalled.length > 0) this.#deps.push({ kind: 'recall', keys: recalled });
+    this.#recall(attempts, nowMs);
     for (const place of [...this.#line]) if (isFirst(place) && place.untilMs <= nowMs) this.#deny(place.ask);
+  }
+
+  /** What is kept for a firm place must not go round among the calls of its holders. */
+  #recall(attempts: Attempts, nowMs: number): void {
+    const whole = new Set<KeyName>();
+    const idle = new Set<KeyName>();
+    for (const [place, { reply, recall }] of attempts) {
+      const isReserved = 'denial' in reply && reply.denial.code === 'budget_reserved';
+      for (const key of recall) (isReserved && isFirm(place, nowMs) ? whole : idle).add(key);
+    }
+    if (whole.size > 0) this.#deps.push({ kind: 'recall', keys: [...whole], whole: true });
+    const rest = [...idle].filter((key) => !whole.has(key));
+    if (rest.length > 0) this.#deps.push({ kind: 'recall', keys: rest });
   }
 
   #endWithdrawn(): void {

@@ -88,7 +88,7 @@ export class ScopedPort implements ControlPort {
     return subscribe((notice) => {
       if (notice !== 'policy') {
         const keys = notice.keys.filter((key) => this.#isMine(key));
-        if (keys.length > 0) listener({ kind: 'recall', keys });
+        if (keys.length > 0) listener({ ...notice, keys });
         return;
       }
       const live = registry.live();

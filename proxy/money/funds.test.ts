@@ -644,3 +644,15 @@ test('a call that waits when the operator is lost is refused as unavailable', as
   lost.reject(new ControlUnavailable('gone'));
   assert.equal(summary(await waiting), 'grant_unavailable');
 });
+
+test('a whole recall gives each grant back when its last call has ended and is recorded; further calls ask the ledger', async () => {
+  const world = createWorld((_, n) => (n === 0 ? grant(100, { id: 'g-whole' }) : denial('budget_reserved')));
+  const running = await reserve(world, need(40));
+  world.funds.recall(true);
+  assert.equal(summary(await world.funds.reserve(need(30), { maxWaitMs: 0 })), 'budget_reserved');
+  world.funds.settle(running, 10, 0);
+  assert.deepEqual(types(world), ['epoch_open'], 'not before the entry of the call');
+  world.funds.record({ type: 'call', key: bot } as ProxyBody);
+  assert.deepEqual(types(world), ['epoch_open', 'call', 'release']);
+  assert.deepEqual((world.stream.bodies.at(-1) as { readonly grants?: unknown }).grants, ['g-whole']);
+});

@@ -37,8 +37,8 @@ export interface Funds {
   record(body: ProxyBody): void;
   /** What the tightest window has left, as far as this proxy knows; undefined: uncapped, or no grant yet. */
   remainingNano(): NanoUsd | undefined;
-  /** Releases idle grants. */
-  recall(): void;
+  /** Releases idle grants; `whole`: each of the others too, as soon as its calls have ended, and no call uses it any more. */
+  recall(whole?: boolean): void;
   /** Housekeeping, every few seconds: heartbeat, expired grants, refill. */
   tick(): void;
   /** Refuses all further calls, because the operator quarantined this stream. */
@@ -138,6 +138,8 @@ class WalletKeeper implements Funds {
 
   record(body: ProxyBody): void {
     this.#deps.recorder.append(body);
+    // After the entry of the call that ended: a closed grant pays for nothing.
+    this.#release(this.#wallet.retired());
   }
 
   remainingNano(): NanoUsd | undefined {
@@ -145,7 +147,8 @@ class WalletKeeper implements Funds {
     return remainderNano === undefined ? undefined : remainderNano + this.#freeNano();
   }
 
-  recall(): void {
+  recall(whole = false): void {
+    if (whole) this.#wallet.retire(this.#deps.monotonic());
     this.#release(this.#wallet.idle(this.#deps.monotonic()));
   }
 
@@ -153,6 +156,7 @@ class WalletKeeper implements Funds {
     const { key, recorder, logger, monotonic } = this.#deps;
     if (recorder.epoch === 0) return;
     this.#release(this.#wallet.expired(monotonic()));
+    this.#release(this.#wallet.retired());
     try {
       recorder.heartbeat();
     } catch (error) {
