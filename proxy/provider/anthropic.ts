@@ -1,4 +1,5 @@
 import { isObject } from '../../core/json.ts';
+import type { PictureSize } from '../../core/price/demand.ts';
 import { deadlineOf } from './deadline.ts';
 import { type ErrorBody, readError } from './error-body.ts';
 import type { ErrorAnswer, Provider, Verdict } from './types.ts';
@@ -44,6 +45,17 @@ function spent(code: string, error: ErrorBody, deadline: number | null): Verdict
   return disabled(code, untilMs);
 }
 
+// 4,784 = patches of 28 × 28 at the highest native resolution (2576 px edge), to which larger pictures are scaled; margin for the next model.
+const maxPictureTokens = 8192;
+
+/** Width × height / 750, or patches of 28 × 28 on newer models: platform.claude.com/docs/en/build-with-claude/vision */
+function pictureTokens(size: PictureSize): number {
+  if (size === null) return maxPictureTokens;
+  const { width, height } = size;
+  const patches = Math.ceil(width / 28) * Math.ceil(height / 28);
+  return Math.min(maxPictureTokens, 64 + Math.max(patches, Math.ceil((width * height) / 750)));
+}
+
 export const anthropic: Provider = {
   kind: 'Anthropic',
   paths: {
@@ -52,12 +64,17 @@ export const anthropic: Provider = {
   },
   authentication: { header: 'x-api-key', prefix: '' },
   overhead: {
-    // Tool preamble (159-530, newest models more) and the largest built-in tools together (text editor 700, computer 735).
-    // platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
-    tokens: { request: 2048 },
-    // 4,784 = patches of 28 × 28 at the highest native resolution (2576 px edge); margin for the next model.
-    // platform.claude.com/docs/en/build-with-claude/vision
-    pictureTokens: () => 8192,
+    tokens: {
+      // The system prompt of tool use takes 159 to 530 tokens, more on the newest models:
+      // platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
+      tools: 1024,
+      // Recorded calls with a schema take up to 94 tokens beyond their bytes, calls with citations 105.
+      structuredOutput: 256,
+      document: 512,
+      // Descriptions of server tools are not published; margin over those of Anthropic's client tools.
+      hostedTools: 4096,
+    },
+    pictureTokens,
   },
   counting: {
     'anthropic.messages': {

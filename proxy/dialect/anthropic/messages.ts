@@ -13,7 +13,7 @@ import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
 import { countMessages, isOpenSearch } from './demand.ts';
 import { anthropicFamily } from './family.ts';
 import { AnthropicMeter } from './meter.ts';
-import { type AnthropicCounts, anthropicUsage, mergeAnthropic } from './usage.ts';
+import { type AnthropicCounts, anthropicUsage, mergeAnthropic, noteContainer } from './usage.ts';
 
 /** `models`, `route` and `preset` are OpenRouter’s, which serves this API too. */
 const otherModels = ['fallbacks', 'models', 'route', 'preset'];
@@ -127,6 +127,7 @@ export const anthropicMessages: Dialect = {
   readUsage: (body) =>
     readAnswer(body, (answer) => {
       const counts: AnthropicCounts = new Map();
+      noteContainer(counts, body.toString('latin1'));
       mergeAnthropic(counts, asObject(answer['usage']));
       return anthropicUsage(counts);
     }),

@@ -4,7 +4,7 @@ import { asObject } from '../fields.ts';
 import { EventMeter } from '../meter.ts';
 import { eventData, type Fate, memberFinder, SseEnds } from '../sse.ts';
 import type { Reading } from '../types.ts';
-import { type AnthropicCounts, anthropicUsage, mergeAnthropic } from './usage.ts';
+import { type AnthropicCounts, anthropicUsage, mergeAnthropic, noteContainer } from './usage.ts';
 
 const hasUsage = memberFinder('usage');
 const hasError = memberFinder('error');
@@ -23,7 +23,9 @@ export class AnthropicMeter extends EventMeter {
   }
 
   protected onEvent(event: Buffer): Fate {
-    if (this.phase !== 'content' || isRelevant(event.toString('latin1'))) {
+    const text = event.toString('latin1');
+    noteContainer(this.#counts, text);
+    if (this.phase !== 'content' || isRelevant(text)) {
       const value = asObject(parseJson(eventData(event) ?? event.toString('utf8')));
       if (value !== null) this.#onValue(value);
     }

@@ -1,5 +1,5 @@
-import type { JsonObject } from '../../../core/json.ts';
-import type { Usage } from '../../../core/price/types.ts';
+import { defined, type JsonObject } from '../../../core/json.ts';
+import type { Serving, Usage } from '../../../core/price/types.ts';
 import { asArray, asObject } from '../fields.ts';
 import { tokens, withParts } from '../usage.ts';
 
@@ -17,6 +17,20 @@ const paths: readonly (readonly [string] | readonly [string, string])[] = [
   ['server_tool_use', 'web_search_requests'],
 ];
 
+/** What the answer says of how it was served, if that has a price of its own. */
+const servings: readonly (readonly [name: string, value: string, serving: Serving])[] = [
+  ['speed', 'fast', 'fast'],
+  ['inference_geo', 'us', 'us'],
+];
+
+/** Marks a result of code execution, in JSON as a provider writes it; within text its quote would be escaped. */
+const codeResult = 'code_execution_tool_result"';
+
+/** Notes a hosted session that an event or answer shows: usage does not name it. */
+export function noteContainer(counts: AnthropicCounts, text: string): void {
+  if (text.includes(codeResult)) counts.set('container', 1);
+}
+
 /** Overwrites the figures that this usage object names. Figures are running totals; null leaves a figure as it was. */
 export function mergeAnthropic(counts: AnthropicCounts, value: unknown): void {
   const usage = asObject(value);
@@ -25,6 +39,7 @@ export function mergeAnthropic(counts: AnthropicCounts, value: unknown): void {
     const figure = inner === undefined ? usage[outer] : asObject(usage[outer])?.[inner];
     if (typeof figure === 'number') counts.set(inner ?? outer, figure);
   }
+  for (const [name, value, serving] of servings) if (usage[name] === value) counts.set(`serving.${serving}`, 1);
   const compactions = asArray(usage['iterations']).map(asObject).filter(isCompaction);
   if (compactions.length === 0) return;
   // Billed in addition to the totals.
@@ -47,6 +62,7 @@ export function anthropicUsage(counts: AnthropicCounts): Usage | null {
   const written1h = figure('ephemeral_1h_input_tokens');
   const written = Math.max(figure('cache_creation_input_tokens'), figure('ephemeral_5m_input_tokens') + written1h);
   const output = sum('output_tokens');
+  const served = servings.map(([, , serving]) => serving).filter((serving) => counts.has(`serving.${serving}`));
   return withParts(
     {
       input: sum('input_tokens'),
@@ -57,7 +73,13 @@ export function anthropicUsage(counts: AnthropicCounts): Usage | null {
     },
     {
       cacheWrite1h: written1h,
-      ...(figure('web_search_requests') > 0 ? { fees: { webSearch: figure('web_search_requests') } } : {}),
+      ...feesOf(figure),
+      ...(served.length > 0 ? { servings: served } : {}),
     },
   );
+}
+
+function feesOf(figure: (name: string) => number): Pick<Usage, 'fees'> {
+  const fees = defined({ webSearch: figure('web_search_requests') || undefined, container: figure('container') || undefined });
+  return Object.keys(fees).length === 0 ? {} : { fees };
 }
