@@ -155,7 +155,7 @@ test('an Anthropic stream keeps the last figure that is not null, and sums none'
     typed({ type: 'message_stop' }),
   ]);
   assert.deepEqual(phases, ['preamble', 'preamble', 'preamble', 'content', 'content', 'content']);
-  const usage = { input: 61, cachedInput: 7, cacheWrite: 20, output: 9, reasoning: 3, cacheWrite1h: 15, webSearches: 2 };
+  const usage = { input: 61, cachedInput: 7, cacheWrite: 20, output: 9, reasoning: 3, cacheWrite1h: 15, fees: { webSearch: 2 } };
   assert.deepEqual([meter.reading(), meter.complete], [{ usage, servedModel: 'claude-sonnet-5' }, true]);
 });
 

@@ -99,6 +99,10 @@ function number(object: unknown, ...path: readonly string[]): number {
   return typeof value === 'number' ? value : 0;
 }
 
+function searched(webSearch: number): Partial<Usage> {
+  return webSearch > 0 ? { fees: { webSearch } } : {};
+}
+
 /** The five classes straight from the recorded figures, as each provider documents them. */
 function expected({ vendor, api, usage, usage_start }: Exchange): Partial<Usage> | null {
   if (usage === null || !Object.values(usage).some((value) => typeof value === 'number')) return null;
@@ -114,7 +118,7 @@ function expected({ vendor, api, usage, usage_start }: Exchange): Partial<Usage>
       output: last('output_tokens'),
       reasoning: last('output_tokens_details', 'thinking_tokens'),
       ...positive('cacheWrite1h', last('cache_creation', 'ephemeral_1h_input_tokens')),
-      ...positive('webSearches', last('server_tool_use', 'web_search_requests')),
+      ...searched(last('server_tool_use', 'web_search_requests')),
     };
   }
   if (api.includes('Content')) {
@@ -258,7 +262,7 @@ test('every recorded request is read, and says what policy and price need', { sk
     assert.ok(facts.demand.textTokens > 0 && Number.isSafeInteger(facts.demand.textTokens), id);
     const sent = number(exchange.usage, 'prompt_tokens') + number(exchange.usage, 'promptTokenCount');
     const plain =
-      facts.demand.images === 0 && !facts.demand.wholeContext && facts.demand.mediaTokens === 0 && facts.demand.unmeterable === undefined;
+      facts.demand.features.every((name) => name === 'tools' || name === 'structuredOutput') && facts.demand.unmeterable === undefined;
     if (plain) assert.ok(sent <= facts.demand.textTokens + 600, `${id} ${sent} ${facts.demand.textTokens}`);
     count += 1;
   }
