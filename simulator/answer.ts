@@ -1,23 +1,25 @@
 import { schemaInstance } from './schema-instance.ts';
 import { countTokens, tokenise } from './tokens.ts';
-import type { Answer, Json, Prompt, SimulatedModel, SimulatedUsage } from './types.ts';
+import type { Answer, CacheUse, Json, Prompt, SimulatedModel, SimulatedUsage } from './types.ts';
 
 /** What may bend an answer. */
 interface Composition {
   readonly id: string;
   readonly createdSeconds: number;
-  /** True where the same prompt came before: a caching model then reads from cache. */
-  readonly seen: boolean;
+  readonly cache: CacheUse;
   /** Exactly what to say instead of the default; undefined: the default. */
   readonly text: string | undefined;
   /** Produce this many tokens of text, whatever the prompt. */
   readonly outputTokens: number | undefined;
+  /** Think this many tokens first, whatever the prompt; undefined: as the model does. */
+  readonly thinkingTokens: number | undefined;
 }
 
 /** What the simulated model answers: the same to the same prompt, never over the output limit. */
 export function compose(prompt: Prompt, model: SimulatedModel, how: Composition): Answer {
   const limit = Math.min(prompt.maxOutputTokens ?? Number.POSITIVE_INFINITY, model.maxOutputTokens ?? 4096);
-  const reasoning = Math.min(model.reasoningTokens ?? 0, Math.max(0, limit - 1));
+  const thoughts = Math.min(prompt.thinkingBudget ?? Number.POSITIVE_INFINITY, how.thinkingTokens ?? model.reasoningTokens ?? 0);
+  const reasoning = Math.min(thoughts, Math.max(0, limit - 1));
   const room = limit - reasoning;
   const called = toolCall(prompt, how);
   const toolTokens = called === undefined ? 0 : countTokens(called.name) + countTokens(JSON.stringify(called.arguments));
@@ -31,8 +33,9 @@ export function compose(prompt: Prompt, model: SimulatedModel, how: Composition)
     pieces,
     toolCall: cut ? undefined : called,
     finish: cut ? 'length' : called === undefined ? 'stop' : 'tool',
+    thinks: prompt.thinkingBudget !== undefined && reasoning > 0,
     choices: prompt.choices,
-    usage: usage(prompt, model, { seen: how.seen, output: (spoken + reasoning) * prompt.choices, reasoning: reasoning * prompt.choices }),
+    usage: usage(prompt, how.cache, { output: (spoken + reasoning) * prompt.choices, reasoning: reasoning * prompt.choices }),
     createdSeconds: how.createdSeconds,
   };
 }
@@ -59,20 +62,12 @@ export function inputTokens(prompt: Prompt): number {
   return countTokens(prompt.everything) + 3;
 }
 
-function usage(
-  prompt: Prompt,
-  model: SimulatedModel,
-  said: { readonly seen: boolean; readonly output: number; readonly reasoning: number },
-): SimulatedUsage {
-  const input = inputTokens(prompt);
-  const reusable = Math.floor(input * 0.75);
-  const cachedInput = model.caches === true && said.seen ? reusable : 0;
-  const writes = model.price.cacheWrite !== undefined && prompt.cacheWrite !== 'none' && cachedInput === 0 ? reusable : 0;
+function usage(prompt: Prompt, { read, written }: CacheUse, said: { readonly output: number; readonly reasoning: number }): SimulatedUsage {
   return {
-    input,
-    cachedInput,
-    cacheWrite: writes,
-    cacheWrite1h: prompt.cacheWrite === '1h' ? writes : 0,
+    input: inputTokens(prompt),
+    cachedInput: read,
+    cacheWrite: written,
+    cacheWrite1h: prompt.cacheWrite === '1h' ? written : 0,
     output: said.output,
     reasoning: said.reasoning,
   };

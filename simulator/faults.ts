@@ -33,6 +33,10 @@ export interface Conditions {
   readonly noUsage?: boolean;
   /** Produce this many tokens, within the output limit. */
   readonly outputTokens?: number;
+  /** Think this many tokens first, within the budget of thoughts and the output limit. */
+  readonly thinkingTokens?: number;
+  /** Milliseconds before the first byte of an answer, which is billed by then. */
+  readonly delayMs?: number;
   /** Say exactly this. */
   readonly text?: string;
 }

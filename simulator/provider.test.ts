@@ -120,6 +120,42 @@ test('counting and embedding answer in their own shape; counting is not billed',
   assert.equal(simulation.bill().calls, before + 1);
 });
 
+test('an Anthropic answer thinks within its budget and its limit, and a budget out of range is refused', async () => {
+  const undo = simulation.rule({ conditions: { thinkingTokens: 3000, outputTokens: 500 } });
+  const ask = (max_tokens: number, budget_tokens: number) =>
+    anthropic.messages.create({
+      model: 'claude-haiku-4-5',
+      max_tokens,
+      thinking: { type: 'enabled', budget_tokens },
+      messages: [{ role: 'user', content: 'Hello' }],
+    });
+  const whole = await ask(4000, 2000);
+  assert.deepEqual([whole.usage.output_tokens, whole.stop_reason, whole.content[0]?.type], [2500, 'end_turn', 'thinking']);
+  const cut = await ask(2100, 2000);
+  assert.deepEqual([cut.usage.output_tokens, cut.stop_reason], [2100, 'max_tokens']);
+  undo();
+  await assert.rejects(ask(2000, 2000), /`max_tokens` must be greater than `thinking.budget_tokens`/);
+  await assert.rejects(ask(2000, 1000), /greater than or equal to 1024/);
+});
+
+test('each family counts what it would bill, and says how often it was asked', async () => {
+  const before = simulation.counts();
+  const text = 'Count these few words';
+  const message = { model: 'claude-haiku-4-5', messages: [{ role: 'user' as const, content: text }] };
+  assert.equal(
+    (await anthropic.messages.countTokens(message)).input_tokens,
+    (await anthropic.messages.create({ ...message, max_tokens: 9 })).usage.input_tokens,
+  );
+  const input = { model: 'gpt-5.4-mini', input: text };
+  assert.equal((await openai.responses.inputTokens.count(input)).input_tokens, (await openai.responses.create(input)).usage?.input_tokens);
+  const prompt = { model: 'gemini-2.5-flash', contents: text };
+  assert.equal(
+    (await gemini.models.countTokens(prompt)).totalTokens,
+    (await gemini.models.generateContent(prompt)).usageMetadata?.promptTokenCount,
+  );
+  assert.equal(simulation.counts(), before + 3);
+});
+
 test('errors have the provider’s own type, status and headers', async () => {
   await assert.rejects(
     new OpenAI({ baseURL: `${simulation.url}/v1`, apiKey: 'wrong', maxRetries: 0 }).models.list(),

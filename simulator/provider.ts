@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
-import { compose } from './answer.ts';
+import { compose, inputTokens } from './answer.ts';
 import { modelOf, openCall, parseJson, readBody, type SimulatedCall } from './call.ts';
 import { deliverFrames, deliverJson } from './deliver.ts';
 import { modelList } from './dialect/uncounted.ts';
@@ -11,6 +11,7 @@ import type { ErrorAnswer } from './errors/types.ts';
 import { type Conditions, type Fault, openRules, type Rule } from './faults.ts';
 import { type Bill, openLedger } from './ledger.ts';
 import { simulatedModels } from './models.ts';
+import { PromptCache } from './prompt-cache.ts';
 import { familyOf, findRoute, type Route } from './routes.ts';
 import type { Answer, Json, Prompt, SimulatedDialect, SimulatedModel, SimulatedUsage } from './types.ts';
 
@@ -24,8 +25,8 @@ export interface SimulationOptions {
   readonly port?: number;
   /** Conditions for every call that no rule names. */
   readonly conditions?: Conditions;
-  /** What to say to a prompt; undefined: the default answer. */
-  readonly script?: (prompt: Prompt) => string | undefined;
+  /** How to answer a prompt, beneath rules and `conditions`; undefined: by default. */
+  readonly script?: (prompt: Prompt) => Conditions | undefined;
   /** Milliseconds since the epoch; default `Date.now`. */
   readonly now?: () => number;
   /** How many calls `calls()` remembers, newest kept; default 1000. */
@@ -38,6 +39,8 @@ export interface Simulation {
   readonly url: string;
   bill(): Bill;
   calls(): readonly SimulatedCall[];
+  /** How often it counted tokens. */
+  counts(): number;
   /** Makes calls that fit go wrong or slow; returns how to take it back. */
   rule(rule: Rule): () => void;
   clearRules(): void;
@@ -58,6 +61,7 @@ export async function startSimulation(options: SimulationOptions): Promise<Simul
     url: `http://${host}:${port}`,
     bill: provider.ledger.bill,
     calls: () => provider.calls,
+    counts: () => provider.counts,
     rule: provider.rules.add,
     clearRules: provider.rules.clear,
     async close() {
@@ -84,10 +88,10 @@ class Provider {
   readonly rules = openRules();
   readonly ledger = openLedger();
   readonly calls: SimulatedCall[] = [];
+  counts = 0;
   readonly #options: SimulationOptions;
   readonly #models: readonly SimulatedModel[];
-  /** Prompts that a caching model had, each with the model's name. */
-  readonly #seen = new Set<string>();
+  readonly #cache = new PromptCache();
   #counter = 0;
 
   constructor(options: SimulationOptions) {
@@ -138,13 +142,15 @@ class Provider {
     if (route.kind === 'whole') {
       const whole = route.answer(parsed);
       if ('badRequest' in whole) return send(response, errors.badRequest(whole.badRequest, whole.param));
+      if (route.counts === true) this.counts += 1;
       if (whole.usage !== undefined) this.#charge(call, model, whole.usage);
       return deliverJson(response, whole.body, turn.conditions);
     }
     if (route.kind !== 'generate') return undefined;
     const prompt = route.dialect.parse(parsed, route);
     if ('badRequest' in prompt) return send(response, errors.badRequest(prompt.badRequest, prompt.param));
-    return this.#generate(turn, route.dialect, prompt);
+    const conditions = { ...this.#options.script?.(prompt), ...turn.conditions };
+    return this.#generate({ ...turn, conditions }, route.dialect, prompt);
   }
 
   async #generate(turn: Turn, dialect: SimulatedDialect, prompt: Prompt): Promise<void> {
@@ -157,6 +163,7 @@ class Provider {
       response.socket?.resetAndDestroy();
       return undefined;
     }
+    if (conditions.delayMs !== undefined) await pause(conditions.delayMs);
     if (prompt.stream) {
       return deliverFrames(response, dialect.frames(answer, prompt), { conditions, fault, errorFrame: dialect.errorFrame() });
     }
@@ -165,17 +172,16 @@ class Provider {
   }
 
   #answerTo(prompt: Prompt, model: SimulatedModel, conditions: Conditions): Answer {
-    const { now = Date.now, script } = this.#options;
-    const fingerprint = `${model.name} ${prompt.everything}`;
-    const answer = compose(prompt, model, {
+    const { now = Date.now } = this.#options;
+    const nowMs = now();
+    return compose(prompt, model, {
       id: `simulated${this.#counter}`,
-      createdSeconds: Math.floor(now() / 1000),
-      seen: this.#seen.has(fingerprint),
-      text: conditions.text ?? script?.(prompt),
+      createdSeconds: Math.floor(nowMs / 1000),
+      cache: this.#cache.use(model, prompt, { inputTokens: inputTokens(prompt), nowMs }),
+      text: conditions.text,
       outputTokens: conditions.outputTokens,
+      thinkingTokens: conditions.thinkingTokens,
     });
-    if (model.caches === true && this.#seen.size < 10_000) this.#seen.add(fingerprint);
-    return answer;
   }
 
   #charge(call: SimulatedCall, model: SimulatedModel, usage: SimulatedUsage): void {

@@ -3,13 +3,28 @@ import { anthropicMessages } from './dialect/anthropic.ts';
 import { geminiGenerate } from './dialect/gemini.ts';
 import { openaiChat } from './dialect/openai-chat.ts';
 import { openaiResponses } from './dialect/openai-responses.ts';
-import { anthropicCount, geminiCount, geminiEmbed, geminiEmbedBatch, openaiEmbeddings, type Whole } from './dialect/uncounted.ts';
+import {
+  anthropicCount,
+  geminiCount,
+  geminiEmbed,
+  geminiEmbedBatch,
+  openaiCount,
+  openaiEmbeddings,
+  type Whole,
+} from './dialect/uncounted.ts';
 import type { BadRequest, Family, Json, SimulatedDialect } from './types.ts';
 
 /** What a path leads to. */
 export type Route =
   | { readonly kind: 'generate'; readonly dialect: SimulatedDialect; readonly model?: string; readonly stream?: boolean }
-  | { readonly kind: 'whole'; readonly family: Family; readonly model?: string; readonly answer: (body: Json) => Whole | BadRequest }
+  | {
+      readonly kind: 'whole';
+      readonly family: Family;
+      readonly model?: string;
+      /** True for the counting of tokens. */
+      readonly counts?: true;
+      readonly answer: (body: Json) => Whole | BadRequest;
+    }
   | { readonly kind: 'models'; readonly family: Family }
   | { readonly kind: 'unknown'; readonly family: Family };
 
@@ -23,12 +38,14 @@ export function findRoute(method: string, path: string, headers: IncomingHttpHea
       return { kind: 'generate', dialect: openaiChat };
     case '/v1/responses':
       return { kind: 'generate', dialect: openaiResponses };
+    case '/v1/responses/input_tokens':
+      return { kind: 'whole', family: 'openai', counts: true, answer: openaiCount };
     case '/v1/embeddings':
       return { kind: 'whole', family: 'openai', answer: openaiEmbeddings };
     case '/v1/messages':
       return { kind: 'generate', dialect: anthropicMessages };
     case '/v1/messages/count_tokens':
-      return { kind: 'whole', family: 'anthropic', answer: anthropicCount };
+      return { kind: 'whole', family: 'anthropic', counts: true, answer: anthropicCount };
     default:
       return geminiRoute(path);
   }
@@ -49,7 +66,7 @@ function geminiRoute(path: string): Route {
     case 'streamGenerateContent':
       return { kind: 'generate', dialect: geminiGenerate, model, stream: true };
     case 'countTokens':
-      return { kind: 'whole', family: 'gemini', model, answer: (body) => geminiCount(body, model) };
+      return { kind: 'whole', family: 'gemini', model, counts: true, answer: (body) => geminiCount(body, model) };
     case 'embedContent':
       return { kind: 'whole', family: 'gemini', model, answer: geminiEmbed };
     case 'batchEmbedContents':

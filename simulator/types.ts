@@ -19,9 +19,22 @@ export interface SimulatedModel {
   readonly maxOutputTokens?: number;
   /** Hidden reasoning tokens before each answer; default 0. */
   readonly reasoningTokens?: number;
-  /** True: a prompt seen before is served three quarters from cache. */
+  /** True: a prompt seen before is served three quarters from cache, unless its breakpoints say what is. */
   readonly caches?: boolean;
   readonly embeds?: boolean;
+}
+
+/** A part of a prompt that a cache can end with. */
+export interface Block {
+  readonly text: string;
+  /** True where the caller asks for what comes up to its end to be cached. */
+  readonly breakpoint: boolean;
+}
+
+/** What one request reads from the prompt cache and writes to it, in tokens. */
+export interface CacheUse {
+  readonly read: number;
+  readonly written: number;
 }
 
 /** A request in the terms that all dialects share. */
@@ -33,6 +46,8 @@ export interface Prompt {
   /** Everything that a model would read, as one text: the basis of the token count. */
   readonly everything: string;
   readonly maxOutputTokens?: number | undefined;
+  /** Most tokens of thought; undefined: the model decides. */
+  readonly thinkingBudget?: number | undefined;
   readonly choices: number;
   readonly tools: readonly { readonly name: string; readonly schema: unknown }[];
   readonly toolChoice: 'auto' | 'none' | 'required' | { readonly name: string };
@@ -44,6 +59,8 @@ export interface Prompt {
   readonly wantsUsage: boolean;
   /** The caller asked for a cache write (Anthropic's cache_control). */
   readonly cacheWrite: 'none' | '5m' | '1h';
+  /** In the order in which the model reads them; undefined: the dialect knows no breakpoints. */
+  readonly blocks?: readonly Block[];
 }
 
 /** Totals as a provider counts them: `input` includes cached and written tokens, `output` includes reasoning. */
@@ -64,6 +81,8 @@ export interface Answer {
   readonly pieces: readonly string[];
   readonly toolCall?: { readonly name: string; readonly arguments: Json } | undefined;
   readonly finish: 'stop' | 'length' | 'tool';
+  /** True where it begins with a block of thoughts. */
+  readonly thinks: boolean;
   readonly choices: number;
   readonly usage: SimulatedUsage;
   /** Seconds since the epoch. */

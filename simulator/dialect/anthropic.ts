@@ -1,4 +1,4 @@
-import type { Answer, BadRequest, Frame, Json, Prompt, SimulatedDialect } from '../types.ts';
+import type { Answer, BadRequest, Block, Frame, Json, Prompt, SimulatedDialect } from '../types.ts';
 import { allText, contentText, count, isObject, objects } from './read.ts';
 
 /** POST /v1/messages. */
@@ -6,7 +6,7 @@ export const anthropicMessages: SimulatedDialect = {
   family: 'anthropic',
   parse,
   json(answer) {
-    return { ...envelope(answer), content: [block(answer)], stop_reason: stopReason(answer), usage: usage(answer) };
+    return { ...envelope(answer), content: content(answer), stop_reason: stopReason(answer), usage: usage(answer) };
   },
   frames,
   errorFrame: () => event('error', { error: { type: 'overloaded_error', message: 'Overloaded' } }),
@@ -17,7 +17,15 @@ function parse(body: Json): Prompt | BadRequest {
   if (messages.length === 0) return { badRequest: 'messages: at least one message is required', param: 'messages' };
   const limit = count(body['max_tokens']);
   if (limit === undefined) return { badRequest: 'max_tokens: Field required', param: 'max_tokens' };
-  return { ...parseCounted(body), maxOutputTokens: limit };
+  const prompt = parseCounted(body);
+  const { thinkingBudget } = prompt;
+  if (thinkingBudget !== undefined && thinkingBudget < 1024)
+    return { badRequest: 'thinking.enabled.budget_tokens: Input should be greater than or equal to 1024' };
+  if (thinkingBudget !== undefined && thinkingBudget >= limit) {
+    const page = 'https://docs.claude.com/en/docs/build-with-claude/extended-thinking#max-tokens-and-context-window-size';
+    return { badRequest: `\`max_tokens\` must be greater than \`thinking.budget_tokens\`. Please consult our documentation at ${page}` };
+  }
+  return { ...prompt, maxOutputTokens: limit };
 }
 
 /** The part that count_tokens has too: everything but the output limit. */
@@ -29,6 +37,7 @@ export function parseCounted(body: Json): Prompt {
     stream: body['stream'] === true,
     text: contentText(lastUser?.['content']),
     everything: allText([body['system'], body['messages'], body['tools'], body['output_config']]),
+    thinkingBudget: isObject(body['thinking']) ? count(body['thinking']['budget_tokens']) : undefined,
     choices: 1,
     tools: objects(body['tools'])
       .filter((tool) => 'input_schema' in tool)
@@ -38,7 +47,24 @@ export function parseCounted(body: Json): Prompt {
     schema: schemaOf(body),
     wantsUsage: true,
     cacheWrite: cacheWrite(body),
+    blocks: blocks(body),
   };
+}
+
+/** Tools, system and messages, in the order in which prefixes are cached; a breakpoint of the whole request is its last block. */
+function blocks(body: Json): readonly Block[] {
+  const { tools, system, messages } = body;
+  const parts = [...objects(tools), ...partsOf(system), ...objects(messages).flatMap((each) => partsOf(each['content']))];
+  return parts.map((part, index) => ({
+    text: allText(part),
+    breakpoint:
+      isObject(isObject(part) ? part['cache_control'] : undefined) || (index === parts.length - 1 && isObject(body['cache_control'])),
+  }));
+}
+
+function partsOf(content: unknown): readonly unknown[] {
+  if (content === undefined) return [];
+  return Array.isArray(content) ? content : [content];
 }
 
 function toolChoice(value: unknown): Prompt['toolChoice'] {
@@ -82,6 +108,13 @@ function block(answer: Answer): Json {
     : { type: 'tool_use', id: `toolu_${answer.id}`, name: answer.toolCall.name, input: answer.toolCall.arguments };
 }
 
+/** What the model thought, summed up in a few words: it is billed for all of it. */
+const thought = { type: 'thinking', thinking: 'Let me think.', signature: 'c2ltdWxhdGVk' };
+
+function content(answer: Answer): readonly Json[] {
+  return answer.thinks ? [thought, block(answer)] : [block(answer)];
+}
+
 function usage({ usage: used }: Answer): Json {
   return {
     input_tokens: used.input - used.cachedInput - used.cacheWrite,
@@ -104,14 +137,26 @@ function frames(answer: Answer): readonly Frame[] {
   const frame = (kind: Frame['kind'], type: string, body: Json = {}): Frame => ({ kind, text: event(type, body) });
   const start = answer.toolCall === undefined ? { type: 'text', text: '' } : { ...block(answer), input: {} };
   const { cache_creation: _, service_tier: __, ...totals } = usage(answer);
+  const index = answer.thinks ? 1 : 0;
   return [
     frame('preamble', 'message_start', { message: { ...envelope(answer), usage: { ...usage(answer), output_tokens: 1 } } }),
-    frame('preamble', 'content_block_start', { index: 0, content_block: start }),
+    ...(answer.thinks ? thoughtFrames(frame) : []),
+    frame('preamble', 'content_block_start', { index, content_block: start }),
     frame('preamble', 'ping'),
-    ...deltas(answer).map((delta) => frame('token', 'content_block_delta', { index: 0, delta })),
-    frame('end', 'content_block_stop', { index: 0 }),
+    ...deltas(answer).map((delta) => frame('token', 'content_block_delta', { index, delta })),
+    frame('end', 'content_block_stop', { index }),
     frame('usage', 'message_delta', { delta: { stop_reason: stopReason(answer), stop_sequence: null }, usage: totals }),
     frame('end', 'message_stop'),
+  ];
+}
+
+function thoughtFrames(frame: (kind: Frame['kind'], type: string, body: Json) => Frame): readonly Frame[] {
+  const { thinking, signature } = thought;
+  return [
+    frame('preamble', 'content_block_start', { index: 0, content_block: { type: 'thinking', thinking: '', signature: '' } }),
+    frame('preamble', 'content_block_delta', { index: 0, delta: { type: 'thinking_delta', thinking } }),
+    frame('preamble', 'content_block_delta', { index: 0, delta: { type: 'signature_delta', signature } }),
+    frame('preamble', 'content_block_stop', { index: 0 }),
   ];
 }
 

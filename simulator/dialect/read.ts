@@ -15,13 +15,13 @@ export function count(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isInteger(value) && value >= 0 ? value : undefined;
 }
 
-/** Every string below a value, in order; inline media (`data`, data URLs) left out. */
+/** Every string below a value, in order, without inline media (`data`, data URLs) and what only steers the cache. */
 export function allText(value: unknown): string {
   if (typeof value === 'string') return value.startsWith('data:') ? '' : value;
   if (Array.isArray(value)) return value.map(allText).filter(Boolean).join(' ');
   if (!isObject(value)) return '';
   return Object.entries(value)
-    .filter(([name]) => name !== 'data')
+    .filter(([name]) => name !== 'data' && name !== 'cache_control')
     .map(([, child]) => allText(child))
     .filter(Boolean)
     .join(' ');

@@ -3,6 +3,7 @@ import { countTokens } from '../tokens.ts';
 import type { BadRequest, Json, SimulatedModel, SimulatedUsage } from '../types.ts';
 import { parseCounted } from './anthropic.ts';
 import { geminiGenerate } from './gemini.ts';
+import { openaiResponses } from './openai-responses.ts';
 import { allText, objects } from './read.ts';
 
 const dimensions = 8;
@@ -28,6 +29,13 @@ export function openaiEmbeddings(body: Json): Whole | BadRequest {
 /** POST /v1/messages/count_tokens. */
 export function anthropicCount(body: Json): Whole {
   return { body: { input_tokens: inputTokens(parseCounted(body)) } };
+}
+
+/** POST /v1/responses/input_tokens. */
+export function openaiCount(body: Json): Whole | BadRequest {
+  const prompt = openaiResponses.parse(body, {});
+  if ('badRequest' in prompt) return prompt;
+  return { body: { object: 'response.input_tokens', input_tokens: inputTokens(prompt) } };
 }
 
 /** POST …:countTokens. */

@@ -84,7 +84,7 @@ async function tryAgent(agent: Agent, root: string): Promise<Outcome> {
   const provider = await startSimulation({
     credentials: names.map((name) => credentialValue(name)),
     models: [...simulatedModels, ...extraModels],
-    script: (asked) => (asked.schema === undefined ? answer : undefined),
+    script: (asked) => (asked.schema === undefined ? { text: answer } : undefined),
   });
   for (const name of names)
     await writeFile(join(manifests, `${name}.yaml`), poolManifest({ name, provider: families[name], endpoint: provider.url }));
