@@ -1,0 +1,22 @@
+import type { Json, SimulatedDialect, SimulatedModel } from '../../simulator/types.ts';
+
+/** One call of an agent: what it asks, and what the model would say to it with all the room in the world. */
+export interface PlannedCall {
+  /** Stands in the last user turn, so that the simulated model knows which call it answers. */
+  readonly marker: string;
+  readonly body: Json;
+  readonly thinkingTokens: number;
+  readonly answerTokens: number;
+}
+
+/** An agent's calls, in order and without end; the same for the same seed. */
+export type Plan = Generator<PlannedCall, never, undefined>;
+
+/** A kind of agent. */
+export interface Shape {
+  readonly name: string;
+  readonly model: SimulatedModel;
+  readonly dialect: SimulatedDialect;
+  readonly path: string;
+  plan(seed: number): Plan;
+}
