@@ -76,12 +76,12 @@ test('web search without a limit, as Codex offers it, gets one on a capped key a
 
   const rich = await world.post('/v1/responses', searching);
   assert.equal(rich.status, 200);
-  assert.equal(rich.headers.get('x-keyforge-warnings'), 'web searches limited to 5');
+  assert.equal(rich.headers.get('x-keyforge-warnings'), 'calls of hosted tools limited to 5');
   assert.deepEqual(sent(), { ...searching, max_tool_calls: 5 });
 
   const poor = await world.post('/v1/responses', searching, { token: world.tokenOf('poor') });
   assert.equal(poor.status, 200);
-  assert.match(poor.headers.get('x-keyforge-warnings') ?? '', /^web searches limited to [12]$/);
+  assert.match(poor.headers.get('x-keyforge-warnings') ?? '', /^calls of hosted tools limited to [12]$/);
 
   const broke = await world.post('/v1/responses', searching, { token: world.tokenOf('broke') });
   assert.equal(broke.status, 403);

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { affordableOutput, upperBound } from './bound.ts';
 import { costOf } from './cost.ts';
-import { type Demand, type Overhead, type PictureSize, withCount, withSearches } from './demand.ts';
+import { type Demand, type Overhead, type PictureSize, withCalls, withCount } from './demand.ts';
 import type { Feature, InputModality, ModelPrice, OutputModality, Rates, Serving, Usage } from './types.ts';
 
 const rate = fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 200_000_000 }));
@@ -278,11 +278,11 @@ describe('upperBound', () => {
     assert.match(reason(bound({ features: ['audio'] }, { ...flatPrice, learned })), /"audio".*acknowledged/);
   });
 
-  it('bounds open searches once a limit is set for them', () => {
-    const open: Demand = { ...plain, toolTokens: 1000, openSearches: { fee: 'webSearch', tools: 2, maxReads: 4 } };
-    assert.deepEqual(withSearches(open, 1), { ...plain, toolTokens: 1000, fees: { webSearch: 2 }, inputReads: 3 });
-    assert.deepEqual(withSearches(open, 5), { ...plain, toolTokens: 1000, fees: { webSearch: 10 }, inputReads: 4 });
-    assert.equal(withSearches(plain, 5), plain);
+  it('bounds open calls once a limit is set for them', () => {
+    const open: Demand = { ...plain, toolTokens: 1000, openCalls: { fees: ['webSearch'], tools: 2, maxReads: 4 } };
+    assert.deepEqual(withCalls(open, 1), { ...plain, toolTokens: 1000, fees: { webSearch: 2 }, inputReads: 3 });
+    assert.deepEqual(withCalls(open, 5), { ...plain, toolTokens: 1000, fees: { webSearch: 10 }, inputReads: 4 });
+    assert.equal(withCalls(plain, 5), plain);
   });
 
   it('is that of the counted tokens where the provider counted', () => {
@@ -304,7 +304,7 @@ describe('upperBound', () => {
     assert.match(reason(bound({ stored: ['text'] }, unknownContext)), /context size/);
     assert.match(reason(bound({ inputReads: 2 }, unknownContext)), /context size/);
     assert.match(reason(bound({ fees: { webSearch: null } })), /no limit on web searches/);
-    assert.match(reason(bound({ openSearches: { fee: 'webSearch', tools: 1, maxReads: 11 } })), /no limit on web searches/);
+    assert.match(reason(bound({ openCalls: { fees: ['webSearch'], tools: 1, maxReads: 11 } })), /no limit on calls of hosted tools/);
     assert.match(reason(bound({ fees: { webSearch: 1 } }, unknown)), /price of web searches is unknown/);
     assert.match(reason(bound({ media: { audio: 1 } }, unknown)), /price of audio input is unknown/);
     assert.match(reason(bound({ stored: ['audio'] }, unknown)), /price of audio input is unknown/);

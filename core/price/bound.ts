@@ -186,7 +186,7 @@ function learnedPercent({ learned }: ModelPrice, demand: Demand): number {
 /** Throws MoneyOverflow and NoBound. */
 function boundsOf(price: ModelPrice, demand: Demand, overhead: Overhead): Bounds {
   if (demand.unmeterable !== undefined) throw new NoBound(demand.unmeterable);
-  if (demand.openSearches !== undefined) throw new NoBound('the request sets no limit on web searches');
+  if (demand.openCalls !== undefined) throw new NoBound('the request sets no limit on calls of hosted tools');
   const percents = { servingPercent: servingPercent(price, demand), learnedPercent: learnedPercent(price, demand) };
   const extraTokens = extraOutput(demand, price);
   const alternatives = readingsOf(price, demand, overhead).map((readings) => {

@@ -1,4 +1,4 @@
-import type { Feature, FeeCounts, InputModality, OutputModality, Serving } from './types.ts';
+import type { Feature, Fee, FeeCounts, InputModality, OutputModality, Serving } from './types.ts';
 
 /** A picture's size in pixels, read from its bytes; null: unknown, so the provider's maximum bounds it. */
 export type PictureSize = { readonly width: number; readonly height: number } | null;
@@ -35,40 +35,37 @@ export interface Demand {
   readonly anyOutput: boolean;
   /** Bound of the billed calls of hosted tools; null: the request sets no limit on this one. */
   readonly fees: Readonly<{ [fee in keyof FeeCounts]: number | null }>;
-  /** Web searches that the request offers without a limit, if one can be set in it. The fields above do not count them. */
-  readonly openSearches?: OpenSearches;
+  /** Calls of hosted tools that the request offers without a limit, if one can be set in it. The fields above do not count them. */
+  readonly openCalls?: OpenCalls;
   /** How the provider may serve the call, beside the standard. The dearest counts; an unknown price is refused. */
   readonly servings: readonly Serving[];
   /** Why the cost cannot be bounded (background mode, stored prompts). A capped key's call is then refused. */
   readonly unmeterable?: string;
 }
 
-/** Offers of web search that still need a limit. */
-export interface OpenSearches {
-  /** The fee of each search. */
-  readonly fee: 'webSearch' | 'webSearchPreview';
+/** Offers of hosted tools that still need a limit. */
+export interface OpenCalls {
+  /** What each call may cost; one that is named twice is paid twice. */
+  readonly fees: readonly Fee[];
   /** Tools to each of which the limit applies. */
   readonly tools: number;
-  /** Maximum of the times that the provider reads the input, for any number of searches. */
+  /** Maximum of the times that the provider reads the input, for any number of calls. */
   readonly maxReads: number;
 }
 
-/** Sets this many searches as the limit of each open offer, and counts them. */
-export function withSearches(demand: Demand, each: number): Demand {
-  const { openSearches, ...rest } = demand;
-  if (openSearches === undefined) return demand;
-  const { fee, tools, maxReads } = openSearches;
-  const counted = rest.fees[fee];
-  if (counted === null) return demand;
-  const more = tools * each;
-  const inputReads = Math.max(rest.inputReads, Math.min(rest.inputReads + more, maxReads));
+/** Sets this many calls as the limit of each open offer, and counts them. */
+export function withCalls(demand: Demand, each: number): Demand {
+  const { openCalls, ...rest } = demand;
+  if (openCalls === undefined) return demand;
+  const more = openCalls.tools * each;
+  const fees: { [fee in Fee]?: number | null } = { ...rest.fees };
+  for (const fee of openCalls.fees) {
+    const counted = fees[fee];
+    if (counted !== null) fees[fee] = (counted ?? 0) + more;
+  }
+  const inputReads = Math.max(rest.inputReads, Math.min(rest.inputReads + more, openCalls.maxReads));
   const { toolResults } = rest;
-  return {
-    ...rest,
-    fees: { ...rest.fees, [fee]: (counted ?? 0) + more },
-    inputReads,
-    ...(toolResults === undefined ? {} : { toolResults: toolResults + more }),
-  };
+  return { ...rest, fees, inputReads, ...(toolResults === undefined ? {} : { toolResults: toolResults + more }) };
 }
 
 /** Replaces what bytes bound by what the provider counted, widened by its margin. Content of unstated size keeps its bound. */

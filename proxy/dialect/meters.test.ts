@@ -108,7 +108,7 @@ test('a Responses stream has its usage in its last event, whatever its echoes ho
       typed({ type, response: { ...echo, ...response, output } }),
     ]);
     assert.deepEqual(phases, ['preamble', 'preamble', 'content', 'content']);
-    const usage = { input: 6, cachedInput: 2, cacheWrite: 0, output: 3, reasoning: 1, webSearches: 1 };
+    const usage = { input: 6, cachedInput: 2, cacheWrite: 0, output: 3, reasoning: 1, fees: { webSearch: 1 } };
     assert.deepEqual([meter.reading(), meter.complete, meter.errorBody], [{ usage, servedModel: 'gpt-6' }, true, undefined]);
   }
 });

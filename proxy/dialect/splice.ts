@@ -1,9 +1,10 @@
+import type { JsonObject } from '../../core/json.ts';
 import { type JsonBody, type Members, membersAt } from './json.ts';
 
 /** One value to set: a top-level member, or a member of a top-level object. */
 export interface Edit {
   readonly path: readonly [member: string] | readonly [object: string, member: string];
-  readonly value: string | number | boolean | readonly unknown[];
+  readonly value: string | number | boolean | JsonObject | readonly unknown[];
 }
 
 interface Splice {

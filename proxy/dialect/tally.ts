@@ -1,4 +1,4 @@
-import type { Demand, OpenSearches, PictureSize } from '../../core/price/demand.ts';
+import type { Demand, OpenCalls, PictureSize } from '../../core/price/demand.ts';
 import type { Feature, Fee, InputModality, OutputModality, Serving } from '../../core/price/types.ts';
 
 /** An unfinished demand: a dialect adds what it finds in a request. It starts as plain text alone. */
@@ -20,7 +20,7 @@ export interface Tally {
   readonly outputs: Set<OutputModality>;
   anyOutput: boolean;
   readonly fees: { [fee in Fee]?: number | null };
-  openSearches: OpenSearches | undefined;
+  openCalls: OpenCalls | undefined;
   readonly servings: Set<Serving>;
   unmeterable: string | undefined;
 }
@@ -43,7 +43,7 @@ export function startTally(bodyTokens: number): Tally {
     outputs: new Set(),
     anyOutput: false,
     fees: {},
-    openSearches: undefined,
+    openCalls: undefined,
     servings: new Set(),
     unmeterable: undefined,
   };
@@ -95,7 +95,7 @@ export function addRounds(tally: Tally, rounds: number, tokensEach: number | nul
 
 /** The finished demand. */
 export function demandOf(tally: Tally): Demand {
-  const { unmeterable, openSearches, toolTokens, toolResults, summaries, stored, features, outputs, servings, ...rest } = tally;
+  const { unmeterable, openCalls, toolTokens, toolResults, summaries, stored, features, outputs, servings, ...rest } = tally;
   return {
     ...rest,
     features: [...features],
@@ -105,7 +105,7 @@ export function demandOf(tally: Tally): Demand {
     ...(Number.isNaN(toolTokens) ? {} : { toolTokens }),
     ...(summaries === 0 ? {} : { summaries }),
     ...(Number.isFinite(toolResults) ? { toolResults } : {}),
-    ...(openSearches === undefined ? {} : { openSearches }),
+    ...(openCalls === undefined ? {} : { openCalls }),
     ...(unmeterable === undefined ? {} : { unmeterable }),
   };
 }

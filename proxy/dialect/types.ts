@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Refusal } from '../../core/errors.ts';
 import type { JsonObject } from '../../core/json.ts';
+import type { NanoUsd } from '../../core/money.ts';
 import type { Demand } from '../../core/price/demand.ts';
 import type { Thinking } from '../../core/price/output-limit.ts';
 import type { InputModality, Usage } from '../../core/price/types.ts';
@@ -63,8 +64,8 @@ export interface Changes {
   /** OpenAI chat without a limit from the caller: the field that the provider knows. Default `max_completion_tokens`. */
   readonly outputField?: 'max_completion_tokens' | 'max_tokens' | undefined;
   readonly includeUsage?: boolean | undefined;
-  /** The limit to set on web searches without one. */
-  readonly searches?: number | undefined;
+  /** The limit to set on calls of hosted tools without one. */
+  readonly toolCalls?: number | undefined;
   /** The limit of thinking, if it must be lowered too. */
   readonly thinkingTokens?: number | undefined;
   /** Ask for the standard service tier, because the account's default may be a dearer one. OpenAI only. */
@@ -116,6 +117,8 @@ export interface Reading {
   readonly servedModel?: string;
   /** The provider's id of the answer, by which a later request may continue it (Responses). */
   readonly answerId?: string;
+  /** What the answer itself says that the call cost, whatever the provider: only OpenRouter's word counts. */
+  readonly namedCostNano?: NanoUsd;
   /** JSON text of an error that replaces an answer with a 2xx status (OpenRouter). */
   readonly errorBody?: string;
 }

@@ -1,12 +1,12 @@
 import type { Need } from '../../core/budget/types.ts';
 import type { NanoUsd } from '../../core/money.ts';
 import { affordableOutput, upperBound } from '../../core/price/bound.ts';
-import { type Demand, type Overhead, withSearches } from '../../core/price/demand.ts';
+import { type Demand, type Overhead, withCalls } from '../../core/price/demand.ts';
 import type { OutputLimits } from '../../core/price/output-limit.ts';
 import type { ModelPrice } from '../../core/price/types.ts';
 
-/** Agents offer web search in every call without a limit. Few searches happen, and each allowed search adds to the reservation. */
-const maxSearches = 5;
+/** Agents offer web search in every call without a limit. Few searches happen, and each allowed call adds to the reservation. */
+const maxToolCalls = 5;
 
 /** One place where the call may be billed. */
 export interface Priced {
@@ -20,8 +20,8 @@ export type Levels = Pick<Need, 'atLeastNano' | 'preferredNano' | 'boundNano'>;
 /** What a call may be sent with for an amount of money. */
 interface Terms {
   readonly outputTokens: number;
-  /** The limit for web searches without one; undefined: the request offers none. */
-  readonly searches: number | undefined;
+  /** The limit for calls of hosted tools without one; undefined: the request offers none. */
+  readonly toolCalls: number | undefined;
 }
 
 /** What one call may cost at every candidate, by the output limit with which it is sent. Pure. */
@@ -40,11 +40,11 @@ export class Quote {
 
   /** Quotes a call, or says why it has no bound. Never throws. */
   static make(candidates: readonly Priced[], demand: Demand, limits: OutputLimits): Quote | string {
-    const most = boundAt(candidates, withSearches(demand, maxSearches), limits.max);
+    const most = boundAt(candidates, withCalls(demand, maxToolCalls), limits.max);
     if (typeof most === 'string') return most;
-    // A lower limit and fewer searches never cost more, so these have a bound too.
-    const at = (outputTokens: number): NanoUsd => Number(boundAt(candidates, withSearches(demand, 1), outputTokens));
-    const fixed = limits.floor === limits.max && demand.openSearches === undefined;
+    // A lower limit and fewer calls never cost more, so these have a bound too.
+    const at = (outputTokens: number): NanoUsd => Number(boundAt(candidates, withCalls(demand, 1), outputTokens));
+    const fixed = limits.floor === limits.max && demand.openCalls === undefined;
     const atLeastNano = fixed ? most : at(limits.floor);
     return new Quote(candidates, demand, limits, { atLeastNano, preferredNano: fixed ? most : at(limits.preferred), boundNano: most });
   }
@@ -55,26 +55,26 @@ export class Quote {
 
   /** The largest terms that this amount, at least `levels.atLeastNano`, pays for. */
   termsFor(nano: NanoUsd): Terms {
-    const searches = this.#searchesFor(nano);
-    if (nano >= this.#levels.boundNano) return { outputTokens: this.#limits.max, searches };
-    const demand = searches === undefined ? this.#demand : withSearches(this.#demand, searches);
-    return { outputTokens: Math.min(this.#limits.max, this.#affordable(demand, nano)), searches };
+    const toolCalls = this.#toolCallsFor(nano);
+    if (nano >= this.#levels.boundNano) return { outputTokens: this.#limits.max, toolCalls };
+    const demand = toolCalls === undefined ? this.#demand : withCalls(this.#demand, toolCalls);
+    return { outputTokens: Math.min(this.#limits.max, this.#affordable(demand, nano)), toolCalls };
   }
 
   /** What the caller can do to fit this amount. */
   advice(nano: NanoUsd): string {
-    const affordable = this.#affordable(withSearches(this.#demand, 1), nano);
+    const affordable = this.#affordable(withCalls(this.#demand, 1), nano);
     if (this.#limits.max === 0 || affordable < 1) return 'Send less input.';
     return `At most ${affordable} output tokens are affordable, and an answer needs ${this.#limits.floor}: send less input, or ask for less output.`;
   }
 
-  /** As many searches as the amount pays for beside the preferred output; at least one. */
-  #searchesFor(nano: NanoUsd): number | undefined {
-    if (this.#demand.openSearches === undefined) return undefined;
-    let searches = maxSearches;
-    while (searches > 1 && Number(boundAt(this.#candidates, withSearches(this.#demand, searches), this.#limits.preferred)) > nano)
-      searches -= 1;
-    return searches;
+  /** As many calls of hosted tools as the amount pays for beside the preferred output; at least one. */
+  #toolCallsFor(nano: NanoUsd): number | undefined {
+    if (this.#demand.openCalls === undefined) return undefined;
+    let toolCalls = maxToolCalls;
+    while (toolCalls > 1 && Number(boundAt(this.#candidates, withCalls(this.#demand, toolCalls), this.#limits.preferred)) > nano)
+      toolCalls -= 1;
+    return toolCalls;
   }
 
   #affordable(demand: Demand, nano: NanoUsd): number {

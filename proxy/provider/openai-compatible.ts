@@ -8,8 +8,8 @@ export const openAiCompatible: Provider = {
   authentication: { header: 'authorization', prefix: 'Bearer ' },
   outputField: 'max_tokens',
   overhead: {
-    // Chat templates of open models carry their own system and tool preambles.
-    tokens: { request: 2048 },
+    // Chat templates of open models carry system prompts of their own, and Grok counts 687 tokens for "Who are you".
+    tokens: { request: 1024, tools: 1024, structuredOutput: 256, hostedTools: 1024 },
     // A gateway may serve any model; Qwen-VL alone takes 16,384.
     pictureTokens: openAi.overhead.pictureTokens,
   },

@@ -14,7 +14,7 @@ export const openRouter: Provider = {
   outputField: 'max_tokens',
   overhead: {
     // Room for what each vendor adds: Grok counts 687 prompt tokens for "Who are you", Anthropic's tools add up to 1,500.
-    tokens: { request: 2048 },
+    tokens: { request: 1024, tools: 1536, structuredOutput: 512, hostedTools: 1024 },
     pictureTokens: openAi.overhead.pictureTokens,
   },
   isLenient: true,

@@ -296,18 +296,18 @@ test('embeddings have no output to limit', async () => {
   assert.deepEqual(result, { heldNano: 100, outputTokens: undefined, warnings: [] });
 });
 
-test('web searches without a limit get one on a capped key: as many as are paid for, up to five', async () => {
-  const open = demand(100, { openSearches: { fee: 'webSearch', tools: 1, maxReads: 1 } });
+test('hosted tools without a limit get one on a capped key: as many as are paid for, up to five', async () => {
+  const open = demand(100, { openCalls: { fees: ['webSearch'], tools: 1, maxReads: 1 } });
   const setup = { document: capped, demand: open, maxOutputTokens: 50, prices: [price({ fees: { webSearch: 1000 } })] };
-  const searches = async (heldNano: number): Promise<unknown> => {
+  const toolCalls = async (heldNano: number): Promise<unknown> => {
     const result = await outcome({ ...setup, heldNano });
-    return isRefusal(result) ? result.code : [result.searches, result.reservation?.amountNano, ...result.warnings];
+    return isRefusal(result) ? result.code : [result.toolCalls, result.reservation?.amountNano, ...result.warnings];
   };
-  assert.deepEqual(await searches(10_000), [5, 5200, 'web searches limited to 5']);
-  assert.deepEqual(await searches(3200), [3, 3200, 'web searches limited to 3']);
-  assert.equal(await searches(1199), 'budget_exhausted');
+  assert.deepEqual(await toolCalls(10_000), [5, 5200, 'calls of hosted tools limited to 5']);
+  assert.deepEqual(await toolCalls(3200), [3, 3200, 'calls of hosted tools limited to 3']);
+  assert.equal(await toolCalls(1199), 'budget_exhausted');
   const free = await outcome({ ...setup, document: {} });
-  assert.ok(!isRefusal(free) && free.searches === undefined && free.warnings.length === 0);
+  assert.ok(!isRefusal(free) && free.toolCalls === undefined && free.warnings.length === 0);
 });
 
 test('a call counts as one request and as its estimated tokens: four bytes of prompt each, and a short answer', async () => {

@@ -23,8 +23,8 @@ export interface Admission {
   readonly outputTokens?: number | undefined;
   /** The budget of thinking to send; undefined: leave the caller's. */
   readonly thinkingTokens?: number | undefined;
-  /** The limit to set on web searches without one; undefined: there are none, or no dollars limit the key. */
-  readonly searches?: number | undefined;
+  /** The limit to set on calls of hosted tools without one; undefined: there are none, or no dollars limit the key. */
+  readonly toolCalls?: number | undefined;
   /** The facts as far as the reservation relies on them. */
   readonly facts: Facts;
   /** For `x-keyforge-warnings`. */
@@ -210,21 +210,21 @@ function admitted(call: Case, reservation: Reservation): Admission {
   const { facts, quote, limits, candidates } = call;
   const admission: Admission = { reservation, candidates, facts, warnings: [] };
   if (quote === null || limits === undefined || !call.dialect.generates) return admission;
-  const { outputTokens, searches } = quote.termsFor(reservation.amountNano);
+  const { outputTokens, toolCalls } = quote.termsFor(reservation.amountNano);
   const asked = facts.maxOutputTokens;
   // Without a cap and without a policy limit, do not add a limit to the caller's body.
   const isFree = !isCapped(call.document) && asked === undefined && call.document.perRequest.outputTokens === undefined;
   const limit = isFree || outputTokens === asked ? undefined : outputTokens;
   const thinkingTokens = isFree ? undefined : thinkingWithin(facts.thinking, outputTokens);
-  const limited = isCapped(call.document) ? searches : undefined;
+  const limited = isCapped(call.document) ? toolCalls : undefined;
   const warnings = [
-    ...(limited === undefined ? [] : [`web searches limited to ${limited}`]),
+    ...(limited === undefined ? [] : [`calls of hosted tools limited to ${limited}`]),
     ...(limit === undefined
       ? []
       : [asked === undefined ? `output limit set to ${limit}` : `output limit lowered from ${asked} to ${limit}`]),
     ...(thinkingTokens === undefined ? [] : [`thinking budget lowered to ${thinkingTokens}`]),
   ];
-  return { ...admission, searches: limited, outputTokens: limit, thinkingTokens, warnings };
+  return { ...admission, toolCalls: limited, outputTokens: limit, thinkingTokens, warnings };
 }
 
 function denied({ quote }: Case, denial: GrantDenial | Refusal): Refusal {

@@ -15,7 +15,7 @@ export interface Reachable extends Candidate {
 interface SendLimits {
   readonly outputTokens?: number | undefined;
   readonly thinkingTokens?: number | undefined;
-  readonly searches?: number | undefined;
+  readonly toolCalls?: number | undefined;
 }
 
 export interface SendInput {
@@ -90,7 +90,7 @@ function changes({ facts, limits, isCapped }: SendInput, { upstreamModel, provid
     model: upstreamModel === facts.model ? undefined : upstreamModel,
     maxOutputTokens: limits.outputTokens,
     thinkingTokens: limits.thinkingTokens,
-    searches: limits.searches,
+    toolCalls: limits.toolCalls,
     includeUsage: hidesUsage(facts),
     outputField: provider.outputField,
     standardTier: isCapped && provider.hasDefaultTier === true,

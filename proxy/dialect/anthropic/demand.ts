@@ -236,8 +236,8 @@ function countServerTool(tally: Tally, type: string, tool: JsonObject): Refusal 
 
 function openSearch(tally: Tally): void {
   addLoop(tally, searchResultTokens, 0);
-  const tools = (tally.openSearches?.tools ?? 0) + 1;
-  tally.openSearches = { fee: 'webSearch', tools, maxReads: maxRounds + 1 };
+  const tools = (tally.openCalls?.tools ?? 0) + 1;
+  tally.openCalls = { fees: ['webSearch'], tools, maxReads: maxRounds + 1 };
 }
 
 /** Counts a server tool: all of them share one loop, and each of its rounds reads the whole input again. `tokensEach` null: unknown. */

@@ -105,7 +105,7 @@ function rewrite(body: JsonBody, changes: Changes): Buffer {
   if (changes.model !== undefined) edits.push({ path: ['model'], value: changes.model });
   if (changes.maxOutputTokens !== undefined) edits.push({ path: ['max_tokens'], value: changes.maxOutputTokens });
   if (changes.thinkingTokens !== undefined) edits.push({ path: ['thinking', 'budget_tokens'], value: changes.thinkingTokens });
-  if (changes.searches !== undefined) edits.push({ path: ['tools'], value: limited(asArray(body.value['tools']), changes.searches) });
+  if (changes.toolCalls !== undefined) edits.push({ path: ['tools'], value: limited(asArray(body.value['tools']), changes.toolCalls) });
   return spliceBody(body, edits);
 }
 

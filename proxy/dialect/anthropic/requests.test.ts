@@ -83,7 +83,7 @@ test('a web search adds its results once a use, and rounds to the end of Anthrop
 test('a search that a block adds has no limit that KeyForge could set', () => {
   const definition = { type: 'web_search_20250305', name: 'web_search' };
   assert.equal(demand(content({ type: 'tool_addition', tool: { definition } })).fees.webSearch, null);
-  assert.deepEqual(demand(tools(definition)).openSearches, { fee: 'webSearch', tools: 1, maxReads: 11 });
+  assert.deepEqual(demand(tools(definition)).openCalls, { fees: ['webSearch'], tools: 1, maxReads: 11 });
 });
 
 test('a fetch is bounded by the content that it may add, where the request says', () => {

@@ -1,11 +1,11 @@
 import { type JsonObject, parseJson } from '../../../core/json.ts';
 import type { Usage } from '../../../core/price/types.ts';
-import { reading, servedName } from '../answer.ts';
+import { type AnswerNotes, reading, servedName } from '../answer.ts';
 import { asArray, asObject, isGiven } from '../fields.ts';
 import { EventMeter } from '../meter.ts';
 import { eventData, type Fate, memberFinder, SseEnds } from '../sse.ts';
 import type { Reading } from '../types.ts';
-import { chatUsage } from './usage.ts';
+import { chatUsage, namedCost } from './usage.ts';
 
 const hasUsage = memberFinder('usage');
 const hasError = memberFinder('error');
@@ -14,6 +14,7 @@ const shortEvent = 64;
 /** Meters a chat stream: chunks until `[DONE]`, with `usage` in the last chunk if requested. */
 export class ChatMeter extends EventMeter {
   #usage: Usage | null = null;
+  #notes: AnswerNotes = {};
   readonly #usageChunk: Fate;
 
   /** `usageChunk`: whether to keep the chunk that holds only usage. */
@@ -23,7 +24,7 @@ export class ChatMeter extends EventMeter {
   }
 
   reading(): Reading {
-    return reading(this.#usage, this.servedModel);
+    return { ...reading(this.#usage, this.servedModel), ...this.#notes };
   }
 
   protected onEvent(event: Buffer): Fate {
@@ -41,9 +42,10 @@ export class ChatMeter extends EventMeter {
   #onChunk(chunk: JsonObject): Fate {
     this.servedModel ??= servedName(chunk['model']);
     const choices = asArray(chunk['choices']);
-    const counted = chatUsage(chunk['usage']);
+    const counted = chatUsage(chunk['usage'], chunk['service_tier']);
     if (counted !== null) {
       this.#usage = counted;
+      this.#notes = namedCost(chunk['usage']);
       this.complete ||= choices.every(isFinished);
     }
     const error = chunk['error'];

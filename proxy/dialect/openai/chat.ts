@@ -1,35 +1,50 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { isRefusal, type Refusal, refuse } from '../../../core/errors.ts';
-import type { JsonObject } from '../../../core/json.ts';
+import { isRefusal, type Refusal } from '../../../core/errors.ts';
+import { isObject, type JsonObject } from '../../../core/json.ts';
+import { valueBound } from '../../../core/price/text.ts';
+import type { Usage } from '../../../core/price/types.ts';
 import { affinityOf, openingText } from '../affinity.ts';
 import { readAnswer } from '../answer.ts';
-import { asArray, asObject, asString, badField, type FieldRules, isGiven, readCount, readModel, readStream } from '../fields.ts';
+import {
+  asArray,
+  asObject,
+  type FieldRules,
+  firstRefusal,
+  isGiven,
+  readCount,
+  readModel,
+  readStream,
+  refuseShapes,
+  type Shapes,
+} from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { type Edit, spliceBody } from '../splice.ts';
-import { addFee, addStored, demandOf, startTally, type Tally, unbounded } from '../tally.ts';
+import { addStored, demandOf, startTally, type Tally } from '../tally.ts';
 import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
 import { ChatMeter } from './chat-meter.ts';
+import { countChatTools } from './chat-tools.ts';
 import { openaiFamily, otherModels } from './family.ts';
-import { countContent, countShared } from './parts.ts';
-import { chatUsage } from './usage.ts';
+import { freeInChat, judgeFields } from './judged.ts';
+import { countCaching, countContent, countUnknown } from './parts.ts';
+import { countShared, generatingEdits, readThinking, sharedShapes } from './shared.ts';
+import { chatUsage, namedCost } from './usage.ts';
 
-const governing = [
-  'model',
-  'messages',
-  'stream',
-  'stream_options',
-  'max_tokens',
-  'max_completion_tokens',
-  'n',
-  'tools',
-  'service_tier',
-  'modalities',
-  'prediction',
-  'web_search_options',
-  'plugins',
-  ...otherModels,
-];
-const rules: FieldRules = { governing: new Set(governing), otherModels };
+const shapes: Shapes = {
+  ...sharedShapes,
+  messages: 'an array of objects',
+  stream_options: 'an object',
+  functions: 'an array of objects',
+  prediction: 'an object',
+  web_search_options: 'an object',
+  response_format: 'an object',
+  reasoning_effort: 'text',
+  thinking: 'an object',
+};
+
+/** Both limit the output. `max_tokens` is the older; some servers read only one of them. */
+const limitFields = ['max_completion_tokens', 'max_tokens'] as const;
+const counts = [...limitFields, 'n', 'best_of'];
+const rules: FieldRules = { governing: new Set(['model', 'stream', ...otherModels, ...counts, ...Object.keys(shapes)]), otherModels };
 
 const maxChoices = 1024;
 
@@ -41,20 +56,25 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
   if (isRefusal(stream)) return stream;
   const limit = readLimit(value);
   if (isRefusal(limit)) return limit;
-  const choices = readCount(value, 'n', maxChoices);
+  const choices = readChoices(value);
   if (isRefusal(choices)) return choices;
-  const options = value['stream_options'];
-  if (isGiven(options) && asObject(options) === null) return badField('stream_options', 'an object');
+  const thought = refuseShapes(value, shapes) ?? readThinking(value, value['reasoning_effort']);
+  if (isRefusal(thought)) return thought;
+  const tally = startTally(body.tokens);
+  tally.choices = choices;
   const messages = asArray(value['messages']);
-  const affinity = affinityOf(headers, value, [], () => openingText(messages[0], messages.find(isFromUser)));
+  const refusal = firstRefusal(messages.filter(isObject), (message) => countMessage(tally, message));
+  if (refusal !== null) return refusal;
+  countFields(tally, value);
   return {
     model,
     stream,
     maxOutputTokens: limit,
-    demand: demandOf(countDemand(body, messages, choices ?? 1)),
-    unjudged: [],
-    wantsUsage: asObject(options)?.['include_usage'] === true,
-    affinity,
+    unjudged: judgeFields(tally, value, { governing: rules.governing, free: freeInChat }),
+    demand: demandOf(tally),
+    wantsUsage: asObject(value['stream_options'])?.['include_usage'] === true,
+    affinity: affinityOf(headers, value, [], () => openingText(messages[0], messages.find(isFromUser))),
+    ...(asObject(value['thinking'])?.['type'] === 'disabled' ? { thinking: { kind: 'off' } } : thought),
   };
 }
 
@@ -62,69 +82,74 @@ function isFromUser(message: unknown): boolean {
   return asObject(message)?.['role'] === 'user';
 }
 
-/** Reads the output limit. `max_tokens` is the old name of `max_completion_tokens`; if both are given, they must agree. */
+/** Reads the output limit: the smaller, if both fields are given. */
 function readLimit(value: JsonObject): number | undefined | Refusal {
-  const current = readCount(value, 'max_completion_tokens');
-  if (isRefusal(current)) return current;
-  const old = readCount(value, 'max_tokens');
-  if (isRefusal(old)) return old;
-  if (current !== undefined && old !== undefined && current !== old) {
-    return refuse('invalid_request', 'The fields max_tokens and max_completion_tokens differ; give one of them.');
+  let least: number | undefined;
+  for (const name of limitFields) {
+    const limit = readCount(value, name);
+    if (isRefusal(limit)) return limit;
+    if (limit !== undefined) least = Math.min(limit, least ?? limit);
   }
-  return current ?? old;
+  return least;
 }
 
-function countDemand(body: JsonBody, messages: readonly unknown[], choices: number): Tally {
-  const { value } = body;
-  const tally = startTally(body.tokens);
-  tally.choices = choices;
-  countShared(tally, value);
-  for (const entry of messages) {
-    const message = asObject(entry);
-    if (message === null) continue;
-    countContent(tally, message['content']);
+/** Reads how many answers are generated: older vLLM generates `best_of` answers to return the best `n`. */
+function readChoices(value: JsonObject): number | Refusal {
+  const returned = readCount(value, 'n', maxChoices);
+  if (isRefusal(returned)) return returned;
+  const generated = readCount(value, 'best_of', maxChoices);
+  if (isRefusal(generated)) return generated;
+  return Math.max(returned ?? 1, generated ?? 1);
+}
+
+/** The members of a message that are text, whatever their form. */
+const textMembers = new Set([
+  ...['role', 'name', 'refusal', 'tool_calls', 'tool_call_id', 'function_call', 'tools', 'annotations', 'citations'],
+  ...['reasoning', 'reasoning_content', 'reasoning_details', 'thinking', 'thinking_blocks', 'provider_specific_fields'],
+]);
+
+function countMessage(tally: Tally, message: JsonObject): Refusal | null {
+  for (const [name, value] of Object.entries(message)) {
+    if (name === 'content' || textMembers.has(name) || typeof value !== 'object' || value === null) continue;
     // The audio of an earlier answer, by its id.
-    if (asObject(message['audio']) !== null) addStored(tally, 'audio');
+    if (name === 'audio') addStored(tally, 'audio');
+    else if (name === 'cache_control') countCaching(tally, value);
+    else countUnknown(tally);
   }
-  countTools(tally, value);
-  const modalities = asArray(value['modalities']);
-  if (modalities.includes('audio')) tally.outputs.add('audio');
-  if (modalities.includes('image')) tally.outputs.add('image');
-  if (asObject(value['prediction']) !== null) unbounded(tally, 'the rejected tokens of a prediction are billed in addition to the output');
-  return tally;
+  return countContent(tally, message['content'], 'messages');
 }
 
-/** Counts tools. The caller runs functions and custom tools; the provider runs everything else, at unknown cost. */
-function countTools(tally: Tally, value: JsonObject): void {
-  for (const entry of asArray(value['tools'])) {
-    const type = asObject(entry)?.['type'];
-    if (type === 'function' || type === 'custom') continue;
-    if (asString(type)?.includes('web_search') === true) hostedSearch(tally);
-    else unbounded(tally, `the tool ${JSON.stringify(type ?? null).slice(0, 60)} runs at the provider without a limit on its cost`);
+function countFields(tally: Tally, value: JsonObject): void {
+  countShared(tally, value);
+  countChatTools(tally, value);
+  const format = asObject(value['response_format'])?.['type'];
+  if (isGiven(format) && format !== 'text') tally.features.add('structuredOutput');
+  // Rejected tokens of a prediction are billed as output, beyond the limit (OpenAI’s guide to predicted outputs).
+  if (isGiven(value['prediction'])) {
+    tally.features.add('prediction');
+    tally.extraOutputTokens += valueBound(value['prediction']).tokens * tally.choices;
   }
-  if (asObject(value['web_search_options']) !== null) hostedSearch(tally);
-  if (asArray(value['plugins']).length > 0) unbounded(tally, 'plugins run at the provider without a limit on their cost');
-}
-
-function hostedSearch(tally: Tally): void {
-  addFee(tally, 'webSearch', null);
-  addStored(tally, 'text');
 }
 
 function rewrite(body: JsonBody, changes: Changes): Buffer {
-  const edits: Edit[] = [];
-  if (changes.model !== undefined) edits.push({ path: ['model'], value: changes.model });
-  if (changes.maxOutputTokens !== undefined) {
-    for (const field of limitFields(body, changes)) edits.push({ path: [field], value: changes.maxOutputTokens });
-  }
+  const edits: Edit[] = [...generatingEdits(body.value, changes), ...limitEdits(body.value, changes)];
   if (changes.includeUsage === true) edits.push({ path: ['stream_options', 'include_usage'], value: true });
   return spliceBody(body, edits);
 }
 
-/** The limit fields that the caller used, otherwise the one that the provider knows. */
-function limitFields({ value }: JsonBody, changes: Changes): readonly string[] {
-  const used = ['max_completion_tokens', 'max_tokens'].filter((name) => typeof value[name] === 'number');
-  return used.length > 0 ? used : [changes.outputField ?? 'max_completion_tokens'];
+/** Writes the limit into each field that the caller used, and into the one that the provider reads. */
+function limitEdits(value: JsonObject, { maxOutputTokens, outputField }: Changes): readonly Edit[] {
+  const given = limitFields.map((name) => value[name]).filter((limit) => typeof limit === 'number');
+  const limit = maxOutputTokens ?? (given.length === 0 ? undefined : Math.min(...given));
+  if (limit === undefined) return [];
+  const written = limitFields.filter(
+    (name) => typeof value[name] === 'number' || name === (outputField ?? (given.length === 0 ? 'max_completion_tokens' : undefined)),
+  );
+  return written.filter((name) => value[name] !== limit).map((name): Edit => ({ path: [name], value: limit }));
+}
+
+function usageOf(answer: JsonObject): Usage | null {
+  return chatUsage(answer['usage'], answer['service_tier']);
 }
 
 /** OpenAI chat completions, also of compatible servers. */
@@ -135,6 +160,6 @@ export const openaiChat: Dialect = {
   generates: true,
   read,
   rewrite,
-  readUsage: (body) => readAnswer(body, (answer) => chatUsage(answer['usage'])),
+  readUsage: (body) => readAnswer(body, usageOf, 'model', (answer) => namedCost(answer['usage'])),
   meterStream: (usageChunk) => new ChatMeter(usageChunk),
 };

@@ -2,7 +2,7 @@ import { type Refusal, type RefusalCode, refusalTable } from '../../../core/erro
 import type { Family } from '../types.ts';
 
 /** OpenRouter's fields that name further models. */
-export const otherModels: readonly string[] = ['models', 'route', 'preset'];
+export const otherModels: readonly string[] = ['models', 'route', 'preset', 'fallbacks', 'lora_path'];
 
 const errorTypes: Readonly<Record<number, string>> = {
   401: 'authentication_error',

@@ -1,12 +1,24 @@
-import type { JsonObject } from '../../../core/json.ts';
-import { asArray, asObject, asString, isGiven } from '../fields.ts';
+import type { Refusal } from '../../../core/errors.ts';
+import { isObject, type JsonObject } from '../../../core/json.ts';
+import { asObject, asString, badField, firstRefusal, isGiven } from '../fields.ts';
 import { countAudio, countFileData, countImagePayload, countImageUrl } from '../media.ts';
-import { addPicture, addStored, type Tally, unbounded } from '../tally.ts';
+import { addPicture, addStored, type Tally } from '../tally.ts';
 
-/** Counts the content of a chat message or Responses item: a string, or a list of parts that may be media. */
-export function countContent(tally: Tally, content: unknown): void {
-  if (asObject(content) !== null) countPart(tally, content);
-  for (const part of asArray(content)) countPart(tally, part);
+/** Counts the content of a message or the output of a tool: text, or an array of parts that may be media. */
+export function countContent(tally: Tally, content: unknown, field: string): Refusal | null {
+  if (!isGiven(content) || typeof content === 'string') return null;
+  if (!Array.isArray(content)) return badField(field, 'text or an array of parts');
+  return firstRefusal(content, (part) => {
+    if (typeof part === 'string') return null;
+    if (!isObject(part)) return badField(field, 'text or an array of parts');
+    countPart(tally, part);
+    return null;
+  });
+}
+
+/** Counts something that KeyForge does not know, but the provider may. */
+export function countUnknown(tally: Tally): void {
+  addStored(tally, 'text', 'image', 'audio', 'video', 'document');
 }
 
 const textParts = new Set([
@@ -19,13 +31,13 @@ const textParts = new Set([
   'thinking',
   'redacted_thinking',
   'reference',
+  'tool_reference',
   'encrypted_content',
 ]);
 
-function countPart(tally: Tally, value: unknown): void {
-  const part = asObject(value);
-  if (part === null) return;
-  if (asObject(part['cache_control'])?.['ttl'] === '1h') tally.cacheWrite = '1h';
+/** Counts one part of a content. */
+export function countPart(tally: Tally, part: JsonObject): void {
+  countCaching(tally, part['cache_control']);
   const type = asString(part['type']) ?? '';
   if (textParts.has(type)) return;
   switch (type) {
@@ -37,14 +49,25 @@ function countPart(tally: Tally, value: unknown): void {
     case 'input_audio':
       countInputAudio(tally, part['input_audio']);
       return;
+    case 'audio_url':
+      addStored(tally, 'audio');
+      return;
+    case 'video_url':
+      addStored(tally, 'video', 'audio');
+      return;
     case 'file':
     case 'input_file':
       countFile(tally, asObject(part['file']) ?? part);
       return;
     default:
-      // KeyForge does not know it, but the provider may.
-      addStored(tally, 'text', 'image', 'audio', 'video', 'document');
+      countUnknown(tally);
   }
+}
+
+/** Counts a cache breakpoint of Anthropic's kind, which OpenRouter passes on. */
+export function countCaching(tally: Tally, control: unknown): void {
+  const ttl = asObject(control)?.['ttl'];
+  if (isGiven(ttl) && ttl !== '5m') tally.cacheWrite = '1h';
 }
 
 /** Counts an image. `image_url` is an object with `url` in chat, and a string in Responses and with Mistral. */
@@ -71,16 +94,4 @@ function countFile(tally: Tally, file: JsonObject): void {
 export function countResult(tally: Tally, result: unknown): void {
   if (typeof result === 'string') countImagePayload(tally, result);
   else addPicture(tally, null);
-}
-
-const cheapTiers = new Set(['auto', 'default', 'standard', 'flex', 'batch']);
-
-/** Counts the fields that OpenAI’s two APIs share. */
-export function countShared(tally: Tally, body: JsonObject): void {
-  // Newer models bill cache writes that the request did not ask for.
-  tally.cacheWrite = body['prompt_cache_retention'] === '24h' ? '1h' : '5m';
-  const tier = body['service_tier'];
-  if (isGiven(tier) && !(typeof tier === 'string' && cheapTiers.has(tier))) {
-    unbounded(tally, `service_tier ${JSON.stringify(tier).slice(0, 40)} may cost more than the standard price`);
-  }
 }

@@ -1,11 +1,11 @@
 import { type JsonObject, parseJson } from '../../../core/json.ts';
 import type { Usage } from '../../../core/price/types.ts';
-import { reading, servedName } from '../answer.ts';
+import { type AnswerNotes, reading, servedName } from '../answer.ts';
 import { asObject, asString } from '../fields.ts';
 import { EventMeter } from '../meter.ts';
 import { eventData, type Fate, memberFinder, SseEnds } from '../sse.ts';
 import type { Reading } from '../types.ts';
-import { responseUsage } from './usage.ts';
+import { responseNotes, responseUsage } from './usage.ts';
 
 const hasUsage = memberFinder('usage');
 const echo = /^event: response\.(?:created|queued|in_progress)\r?\n/;
@@ -15,13 +15,14 @@ const lastTypes = new Set(['response.completed', 'response.incomplete', 'respons
 /** Meters a Responses stream, whose last event carries the usage. */
 export class ResponsesMeter extends EventMeter {
   #usage: Usage | null = null;
+  #notes: AnswerNotes = {};
 
   constructor() {
     super(new SseEnds());
   }
 
   reading(): Reading {
-    return reading(this.#usage, this.servedModel);
+    return { ...reading(this.#usage, this.servedModel), ...this.#notes };
   }
 
   protected onEvent(event: Buffer): Fate {
@@ -41,6 +42,7 @@ export class ResponsesMeter extends EventMeter {
     if (lastTypes.has(type)) {
       this.complete = true;
       this.#usage = responseUsage(response) ?? this.#usage;
+      if (response !== null) this.#notes = responseNotes(response);
     }
     const failure = failureOf(type, value, response);
     if (failure !== null) this.noteError({ error: failure });

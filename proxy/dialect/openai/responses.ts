@@ -1,36 +1,45 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isRefusal, type Refusal } from '../../../core/errors.ts';
-import type { JsonObject } from '../../../core/json.ts';
+import { isObject, type JsonObject } from '../../../core/json.ts';
 import { affinityOf, openingText } from '../affinity.ts';
 import { readAnswer } from '../answer.ts';
-import { asArray, asObject, asString, badField, type FieldRules, isGiven, readCount, readModel, readStream } from '../fields.ts';
+import {
+  asArray,
+  asObject,
+  asString,
+  type FieldRules,
+  isGiven,
+  readCount,
+  readModel,
+  readStream,
+  refuseShapes,
+  type Shapes,
+} from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { type Edit, spliceBody } from '../splice.ts';
 import { addStored, demandOf, startTally, type Tally, unbounded } from '../tally.ts';
 import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
 import { openaiFamily, otherModels, responsesStreamError } from './family.ts';
-import { countContent, countResult, countShared } from './parts.ts';
+import { countItems } from './items.ts';
+import { freeInResponses, judgeFields } from './judged.ts';
 import { ResponsesMeter } from './responses-meter.ts';
+import { countShared, generatingEdits, readThinking, sharedShapes } from './shared.ts';
 import { countHostedTools } from './tools.ts';
-import { responseUsage } from './usage.ts';
+import { responseNotes, responseUsage } from './usage.ts';
 
-const governing = [
-  'model',
-  'input',
-  'stream',
-  'max_output_tokens',
-  'max_tool_calls',
-  'tools',
-  'service_tier',
-  'background',
-  'previous_response_id',
-  'conversation',
-  'prompt',
-  'context_management',
-  'plugins',
-  ...otherModels,
-];
-const rules: FieldRules = { governing: new Set(governing), otherModels };
+const shapes: Shapes = {
+  ...sharedShapes,
+  input: 'text or an array of objects',
+  instructions: 'text',
+  background: 'true or false',
+  previous_response_id: 'text',
+  conversation: 'text or an object',
+  prompt: 'an object',
+  context_management: 'an array of objects',
+  text: 'an object',
+};
+const counts = ['max_output_tokens', 'max_tool_calls'];
+const rules: FieldRules = { governing: new Set(['model', 'stream', ...otherModels, ...counts, ...Object.keys(shapes)]), otherModels };
 
 function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders): Facts | Refusal {
   const { value } = body;
@@ -42,19 +51,23 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
   if (isRefusal(limit)) return limit;
   const toolCalls = readCount(value, 'max_tool_calls');
   if (isRefusal(toolCalls)) return toolCalls;
-  const background = value['background'];
-  if (isGiven(background) && typeof background !== 'boolean') return badField('background', 'true or false');
-  const tally = countDemand(body, toolCalls ?? null);
-  if (isRefusal(tally)) return tally;
-  const affinity = affinityOf(headers, value, ['conversation', 'previous_response_id'], () => opening(value));
+  const thought = refuseShapes(value, shapes) ?? readThinking(value, undefined);
+  if (isRefusal(thought)) return thought;
+  const tally = startTally(body.tokens);
+  const refusal = countInput(tally, value, toolCalls ?? null);
+  if (refusal !== null) return refusal;
+  countFields(tally, value, limit ?? null);
+  const continued = asString(value['previous_response_id']);
   return {
     model,
     stream,
     maxOutputTokens: limit,
+    unjudged: judgeFields(tally, value, { governing: rules.governing, free: freeInResponses }),
     demand: demandOf(tally),
-    unjudged: [],
+    ...thought,
+    ...(continued === null ? {} : { continues: continued }),
     wantsUsage: true,
-    affinity,
+    affinity: affinityOf(headers, value, ['conversation', 'previous_response_id'], () => opening(value)),
   };
 }
 
@@ -66,81 +79,45 @@ function opening(value: JsonObject): string {
   );
 }
 
-function countDemand(body: JsonBody, toolCalls: number | null): Tally | Refusal {
-  const { value } = body;
-  const tally = startTally(body.tokens);
-  countShared(tally, value);
-  const tools = [...asArray(value['tools'])];
-  for (const item of asArray(value['input'])) tools.push(...countItem(tally, item));
-  const refusal = countHostedTools(tally, tools, toolCalls);
-  if (refusal !== null) return refusal;
-  if (isGiven(value['previous_response_id']) || isGiven(value['conversation'])) addStored(tally, 'text', 'image', 'document');
-  if (isGiven(value['prompt'])) unbounded(tally, 'a stored prompt may bring tools and text of any size');
-  if (isGiven(value['context_management'])) unbounded(tally, 'compaction at the provider writes output beyond the output limit');
-  if (value['background'] === true) unbounded(tally, 'a background response reports its usage only later');
-  if (asArray(value['plugins']).length > 0) unbounded(tally, 'plugins run at the provider without a limit on their cost');
-  return tally;
+function countInput(tally: Tally, value: JsonObject, toolCalls: number | null): Refusal | null {
+  const added = countItems(tally, asArray(value['input']).filter(isObject));
+  if (isRefusal(added)) return added;
+  return countHostedTools(tally, [...asArray(value['tools']).filter(isObject), ...added], toolCalls);
 }
 
-const textItems = new Set([
-  'function_call',
-  'custom_tool_call',
-  'code_interpreter_call',
-  'computer_call',
-  'local_shell_call',
-  'local_shell_call_output',
-  'shell_call',
-  'shell_call_output',
-  'apply_patch_call',
-  'apply_patch_call_output',
-  'mcp_list_tools',
-  'mcp_call',
-  'mcp_approval_request',
-  'mcp_approval_response',
-  'tool_search_call',
-  'configuration_update',
-  'program',
-  'program_output',
-  'compaction',
-]);
+function countFields(tally: Tally, value: JsonObject, limit: number | null): void {
+  countShared(tally, value);
+  const format = asObject(asObject(value['text'])?.['format'])?.['type'];
+  if (isGiven(format) && format !== 'text') tally.features.add('structuredOutput');
+  if (isGiven(value['previous_response_id']) || isGiven(value['conversation'])) addStored(tally, 'text', 'image', 'document');
+  if (isGiven(value['prompt'])) unbounded(tally, 'a stored prompt may bring tools and text of any size');
+  if (value['background'] === true) unbounded(tally, 'a background response reports its usage only later');
+  const strategies = asArray(value['context_management']);
+  if (strategies.some((strategy) => !isIdle(tally, asObject(strategy), limit)))
+    unbounded(
+      tally,
+      'compaction at the provider writes output beyond the output limit; set max_output_tokens, and a compact_threshold above it and the input',
+    );
+}
 
-/** Counts the media of one input item; returns the tools that it adds. */
-function countItem(tally: Tally, entry: unknown): readonly unknown[] {
-  const item = asObject(entry);
-  if (item === null) return [];
-  const type = asString(item['type']) ?? 'message';
-  if (textItems.has(type)) return [];
-  switch (type) {
-    case 'message':
-      countContent(tally, item['content']);
-      return [];
-    case 'function_call_output':
-    case 'custom_tool_call_output':
-    case 'computer_call_output':
-      countContent(tally, item['output']);
-      return [];
-    case 'reasoning':
-      // Without encrypted content, the provider looks it up by its id.
-      if (typeof item['encrypted_content'] !== 'string') addStored(tally, 'text');
-      return [];
-    case 'image_generation_call':
-      countResult(tally, item['result']);
-      return [];
-    case 'additional_tools':
-    case 'tool_search_output':
-      return asArray(item['tools']);
-    default:
-      // References, results that the provider stores, and unknown items.
-      addStored(tally, 'text', 'image', 'document');
-      return [];
-  }
+/** True if input and output stay below the threshold at which compaction starts (OpenAI’s guide to compaction). */
+function isIdle(tally: Tally, strategy: JsonObject | null, limit: number | null): boolean {
+  const threshold = strategy?.['compact_threshold'];
+  const isText =
+    tally.stored.size === 0 &&
+    tally.inputReads === 1 &&
+    tally.openCalls === undefined &&
+    tally.pictures.length === 0 &&
+    Object.keys(tally.media).length === 0;
+  return (
+    isText && limit !== null && strategy?.['type'] === 'compaction' && typeof threshold === 'number' && tally.textTokens + limit < threshold
+  );
 }
 
 function rewrite(body: JsonBody, changes: Changes): Buffer {
-  const edits: Edit[] = [];
-  if (changes.model !== undefined) edits.push({ path: ['model'], value: changes.model });
+  const edits: Edit[] = [...generatingEdits(body.value, changes)];
   if (changes.maxOutputTokens !== undefined) edits.push({ path: ['max_output_tokens'], value: changes.maxOutputTokens });
-  if (changes.searches !== undefined) edits.push({ path: ['max_tool_calls'], value: changes.searches });
+  if (changes.toolCalls !== undefined) edits.push({ path: ['max_tool_calls'], value: changes.toolCalls });
   return spliceBody(body, edits);
 }
 
@@ -153,6 +130,6 @@ export const openaiResponses: Dialect = {
   generates: true,
   read,
   rewrite,
-  readUsage: (body) => readAnswer(body, responseUsage),
+  readUsage: (body) => readAnswer(body, responseUsage, 'model', responseNotes),
   meterStream: () => new ResponsesMeter(),
 };

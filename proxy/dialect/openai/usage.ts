@@ -1,14 +1,16 @@
 import type { JsonObject } from '../../../core/json.ts';
-import type { Usage } from '../../../core/price/types.ts';
-import { asObject } from '../fields.ts';
+import type { FeeCounts, Serving, Usage } from '../../../core/price/types.ts';
+import type { AnswerNotes } from '../answer.ts';
+import { asArray, asObject, asString } from '../fields.ts';
 import { tokens, withParts } from '../usage.ts';
+import { sessionFees } from './containers.ts';
 
 /**
  * Usage from `usage` of chat completions and embeddings. `prompt_tokens` includes tokens read from and written to the cache.
  * Some servers deviate, as their totals show: Gemini’s OpenAI endpoint and xAI leave reasoning out of
- * `completion_tokens`, and Mistral leaves audio out of `prompt_tokens`.
+ * `completion_tokens`, and Mistral leaves audio out of `prompt_tokens`. `serviceTier` stands beside `usage` in the answer.
  */
-export function chatUsage(value: unknown): Usage | null {
+export function chatUsage(value: unknown, serviceTier: unknown): Usage | null {
   const usage = asObject(value);
   if (usage === null || typeof usage['prompt_tokens'] !== 'number') return null;
   const details = asObject(usage['prompt_tokens_details']);
@@ -23,14 +25,15 @@ export function chatUsage(value: unknown): Usage | null {
     reasoning: Math.max(tokens(produced, 'reasoning_tokens'), leftOutThinking),
     details,
     produced,
-    webSearches: tokens(asObject(usage['server_tool_use_details']), 'web_search_requests'),
+    fees: { webSearch: tokens(asObject(usage['server_tool_use_details']), 'web_search_requests') },
+    serviceTier,
   });
 }
 
-/** Usage of a response object of the Responses API, with the hosted searches in its output. */
+/** Usage of a response object of the Responses API, with the hosted tools in its output. */
 export function responseUsage(response: JsonObject | null): Usage | null {
   const usage = asObject(response?.['usage']);
-  if (usage === null || typeof usage['input_tokens'] !== 'number') return null;
+  if (response === null || usage === null || typeof usage['input_tokens'] !== 'number') return null;
   const produced = asObject(usage['output_tokens_details']);
   return classes({
     input: tokens(usage, 'input_tokens'),
@@ -38,20 +41,65 @@ export function responseUsage(response: JsonObject | null): Usage | null {
     reasoning: tokens(produced, 'reasoning_tokens'),
     details: asObject(usage['input_tokens_details']),
     produced,
-    webSearches: searches(response?.['output']),
+    fees: feesOf(response),
+    serviceTier: response['service_tier'],
   });
 }
 
-/** Counts billed searches; opening a page or finding in it is not billed. */
-function searches(output: unknown): number {
-  if (!Array.isArray(output)) return 0;
-  return output.filter((value) => {
-    const item = asObject(value);
-    if (item?.['type'] !== 'web_search_call') return false;
-    const action = asObject(item['action'])?.['type'];
-    return action !== 'open_page' && action !== 'find_in_page' && action !== 'find';
-  }).length;
+/** Billed calls of hosted tools in the output of a response. The response repeats the request's tools. */
+function feesOf(response: JsonObject): FeeCounts {
+  const tools = asArray(response['tools']).map(asObject);
+  const output = asArray(response['output']).map(asObject);
+  const search = tools.some((tool) => asString(tool?.['type'])?.startsWith('web_search_preview')) ? 'webSearchPreview' : 'webSearch';
+  const sessions = new Set(output.map(containerOf).filter((id) => id !== null)).size;
+  return {
+    [search]: output.filter(isSearch).length,
+    fileSearch: output.filter((item) => item?.['type'] === 'file_search_call').length,
+    container: sessions * Math.max(1, ...tools.map(memoryOf)),
+  };
 }
+
+/** Opening a page or finding in it is not billed. */
+function isSearch(item: JsonObject | null): boolean {
+  if (item?.['type'] !== 'web_search_call') return false;
+  const action = asObject(item['action'])?.['type'];
+  return action !== 'open_page' && action !== 'find_in_page' && action !== 'find';
+}
+
+/** The hosted container that a call ran in; null: none. */
+function containerOf(item: JsonObject | null): string | null {
+  if (item?.['type'] === 'code_interpreter_call') return asString(item['container_id']) ?? '';
+  if (item?.['type'] !== 'shell_call') return null;
+  return asString(asObject(item['environment'])?.['container_id']);
+}
+
+/** What a session in this tool's container costs, in fees. */
+function memoryOf(tool: JsonObject | null): number {
+  return sessionFees(tool?.['container'] ?? tool?.['environment']) ?? 1;
+}
+
+/** The answer's id, by which a later request may continue it, and what it says that it cost. */
+export function responseNotes(response: JsonObject): AnswerNotes {
+  const id = asString(response['id']);
+  return { ...(id === null ? {} : { answerId: id }), ...namedCost(response['usage']) };
+}
+
+/** OpenRouter's own figure in USD, with what its upstream billed to a key of the account's: openrouter.ai/docs/use-cases/usage-accounting. */
+export function namedCost(value: unknown): AnswerNotes {
+  const usage = asObject(value);
+  const cost = usage?.['cost'];
+  if (usage === null || typeof cost !== 'number' || !(cost >= 0)) return {};
+  const upstream = usage['is_byok'] === true ? asObject(usage['cost_details'])?.['upstream_inference_cost'] : 0;
+  const usd = cost + (typeof upstream === 'number' && upstream > 0 ? upstream : 0);
+  return usd < maxUsd ? { namedCostNano: Math.ceil(Number((usd * nanoPerUsd).toPrecision(15))) } : {};
+}
+
+const nanoPerUsd = 1_000_000_000;
+/** Nobody pays this for a call, and above it nano-USD are no safe integers. */
+const maxUsd = 1_000_000;
+
+/** Tiers of an answer that cost more or less than the standard. Of `ultrafast` no price is published. */
+const servingOf: Readonly<Record<string, Serving>> = { flex: 'flex', priority: 'priority', fast: 'priority', ultrafast: 'fast' };
 
 interface Counts {
   readonly input: number;
@@ -59,17 +107,20 @@ interface Counts {
   readonly reasoning: number;
   readonly details: JsonObject | null;
   readonly produced: JsonObject | null;
-  readonly webSearches: number;
+  readonly fees: FeeCounts;
+  readonly serviceTier: unknown;
 }
 
 /** Splits totals into disjoint classes. Some servers report more cached tokens than input (grok on Azure) or more reasoning than output. */
-function classes({ input, reasoning, details, produced, webSearches, ...counts }: Counts): Usage {
+function classes({ input, reasoning, details, produced, fees, serviceTier, ...counts }: Counts): Usage {
   const output = Math.max(counts.output, reasoning);
   const cachedInput = tokens(details, 'cached_tokens');
   const cacheWrite = tokens(details, 'cache_write_tokens');
   const plain = Math.max(0, input - cachedInput - cacheWrite);
   const audio = tokens(details, 'audio_tokens');
   const inputAudio = Math.min(audio, plain);
+  const billed = Object.entries(fees).filter(([, count]) => count > 0);
+  const serving = typeof serviceTier === 'string' && Object.hasOwn(servingOf, serviceTier) ? servingOf[serviceTier] : undefined;
   return withParts(
     { input: plain, cachedInput, cacheWrite, output, reasoning },
     {
@@ -78,7 +129,9 @@ function classes({ input, reasoning, details, produced, webSearches, ...counts }
       cachedInputAudio: Math.min(audio - inputAudio, cachedInput),
       outputAudio: Math.min(tokens(produced, 'audio_tokens'), output),
       outputImage: Math.min(tokens(produced, 'image_tokens'), output),
-      ...(webSearches > 0 ? { fees: { webSearch: webSearches } } : {}),
+      cacheWrite1h: Math.min(tokens(asObject(details?.['cache_write_tokens_details']), 'ttl_12h_tokens'), cacheWrite),
+      ...(billed.length > 0 ? { fees: Object.fromEntries(billed) } : {}),
+      ...(serving === undefined ? {} : { servings: [serving] }),
     },
   );
 }

@@ -1,0 +1,22 @@
+import type { JsonObject } from '../../../core/json.ts';
+import { asArray, asObject, asString, isGiven } from '../fields.ts';
+import { addFee, addStored, type Tally, unbounded } from '../tally.ts';
+
+/** Counts tools of chat completions. The caller runs functions and custom tools; the provider runs everything else, at unknown cost. */
+export function countChatTools(tally: Tally, body: JsonObject): void {
+  if (asArray(body['functions']).length > 0) tally.features.add('tools');
+  for (const entry of asArray(body['tools'])) {
+    const type = asObject(entry)?.['type'];
+    if (type === 'function' || type === 'custom') tally.features.add('tools');
+    else if (asString(type)?.includes('web_search') === true) countSearch(tally);
+    else unbounded(tally, `the tool ${JSON.stringify(type ?? null).slice(0, 60)} runs at the provider without a limit on its cost`);
+  }
+  if (isGiven(body['web_search_options'])) countSearch(tally);
+}
+
+/** Search in chat has no field for a limit: only models with a price for the whole request have a bound. */
+function countSearch(tally: Tally): void {
+  tally.features.add('hostedTools');
+  addFee(tally, 'webSearch', null);
+  addStored(tally, 'text');
+}
