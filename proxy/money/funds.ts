@@ -291,7 +291,10 @@ class WalletKeeper implements Funds {
     const isFinal = denial.code !== 'budget_reserved';
     const denied = isFinal ? this.#waiting.wantingAsMuch(call.need) : [];
     for (const other of denied) other.acceptsLess = true;
+    const before = this.#waiting.size;
     this.#serveWith((other) => this.#reserveWhateverFits(other));
+    // What a served call does not spend comes back: the others ask again.
+    if (isFinal && this.#waiting.size < before) return;
     if (!isFinal && !wasHeld) this.#waiting.hear(denial, call.need);
     // The ledger held the request for as long as the call could wait.
     for (const other of wasHeld && !isFinal ? [call] : denied) if (this.#waiting.has(other)) this.#waiting.answer(other, denial);

@@ -11,14 +11,12 @@ interface Available {
 
 /**
  * Limits a call that can work with less. As in the ledger, it leaves three quarters to parallel calls, and a share to each
- * waiting call; of less than it prefers, it leaves a share to each waiting call.
+ * waiting call. Of less than it prefers it takes all: an answer that its limit cuts off helps nobody, and what it does not
+ * spend serves the next call.
  */
 export function withinShare(need: Need, { ledgerNano, freeNano, waiting }: Available): Need {
-  const { atLeastNano, preferredNano, boundNano } = need;
-  if (freeNano < preferredNano) {
-    return { ...need, boundNano: Math.max(atLeastNano, Math.floor(freeNano / Math.max(1, waiting))) };
-  }
-  if (ledgerNano === undefined) return need;
+  const { preferredNano, boundNano } = need;
+  if (freeNano < preferredNano || ledgerNano === undefined) return need;
   const share = Math.floor((ledgerNano + freeNano) / Math.max(4, waiting));
   return { ...need, boundNano: Math.max(preferredNano, Math.min(boundNano, share)) };
 }
