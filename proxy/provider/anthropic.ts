@@ -1,5 +1,5 @@
 import { isObject } from '../../core/json.ts';
-import type { PictureSize } from '../../core/price/demand.ts';
+import type { Overhead, PictureSize } from '../../core/price/demand.ts';
 import { deadlineOf } from './deadline.ts';
 import { type ErrorBody, readError } from './error-body.ts';
 import type { ErrorAnswer, Provider, Verdict } from './types.ts';
@@ -56,6 +56,20 @@ function pictureTokens(size: PictureSize): number {
   return Math.min(maxPictureTokens, 64 + Math.max(patches, Math.ceil((width * height) / 750)));
 }
 
+const overhead: Overhead = {
+  tokens: {
+    // The system prompt of tool use takes 159 to 530 tokens, more on the newest models:
+    // platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
+    tools: 1024,
+    // Recorded calls with a schema take up to 94 tokens beyond their bytes, calls with citations 105.
+    structuredOutput: 256,
+    document: 512,
+    // Descriptions of server tools are not published; margin over those of Anthropic's client tools.
+    hostedTools: 4096,
+  },
+  pictureTokens,
+};
+
 export const anthropic: Provider = {
   kind: 'Anthropic',
   paths: {
@@ -63,19 +77,7 @@ export const anthropic: Provider = {
     'anthropic.count_tokens': { json: '/v1/messages/count_tokens' },
   },
   authentication: { header: 'x-api-key', prefix: '' },
-  overhead: {
-    tokens: {
-      // The system prompt of tool use takes 159 to 530 tokens, more on the newest models:
-      // platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
-      tools: 1024,
-      // Recorded calls with a schema take up to 94 tokens beyond their bytes, calls with citations 105.
-      structuredOutput: 256,
-      document: 512,
-      // Descriptions of server tools are not published; margin over those of Anthropic's client tools.
-      hostedTools: 4096,
-    },
-    pictureTokens,
-  },
+  overheadOf: () => overhead,
   counting: {
     'anthropic.messages': {
       path: '/v1/messages/count_tokens',

@@ -1,5 +1,9 @@
 import { classifyOpenAi, openAi } from './openai.ts';
+import { openAiCompatible } from './openai-compatible.ts';
 import type { Provider } from './types.ts';
+
+/** Azure also serves Grok, Llama and others, behind the same API. */
+const ofOpenAi = /^(gpt-(?!oss)|o\d|codex|computer-use|text-embedding)/;
 
 /** Azure's v1 surface, without dated versions: `model` is the deployment's name. Limits belong to a deployment. */
 export const azureOpenAi: Provider = {
@@ -10,7 +14,7 @@ export const azureOpenAi: Provider = {
     'openai.embeddings': { json: '/openai/v1/embeddings' },
   },
   authentication: { header: 'api-key', prefix: '' },
-  overhead: openAi.overhead,
+  overheadOf: (model) => (ofOpenAi.test(model) ? openAi : openAiCompatible).overheadOf(model),
   isLenient: true,
   classify: classifyOpenAi,
 };

@@ -1,4 +1,5 @@
 import { isObject, type JsonObject } from '../../core/json.ts';
+import type { Overhead } from '../../core/price/demand.ts';
 import { deadlineOf, parseDuration } from './deadline.ts';
 import { readError, statusInBody } from './error-body.ts';
 import type { ErrorAnswer, Provider, Verdict } from './types.ts';
@@ -68,6 +69,14 @@ function nextPacificMidnight(nowMs: number): number {
   return nowMs - (nowMs % 1000) + day - ((hours * 60 + minutes) * 60 + seconds) * 1000;
 }
 
+const overhead: Overhead = {
+  // Plain calls cost less than their bytes; the google_search preamble was seen to add 436 (gemini-3.5-flash).
+  tokens: { request: 1024 },
+  // 258 for each 768 px tile of a picture up to 3072 px a side (16 tiles and the overview); Gemini 3 at most 2,240.
+  // ai.google.dev/gemini-api/docs/image-understanding, /media-resolution
+  pictureTokens: () => 4386,
+};
+
 export const gemini: Provider = {
   kind: 'Gemini',
   paths: {
@@ -80,13 +89,7 @@ export const gemini: Provider = {
     'gemini.batchEmbedContents': { json: '/v1beta/models/{model}:batchEmbedContents' },
   },
   authentication: { header: 'x-goog-api-key', prefix: '' },
-  overhead: {
-    // Plain calls cost less than their bytes; the google_search preamble was seen to add 436 (gemini-3.5-flash).
-    tokens: { request: 1024 },
-    // 258 for each 768 px tile of a picture up to 3072 px a side (16 tiles and the overview); Gemini 3 at most 2,240.
-    // ai.google.dev/gemini-api/docs/image-understanding, /media-resolution
-    pictureTokens: () => 4386,
-  },
+  overheadOf: () => overhead,
   counting: {
     // Text only (ai.google.dev/gemini-api/docs/tokens); recorded counts equal the usage that followed.
     'gemini.generateContent': { path: '/v1beta/models/{model}:countTokens', margin: { percent: 102, tokens: 32 } },

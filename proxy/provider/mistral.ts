@@ -1,5 +1,13 @@
+import type { Overhead } from '../../core/price/demand.ts';
 import { classifyOpenAi } from './openai.ts';
 import type { Provider } from './types.ts';
+
+const overhead: Overhead = {
+  // Recorded calls count at least 81 tokens less than the bytes of their text; the rest is room for short preambles.
+  tokens: { tools: 256, structuredOutput: 256 },
+  // Patches of 14 × 14 at 1540 × 1540 with a row mark each, the finest that mistral-common cuts: 110 × 111.
+  pictureTokens: (size) => (size === null ? 12_210 : Math.min(12_210, Math.ceil(size.height / 14) * (Math.ceil(size.width / 14) + 1))),
+};
 
 /** Mistral: OpenAI's chat and embeddings; errors bare (`{message, type, code}`) or `{detail}`. Limits belong to a workspace. */
 export const mistral: Provider = {
@@ -10,11 +18,6 @@ export const mistral: Provider = {
   },
   authentication: { header: 'authorization', prefix: 'Bearer ' },
   outputField: 'max_tokens',
-  overhead: {
-    // Recorded calls count at least 81 tokens less than the bytes of their text; the rest is room for short preambles.
-    tokens: { tools: 256, structuredOutput: 256 },
-    // Patches of 14 × 14 at 1540 × 1540 with a row mark each, the finest that mistral-common cuts: 110 × 111.
-    pictureTokens: (size) => (size === null ? 12_210 : Math.min(12_210, Math.ceil(size.height / 14) * (Math.ceil(size.width / 14) + 1))),
-  },
+  overheadOf: () => overhead,
   classify: classifyOpenAi,
 };

@@ -1,5 +1,10 @@
+import type { Overhead } from '../../core/price/demand.ts';
 import { classifyOpenAi, openAi } from './openai.ts';
+import { openAiPictureTokens } from './openai-pictures.ts';
 import type { Provider } from './types.ts';
+
+/** Chat templates of open models carry system prompts of their own, and Grok counts 687 tokens for "Who are you". */
+const tokens: Overhead['tokens'] = { request: 1024, tools: 1024, structuredOutput: 256, hostedTools: 1024 };
 
 /** Any server that speaks OpenAI's dialect (vLLM, Ollama, gateways). An endpoint that ends in `/v1` is used as written. */
 export const openAiCompatible: Provider = {
@@ -7,12 +12,8 @@ export const openAiCompatible: Provider = {
   paths: openAi.paths,
   authentication: { header: 'authorization', prefix: 'Bearer ' },
   outputField: 'max_tokens',
-  overhead: {
-    // Chat templates of open models carry system prompts of their own, and Grok counts 687 tokens for "Who are you".
-    tokens: { request: 1024, tools: 1024, structuredOutput: 256, hostedTools: 1024 },
-    // A gateway may serve any model; Qwen-VL alone takes 16,384.
-    pictureTokens: openAi.overhead.pictureTokens,
-  },
+  // A gateway may serve any model; Qwen-VL takes 16,384 for a picture, less than the dearest of OpenAI's.
+  overheadOf: (model) => ({ tokens, pictureTokens: (size) => openAiPictureTokens(model, size) }),
   // Only where a pool says `countable`. A server that counts with its own tokenizer counts exactly; others estimate.
   counting: {
     'openai.responses': { path: '/v1/responses/input_tokens', margin: { percent: 110, tokens: 64 } },

@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { azureOpenAi } from './azure-openai.ts';
+import { openAi } from './openai.ts';
+import { openAiCompatible } from './openai-compatible.ts';
 import { openAiPictureTokens } from './openai-pictures.ts';
+import { openRouter } from './openrouter.ts';
 
 function tokens(model: string, width: number, height: number): number {
   return openAiPictureTokens(model, { width, height });
@@ -44,4 +48,21 @@ test('no family counts more than an unknown model, and no picture more than one 
       return counted > 0 && counted <= tokens('', width, height) && counted <= openAiPictureTokens(model, null);
     }),
   );
+});
+
+test('each provider counts pictures by the model, under its own name of it', () => {
+  const size = { width: 1024, height: 1024 };
+  assert.equal(openAi.overheadOf('gpt-4o').pictureTokens(size), 765);
+  assert.equal(azureOpenAi.overheadOf('gpt-4o').pictureTokens(size), 765);
+  assert.equal(openAiCompatible.overheadOf('gpt-4o').pictureTokens(size), 765);
+  assert.equal(openRouter.overheadOf('openai/gpt-4o').pictureTokens(size), 765);
+});
+
+test('a plain request has no overhead at OpenAI, and room for a chat template elsewhere', () => {
+  assert.equal(openAi.overheadOf('gpt-5.4').tokens.request, undefined);
+  for (const model of ['gpt-4o', 'o4-mini', 'text-embedding-3-large'])
+    assert.equal(azureOpenAi.overheadOf(model).tokens.request, undefined);
+  // Recorded: Azure's Grok counts 57 tokens more than the bytes of its text.
+  for (const model of ['grok-4-1-fast', 'gpt-oss-120b', 'prod']) assert.equal(azureOpenAi.overheadOf(model).tokens.request, 1024);
+  assert.deepEqual([openRouter.overheadOf('m').tokens.request, openAiCompatible.overheadOf('m').tokens.request], [1024, 1024]);
 });

@@ -1,3 +1,4 @@
+import type { Overhead } from '../../core/price/demand.ts';
 import { deadlineOf } from './deadline.ts';
 import { readError, statusInBody } from './error-body.ts';
 import { openAiPictureTokens } from './openai-pictures.ts';
@@ -51,6 +52,13 @@ function nextMonth(nowMs: number): number {
   return Date.UTC(now.getUTCFullYear(), now.getUTCMonth() + 1, 1);
 }
 
+/**
+ * Recorded calls count at least 68 tokens less than the bytes of their text, and 175 less with tools or a schema: the JSON keys that
+ * we count cost more than the frames of messages. The rest is room for short preambles, and for the instructions of hosted
+ * tools, of which the most recorded is 61 without a search.
+ */
+const tokens: Overhead['tokens'] = { tools: 256, structuredOutput: 256, hostedTools: 1024 };
+
 export const openAi: Provider = {
   kind: 'OpenAI',
   paths: {
@@ -59,13 +67,7 @@ export const openAi: Provider = {
     'openai.embeddings': { json: '/v1/embeddings' },
   },
   authentication: { header: 'authorization', prefix: 'Bearer ' },
-  overhead: {
-    // Recorded calls count at least 68 tokens less than the bytes of their text, and 175 less with tools or a schema: the JSON keys
-    // that we count cost more than the frames of messages. The rest is room for short preambles, and for the instructions of hosted
-    // tools, of which the most recorded is 61 without a search.
-    tokens: { tools: 256, structuredOutput: 256, hostedTools: 1024 },
-    pictureTokens: (size) => openAiPictureTokens('', size),
-  },
+  overheadOf: (model) => ({ tokens, pictureTokens: (size) => openAiPictureTokens(model, size) }),
   counting: {
     // "The exact count the model will receive": developers.openai.com/api/docs/guides/token-counting
     'openai.responses': { path: '/v1/responses/input_tokens', margin: { percent: 102, tokens: 16 } },

@@ -1,5 +1,10 @@
-import { classifyOpenAi, openAi } from './openai.ts';
+import type { Overhead } from '../../core/price/demand.ts';
+import { classifyOpenAi } from './openai.ts';
+import { openAiPictureTokens } from './openai-pictures.ts';
 import type { Provider } from './types.ts';
+
+/** Room for what each vendor adds: Grok counts 687 prompt tokens for "Who are you", Anthropic's tools add up to 1,500. */
+const tokens: Overhead['tokens'] = { request: 1024, tools: 1536, structuredOutput: 512, hostedTools: 1024 };
 
 /** OpenRouter (endpoint `https://openrouter.ai/api`): its error codes are HTTP statuses as numbers, also within a stream. */
 export const openRouter: Provider = {
@@ -12,11 +17,7 @@ export const openRouter: Provider = {
   },
   authentication: { header: 'authorization', prefix: 'Bearer ' },
   outputField: 'max_tokens',
-  overhead: {
-    // Room for what each vendor adds: Grok counts 687 prompt tokens for "Who are you", Anthropic's tools add up to 1,500.
-    tokens: { request: 1024, tools: 1536, structuredOutput: 512, hostedTools: 1024 },
-    pictureTokens: openAi.overhead.pictureTokens,
-  },
+  overheadOf: (model) => ({ tokens, pictureTokens: (size) => openAiPictureTokens(model.slice(model.indexOf('/') + 1), size) }),
   isLenient: true,
   choosesHost: true,
   classify: classifyOpenAi,

@@ -10,7 +10,8 @@ export interface Provider {
   readonly paths: Readonly<Partial<Record<DialectId, ProviderPath>>>;
   /** Header that carries the credential, and what precedes it. */
   readonly authentication: { readonly header: string; readonly prefix: string };
-  readonly overhead: Overhead;
+  /** What it adds to a request of this model. */
+  overheadOf(model: string): Overhead;
   /** True if servers of this kind accept body fields that the API does not name, and may bill for what they do. */
   readonly isLenient?: true;
   /** True if an account may have a dearer service tier as its default, which a request can decline. */

@@ -41,10 +41,10 @@ test('a candidate carries its provider and what that adds to every request', () 
   const found = route(keyDocument({ pools: [openai, router] }), pools, openaiChat, facts);
   assert.ok(!isRefusal(found));
   assert.deepEqual(
-    found.map(({ provider, overhead }) => [provider, overhead]),
+    found.map(({ provider, overhead }) => [provider, overhead.tokens]),
     [
-      [openAi, openAi.overhead],
-      [openRouter, openRouter.overhead],
+      [openAi, openAi.overheadOf('m').tokens],
+      [openRouter, openRouter.overheadOf('m').tokens],
     ],
   );
 });

@@ -18,7 +18,7 @@ export function route(
   const reachable: Reachable[] = [];
   for (const candidate of candidates) {
     const provider = providerOf(candidate.pool.provider);
-    if (provider !== null) reachable.push({ ...candidate, provider, overhead: provider.overhead });
+    if (provider !== null) reachable.push({ ...candidate, provider, overhead: provider.overheadOf(candidate.upstreamModel) });
   }
   return reachable;
 }

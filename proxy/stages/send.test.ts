@@ -59,7 +59,7 @@ async function createBed(
   const { context } = createWorld(t, { pools });
   const candidates: Reachable[] = pools.map((pool, i) => {
     const speaks = i === 0 ? openAi : second_;
-    return { pool, model: 'm', upstreamModel: i === 0 ? 'm' : 'm-2', price: price(), provider: speaks, overhead: speaks.overhead };
+    return { pool, model: 'm', upstreamModel: i === 0 ? 'm' : 'm-2', price: price(), provider: speaks, overhead: speaks.overheadOf('m') };
   });
   const body = readBody(Buffer.from('{"model": "m", "messages": []}'));
   if ('problem' in body) throw new Error(body.problem);

@@ -1,4 +1,5 @@
 import type { Candidate } from '../../core/policy/route.ts';
+import type { Overhead } from '../../core/price/demand.ts';
 import type { JsonBody } from '../dialect/json.ts';
 import type { Changes, Dialect, Facts, StreamMeter } from '../dialect/types.ts';
 import { upstreamPath } from '../provider/table.ts';
@@ -9,7 +10,7 @@ import { callUpstream, type UpstreamDeps } from '../upstream/upstream.ts';
 /** A candidate whose provider speaks the caller's dialect. */
 export interface Reachable extends Candidate {
   readonly provider: Provider;
-  readonly overhead: Provider['overhead'];
+  readonly overhead: Overhead;
 }
 
 interface SendLimits {

@@ -49,7 +49,7 @@ function checkRequests(count: (request: ChatRequest) => number, provider: Provid
     const { demand } = read(request);
     const tokens = count(request);
     above = Math.max(above, tokens - demand.textTokens);
-    return tokens <= (inputBound(provider, demand) ?? 0);
+    return tokens <= (inputBound(provider, 'm', demand) ?? 0);
   };
   fc.assert(fc.property(chatRequest(withTools), holds), {
     numRuns: Math.ceil(numRuns / 4),

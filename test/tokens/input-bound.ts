@@ -23,9 +23,9 @@ const rates: Rates = {
 const free = { request: 0, webSearch: 0, webSearchPreview: 0, groundedPrompt: 0, fileSearch: 0, container: 0 };
 const price: ModelPrice = { rates, tiers: [], fees: free, percent: {}, contextTokens: 1_000_000 };
 
-/** The input tokens that a capped key would pay for before the call; null where the call has no bound. */
-export function inputBound({ overhead }: Provider, demand: Demand): number | null {
-  const bound = upperBound(price, demand, overhead, 0);
+/** The input tokens that a capped key would pay for before a call of this model; null where the call has no bound. */
+export function inputBound(provider: Provider, model: string, demand: Demand): number | null {
+  const bound = upperBound(price, demand, provider.overheadOf(model), 0);
   return typeof bound === 'number' ? bound : null;
 }
 

@@ -87,7 +87,7 @@ function recordedCall(exchange: Exchange): RecordedCall | null {
     vendor,
     model,
     feature: featureOf(dialect, value, demand),
-    bound: inputBound(provider, demand),
+    bound: inputBound(provider, model, demand),
     shownTokens: demand.textTokens - hiddenTokens(body.value),
     tokens,
   };
