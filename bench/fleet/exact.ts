@@ -2,29 +2,32 @@ import { compose, inputTokens } from '../../simulator/answer.ts';
 import { price } from '../../simulator/ledger.ts';
 import { PromptCache } from '../../simulator/prompt-cache.ts';
 import type { Prompt } from '../../simulator/types.ts';
-import type { PlannedCall, Shape } from './types.ts';
+import type { Margin, PlannedCall, Shape } from './types.ts';
 
 /** With less room an answer says nothing. */
 const speechTokens = 1024;
 /** Anthropic's least budget of thoughts. */
 const leastThinking = 1024;
+/** The tokens themselves. */
+export const exactly: Margin = { percent: 100, tokens: 0 };
 
-/** What one call costs by its exact input tokens, each at the dearest class that the request allows. Dollars. */
-export class ExactCall {
+/** What one call costs by its exact input tokens and a margin, each at the dearest class that the request allows. Dollars. */
+export class CountedCall {
   readonly #shape: Shape;
   readonly #planned: PlannedCall;
   readonly #prompt: Prompt;
   readonly #inputUsd: number;
   readonly #outputUsd: number;
 
-  constructor(shape: Shape, planned: PlannedCall) {
+  constructor(shape: Shape, planned: PlannedCall, margin: Margin) {
     const prompt = shape.dialect.parse(planned.body, {});
     if ('badRequest' in prompt) throw new Error(prompt.badRequest);
     const { input, cacheWrite, output } = shape.model.price;
     this.#shape = shape;
     this.#planned = planned;
     this.#prompt = prompt;
-    this.#inputUsd = inputTokens(prompt) * usd(prompt.cacheWrite === 'none' || cacheWrite === undefined ? input : cacheWrite);
+    const tokens = Math.ceil((inputTokens(prompt) * margin.percent) / 100) + margin.tokens;
+    this.#inputUsd = tokens * usd(prompt.cacheWrite === 'none' || cacheWrite === undefined ? input : cacheWrite);
     this.#outputUsd = usd(output);
   }
 
@@ -55,13 +58,17 @@ function usd(pico: bigint): number {
 
 /**
  * The best that any hard cap could do that knows a call's input tokens exactly, but not what the model will say: the share
- * of the cap that is billed before the first call that must be refused, or whose answer must be cut short.
+ * of the cap that is billed before the first call that must be refused, or whose answer must be cut short. With a margin: the
+ * best that it could do by counts that are so exact.
  */
-export function oracleShare(shape: Shape, calls: Iterable<PlannedCall>, capUsd: number): number {
+export function oracleShare(
+  { shape, calls, capUsd }: { readonly shape: Shape; readonly calls: Iterable<PlannedCall>; readonly capUsd: number },
+  margin: Margin,
+): number {
   const cache = new PromptCache();
   let billedUsd = 0;
   for (const planned of calls) {
-    const call = new ExactCall(shape, planned);
+    const call = new CountedCall(shape, planned, margin);
     const leftUsd = capUsd - billedUsd;
     if (call.floorUsd > leftUsd || call.wholeUsd > leftUsd) break;
     billedUsd += call.billedUsd(cache);

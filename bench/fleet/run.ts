@@ -1,6 +1,6 @@
 // `npm run fleet [-- --shape code|chain|chat --agents N --cap USD --seed N]`: how much of a cap agents can use; docs/budgets.md says what the columns mean.
 import { parseArgs } from 'node:util';
-import { avoidable, type FleetResult, runFleet } from './fleet.ts';
+import { type End, type FleetResult, runFleet } from './fleet.ts';
 import { shapes } from './shapes.ts';
 
 type ShapeName = keyof typeof shapes;
@@ -23,6 +23,7 @@ const cases = names.flatMap((shape): readonly Case[] => {
   return agents.flatMap((count) => caps.map((capUsd) => ({ shape, agents: count, capUsd })));
 });
 
+const wouldFit = ({ ends }: FleetResult, by: 'exactUsd' | 'countedUsd'): readonly End[] => ends.filter((end) => end[by] <= end.leftUsd);
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 function row({ shape, agents, capUsd }: Case, result: FleetResult, seconds: number): readonly string[] {
@@ -34,7 +35,8 @@ function row({ shape, agents, capUsd }: Case, result: FleetResult, seconds: numb
     percent(result.share),
     percent(result.oracle),
     percent(result.finalShare),
-    String(avoidable(result).length),
+    String(wouldFit(result, 'exactUsd').length),
+    String(wouldFit(result, 'countedUsd').length),
     [...codes].map(([code, ends]) => `${ends.length} ${code}`).join(', '),
     `$${result.overspendUsd.toFixed(4)}`,
     String(result.calls),
@@ -51,7 +53,8 @@ const header = [
   'share',
   'oracle',
   'in the end',
-  'avoidable',
+  'would fit',
+  'beyond the margin',
   'ends',
   'overspend',
   'calls',
@@ -69,7 +72,9 @@ for (const each of cases) {
   if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
   rows.push(row(each, result, (performance.now() - startedMs) / 1000));
   console.error(rows.at(-1)?.join(' | '));
-  for (const end of avoidable(result))
-    console.error(`  ${end.marker} ${end.code}: needed $${end.neededUsd.toFixed(4)}, left $${end.leftUsd.toFixed(4)}. ${end.message}`);
+  for (const end of wouldFit(result, 'exactUsd')) {
+    const [exact, counted, left] = [end.exactUsd, end.countedUsd, end.leftUsd].map((usd) => usd.toFixed(4));
+    console.error(`  ${end.marker} ${end.code}: needs $${exact} by exact tokens, $${counted} by a count; left $${left}. ${end.message}`);
+  }
 }
 for (const line of [header, header.map(() => '---'), ...rows]) console.log(`| ${line.join(' | ')} |`);

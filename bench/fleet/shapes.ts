@@ -21,6 +21,7 @@ const gpt: SimulatedModel = {
 };
 
 const answers = { median: 600, least: 200, most: 6000 };
+const margins = { anthropic: { percent: 105, tokens: 64 }, openai: { percent: 104, tokens: 32 } };
 const cached = { cache_control: { type: 'ephemeral' } };
 
 function marked(seed: number, turn: number): string {
@@ -117,7 +118,28 @@ function* chatPlan(seed: number): Plan {
 
 /** Every kind of agent, by the name that the command line takes. */
 export const shapes: Readonly<Record<'code' | 'chain' | 'chat', Shape>> = {
-  code: { name: 'Claude Code', model: sonnet, dialect: anthropicMessages, path: '/v1/messages', plan: codingPlan },
-  chain: { name: 'LangChain, default', model: sonnet, dialect: anthropicMessages, path: '/v1/messages', plan: chainPlan },
-  chat: { name: 'OpenAI chat, no limit', model: gpt, dialect: openaiChat, path: '/v1/chat/completions', plan: chatPlan },
+  code: {
+    name: 'Claude Code',
+    model: sonnet,
+    dialect: anthropicMessages,
+    path: '/v1/messages',
+    margin: margins.anthropic,
+    plan: codingPlan,
+  },
+  chain: {
+    name: 'LangChain, default',
+    model: sonnet,
+    dialect: anthropicMessages,
+    path: '/v1/messages',
+    margin: margins.anthropic,
+    plan: chainPlan,
+  },
+  chat: {
+    name: 'OpenAI chat, no limit',
+    model: gpt,
+    dialect: openaiChat,
+    path: '/v1/chat/completions',
+    margin: margins.openai,
+    plan: chatPlan,
+  },
 };

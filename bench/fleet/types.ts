@@ -12,11 +12,19 @@ export interface PlannedCall {
 /** An agent's calls, in order and without end; the same for the same seed. */
 export type Plan = Generator<PlannedCall, never, undefined>;
 
+/** What a count of tokens is widened by before it bounds a bill. */
+export interface Margin {
+  readonly percent: number;
+  readonly tokens: number;
+}
+
 /** A kind of agent. */
 export interface Shape {
   readonly name: string;
   readonly model: SimulatedModel;
   readonly dialect: SimulatedDialect;
   readonly path: string;
+  /** Of the provider's counter, as KeyForge applies it. */
+  readonly margin: Margin;
   plan(seed: number): Plan;
 }
