@@ -77,7 +77,7 @@ test('web search without a limit, as Codex offers it, gets one on a capped key a
   const rich = await world.post('/v1/responses', searching);
   assert.equal(rich.status, 200);
   assert.equal(rich.headers.get('x-keyforge-warnings'), 'calls of hosted tools limited to 5');
-  assert.deepEqual(sent(), { ...searching, max_tool_calls: 5 });
+  assert.deepEqual(sent(), { ...searching, max_tool_calls: 5, service_tier: 'default' });
 
   const poor = await world.post('/v1/responses', searching, { token: world.tokenOf('poor') });
   assert.equal(poor.status, 200);

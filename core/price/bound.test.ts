@@ -278,6 +278,15 @@ describe('upperBound', () => {
     assert.match(reason(bound({ features: ['audio'] }, { ...flatPrice, learned })), /"audio".*acknowledged/);
   });
 
+  it('reads once where the fee of a preview search pays for its results', () => {
+    const more = { inputReads: 4, toolTokens: 1000 };
+    const at = (demand: Partial<Demand>, overhead: Overhead): unknown => upperBound(flatPrice, { ...plain, ...demand }, overhead, 10);
+    const free = { ...noOverhead, freePreviews: true } as const;
+    assert.equal(at({ ...more, onlyPreviews: true }, free), at({}, noOverhead));
+    assert.equal(at({ ...more, onlyPreviews: true }, noOverhead), at(more, noOverhead));
+    assert.equal(at(more, free), at(more, noOverhead));
+  });
+
   it('bounds open calls once a limit is set for them', () => {
     const open: Demand = { ...plain, toolTokens: 1000, openCalls: { fees: ['webSearch'], tools: 2, maxReads: 4 } };
     assert.deepEqual(withCalls(open, 1), { ...plain, toolTokens: 1000, fees: { webSearch: 2 }, inputReads: 3 });

@@ -114,7 +114,8 @@ function readingsOf(price: ModelPrice, demand: Demand, overhead: Overhead): read
   const first = readingOf(demand, overhead);
   const given = first.textTokens + sumOf(first.media.map(({ tokens }) => tokens));
   const firstTokens = demand.stored === undefined ? given : Math.max(given, contextOf(price));
-  const further = Math.max(0, demand.inputReads - 1);
+  const isFree = demand.onlyPreviews === true && overhead.freePreviews === true;
+  const further = isFree ? 0 : Math.max(0, demand.inputReads - 1);
   if (further === 0) return [{ first, firstTokens, furtherTokens: 0, repeats: 0 }];
   const { toolTokens } = demand;
   const results = Math.min(demand.toolResults ?? further, further);

@@ -21,6 +21,8 @@ export interface Demand {
   readonly toolTokens?: number;
   /** How many results are added, at most one before each further reading; absent: one before each. */
   readonly toolResults?: number;
+  /** True if no tool but OpenAI's preview of web search makes the model read again. */
+  readonly onlyPreviews?: true;
   /** The longest-lived cache write that could be billed for input. */
   readonly cacheWrite: 'none' | '5m' | '1h';
   /** Parallel answers (`n`, `candidateCount`): multiplies output. */
@@ -88,6 +90,8 @@ export function withKnown({ stored: _, ...demand }: Demand, tokens: number): Dem
 export interface Overhead {
   /** Tokens that every request has, and that a feature adds (preambles of tools and structured output). */
   readonly tokens: Readonly<Partial<Record<Feature | 'request', number>>>;
+  /** True if the fee of OpenAI's preview of web search pays for its results too. */
+  readonly freePreviews?: true;
   /** Maximum of tokens for one picture, as the provider counts it. */
   pictureTokens(size: PictureSize): number;
 }

@@ -13,6 +13,7 @@ export interface Tally {
   toolTokens: number;
   /** Infinite: one before each further reading. */
   toolResults: number;
+  onlyPreviews: boolean;
   cacheWrite: Demand['cacheWrite'];
   choices: number;
   extraOutputTokens: number;
@@ -36,6 +37,7 @@ export function startTally(bodyTokens: number): Tally {
     inputReads: 1,
     toolTokens: 0,
     toolResults: Number.POSITIVE_INFINITY,
+    onlyPreviews: false,
     cacheWrite: 'none',
     choices: 1,
     extraOutputTokens: 0,
@@ -95,7 +97,7 @@ export function addRounds(tally: Tally, rounds: number, tokensEach: number | nul
 
 /** The finished demand. */
 export function demandOf(tally: Tally): Demand {
-  const { unmeterable, openCalls, toolTokens, toolResults, summaries, stored, features, outputs, servings, ...rest } = tally;
+  const { unmeterable, openCalls, toolTokens, toolResults, onlyPreviews, summaries, stored, features, outputs, servings, ...rest } = tally;
   return {
     ...rest,
     features: [...features],
@@ -103,6 +105,7 @@ export function demandOf(tally: Tally): Demand {
     servings: [...servings],
     ...(stored.size === 0 ? {} : { stored: [...stored] }),
     ...(Number.isNaN(toolTokens) ? {} : { toolTokens }),
+    ...(onlyPreviews ? { onlyPreviews } : {}),
     ...(summaries === 0 ? {} : { summaries }),
     ...(Number.isFinite(toolResults) ? { toolResults } : {}),
     ...(openCalls === undefined ? {} : { openCalls }),

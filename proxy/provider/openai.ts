@@ -59,6 +59,12 @@ function nextMonth(nowMs: number): number {
  */
 const tokens: Overhead['tokens'] = { tools: 256, structuredOutput: 256, hostedTools: 1024 };
 
+/**
+ * Models that do not reason: "search content tokens are free" with the preview tool (developers.openai.com/api/docs/pricing). A
+ * recorded call of gpt-4.1 that searched counts 319 input tokens for a body of 279 bytes.
+ */
+const withFreePreviews = /^gpt-4(o|\.1)/;
+
 export const openAi: Provider = {
   kind: 'OpenAI',
   paths: {
@@ -67,7 +73,11 @@ export const openAi: Provider = {
     'openai.embeddings': { json: '/v1/embeddings' },
   },
   authentication: { header: 'authorization', prefix: 'Bearer ' },
-  overheadOf: (model) => ({ tokens, pictureTokens: (size) => openAiPictureTokens(model, size) }),
+  overheadOf: (model) => ({
+    tokens,
+    ...(withFreePreviews.test(model) ? { freePreviews: true } : {}),
+    pictureTokens: (size) => openAiPictureTokens(model, size),
+  }),
   counting: {
     // "The exact count the model will receive": developers.openai.com/api/docs/guides/token-counting
     'openai.responses': { path: '/v1/responses/input_tokens', margin: { percent: 102, tokens: 16 } },

@@ -497,6 +497,15 @@ test('the limit of calls is one for all hosted tools, and the dearest result of 
   assert.deepEqual([both.fees, both.toolTokens, both.inputReads], [{ webSearch: 2, fileSearch: 2 }, 128_000, 3]);
 });
 
+test('only the preview of web search leaves the input as it is', () => {
+  const only = (...types: readonly string[]): unknown => demand(openaiResponses, { tools: types.map((type) => ({ type })) }).onlyPreviews;
+  assert.deepEqual([only('web_search_preview', 'function'), only('web_search_preview_2025_03_11')], [true, true]);
+  assert.deepEqual(
+    [only('web_search'), only('web_search_preview', 'mcp'), only('function'), only()],
+    [undefined, undefined, undefined, undefined],
+  );
+});
+
 test('hosted tools without a limit are open offers, whose limit is written to the request', () => {
   const cases: readonly (readonly [readonly Body[], readonly string[]])[] = [
     [[{ type: 'web_search' }, { type: 'function', name: 'f' }], ['webSearch']],

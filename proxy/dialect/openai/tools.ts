@@ -33,6 +33,7 @@ export function countHostedTools(tally: Tally, tools: readonly JsonObject[], too
   const refusal = collect(tally, tools, hosted);
   if (refusal !== null || hosted.length === 0) return refusal;
   for (const { tokens } of hosted) addRounds(tally, 0, tokens);
+  tally.onlyPreviews = hosted.every((tool) => tool.fees.includes('webSearchPreview'));
   const fees = hosted.flatMap((tool) => tool.fees);
   if (toolCalls === null) {
     tally.openCalls = { fees, tools: 1, maxReads: Number.POSITIVE_INFINITY };

@@ -58,6 +58,12 @@ test('each provider counts pictures by the model, under its own name of it', () 
   assert.equal(openRouter.overheadOf('openai/gpt-4o').pictureTokens(size), 765);
 });
 
+test('results of preview searches are free with models that do not reason', () => {
+  for (const model of ['gpt-4o', 'gpt-4.1-mini', 'gpt-4o-2024-08-06']) assert.equal(openAi.overheadOf(model).freePreviews, true);
+  for (const model of ['gpt-5', 'o3', 'prod']) assert.equal(openAi.overheadOf(model).freePreviews, undefined);
+  assert.equal(openAiCompatible.overheadOf('gpt-4o').freePreviews, undefined);
+});
+
 test('a plain request has no overhead at OpenAI, and room for a chat template elsewhere', () => {
   assert.equal(openAi.overheadOf('gpt-5.4').tokens.request, undefined);
   for (const model of ['gpt-4o', 'o4-mini', 'text-embedding-3-large'])
