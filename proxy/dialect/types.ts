@@ -61,7 +61,7 @@ export interface Facts {
 export interface Changes {
   readonly model?: string | undefined;
   readonly maxOutputTokens?: number | undefined;
-  /** OpenAI chat without a limit from the caller: the field that the provider knows. Default `max_completion_tokens`. */
+  /** OpenAI chat: the field from which the provider reads the limit, if it may ignore the other. Default without a limit from the caller: `max_completion_tokens`. */
   readonly outputField?: 'max_completion_tokens' | 'max_tokens' | undefined;
   readonly includeUsage?: boolean | undefined;
   /** The limit to set on calls of hosted tools without one. */

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../../core/json.ts';
 import { asArray, asObject, asString, isGiven } from '../fields.ts';
-import { addFee, addStored, type Tally, unbounded } from '../tally.ts';
+import { addFee, addRounds, type Tally, unbounded } from '../tally.ts';
 
 /** Counts tools of chat completions. The caller runs functions and custom tools; the provider runs everything else, at unknown cost. */
 export function countChatTools(tally: Tally, body: JsonObject): void {
@@ -14,9 +14,9 @@ export function countChatTools(tally: Tally, body: JsonObject): void {
   if (isGiven(body['web_search_options'])) countSearch(tally);
 }
 
-/** Search in chat has no field for a limit: only models with a price for the whole request have a bound. */
+/** Search in chat has no field for a limit: only models with a price for the whole request have a bound. It is the preview of web search. */
 function countSearch(tally: Tally): void {
-  tally.features.add('hostedTools');
   addFee(tally, 'webSearch', null);
-  addStored(tally, 'text');
+  addRounds(tally, 1, null);
+  tally.onlyPreviews = true;
 }

@@ -497,6 +497,12 @@ test('the limit of calls is one for all hosted tools, and the dearest result of 
   assert.deepEqual([both.fees, both.toolTokens, both.inputReads], [{ webSearch: 2, fileSearch: 2 }, 128_000, 3]);
 });
 
+test('a server that may not read the limit of calls is named the hosted tools', () => {
+  const tools = [{ type: 'mcp', server_url: 'https://x' }];
+  assert.deepEqual(read(openaiResponses, { tools, max_tool_calls: 3 }).unjudged, ['tools']);
+  assert.deepEqual(read(openaiResponses, { tools: [{ type: 'function', name: 'f' }] }).unjudged, []);
+});
+
 test('only the preview of web search leaves the input as it is', () => {
   const only = (...types: readonly string[]): unknown => demand(openaiResponses, { tools: types.map((type) => ({ type })) }).onlyPreviews;
   assert.deepEqual([only('web_search_preview', 'function'), only('web_search_preview_2025_03_11')], [true, true]);
@@ -555,8 +561,8 @@ test('tools that run at the caller’s cost their text only', () => {
 
 test('search in chat has no limit of its own', () => {
   for (const more of [{ web_search_options: {} }, { tools: [{ type: 'openrouter:web_search' }] }]) {
-    const { fees, stored, features } = demand(openaiChat, more);
-    assert.deepEqual([fees, stored, features], [{ webSearch: null }, ['text'], ['hostedTools', 'stored']]);
+    const { fees, inputReads, toolTokens, onlyPreviews, features } = demand(openaiChat, more);
+    assert.deepEqual([fees, inputReads, toolTokens, onlyPreviews, features], [{ webSearch: null }, 2, undefined, true, ['hostedTools']]);
   }
 });
 

@@ -62,13 +62,18 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
     model,
     stream,
     maxOutputTokens: limit,
-    unjudged: judgeFields(tally, value, { governing: rules.governing, free: freeInResponses }),
+    unjudged: [...hostedTools(tally), ...judgeFields(tally, value, { governing: rules.governing, free: freeInResponses })],
     demand: demandOf(tally),
     ...thought,
     ...(continued === null ? {} : { continues: continued }),
     wantsUsage: true,
     affinity: affinityOf(headers, value, ['conversation', 'previous_response_id'], () => opening(value)),
   };
+}
+
+/** Servers of other makers may run hosted tools without regard to the limit of calls. */
+function hostedTools({ features }: Tally): readonly string[] {
+  return features.has('hostedTools') ? ['tools'] : [];
 }
 
 function opening(value: JsonObject): string {
