@@ -158,7 +158,7 @@ function assertUsage(exchange: Exchange, usage: Usage | null): void {
     return;
   }
   assert.ok(usage !== null, id);
-  for (const [name, value] of Object.entries(wanted)) assert.equal(usage[name as keyof Usage], value, `${id} ${name}`);
+  for (const [name, value] of Object.entries(wanted)) assert.deepEqual(usage[name as keyof Usage], value, `${id} ${name}`);
 }
 
 test('the usage of every recorded whole answer is read as the provider means it', { skip }, () => {

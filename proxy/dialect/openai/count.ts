@@ -4,6 +4,13 @@ import type { Counter } from '../types.ts';
 /** The parameters of POST /v1/responses/input_tokens (developers.openai.com/api/docs/guides/token-counting). */
 const counted = ['input', 'instructions', 'tools', 'tool_choice', 'parallel_tool_calls', 'reasoning', 'text', 'truncation', 'personality'];
 
+/** Fields of compatible servers whose text reaches the model, but not the counter. */
+const untold = ['documents', 'input_ids', 'chat_template_kwargs', 'safe_prompt'];
+
+function hasAny(value: JsonObject, names: readonly string[]): boolean {
+  return names.some((name) => value[name] !== undefined);
+}
+
 function read(answer: unknown): number | null {
   return isObject(answer) && typeof answer['input_tokens'] === 'number' ? answer['input_tokens'] : null;
 }
@@ -11,8 +18,10 @@ function read(answer: unknown): number | null {
 /** OpenAI’s counter of Responses: it counts exactly what the model receives, pictures and tools included. */
 export const responsesCounter: Counter = {
   modalities: ['image'],
-  request: ({ value }, model) =>
-    Object.fromEntries([['model', model], ...Object.entries(value).filter(([name]) => counted.includes(name))]),
+  request({ value }, model) {
+    if (hasAny(value, untold)) return null;
+    return Object.fromEntries([['model', model], ...Object.entries(value).filter(([name]) => counted.includes(name))]);
+  },
   read,
 };
 
@@ -26,13 +35,13 @@ function exactItem(message: unknown): JsonObject | null {
 }
 
 /** Fields of a chat request whose text reaches the model beside the messages. */
-const told = ['tools', 'tool_choice', 'functions', 'function_call', 'response_format', 'web_search_options', 'prediction'];
+const told = [...['tools', 'tool_choice', 'functions', 'function_call', 'response_format', 'web_search_options', 'prediction'], ...untold];
 
 /** The same counter for chat: only for plain messages, which have an exact form in Responses. */
 export const chatCounter: Counter = {
   modalities: [],
   request({ value }, model) {
-    if (told.some((name) => value[name] !== undefined) || !Array.isArray(value['messages'])) return null;
+    if (hasAny(value, told) || !Array.isArray(value['messages'])) return null;
     const input = value['messages'].map(exactItem);
     return input.includes(null) ? null : { model, input };
   },

@@ -115,6 +115,9 @@ function choosesHost(body: JsonObject): boolean {
   return Object.keys(routing).some((name) => isGiven(routing[name]) && !freeRouting.has(name));
 }
 
+/** No pool can name a longer field. */
+const maxName = 128;
+
 /** Judges the fields that a dialect does not read itself. Returns those that nobody has judged. */
 export function judgeFields(
   tally: Tally,
@@ -125,7 +128,7 @@ export function judgeFields(
   for (const [name, value] of Object.entries(body)) {
     if (governing.has(name) || free.has(name) || !isGiven(value)) continue;
     const reason = Object.hasOwn(refused, name) ? refused[name] : undefined;
-    if (reason === undefined) unjudged.push(name);
+    if (reason === undefined) unjudged.push(name.length > maxName ? `${name.slice(0, maxName)}…` : name);
     else if (value !== false) unbounded(tally, `the field ${name} ${reason}`);
   }
   return unjudged;
