@@ -1,3 +1,4 @@
+import { Skeleton } from './skeleton.ts';
 import { type EventEnds, EventSplitter, type Fate } from './sse.ts';
 import type { Framing, Reading, StreamMeter } from './types.ts';
 
@@ -51,5 +52,27 @@ export function meterNothing(): StreamMeter {
     errorBody: undefined,
     complete: false,
     reading: () => ({ usage: null }),
+  };
+}
+
+/** Meters an answer that is one JSON value and too large to hold: it passes every byte at once and reads the skeleton at the end. */
+export function meterLarge(readUsage: (body: Buffer) => Reading): StreamMeter {
+  const skeleton = new Skeleton();
+  return {
+    push(chunk) {
+      skeleton.push(chunk);
+      return [chunk];
+    },
+    flush: () => [],
+    framing: 'sse',
+    phase: 'content',
+    errorBody: undefined,
+    get complete() {
+      return skeleton.isWhole;
+    },
+    reading() {
+      const text = skeleton.text();
+      return text === null ? { usage: null } : readUsage(text);
+    },
   };
 }

@@ -1,10 +1,11 @@
 import type { Candidate } from '../../core/policy/route.ts';
 import type { Overhead } from '../../core/price/demand.ts';
 import type { JsonBody } from '../dialect/json.ts';
-import type { Changes, Dialect, Facts, StreamMeter } from '../dialect/types.ts';
+import { meterLarge } from '../dialect/meter.ts';
+import type { Changes, Dialect, Facts } from '../dialect/types.ts';
 import { upstreamPath } from '../provider/table.ts';
 import type { Provider } from '../provider/types.ts';
-import type { AttemptFact, Flight, UpstreamAnswer, UpstreamCall } from '../upstream/types.ts';
+import type { AttemptFact, Flight, Meters, UpstreamAnswer, UpstreamCall } from '../upstream/types.ts';
 import { callUpstream, type UpstreamDeps } from '../upstream/upstream.ts';
 
 /** A candidate whose provider speaks the caller's dialect. */
@@ -69,7 +70,10 @@ function upstreamCall(input: SendInput, candidate: Reachable, onAttempt: () => v
   const { dialect, facts } = input;
   const path = upstreamPath(candidate.provider, { dialect: dialect.id, model: candidate.upstreamModel, stream: facts.stream });
   if (path === null) throw new Error(`${candidate.provider.kind} does not speak ${dialect.id}`);
-  const meter = (): StreamMeter | null => (facts.stream ? dialect.meterStream(hidesUsage(facts) ? 'drop' : 'keep') : null);
+  const meters: Meters = {
+    stream: () => (facts.stream ? dialect.meterStream(hidesUsage(facts) ? 'drop' : 'keep') : null),
+    large: () => meterLarge(dialect.readUsage),
+  };
   return {
     provider: candidate.provider,
     pool: candidate.pool,
@@ -79,7 +83,7 @@ function upstreamCall(input: SendInput, candidate: Reachable, onAttempt: () => v
     body: dialect.rewrite(input.body, changes(input, candidate)),
     model: candidate.upstreamModel,
     ...(facts.affinity === undefined ? {} : { affinity: facts.affinity }),
-    meter,
+    meters,
     onAttempt,
   };
 }

@@ -1,7 +1,9 @@
 import type { PoolDocument } from '../../core/policy/documents.ts';
+import { meterNothing } from '../dialect/meter.ts';
 import type { Provider } from '../provider/types.ts';
 import { Attempt } from './attempt.ts';
 import { joinPath } from './origins.ts';
+import type { Meters } from './types.ts';
 import type { UpstreamDeps } from './upstream.ts';
 
 /** A free question to a provider, beside a call. */
@@ -26,6 +28,8 @@ interface Reply {
   readonly body: Buffer | null;
 }
 
+const unread: Meters = { stream: () => null, large: meterNothing };
+
 /** Asks once, and reports nothing to the pools: whatever becomes of it, the credential stays as usable as it was. Null: not asked. */
 export async function askOnce(deps: UpstreamDeps, question: Question): Promise<Reply | null> {
   const { pool, provider, model, affinity, path, headers, body, mayAsk, timeoutMs } = question;
@@ -33,7 +37,7 @@ export async function askOnce(deps: UpstreamDeps, question: Question): Promise<R
   if (picked.kind === 'none' || !mayAsk(picked.credential)) return null;
   const { dispatcher, prefix } = deps.origins.at(pool.endpoint);
   const { header, prefix: before } = provider.authentication;
-  const attempt = new Attempt(deps.settings, () => null);
+  const attempt = new Attempt(deps.settings, unread);
   const timer = setTimeout(() => attempt.abort('timeout'), timeoutMs);
   const credentialHeader = [header, before + picked.secret.reveal()];
   dispatcher.dispatch({ method: 'POST', path: joinPath(prefix, path), headers: [...headers, ...credentialHeader], body }, attempt);

@@ -3,7 +3,7 @@ import type { Dispatcher } from 'undici';
 import { defined } from '../../core/json.ts';
 import type { StreamMeter } from '../dialect/types.ts';
 import type { UpstreamSettings } from './origins.ts';
-import type { BodyEnd, FlowingBody, WholeBody } from './types.ts';
+import type { BodyEnd, FlowingBody, Meters, WholeBody } from './types.ts';
 
 /** The result of one attempt, before the client sees any of it. */
 export type AttemptResult =
@@ -25,7 +25,10 @@ export type AttemptResult =
       readonly meter: StreamMeter | null;
     };
 
-const openingBracket = 0x5b;
+/** How an answer begins that is a stream whatever its header says: a list (Gemini), or the fields and comments of events. */
+const beginsAsStream = /^\ufeff?\s*(?:\[|data:|event:|:)/;
+/** Bytes in which every beginning shows. */
+const beginningBytes = 16;
 /** Maximum of bytes kept until `pipe` is called. */
 const maxUnclaimedBytes = 64 * 1024;
 
@@ -35,7 +38,7 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
   readonly result: Promise<AttemptResult>;
 
   readonly #settings: UpstreamSettings;
-  readonly #meterFor: () => StreamMeter | null;
+  readonly #meters: Meters;
   #settle: { resolve(result: AttemptResult): void; reject(error: unknown): void };
   #phase: 'waiting' | 'collecting' | 'preamble' | 'flowing' | 'ended' = 'waiting';
   #controller: Dispatcher.DispatchController | null = null;
@@ -51,9 +54,9 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
   #endListener: (() => void) | null = null;
   #piped: { resolve(end: BodyEnd): void; reject(error: unknown): void } | null = null;
 
-  constructor(settings: UpstreamSettings, meterFor: () => StreamMeter | null) {
+  constructor(settings: UpstreamSettings, meters: Meters) {
     this.#settings = settings;
-    this.#meterFor = meterFor;
+    this.#meters = meters;
     const { promise, resolve, reject } = Promise.withResolvers<AttemptResult>();
     this.result = promise;
     this.#settle = { resolve, reject };
@@ -83,13 +86,13 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
     if (status < 200 || this.#phase !== 'waiting') return;
     this.#status = status;
     this.#headers = headers;
-    const streams = status < 300 && headers['content-type']?.startsWith('text/event-stream') === true;
-    const encoded = (headers['content-encoding'] ?? 'identity') !== 'identity';
+    // Media types ignore case: RFC 9110, 8.3.1.
+    const streams = status < 300 && headers['content-type']?.toLowerCase().startsWith('text/event-stream') === true;
     try {
-      this.#meter = streams && !encoded ? this.#meterFor() : null;
+      this.#meter = streams && !this.#isEncoded() ? this.#meters.stream() : null;
       this.#phase = this.#meter === null ? 'collecting' : 'preamble';
       // Encoded although identity was requested: the meter cannot read such a stream, so it is forwarded unread.
-      if (streams && encoded) this.#flow();
+      if (streams && this.#isEncoded()) this.#flow();
     } catch (error) {
       this.#throw(error);
     }
@@ -146,12 +149,22 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
   }
 
   #take(chunk: Buffer): void {
-    if (this.#phase === 'collecting' && this.#heldBytes === 0 && this.#status < 300 && chunk[0] === openingBracket) this.#meterArray();
-    if (this.#phase === 'collecting') {
-      this.#hold(chunk);
-      if (this.#heldBytes > this.#settings.wholeBytes) this.#flow();
-      return;
+    if (this.#phase === 'collecting') this.#collect(chunk);
+    else this.#read(chunk);
+  }
+
+  #collect(chunk: Buffer): void {
+    const isNew = this.#heldBytes < beginningBytes;
+    this.#hold(chunk);
+    if (isNew && this.#status < 300 && beginsAsStream.test(this.#beginning())) this.#readHeld(this.#meters.stream());
+    if (this.#phase === 'collecting' && this.#heldBytes > this.#settings.wholeBytes) {
+      this.#readHeld(this.#meters.large());
+      this.#flow();
     }
+  }
+
+  /** Gives a chunk to the meter and forwards what it returns. */
+  #read(chunk: Buffer): void {
     if (this.#meter === null) this.#pass(chunk);
     else for (const passed of this.#meter.push(chunk)) this.#pass(passed);
     if (this.#phase !== 'preamble') return;
@@ -159,10 +172,25 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
     else this.#preambleTimer ??= setTimeout(() => this.#flow(), this.#settings.preambleMs);
   }
 
-  /** Meters a JSON array as a stream: Gemini sends one if the caller did not request events. No other API answers with a list. */
-  #meterArray(): void {
-    this.#meter = (this.#headers['content-encoding'] ?? 'identity') === 'identity' ? this.#meterFor() : null;
-    if (this.#meter !== null) this.#phase = 'preamble';
+  #beginning(): string {
+    const [first] = this.#held;
+    const bytes = this.#held.length === 1 && first !== undefined ? first : Buffer.concat(this.#held);
+    return bytes.toString('utf8', 0, beginningBytes);
+  }
+
+  /** From now on this meter reads the answer, from its first byte; null, or an encoded answer: nothing reads it. */
+  #readHeld(meter: StreamMeter | null): void {
+    if (meter === null || this.#isEncoded()) return;
+    const held = this.#held;
+    this.#held = [];
+    this.#heldBytes = 0;
+    this.#meter = meter;
+    this.#phase = 'preamble';
+    for (const chunk of held) this.#read(chunk);
+  }
+
+  #isEncoded(): boolean {
+    return (this.#headers['content-encoding'] ?? 'identity') !== 'identity';
   }
 
   #pass(chunk: Buffer): void {

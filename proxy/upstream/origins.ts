@@ -16,7 +16,7 @@ export interface UpstreamSettings {
   readonly keepAliveMs: number;
   /** All headers of one answer. */
   readonly headerBytes: number;
-  /** An answer that is not a stream is held whole up to this size; a longer one is forwarded unmetered. */
+  /** An answer that is not a stream is held whole up to this size; a longer one is metered as it is forwarded. */
   readonly wholeBytes: number;
   /** Maximum hold of a stream's first bytes, in time and size, during which another credential can still replace an error. */
   readonly preambleMs: number;

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import type { StreamMeter } from '../dialect/types.ts';
-import { canary, drain, expectKind, lineMeter, testbed } from './testbed.ts';
+import { canary, drain, expectKind, json, lineMeter, lineMeters, testbed } from './testbed.ts';
 
 const limit = JSON.stringify({ error: { code: 'rate_limit_exceeded', message: canary } });
 
@@ -18,7 +18,7 @@ test('a stream passes through its meter, held until its first content', async (t
     setTimeout(() => response.write('hello\n'), 20);
     setTimeout(() => response.end('world\n'), 40);
   });
-  const { body, meter, attempts } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  const { body, meter, attempts } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
   assert.equal(meter?.phase, 'content');
   assert.ok(body.kind === 'flowing');
   assert.deepEqual(await drain(body), { text: 'ping\nhello\nworld\nflushed\n', end: 'complete' });
@@ -32,7 +32,7 @@ test('after an error before content, the next credential is used, and the client
   const bed = await testbed(t, (key, response) => events(response).end(key === 'b' ? 'hello\n' : `ping\nerror ${limit}\n`), {
     keys: { a: 'x', b: 'y', c: 'z' },
   });
-  const { body, attempts } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  const { body, attempts } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
   assert.ok(body.kind === 'flowing');
   assert.deepEqual(await drain(body), { text: 'hello\nflushed\n', end: 'complete' });
   assert.ok(attempts.slice(0, -1).every(({ outcome, status }) => outcome === 'refused' && status === 200));
@@ -41,7 +41,7 @@ test('after an error before content, the next credential is used, and the client
 
 test('with nothing left, an error in a stream becomes a refusal with its body, less our credential', async (t) => {
   const bed = await testbed(t, (key, response) => events(response).end(`error ${limit.replace(canary, `${canary}-${key}`)}\n`));
-  const { refusal, attempts } = await expectKind(bed.call({ meter: lineMeter }), 'refusal');
+  const { refusal, attempts } = await expectKind(bed.call({ meters: lineMeters }), 'refusal');
   assert.equal(refusal.code, 'provider_limited');
   assert.match(refusal.providerBody ?? '', /rate_limit_exceeded/);
   assert.ok(!JSON.stringify(refusal).includes(canary));
@@ -55,7 +55,7 @@ test('an error before content that no other credential can solve passes unchange
   const bed = await testbed(t, (_key, response) => events(response).end('error {"error":{"code":"invalid_prompt"}}\n'), {
     keys: { a: 'x', b: 'y' },
   });
-  const { body, meter, attempts } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  const { body, meter, attempts } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
   assert.equal(meter?.phase, 'error');
   assert.deepEqual(
     attempts.map(({ outcome }) => outcome),
@@ -74,7 +74,7 @@ test('a stream that says only pings flows after a while, so that the client gets
     },
     { settings: { preambleMs: 30 } },
   );
-  const { body, meter } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  const { body, meter } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
   assert.equal(meter?.phase, 'preamble');
   assert.ok(body.kind === 'flowing');
   assert.deepEqual(await drain(body), { text: 'ping\nlate\nflushed\n', end: 'complete' });
@@ -85,7 +85,7 @@ test('a stream that breaks after content ends as cut', async (t) => {
     events(response).write('hello\n');
     setTimeout(() => request.socket.destroy(), 20);
   });
-  const { body } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  const { body } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
   assert.ok(body.kind === 'flowing');
   assert.deepEqual(await drain(body), { text: 'hello\n', end: 'cut' });
 });
@@ -98,7 +98,7 @@ test('a stream that breaks before content is unknown and is not tried again', as
     },
     { keys: { a: 'x', b: 'y' } },
   );
-  const { refusal, attempts } = await expectKind(bed.call({ meter: lineMeter }), 'refusal');
+  const { refusal, attempts } = await expectKind(bed.call({ meters: lineMeters }), 'refusal');
   assert.equal(refusal.code, 'provider_error');
   assert.deepEqual(
     attempts.map(({ outcome }) => outcome),
@@ -108,7 +108,7 @@ test('a stream that breaks before content is unknown and is not tried again', as
 
 test('a stream that falls silent ends as timeout', async (t) => {
   const bed = await testbed(t, (_key, response) => events(response).write('hello\n'), { settings: { idleTimeoutMs: 60 } });
-  const { body } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  const { body } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
   assert.ok(body.kind === 'flowing');
   assert.deepEqual(await drain(body), { text: 'hello\n', end: 'timeout' });
 });
@@ -119,7 +119,7 @@ test('stop ends a stream and its connection', async (t) => {
     events(response).write('hello\n');
     response.on('close', closed.resolve);
   });
-  const flight = bed.call({ meter: lineMeter });
+  const flight = bed.call({ meters: lineMeters });
   const { body } = await expectKind(flight, 'answer');
   assert.ok(body.kind === 'flowing');
   const ended = drain(body);
@@ -144,7 +144,7 @@ test('a client that does not read makes the provider wait until resume', async (
     };
     fill();
   });
-  const { body } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  const { body } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
   assert.ok(body.kind === 'flowing');
   let received = 0;
   let slow = true;
@@ -166,7 +166,7 @@ test('an encoded stream passes unread', async (t) => {
   const bed = await testbed(t, (_key, response) =>
     response.writeHead(200, { 'content-type': 'text/event-stream', 'content-encoding': 'gzip' }).end(bytes),
   );
-  const { body, meter, headers } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  const { body, meter, headers } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
   assert.equal(meter, null);
   assert.ok(headers.includes('content-encoding'));
   const chunks: Buffer[] = [];
@@ -187,9 +187,9 @@ test('a meter or a sink that throws is our fault: the call rejects and the conne
       throw new Error('broken meter');
     },
   });
-  await assert.rejects(bed.call({ meter: bad }).answer, /broken meter/);
+  await assert.rejects(bed.call({ meters: { ...lineMeters, stream: bad } }).answer, /broken meter/);
   await closed.promise;
-  const { body } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  const { body } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
   assert.ok(body.kind === 'flowing');
   await assert.rejects(
     body.pipe(() => {
@@ -201,9 +201,35 @@ test('a meter or a sink that throws is our fault: the call rejects and the conne
 
 test('a stream that is one JSON array goes through its meter too', async (t) => {
   const bed = await testbed(t, (_key, response) => response.writeHead(200, { 'content-type': 'application/json' }).end('[{"a":1}]'));
-  const { body, meter } = await expectKind(bed.call({ meter: lineMeter }), 'answer');
+  const { body, meter } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
   assert.equal(meter?.phase, 'content');
   assert.ok(body.kind === 'flowing');
   assert.deepEqual(await drain(body), { text: '[{"a":1}]flushed\n', end: 'complete' });
   assert.equal((await expectKind(bed.call(), 'answer')).body.kind, 'whole');
+});
+
+const sse = 'data: {"choices":[]}\n\n';
+
+for (const [contentType, first] of [
+  ['Text/Event-Stream', sse],
+  ['application/json', sse],
+  ['text/plain', `event: x\n${sse}`],
+  ['application/json', `: comment\n\n${sse}`],
+  ['application/json', `\ufeff\n${sse}`],
+] as const) {
+  test(`${JSON.stringify(first)} as ${contentType} is a stream if the caller asked for one`, async (t) => {
+    const bed = await testbed(t, (_key, response) => {
+      response.writeHead(200, { 'content-type': contentType }).write(first.slice(0, 3));
+      setTimeout(() => response.end(first.slice(3)), 20);
+    });
+    const { body, meter } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
+    assert.ok(body.kind === 'flowing' && meter !== null);
+    assert.equal((await drain(body)).text, `${first}flushed\n`);
+    assert.equal((await expectKind(bed.call(), 'answer')).body.kind, 'whole');
+  });
+}
+
+test('JSON that a caller of a stream gets is no stream', async (t) => {
+  const bed = await testbed(t, (_key, response) => json(response, 200, { choices: [] }));
+  assert.equal((await expectKind(bed.call({ meters: lineMeters }), 'answer')).body.kind, 'whole');
 });

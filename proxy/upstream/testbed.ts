@@ -4,10 +4,12 @@ import type { TestContext } from 'node:test';
 import { poolName } from '../../core/names.ts';
 import type { PoolDocument } from '../../core/policy/documents.ts';
 import { createPools, type Pools } from '../credentials/pool.ts';
+import { meterLarge } from '../dialect/meter.ts';
+import { openaiChat } from '../dialect/openai/chat.ts';
 import type { StreamMeter } from '../dialect/types.ts';
 import { openAi } from '../provider/openai.ts';
 import { createOrigins, defaultUpstreamSettings, type UpstreamSettings } from './origins.ts';
-import type { Flight, FlowingBody, UpstreamAnswer, UpstreamCall } from './types.ts';
+import type { Flight, FlowingBody, Meters, UpstreamAnswer, UpstreamCall } from './types.ts';
 import { callUpstream } from './upstream.ts';
 
 /** Replaces real credentials: it must not appear in any output of the upstream stage. */
@@ -80,7 +82,7 @@ export async function testbed(
       headers: ['content-type', 'application/json'],
       body: Buffer.from('{"model":"m"}'),
       model: 'm',
-      meter: () => null,
+      meters: { ...lineMeters, stream: () => null },
       ...more,
     });
   return { pools, clock, seen, requests, call };
@@ -127,6 +129,9 @@ export async function drain(body: FlowingBody): Promise<{ text: string; end: str
   const end = await body.pipe((chunk) => chunks.push(chunk) > 0);
   return { text: Buffer.concat(chunks).toString(), end };
 }
+
+/** Meters of a stream of lines, and of large chat completions. */
+export const lineMeters: Meters = { stream: lineMeter, large: () => meterLarge(openaiChat.readUsage) };
 
 /** Knows three kinds of line: `ping`, `error {json}`, and content. */
 export function lineMeter(): StreamMeter {

@@ -4,6 +4,14 @@ import type { PoolDocument } from '../../core/policy/documents.ts';
 import type { StreamMeter } from '../dialect/types.ts';
 import type { Provider } from '../provider/types.ts';
 
+/** Makes the meter of one answer. */
+export interface Meters {
+  /** For a stream of events; null if the caller did not request one. */
+  stream(): StreamMeter | null;
+  /** For an answer that is too large to hold. */
+  large(): StreamMeter;
+}
+
 /** One call to one candidate: same pool and model, any credential. */
 export interface UpstreamCall {
   readonly provider: Provider;
@@ -18,8 +26,7 @@ export interface UpstreamCall {
   /** The provider's name of the model; a limit may apply to it alone. */
   readonly model: string;
   readonly affinity?: string;
-  /** Called for each attempt that answers with a stream of events; returns null if the caller did not request one. */
-  readonly meter: () => StreamMeter | null;
+  readonly meters: Meters;
   /** Called before each attempt is sent, to write the open record. If it throws, the call ends. */
   readonly onAttempt?: (credential: string) => void;
 }
@@ -64,7 +71,7 @@ export interface ProviderAnswer {
   /** Flat, for the client, without length and framing. */
   readonly headers: string[];
   readonly body: WholeBody | FlowingBody;
-  /** Null: not a stream, or one that the meter cannot read. */
+  /** Null: it was held whole, or no meter can read it. */
   readonly meter: StreamMeter | null;
 }
 
@@ -79,7 +86,7 @@ export type UpstreamAnswer = UpstreamOutcome & { readonly attempts: readonly Att
 
 /** A call in progress. */
 export interface Flight {
-  /** Rejects only if `meter` or `onAttempt` throws. */
+  /** Rejects only if a meter or `onAttempt` throws. */
   readonly answer: Promise<UpstreamAnswer>;
   /** Ends the call now, because the client left or its key was revoked. */
   stop(): void;

@@ -284,14 +284,37 @@ test('an encoded answer is decoded, a broken one passes unchanged', async (t) =>
   assert.ok((await expectKind(broken.call(), 'answer')).headers.includes('content-encoding'));
 });
 
-test('an answer too large to hold flows, without a meter', async (t) => {
-  const bed = await testbed(t, (_key, response) => json(response, 200, 'x'.repeat(300_000)), { settings: { wholeBytes: 100_000 } });
+const large = { choices: [{ message: { content: 'x'.repeat(300_000) } }], usage: { prompt_tokens: 3, completion_tokens: 7 } };
+
+test('an answer too large to hold flows, and its usage is read as it passes', async (t) => {
+  const bed = await testbed(t, (_key, response) => json(response, 200, large), { settings: { wholeBytes: 100_000 } });
   const { body, meter } = await expectKind(bed.call(), 'answer');
-  assert.equal(meter, null);
-  assert.ok(body.kind === 'flowing');
-  const { text, end } = await drain(body);
-  assert.equal(end, 'complete');
-  assert.equal(text.length, 300_002);
+  assert.ok(body.kind === 'flowing' && meter !== null);
+  assert.deepEqual(await drain(body), { text: JSON.stringify(large), end: 'complete' });
+  assert.deepEqual([meter.complete, meter.reading().usage?.input, meter.reading().usage?.output], [true, 3, 7]);
+});
+
+test('an answer too large to hold that breaks off is not complete', async (t) => {
+  const bed = await testbed(
+    t,
+    (_key, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' }).write(JSON.stringify(large).slice(0, 299_000));
+      setTimeout(() => response.destroy(), 20);
+    },
+    { settings: { wholeBytes: 100_000 } },
+  );
+  const { body, meter } = await expectKind(bed.call(), 'answer');
+  assert.ok(body.kind === 'flowing' && meter !== null);
+  assert.equal((await drain(body)).end, 'cut');
+  assert.equal(meter.complete, false);
+});
+
+test('an encoded answer too large to hold flows without a meter', async (t) => {
+  const bed = await testbed(t, (_key, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(Buffer.alloc(300_000)), {
+    settings: { wholeBytes: 100_000 },
+  });
+  const { body, meter } = await expectKind(bed.call(), 'answer');
+  assert.deepEqual([body.kind, meter], ['flowing', null]);
 });
 
 test('a pool without credentials is provider_unauthorized, and nothing is sent', async (t) => {

@@ -72,7 +72,7 @@ async function rotate(deps: UpstreamDeps, call: UpstreamCall, start: (picked: Pi
 function dispatch(deps: UpstreamDeps, call: UpstreamCall, picked: Picked): Attempt {
   const { dispatcher, prefix } = deps.origins.at(call.pool.endpoint);
   const { header, prefix: before } = call.provider.authentication;
-  const attempt = new Attempt(deps.settings, call.meter);
+  const attempt = new Attempt(deps.settings, call.meters);
   dispatcher.dispatch(
     {
       method: 'POST',
