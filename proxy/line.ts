@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isRefusal, type Refusal, refuse } from '../core/errors.ts';
+import type { NanoUsd } from '../core/money.ts';
 import { checkEndpoint, checkKey, isCapped } from '../core/policy/check.ts';
 import { serveApi } from './api/serve.ts';
 import { Call } from './call.ts';
@@ -20,6 +21,7 @@ import { respondRefusal, respondRest } from './stages/respond.ts';
 import { route as routeCall } from './stages/route.ts';
 import { type Reachable, send } from './stages/send.ts';
 import { settle, tokensOf } from './stages/settle.ts';
+import type { AttemptFact } from './upstream/types.ts';
 
 /** One request, from its arrival to the end of its answer. Never rejects. */
 export async function serve(context: ProxyContext, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -86,6 +88,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
     now: context.now,
   });
 
+  countFreeErrors(context, sent.attempts, held.amountNano);
   const settlement = settle(metered.end, sent.candidate.price, held.amountNano);
   const paidFrom = held.settle(settlement.costNano, tokensOf(settlement.usage));
 
@@ -99,6 +102,12 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   });
 
   if (recorded) respondRest(call, metered.rest, { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings });
+}
+
+function countFreeErrors({ metrics }: ProxyContext, attempts: readonly AttemptFact[], boundNano: NanoUsd): void {
+  for (const { pool, status, code, outcome } of attempts) {
+    if (outcome === 'refused' && status !== undefined && code !== undefined) metrics.countFreeError({ pool, status, code }, boundNano);
+  }
 }
 
 /** A call that has been read and routed. */

@@ -52,6 +52,16 @@ test('requests, dollars and tokens are summed by key, by code and by disjoint cl
   ]);
 });
 
+test('errors that are taken as free are summed by the bounds of their calls', async () => {
+  const metrics = createMetrics(quiet);
+  const refused = { pool: 'platform/openai', status: 429, code: 'rate_limit_exceeded' };
+  metrics.countFreeError(refused, 250_000_000);
+  metrics.countFreeError(refused, 500_000_000);
+  assert.deepEqual(await lines(metrics, 'keyforge_free_errors_held_usd_total'), [
+    'keyforge_free_errors_held_usd_total{pool="platform/openai",status="429",code="rate_limit_exceeded"} 0.75',
+  ]);
+});
+
 test('counters only grow: a second scrape says the same, a further call adds to it', async () => {
   const metrics = createMetrics(quiet);
   metrics.countAttempt('platform/openai', 'proj-a', 'limited');

@@ -23,6 +23,8 @@ export interface Metrics {
   countRefused(code: CallCode): void;
   countCall(call: FinishedCall): void;
   countAttempt(pool: string, credential: string, outcome: string): void;
+  /** Adds the bound of a call whose error answer was taken as free. */
+  countFreeError(error: { readonly pool: string; readonly status: number; readonly code: string }, boundNano: NanoUsd): void;
   countGrant(result: 'granted' | 'exact' | RefusalCode): void;
   /** Notes how long a call waited for money. */
   observeWait(waitedMs: number): void;
@@ -57,6 +59,11 @@ export function createMetrics(gauges: Gauges): Metrics {
     help: 'Grant requests by result. Near the end of a budget, exact counts grants for a single call.',
     labelNames: ['result'],
   });
+  const freeErrors = new LabelledSum(registry, {
+    name: 'keyforge_free_errors_held_usd_total',
+    help: 'Dollars that were held for calls whose error answer counts as free: what the provider could bill at most if it is not.',
+    labelNames: ['pool', 'status', 'code'],
+  });
   const duration = new Histogram({
     name: 'keyforge_request_duration_seconds',
     help: 'Seconds from the arrival of a request to the end of its answer.',
@@ -85,6 +92,7 @@ export function createMetrics(gauges: Gauges): Metrics {
       if (call.ttftMs !== undefined) firstToken.observe(call.ttftMs / 1000);
     },
     countAttempt: (pool, credential, outcome) => attempts.add([pool, credential, outcome]),
+    countFreeError: ({ pool, status, code }, boundNano) => freeErrors.add([pool, String(status), code], boundNano / 1e9),
     countGrant: (result) => grants.add([result]),
     observeWait: (waitedMs) => wait.observe(waitedMs / 1000),
   };
@@ -194,7 +202,7 @@ function modelLabels({ key, model }: CallRow): { readonly key: string; readonly 
   return { key, gen_ai_response_model: model };
 }
 
-/** A count for each combination of labels. */
+/** A sum for each combination of labels. */
 class LabelledSum {
   readonly #labelNames: readonly string[];
   readonly #totals = new Map<string, { readonly labels: Record<string, string>; count: number }>();
@@ -207,11 +215,11 @@ class LabelledSum {
   }
 
   /** `values` in the order of the label names. */
-  add(values: readonly string[]): void {
+  add(values: readonly string[], amount = 1): void {
     const id = values.join('\n');
     const total = this.#totals.get(id);
-    if (total !== undefined) total.count += 1;
-    else this.#totals.set(id, { labels: Object.fromEntries(this.#labelNames.map((name, i) => [name, values[i] ?? ''])), count: 1 });
+    if (total !== undefined) total.count += amount;
+    else this.#totals.set(id, { labels: Object.fromEntries(this.#labelNames.map((name, i) => [name, values[i] ?? ''])), count: amount });
   }
 }
 

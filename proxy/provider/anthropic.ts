@@ -2,6 +2,7 @@ import { isObject } from '../../core/json.ts';
 import type { Overhead, PictureSize } from '../../core/price/demand.ts';
 import { deadlineOf } from './deadline.ts';
 import { type ErrorBody, readError } from './error-body.ts';
+import { refusals } from './error-cost.ts';
 import type { ErrorAnswer, Provider, Verdict } from './types.ts';
 import { cooldown, disabled, modelCooldown, overloaded } from './verdict.ts';
 
@@ -11,6 +12,8 @@ const statusByType: Readonly<Record<string, number>> = {
   authentication_error: 401,
   billing_error: 402,
   permission_error: 403,
+  not_found_error: 404,
+  request_too_large: 413,
   rate_limit_error: 429,
   api_error: 500,
   timeout_error: 504,
@@ -24,7 +27,7 @@ const regainAccess = /You will regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d)
 
 function classify(answer: ErrorAnswer): Verdict {
   const error = readError(answer.body);
-  const status = answer.status === 200 ? (statusByType[error.type] ?? 200) : answer.status;
+  const status = answer.status === 200 ? statusWithin(error) : answer.status;
   const nowMs = answer.nowMs;
   const deadline = deadlineOf(answer.headers, nowMs);
   const details = error.object['details'];
@@ -37,6 +40,10 @@ function classify(answer: ErrorAnswer): Verdict {
   if (code === 'ramp_limit_exceeded') return cooldown(code, { deadline, nowMs });
   if (status === 429) return modelCooldown('rate_limit_error', { deadline, nowMs });
   return { kind: 'caller', code: `http_${status}` };
+}
+
+function statusWithin({ type }: ErrorBody): number {
+  return statusByType[type] ?? 200;
 }
 
 function spent(code: string, error: ErrorBody, deadline: number | null): Verdict {
@@ -85,5 +92,8 @@ export const anthropic: Provider = {
       margin: { percent: 105, tokens: 64 },
     },
   },
+  // `api_error`: "an unexpected error has occurred internal to Anthropic's systems" (platform.claude.com/docs/en/api/errors).
+  errors: [...refusals, { status: 500, ownBody: true, costs: 'nothing' }],
+  statusWithin,
   classify,
 };

@@ -1,4 +1,5 @@
-import { classifyOpenAi, openAi } from './openai.ts';
+import { contentFilter, refusals } from './error-cost.ts';
+import { classifyOpenAi, openAi, statusWithinOpenAi } from './openai.ts';
 import { openAiCompatible } from './openai-compatible.ts';
 import type { Provider } from './types.ts';
 
@@ -16,5 +17,8 @@ export const azureOpenAi: Provider = {
   authentication: { header: 'api-key', prefix: '' },
   overheadOf: (model) => (ofOpenAi.test(model) ? openAi : openAiCompatible).overheadOf(model),
   isLenient: true,
+  // Neither 408 nor 500: what was processed is charged, whatever the status.
+  errors: [contentFilter, ...refusals],
+  statusWithin: statusWithinOpenAi,
   classify: classifyOpenAi,
 };

@@ -19,9 +19,9 @@ export function readError(body: string): ErrorBody {
   return { code: text(object['code']), type: text(object['type']), message: text(object['message'] ?? object['detail']), object };
 }
 
-/** The HTTP status of an error within a 200 stream, if its code is one (Gemini, OpenRouter). */
-export function statusInBody(status: number, error: ErrorBody): number {
-  return status === 200 && /^[45]\d\d$/.test(error.code) ? Number(error.code) : status;
+/** The HTTP status that is the code of an error within a 200 answer (Gemini, OpenRouter); otherwise 200. */
+export function statusInCode({ code }: ErrorBody): number {
+  return /^[45]\d\d$/.test(code) ? Number(code) : 200;
 }
 
 function findError(value: unknown): JsonObject {

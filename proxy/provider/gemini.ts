@@ -1,7 +1,8 @@
 import { isObject, type JsonObject } from '../../core/json.ts';
 import type { Overhead } from '../../core/price/demand.ts';
 import { deadlineOf, parseDuration } from './deadline.ts';
-import { readError, statusInBody } from './error-body.ts';
+import { readError, statusInCode } from './error-body.ts';
+import { refusals } from './error-cost.ts';
 import type { ErrorAnswer, Provider, Verdict } from './types.ts';
 import { disabled, modelCooldown, overloaded } from './verdict.ts';
 
@@ -22,7 +23,7 @@ const leakedMessage = /^Your API key was reported as leaked/;
 /** Classifies Gemini's errors. An invalid key gives 400, not 401. Limits belong to a project and a model; `details` carry QuotaFailure and RetryInfo. */
 function classify(answer: ErrorAnswer): Verdict {
   const error = readError(answer.body);
-  const status = statusInBody(answer.status, error);
+  const status = answer.status === 200 ? statusInCode(error) : answer.status;
   const details = Array.isArray(error.object['details']) ? error.object['details'].filter(isObject) : [];
   const reason = details.map((detail) => detail['reason']).find((value) => typeof value === 'string' && keyReasons.has(value));
 
@@ -94,5 +95,8 @@ export const gemini: Provider = {
     // Text only (ai.google.dev/gemini-api/docs/tokens); recorded counts equal the usage that followed.
     'gemini.generateContent': { path: '/v1beta/models/{model}:countTokens', margin: { percent: 102, tokens: 32 } },
   },
+  // "If your request fails with a 400 or 500 error, you won't be charged for the tokens used": ai.google.dev/gemini-api/docs/billing
+  errors: [...refusals, { status: 500, ownBody: true, costs: 'nothing' }],
+  statusWithin: statusInCode,
   classify,
 };

@@ -1,5 +1,6 @@
 import type { Overhead } from '../../core/price/demand.ts';
-import { classifyOpenAi } from './openai.ts';
+import { refusals } from './error-cost.ts';
+import { classifyOpenAi, statusWithinOpenAi } from './openai.ts';
 import type { Provider } from './types.ts';
 
 const overhead: Overhead = {
@@ -19,5 +20,8 @@ export const mistral: Provider = {
   authentication: { header: 'authorization', prefix: 'Bearer ' },
   outputField: 'max_tokens',
   overheadOf: () => overhead,
+  // docs.mistral.ai/api: 500 is sent instead of an answer.
+  errors: [...refusals, { status: 500, ownBody: true, costs: 'nothing' }],
+  statusWithin: statusWithinOpenAi,
   classify: classifyOpenAi,
 };

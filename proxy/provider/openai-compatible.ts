@@ -1,5 +1,6 @@
 import type { Overhead } from '../../core/price/demand.ts';
-import { classifyOpenAi, openAi } from './openai.ts';
+import { contentFilter, maybeRan, refusals } from './error-cost.ts';
+import { classifyOpenAi, openAi, statusWithinOpenAi } from './openai.ts';
 import { openAiPictureTokens } from './openai-pictures.ts';
 import type { Provider } from './types.ts';
 
@@ -20,5 +21,7 @@ export const openAiCompatible: Provider = {
     'openai.chat': { path: '/v1/responses/input_tokens', margin: { percent: 110, tokens: 64 } },
   },
   isLenient: true,
+  errors: [contentFilter, ...refusals, ...maybeRan],
+  statusWithin: statusWithinOpenAi,
   classify: classifyOpenAi,
 };

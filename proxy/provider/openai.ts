@@ -1,6 +1,7 @@
 import type { Overhead } from '../../core/price/demand.ts';
 import { deadlineOf } from './deadline.ts';
-import { readError, statusInBody } from './error-body.ts';
+import { type ErrorBody, readError, statusInCode } from './error-body.ts';
+import { refusals } from './error-cost.ts';
 import { openAiPictureTokens } from './openai-pictures.ts';
 import type { ErrorAnswer, Provider, Verdict } from './types.ts';
 import { disabled, modelCooldown, overloaded } from './verdict.ts';
@@ -18,6 +19,11 @@ const overloadCodes = new Set(['slow_down', 'server_is_overloaded']);
 const limitCodes = new Set(['rate_limit_exceeded', 'rate_limited', 'RateLimitReached', 'tokens', 'requests']);
 /** 200: an error within a stream, where only the code shows a limit. */
 const limitStatuses = new Set([200, 402, 403, 429]);
+const requestCodes = new Set([
+  ...['invalid_prompt', 'invalid_image', 'invalid_image_format', 'invalid_base64_image', 'invalid_image_url', 'image_too_large'],
+  ...['image_too_small', 'image_parse_error', 'invalid_image_mode', 'image_file_too_large', 'unsupported_image_media_type'],
+  ...['empty_image_file', 'failed_to_download_image', 'image_file_not_found', 'invalid_request_error'],
+]);
 const revokedCodes = new Set(['invalid_api_key', 'account_deactivated', 'key_revoked', 'api_key_revoked']);
 
 /**
@@ -26,7 +32,7 @@ const revokedCodes = new Set(['invalid_api_key', 'account_deactivated', 'key_rev
  */
 export function classifyOpenAi(answer: ErrorAnswer): Verdict {
   const error = readError(answer.body);
-  const status = statusInBody(answer.status, error);
+  const status = answer.status === 200 ? statusInCode(error) : answer.status;
   const nowMs = answer.nowMs;
   const deadline = deadlineOf(answer.headers, nowMs);
   const code = error.code === '' ? error.type : error.code;
@@ -44,6 +50,19 @@ export function classifyOpenAi(answer: ErrorAnswer): Verdict {
   return error.type === 'insufficient_quota'
     ? disabled('insufficient_quota', deadline)
     : modelCooldown('rate_limit_exceeded', { deadline, nowMs });
+}
+
+/**
+ * The status of an error within a 200 answer: its code as a number (OpenRouter), or what OpenAI's codes mean outside of
+ * streams. Codes of the request: `ResponseErrorCode` in OpenAI's OpenAPI description.
+ */
+export function statusWithinOpenAi(error: ErrorBody): number {
+  const code = error.code === '' ? error.type : error.code;
+  if (moneyCodes.has(code) || limitCodes.has(code) || code === 'project_spend_limit_exceeded' || error.type === 'insufficient_quota')
+    return 429;
+  if (overloadCodes.has(code)) return 503;
+  if (code === 'server_error') return 500;
+  return requestCodes.has(code) ? 400 : statusInCode(error);
 }
 
 /** Spend limits of a project are monthly, in UTC. */
@@ -85,5 +104,8 @@ export const openAi: Provider = {
     'openai.chat': { path: '/v1/responses/input_tokens', margin: { percent: 104, tokens: 32 } },
   },
   hasDefaultTier: true,
+  // developers.openai.com/api/docs/guides/error-codes: 500, "issue on our servers", is sent instead of an answer.
+  errors: [...refusals, { status: 500, ownBody: true, costs: 'nothing' }],
+  statusWithin: statusWithinOpenAi,
   classify: classifyOpenAi,
 };

@@ -1,7 +1,11 @@
 import type { Overhead } from '../../core/price/demand.ts';
-import { classifyOpenAi } from './openai.ts';
+import { contentFilter, type ErrorRow, maybeRan, refusals } from './error-cost.ts';
+import { classifyOpenAi, statusWithinOpenAi } from './openai.ts';
 import { openAiPictureTokens } from './openai-pictures.ts';
 import type { Provider } from './types.ts';
+
+/** "Generation stopped because max_tokens … was reached": the model ran. openrouter.ai/docs/api/errors */
+const outputLimit: ErrorRow = { status: 400, codes: ['max_tokens_exceeded'], costs: 'bound' };
 
 /** Room for what each vendor adds: Grok counts 687 prompt tokens for "Who are you", Anthropic's tools add up to 1,500. */
 const tokens: Overhead['tokens'] = { request: 1024, tools: 1536, structuredOutput: 512, hostedTools: 1024 };
@@ -20,5 +24,7 @@ export const openRouter: Provider = {
   overheadOf: (model) => ({ tokens, pictureTokens: (size) => openAiPictureTokens(model.slice(model.indexOf('/') + 1), size) }),
   isLenient: true,
   choosesHost: true,
+  errors: [contentFilter, outputLimit, ...refusals, ...maybeRan],
+  statusWithin: statusWithinOpenAi,
   classify: classifyOpenAi,
 };

@@ -2,6 +2,8 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { ProviderKind } from '../../core/manifest/providers.ts';
 import type { Overhead } from '../../core/price/demand.ts';
 import type { DialectId } from '../dialect/types.ts';
+import type { ErrorBody } from './error-body.ts';
+import type { ErrorRow } from './error-cost.ts';
 
 /** One provider as data: base URL, authentication, paths, error classes, fixed token overhead. */
 export interface Provider {
@@ -22,6 +24,10 @@ export interface Provider {
   readonly counting?: Readonly<Partial<Record<DialectId, CountingPoint>>>;
   /** The name of the output limit in OpenAI chat, if it is not `max_completion_tokens`. */
   readonly outputField?: 'max_tokens';
+  /** What its error answers cost, first match first. */
+  readonly errors: readonly ErrorRow[];
+  /** The status that an error within a 200 answer stands for; 200 if it names none. */
+  statusWithin(error: ErrorBody): number;
   /** Decides what an answer that is not 2xx (or an error event before content) means for the credential. Pure. */
   classify(answer: ErrorAnswer): Verdict;
 }

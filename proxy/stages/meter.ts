@@ -52,7 +52,7 @@ export function meter({ answer, attempts }: Sent, deps: MeterDeps): Metered | Pr
 }
 
 function meterWhole(answer: ProviderAnswer, body: Buffer, attempts: readonly AttemptFact[], deps: MeterDeps): Metered {
-  const reading = answer.status < 400 ? deps.call.dialect.readUsage(body) : unread;
+  const reading = deps.call.dialect.readUsage(body);
   const end = endOf(attempts, reading);
   if (deps.call.isAbandoned) return abandoned(deps, end);
   return {
@@ -74,7 +74,9 @@ async function meterFlow(answer: ProviderAnswer, body: FlowingBody, attempts: re
   // Only the provider's own end of the stream makes its usage final.
   const finished = relayed.end === 'complete' && answer.meter?.complete === true;
   const asAnswered = endOf(attempts, reading);
-  const end: CallEnd = !finished && asAnswered.kind === 'measured' ? { kind: 'unknown', reading } : asAnswered;
+  // Nothing that names usage is free, even if it began as an error.
+  const ran = asAnswered.kind === 'measured' || (asAnswered.kind === 'free' && reading.usage !== null);
+  const end: CallEnd = ran ? { kind: finished ? 'measured' : 'unknown', reading } : asAnswered;
   if (call.isAbandoned) return { ...abandoned(deps, end), ...relayed.facts };
   if (relayed.end !== 'complete') return { ...settled(deps, interrupted(relayed.end), end), ...relayed.facts };
   const failed = answer.status >= 400 || answer.meter?.errorBody !== undefined;

@@ -73,6 +73,7 @@ function upstreamCall(input: SendInput, candidate: Reachable, onAttempt: () => v
   const meters: Meters = {
     stream: () => (facts.stream ? dialect.meterStream(hidesUsage(facts) ? 'drop' : 'keep') : null),
     large: () => meterLarge(dialect.readUsage),
+    whole: dialect.readUsage,
   };
   return {
     provider: candidate.provider,

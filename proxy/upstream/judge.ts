@@ -1,13 +1,14 @@
 import { type Refusal, refuse } from '../../core/errors.ts';
-import { defined } from '../../core/json.ts';
+import { defined, parseJson } from '../../core/json.ts';
 import type { NoneLeft } from '../credentials/pool.ts';
+import { isFree, showsWork } from '../provider/error-cost.ts';
 import type { Verdict } from '../provider/types.ts';
 import { headersForClient } from '../stages/headers.ts';
 import type { AttemptResult } from './attempt.ts';
 import { decodeWhole, jsonText, withoutSecret } from './body.ts';
 import type { AttemptFact, FlowingBody, ProviderAnswer, UpstreamCall, UpstreamOutcome, WholeBody } from './types.ts';
 
-type Fact = Pick<AttemptFact, 'status' | 'outcome'>;
+type Fact = Pick<AttemptFact, 'status' | 'outcome' | 'code'>;
 type Answered = Extract<AttemptResult, { kind: 'answered' }>;
 
 /** What to do after an attempt: end the call with it, or try the next credential. */
@@ -30,17 +31,21 @@ const startsAsError = /^\s*\{\s*"error"\s*:\s*\{/;
 /** Reads one attempt's result. Pure. */
 export function judge(call: UpstreamCall, result: AttemptResult, at: At): Judged {
   if (result.kind === 'failed') return judgeFailure(call, result);
-  if (result.meter?.phase === 'error') return judgeHiddenError(call, result, result.meter.errorBody ?? '', at);
+  if (result.meter?.phase === 'error') return judgeError(call, result, result.meter.errorBody ?? '', at);
   if (result.status < 300 && result.body.kind === 'whole' && startsAsError.test(result.body.bytes.toString('latin1', 0, 32))) {
-    return judgeHiddenError(call, result, result.body.bytes.toString(), at);
+    return judgeError(call, result, result.body.bytes.toString(), at);
   }
-  if (result.status < 300)
-    return { kind: 'final', answer: answerOf(result, at.secret), fact: { status: result.status, outcome: 'answered' } };
-  if (result.status < 400) {
-    const message = `The provider of pool ${call.pool.pool} sent a redirect (${result.status}), which KeyForge does not follow: correct the pool's endpoint.`;
-    return final(refuse('provider_error', message, { retryable: false }), { status: result.status, outcome: 'refused' });
-  }
-  return judgeError(call, result, at);
+  const { status } = result;
+  const answer = answerOf(result, at.secret);
+  if (status < 300) return { kind: 'final', answer, fact: { status, outcome: 'answered' } };
+  const body = answer.body.kind === 'whole' ? answer.body.bytes.toString() : '';
+  if (status >= 400) return judgeError(call, result, body, at);
+  const message = `The provider of pool ${call.pool.pool} sent a redirect (${status}), which KeyForge does not follow: correct the pool's endpoint.`;
+  return final(refuse('provider_error', message, { retryable: false }), {
+    status,
+    ...chargeFor(call, result, body),
+    code: `http_${status}`,
+  });
 }
 
 function judgeFailure(call: UpstreamCall, { end, sent, code, status }: Extract<AttemptResult, { kind: 'failed' }>): Judged {
@@ -52,27 +57,28 @@ function judgeFailure(call: UpstreamCall, { end, sent, code, status }: Extract<A
   return final(refuse('provider_error', `${provider} ${what} (${/^[A-Z0-9_]+$/.test(code) ? code : 'network error'}).`), fact);
 }
 
-/** Judges a 200 that is really an error: the first event of a stream, or in place of an answer. The client has seen none of it. */
-function judgeHiddenError(call: UpstreamCall, result: Answered, body: string, at: At): Judged {
-  const verdict = call.provider.classify({ status: 200, headers: result.headers, body, nowMs: at.nowMs });
-  const fact: Fact = { status: result.status, outcome: 'refused' };
-  return rotates(verdict)
+/**
+ * Judges an error: an answer with an error status, or a 200 that is really an error, as the first event of a stream or in
+ * place of an answer. The client has seen none of it. Only what costs nothing is tried elsewhere.
+ */
+function judgeError(call: UpstreamCall, result: Answered, body: string, at: At): Judged {
+  const { status, headers } = result;
+  const verdict = call.provider.classify({ status, headers, body, nowMs: at.nowMs });
+  const fact: Fact = { status, ...chargeFor(call, result, body), code: verdict.code };
+  return fact.outcome === 'refused' && rotates(verdict)
     ? { kind: 'rotate', verdict, fact, ...defined({ body: jsonText(withoutSecret(Buffer.from(body), at.secret)) }) }
     : { kind: 'final', answer: answerOf(result, at.secret), fact };
 }
 
-function judgeError(call: UpstreamCall, result: Answered, at: At): Judged {
-  const answer = answerOf(result, at.secret);
-  const bytes = answer.body.kind === 'whole' ? answer.body.bytes : Buffer.alloc(0);
-  const body = jsonText(bytes);
-  const { status, headers } = result;
-  const verdict = call.provider.classify({ status, headers, body: bytes.toString(), nowMs: at.nowMs });
-  // A 4xx means that the call was not carried out. A 5xx means so only with the provider's own body. 502 and 504 come from
-  // a gateway in between, behind which the call may still be running.
-  const definite = status < 500 ? status !== 408 : body !== undefined && status !== 502 && status !== 504;
-  const fact: Fact = { status, outcome: definite ? 'refused' : 'unknown' };
-  if (definite && rotates(verdict)) return { kind: 'rotate', verdict, fact, ...defined({ body }) };
-  return { kind: 'final', answer, fact };
+/** What an error costs: what it says that it used; otherwise by the provider's row, but never nothing where the model has run. */
+function chargeFor(call: UpstreamCall, result: Answered, body: string): Pick<Fact, 'outcome'> {
+  const { status, meter } = result;
+  const { usage } = meter?.reading() ?? call.meters.whole(Buffer.from(body));
+  if (usage !== null) return { outcome: 'answered' };
+  // Of a body that is too large to hold, nobody knows yet what it shows.
+  if (result.body.kind === 'flowing' && meter?.phase !== 'error') return { outcome: 'unknown' };
+  const free = !showsWork(parseJson(body)) && isFree(call.provider, call.pool, { status: status < 300 ? 200 : status, body });
+  return { outcome: free ? 'refused' : 'unknown' };
 }
 
 function rotates(verdict: Verdict): boolean {

@@ -233,3 +233,14 @@ test('JSON that a caller of a stream gets is no stream', async (t) => {
   const bed = await testbed(t, (_key, response) => json(response, 200, { choices: [] }));
   assert.equal((await expectKind(bed.call({ meters: lineMeters }), 'answer')).body.kind, 'whole');
 });
+
+test('an error before content that is in no free row costs the bound', async (t) => {
+  const bed = await testbed(t, (_key, response) => events(response).end('error {"error":{"message":"of no known kind"}}\n'), {
+    keys: { a: 'x', b: 'y' },
+  });
+  const { attempts } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
+  assert.deepEqual(
+    attempts.map(({ outcome }) => outcome),
+    ['unknown'],
+  );
+});

@@ -131,7 +131,7 @@ export async function drain(body: FlowingBody): Promise<{ text: string; end: str
 }
 
 /** Meters of a stream of lines, and of large chat completions. */
-export const lineMeters: Meters = { stream: lineMeter, large: () => meterLarge(openaiChat.readUsage) };
+export const lineMeters: Meters = { stream: lineMeter, large: () => meterLarge(openaiChat.readUsage), whole: openaiChat.readUsage };
 
 /** Knows three kinds of line: `ping`, `error {json}`, and content. */
 export function lineMeter(): StreamMeter {

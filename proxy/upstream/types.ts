@@ -1,7 +1,7 @@
 import type { Refusal } from '../../core/errors.ts';
 import type { PoolName } from '../../core/names.ts';
 import type { PoolDocument } from '../../core/policy/documents.ts';
-import type { StreamMeter } from '../dialect/types.ts';
+import type { Reading, StreamMeter } from '../dialect/types.ts';
 import type { Provider } from '../provider/types.ts';
 
 /** Makes the meter of one answer. */
@@ -10,6 +10,8 @@ export interface Meters {
   stream(): StreamMeter | null;
   /** For an answer that is too large to hold. */
   large(): StreamMeter;
+  /** Reads an answer that was held. */
+  whole(body: Buffer): Reading;
 }
 
 /** One call to one candidate: same pool and model, any credential. */
@@ -32,14 +34,16 @@ export interface UpstreamCall {
 }
 
 /**
- * What an attempt cost. `not_sent` and `refused`: nothing. `unknown`: sent with an unknown end, so the full bound. `answered`: by
- * its usage. There is no retry after `unknown` or `answered`, so only the last attempt of a call can be either.
+ * What an attempt cost. `not_sent` and `refused`: nothing. `unknown`: sent with an unknown end, or an error that is in no row of
+ * the provider's free ones, so the full bound. `answered`: by its usage. There is no retry after `unknown` or `answered`, so only the last attempt of a call can be either.
  */
 export interface AttemptFact {
   readonly pool: PoolName;
   readonly credential: string;
   readonly status?: number;
   readonly outcome: 'not_sent' | 'refused' | 'unknown' | 'answered';
+  /** The class of an error answer, from the provider's verdict; bounded, so that it can be a label. */
+  readonly code?: string;
   /** Absent: the call itself. */
   readonly purpose?: 'count';
 }

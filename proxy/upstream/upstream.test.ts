@@ -345,3 +345,32 @@ test('an error that comes as 200 moves the call on like any other', async (t) =>
   assert.equal(answer.attempts.at(-1)?.credential, 'b');
   assert.equal(answer.attempts.at(-1)?.outcome, 'answered');
 });
+
+const used = { prompt_tokens: 3, completion_tokens: 7 };
+
+for (const [what, status, body, outcome] of [
+  ['usage', 429, { error: { code: 'rate_limit_exceeded' }, usage: used }, 'answered'],
+  ['usage in place of an answer', 200, { error: { code: 429 }, usage: used }, 'answered'],
+  ['usage that nobody can read', 429, { error: { code: 'rate_limit_exceeded', usage: { n: 1 } } }, 'unknown'],
+  ['generated text', 400, { error: { code: 'tool_use_failed', failed_generation: 'x' } }, 'unknown'],
+  ['generated text in place of an answer', 200, { error: { code: 429 }, choices: [{ text: 'x' }] }, 'unknown'],
+] as const) {
+  test(`an error that carries ${what} is ${outcome}, and is not tried elsewhere`, async (t) => {
+    const bed = await testbed(t, (_key, response) => json(response, status, body), { keys: { a: 'x', b: 'y' } });
+    const answer = await expectKind(bed.call(), 'answer');
+    assert.deepEqual(
+      answer.attempts.map((attempt) => [attempt.status, attempt.outcome]),
+      [[status, outcome]],
+    );
+  });
+}
+
+test('an attempt that was free names the class of its error', async (t) => {
+  const bed = await testbed(t, (_key, response) => json(response, 400, { error: { message: 'bad' } }));
+  assert.equal((await expectKind(bed.call(), 'answer')).attempts[0]?.code, 'http_400');
+});
+
+test('an error too large to hold costs the bound, because nobody knows what it shows', async (t) => {
+  const bed = await testbed(t, (_key, response) => json(response, 400, 'x'.repeat(300_000)), { settings: { wholeBytes: 100_000 } });
+  assert.equal((await expectKind(bed.call(), 'answer')).attempts[0]?.outcome, 'unknown');
+});

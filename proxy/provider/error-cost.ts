@@ -1,0 +1,85 @@
+import { isObject } from '../../core/json.ts';
+import type { PoolDocument } from '../../core/policy/documents.ts';
+import { type ErrorBody, readError } from './error-body.ts';
+import type { Provider } from './types.ts';
+
+/** What errors with this status cost. The first row that fits counts; what fits none costs the bound of its call. */
+export interface ErrorRow {
+  readonly status: number;
+  /** One of these is the error's code, type or inner code. Default: any. */
+  readonly codes?: readonly string[];
+  /** True: only with an error in JSON, which a server in between does not write. Default: any body. */
+  readonly ownBody?: true;
+  /** `nothing unless it ran`: nothing if the pool says `freeErrors`, otherwise the bound. */
+  readonly costs: 'nothing' | 'bound' | 'nothing unless it ran';
+}
+
+/**
+ * The rows of every provider: answers of a server that did not carry out the call.
+ * The statuses of the model APIs: developers.openai.com/api/docs/guides/error-codes, platform.claude.com/docs/en/api/errors,
+ * ai.google.dev/gemini-api/docs/troubleshooting, openrouter.ai/docs/api/errors, docs.mistral.ai/api.
+ */
+export const refusals: readonly ErrorRow[] = [
+  // Redirects ask for the request at another place: RFC 9110, 15.4. 303 is none of them, because it may follow finished work.
+  ...[301, 302, 307, 308].map(nothing),
+  // Validation, and requests that HTTP itself rejects (RFC 9110, 15.5).
+  ...[400, 404, 405, 409, 411, 413, 414, 415, 422, 431].map(nothing),
+  // Authentication, money and permission.
+  ...[401, 402, 403].map(nothing),
+  // Limits and overload. 529 is Anthropic's `overloaded_error`.
+  ...[429, 503, 529].map(nothing),
+  // Cloudflare reached no server behind it: "refuses connections", "cannot contact your origin". After 522 the server may have
+  // been reached, after 520 and 524 it was. developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors
+  ...[521, 523].map(nothing),
+];
+
+/**
+ * Azure's content filter, also behind a gateway: it reads the prompt, and "if the service performs processing, you'll be
+ * charged even if the status code isn't successful … a 400 error due to a content filter, or a 408 error due to a timeout".
+ * azure.microsoft.com/pricing/details/azure-openai (FAQ). Only the input may be billed, but some filters read output, so the
+ * bound of the call counts.
+ */
+export const contentFilter: ErrorRow = { status: 400, codes: ['content_filter', 'ResponsibleAIPolicyViolation'], costs: 'bound' };
+
+/** Servers of unknown make and gateways may have generated before they failed. Only the pool's owner knows. */
+export const maybeRan: readonly ErrorRow[] = [500, 502].map((status) => ({ status, costs: 'nothing unless it ran' }));
+
+function nothing(status: number): ErrorRow {
+  return { status, costs: 'nothing' };
+}
+
+/** True if the provider bills nothing for an error answer, or for an error within a 200 answer. */
+export function isFree(provider: Provider, pool: PoolDocument, answer: { readonly status: number; readonly body: string }): boolean {
+  const error = readError(answer.body);
+  const status = answer.status === 200 ? provider.statusWithin(error) : answer.status;
+  const row = provider.errors.find((each) => fits(each, status, error));
+  if (row === undefined || row.costs === 'bound') return false;
+  return row.costs === 'nothing' || pool.freeErrors === true;
+}
+
+function fits({ status, codes, ownBody }: ErrorRow, actual: number, error: ErrorBody): boolean {
+  if (status !== actual || (ownBody === true && error.message === '' && error.code === '' && error.type === '')) return false;
+  return codes === undefined || codesOf(error).some((code) => codes.some((each) => each === code));
+}
+
+function codesOf({ code, type, object }: ErrorBody): readonly unknown[] {
+  const inner = isObject(object['innererror']) ? object['innererror']['code'] : undefined;
+  return [code, type, inner];
+}
+
+/** Members in which answers carry generated text, some also errors: Groq's `failed_generation` holds what the model wrote. */
+const outputMembers = ['choices', 'candidates', 'output', 'content', 'completion', 'failed_generation'];
+const usageMembers = ['usage', 'usageMetadata'];
+
+/** True if an error's JSON value shows that the model ran, by generated text or by usage. */
+export function showsWork(value: unknown): boolean {
+  const top = Array.isArray(value) ? value[0] : value;
+  if (!isObject(top)) return false;
+  const places = [top, top['error'], top['response']].filter(isObject);
+  return places.some((place) => outputMembers.some((name) => isFilled(place[name])) || usageMembers.some((name) => isObject(place[name])));
+}
+
+function isFilled(value: unknown): boolean {
+  if (typeof value === 'string' || Array.isArray(value)) return value.length > 0;
+  return isObject(value);
+}
