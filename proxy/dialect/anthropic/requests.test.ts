@@ -204,3 +204,26 @@ test('what Anthropic’s API does not name is noted, for servers that read more'
   assert.deepEqual(facts({ plugins: [{ id: 'web' }], provider: { only: ['x'] } }).unjudged, ['plugins', 'provider']);
   assert.match(String(read({ preset: 'x' })), /^model_denied/);
 });
+
+test('a search without a limit is an open offer, and its limit is written to the request', () => {
+  const search = { type: 'web_search_20250305', name: 'web_search' };
+  const given = [{ name: 'f', input_schema: {} }, search, { ...search, max_uses: 1 }, { ...search, max_uses: null }];
+  assert.equal(demand(tools(...given)).openCalls?.tools, 2);
+  const body = readBody(Buffer.from(JSON.stringify({ model: 'm', tools: given })));
+  if ('problem' in body) throw new Error(body.problem);
+  const sent = JSON.parse(anthropicMessages.rewrite(body, { toolCalls: 4 }).toString()) as Fields;
+  const limited = [given[0], { ...search, max_uses: 4 }, given[2], { ...search, max_uses: 4 }];
+  assert.deepEqual(sent, { model: 'm', tools: limited });
+  assert.equal(demand(tools(...limited)).openCalls, undefined);
+});
+
+test('the longest cache lifetime that any block asks for counts', () => {
+  const cached = (more: Fields): unknown => demand(more).cacheWrite;
+  const control = { type: 'ephemeral' };
+  const hour = { type: 'text', text: 'x', cache_control: { ...control, ttl: '1h' } };
+  assert.equal(cached({}), 'none');
+  assert.equal(cached({ cache_control: control }), '5m');
+  assert.equal(cached({ system: [hour] }), '1h');
+  assert.equal(cached(tools({ name: 'f', cache_control: control })), '5m');
+  assert.equal(cached({ ...content({ type: 'tool_result', content: [hour] }), cache_control: control }), '1h');
+});
