@@ -20,7 +20,7 @@ import { receive } from './stages/receive.ts';
 import { respondRefusal, respondRest } from './stages/respond.ts';
 import { route as routeCall } from './stages/route.ts';
 import { type Reachable, send } from './stages/send.ts';
-import { settle, tokensOf } from './stages/settle.ts';
+import { settle, tokensOf, withoutFreeSessions } from './stages/settle.ts';
 import type { AttemptFact } from './upstream/types.ts';
 
 /** One request, from its arrival to the end of its answer. Never rejects. */
@@ -89,7 +89,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   });
 
   countFreeErrors(context, sent.attempts, held.amountNano);
-  const settlement = settle(metered.end, sent.candidate.price, held.amountNano);
+  const settlement = settle(withoutFreeSessions(metered.end, admission.facts.demand), sent.candidate.price, held.amountNano);
   const paidFrom = held.settle(settlement.costNano, tokensOf(settlement.usage));
 
   const recorded = call.record({

@@ -129,12 +129,13 @@ test('there is no admin or metrics port: KeyForge listens on one address of loop
 });
 
 test('an edited policy has no effect while CMD runs, and the budget of the file holds', async () => {
-  const { value } = await inside<readonly number[]>(`
+  const { value } = await inside<readonly [string | null, number]>(`
     import { writeFileSync } from 'node:fs';
     writeFileSync(${JSON.stringify(policy)}, 'limits: [{window: Total, usd: "100.00"}]\\n');
     await new Promise((resolve) => setTimeout(resolve, 900));
-    print([(await call(5000)).status, (await call(50, { model: 'gpt-5.4' })).status]);`);
-  assert.deepEqual(value, [403, 403]);
+    print([(await call(5000)).headers.get('x-keyforge-warnings'), (await call(50, { model: 'gpt-5.4' })).status]);`);
+  assert.match(String(value[0]), /^output limit lowered from 5000 to/);
+  assert.equal(value[1], 403);
 });
 
 test('nothing carries over: each run has the whole budget', async () => {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { stringBound } from '../../core/price/text.ts';
-import { countAudio, countFileData, countInline } from './media.ts';
-import { notText, startTally, type Tally } from './tally.ts';
+import { countAudio, countFileData, countImageUrl, countInline } from './media.ts';
+import { startTally, type Tally } from './tally.ts';
 
 function counted(count: (tally: Tally, payload: string) => void, bytes: Buffer): Tally {
   const payload = bytes.toString('base64');
@@ -37,8 +37,9 @@ function tagged(content: Buffer, tagBytes: number): Buffer {
 test('audio with a minimum rate is bounded by its bytes', () => {
   for (const bytes of [mp3, wav(16_000), wav(8000, 3), tagged(mp3, 300), tagged(mp3, 301), tagged(mp3, 302)]) {
     const tally = counted(countAudio, bytes);
-    assert.deepEqual([tally.textTokens, tally.audioInput, tally.wholeContext], [0, true, false]);
-    assert.ok(tally.mediaTokens >= bytes.length / 8 && tally.mediaTokens < bytes.length / 7);
+    const { audio = 0 } = tally.media;
+    assert.deepEqual([tally.textTokens, tally.stored.size], [0, 0]);
+    assert.ok(audio >= bytes.length / 8 && audio < bytes.length / 7);
   }
 });
 
@@ -54,30 +55,41 @@ test('audio whose bytes are no bound is bounded by the context, whatever its MIM
     Buffer.from('ID3'),
   ]) {
     const tally = counted(countAudio, bytes);
-    assert.deepEqual([tally.mediaTokens, tally.audioInput, tally.wholeContext], [0, true, true]);
+    assert.deepEqual([tally.media, [...tally.stored]], [{}, ['audio']]);
   }
 });
 
 test('a text file counts as its text, other files as the context', () => {
   const ligatures = Buffer.from('\ufdfa'.repeat(100));
   const text = counted((tally, payload) => countInline(tally, 'Text/Markdown', payload), ligatures);
-  assert.deepEqual([text.textTokens, text.mediaTokens, text.wholeContext], [0, stringBound(ligatures.toString()), false]);
-  const binary = counted((tally, payload) => countInline(tally, 'text/plain', payload), Buffer.from([0xff, 0xfe, 0]));
-  assert.equal(binary.wholeContext, true);
-  assert.equal(counted((tally, payload) => countInline(tally, 'application/zip', payload), mp3).wholeContext, true);
+  assert.deepEqual([text.textTokens, text.stored.size], [stringBound(ligatures.toString()), 0]);
+  const stored = (type: string, bytes: Buffer): unknown => [
+    ...counted((tally, payload) => countInline(tally, type, payload), bytes).stored,
+  ];
+  assert.deepEqual(stored('text/plain', Buffer.from([0xff, 0xfe, 0])), ['document']);
+  assert.deepEqual(stored('application/zip', mp3), ['document']);
+  assert.deepEqual(stored('video/mp4', mp3), ['video', 'audio']);
+});
+
+// A picture of 3 × 2 pixels, as far as its header.
+const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCAIAAAA=', 'base64');
+
+test('a picture counts by its size where its bytes are there', () => {
+  const size = { width: 3, height: 2 };
+  assert.deepEqual(counted((tally, payload) => countInline(tally, 'image/png', payload), png).pictures, [size]);
+  const urls = [`data:image/png;base64,${png.toString('base64')}`, 'data:image/png,%89PNG', 'https://x/y.png'];
+  const pictures = urls.map((url) => {
+    const tally = startTally(100_000);
+    countImageUrl(tally, url);
+    return tally.pictures[0];
+  });
+  assert.deepEqual(pictures, [size, null, null]);
 });
 
 test('file data is judged by the type of its data URL', () => {
   const as = (prefix: string): Tally => counted((tally, payload) => countFileData(tally, prefix + payload), mp3);
-  assert.equal(as('data:audio/mpeg;base64,').audioInput, true);
-  assert.equal(as('data:image/png;name=x;base64,').images, 1);
-  assert.equal(as('data:application/pdf;base64,').wholeContext, true);
-  assert.equal(as('').wholeContext, true);
-});
-
-test('a payload that no base64 is takes off no more than its own bytes, so that the rest of the body keeps its bound', () => {
-  const payload = '\ufdfa'.repeat(1000);
-  const tally = startTally(40_000 + Buffer.byteLength(payload));
-  notText(tally, payload);
-  assert.equal(tally.textTokens, 40_000);
+  assert.ok(as('data:audio/mpeg;base64,').media.audio);
+  assert.deepEqual(as('data:image/png;name=x;base64,').pictures, [null]);
+  assert.deepEqual([...as('data:application/pdf;base64,').stored], ['document']);
+  assert.deepEqual([...as('').stored], ['document', 'image', 'audio', 'video']);
 });

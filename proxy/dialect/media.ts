@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { stringBound } from '../../core/price/text.ts';
+import { pictureSize } from './picture-size.ts';
 import { addMedia, addPicture, addStored, notText, type Tally } from './tally.ts';
 
 /**
@@ -18,20 +19,28 @@ export function countInline(tally: Tally, mimeType: string, payload: string): vo
   else {
     // Compressed documents and video: their size in bytes is no bound.
     notText(tally, payload);
-    addStored(tally, type.startsWith('video/') ? 'video' : 'document');
+    // The sound of a video is billed as audio.
+    addStored(tally, ...(type.startsWith('video/') ? (['video', 'audio'] as const) : (['document'] as const)));
   }
 }
 
 /** Counts one image, given as base64. */
 export function countImagePayload(tally: Tally, payload: string): void {
   notText(tally, payload);
-  addPicture(tally, null);
+  addPicture(tally, pictureSize(payload));
 }
 
 /** Counts one image by URL. A data URL is not text; the provider fetches any other URL. */
 export function countImageUrl(tally: Tally, url: string): void {
-  if (url.startsWith('data:')) notText(tally, url);
-  addPicture(tally, null);
+  const isData = url.startsWith('data:');
+  if (isData) notText(tally, url);
+  addPicture(tally, isData ? pictureSize(payloadOf(url)) : null);
+}
+
+/** The base64 in a data URL; empty if it has none. */
+function payloadOf(url: string): string {
+  const start = url.slice(0, 256).indexOf(';base64,');
+  return start < 0 ? '' : url.slice(start + ';base64,'.length);
 }
 
 /** Counts a file, given as a data URL or as plain base64 of unknown type. */

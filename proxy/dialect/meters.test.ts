@@ -216,7 +216,7 @@ const geminiClasses = {
   inputImage: 30,
   cachedInputAudio: 40,
   outputImage: 8,
-  webSearches: 2,
+  fees: { webSearch: 2, groundedPrompt: 1 },
 };
 
 test('a Gemini stream is read alike as events and as one array, in any pieces', () => {

@@ -52,29 +52,34 @@ function spent(code: string, error: ErrorBody, deadline: number | null): Verdict
   return disabled(code, untilMs);
 }
 
-// 4,784 = patches of 28 × 28 at the highest native resolution (2576 px edge), to which larger pictures are scaled; margin for the next model.
-const maxPictureTokens = 8192;
+/**
+ * Most tokens of a picture, to which larger ones are scaled: 4,784 patches since Claude 4.7 ("high-resolution"), before that 1,568, or
+ * some 1,600 by the older rule (platform.claude.com/docs/en/build-with-claude/vision). Room for the next model under other names.
+ */
+const mostPictureTokens: readonly (readonly [models: RegExp, tokens: number])[] = [
+  [/^claude-(?:3-|(?:opus|sonnet|haiku)-4(?:-[0-6])?(?:-\d{8})?$)/, 1664],
+  [/^claude-(?:opus-4-[78]|(?:opus|sonnet|haiku|fable|mythos)-5)(?:-|$)/, 4848],
+  [/^/, 8192],
+];
 
-/** Width × height / 750, or patches of 28 × 28 on newer models: platform.claude.com/docs/en/build-with-claude/vision */
-function pictureTokens(size: PictureSize): number {
-  if (size === null) return maxPictureTokens;
+/** Width × height / 750, or patches of 28 × 28 on newer models (the same page). */
+function pictureTokens(size: PictureSize, model: string): number {
+  const most = mostPictureTokens.find(([models]) => models.test(model))?.[1] ?? Number.POSITIVE_INFINITY;
+  if (size === null) return most;
   const { width, height } = size;
   const patches = Math.ceil(width / 28) * Math.ceil(height / 28);
-  return Math.min(maxPictureTokens, 64 + Math.max(patches, Math.ceil((width * height) / 750)));
+  return Math.min(most, 64 + Math.max(patches, Math.ceil((width * height) / 750)));
 }
 
-const overhead: Overhead = {
-  tokens: {
-    // The system prompt of tool use takes 159 to 530 tokens, more on the newest models:
-    // platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
-    tools: 1024,
-    // Recorded calls with a schema take up to 94 tokens beyond their bytes, calls with citations 105.
-    structuredOutput: 256,
-    document: 512,
-    // Descriptions of server tools are not published; margin over those of Anthropic's client tools.
-    hostedTools: 4096,
-  },
-  pictureTokens,
+const tokens: Overhead['tokens'] = {
+  // The system prompt of tool use takes 159 to 530 tokens, more on the newest models:
+  // platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
+  tools: 1024,
+  // Recorded calls with a schema take up to 94 tokens beyond their bytes, calls with citations 105.
+  structuredOutput: 256,
+  document: 512,
+  // Descriptions of server tools are not published; margin over those of Anthropic's client tools.
+  hostedTools: 4096,
 };
 
 export const anthropic: Provider = {
@@ -84,7 +89,7 @@ export const anthropic: Provider = {
     'anthropic.count_tokens': { json: '/v1/messages/count_tokens' },
   },
   authentication: { header: 'x-api-key', prefix: '' },
-  overheadOf: () => overhead,
+  overheadOf: (model) => ({ tokens, pictureTokens: (size) => pictureTokens(size, model) }),
   counting: {
     'anthropic.messages': {
       path: '/v1/messages/count_tokens',

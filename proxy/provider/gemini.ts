@@ -1,5 +1,5 @@
 import { isObject, type JsonObject } from '../../core/json.ts';
-import type { Overhead } from '../../core/price/demand.ts';
+import type { Overhead, PictureSize } from '../../core/price/demand.ts';
 import { deadlineOf, parseDuration } from './deadline.ts';
 import { readError, statusInCode } from './error-body.ts';
 import { refusals } from './error-cost.ts';
@@ -70,13 +70,38 @@ function nextPacificMidnight(nowMs: number): number {
   return nowMs - (nowMs % 1000) + day - ((hours * 60 + minutes) * 60 + seconds) * 1000;
 }
 
-const overhead: Overhead = {
-  // Plain calls cost less than their bytes; the google_search preamble was seen to add 436 (gemini-3.5-flash).
-  tokens: { request: 1024 },
-  // 258 for each 768 px tile of a picture up to 3072 px a side (16 tiles and the overview); Gemini 3 at most 2,240.
-  // ai.google.dev/gemini-api/docs/image-understanding, /media-resolution
-  pictureTokens: () => 4386,
-};
+const tileTokens = 258;
+const side = { small: 384, leastTile: 256, mostTile: 768, most: 3072 };
+/** 3072 × 384: twelve tiles of 256 in two rows, the most after scaling; and an overview, which is not ruled out. */
+const mostTiles = 24 + 1;
+
+/**
+ * Tiles before Gemini 3: one up to 384 pixels; else squares of the shorter side / 1.5, from 256 to 768 pixels, after scaling to 3072
+ * (cloud.google.com, image understanding). The Gemini API’s own formula knows no limits (ai.google.dev/gemini-api/docs/image-understanding).
+ */
+function tilesOf(size: PictureSize): number {
+  if (size === null) return mostTiles;
+  const { width, height } = size;
+  if (Math.max(width, height) <= side.small) return 1;
+  const scale = Math.min(1, side.most / Math.max(width, height));
+  const tile = Math.floor(Math.min(width, height) / 1.5);
+  const scaled = Math.min(side.mostTile, Math.max(side.leastTile, Math.floor((Math.min(width, height) * scale) / 1.5)));
+  const tiles = (each: number, by: number): number => Math.ceil((width * by) / each) * Math.ceil((height * by) / each);
+  return Math.min(mostTiles, Math.max(tiles(scaled, scale), tiles(Math.max(1, tile), 1)) + 1);
+}
+
+/** At most 1,120 since Gemini 3, unless a part asks for more (ai.google.dev/gemini-api/docs/media-resolution), called an estimate. */
+const budgetTokens = 1152;
+
+/** A model of another name may count either way. */
+function pictureTokens(size: PictureSize, model: string): number {
+  const tiled = tilesOf(size) * tileTokens;
+  if (/^gemini-3/.test(model)) return budgetTokens;
+  return /^gemini-[12]\./.test(model) ? tiled : Math.max(tiled, budgetTokens);
+}
+
+// Plain calls cost less than their bytes; the google_search preamble was seen to add 436 (gemini-3.5-flash).
+const tokens: Overhead['tokens'] = { tools: 256, structuredOutput: 256, hostedTools: 1024 };
 
 export const gemini: Provider = {
   kind: 'Gemini',
@@ -90,7 +115,7 @@ export const gemini: Provider = {
     'gemini.batchEmbedContents': { json: '/v1beta/models/{model}:batchEmbedContents' },
   },
   authentication: { header: 'x-goog-api-key', prefix: '' },
-  overheadOf: () => overhead,
+  overheadOf: (model) => ({ tokens, pictureTokens: (size) => pictureTokens(size, model) }),
   counting: {
     // Text only (ai.google.dev/gemini-api/docs/tokens); recorded counts equal the usage that followed.
     'gemini.generateContent': { path: '/v1beta/models/{model}:countTokens', margin: { percent: 102, tokens: 32 } },

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Demand } from '../../core/price/demand.ts';
 import type { Usage } from '../../core/price/types.ts';
-import { price, usage } from '../line.fixture.ts';
-import { type CallEnd, type Settlement, settle, tokensOf } from './settle.ts';
+import { demand, price, usage } from '../line.fixture.ts';
+import { type CallEnd, type Settlement, settle, tokensOf, withoutFreeSessions } from './settle.ts';
 
 const bound = 1000;
 const used = usage(100, 50);
@@ -77,4 +78,14 @@ test('the per-minute rate counts every token in and out once, reasoning as part 
 
 test('a provider that names more tokens than can be counted charges the rate nothing', () => {
   assert.equal(tokensOf(overflowing), 0);
+});
+
+test('a hosted session that the answer shows costs nothing where the request has no fee for it', () => {
+  const reading = { usage: usage(100, 50, { fees: { webSearch: 2, container: 1 } }) };
+  const shown: CallEnd = { kind: 'measured', reading };
+  const fees = (more: Demand['fees']): unknown => withoutFreeSessions(shown, demand(100, { fees: more })).reading.usage?.fees;
+  assert.deepEqual(fees({}), { webSearch: 2 });
+  assert.deepEqual(fees({ container: 0 }), { webSearch: 2 });
+  assert.deepEqual(fees({ container: 1 }), { webSearch: 2, container: 1 });
+  assert.deepEqual(fees({ container: null }), { webSearch: 2, container: 1 });
 });

@@ -1,5 +1,6 @@
 import { MoneyOverflow, type NanoUsd } from '../../core/money.ts';
 import { costOf } from '../../core/price/cost.ts';
+import type { Demand } from '../../core/price/demand.ts';
 import type { ModelPrice, Usage } from '../../core/price/types.ts';
 import type { Reading } from '../dialect/types.ts';
 
@@ -19,6 +20,14 @@ export interface Settlement {
   readonly usage: Usage | null;
   /** True if the reserved bound is charged instead of a measured cost. */
   readonly estimated: boolean;
+}
+
+/** The end without hosted sessions for which the request has no fee: an answer shows those that are free too. */
+export function withoutFreeSessions(end: CallEnd, demand: Demand): CallEnd {
+  const { usage } = end.reading;
+  if (usage?.fees?.container === undefined || (demand.fees.container !== undefined && demand.fees.container !== 0)) return end;
+  const { container: _, ...fees } = usage.fees;
+  return { ...end, reading: { ...end.reading, usage: { ...usage, fees } } };
 }
 
 /** Computes what a call costs. An interrupted or unmeasured call is charged at its bound, never less. Pure. */

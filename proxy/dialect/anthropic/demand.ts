@@ -27,7 +27,9 @@ const shapes: Shapes = {
   output_config: 'an object',
   output_format: 'an object',
   tool_choice: 'an object',
+  container: 'text or an object',
   context_management: 'an object',
+  compaction: 'an object',
   cache_control: 'an object',
   thread: 'an object',
   speed: 'text',
@@ -49,6 +51,7 @@ export function countMessages(body: JsonBody): Tally | Refusal {
   if (refusal !== null) return refusal;
   noteCache(tally, value);
   countOptions(tally, value);
+  if (asArray(value['tools']).some(makesCodeFree)) tally.fees.container = 0;
   return tally;
 }
 
@@ -57,6 +60,8 @@ function countOptions(tally: Tally, value: JsonObject): void {
   if (isGiven(value['thread'])) addStored(tally, 'text', 'image', 'document');
   // A container given by its id may be used by code execution, which counts its own session.
   if (isGiven(value['container'])) addFee(tally, 'container', 1);
+  // The descriptions of skills become input, whose size the request does not say.
+  if (asArray(asObject(value['container'])?.['skills']).length > 0) addStored(tally, 'text');
   if (isGiven(value['speed']) && value['speed'] !== 'standard') countSpeed(tally, value['speed']);
   const geography = value['inference_geo'];
   if (geography === 'us') tally.servings.add('us');
@@ -65,9 +70,11 @@ function countOptions(tally: Tally, value: JsonObject): void {
   // Priority capacity is bought in advance: platform.claude.com/docs/en/api/service-tiers
   if (isGiven(tier) && tier !== 'auto' && tier !== 'standard_only') unbounded(tally, 'the price of this service_tier is unknown');
   if (isGiven(asObject(value['output_config'])?.['format']) || isGiven(value['output_format'])) tally.features.add('structuredOutput');
-  const edits = asArray(asObject(value['context_management'])?.['edits']);
-  const compacts = edits.some((edit) => asString(asObject(edit)?.['type'])?.startsWith('clear_') !== true);
-  if (compacts || isGiven(value['compaction'])) addSummary(tally);
+  const edits = asArray(asObject(value['context_management'])?.['edits']).map(asObject);
+  const compactions = edits.filter((edit) => asString(edit?.['type'])?.startsWith('clear_') !== true);
+  if (compactions.some((edit) => canReach(tally, thresholdOf(edit)))) addSummary(tally);
+  // The answer to this is the summary alone.
+  if (isGiven(value['compaction'])) tally.summaries += 1;
 }
 
 function countSpeed(tally: Tally, speed: unknown): void {
@@ -84,6 +91,24 @@ function addSummary(tally: Tally): void {
   const rounds = tally.inputReads;
   tally.summaries += rounds;
   tally.inputReads += rounds;
+}
+
+/** Compaction starts at 150,000 input tokens unless the request says another number, and never below 50,000. */
+const leastThreshold = 50_000;
+/** More than Anthropic adds to a request beyond its bytes: descriptions of its own tools. */
+const threshold = { default: 150_000, margin: 16_384, perPicture: 8192 };
+
+function thresholdOf(edit: JsonObject | null): number {
+  const trigger = edit?.['trigger'];
+  if (!isGiven(trigger)) return threshold.default;
+  const value = asObject(trigger)?.['value'];
+  return typeof value === 'number' ? Math.max(value, leastThreshold) : leastThreshold;
+}
+
+/** True if the input may have this many tokens: content of unknown size or results of server tools may make it as large as the context. */
+function canReach({ textTokens, pictures, stored, inputReads }: Tally, tokens: number): boolean {
+  if (stored.size > 0 || inputReads > 1) return true;
+  return textTokens + pictures.length * threshold.perPicture + threshold.margin >= tokens;
 }
 
 function noteCache(tally: Tally, holder: JsonObject | null): void {
@@ -108,6 +133,9 @@ const textBlocks = new Set([
   'bash_code_execution_tool_result',
   'text_editor_code_execution_tool_result',
   'tool_search_tool_result',
+  'tool_removal',
+  'mcp_tool_listing',
+  'browser_state',
   'fallback',
 ]);
 
@@ -176,11 +204,33 @@ function countDocument(tally: Tally, added: unknown[], source: JsonObject | null
 }
 
 /**
- * Client tools that Anthropic describes itself, and the most tokens of such a description: "computer use" adds 466-499 tokens and 735 for the
- * tool, the text editor 700, bash 245 (platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing); others with a margin.
+ * Client tools that Anthropic describes itself, and the most tokens of such a description: bash 325, the text editor 700, "computer
+ * use" 735 and 499 of system prompt, its toolset 4,590, and the browser toolset 6,670 with 880 of optional members
+ * (platform.claude.com/docs/en/about-claude/pricing#specific-tool-pricing); with a margin, which is wide for the memory
+ * tool, as its figure is not published.
  */
-const builtInTool = /^(?:bash|text_editor|computer|memory|computer_toolset|browser_toolset)_\d{8}$/;
-const builtInTokens = 1536;
+const builtInTokens = new Map([
+  ['bash', 512],
+  ['text_editor', 1024],
+  ['computer', 1536],
+  ['memory', 4096],
+  ['computer_toolset', 6144],
+  ['browser_toolset', 9216],
+]);
+
+/** The tokens of a tool that Anthropic describes itself; undefined: it does not, or the tool runs there. */
+function descriptionOf(type: string): number | undefined {
+  return builtInTokens.get(/^([a-z_]+)_\d{8}$/.exec(type)?.[1] ?? '');
+}
+
+/**
+ * True for web tools from the version on that runs code to filter results: with one of them, "there are no additional charges for
+ * code execution" (platform.claude.com/docs/en/agents-and-tools/tool-use/code-execution-tool).
+ */
+function makesCodeFree(tool: unknown): boolean {
+  const version = /^web_(?:search|fetch)_(\d{8})$/.exec(asString(asObject(tool)?.['type']) ?? '')?.[1];
+  return Number(version) >= 20_260_209;
+}
 
 /** True for a search tool without a limit. KeyForge can set a limit if the tool is at the top of the request. */
 export function isOpenSearch(tool: JsonObject): boolean {
@@ -195,8 +245,9 @@ function countTools(tally: Tally, tools: readonly unknown[], isOpen: (tool: Json
     noteCache(tally, tool);
     const type = asString(tool['type']) ?? 'custom';
     if (type === 'custom') return null;
-    if (builtInTool.test(type)) {
-      tally.textTokens += builtInTokens;
+    const description = descriptionOf(type);
+    if (description !== undefined) {
+      tally.textTokens += description;
       return null;
     }
     if (isGiven(tool['model'])) {
@@ -209,7 +260,6 @@ function countTools(tally: Tally, tools: readonly unknown[], isOpen: (tool: Json
   });
 }
 
-/** The versions of web tools that run code to filter results, without a fee for it (platform.claude.com/docs/en/agents-and-tools/tool-use/code-execution-tool). */
 function countServerTool(tally: Tally, type: string, tool: JsonObject): Refusal | null {
   const uses = readCount(tool, 'max_uses');
   if (isRefusal(uses)) return uses;
@@ -219,6 +269,7 @@ function countServerTool(tally: Tally, type: string, tool: JsonObject): Refusal 
   } else if (type.startsWith('web_fetch_')) {
     const most = readCount(tool, 'max_content_tokens');
     if (isRefusal(most)) return most;
+    // Anthropic calls this limit approximate, and exempts PDFs. Observed, not proved: a bill above it widens the bound of hosted tools.
     addLoop(tally, most ?? null, uses ?? maxRounds);
   } else if (type.startsWith('tool_search_tool_')) {
     // It adds definitions that are in the request, which its bytes bound already.

@@ -13,7 +13,7 @@ import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
 import { countMessages, isOpenSearch } from './demand.ts';
 import { anthropicFamily } from './family.ts';
 import { AnthropicMeter } from './meter.ts';
-import { type AnthropicCounts, anthropicUsage, mergeAnthropic, noteContainer } from './usage.ts';
+import { type AnthropicCounts, anthropicUsage, mergeAnthropic, noteContainer, noteResults } from './usage.ts';
 
 /** `models`, `route` and `preset` are OpenRouter’s, which serves this API too. */
 const otherModels = ['fallbacks', 'models', 'route', 'preset'];
@@ -39,7 +39,7 @@ const governing = [
 const judged: ReadonlySet<string> = new Set([
   ...governing,
   ...['thinking', 'output_config', 'output_format', 'tool_choice', 'metadata', 'stop_sequences', 'temperature', 'top_k', 'top_p'],
-  ...['diagnostics', 'user_profile_id'],
+  ...['diagnostics', 'user_profile_id', 'billing_policy', 'fallback_credit_token'],
 ]);
 const rules: FieldRules = { governing: new Set(governing), otherModels };
 
@@ -127,7 +127,8 @@ export const anthropicMessages: Dialect = {
   readUsage: (body) =>
     readAnswer(body, (answer) => {
       const counts: AnthropicCounts = new Map();
-      noteContainer(counts, body.toString('latin1'));
+      noteResults(counts, body.toString('latin1'));
+      noteContainer(counts, answer);
       mergeAnthropic(counts, asObject(answer['usage']));
       return anthropicUsage(counts);
     }),

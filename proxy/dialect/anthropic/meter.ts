@@ -4,7 +4,7 @@ import { asObject } from '../fields.ts';
 import { EventMeter } from '../meter.ts';
 import { eventData, type Fate, memberFinder, SseEnds } from '../sse.ts';
 import type { Reading } from '../types.ts';
-import { type AnthropicCounts, anthropicUsage, mergeAnthropic, noteContainer } from './usage.ts';
+import { type AnthropicCounts, anthropicUsage, mergeAnthropic, noteContainer, noteResults } from './usage.ts';
 
 const hasUsage = memberFinder('usage');
 const hasError = memberFinder('error');
@@ -24,7 +24,7 @@ export class AnthropicMeter extends EventMeter {
 
   protected onEvent(event: Buffer): Fate {
     const text = event.toString('latin1');
-    noteContainer(this.#counts, text);
+    noteResults(this.#counts, text);
     if (this.phase !== 'content' || isRelevant(text)) {
       const value = asObject(parseJson(eventData(event) ?? event.toString('utf8')));
       if (value !== null) this.#onValue(value);
@@ -37,11 +37,13 @@ export class AnthropicMeter extends EventMeter {
       case 'message_start': {
         const message = asObject(value['message']);
         this.servedModel ??= servedName(message?.['model']);
+        noteContainer(this.#counts, message);
         mergeAnthropic(this.#counts, message?.['usage']);
         return;
       }
       case 'message_delta':
         mergeAnthropic(this.#counts, value['usage']);
+        noteContainer(this.#counts, asObject(value['delta']));
         // The first content event of an answer without any block.
         this.noteContent();
         return;

@@ -39,6 +39,8 @@ test('a governing field of the wrong type is refused by its name', () => {
     [{ thinking: 'enabled' }, 'thinking'],
     [{ thinking: { type: 'enabled', budget_tokens: '16000' } }, 'budget_tokens'],
     [{ context_management: [] }, 'context_management'],
+    [{ compaction: true }, 'compaction'],
+    [{ container: ['c'] }, 'container'],
     [{ speed: { fast: true } }, 'speed'],
     [{ inference_geo: 1 }, 'inference_geo'],
     [{ max_tokens: -1 }, 'max_tokens'],
@@ -101,17 +103,54 @@ test('code execution pays one session, and its results are bounded by the contex
   assert.deepEqual([fees, toolTokens, inputReads, unmeterable], [{ container: 1 }, undefined, 11, undefined]);
 });
 
+test('code execution costs nothing beside a web tool that runs code itself', () => {
+  const code = { type: 'code_execution_20260120', name: 'code_execution' };
+  const fee = (type: string): unknown => demand(tools(code, { type, name: 'x', max_uses: 1 })).fees.container;
+  assert.deepEqual(['web_search_20260209', 'web_fetch_20260318'].map(fee), [0, 0]);
+  assert.deepEqual(['web_search_20250305', 'web_fetch_20250910'].map(fee), [1, 1]);
+});
+
+test('a container costs its session, and its skills may add input of any size', () => {
+  assert.deepEqual(demand({ container: 'container_1' }).fees, { container: 1 });
+  assert.equal(demand({ container: 'container_1' }).stored, undefined);
+  const skilled = demand({ container: { skills: [{ type: 'anthropic', skill_id: 'pdf' }] } });
+  assert.deepEqual([skilled.fees, skilled.stored], [{ container: 1 }, ['text']]);
+});
+
 test('tools of MCP servers add results of unknown size', () => {
   const { toolTokens, inputReads } = demand({ mcp_servers: [{ type: 'url', url: 'https://x', name: 'x' }] });
   assert.deepEqual([toolTokens, inputReads], [undefined, 11]);
 });
 
+const compacts = (edit: Fields = {}): Fields => ({ context_management: { edits: [{ type: 'compact_20260112', ...edit }] } });
+const long = (bytes: number): Fields => ({ system: 'x'.repeat(bytes) });
+
 test('compaction reads everything once more and may write a summary of the model’s own length', () => {
-  const compacts = { context_management: { edits: [{ type: 'compact_20260112' }] } };
-  assert.deepEqual([demand(compacts).summaries, demand(compacts).inputReads], [1, 2]);
-  const looping = demand({ ...compacts, ...tools({ type: 'web_search_20250305', max_uses: 1 }) });
+  const once = demand({ ...compacts(), ...long(150_000) });
+  assert.deepEqual([once.summaries, once.inputReads], [1, 2]);
+  const looping = demand({ ...compacts(), ...tools({ type: 'web_search_20250305', max_uses: 1 }) });
   assert.deepEqual([looping.summaries, looping.inputReads], [11, 22]);
-  assert.equal(demand({ context_management: { edits: [{ type: 'clear_tool_uses_20250919' }] } }).summaries, undefined);
+  assert.equal(demand({ ...long(150_000), context_management: { edits: [{ type: 'clear_tool_uses_20250919' }] } }).summaries, undefined);
+});
+
+test('an input that cannot reach the threshold is not compacted', () => {
+  const summaries = (edit: Fields, more: Fields): unknown => demand({ ...compacts(edit), ...more }).summaries;
+  const trigger = (value: unknown): Fields => ({ trigger: { type: 'input_tokens', value } });
+  assert.equal(summaries({}, long(100_000)), undefined);
+  assert.equal(summaries(trigger(100_000), long(100_000)), 1);
+  // Anthropic refuses thresholds below 50,000; one that cannot be read is taken for the least.
+  assert.deepEqual(
+    [summaries(trigger(1), long(10_000)), summaries(trigger(1), long(50_000)), summaries(trigger('9'), long(50_000))],
+    [undefined, 1, 1],
+  );
+  const picture = { type: 'image', source: { type: 'url', url: 'https://x' } };
+  assert.equal(summaries({}, content(...Array.from({ length: 20 }, () => picture))), 1);
+  assert.equal(summaries({}, content({ type: 'document', source: { type: 'file', file_id: 'f' } })), 1);
+});
+
+test('the answer to a request for a summary is the summary alone', () => {
+  const { summaries, inputReads } = demand({ compaction: { type: 'summarize' } });
+  assert.deepEqual([summaries, inputReads], [1, 1]);
 });
 
 test('speed and geography are ways of serving with a price; unknown ones have none', () => {
@@ -124,6 +163,7 @@ test('speed and geography are ways of serving with a price; unknown ones have no
 
 test('each block costs its text, its media, or the whole context', () => {
   assert.equal(demand(content({ type: 'thinking', thinking: 'Hm', signature: 's' })).stored, undefined);
+  assert.equal(demand(content({ type: 'tool_removal', tool: { type: 'tool_reference', name: 'f' } })).stored, undefined);
   assert.deepEqual(demand(content({ type: 'hologram', data: 'x' })).stored, ['text', 'image', 'document']);
   assert.deepEqual(demand(content({ type: 'container_upload', file_id: 'f' })).stored, ['text', 'image', 'document']);
   assert.deepEqual(demand(content({ type: 'document', source: { type: 'url', url: 'https://x' } })).stored, ['document']);
@@ -142,8 +182,16 @@ test('tools and structured output count as such, and a tool that Anthropic descr
   assert.deepEqual(demand({ output_config: { format: { type: 'json_schema', schema: {} } } }).features, ['structuredOutput']);
   const own = demand(tools({ type: 'custom_', name: 'bash' }));
   assert.match(String(own.unmeterable), /runs at the provider/);
-  const builtIn = demand(tools({ type: 'bash_20250124', name: 'bash' })).textTokens;
-  assert.ok(builtIn > 1536 + 100);
+  // platform.claude.com/docs/en/about-claude/pricing#specific-tool-pricing
+  for (const [type, tokens] of [
+    ['bash_20250124', 325],
+    ['text_editor_20250429', 700],
+    ['computer_20251124', 735 + 499],
+    ['computer_toolset_20260801', 4590],
+    ['browser_toolset_20260801', 6670 + 880],
+  ] as const) {
+    assert.ok(demand(tools({ type })).textTokens - demand(tools({ name: type })).textTokens >= tokens, type);
+  }
 });
 
 test('a tool that names a model of its own is refused, whatever it names', () => {
@@ -155,4 +203,27 @@ test('what Anthropic’s API does not name is noted, for servers that read more'
   assert.deepEqual(facts({ temperature: 1, thinking: { type: 'disabled' } }).unjudged, []);
   assert.deepEqual(facts({ plugins: [{ id: 'web' }], provider: { only: ['x'] } }).unjudged, ['plugins', 'provider']);
   assert.match(String(read({ preset: 'x' })), /^model_denied/);
+});
+
+test('a search without a limit is an open offer, and its limit is written to the request', () => {
+  const search = { type: 'web_search_20250305', name: 'web_search' };
+  const given = [{ name: 'f', input_schema: {} }, search, { ...search, max_uses: 1 }, { ...search, max_uses: null }];
+  assert.equal(demand(tools(...given)).openCalls?.tools, 2);
+  const body = readBody(Buffer.from(JSON.stringify({ model: 'm', tools: given })));
+  if ('problem' in body) throw new Error(body.problem);
+  const sent = JSON.parse(anthropicMessages.rewrite(body, { toolCalls: 4 }).toString()) as Fields;
+  const limited = [given[0], { ...search, max_uses: 4 }, given[2], { ...search, max_uses: 4 }];
+  assert.deepEqual(sent, { model: 'm', tools: limited });
+  assert.equal(demand(tools(...limited)).openCalls, undefined);
+});
+
+test('the longest cache lifetime that any block asks for counts', () => {
+  const cached = (more: Fields): unknown => demand(more).cacheWrite;
+  const control = { type: 'ephemeral' };
+  const hour = { type: 'text', text: 'x', cache_control: { ...control, ttl: '1h' } };
+  assert.equal(cached({}), 'none');
+  assert.equal(cached({ cache_control: control }), '5m');
+  assert.equal(cached({ system: [hour] }), '1h');
+  assert.equal(cached(tools({ name: 'f', cache_control: control })), '5m');
+  assert.equal(cached({ ...content({ type: 'tool_result', content: [hour] }), cache_control: control }), '1h');
 });

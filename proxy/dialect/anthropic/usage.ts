@@ -26,9 +26,14 @@ const servings: readonly (readonly [name: string, value: string, serving: Servin
 /** Marks a result of code execution, in JSON as a provider writes it; within text its quote would be escaped. */
 const codeResult = 'code_execution_tool_result"';
 
-/** Notes a hosted session that an event or answer shows: usage does not name it. */
-export function noteContainer(counts: AnthropicCounts, text: string): void {
+/** Notes a hosted session whose results an event or answer shows: usage does not name it. */
+export function noteResults(counts: AnthropicCounts, text: string): void {
   if (text.includes(codeResult)) counts.set('container', 1);
+}
+
+/** Notes a hosted session that a message names. One that files were loaded into is billed although nothing runs in it. */
+export function noteContainer(counts: AnthropicCounts, message: JsonObject | null): void {
+  if (asObject(message?.['container']) !== null) counts.set('container', 1);
 }
 
 /** Overwrites the figures that this usage object names. Figures are running totals; null leaves a figure as it was. */
@@ -48,6 +53,8 @@ export function mergeAnthropic(counts: AnthropicCounts, value: unknown): void {
       `compaction.${name}`,
       compactions.reduce((sum, one) => sum + tokens(one, name), 0),
     );
+  const written1h = compactions.reduce((sum, one) => sum + tokens(asObject(one['cache_creation']), 'ephemeral_1h_input_tokens'), 0);
+  counts.set('compaction.ephemeral_1h_input_tokens', written1h);
 }
 
 function isCompaction(iteration: JsonObject | null): iteration is JsonObject {
@@ -72,7 +79,7 @@ export function anthropicUsage(counts: AnthropicCounts): Usage | null {
       reasoning: Math.min(figure('thinking_tokens'), output),
     },
     {
-      cacheWrite1h: written1h,
+      cacheWrite1h: written1h + figure('compaction.ephemeral_1h_input_tokens'),
       ...feesOf(figure),
       ...(served.length > 0 ? { servings: served } : {}),
     },

@@ -1,6 +1,6 @@
 import { type Refusal, refuse } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/json.ts';
-import { asObject } from '../fields.ts';
+import { asObject, badField, isGiven } from '../fields.ts';
 
 const spellings = new Map<string, string>();
 
@@ -13,34 +13,51 @@ function snake(camel: string): string {
   return name;
 }
 
-/** Reads fields that Gemini accepts in camelCase and in snake_case. It remembers a field that is given in both. */
+/** The camelCase spelling of a field’s name. */
+export function camelCase(name: string): string {
+  return name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/**
+ * Reads fields that Gemini accepts in camelCase and in snake_case. It remembers the first problem: a field in both spellings, or of
+ * a type that the API does not take.
+ */
 export interface GeminiFields {
   get(object: JsonObject | null, camel: string): unknown;
-  /** Elements of a repeated field. As with Google, a single value counts as a list of one. */
-  list(object: JsonObject | null, camel: string): readonly unknown[];
-  /** Refuses the first field that was given in both spellings; null if there was none. */
+  /** Null if absent. */
+  object(object: JsonObject | null, camel: string): JsonObject | null;
+  /** Elements of a repeated field of objects. As with Google, a single value counts as a list of one. */
+  list(object: JsonObject | null, camel: string): readonly JsonObject[];
   problem(): Refusal | null;
 }
 
 /** Makes a reader for one request. */
 export function readGeminiFields(): GeminiFields {
-  let twice: string | null = null;
+  let problem: Refusal | null = null;
   const get = (object: JsonObject | null, camel: string): unknown => {
     if (object === null) return undefined;
     const name = snake(camel);
     if (name === camel) return object[camel];
-    if (object[camel] !== undefined && object[name] !== undefined) twice ??= camel;
+    if (object[camel] !== undefined && object[name] !== undefined)
+      problem ??= refuse('invalid_request', `The field ${camel} is given twice, also as ${name}; give it once.`);
     return object[camel] ?? object[name];
   };
   return {
     get,
+    object(object, camel) {
+      const value = get(object, camel);
+      if (isGiven(value) && asObject(value) === null) problem ??= badField(camel, 'an object');
+      return asObject(value);
+    },
     list(object, camel) {
       const value = get(object, camel);
-      if (Array.isArray(value)) return value;
-      return asObject(value) === null ? [] : [value];
+      if (!isGiven(value)) return [];
+      const elements = (Array.isArray(value) ? value : [value]).map(asObject);
+      const found = elements.filter((element) => element !== null);
+      if (found.length < elements.length) problem ??= badField(camel, 'an array of objects');
+      return found;
     },
-    problem: () =>
-      twice === null ? null : refuse('invalid_request', `The field ${twice} is given twice, also as ${snake(twice)}; give it once.`),
+    problem: () => problem,
   };
 }
 

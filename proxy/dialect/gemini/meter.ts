@@ -11,7 +11,7 @@ import { geminiSearches, geminiUsage } from './usage.ts';
 export class GeminiMeter extends EventMeter {
   readonly #ends: GeminiEnds;
   #metadata: Record<string, unknown> | null = null;
-  #searches = 0;
+  readonly #searches = new Set<string>();
   #finished = false;
 
   constructor() {
@@ -25,7 +25,7 @@ export class GeminiMeter extends EventMeter {
   }
 
   reading(): Reading {
-    return reading(geminiUsage(this.#metadata, this.#searches), this.servedModel);
+    return reading(geminiUsage(this.#metadata, this.#searches.size), this.servedModel);
   }
 
   protected onEvent(event: Buffer): Fate {
@@ -39,7 +39,7 @@ export class GeminiMeter extends EventMeter {
     this.servedModel ??= servedName(chunk['modelVersion']);
     const latest = asObject(chunk['usageMetadata']);
     if (latest !== null) this.#metadata = merged(this.#metadata, latest);
-    this.#searches = Math.max(this.#searches, geminiSearches(chunk));
+    for (const search of geminiSearches(chunk)) this.#searches.add(search);
     if (asObject(chunk['error']) === null) this.#onAnswer(chunk);
     else this.noteError({ error: chunk['error'] });
     this.complete = this.#finished && geminiUsage(this.#metadata, 0) !== null;

@@ -3,16 +3,18 @@ import { isRefusal, type Refusal, refuse } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/json.ts';
 import { affinityOf, openingText } from '../affinity.ts';
 import { readAnswer } from '../answer.ts';
-import { asObject, badField, isGiven, readCount } from '../fields.ts';
+import { asObject, firstRefusal, isGiven, readCount } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { meterNothing } from '../meter.ts';
 import { type Edit, spliceBody } from '../splice.ts';
 import { demandOf, startTally, type Tally } from '../tally.ts';
 import type { Changes, Dialect, Facts, Reading, RouteAction } from '../types.ts';
-import { countGenerate, countParts } from './demand.ts';
+import { countGenerate } from './demand.ts';
 import { geminiFamily } from './family.ts';
 import { type GeminiFields, readGeminiFields, spellingIn } from './fields.ts';
 import { GeminiMeter } from './meter.ts';
+import { countParts } from './parts.ts';
+import { readThinking } from './thinking.ts';
 import { geminiSearches, geminiUsage } from './usage.ts';
 
 type CountRequest = (tally: Tally, value: JsonObject, fields: GeminiFields, model: string) => Refusal | null;
@@ -23,13 +25,13 @@ function readWith(count: CountRequest): Dialect['read'] {
     const { value } = body;
     const fields = readGeminiFields();
     const model = action.model ?? '';
-    const inner = asObject(fields.get(value, 'generateContentRequest'));
-    const config = fields.get(value, 'generationConfig');
-    if (isGiven(config) && asObject(config) === null) return badField('generationConfig', 'an object');
-    const limit = readCount({ maxOutputTokens: fields.get(asObject(config), 'maxOutputTokens') }, 'maxOutputTokens');
+    const config = fields.object(value, 'generationConfig');
+    const limit = readCount({ maxOutputTokens: fields.get(config, 'maxOutputTokens') }, 'maxOutputTokens');
     if (isRefusal(limit)) return limit;
+    const thinking = readThinking(config, model, fields);
+    if (isRefusal(thinking)) return thinking;
     const tally = startTally(body.tokens);
-    const refusal = disagrees(value, model) ?? disagrees(inner, model) ?? count(tally, inner ?? value, fields, model) ?? fields.problem();
+    const refusal = disagrees(value, model) ?? count(tally, value, fields, model) ?? fields.problem();
     if (refusal !== null) return refusal;
     const affinity = affinityOf(headers, value, ['cachedContent', 'cached_content'], () => {
       return openingText(fields.get(value, 'systemInstruction'), fields.list(value, 'contents')[0]);
@@ -38,6 +40,7 @@ function readWith(count: CountRequest): Dialect['read'] {
       model,
       stream: action.stream === true,
       maxOutputTokens: limit,
+      thinking,
       demand: demandOf(tally),
       unjudged: [],
       wantsUsage: true,
@@ -61,7 +64,17 @@ function rewrite(body: JsonBody, changes: Changes): Buffer {
     const field = spellingIn(asObject(value[outer]), 'maxOutputTokens');
     edits.push({ path: [outer, field], value: changes.maxOutputTokens });
   }
+  if (changes.thinkingTokens !== undefined) edits.push(thinkingEdit(value, changes.thinkingTokens));
   return spliceBody(body, edits);
+}
+
+/** The edit for a lower budget of thinking, where the request has one. */
+function thinkingEdit(value: JsonObject, tokens: number): Edit {
+  const outer = spellingIn(value, 'generationConfig');
+  const config = asObject(value[outer]);
+  const field = spellingIn(config, 'thinkingConfig');
+  const thinking = asObject(config?.[field]);
+  return { path: [outer, field], value: { ...thinking, [spellingIn(thinking, 'thinkingBudget')]: tokens } };
 }
 
 /** The edits for a new model: the path carries it, and a body that repeats it must agree. */
@@ -76,7 +89,7 @@ function modelEdits(value: JsonObject, model: string): readonly Edit[] {
 }
 
 function readUsage(body: Buffer): Reading {
-  return readAnswer(body, (answer) => geminiUsage(asObject(answer['usageMetadata']), geminiSearches(answer)), 'modelVersion');
+  return readAnswer(body, (answer) => geminiUsage(asObject(answer['usageMetadata']), geminiSearches(answer).length), 'modelVersion');
 }
 
 /** Gemini generateContent and streamGenerateContent. */
@@ -85,7 +98,11 @@ export const geminiGenerate: Dialect = {
   family: geminiFamily,
   billed: true,
   generates: true,
-  read: readWith(countGenerate),
+  read: readWith((tally, value, fields) => {
+    if (isGiven(fields.get(value, 'generateContentRequest')))
+      return refuse('invalid_request', 'The field generateContentRequest belongs to countTokens; leave it out.');
+    return countGenerate(tally, value, fields);
+  }),
   rewrite,
   readUsage,
   meterStream: () => new GeminiMeter(),
@@ -97,6 +114,10 @@ export const geminiCountTokens: Dialect = {
   id: 'gemini.countTokens',
   billed: false,
   generates: false,
+  read: readWith((tally, value, fields, model) => {
+    const request = fields.object(value, 'generateContentRequest');
+    return disagrees(request, model) ?? countGenerate(tally, request ?? value, fields);
+  }),
   rewrite: (body, { model }) => rewrite(body, { model }),
   readUsage: (body) => readAnswer(body, () => null, 'modelVersion'),
   meterStream: meterNothing,
@@ -108,29 +129,38 @@ export const geminiEmbed: Dialect = {
   id: 'gemini.embedContent',
   billed: true,
   read: readWith((tally, value, fields) => {
-    countParts(tally, fields.get(value, 'content'), fields);
+    countParts(tally, fields.object(value, 'content'), fields);
     return null;
   }),
   readUsage,
 };
+
+/** Counts embeddings in one call. Each has a context of its own, so content of unknown size counts once for each. */
+function countEach(tally: Tally, requests: readonly JsonObject[], fields: GeminiFields): void {
+  let unknown = 0;
+  for (const request of requests) {
+    const one = startTally(0);
+    countParts(one, fields.object(request, 'content'), fields);
+    if (one.stored.size > 0) unknown += 1;
+    countParts(tally, fields.object(request, 'content'), fields);
+  }
+  if (unknown < 2) return;
+  tally.inputReads += unknown - 1;
+  tally.toolTokens = Number.NaN;
+}
 
 /** Gemini batchEmbedContents, which the official SDK calls even for one text. */
 export const geminiBatchEmbed: Dialect = {
   ...geminiEmbed,
   id: 'gemini.batchEmbedContents',
   read: readWith((tally, value, fields, model) => {
-    for (const request of fields.list(value, 'requests').map(asObject)) {
-      const refusal = request === null ? badField('requests', 'a list of objects') : disagrees(request, model);
-      if (refusal !== null) return refusal;
-      countParts(tally, fields.get(request, 'content'), fields);
-    }
-    return null;
+    const requests = fields.list(value, 'requests');
+    countEach(tally, requests, fields);
+    return firstRefusal(requests, (request) => disagrees(request, model));
   }),
   rewrite(body, { model }) {
     if (model === undefined) return body.bytes;
     const requests = readGeminiFields().list(body.value, 'requests');
-    return spliceBody(body, [
-      { path: ['requests'], value: requests.map((request) => ({ ...asObject(request), model: `models/${model}` })) },
-    ]);
+    return spliceBody(body, [{ path: ['requests'], value: requests.map((request) => ({ ...request, model: `models/${model}` })) }]);
   },
 };

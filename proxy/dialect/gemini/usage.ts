@@ -1,13 +1,21 @@
 import type { JsonObject } from '../../../core/json.ts';
-import type { Usage } from '../../../core/price/types.ts';
+import type { Serving, Usage } from '../../../core/price/types.ts';
 import { asArray, asObject } from '../fields.ts';
 import { tokens, withParts } from '../usage.ts';
+
+/** Google’s names of a way of serving that multiplies the price, of Vertex and of the Gemini API. */
+const servings = new Map<unknown, Serving>([
+  ['ON_DEMAND_PRIORITY', 'priority'],
+  ['ON_DEMAND_FLEX', 'flex'],
+  ['priority', 'priority'],
+  ['flex', 'flex'],
+]);
 
 /**
  * Usage from `usageMetadata` of Gemini and Vertex. The prompt includes cached tokens, but not tokens from tools; candidates
  * exclude thoughts. Null if it names no tokens (early chunks may hold only the traffic type).
  */
-export function geminiUsage(metadata: JsonObject | null, webSearches: number): Usage | null {
+export function geminiUsage(metadata: JsonObject | null, searches: number): Usage | null {
   if (
     metadata === null ||
     !['promptTokenCount', 'candidatesTokenCount', 'totalTokenCount'].some((name) => typeof metadata[name] === 'number')
@@ -16,21 +24,31 @@ export function geminiUsage(metadata: JsonObject | null, webSearches: number): U
   const cachedInput = tokens(metadata, 'cachedContentTokenCount');
   const input = Math.max(0, tokens(metadata, 'promptTokenCount') - cachedInput) + tokens(metadata, 'toolUsePromptTokenCount');
   const output = tokens(metadata, 'candidatesTokenCount') + tokens(metadata, 'thoughtsTokenCount');
-  const uncached = (modality: string): number =>
-    Math.max(0, of(metadata, 'promptTokensDetails', modality) - of(metadata, 'cacheTokensDetails', modality)) +
-    of(metadata, 'toolUsePromptTokensDetails', modality);
-  const inputAudio = Math.min(uncached('AUDIO'), input);
+  const serving = servings.get(metadata['trafficType']) ?? servings.get(String(metadata['serviceTier'] ?? '').toLowerCase());
   return withParts(
     { input, cachedInput, cacheWrite: 0, output, reasoning: tokens(metadata, 'thoughtsTokenCount') },
     {
-      inputAudio,
-      inputImage: Math.min(uncached('IMAGE'), input - inputAudio),
+      ...inputParts(metadata, input),
       cachedInputAudio: Math.min(of(metadata, 'cacheTokensDetails', 'AUDIO'), cachedInput),
       outputAudio: Math.min(of(metadata, 'candidatesTokensDetails', 'AUDIO'), output),
       outputImage: Math.min(of(metadata, 'candidatesTokensDetails', 'IMAGE'), output),
-      ...(webSearches > 0 ? { fees: { webSearch: webSearches } } : {}),
+      ...(searches > 0 ? { fees: { webSearch: searches, groundedPrompt: 1 } } : {}),
+      ...(serving === undefined ? {} : { servings: [serving] }),
     },
   );
+}
+
+/** The modalities of the uncached input, together at most all of it. Embeddings write `promptTokenDetails` (googleapis/python-genai#2658). */
+function inputParts(metadata: JsonObject, input: number): Pick<Usage, 'inputAudio' | 'inputImage' | 'inputVideo' | 'inputDocument'> {
+  let left = input;
+  const part = (modality: string): number => {
+    const prompt = Math.max(of(metadata, 'promptTokensDetails', modality), of(metadata, 'promptTokenDetails', modality));
+    const uncached = Math.max(0, prompt - of(metadata, 'cacheTokensDetails', modality));
+    const counted = Math.min(left, uncached + of(metadata, 'toolUsePromptTokensDetails', modality));
+    left -= counted;
+    return counted;
+  };
+  return { inputAudio: part('AUDIO'), inputVideo: part('VIDEO'), inputImage: part('IMAGE'), inputDocument: part('DOCUMENT') };
 }
 
 function of(metadata: JsonObject, list: string, modality: string): number {
@@ -40,10 +58,18 @@ function of(metadata: JsonObject, list: string, modality: string): number {
     .reduce((sum, detail) => sum + tokens(detail, 'tokenCount'), 0);
 }
 
-/** Number of Google searches for one answer. */
-export function geminiSearches(answer: JsonObject): number {
-  return asArray(answer['candidates']).reduce<number>((sum, candidate) => {
-    const grounding = asObject(asObject(candidate)?.['groundingMetadata']);
-    return sum + asArray(grounding?.['webSearchQueries']).length;
-  }, 0);
+/**
+ * The searches that ground one answer, each once: Google bills unique queries, and empty ones not
+ * (ai.google.dev/gemini-api/docs/google-search). Results from its maps name no query.
+ */
+export function geminiSearches(answer: JsonObject): readonly string[] {
+  const grounding = asArray(answer['candidates']).map((candidate) => asObject(asObject(candidate)?.['groundingMetadata']));
+  const queries = (list: string): readonly string[] =>
+    grounding
+      .flatMap((one) => asArray(one?.[list]))
+      .filter((query) => typeof query === 'string' && query !== '')
+      .map((query) => `${list} ${query}`);
+  const chunks = grounding.flatMap((one) => asArray(one?.['groundingChunks']));
+  const maps = chunks.some((chunk) => asObject(asObject(chunk)?.['maps']) !== null);
+  return [...new Set([...queries('webSearchQueries'), ...queries('imageSearchQueries'), ...(maps ? ['maps'] : [])])];
 }
