@@ -6,7 +6,7 @@ import { shapes } from '../bench/fleet/shapes.ts';
 const cases = [
   { shape: 'code', agents: 1, capUsd: 1 },
   { shape: 'code', agents: 1, capUsd: 5 },
-  { shape: 'code', agents: 4, capUsd: 1 },
+  { shape: 'code', agents: 2, capUsd: 1 },
   { shape: 'chain', agents: 1, capUsd: 1 },
   { shape: 'chat', agents: 1, capUsd: 1 },
 ] as const;

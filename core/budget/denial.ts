@@ -64,7 +64,7 @@ export function deny({ ledger, shortfalls, money, heldNano, availableNano, nowMs
     message: message(worst, code, heldNano, retryAfterSeconds),
     ...defined({ retryAfterSeconds }),
     availableNano,
-    ...(code === 'budget_reserved' && limit.dimension === 'nano' ? { potentialNano: potentialOf(ledger, money) } : {}),
+    ...(limit.dimension === 'nano' ? { potentialNano: potentialOf(ledger, money) } : {}),
   };
 }
 

@@ -71,7 +71,7 @@ export interface GrantDenial {
   readonly retryAfterSeconds?: number;
   /** What can still be reserved now. */
   readonly availableNano: NanoUsd;
-  /** With `budget_reserved`: what could be reserved if all that others hold came back. Absent: money is not what is short. */
+  /** What could be reserved if all that is in flight came back. Absent: money is not what is short. */
   readonly potentialNano?: NanoUsd;
 }
 

@@ -103,10 +103,12 @@ async function tighten(call: Case, short: GrantDenial | Refusal, need: Need | nu
   return 'amountNano' in outcome ? admitted(waiting, outcome) : denied(waiting, outcome);
 }
 
-/** The most that the call could get; infinite if others hold it for now. */
+/** The most that the call could get once calls in flight have settled; infinite if others hold it for now. */
 function fundsIn({ document }: Case, short: GrantDenial | Refusal): NanoUsd {
   const perRequest = document.perRequest.usdNano ?? Number.POSITIVE_INFINITY;
-  return isRefusal(short) || short.code === 'budget_reserved' ? perRequest : Math.min(perRequest, short.availableNano);
+  return isRefusal(short) || short.code === 'budget_reserved'
+    ? perRequest
+    : Math.min(perRequest, short.potentialNano ?? short.availableNano);
 }
 
 async function countedCase(call: Case, fundsNano: NanoUsd): Promise<Case | null> {
