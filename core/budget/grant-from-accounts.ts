@@ -125,13 +125,12 @@ function freeUnder(limits: readonly AccountLimit[]): number {
 
 /**
  * The requesting call's own share. If it can work with less than its bound, it leaves three quarters of the remainder to
- * parallel calls; if there is less than it prefers, a share to each that waits.
+ * parallel calls; if there is less than it prefers, it gets all of it, because an answer that its limit cuts off helps nobody.
  */
 function targetOf({ atLeastNano, preferredNano, boundNano }: HolderRequest, money: readonly AccountLimit[]): NanoUsd {
   const free = freeUnder(money);
   if (free >= preferredNano) return Math.max(preferredNano, Math.min(boundNano, Math.floor(free / 4)));
-  const waiting = money.reduce((most, limit) => Math.max(most, limit.waiting), 0);
-  return Math.max(atLeastNano, Math.floor(free / (1 + waiting)));
+  return Math.max(atLeastNano, free);
 }
 
 /** max(this call, min(want, remainder / 4N)); without limit: `want`; for this call alone while others wait. The caller has checked that it fits. */

@@ -101,7 +101,8 @@ function usageWithin(price: ModelPrice, demand: Demand, overhead: Overhead, limi
   const further = readings.reduce((sum, tokens) => sum + of(tokens), 0);
   const total = first + further;
   const cachedInput = of(total - inline.audio - inline.image - inline.video - inline.document);
-  const cacheWrite = of(total - inline.audio - inline.image - inline.video - inline.document - cachedInput);
+  const cacheWrite =
+    demand.cacheWrite === 'none' ? 0 : of(total - inline.audio - inline.image - inline.video - inline.document - cachedInput);
   return {
     input: total - cachedInput - cacheWrite,
     cachedInput,
@@ -234,9 +235,9 @@ describe('upperBound', () => {
     assert.equal(bound({ anyOutput: true }), 120 + 300);
   });
 
-  it('counts cache writes always, and one-hour writes where the request sets them', () => {
+  it('counts cache writes of each lifetime where they can be billed', () => {
     const writes = { ...flatPrice, rates: { ...flat, cacheWrite: 1250 } };
-    assert.equal(bound({}, writes), 150 + 40);
+    assert.equal(bound({}, writes), 120 + 40);
     assert.equal(bound({ cacheWrite: '5m' }, writes), 150 + 40);
     assert.equal(bound({ cacheWrite: '1h' }, writes), 240 + 40);
   });

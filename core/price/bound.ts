@@ -58,11 +58,17 @@ function readingOf(demand: Demand, overhead: Overhead): Reading {
 }
 
 /**
- * The dearest way to bill one token of text. Cache writes always count, because newer OpenAI models bill them even if the
- * request does not ask for them. The one-hour rate counts only if the request sets it.
+ * The dearest way to bill one token of text. Cache writes count where the demand says that they can be billed: a dialect
+ * also says so where a provider writes without being asked.
  */
 function textRate(rates: Rates, demand: Demand): number {
-  return Math.max(rates.input, rates.cachedInput, rates.cacheWrite, demand.cacheWrite === '1h' ? rates.cacheWrite1h : 0);
+  const { cacheWrite } = demand;
+  return Math.max(
+    rates.input,
+    rates.cachedInput,
+    cacheWrite === 'none' ? 0 : rates.cacheWrite,
+    cacheWrite === '1h' ? rates.cacheWrite1h : 0,
+  );
 }
 
 const mediaRates = { image: 'inputImage', audio: 'inputAudio', video: 'inputVideo', document: 'inputDocument' } as const;

@@ -12,6 +12,8 @@ const maxKeptBytes = 1024 * 1024;
  */
 export class Skeleton {
   #kept = '';
+  /** The last character kept. Reading it from the end of a growing text would copy the text each time. */
+  #last = '[';
   /** The containers around the current position: true for an object. */
   readonly #open: boolean[] = [];
   /** The bytes of the current string (Latin-1), and their number; null: outside of strings. */
@@ -59,7 +61,7 @@ export class Skeleton {
       case '}':
       case ']':
         this.#endScalar();
-        this.#kept += character;
+        this.#keep(character);
         this.#open.pop();
         this.#isWhole ||= this.#open.length === 0;
         return;
@@ -67,7 +69,7 @@ export class Skeleton {
         this.#endScalar();
         return;
       case ':':
-        this.#kept += character;
+        this.#keep(character);
         return;
       default:
         if (this.#scalar.length < maxStringBytes) this.#scalar += character;
@@ -107,7 +109,11 @@ export class Skeleton {
 
   /** Writes a value or a key, after a comma if it is not the first of its container. */
   #write(text: string): void {
-    const last = this.#kept.at(-1) ?? '[';
-    this.#kept += '{[:'.includes(last) ? text : `,${text}`;
+    this.#keep('{[:'.includes(this.#last) ? text : `,${text}`);
+  }
+
+  #keep(text: string): void {
+    this.#kept += text;
+    this.#last = text.at(-1) ?? this.#last;
   }
 }

@@ -2,7 +2,7 @@
 const rememberMs = 60_000;
 const maxRemembered = 1024;
 /** Counts a minute. A counter is a provider's goodwill, with limits of its own that all keys share. */
-const perKey = 30;
+const perKey = 100;
 const perCredential = 300;
 const minuteMs = 60_000;
 
