@@ -342,10 +342,10 @@ test('what is kept for others is not free, and is not spent either', () => {
   assert.equal(granted(request({ boundNano: 40 }, now, undefined, claimed(60, 1))).grant.amount.nano, 40);
 });
 
-test('while others wait, a call gets its own bound alone, a share of less than it prefers, and the background nothing', () => {
+test('while others wait, a call gets its own bound alone, all that is left if that is less than it prefers, and the background nothing', () => {
   const { request } = ledgerFor(plan(node(bot, [{ usdNano: 1600 }])));
   assert.equal(granted(request({ boundNano: 10, wantNano: 9999 }, now, undefined, claimed(0, 1))).grant.amount.nano, 10);
   assert.equal(denied(request({ wantNano: 9999 }, now, undefined, claimed(0, 1))).code, 'budget_reserved');
   const modest = { atLeastNano: 10, preferredNano: 2000, boundNano: 3000, acceptsLess: true };
-  assert.equal(granted(request(modest, now, undefined, claimed(0, 2))).grant.amount.nano, 530);
+  assert.equal(granted(request(modest, now, undefined, claimed(0, 2))).grant.amount.nano, 1590);
 });
