@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
+import { pictureSize } from '../../core/price/picture-size.ts';
 import { stringBound } from '../../core/price/text.ts';
-import { pictureSize } from './picture-size.ts';
 import { addMedia, addPicture, addStored, notText, type Tally } from './tally.ts';
 
 /**

@@ -1,4 +1,4 @@
-import type { PictureSize } from '../../core/price/demand.ts';
+import type { PictureSize } from './demand.ts';
 
 /** Characters at the start of a picture that are read, 192 KiB: headers with a preview and a colour profile fit. */
 const prefixLength = 2 ** 18;
