@@ -88,6 +88,8 @@ export interface Purse extends Funds {
   readonly entries: readonly ProxyBody[];
   /** Calls with an open record. */
   readonly opened: readonly string[];
+  /** What was recorded as the cost of an open call. */
+  readonly outcomes: readonly { readonly requestId: string; readonly costNano: NanoUsd }[];
   freeNano(): NanoUsd;
   reservedNano(): NanoUsd;
   /** Makes the spool refuse all further records. */
@@ -100,6 +102,7 @@ export function createPurse(amountNano: NanoUsd, plan: { readonly denial?: Grant
   wallet.deposit({ id: 'g-1', key: bot, amountNano, requests: 1000, tokens: 1e9, validAfterMs: 0 }, 0);
   const entries: ProxyBody[] = [];
   const opened: string[] = [];
+  const outcomes: { requestId: string; costNano: NanoUsd }[] = [];
   let full = false;
 
   function write<T>(to: T[], value: T): void {
@@ -111,13 +114,14 @@ export function createPurse(amountNano: NanoUsd, plan: { readonly denial?: Grant
     stream: `${bot}@i-1` as StreamId,
     entries,
     opened,
+    outcomes,
     ready: () => Promise.resolve(plan.notReady ?? null),
     reserve(need) {
       const result = wallet.reserve(need, 0, need.atLeastNano);
       return 'kind' in result ? Promise.resolve(plan.denial ?? exhausted(result.heldNano ?? 0)) : result;
     },
     openCall: (requestId: string, _reservation: Reservation) => write(opened, requestId),
-    noteOutcome: () => {},
+    noteOutcome: (requestId, costNano) => void outcomes.push({ requestId, costNano }),
     settle: (reservation, costNano, tokens): readonly PaidFrom[] => wallet.settle(reservation, costNano, tokens),
     cancel: (reservation) => wallet.cancel(reservation),
     record: (body) => write(entries, body),

@@ -78,6 +78,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
     headers,
     query: queryForProvider(dialect.family, route.search),
     onDispatch: () => held.markSent(requestId),
+    onFree: () => held.noteFree(requestId),
     onFlight: (flight) => call.attach(flight),
   });
 

@@ -68,6 +68,32 @@ test('a sent call with an unknown end is charged in full, and reported once', ()
   assert.deepEqual(world.lost, [{ paidFrom: [{ grant: 'g-1', costNanoUsd: '100', requests: 1, tokens: 0 }], costNano: 100 }]);
 });
 
+test('an attempt that cost nothing is recorded so; a call that ends after it by a defect pays nothing, and after the next one its bound', () => {
+  const world = createWorld();
+  const fail = (attempts: 1 | 2): void => {
+    within(world, (held) => {
+      held.markSent('req_1');
+      held.noteFree('req_1');
+      if (attempts === 2) held.markSent('req_1');
+    });
+  };
+  fail(1);
+  assert.deepEqual(world.purse.outcomes, [{ requestId: 'req_1', costNano: 0 }]);
+  assert.deepEqual([left(world), world.lost.map(({ costNano }) => costNano)], [{ free: 1000, reserved: 0 }, [0]]);
+  fail(2);
+  assert.deepEqual([left(world), world.lost.map(({ costNano }) => costNano)], [{ free: 900, reserved: 0 }, [0, 100]]);
+});
+
+test('a call whose last attempt cost nothing settles at what it is given', () => {
+  const world = createWorld();
+  within(world, (held) => {
+    held.markSent('req_1');
+    held.noteFree('req_1');
+    assert.deepEqual(held.settle(0, 0), [{ grant: 'g-1', costNanoUsd: '0', requests: 1, tokens: 0 }]);
+  });
+  assert.deepEqual(world.lost, []);
+});
+
 test('if the open record cannot be written, the call is not sent and returns its whole reservation', () => {
   const world = createWorld();
   world.purse.fill();

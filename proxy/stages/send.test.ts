@@ -78,6 +78,7 @@ async function createBed(
         query: '',
         onFlight: () => void log.push('flight'),
         onDispatch: () => void log.push('dispatch'),
+        onFree: () => void log.push('free'),
         ...more,
       }),
   };
@@ -101,7 +102,14 @@ test('where every credential of a candidate is limited or refused the next one i
     else json(response, 200, {});
   });
   assert.deepEqual(answers(await bed.send()), [200, second, ['a refused', 'b refused', 'c answered']]);
-  assert.deepEqual(bed.log, ['dispatch', 'flight', 'seen a', 'seen b', 'flight', 'seen c']);
+  const refused = ['seen a', 'free', 'dispatch', 'seen b', 'free'];
+  assert.deepEqual(bed.log, ['dispatch', 'flight', ...refused, 'dispatch', 'flight', 'seen c']);
+});
+
+test('an attempt of unknown cost is not reported as free', async (t) => {
+  const bed = await createBed(t, (_, response) => json(response, 500, {}));
+  await bed.send();
+  assert.deepEqual(bed.log, ['dispatch', 'flight', 'seen a']);
 });
 
 test('credentials that the provider refuses do not end the call while another pool may serve', async (t) => {

@@ -33,8 +33,10 @@ export interface SendInput {
   readonly query: string;
   /** Called with each flight at its start, so that the end of the call can stop or drain it. */
   readonly onFlight: (flight: Flight) => void;
-  /** Called once, before anything is sent, to write the open record. If it throws, the call stops. */
+  /** Called before each attempt is sent, to write the open record. If it throws, the call stops. */
   readonly onDispatch: () => void;
+  /** Called after an attempt that costs nothing, before the next one is sent. */
+  readonly onFree: () => void;
 }
 
 export interface Sent {
@@ -47,14 +49,9 @@ export interface Sent {
 /** Calls the candidates in order. It calls the next only if the provider rejected or limited every credential of the last, so billed nothing. */
 export async function send(deps: UpstreamDeps, input: SendInput): Promise<Sent> {
   const attempts: AttemptFact[] = [];
-  let dispatched = false;
-  const onAttempt = (): void => {
-    if (!dispatched) input.onDispatch();
-    dispatched = true;
-  };
   let last: Sent | null = null;
   for (const candidate of input.candidates) {
-    const flight = callUpstream(deps, upstreamCall(input, candidate, onAttempt));
+    const flight = callUpstream(deps, upstreamCall(input, candidate));
     input.onFlight(flight);
     const answer = await flight.answer;
     attempts.push(...answer.attempts);
@@ -66,7 +63,7 @@ export async function send(deps: UpstreamDeps, input: SendInput): Promise<Sent> 
   return last;
 }
 
-function upstreamCall(input: SendInput, candidate: Reachable, onAttempt: () => void): UpstreamCall {
+function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
   const { dialect, facts } = input;
   const path = upstreamPath(candidate.provider, { dialect: dialect.id, model: candidate.upstreamModel, stream: facts.stream });
   if (path === null) throw new Error(`${candidate.provider.kind} does not speak ${dialect.id}`);
@@ -85,7 +82,10 @@ function upstreamCall(input: SendInput, candidate: Reachable, onAttempt: () => v
     model: candidate.upstreamModel,
     ...(facts.affinity === undefined ? {} : { affinity: facts.affinity }),
     meters,
-    onAttempt,
+    onAttempt: input.onDispatch,
+    onAttemptEnd: ({ outcome }) => {
+      if (outcome === 'refused' || outcome === 'not_sent') input.onFree();
+    },
   };
 }
 

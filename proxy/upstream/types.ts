@@ -31,6 +31,8 @@ export interface UpstreamCall {
   readonly meters: Meters;
   /** Called before each attempt is sent, to write the open record. If it throws, the call ends. */
   readonly onAttempt?: (credential: string) => void;
+  /** Called once the outcome of an attempt is known, before the next one starts. */
+  readonly onAttemptEnd?: (attempt: AttemptFact) => void;
 }
 
 /**

@@ -56,7 +56,9 @@ async function rotate(deps: UpstreamDeps, call: UpstreamCall, start: (picked: Pi
     call.onAttempt?.(picked.credential);
     const attempt = start(picked);
     const judged = judge(call, await attempt.result, { secret: picked.secret.reveal(), nowMs: deps.clock() });
-    attempts.push({ pool, credential: picked.credential, ...judged.fact });
+    const fact: AttemptFact = { pool, credential: picked.credential, ...judged.fact };
+    attempts.push(fact);
+    call.onAttemptEnd?.(fact);
     if (judged.kind === 'final') return { ...judged.answer, attempts };
 
     // After an error within a stream, ignore the rest.
