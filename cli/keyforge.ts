@@ -7,7 +7,7 @@ const usage = `keyforge COMMAND [ARG…]
   up     policy, budgets, records and the proxy in one process
   run    one command with a key, a proxy and a budget of its own
   audit  verify, show or follow what was recorded
-  keys   list, revoke or rotate the keys of a running KeyForge
+  keys   list, revoke, rotate or credit the keys of a running KeyForge
 
   operator  the control plane in a Kubernetes cluster
   proxy     its data plane: sidecar or gateway
@@ -22,7 +22,7 @@ const commands: Readonly<Record<string, (args: readonly string[], io: Streams) =
   audit: async (args, io) => (await import('./audit.ts')).runAudit(args, io),
   operator: async (args, io) => (await import('./operator.ts')).runOperator(args, { ...io, stop: stopSignal() }),
   proxy: async (args, io) => (await import('./proxy.ts')).runProxy(args, { ...io, stop: stopSignal() }),
-  keys: async (args, io) => (await import('./keys.ts')).runKeys(args, io),
+  keys: async (args, io) => (await import('./keys/keys.ts')).runKeys(args, io),
 };
 
 function version(): string {

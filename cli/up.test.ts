@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runKeys } from './keys.ts';
+import { runKeys } from './keys/keys.ts';
 import { captureStreams } from './streams.fixture.ts';
 
 const canary = 'sk-canary-0123456789abcdef';

@@ -116,6 +116,7 @@ export function createPurse(amountNano: NanoUsd, plan: { readonly denial?: Grant
       return 'kind' in result ? Promise.resolve(plan.denial ?? exhausted(result.heldNano ?? 0)) : result;
     },
     openCall: (requestId: string, _reservation: Reservation) => write(opened, requestId),
+    noteOutcome: () => {},
     settle: (reservation, costNano, tokens): readonly PaidFrom[] => wallet.settle(reservation, costNano, tokens),
     cancel: (reservation) => wallet.cancel(reservation),
     record: (body) => write(entries, body),

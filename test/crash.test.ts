@@ -97,6 +97,32 @@ test('killed while a call waits for the provider: it is charged at its bound', a
   assert.equal((recovered[0] as EpochRecoveredBody | undefined)?.charges.length, 1);
 });
 
+test('what a crash left open is listed, given back on order, and the books still agree', async () => {
+  const first = await startUp(manifests, dataDir, environment);
+  provider.rule({ times: 1, fault: { kind: 'hang_before_headers' } });
+  const calls = provider.calls().length;
+  const call = post(first).catch(() => undefined);
+  await eventually(() => (provider.calls().length > calls ? true : undefined), 'the call to reach the provider');
+  await first.kill('SIGKILL');
+  await call;
+  const up = await startUp(manifests, dataDir, environment);
+  const charged = await eventually(async () => {
+    const nano = spentNano(await self(up));
+    return nano > 0 ? nano : undefined;
+  }, 'the charge of the open call');
+  const credit = (...args: readonly string[]) => runKeyforge(['keys', 'credit', 'agents/bot', '--data', dataDir, ...args]);
+  const listed = await credit('--dry-run');
+  assert.match(listed.stdout, /call, open at a crash/);
+  const given = await credit('--reason', 'the provider did not answer');
+  assert.equal(given.code, 0, given.stderr);
+  for (const { stdout } of [listed, given]) for (const canary of [credential, up.token, 'Hello crash']) assert.ok(!stdout.includes(canary));
+  assert.match(given.stdout, new RegExp(`\\$${charged / 1e9} given back to agents/bot; \\$0\\.00 more`));
+  assert.equal(spentNano(await self(up)), 0);
+  await up.kill('SIGTERM');
+  const verified = await runKeyforge(['audit', 'verify', '--data', dataDir]);
+  assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+});
+
 test('killed in the middle of a stream: it is charged at its bound', async () => {
   const billed = provider.bill().totalPico;
   const up = await startUp(manifests, dataDir, environment);

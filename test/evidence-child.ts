@@ -1,4 +1,4 @@
-import { boundNano, openWorld, paidCall, reserve, type Stage } from './evidence-world.ts';
+import { boundNano, costNano, openWorld, paidCall, reserve, type Stage } from './evidence-world.ts';
 
 /** One proxy that serves a call and is killed at the stage that it was told. */
 const [dataDir = '', killAt = ''] = process.argv.slice(2);
@@ -12,8 +12,15 @@ await recorder.ready();
 reached('opened');
 const grant = await fund(10 * boundNano);
 reached('granted');
-recorder.openCall('r-1', reserve(grant));
+const held = reserve(grant);
+recorder.openCall('r-1', held);
 reached('call_opened');
+recorder.noteOutcome('r-1', 0);
+reached('free_error_seen');
+recorder.openCall('r-1', held);
+reached('call_reopened');
+recorder.noteOutcome('r-1', costNano);
+reached('answer_seen');
 recorder.append(paidCall('r-1', grant));
 reached('entry_written');
 await shipper.flush(recorder.stream, recorder.epoch, recorder.head());

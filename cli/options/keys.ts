@@ -2,7 +2,7 @@ import { defined } from '../../core/json.ts';
 import type { Environment } from '../config.ts';
 import { type Misuse, Reader } from './reader.ts';
 
-const actions = ['list', 'revoke', 'rotate'] as const;
+const actions = ['list', 'revoke', 'rotate', 'credit'] as const;
 
 /** The command line of `keyforge keys`, with its environment. */
 export interface KeysOptions {
@@ -14,6 +14,11 @@ export interface KeysOptions {
   readonly adminUrl?: string;
   /** A duration such as `24h`, as written; the operator reads it. */
   readonly overlap?: string;
+  /** What to credit, as written; absent: everything that can be credited. */
+  readonly usd?: string;
+  /** Why it is credited; always set for `credit` without `--dry-run`. */
+  readonly reason?: string;
+  readonly dryRun: boolean;
   readonly json: boolean;
 }
 
@@ -23,6 +28,9 @@ export function readKeysOptions(args: readonly string[], environment: Environmen
     data: { type: 'string' },
     admin: { type: 'string' },
     overlap: { type: 'string' },
+    usd: { type: 'string' },
+    reason: { type: 'string' },
+    'dry-run': { type: 'boolean' },
     json: { type: 'boolean' },
   });
   const [first, key, ...rest] = read.positionals;
@@ -35,6 +43,7 @@ export function readKeysOptions(args: readonly string[], environment: Environmen
   if (rest.length > 0) read.problem(`too many words: ${rest.join(' ')}`);
   const overlap = read.text('overlap');
   if (overlap !== undefined && action !== 'rotate') read.problem('--overlap is for rotate');
+  const credit = readCredit(read, action);
   const adminUrl = read.text('admin');
   if (adminUrl !== undefined && !/^https?:\/\//.test(adminUrl)) {
     read.problem(`--admin: ${adminUrl} is no URL such as http://127.0.0.1:8788`);
@@ -43,6 +52,18 @@ export function readKeysOptions(args: readonly string[], environment: Environmen
     action: action ?? 'list',
     dataDir: read.text('data') ?? '.keyforge',
     json: read.flag('json'),
+    ...credit,
     ...defined({ key, adminUrl, overlap }),
   });
+}
+
+function readCredit(read: Reader, action: KeysOptions['action'] | undefined): Pick<KeysOptions, 'usd' | 'reason' | 'dryRun'> {
+  const [usd, reason, dryRun] = [read.text('usd'), read.text('reason'), read.flag('dry-run')];
+  if (action !== 'credit' && (usd !== undefined || reason !== undefined || dryRun)) {
+    read.problem('--usd, --reason and --dry-run are for credit');
+  }
+  if (action === 'credit' && reason === undefined && !dryRun) {
+    read.problem('--reason is missing: the record of a credit says why the money is given back');
+  }
+  return { dryRun, ...defined({ usd, reason }) };
 }

@@ -111,8 +111,16 @@ export interface EpochRecoveredBody {
   readonly lastSeq: number;
   /** True: same boot and a complete tail, so what was not charged is released. False: it burns. */
   readonly whole: boolean;
-  /** Calls that were open, each charged at its bound. */
-  readonly charges: readonly { readonly requestId: string; readonly paidFrom: readonly PaidFrom[] }[];
+  /** Calls that were open. */
+  readonly charges: readonly RecoveredCharge[];
+}
+
+/** What the reservations of one open call are charged: those of known cost in one charge, the others in another. */
+export interface RecoveredCharge {
+  readonly requestId: string;
+  readonly paidFrom: readonly PaidFrom[];
+  /** The cost was recorded before the process ended. Absent: charged at the bound. */
+  readonly measured?: true;
 }
 
 /** Releases unspent money. Nothing of these grants may be spent afterwards. */
@@ -155,6 +163,21 @@ export interface OperatorBody {
   readonly object: string;
   readonly actor?: string;
   readonly detail: Readonly<Record<string, string>>;
+  /** On `credited`. */
+  readonly credit?: Credit;
+}
+
+/** What was given back to the accounts that funded a key. */
+export interface Credit {
+  readonly key: KeyName;
+  readonly parts: readonly CreditPart[];
+}
+
+export interface CreditPart {
+  /** The call that was charged; absent: the grant's burned rest. */
+  readonly requestId?: string | undefined;
+  readonly grant: string;
+  readonly nanoUsd: NanoText;
 }
 
 export type ProxyBody = CallBody | EpochOpenBody | EpochRecoveredBody | ReleaseBody | HeartbeatBody | EpochCloseBody;

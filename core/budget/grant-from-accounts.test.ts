@@ -6,7 +6,7 @@ import type { AccountNode, AccountPlan } from '../policy/documents.ts';
 import { committed, nothing } from './account.ts';
 import { type Denial, wireDenial } from './denial.ts';
 import { fakeLedger } from './fake-ledger.ts';
-import { charge, closeGrant, creditGrant } from './grant.ts';
+import { charge, closeGrant, creditBurned, creditSettled } from './grant.ts';
 import { type Granted, grantFrom, type HolderRequest } from './grant-from-accounts.ts';
 import { minuteOf, totalOf, windowAccountsAt } from './window-account.ts';
 
@@ -59,6 +59,8 @@ function denied(answer: Granted | Denial): Denial {
 function day(key: KeyName): string {
   return `${key}|Day|2026-11-21T00:00:00.000Z`;
 }
+
+const zero = { settled: nothing, burned: nothing, outstanding: nothing, holders: 0 };
 
 test('a grant is taken from every account on the path at once', () => {
   const { ledger, request } = ledgerFor(plan(node(org, [{ usdNano: 10 * dollar }]), node(bot, [{ usdNano: dollar }, { window: 'Month' }])));
@@ -199,8 +201,51 @@ test('released money can be granted again, burned money cannot until it is credi
     holders: 0,
   });
   assert.equal(denied(request({ boundNano: 1 })).code, 'budget_exhausted');
-  assert.equal(creditGrant(ledger, closed), 70);
+  creditBurned(ledger, closed, 30, now);
+  assert.equal(denied(request({ boundNano: 31 })).availableNano, 30);
+  creditBurned(ledger, ledger.grants.get('g2') ?? closed, 40, now);
   granted(request({ boundNano: 70 }));
+});
+
+test('burned requests come back with the last of the burned money', () => {
+  const { ledger, request } = ledgerFor(plan(node(bot, [{ usdNano: 100, requests: 1 }])));
+  const closed = closeGrant(ledger, granted(request({ boundNano: 100, atLeastRequests: 1 })).grant, 'burn', now);
+  creditBurned(ledger, closed, 60, now);
+  assert.deepEqual(ledger.account(day(bot))?.burned, { nano: 40, requests: 1, tokens: 0 });
+  creditBurned(ledger, ledger.grants.get('g1') ?? closed, 40, now);
+  assert.deepEqual(ledger.account(day(bot))?.burned, nothing);
+});
+
+test('a late entry of a grant whose burned money was given back is charged as debt', () => {
+  const { ledger, request } = ledgerFor(plan(node(bot, [{ usdNano: 100 }])));
+  const closed = closeGrant(ledger, granted(request({ boundNano: 100 })).grant, 'burn', now);
+  creditBurned(ledger, closed, 70, now);
+  granted(request({ boundNano: 70 }));
+  assert.equal(charge(ledger, ledger.grants.get('g1') ?? closed, { nano: 60, requests: 0, tokens: 0 }, now), 30);
+  assert.equal(committed(ledger.account(day(bot)) ?? assert.fail()).nano, 130);
+  assert.equal(denied(request({ boundNano: 1 })).availableNano, 0);
+});
+
+test('what entries charged is given back at once, while its grant is open and after it was closed', () => {
+  const { ledger, request } = ledgerFor(plan(node(org, [{ usdNano: 100 }]), node(bot, [{ usdNano: 100 }])));
+  const { grant } = granted(request({ boundNano: 100 }));
+  charge(ledger, grant, { nano: 90, requests: 0, tokens: 0 }, now);
+  creditSettled(ledger, ledger.grants.get('g1') ?? grant, 50, now);
+  const open = ledger.grants.get('g1') ?? grant;
+  assert.deepEqual([open.amount.nano, open.settled.nano], [50, 40], 'it has no more left than before');
+  for (const key of [org, bot]) assert.equal(committed(ledger.account(day(key)) ?? assert.fail()).nano, 50);
+  closeGrant(ledger, open, 'release', now);
+  creditSettled(ledger, ledger.grants.get('g1') ?? grant, 40, now);
+  for (const key of [org, bot]) assert.deepEqual(ledger.account(day(key)), zero);
+});
+
+test('a debt is given back as well', () => {
+  const { ledger, request } = ledgerFor(plan(node(bot, [{ usdNano: 100, requests: 9 }])));
+  const { grant } = granted(request({ boundNano: 60, atLeastRequests: 1, wantRequests: 2 }));
+  assert.equal(charge(ledger, grant, { nano: 150, requests: 1, tokens: 0 }, now), 90);
+  creditSettled(ledger, ledger.grants.get('g1') ?? grant, 150, now);
+  closeGrant(ledger, ledger.grants.get('g1') ?? grant, 'release', now);
+  assert.deepEqual(ledger.account(day(bot)), { ...zero, settled: { ...nothing, requests: 1 } });
 });
 
 test('a late entry of a burned grant is charged to what was burned', () => {

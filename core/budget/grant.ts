@@ -59,13 +59,34 @@ export function closeGrant(ledger: Ledger, grant: BookedGrant, how: 'release' | 
   return closed;
 }
 
-/** Credits the burned part of a closed grant, once no late entry can arrive; returns nano-USD. */
-export function creditGrant(ledger: Ledger, grant: BookedGrant): number {
-  ledger.putGrant({ ...grant, burned: nothing });
-  for (const id of grant.accounts) {
-    update(ledger, id, (account) => ({ ...account, burned: minus(account.burned, grant.burned) }));
+/**
+ * Gives back burned money of a grant, at most what it burned; with the last of it also burned requests and tokens. A late entry
+ * is then charged as debt.
+ */
+export function creditBurned(ledger: Ledger, grant: BookedGrant, nano: number, nowMs: number): void {
+  const back = nano === grant.burned.nano ? grant.burned : { ...nothing, nano };
+  ledger.putGrant({ ...grant, burned: minus(grant.burned, back) });
+  for (const id of grant.accounts) update(ledger, id, (account) => ({ ...account, burned: minus(account.burned, back) }));
+  if (grant.escrow !== undefined) returnToEscrow(ledger, grant.escrow, nano, nowMs);
+}
+
+/** Gives back money that entries charged to a grant, at most what they charged. */
+export function creditSettled(ledger: Ledger, grant: BookedGrant, nano: number, nowMs: number): void {
+  // Its accounts carry an open grant as outstanding, with what it has settled: it shrinks, and has no more left than before.
+  const held = { ...nothing, nano: grant.open ? Math.min(nano, grant.settled.nano) : 0 };
+  const direct = minus({ ...nothing, nano }, held);
+  if (held.nano > 0) {
+    const amount = { ...grant.amount, nano: grant.amount.nano - held.nano };
+    ledger.putGrant({ ...grant, amount, settled: minus(grant.settled, held) });
   }
-  return grant.burned.nano;
+  for (const id of grant.accounts) {
+    update(ledger, id, (account) => ({
+      ...account,
+      settled: minus(account.settled, direct),
+      outstanding: minus(account.outstanding, held),
+    }));
+  }
+  if (grant.escrow !== undefined) returnToEscrow(ledger, grant.escrow, nano, nowMs);
 }
 
 /** True if the grant carried money or counted requests, and nothing of either is left. */

@@ -1,50 +1,7 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { test } from 'node:test';
-import { pino } from 'pino';
-import { keyName } from '../../core/names.ts';
-import { type Bench, openBench } from '../broker.fixture.ts';
-import { abandon } from '../ledger/ledger.ts';
-import { createAdminApi } from './app.ts';
-import { listenAdmin } from './server.ts';
-
-const capped = { limits: [{ window: 'Total', usd: '1.00' }] };
-const token = 'the-admin-token';
-
-interface Api {
-  readonly bench: Bench;
-  readonly url: string;
-  call(
-    method: string,
-    path: string,
-    headers?: Readonly<Record<string, string>>,
-  ): Promise<{ readonly status: number; readonly body: unknown }>;
-}
-
-function withApi(check: (api: Api) => Promise<void>): () => Promise<void> {
-  return async () => {
-    const bench = openBench();
-    bench.declare({ 'agents/bot': capped, 'agents/team': { ...capped, issueToken: false } });
-    const server = await listenAdmin(createAdminApi({ desk: bench.broker.desk, token, logger: pino({ level: 'silent' }) }), {
-      host: '127.0.0.1',
-      port: 0,
-    });
-    const call: Api['call'] = async (method, path, headers = { authorization: `Bearer ${token}` }) => {
-      const response = await fetch(server.url + path, { method, headers });
-      return { status: response.status, body: await response.json() };
-    };
-    try {
-      await check({ bench, url: server.url, call });
-    } finally {
-      await server.close();
-      bench.close();
-    }
-  };
-}
-
-function codeOf(body: unknown): string {
-  return (body as { readonly error: { readonly code: string } }).error.code;
-}
+import { codeOf, token, withApi } from './api.fixture.ts';
 
 test(
   'every route but /healthz needs the admin token',
@@ -123,24 +80,11 @@ test(
 );
 
 test(
-  'a credit releases burned money once, and is recorded',
-  withApi(async ({ call, bench }) => {
-    const { stream, epoch } = await bench.broker.open({ key: keyName('agents', 'bot'), instance: 'lost' });
-    const money = { atLeastNano: 1e8, boundNano: 1e8, wantNano: 1e8, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
-    await bench.broker.grant({ stream, epoch, head: -1, askId: 'a', ...money });
-    bench.store.transaction((tx) => abandon(tx, stream, epoch));
-    assert.deepEqual(await call('POST', '/v1/keys/agents/bot/credit'), { status: 200, body: { key: 'agents/bot', creditedUsd: '0.10' } });
-    assert.deepEqual(await call('POST', '/v1/keys/agents/bot/credit'), { status: 200, body: { key: 'agents/bot', creditedUsd: '0.00' } });
-    assert.equal(bench.events().at(-1), 'credited VirtualKey agents/bot');
-  }),
-);
-
-test(
   'what does not exist or cannot be done is refused with a code',
   withApi(async ({ call }) => {
     for (const [method, path, status, code] of [
       ['POST', '/v1/keys/agents/nobody/revoke', 404, 'not_found'],
-      ['POST', '/v1/keys/agents/nobody/credit', 404, 'not_found'],
+      ['POST', '/v1/keys/agents/bot/credit', 400, 'invalid_request'],
       ['POST', '/v1/keys/agents/nobody/rotate', 404, 'not_found'],
       ['GET', '/v1/keys/agents/nobody/account', 404, 'not_found'],
       ['POST', '/v1/keys/agents/team/rotate', 409, 'conflict'],

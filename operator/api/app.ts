@@ -3,10 +3,11 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import type { Logger } from 'pino';
 import { duration } from '../../core/manifest/quantity.ts';
 import { rootPlace } from '../../core/manifest/reader.ts';
-import { formatUsd } from '../../core/money.ts';
 import { type KeyName, keyName } from '../../core/names.ts';
 import type { KeyDesk, RotateRefusal } from '../keys/desk.ts';
+import { creditRoute } from './credit.ts';
 import { apiError, requireLoopbackHost, requireToken } from './guard.ts';
+import { type KeyRoute, unknownKey } from './key-route.ts';
 
 interface AdminApiDeps {
   readonly desk: KeyDesk;
@@ -29,14 +30,11 @@ export function createAdminApi({ desk, token, logger }: AdminApiDeps): Express {
   app.get('/v1/keys/:namespace/:name/account', account(desk));
   app.post('/v1/keys/:namespace/:name/revoke', revoke(desk));
   app.post('/v1/keys/:namespace/:name/rotate', rotate(desk));
-  app.post('/v1/keys/:namespace/:name/credit', credit(desk));
+  app.post('/v1/keys/:namespace/:name/credit', express.json({ limit: '16kb' }), creditRoute(desk, actor));
   app.use(notFound);
   app.use(failure(logger));
   return app;
 }
-
-/** A route below a key. */
-type KeyRoute = RequestHandler<{ namespace: string; name: string }>;
 
 function account(desk: KeyDesk): KeyRoute {
   return ({ params }, response) => {
@@ -69,15 +67,6 @@ function rotate(desk: KeyDesk): KeyRoute {
   };
 }
 
-function credit(desk: KeyDesk): KeyRoute {
-  return ({ params }, response) => {
-    const key = keyName(params.namespace, params.name);
-    const creditedNano = desk.credit(key, actor);
-    if (creditedNano === null) response.status(404).json(unknownKey(key));
-    else response.json({ key, creditedUsd: formatUsd(creditedNano) });
-  };
-}
-
 /** Undefined: not given; null: not a duration. */
 function readOverlap(given: unknown): number | undefined | null {
   if (given === undefined) return undefined;
@@ -87,10 +76,6 @@ function readOverlap(given: unknown): number | undefined | null {
       rootPlace(() => {}),
     ) ?? null
   );
-}
-
-function unknownKey(key: KeyName) {
-  return apiError('not_found', `no key ${key}; GET /v1/keys lists them`);
 }
 
 function rotateError(key: KeyName, refusal: RotateRefusal) {
@@ -109,9 +94,10 @@ const notFound: RequestHandler = (_, response) => void response.status(404).json
 function failure(logger: Logger): ErrorRequestHandler {
   return (error: unknown, _, response, next) => {
     if (response.headersSent) return next(error);
-    // Express's own errors (a bad percent-encoding) carry a 4xx status.
-    if ((error as { status?: unknown }).status === 400)
-      return void response.status(400).json(apiError('invalid_request', 'the path cannot be read'));
+    // Express's own errors (a bad percent-encoding, a body that is not JSON or too large) carry a 4xx status.
+    const { status } = error as { status?: unknown };
+    if (status === 400 || status === 413)
+      return void response.status(status).json(apiError('invalid_request', 'the path or the body cannot be read'));
     const errorId = randomUUID();
     logger.error({ err: error, errorId }, 'an admin request failed');
     response.status(500).json(apiError('internal_error', `KeyForge failed (error ${errorId}); search its log for this id`));

@@ -57,6 +57,7 @@ const checks: Readonly<Record<ProxyBody['type'], Check>> = {
     if (!isText(body['requestId']) || !isText(body['code'])) return 'the call has no requestId or no code';
     if (!Array.isArray(body['path']) || !body['path'].every(isText)) return 'the call has no path';
     if (!isMoney(body['costNanoUsd'])) return 'the cost is no amount';
+    if (typeof body['estimated'] !== 'boolean') return 'the call does not say whether its cost is estimated';
     return checkPaidFrom(body['paidFrom'], body['costNanoUsd']);
   },
   epoch_open: (body, { nonce, instance }) =>
@@ -67,6 +68,7 @@ const checks: Readonly<Record<ProxyBody['type'], Check>> = {
     if (!isWhole(lastSeq, -1) || typeof whole !== 'boolean' || !Array.isArray(charges)) return 'it does not say what it recovers';
     for (const charge of charges) {
       if (!isObject(charge) || !isText(charge['requestId'])) return 'a charge names no request';
+      if (charge['measured'] !== undefined && charge['measured'] !== true) return 'a charge does not say whether it was measured';
       const problem = checkPaidFrom(charge['paidFrom']);
       if (problem !== null) return problem;
     }

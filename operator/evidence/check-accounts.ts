@@ -1,8 +1,9 @@
-import type { EntryBody, PaidFrom } from '../../core/audit/types.ts';
+import type { Credit, EntryBody, PaidFrom } from '../../core/audit/types.ts';
 import { accountName } from '../../core/budget/account.ts';
 import { totalOf } from '../../core/budget/window-account.ts';
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
 import type { KeyName } from '../../core/names.ts';
+import { Recoveries } from '../ledger/recoveries.ts';
 import { type SettledAccount, settledAccounts } from '../ledger/settled.ts';
 import type { EntryRow, EpochRow, Tx } from '../store/types.ts';
 
@@ -15,8 +16,10 @@ export class AccountCheck {
   readonly #pruned = new Map<KeyName, NanoUsd>();
   /** Ancestors of a key, from its calls; null if calls differ, because the key was moved. */
   readonly #paths = new Map<KeyName, readonly KeyName[] | null>();
-  /** Grants that a recovery has charged: the ledger charges no second recovery. */
-  readonly #recovered = new Set<string>();
+  readonly #recoveries = new Recoveries();
+  /** What entries charged without a measurement and no entry has given back yet, by call. */
+  readonly #unmeasured = new Map<string, NanoUsd>();
+  readonly #excessive: string[] = [];
   /** Charges whose paying ancestors are no longer known, by the key that paid, and their sum. */
   readonly #unplaced = new Map<KeyName, NanoUsd>();
   #unplacedSum: NanoUsd = 0;
@@ -25,12 +28,15 @@ export class AccountCheck {
     if (body.type === 'call') {
       this.#notePath(key, body.path);
       this.#charge(tx, key, body.paidFrom);
+      if (body.estimated) this.#noteUnmeasured(callId(key, body.requestId), body.paidFrom);
     }
     if (body.type === 'epoch_recovered') {
-      const due = body.charges.flatMap(({ paidFrom }) => paidFrom).filter(({ grant }) => !this.#recovered.has(grant));
-      for (const { grant } of due) this.#recovered.add(grant);
-      this.#charge(tx, key, due);
+      for (const { requestId, paidFrom, measured } of this.#recoveries.due(body)) {
+        this.#charge(tx, key, paidFrom);
+        if (measured === undefined) this.#noteUnmeasured(callId(key, requestId), paidFrom);
+      }
     }
+    if (body.type === 'credited' && body.credit !== undefined) this.#giveBack(tx, body.credit);
   }
 
   /**
@@ -45,12 +51,30 @@ export class AccountCheck {
     const wrongForLife = new Set(wrong.filter(isLifetime).map(({ key }) => key));
     const certain = wrong.filter((account) => isLifetime(account) || !wrongForLife.has(account.key));
     const orphansFirst = [...certain.filter(({ key }) => !streams.has(key)), ...certain.filter(({ key }) => streams.has(key))];
-    return orphansFirst.map((account) => {
+    const mismatches = orphansFirst.map((account) => {
       const [min, max] = this.#rangeOf(account);
       const entries = min === max ? `$${formatUsd(min)}` : `$${formatUsd(min)} to $${formatUsd(max)}`;
       const settled = `$${formatUsd(account.nano)} settled, and its entries come to ${entries}`;
       return `account of ${nameOf(account)}: ${settled}${streams.has(account.key) ? '' : '; the store holds no stream of this key'}`;
     });
+    return [...this.#excessive, ...mismatches];
+  }
+
+  #noteUnmeasured(call: string, paidFrom: readonly PaidFrom[]): void {
+    const nano = paidFrom.reduce((sum, { costNanoUsd }) => sum + Number(costNanoUsd), 0);
+    this.#unmeasured.set(call, (this.#unmeasured.get(call) ?? 0) + nano);
+  }
+
+  /** Takes a credit of calls off the accounts that paid for them. What burned was never settled. */
+  #giveBack(tx: Tx, { key, parts }: Credit): void {
+    for (const { requestId, grant, nanoUsd } of parts) {
+      if (requestId === undefined) continue;
+      this.#charge(tx, key, [{ grant, costNanoUsd: String(-Number(nanoUsd)) }]);
+      const call = callId(key, requestId);
+      const left = (this.#unmeasured.get(call) ?? 0) - Number(nanoUsd);
+      this.#unmeasured.set(call, Math.max(0, left));
+      if (left < 0) this.#excessive.push(`credit of ${key}: $${formatUsd(-left)} too much given back of call ${requestId}`);
+    }
   }
 
   #notePath(key: KeyName, path: readonly KeyName[]): void {
@@ -118,6 +142,10 @@ export class AccountCheck {
     const unplaced = isLifetime(account) ? this.#unplacedSum - (this.#unplaced.get(account.key) ?? 0) : 0;
     return [sum, sum + unplaced];
   }
+}
+
+function callId(key: KeyName, requestId: string): string {
+  return `${key} ${requestId}`;
 }
 
 /** False for accounts of minutes, which limit no money, and for a text that is no account: an altered grant may name anything. */

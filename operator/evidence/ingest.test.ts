@@ -143,6 +143,7 @@ test('bodies that are not what they must be are refused, with the reason', () =>
     [{ ...callBody([]), costNanoUsd: '-1' }, /no amount/],
     [{ ...callBody([]), costNanoUsd: '1' }, /payments come to 0/],
     [{ ...callBody([]), costNanoUsd: 1 }, /no amount/],
+    [{ ...callBody([]), estimated: 'no' }, /whether its cost is estimated/],
     [{ ...callBody([]), path: 'x' }, /no path/],
     [{ ...callBody([]), paidFrom: [{ grant: 'g' }] }, /no amount of a grant/],
     [{ ...callBody([]), paidFrom: {} }, /what paid/],
@@ -233,6 +234,13 @@ test('a recovered epoch is charged for its open calls and the rest can be grante
   );
   world.fund(second, 999_960 / 4);
   assertIntact(world);
+});
+
+test('a recovery whose charge says something else than that it was measured is refused', () => {
+  const world = createWorld();
+  funded(world);
+  const charges = [{ requestId: 'r-9', paidFrom: [], measured: false as never }];
+  assert.match(refusal(world, world.writer().write(recoveredBody({ charges }))), /whether it was measured/);
 });
 
 test('an epoch of which nothing was left to recover burns what it held, visibly', () => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { keyName } from '../../core/names.ts';
+import { estimatedCall } from '../api/api.fixture.ts';
 import { type Bench, openBench } from '../broker.fixture.ts';
 import { abandon } from '../ledger/ledger.ts';
 
@@ -76,5 +77,22 @@ test(
     assert.equal(row?.remainingUsd, '0.90');
     bench.declare({ 'agents/bot': { limits: [day, { window: 'Total', usd: '0.05' }] } });
     assert.deepEqual([listed(bench, 'bot')?.remainingUsd, listed(bench, 'bot')?.limits[1]?.remainingUsd], ['0.00', '0.00']);
+  }),
+);
+
+test(
+  'a credit wakes a request that waits for money',
+  withBench(async (bench) => {
+    bench.declare({ 'agents/bot': { limits: [{ window: 'Total', usd: '1.00' }] } });
+    const request = async (instance: string, nano: number) => {
+      const { stream, epoch } = await bench.broker.open({ key: keyName('agents', 'bot'), instance });
+      const money = { atLeastNano: nano, boundNano: nano, wantNano: nano, atLeastRequests: 0, wantRequests: 0, tokens: 0 } as const;
+      return bench.broker.grant({ stream, epoch, head: -1, askId: 'a', ...money });
+    };
+    await estimatedCall(bench, 'r-1', 5e8);
+    assert.ok('grant' in (await request('holder', 4e8)));
+    const waiting = request('waiter', 3e8);
+    setTimeout(() => bench.broker.desk.credit({ key: keyName('agents', 'bot'), actor: 'admin', reason: 'not billed' }), 50);
+    assert.ok('grant' in (await waiting));
   }),
 );

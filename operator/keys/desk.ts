@@ -4,7 +4,8 @@ import type { KeyName } from '../../core/names.ts';
 import type { AccountView } from '../../core/protocol/money.ts';
 import { tokenHint } from '../../core/token.ts';
 import { keyObject, type RecordEvent } from '../evidence/own-stream.ts';
-import { credit } from '../ledger/ledger.ts';
+import { type CreditOrder, giveBack } from '../ledger/credit.ts';
+import { type UnmeasuredCharge, unmeasuredCharges } from '../ledger/unmeasured.ts';
 import { view } from '../ledger/view.ts';
 import type { Tx } from '../store/types.ts';
 import type { SealDeps } from '../vault/aead.ts';
@@ -24,6 +25,21 @@ export interface RotatedKey {
 /** Why a key could not be rotated. */
 export type RotateRefusal = 'unknown' | 'sub-agent' | 'no-token';
 
+/** An administrator's order to give back charges that nobody measured. */
+export interface KeyCredit extends CreditOrder {
+  readonly actor: string;
+  readonly reason: string;
+}
+
+/** What was given back, and the key's charges after that. */
+export interface CreditedKey {
+  readonly creditedNano: NanoUsd;
+  readonly charges: readonly UnmeasuredCharge[];
+}
+
+/** Why nothing was given back: there is no such key, or only this much can be given back now. */
+export type CreditRefusal = 'unknown' | { readonly creditableNano: NanoUsd };
+
 /** What an administrator can do with keys. */
 export interface KeyDesk {
   list(): readonly KeyListing[];
@@ -38,11 +54,10 @@ export interface KeyDesk {
   revoke(key: KeyName, actor: string): boolean;
   /** Makes a new token now; `overlapMs` defaults to the manifest's `rotation.overlap`, then to 0. */
   rotate(key: KeyName, overlapMs: number | undefined, actor: string): RotatedKey | RotateRefusal;
-  /**
-   * Credits what grants of this key burned (a reboot lost the tail of a record), after somebody checked what the provider billed.
-   * Returns nano-USD; null if there is no such key.
-   */
-  credit(key: KeyName, actor: string): NanoUsd | null;
+  /** The charges of a key, also of one that has ended, that nobody measured; null if there is no such key. */
+  unmeasured(key: KeyName): readonly UnmeasuredCharge[] | null;
+  /** Gives back such charges, after somebody checked what the provider billed, and records it. A second time gives nothing back. */
+  credit(order: KeyCredit): CreditedKey | CreditRefusal;
 }
 
 /** What the desk needs. */
@@ -70,10 +85,11 @@ export function createKeyDesk(deps: KeyDeskDeps): KeyDesk {
       return found;
     },
     rotate: (key, overlapMs, actor) => registry.change((tx, live) => rotate({ tx, live, key, actor }, overlapMs, deps)),
-    credit(key, actor) {
-      const nano = registry.change((tx, live) => creditBurned({ tx, live, key, actor }, record));
-      if (nano !== null && nano > 0) onRelease();
-      return nano;
+    unmeasured: (key) => registry.read((tx, live) => unmeasuredOf(tx, live, key)),
+    credit(order) {
+      const outcome = registry.change((tx, live) => ({ changed: false, value: credit(tx, live, order, record) }));
+      if (typeof outcome === 'object' && 'creditedNano' in outcome) onRelease();
+      return outcome;
     },
   };
 }
@@ -112,10 +128,20 @@ function rotate(
   return { changed: true, value: { hint: tokenHint(token), ...defined({ previousValidUntil }) } };
 }
 
-function creditBurned({ tx, live, key, actor }: Act, record: RecordEvent): Change<NanoUsd | null> {
-  if (!live.plans.has(key)) return { changed: false, value: null };
-  const grants = tx.ledger.closedGrants(key).map(({ id }) => id);
-  const nano = credit(tx, grants);
-  if (nano > 0) record(tx, { type: 'credited', object: keyObject(key), actor, detail: { nanoUsd: String(nano) } });
-  return { changed: false, value: nano };
+/** A key that has ended, for example of a run, has accounts as long as it has charges. */
+function unmeasuredOf(tx: Tx, live: LiveState, key: KeyName): readonly UnmeasuredCharge[] | null {
+  const charges = unmeasuredCharges(tx, key);
+  return charges.length > 0 || live.plans.has(key) ? charges : null;
+}
+
+function credit(tx: Tx, live: LiveState, { actor, reason, ...order }: KeyCredit, record: RecordEvent): CreditedKey | CreditRefusal {
+  const { key } = order;
+  if (unmeasuredOf(tx, live, key) === null) return 'unknown';
+  const outcome = giveBack(tx, order);
+  if ('creditableNano' in outcome) return outcome;
+  const { parts } = outcome;
+  const creditedNano = parts.reduce((sum, { nanoUsd }) => sum + Number(nanoUsd), 0);
+  const detail = { nanoUsd: String(creditedNano), reason };
+  record(tx, { type: 'credited', object: keyObject(key), actor, detail, credit: { key, parts } });
+  return { creditedNano, charges: unmeasuredCharges(tx, key) };
 }

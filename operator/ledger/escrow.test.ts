@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { wireDenial } from '../../core/budget/denial.ts';
-import { type KeyName, keyName } from '../../core/names.ts';
+import { type KeyName, keyName, operatorKey, streamId } from '../../core/names.ts';
 import type { AccountNode, AccountPlan } from '../../core/policy/documents.ts';
+import { giveBack } from './credit.ts';
 import { endEscrow, mintEscrow } from './escrow.ts';
 import { body, callBody, fakeWorld, type World } from './fake-world.ts';
 import { abandon, type GrantAnswer } from './ledger.ts';
@@ -48,6 +49,37 @@ test('an escrow takes its money from the whole parent path until the earliest wi
   assert.deepEqual(mint(world), { expiresAtMs: Date.UTC(2026, 10, 22) });
   assert.deepEqual(day(world), [0, 40, 0]);
   assert.equal(code(world.proxy(bot, 'p').request(money(61), botPlan)), 'budget_reserved agents/bot Day');
+});
+
+test('what a child paid without a measurement is given back to its escrow, and to the parent once that has ended', () => {
+  const world = fakeWorld(start);
+  mint(world);
+  const proxy = world.proxy(kid, 'p');
+  const pay = (requestId: string): void => {
+    const reply = proxy.request(money(40), kidPlan);
+    assert.ok('grant' in reply, JSON.stringify(reply));
+    const call = callBody(kid, [{ costNanoUsd: '40', grant: reply.grant.id }]);
+    proxy.write({ ...call, requestId, estimated: true, time: '2026-11-21T12:00:00Z' });
+    proxy.ship();
+  };
+  const credit = (seq: number): void =>
+    world.store.transaction((tx) => {
+      const outcome = giveBack(tx, { key: kid });
+      assert.ok('parts' in outcome);
+      const credited = { type: 'credited', credit: { key: kid, parts: outcome.parts } };
+      const bytes = { previousMac: Buffer.alloc(32), mac: Buffer.alloc(32), salt: Buffer.alloc(16) };
+      const entry = { stream: streamId(operatorKey, 'test'), epoch: 1, seq, key: operatorKey, type: 'credited', ...bytes };
+      tx.streams.addEntry({ ...entry, body: Buffer.from(JSON.stringify(credited)) });
+    });
+  pay('r-1');
+  assert.equal(code(proxy.request(money(1), kidPlan)), 'budget_exhausted agents/bot.kid Total');
+  credit(0);
+  assert.deepEqual(day(world), [0, 40, 0]);
+  pay('r-2');
+  assert.deepEqual(day(world), [40, 0, 0]);
+  world.store.transaction((tx) => endEscrow(tx, kid));
+  credit(1);
+  assert.deepEqual(day(world), [0, 0, 0]);
 });
 
 test('an escrow that does not fit is refused and takes nothing', () => {

@@ -1,5 +1,5 @@
 import type { Denial } from '../../core/budget/denial.ts';
-import { closeGrant, creditGrant } from '../../core/budget/grant.ts';
+import { closeGrant } from '../../core/budget/grant.ts';
 import { grantFrom } from '../../core/budget/grant-from-accounts.ts';
 import type { BookedGrant } from '../../core/budget/ledger.ts';
 import { windowAccountsAt } from '../../core/budget/window-account.ts';
@@ -15,7 +15,7 @@ import { ledgerOf } from './tx-ledger.ts';
 /** Maximum of open grants: a proxy with more does not release expired grants. */
 const maxOpenGrants = 256;
 
-/** The burned part of one grant; `epoch_abandoned` records it, so that a credit can name it. */
+/** The burned part of one grant, as `epoch_abandoned` records it. */
 export interface Burned {
   readonly grant: string;
   readonly nano: NanoUsd;
@@ -57,18 +57,6 @@ export function abandon(tx: Tx, stream: StreamId, epoch: number): readonly Burne
     .openGrants(stream, epoch)
     .map((open) => closeGrant(ledger, open, 'burn', tx.now()))
     .map((closed) => ({ grant: closed.id, nano: closed.burned.nano }));
-}
-
-/**
- * Credits burned money to the accounts, for an administrator who knows that no late entry can arrive. The caller records
- * `credited`. It skips grants that burned nothing. Returns the sum in nano-USD.
- */
-export function credit(tx: Tx, grants: readonly string[]): NanoUsd {
-  const ledger = ledgerOf(tx);
-  return grants.reduce((sum, id) => {
-    const booked = ledger.grant(id);
-    return booked === null || booked.open ? sum : sum + creditGrant(ledger, booked);
-  }, 0);
 }
 
 /** Why a stream may have no more money; null if it may. */

@@ -263,6 +263,25 @@ function streams(withStore: WithStore): void {
     });
   });
 
+  withStore('estimated calls and recoveries are found by key, and credits, in storing order', (store) => {
+    store.transaction(({ streams: rows }) => {
+      const add = (seq: number, type: string, body: object, of = key): void =>
+        rows.addEntry({ ...entryRow(seq), key: of, type, body: Buffer.from(JSON.stringify(body)) });
+      add(0, 'call', { estimated: false, labels: { note: '"estimated":true' } });
+      add(1, 'call', { estimated: true, v: 1 });
+      add(2, 'call', { estimated: true, v: 1 }, other);
+      add(3, 'epoch_recovered', {});
+      add(4, 'credited', {});
+      add(5, 'heartbeat', {});
+      add(6, 'credited', {});
+      add(7, 'call', { estimated: true, v: 1 });
+      add(8, 'call', { estimated: true, v: 1 });
+      const found = [rows.estimates(key, 9), rows.estimates(key, 2), rows.recoveries(key), rows.credits()];
+      const seqs = found.map((entries) => entries.map(({ seq }) => seq));
+      assert.deepEqual(seqs, [[1, 7, 8], [7, 8], [3], [4, 6]]);
+    });
+  });
+
   withStore('entries are read in storing order from any position', (store) => {
     store.transaction(({ streams: rows }) => {
       for (const seq of [0, 1, 2]) rows.addEntry(entryRow(seq));
@@ -348,6 +367,10 @@ function grants(withStore: WithStore): void {
       ]);
       ledger.putGrant(grantRow('c', { open: false }));
       ledger.putGrant(grantRow('a', { open: false }));
+      assert.deepEqual(ledger.closedGrants(key), [
+        { ...grantRow('a', { open: false }), closedAtMs: start },
+        { ...grantRow('c', { open: false }), closedAtMs: start },
+      ]);
       assert.deepEqual(ids(ledger.openGrants(stream, 1)), []);
       assert.deepEqual(ids(ledger.holders('total')), ['b']);
       assert.deepEqual(ids(ledger.holders('day')), []);

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import type { BookedGrant } from '../../core/budget/ledger.ts';
 import type { GrantId, KeyName, StreamId } from '../../core/names.ts';
 import { readAccount, readGrant, writeAccount, writeGrant } from './ledger-codec.ts';
-import type { AccountRow, LedgerRows } from './types.ts';
+import type { AccountRow, ClosedGrant, LedgerRows } from './types.ts';
 
 interface AccountColumns {
   readonly id: string;
@@ -21,6 +21,10 @@ interface GrantColumns {
   readonly open: number;
   readonly accounts: string;
   readonly state: string;
+}
+
+interface ClosedGrantColumns extends GrantColumns {
+  readonly closed_ms: number;
 }
 
 interface OpenEpoch {
@@ -80,7 +84,7 @@ function grantRows(
     openGrants: (stream, epoch) => openGrants.all(stream, epoch).flatMap((columns) => grantRow(columns) ?? []),
     openEpochs: (stream) => (openEpochs.all(stream) as unknown as OpenEpoch[]).map(({ epoch, grants }) => ({ epoch, grants })),
     holders: (account) => holders.all(account).flatMap((columns) => grantRow(columns) ?? []),
-    closedGrants: (key) => closedGrants.all(key).flatMap((columns) => grantRow(columns) ?? []),
+    closedGrants: (key) => (closedGrants.all(key) as unknown as ClosedGrantColumns[]).map(closedGrant),
   };
 }
 
@@ -103,8 +107,14 @@ function accountRow(found: unknown): AccountRow | null {
 }
 
 function grantRow(found: unknown): BookedGrant | null {
-  if (found === undefined) return null;
-  const { id, ask_id, key, stream, epoch, open, accounts, state } = found as GrantColumns;
+  return found === undefined ? null : bookedGrant(found as GrantColumns);
+}
+
+function closedGrant(columns: ClosedGrantColumns): ClosedGrant {
+  return { ...bookedGrant(columns), closedAtMs: columns.closed_ms };
+}
+
+function bookedGrant({ id, ask_id, key, stream, epoch, open, accounts, state }: GrantColumns): BookedGrant {
   const taken = JSON.parse(accounts) as readonly string[];
   return { id, askId: ask_id, key, stream, epoch, open: open === 1, accounts: taken, ...readGrant(state) };
 }

@@ -1,11 +1,14 @@
 /** Version of the tables. A store of another version is refused; before the first release, there are no migrations. */
 export const schemaVersion = 3;
 
+/** True for a call that is flagged `estimated`. The text occurs only as a member, because a body is canonical JSON. */
+export const isEstimated: string = `type = 'call' AND instr(body, '"estimated":true') > 0`;
+
 /**
  * All tables. `grant_accounts` has a row only for each account of each open grant, and finds the holders of an account.
  * The position of an entry is its rowid, which is the storing order.
  */
-export const schema = `
+export const schema: string = `
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, created_ms INTEGER NOT NULL, uid TEXT) STRICT, WITHOUT ROWID;
@@ -27,6 +30,9 @@ CREATE TABLE IF NOT EXISTS entries (
   position INTEGER PRIMARY KEY, stream TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, key TEXT NOT NULL, type TEXT NOT NULL,
   previous_mac BLOB NOT NULL, mac BLOB NOT NULL, salt BLOB NOT NULL, body BLOB NOT NULL, UNIQUE (stream, epoch, seq)
 ) STRICT;
+CREATE INDEX IF NOT EXISTS entries_estimated ON entries (key) WHERE ${isEstimated};
+CREATE INDEX IF NOT EXISTS entries_recovered ON entries (key) WHERE type = 'epoch_recovered';
+CREATE INDEX IF NOT EXISTS entries_credited ON entries (position) WHERE type = 'credited';
 
 CREATE TABLE IF NOT EXISTS accounts (
   id TEXT PRIMARY KEY, key TEXT NOT NULL, window TEXT NOT NULL, start_ms INTEGER NOT NULL, state TEXT NOT NULL

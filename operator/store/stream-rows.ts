@@ -1,5 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { KeyName, StreamId } from '../../core/names.ts';
+import { isEstimated } from './schema.ts';
 import type { EntryRow, EpochRow, StreamRows, UnsettledEpoch } from './types.ts';
 
 interface EpochColumns {
@@ -43,6 +44,10 @@ export function streamRows(db: DatabaseSync, now: () => number): StreamRows {
     'INSERT INTO entries (stream, epoch, seq, key, type, previous_mac, mac, salt, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
   );
   const entries = db.prepare('SELECT * FROM entries WHERE position > ? ORDER BY position LIMIT ?');
+  // The same words as in the partial index, or it is not used.
+  const estimates = db.prepare(`SELECT * FROM entries WHERE key = ? AND ${isEstimated} ORDER BY position DESC LIMIT ?`);
+  const recoveries = db.prepare("SELECT * FROM entries WHERE key = ? AND type = 'epoch_recovered' ORDER BY position");
+  const credits = db.prepare("SELECT * FROM entries WHERE type = 'credited' ORDER BY position");
   return {
     epoch: (stream, number) => epochRow(epoch.get(stream, number)),
     lastEpoch: (stream) => epochRow(lastEpoch.get(stream)),
@@ -50,12 +55,13 @@ export function streamRows(db: DatabaseSync, now: () => number): StreamRows {
       void putEpoch.run(row.stream, row.epoch, row.key, row.instance, row.nonce, row.state, row.lastSeq, row.lastMac, row.sealedKey, now()),
     entry: (stream, number, seq) => {
       const columns = entry.get(stream, number, seq) as unknown as EntryColumns | undefined;
-      if (columns === undefined) return null;
-      const { position: _, ...row } = entryRow(columns);
-      return row;
+      return columns === undefined ? null : storedEntry(columns);
     },
     addEntry: (row) => void addEntry.run(row.stream, row.epoch, row.seq, row.key, row.type, row.previousMac, row.mac, row.salt, row.body),
     entries: (after, max) => (entries.all(after, max) as unknown as EntryColumns[]).map(entryRow),
+    estimates: (key, max) => (estimates.all(key, max) as unknown as EntryColumns[]).map(storedEntry).reverse(),
+    recoveries: (key) => (recoveries.all(key) as unknown as EntryColumns[]).map(storedEntry),
+    credits: () => (credits.all() as unknown as EntryColumns[]).map(storedEntry),
     epochs: () => epochs.all().flatMap((columns) => epochRow(columns) ?? []),
     unsettledEpochs: (instance) =>
       (instance === undefined ? allUnsettled.all() : unsettled.all(instance)).flatMap((columns) => unsettledEpoch(columns) ?? []),
@@ -71,6 +77,11 @@ function epochRow(found: unknown): EpochRow | null {
 function unsettledEpoch(found: unknown): UnsettledEpoch | null {
   const row = epochRow(found);
   return row && { ...row, openedAtMs: (found as EpochColumns).opened_ms };
+}
+
+function storedEntry(columns: EntryColumns): EntryRow {
+  const { position: _, ...row } = entryRow(columns);
+  return row;
 }
 
 function entryRow(columns: EntryColumns): EntryRow & { readonly position: number } {

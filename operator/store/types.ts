@@ -78,6 +78,12 @@ export interface StreamRows {
   addEntry(row: EntryRow): void;
   /** All entries in storing order, for tail, verify and reports; `after` is a position from a row, 0 from the start. */
   entries(after: number, max: number): readonly (EntryRow & { readonly position: number })[];
+  /** The newest calls of a key that are flagged `estimated`, in storing order. */
+  estimates(key: KeyName, max: number): readonly EntryRow[];
+  /** The `epoch_recovered` entries of a key, in storing order. */
+  recoveries(key: KeyName): readonly EntryRow[];
+  /** The `credited` entries, in storing order. */
+  credits(): readonly EntryRow[];
   epochs(): readonly EpochRow[];
   /** Epochs in state `open` or `quarantined`, which may hold grants, of one proxy or of all proxies. */
   unsettledEpochs(instance?: string): readonly UnsettledEpoch[];
@@ -131,9 +137,13 @@ export interface LedgerRows {
   /** Grants that still hold something of this account, for recall. */
   holders(accountId: string): readonly BookedGrant[];
   /** Grants of a key that hold nothing any more, oldest first. */
-  closedGrants(key: KeyName): readonly BookedGrant[];
+  closedGrants(key: KeyName): readonly ClosedGrant[];
   /** Drops grants that closed before this time, and Minute accounts that began before it, except for each key's newest. */
   prune(beforeMs: number): void;
+}
+export interface ClosedGrant extends BookedGrant {
+  /** By the store's clock. */
+  readonly closedAtMs: number;
 }
 /** `id` is the result of `accountId` of core/budget for the other fields. */
 export interface AccountRow {

@@ -99,12 +99,12 @@ function assertVerifies(world: World): void {
 
 /** Fills the disk for a while. */
 function fill(spool: Spool): () => void {
-  const { writeEntry, writeOpen } = spool;
+  const { writeEntry, writeOpen, writeOutcome } = spool;
   const full = (): never => {
     throw new SpoolUnavailable('full');
   };
-  Object.assign(spool, { writeEntry: full, writeOpen: full });
-  return () => Object.assign(spool, { writeEntry, writeOpen });
+  Object.assign(spool, { writeEntry: full, writeOpen: full, writeOutcome: full });
+  return () => Object.assign(spool, { writeEntry, writeOpen, writeOutcome });
 }
 
 test('an epoch is opened once, on first use, and begins with epoch_open', async (t) => {
@@ -208,6 +208,80 @@ test('after a crash the new epoch begins with what the open calls cost at most',
     [[2, []]],
     'charged once',
   );
+});
+
+/** The charges of the next process, if this one is killed now. */
+async function chargesAfterCrash(t: TestContext, world: World): Promise<EpochRecoveredBody['charges']> {
+  const next = restart(t, world);
+  await next.recorder.ready();
+  assertVerifies(next);
+  return (bodies(next).findLast(({ type }) => type === 'epoch_recovered') as EpochRecoveredBody).charges;
+}
+
+test('a crash while another credential is tried charges the attempt that is open, once', async (t) => {
+  const world = createWorld(t);
+  const { recorder } = world;
+  await recorder.ready();
+  const held = reservation(5);
+  const atBound = { paidFrom: [{ costNanoUsd: '5', grant: 'g-1', requests: 1, tokens: 7 }], requestId: 'r-1' };
+  const free = { measured: true, paidFrom: [{ costNanoUsd: '0', grant: 'g-1', requests: 1 }], requestId: 'r-1' };
+  recorder.openCall('r-1', held);
+  assert.deepEqual(await chargesAfterCrash(t, world), [atBound]);
+  recorder.noteOutcome('r-1', 0);
+  assert.deepEqual(await chargesAfterCrash(t, world), [free]);
+  recorder.openCall('r-1', held);
+  assert.deepEqual(await chargesAfterCrash(t, world), [atBound]);
+  recorder.noteOutcome('r-1', 0);
+  recorder.openCall('r-1', held);
+  recorder.noteOutcome('r-1', 3);
+  assert.deepEqual(await chargesAfterCrash(t, world), [
+    { measured: true, paidFrom: [{ costNanoUsd: '3', grant: 'g-1', requests: 1, tokens: 7 }], requestId: 'r-1' },
+  ]);
+  recorder.append(call('r-1'));
+  recorder.noteOutcome('r-1', 4);
+  assert.deepEqual(await chargesAfterCrash(t, world), []);
+});
+
+test('after a crash each reservation of a call is charged at its own cost, and what exceeds it goes to its last grant', async (t) => {
+  const world = createWorld(t);
+  const { recorder } = world;
+  await recorder.ready();
+  const parts = [
+    { grant: 'g-2', nano: 4 },
+    { grant: 'g-3', nano: 6 },
+  ];
+  recorder.openCall('r-1', reservation(5));
+  recorder.openCall('r-1', { parts, counted: { grant: 'g-4', requests: 1, tokens: 0 }, amountNano: 10 });
+  recorder.noteOutcome('r-1', 12);
+  recorder.openCall('r-2', { parts, amountNano: 10 });
+  recorder.noteOutcome('r-2', 3);
+  assert.deepEqual(await chargesAfterCrash(t, world), [
+    { paidFrom: [{ costNanoUsd: '5', grant: 'g-1', requests: 1, tokens: 7 }], requestId: 'r-1' },
+    {
+      measured: true,
+      paidFrom: [
+        { costNanoUsd: '0', grant: 'g-4', requests: 1 },
+        { costNanoUsd: '4', grant: 'g-2' },
+        { costNanoUsd: '8', grant: 'g-3' },
+      ],
+      requestId: 'r-1',
+    },
+    { measured: true, paidFrom: [{ costNanoUsd: '3', grant: 'g-2' }], requestId: 'r-2' },
+  ]);
+});
+
+test('an outcome that the spool cannot take leaves the bound, charged once also where the reservation is used again', async (t) => {
+  const world = createWorld(t);
+  const { recorder, spool } = world;
+  await recorder.ready();
+  const held = reservation(5);
+  recorder.openCall('r-1', held);
+  const empty = fill(spool);
+  recorder.noteOutcome('r-1', 0);
+  empty();
+  recorder.openCall('r-1', held);
+  const [charge, ...more] = await chargesAfterCrash(t, world);
+  assert.deepEqual([charge?.paidFrom[0]?.costNanoUsd, more], ['5', []]);
 });
 
 test('a process that dies before its first entry leaves the recovery to the next', async (t) => {

@@ -1,12 +1,12 @@
 import { type Chain, createChain } from '../../core/audit/chain.ts';
 import { pooledRandom } from '../../core/audit/random-pool.ts';
-import type { CallBody, EpochOpenBody, EpochRecoveredBody, PaidFrom, ProxyBody } from '../../core/audit/types.ts';
+import type { CallBody, EpochOpenBody, EpochRecoveredBody, ProxyBody } from '../../core/audit/types.ts';
 import type { Reservation } from '../../core/budget/types.ts';
-import { defined } from '../../core/json.ts';
+import type { NanoUsd } from '../../core/money.ts';
 import { type KeyName, type StreamId, streamId } from '../../core/names.ts';
 import type { ControlPort } from '../../core/protocol/control.ts';
 import type { OpenReply } from '../../core/protocol/evidence.ts';
-import type { RecoveredStream } from './spool/epochs.ts';
+import { recoveredBody } from './recovered-body.ts';
 import { type Spool, SpoolUnavailable } from './spool/spool.ts';
 
 interface RecorderOptions {
@@ -30,8 +30,16 @@ export interface Recorder {
   head(): number;
   /** Opens the epoch, once. Rejects with ControlUnavailable or SpoolUnavailable and may then be called again. */
   ready(): Promise<void>;
-  /** Writes the open record before a call is sent, and again for every further reservation of that call. Throws SpoolUnavailable. */
+  /**
+   * Writes the open record before an attempt of a call is sent: from now on it may cost its reservation. A reservation that
+   * is opened again is charged once. Throws SpoolUnavailable.
+   */
   openCall(requestId: string, reservation: Reservation): void;
+  /**
+   * Records what the last attempt of an open call cost, for a crash before its entry: 0 once an error that costs nothing was
+   * seen. Never throws: if the spool cannot take it, a crash charges the bound.
+   */
+  noteOutcome(requestId: string, costNano: NanoUsd): void;
   /**
    * Writes an entry before the response ends. Throws SpoolUnavailable. If the body is that of an open call, the recorder
    * keeps it and writes it before anything else: do not append it again.
@@ -61,8 +69,8 @@ class StreamRecorder implements Recorder {
   readonly stream: StreamId;
   readonly #options: RecorderOptions;
   readonly #random: (size: number) => Uint8Array;
-  /** Calls with an open record and no entry. */
-  readonly #openCalls = new Set<string>();
+  /** Calls with an open record and no entry, each with its last reservation. */
+  readonly #openCalls = new Map<string, Reservation>();
   /** Entries of open calls that the spool could not take. */
   readonly #kept: CallBody[] = [];
   #chain: Chain | null = null;
@@ -97,8 +105,18 @@ class StreamRecorder implements Recorder {
   openCall(requestId: string, reservation: Reservation): void {
     if (this.#quarantine !== null) throw new SpoolUnavailable(`the stream ${this.stream} is quarantined: ${this.#quarantine}`);
     this.#flushKept();
-    this.#options.spool.writeOpen({ stream: this.stream, epoch: this.#epoch, requestId, reservation });
-    this.#openCalls.add(requestId);
+    const call = { stream: this.stream, epoch: this.#epoch, requestId };
+    this.#options.spool.writeOpen(this.#openCalls.get(requestId) === reservation ? call : { ...call, reservation });
+    this.#openCalls.set(requestId, reservation);
+  }
+
+  noteOutcome(requestId: string, costNano: NanoUsd): void {
+    if (!this.#openCalls.has(requestId)) return;
+    try {
+      this.#options.spool.writeOutcome({ stream: this.stream, epoch: this.#epoch, requestId, costNano });
+    } catch (error) {
+      if (!(error instanceof SpoolUnavailable)) throw error;
+    }
   }
 
   append(body: ProxyBody): { readonly seq: number } {
@@ -170,22 +188,4 @@ class StreamRecorder implements Recorder {
   #time(): string {
     return new Date(this.#options.clock()).toISOString();
   }
-}
-
-/** Charges the calls that were open when the process ended at their bounds. Only this entry settles across epochs. */
-function recoveredBody({ key, epoch, lastSeq, whole, openCalls }: RecoveredStream, time: string): EpochRecoveredBody {
-  const charges = openCalls.map(({ requestId, reservations }) => ({ paidFrom: reservations.flatMap(payBound), requestId }));
-  return { charges, key, lastSeq, recoveredEpoch: epoch, time, type: 'epoch_recovered', v: 1, whole };
-}
-
-function payBound({ parts, counted }: Reservation): PaidFrom[] {
-  const paid: PaidFrom[] = parts.map(({ grant, nano }) => ({ costNanoUsd: String(nano), grant }));
-  if (counted === undefined) return paid;
-  const count = defined({
-    requests: counted.requests === 1 ? counted.requests : undefined,
-    tokens: counted.tokens > 0 ? counted.tokens : undefined,
-  });
-  const index = paid.findIndex(({ grant }) => grant === counted.grant);
-  if (index === -1) return [...paid, { costNanoUsd: '0', grant: counted.grant, ...count }];
-  return paid.map((each, i) => (i === index ? { ...each, ...count } : each));
 }

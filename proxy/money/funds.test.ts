@@ -43,6 +43,7 @@ function createStream(): Stream {
       if (bodies.length === 0) append({ bootId: 'b', instance: 'i-1', key: bot, nonce: '00', time, type: 'epoch_open', v: 1 });
     },
     openCall: () => {},
+    noteOutcome: () => {},
     append,
     release: (grants) => void append({ grants, key: bot, time, type: 'release', v: 1 }),
     heartbeat: () => void append({ key: bot, time, type: 'heartbeat', v: 1 }),

@@ -18,6 +18,8 @@ export interface Funds {
   reserve(need: Need): Reservation | Promise<ReserveOutcome>;
   /** Writes the open record before the call is sent; throws SpoolUnavailable. */
   openCall(requestId: string, reservation: Reservation): void;
+  /** Records what the last attempt of an open call cost, for a crash before its entry. Never throws. */
+  noteOutcome(requestId: string, costNano: NanoUsd): void;
   settle(reservation: Reservation, costNano: NanoUsd, tokens: number): readonly PaidFrom[];
   /** Returns the whole reservation, the counted request included: the call was not sent. */
   cancel(reservation: Reservation): void;
@@ -87,6 +89,10 @@ class WalletKeeper implements Funds {
 
   openCall(requestId: string, reservation: Reservation): void {
     this.#deps.recorder.openCall(requestId, reservation);
+  }
+
+  noteOutcome(requestId: string, costNano: NanoUsd): void {
+    this.#deps.recorder.noteOutcome(requestId, costNano);
   }
 
   settle(reservation: Reservation, costNano: NanoUsd, tokens: number): readonly PaidFrom[] {

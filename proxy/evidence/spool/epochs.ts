@@ -1,6 +1,7 @@
 import type { Reservation } from '../../../core/budget/types.ts';
+import type { NanoUsd } from '../../../core/money.ts';
 import { type EpochId, epochId, type KeyName, keyOfStream, type StreamId } from '../../../core/names.ts';
-import type { EntryRecord, OpenRecord } from './frame.ts';
+import type { EntryRecord, OpenRecord, OutcomeRecord } from './frame.ts';
 
 /** One file of the spool. Positions are bytes since the spool began: a record's position is `base` + its offset. */
 export interface Segment {
@@ -10,7 +11,7 @@ export interface Segment {
   bytes: number;
   /** Highest seq in it, by epoch. */
   readonly heads: Map<SpooledEpoch, number>;
-  /** Open records in it whose call has not ended. */
+  /** Open and outcome records in it whose call has not ended. */
   openCalls: number;
 }
 
@@ -29,13 +30,26 @@ interface SpooledEpoch {
   seen: number | null;
   /** First seq after a gap: the operator can never store it or what follows. */
   lostFrom: number | null;
-  /** Calls without an entry, and the segments of their open records. */
+  /** Calls without an entry, and the segments of their records. */
   readonly openCalls: Map<string, OpenCall>;
 }
 
 interface OpenCall {
   readonly segments: Segment[];
-  readonly reservations: Reservation[];
+  readonly attempts: SpooledAttempt[];
+}
+
+/** One reservation of an open call. */
+export interface SpooledAttempt {
+  readonly reservation: Reservation;
+  /** What it cost; null while that is unknown. */
+  readonly costNano: NanoUsd | null;
+}
+
+/** A call without an entry, and its reservations in the order of their use. */
+export interface SpooledCall {
+  readonly requestId: string;
+  readonly attempts: readonly SpooledAttempt[];
 }
 
 /** A stream whose last epoch did not close. */
@@ -45,9 +59,9 @@ export interface RecoveredStream {
   readonly epoch: number;
   /** Last entry of that epoch; -1 if none is known. */
   readonly lastSeq: number;
-  /** Same boot and nothing lost: money beyond the bounds of the open calls may be released. */
+  /** Same boot and nothing lost: money beyond what the open calls are charged may be released. */
   readonly whole: boolean;
-  readonly openCalls: readonly { readonly requestId: string; readonly reservations: readonly Reservation[] }[];
+  readonly openCalls: readonly SpooledCall[];
 }
 
 /** What is saved of an epoch beside its records. */
@@ -65,11 +79,18 @@ export class Epochs {
 
   noteOpen(segment: Segment, { stream, epoch, requestId, reservation }: Omit<OpenRecord, 'kind'>): void {
     const { openCalls } = this.#open(stream, epoch);
-    const call = openCalls.get(requestId) ?? { segments: [], reservations: [] };
-    call.segments.push(segment);
-    call.reservations.push(reservation);
+    const call = openCalls.get(requestId) ?? { segments: [], attempts: [] };
     openCalls.set(requestId, call);
-    segment.openCalls += 1;
+    pin(call, segment);
+    if (reservation === undefined) setCost(call, null);
+    else call.attempts.push({ reservation, costNano: null });
+  }
+
+  noteOutcome(segment: Segment, { stream, epoch, requestId, costNano }: Omit<OutcomeRecord, 'kind'>): void {
+    const call = this.#open(stream, epoch).openCalls.get(requestId);
+    if (call === undefined) return;
+    pin(call, segment);
+    setCost(call, costNano);
   }
 
   noteEntry(segment: Segment, { entry, endsCall, endsEpoch }: Omit<EntryRecord, 'kind'>): void {
@@ -158,13 +179,24 @@ export class Epochs {
   }
 }
 
+/** Keeps a segment until the call has ended. */
+function pin(call: OpenCall, segment: Segment): void {
+  call.segments.push(segment);
+  segment.openCalls += 1;
+}
+
+function setCost({ attempts }: OpenCall, costNano: NanoUsd | null): void {
+  const last = attempts.pop();
+  if (last !== undefined) attempts.push({ ...last, costNano });
+}
+
 function endCall(state: SpooledEpoch, requestId: string): void {
   for (const segment of state.openCalls.get(requestId)?.segments ?? []) segment.openCalls -= 1;
   state.openCalls.delete(requestId);
 }
 
 function recover(state: SpooledEpoch): RecoveredStream {
-  const openCalls = [...state.openCalls].map(([requestId, { reservations }]) => ({ requestId, reservations }));
+  const openCalls = [...state.openCalls].map(([requestId, { attempts }]) => ({ requestId, attempts }));
   const key = keyOfStream(state.stream);
   return { stream: state.stream, key, epoch: state.epoch, lastSeq: state.head, whole: state.whole, openCalls };
 }

@@ -11,13 +11,14 @@ const bytesOf = (size: number): fc.Arbitrary<Buffer> => fc.uint8Array({ minLengt
 const texts = fc.string({ unit: 'grapheme', maxLength: 40 });
 const records: fc.Arbitrary<SpoolRecord> = fc.oneof(
   texts.map((bootId) => ({ kind: 'header' as const, bootId })),
-  fc.record({ requestId: texts, epoch: fc.nat(), nano: fc.nat() }).map(({ requestId, epoch, nano }) => ({
-    kind: 'open' as const,
-    stream: streamId(keyName('a', 'b'), 'c'),
-    epoch,
-    requestId,
-    reservation: { parts: [{ grant: 'g', nano }], amountNano: nano },
-  })),
+  fc.record({ requestId: texts, epoch: fc.nat(), nano: fc.nat() }).chain(({ requestId, epoch, nano }) => {
+    const call = { stream: streamId(keyName('a', 'b'), 'c'), epoch, requestId };
+    return fc.constantFrom<SpoolRecord>(
+      { kind: 'open', ...call, reservation: { parts: [{ grant: 'g', nano }], amountNano: nano } },
+      { kind: 'open', ...call },
+      { kind: 'outcome', ...call, costNano: nano },
+    );
+  }),
   fc
     .record({
       name: texts,
@@ -69,6 +70,19 @@ test('any records come back from their frames', (t) => {
       assert.equal(read.at(-1)?.end ?? 0, bytes.length);
     }),
     { numRuns: 60 },
+  );
+});
+
+test('frames are read as they were written before there were outcomes', (t) => {
+  const frames =
+    'FAAAAG9PQ+0BeyJib290SWQiOiJib290LTEifXoAAAAnQSFeAnsic3RyZWFtIjoiYWdlbnRzL2JvdEBpLTEiLCJlcG9jaCI6MSwicmVxdWVzdElkIjoici0xIiwicmVzZXJ2YXRpb24iOnsicGFydHMiOlt7ImdyYW50IjoiZy0xIiwibmFubyI6NX1dLCJhbW91bnROYW5vIjo1fX0=';
+  const reservation = { parts: [{ grant: 'g-1', nano: 5 }], amountNano: 5 };
+  assert.deepEqual(
+    readBack(folder(t), Buffer.from(frames, 'base64')).map(({ record }) => record),
+    [
+      { kind: 'header', bootId: 'boot-1' },
+      { kind: 'open', stream: streamId(keyName('agents', 'bot'), 'i-1'), epoch: 1, requestId: 'r-1', reservation },
+    ],
   );
 });
 

@@ -3,6 +3,7 @@ import { crc32 } from 'node:zlib';
 import { macBytes, saltBytes } from '../../../core/audit/entry.ts';
 import type { Entry } from '../../../core/audit/types.ts';
 import type { Reservation } from '../../../core/budget/types.ts';
+import type { NanoUsd } from '../../../core/money.ts';
 import { type StreamId, storedStream } from '../../../core/names.ts';
 
 /** First record of each segment. */
@@ -12,13 +13,24 @@ interface HeaderRecord {
   readonly bootId: string;
 }
 
-/** Written before a call is sent. */
+/** Written before each attempt of a call is sent. */
 export interface OpenRecord {
   readonly kind: 'open';
   readonly stream: StreamId;
   readonly epoch: number;
   readonly requestId: string;
-  readonly reservation: Reservation;
+  /** Absent: the call's last reservation, in use again. */
+  readonly reservation?: Reservation;
+}
+
+/** Written when the cost of a call's last attempt is certain and its entry is not written yet. */
+export interface OutcomeRecord {
+  readonly kind: 'outcome';
+  readonly stream: StreamId;
+  readonly epoch: number;
+  readonly requestId: string;
+  /** 0: the provider does not bill the attempt. */
+  readonly costNano: NanoUsd;
 }
 
 export interface EntryRecord {
@@ -30,7 +42,8 @@ export interface EntryRecord {
   readonly endsEpoch: boolean;
 }
 
-export type SpoolRecord = HeaderRecord | OpenRecord | EntryRecord;
+type TextRecord = HeaderRecord | OpenRecord | OutcomeRecord;
+export type SpoolRecord = TextRecord | EntryRecord;
 
 /** A frame: length and CRC-32 of its payload (32 bits each, little endian), then the payload. */
 const frameHeadBytes = 8;
@@ -41,6 +54,8 @@ const tagHeader = 1;
 const tagOpen = 2;
 const tagEntry = 3;
 const tagLastEntry = 4;
+const tagOutcome = 5;
+const textTags: Readonly<Record<TextRecord['kind'], number>> = { header: tagHeader, open: tagOpen, outcome: tagOutcome };
 /** Tag, epoch and seq (48 bits each, little endian), two MACs, salt, and the lengths of stream and request id. */
 const entryHeadBytes = 1 + 6 + 6 + 2 * macBytes + saltBytes + 2 + 2;
 
@@ -89,7 +104,7 @@ export function createFrameEncoder(): (record: SpoolRecord) => Buffer {
   return (record) => {
     if (record.kind === 'entry') return encodeEntry(record);
     const { kind, ...members } = record;
-    return encodeText(kind === 'open' ? tagOpen : tagHeader, JSON.stringify(members));
+    return encodeText(textTags[kind], JSON.stringify(members));
   };
 }
 
@@ -129,6 +144,7 @@ function decode(payload: Buffer): SpoolRecord | null {
   const tag = payload[0];
   if (tag === tagHeader) return { kind: 'header', ...decodeText<HeaderRecord>(payload) };
   if (tag === tagOpen) return { kind: 'open', ...decodeText<OpenRecord>(payload) };
+  if (tag === tagOutcome) return { kind: 'outcome', ...decodeText<OutcomeRecord>(payload) };
   if ((tag !== tagEntry && tag !== tagLastEntry) || payload.length < entryHeadBytes) return null;
   const macAt = 13 + macBytes;
   const saltAt = macAt + macBytes;
@@ -148,6 +164,6 @@ function decode(payload: Buffer): SpoolRecord | null {
 }
 
 /** Decodes a record without checks: its CRC is right, so `encodeText` wrote it. */
-function decodeText<T extends HeaderRecord | OpenRecord>(payload: Buffer): Omit<T, 'kind'> {
+function decodeText<T extends TextRecord>(payload: Buffer): Omit<T, 'kind'> {
   return JSON.parse(payload.toString('utf8', 1)) as Omit<T, 'kind'>;
 }

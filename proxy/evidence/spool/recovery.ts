@@ -85,6 +85,7 @@ function scan(dir: string, base: number, bootId: string, epochs: Epochs): Scanne
       segment.bytes = end;
       if (record.kind === 'header') sameBoot = record.bootId === bootId;
       else if (record.kind === 'open') epochs.noteOpen(segment, record);
+      else if (record.kind === 'outcome') epochs.noteOutcome(segment, record);
       else epochs.noteEntry(segment, record);
     }
     if (!sameBoot) epochs.distrust(segment);

@@ -8,6 +8,7 @@ import { type Chain, createChain } from '../../../core/audit/chain.ts';
 import type { Entry, HeartbeatBody } from '../../../core/audit/types.ts';
 import type { Reservation } from '../../../core/budget/types.ts';
 import { type KeyName, keyName, type StreamId, streamId } from '../../../core/names.ts';
+import type { SpooledAttempt } from './epochs.ts';
 import { openSpool, type Spool, type SpoolOptions } from './spool.ts';
 
 export const silent: pino.Logger = pino({ level: 'silent' });
@@ -37,6 +38,11 @@ export function write(spool: Spool, chain: Chain, more: { readonly endsCall?: st
 
 export function reservation(nano: number, grant = 'g-1'): Reservation {
   return { parts: [{ grant, nano }], counted: { grant, requests: 1, tokens: 7 }, amountNano: nano };
+}
+
+/** An attempt of `reservation(nano)`, and what it cost if that is known. */
+export function attempt(nano: number, costNano: number | null = null): SpooledAttempt {
+  return { reservation: reservation(nano), costNano };
 }
 
 /** All entries that are not acknowledged. */

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { keyName, streamId } from '../../../core/names.ts';
 import { readSpooledEntries } from './recovery.ts';
-import { folder, names, newChain, open, owed, reservation, stream, write } from './spool.fixture.ts';
+import { attempt, folder, names, newChain, open, owed, reservation, stream, write } from './spool.fixture.ts';
 import { SpoolUnavailable } from './spool.ts';
 
 const other = streamId(keyName('agents', 'bat'), 'i-1');
@@ -122,7 +122,7 @@ test('acknowledged segments are removed, those with an open call are not, and po
 
   const next = open(dir);
   assert.deepEqual(next.recovered, [
-    { stream, key: 'agents/bot', epoch: 1, lastSeq: 39, whole: true, openCalls: [{ requestId: 'r-1', reservations: [reservation(5)] }] },
+    { stream, key: 'agents/bot', epoch: 1, lastSeq: 39, whole: true, openCalls: [{ requestId: 'r-1', attempts: [attempt(5)] }] },
   ]);
   assert.deepEqual(owed(next), []);
   const second = newChain(stream, 2);
@@ -157,11 +157,55 @@ test('a call is open until its entry is written, with all its reservations', asy
   for (const requestId of ['done', 'open', 'open']) spool.writeOpen({ stream, epoch: 1, requestId, reservation: reservation(5) });
   write(spool, chain, { endsCall: 'done' });
   const next = open(crashed(t, dir));
-  assert.deepEqual(next.recovered[0]?.openCalls, [{ requestId: 'open', reservations: [reservation(5), reservation(5)] }]);
+  assert.deepEqual(next.recovered[0]?.openCalls, [{ requestId: 'open', attempts: [attempt(5), attempt(5)] }]);
   assert.equal(next.recovered[0]?.lastSeq, 1);
   assert.equal(next.recovered[0]?.whole, true);
   await next.close();
   await spool.close();
+});
+
+test('an outcome is that of the last attempt; a reservation that is used again is open again', async (t) => {
+  const dir = folder(t);
+  const spool = open(dir);
+  write(spool, newChain());
+  const call = { stream, epoch: 1, requestId: 'r-1' };
+  spool.writeOpen({ ...call, reservation: reservation(5) });
+  const attemptsNow = async () => {
+    const next = open(crashed(t, dir));
+    const [found] = next.recovered[0]?.openCalls ?? [];
+    await next.close();
+    return found?.attempts;
+  };
+  spool.writeOutcome({ ...call, costNano: 0 });
+  assert.deepEqual(await attemptsNow(), [attempt(5, 0)]);
+  spool.writeOpen(call);
+  assert.deepEqual(await attemptsNow(), [attempt(5)]);
+  spool.writeOpen({ ...call, reservation: reservation(7) });
+  spool.writeOutcome({ ...call, costNano: 6 });
+  assert.deepEqual(await attemptsNow(), [attempt(5), attempt(7, 6)]);
+  spool.writeOutcome({ ...call, requestId: 'ended', costNano: 6 });
+  assert.deepEqual((await attemptsNow())?.length, 2, 'an outcome opens no call');
+  await spool.close();
+});
+
+test('the segment of an outcome stays until the call has ended', async (t) => {
+  const dir = folder(t);
+  const spool = open(dir, { segmentBytes: 2000 });
+  const chain = newChain();
+  const call = { stream, epoch: 1, requestId: 'r-1' };
+  spool.writeOpen({ ...call, reservation: reservation(5) });
+  for (let i = 0; i < 20; i += 1) write(spool, chain);
+  spool.writeOutcome({ ...call, costNano: 2 });
+  for (let i = 0; i < 20; i += 1) write(spool, chain);
+  spool.acknowledge(stream, 1, 39);
+  await spool.close();
+  assert.equal(segmentsIn(dir).length, 2);
+  const next = open(dir);
+  assert.deepEqual(next.recovered[0]?.openCalls, [{ requestId: 'r-1', attempts: [attempt(5, 2)] }]);
+  write(next, newChain(stream, 2));
+  next.acknowledge(stream, 2, 0);
+  await next.close();
+  assert.deepEqual(segmentsIn(dir), []);
 });
 
 test('after another boot nothing is whole, however often the process starts again before it recovers', async (t) => {

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import type { Entry } from '../../../core/audit/types.ts';
 import type { StreamId } from '../../../core/names.ts';
 import { Epochs, type RecoveredStream, type Segment } from './epochs.ts';
-import { createFrameEncoder, type EntryRecord, type OpenRecord, readFrames, type SpoolRecord } from './frame.ts';
+import { createFrameEncoder, type EntryRecord, type OpenRecord, type OutcomeRecord, readFrames, type SpoolRecord } from './frame.ts';
 import { lockFile } from './lock.ts';
 import { type PlacedEntry, Recent } from './recent.ts';
 import { recoverSegments, saveEpochs } from './recovery.ts';
@@ -43,6 +43,8 @@ export interface Spool {
   readonly recovered: readonly RecoveredStream[];
   /** Writes the open record, before a call is sent. Throws SpoolUnavailable. */
   writeOpen(record: Omit<OpenRecord, 'kind'>): void;
+  /** Writes what the last attempt of an open call cost. Throws SpoolUnavailable. */
+  writeOutcome(record: Omit<OutcomeRecord, 'kind'>): void;
   /** Writes an entry. Throws SpoolUnavailable. */
   writeEntry(record: Omit<EntryRecord, 'kind'>): void;
   /** Reads unacknowledged entries of all streams, in the order in which they were written. For one reader. */
@@ -121,6 +123,10 @@ class DiskSpool implements Spool {
 
   writeOpen(record: Omit<OpenRecord, 'kind'>): void {
     this.#epochs.noteOpen(this.#write({ kind: 'open', ...record }), record);
+  }
+
+  writeOutcome(record: Omit<OutcomeRecord, 'kind'>): void {
+    this.#epochs.noteOutcome(this.#write({ kind: 'outcome', ...record }), record);
   }
 
   writeEntry(record: Omit<EntryRecord, 'kind'>): void {

@@ -1,14 +1,18 @@
 import { join } from 'node:path';
-import type { RotatedKey } from '../operator/keys/desk.ts';
-import type { KeyListing, LimitListing } from '../operator/keys/listing.ts';
-import { readText } from './boot-id.ts';
-import { readOptions } from './command.ts';
-import { type KeysOptions, readKeysOptions } from './options/keys.ts';
-import type { Streams } from './streams.ts';
+import type { CreditReply } from '../../operator/api/credit.ts';
+import type { RotatedKey } from '../../operator/keys/desk.ts';
+import type { KeyListing, LimitListing } from '../../operator/keys/listing.ts';
+import { readOptions } from '../command.ts';
+import { type KeysOptions, readKeysOptions } from '../options/keys.ts';
+import type { Streams } from '../streams.ts';
+import { askAdmin, KeysFailed } from './admin.ts';
+import { creditText } from './credit.ts';
+import { tableText } from './table.ts';
 
 const usage = `keyforge keys list [--json]
 keyforge keys revoke NAMESPACE/NAME
 keyforge keys rotate NAMESPACE/NAME [--overlap 24h]
+keyforge keys credit NAMESPACE/NAME [--usd 0.50] [--dry-run] --reason TEXT [--json]
              [--data DIR] [--admin http://127.0.0.1:8788]
 
 Administers the KeyForge that runs on a data folder (default .keyforge).
@@ -18,14 +22,13 @@ Administers the KeyForge that runs on a data folder (default .keyforge).
           manifest and creating it again, brings the key back. Its accounts stay as they are.
   rotate  a new token now, in DIR/tokens/NAMESPACE/NAME. The old one works for --overlap more; without it for the
           manifest's spec.rotation.overlap, else not at all.
+  credit  gives back what was charged without a measurement in the last 30 days: estimated calls (the newest 10,000),
+          calls that a crash left open, and what burned with a lost record. Check the provider's bill first. All of it,
+          or --usd of it, oldest first, to every key that paid; --dry-run only lists it. The record holds --reason. A
+          charge is given back once, and only when no record can change it any more.
 
 Exit code: 0 done, 1 failed, 2 wrong usage.
 `;
-
-/** A failure with a message for people. */
-class KeysFailed extends Error {
-  override readonly name = 'KeysFailed';
-}
 
 /** `keyforge keys`: resolves to the exit code. */
 export async function runKeys(args: readonly string[], io: Streams): Promise<number> {
@@ -42,48 +45,29 @@ export async function runKeys(args: readonly string[], io: Streams): Promise<num
 }
 
 async function perform(options: KeysOptions): Promise<string> {
-  const { action, key = '', overlap, json, dataDir } = options;
+  const { action, key = '', overlap, usd, reason, dryRun, json, dataDir } = options;
+  const path = `/v1/keys/${key.split('/').map(encodeURIComponent).join('/')}`;
   switch (action) {
     case 'list': {
-      const { keys } = (await request(options, 'GET', '/v1/keys')) as { readonly keys: readonly KeyListing[] };
+      const { keys } = (await askAdmin(options, { method: 'GET', path: '/v1/keys' })) as { readonly keys: readonly KeyListing[] };
       return json ? `${JSON.stringify({ keys })}\n` : table(keys);
     }
     case 'revoke': {
-      const reply = await request(options, 'POST', `/v1/keys/${pathOf(key)}/revoke`);
+      const reply = await askAdmin(options, { method: 'POST', path: `${path}/revoke` });
       return json ? `${JSON.stringify(reply)}\n` : `${key} is revoked; \`keyforge keys rotate ${key}\` brings it back with a new token\n`;
     }
     case 'rotate': {
       const query = overlap === undefined ? '' : `?overlap=${encodeURIComponent(overlap)}`;
-      const reply = (await request(options, 'POST', `/v1/keys/${pathOf(key)}/rotate${query}`)) as RotatedKey;
+      const reply = (await askAdmin(options, { method: 'POST', path: `${path}/rotate${query}` })) as RotatedKey;
       if (json) return `${JSON.stringify(reply)}\n`;
       const previous = reply.previousValidUntil === undefined ? 'is dead' : `works until ${reply.previousValidUntil}`;
       return `${key} has the new token ${reply.hint}, in ${join(dataDir, 'tokens', key)}; the one before it ${previous}\n`;
     }
+    case 'credit': {
+      const reply = (await askAdmin(options, { method: 'POST', path: `${path}/credit`, body: { usd, reason, dryRun } })) as CreditReply;
+      return json ? `${JSON.stringify(reply)}\n` : creditText(reply, dryRun ? 'listed' : 'credited');
+    }
   }
-}
-
-function pathOf(key: string): string {
-  return key.split('/').map(encodeURIComponent).join('/');
-}
-
-async function request({ dataDir, adminUrl }: KeysOptions, method: 'GET' | 'POST', path: string): Promise<unknown> {
-  const notRunning = `no KeyForge runs on ${dataDir}: start one with \`keyforge up -f PATH --data ${dataDir}\`, or give its folder with --data`;
-  const base = adminUrl ?? readText(join(dataDir, 'admin.url'))?.trim();
-  const token = readText(join(dataDir, 'admin.token'))?.trim();
-  if (base === undefined || token === undefined) throw new KeysFailed(notRunning);
-  const target = new URL(path, base);
-  const response = await fetch(target, {
-    method,
-    headers: { authorization: `Bearer ${token}` },
-    redirect: 'error',
-    signal: AbortSignal.timeout(10_000),
-  }).catch(() => {
-    throw new KeysFailed(adminUrl === undefined ? notRunning : `nothing answers at ${adminUrl}; is \`keyforge up\` running there?`);
-  });
-  const body: unknown = await response.json().catch(() => null);
-  if (response.ok) return body;
-  const message = (body as { readonly error?: { readonly message?: string } } | null)?.error?.message;
-  throw new KeysFailed(message ?? `${target.origin} answered ${response.status}, which is not how KeyForge answers`);
 }
 
 function table(keys: readonly KeyListing[]): string {
@@ -98,13 +82,7 @@ function table(keys: readonly KeyListing[]): string {
     key.limits.map((limit) => limitText(limit, `${key.namespace}/${key.name}`)).join(', ') || '-',
     key.expiresAt ?? '-',
   ]);
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd();
-  return `${[head, ...rows].map(line).join('\n')}\n`;
+  return tableText([head, ...rows]);
 }
 
 function limitText({ key, window, capUsd, spentUsd, requestsCap, requestsUsed }: LimitListing, of: string): string {
