@@ -19,7 +19,7 @@ import { receive } from './stages/receive.ts';
 import { respondRefusal, respondRest } from './stages/respond.ts';
 import { route as routeCall } from './stages/route.ts';
 import { type Reachable, send } from './stages/send.ts';
-import { settle, tokensOf } from './stages/settle.ts';
+import { breachIn, settle, tokensOf } from './stages/settle.ts';
 
 /** One request, from its arrival to the end of its answer. Never rejects. */
 export async function serve(context: ProxyContext, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -93,6 +93,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
     ...metered,
     settlement,
     paidFrom,
+    breach: isCapped(document) ? breachIn(sent.candidate, admission, settlement) : undefined,
     attempts: sent.attempts,
     priceBook: sent.candidate.pool.priceBookDigest,
     servedModel: metered.end.reading.servedModel ?? sent.candidate.upstreamModel,

@@ -24,6 +24,7 @@ export interface Metrics {
   countCall(call: FinishedCall): void;
   countAttempt(pool: string, credential: string, outcome: string): void;
   countGrant(result: 'granted' | 'exact' | RefusalCode): void;
+  countBreach(pool: string, model: string): void;
 }
 
 /** Current figures, read at scrape time. */
@@ -51,6 +52,11 @@ export function createMetrics(gauges: Gauges): Metrics {
     help: 'Grant requests by result. Near the end of a budget, exact counts grants for a single call.',
     labelNames: ['result'],
   });
+  const breaches = new LabelledSum(registry, {
+    name: 'keyforge_bound_breaches_total',
+    help: 'Bills above the bound of their call, by pool and upstream model.',
+    labelNames: ['pool', 'model'],
+  });
   const duration = new Histogram({
     name: 'keyforge_request_duration_seconds',
     help: 'Seconds from the arrival of a request to the end of its answer.',
@@ -74,6 +80,7 @@ export function createMetrics(gauges: Gauges): Metrics {
     },
     countAttempt: (pool, credential, outcome) => attempts.add([pool, credential, outcome]),
     countGrant: (result) => grants.add([result]),
+    countBreach: (pool, model) => breaches.add([pool, model]),
   };
 }
 

@@ -4,6 +4,7 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { type ClockJump, type ForwardClock, forwardClock } from './clock.ts';
 import { ForeignWrites } from './foreign-writes.ts';
 import { keyRows } from './key-rows.ts';
+import { learnedRows } from './learned-rows.ts';
 import { ledgerRows } from './ledger-rows.ts';
 import { schema, schemaVersion } from './schema.ts';
 import { streamRows } from './stream-rows.ts';
@@ -52,7 +53,7 @@ class SqliteStore implements Store {
     this.#markedMs = this.#time.now();
     const now = (): number => this.#nowMs;
     const incarnation = this.#meta.get('incarnation') ?? '';
-    this.#tx = { keys: keyRows(db), streams: streamRows(db, now), ledger: ledgerRows(db, now), incarnation, now };
+    this.#tx = { keys: keyRows(db), streams: streamRows(db, now), ledger: ledgerRows(db, now), learned: learnedRows(db), incarnation, now };
     this.#begin = db.prepare('BEGIN IMMEDIATE');
     this.#commit = db.prepare('COMMIT');
     this.#rollback = db.prepare('ROLLBACK');

@@ -1,7 +1,12 @@
+import type { RecordedBreach } from '../../core/audit/types.ts';
 import { MoneyOverflow, type NanoUsd } from '../../core/money.ts';
+import { breachOf } from '../../core/price/breach.ts';
 import { costOf } from '../../core/price/cost.ts';
+import { withSearches } from '../../core/price/demand.ts';
 import type { ModelPrice, Usage } from '../../core/price/types.ts';
 import type { Reading } from '../dialect/types.ts';
+import type { Admission } from './admit.ts';
+import type { Reachable } from './send.ts';
 
 /** The facts about a call at its end. */
 export interface CallEnd {
@@ -40,6 +45,18 @@ function measuredCost(price: ModelPrice, usage: Usage): NanoUsd | null {
     if (error instanceof MoneyOverflow) return null;
     throw error;
   }
+}
+
+/** Whether a capped key's bill is above its bound; undefined: it is not. Without a cap, the sent request keeps no bound. Pure. */
+export function breachIn(
+  { pool, price, upstreamModel }: Reachable,
+  { facts, reservation, searches }: Pick<Admission, 'facts' | 'reservation' | 'searches'>,
+  { costNano, usage }: Settlement,
+): RecordedBreach | undefined {
+  if (price === null || reservation === null) return undefined;
+  const demand = withSearches(facts.demand, searches ?? 0);
+  const breach = breachOf({ price, demand, boundNano: reservation.amountNano, costNano, usage });
+  return breach === null ? undefined : { pool: pool.pool, model: upstreamModel, ...breach };
 }
 
 /** The tokens that the per-minute rate counts: all input and output. A figure beyond the safe integers is ignored. */
