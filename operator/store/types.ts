@@ -167,7 +167,7 @@ export interface LearnedRows {
   /** False if nothing is known of the place. */
   drop(place: LearnedPlace): boolean;
 }
-export interface LearnedPlace {
+interface LearnedPlace {
   readonly pool: string;
   /** Upstream name. */
   readonly model: string;
