@@ -156,7 +156,7 @@ function assemble(deps: BrokerDeps): Parts {
     funding,
     notices,
     upkeep,
-    collector: new Collector({ batch, own, onAlarm, onRelease, onNotes, logger }),
+    collector: new Collector({ batch, own, onAlarm, onRelease, onNotes, onLearned: () => registry.refresh(), logger }),
     runs: new Runs({ registry, record, logger }),
     minting: new Minting({ registry, funding, record, random, rootKey }),
     desk: createKeyDesk({ registry, record, random, rootKey, onRelease }),

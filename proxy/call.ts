@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import type { CallCode, PaidFrom } from '../core/audit/types.ts';
+import type { CallCode, PaidFrom, RecordedBreach } from '../core/audit/types.ts';
 import { type Refusal, refusalTable, refuse } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
 import type { KeyName, TokenId } from '../core/names.ts';
@@ -168,6 +168,7 @@ export class Call implements InFlight, Recipient, Disposable {
   record(outcome: Omit<CallOutcome, 'nowMs'>): boolean {
     const nowMs = this.#context.now();
     this.#count(outcome, nowMs);
+    if (outcome.breach !== undefined) this.#alarm(outcome.breach);
     try {
       const attempts = [...this.#counts, ...outcome.attempts];
       this.#key.funds.record(callBody(this.#request, { ...outcome, attempts, nowMs }));
@@ -180,6 +181,12 @@ export class Call implements InFlight, Recipient, Disposable {
       respondFailure(this, refusal, { requestId });
       return false;
     }
+  }
+
+  #alarm(breach: RecordedBreach): void {
+    const { metrics, logger } = this.#context;
+    metrics.countBreach(breach.pool, breach.model);
+    logger.error({ requestId: this.requestId, key: this.#key.key, ...breach }, 'a bill was above its bound: it is charged in full');
   }
 
   #count({ code, servedModel, settlement, firstByteMs }: Omit<CallOutcome, 'nowMs'>, nowMs: number): void {

@@ -20,7 +20,7 @@ import { receive } from './stages/receive.ts';
 import { respondRefusal, respondRest } from './stages/respond.ts';
 import { route as routeCall } from './stages/route.ts';
 import { type Reachable, send } from './stages/send.ts';
-import { settle, tokensOf, withoutFreeSessions } from './stages/settle.ts';
+import { asBilled, breachIn, settle, tokensOf } from './stages/settle.ts';
 import type { AttemptFact } from './upstream/types.ts';
 
 /** One request, from its arrival to the end of its answer. Never rejects. */
@@ -90,13 +90,14 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   });
 
   countFreeErrors(context, sent.attempts, held.amountNano);
-  const settlement = settle(withoutFreeSessions(metered.end, admission.facts.demand), sent.candidate.price, held.amountNano);
+  const settlement = settle(asBilled(metered.end, admission.facts.demand, sent.candidate.provider), sent.candidate.price, held.amountNano);
   const paidFrom = held.settle(settlement.costNano, tokensOf(settlement.usage));
 
   const recorded = call.record({
     ...metered,
     settlement,
     paidFrom,
+    breach: isCapped(document) ? breachIn(sent.candidate, admission, settlement) : undefined,
     attempts: sent.attempts,
     priceBook: sent.candidate.pool.priceBookDigest,
     servedModel: metered.end.reading.servedModel ?? sent.candidate.upstreamModel,

@@ -28,6 +28,7 @@ export interface Metrics {
   countGrant(result: 'granted' | 'exact' | RefusalCode): void;
   /** Notes how long a call waited for money. */
   observeWait(waitedMs: number): void;
+  countBreach(pool: string, model: string): void;
 }
 
 /** Current figures, read at scrape time. */
@@ -64,6 +65,11 @@ export function createMetrics(gauges: Gauges): Metrics {
     help: 'Dollars that were held for calls whose error answer counts as free: what the provider could bill at most if it is not.',
     labelNames: ['pool', 'status', 'code'],
   });
+  const breaches = new LabelledSum(registry, {
+    name: 'keyforge_bound_breaches_total',
+    help: 'Bills above the bound of their call, by pool and upstream model.',
+    labelNames: ['pool', 'model'],
+  });
   const duration = new Histogram({
     name: 'keyforge_request_duration_seconds',
     help: 'Seconds from the arrival of a request to the end of its answer.',
@@ -95,6 +101,7 @@ export function createMetrics(gauges: Gauges): Metrics {
     countFreeError: ({ pool, status, code }, boundNano) => freeErrors.add([pool, String(status), code], boundNano / 1e9),
     countGrant: (result) => grants.add([result]),
     observeWait: (waitedMs) => wait.observe(waitedMs / 1000),
+    countBreach: (pool, model) => breaches.add([pool, model]),
   };
 }
 

@@ -1,5 +1,6 @@
 import type { RefusalCode } from '../errors.ts';
 import type { KeyName, StreamId, TokenId } from '../names.ts';
+import type { Breach } from '../price/breach.ts';
 
 /** One record of a stream as it is chained, spooled, shipped and stored. Buffers are raw bytes. */
 export interface Entry {
@@ -54,12 +55,21 @@ export interface CallBody {
   readonly costNanoUsd: NanoText;
   readonly paidFrom: readonly PaidFrom[];
   readonly attempts: readonly Attempt[];
+  /** Present only if the bill was above its bound. */
+  readonly breach?: RecordedBreach | undefined;
   readonly priceBook?: string | undefined;
   readonly policy: string;
   readonly latencyMs: number;
   readonly ttftMs?: number | undefined;
   readonly requestSha256?: string | undefined;
   readonly responseSha256?: string | undefined;
+}
+
+/** A bill above its bound, and where it came from. */
+export interface RecordedBreach extends Breach {
+  readonly pool: string;
+  /** Upstream name. */
+  readonly model: string;
 }
 
 export interface EntryUsage {

@@ -49,6 +49,7 @@ function run({ keys, pools = [pool(openai), pool(anthropic)], namespaces = [], c
     children,
     isServed,
     book: () => [],
+    learned: () => ({}),
     digest: (text) => `sha256:${hash('sha256', text)}`,
   });
   return { compiled, withdrawn, problems: problems.map((problem) => formatProblem(problem).replace('m.yaml:1: ', '')) };

@@ -3,7 +3,7 @@ import { defined } from '../json.ts';
 import { type ProviderKind, providers } from '../manifest/providers.ts';
 import { emptySpec, type Limit, type Manifests, type ProviderPool, type VirtualKeySpec } from '../manifest/types.ts';
 import type { KeyName, PoolName } from '../names.ts';
-import type { BookEntry } from '../price/types.ts';
+import type { BookEntry, Learned } from '../price/types.ts';
 import type { Problem } from '../problem.ts';
 import type { ChildSpec } from '../protocol/children.ts';
 import { namingProblems, poolsOf } from './consent.ts';
@@ -34,6 +34,8 @@ export interface CompileInput {
   isServed(key: KeyName, spec: VirtualKeySpec): boolean;
   /** The built-in price book of a provider's pools with this endpoint. */
   book(provider: ProviderKind, endpoint: string): readonly BookEntry[];
+  /** What bills have taught about a pool's models, by upstream name. */
+  learned(pool: PoolName): Readonly<Record<string, Learned>>;
   /** `sha256:…` of an RFC 8785 text. */
   digest(canonicalText: string): string;
 }
@@ -107,7 +109,7 @@ function subAgentNode({ key, parent, spec, createdAtMs, expiresAtMs, run }: Chil
   return { key, kind: 'minted', spec: narrowed, createdAtMs, ...defined({ escrowNano: usdNano }) };
 }
 
-function poolDocument(pool: ProviderPool, { book, digest }: CompileInput): PoolDocument | Problem {
+function poolDocument(pool: ProviderPool, { book, learned, digest }: CompileInput): PoolDocument | Problem {
   const { name, provider, models, origin } = pool;
   const endpoint = pool.endpoint ?? providers[provider].endpoint;
   if (endpoint === null) {
@@ -125,7 +127,7 @@ function poolDocument(pool: ProviderPool, { book, digest }: CompileInput): PoolD
     ...(pool.freeErrors === true ? { freeErrors: true } : {}),
     ...(pool.countable === true ? { countable: true } : {}),
     freeFields: pool.freeFields,
-    learned: {},
+    learned: learned(name),
     priceBookDigest: digest(canonicalize(prices)),
   };
 }

@@ -97,6 +97,7 @@ describe('narrowing', () => {
           children: [],
           isServed: () => false,
           book: () => [],
+          learned: () => ({}),
           digest: (text) => hash('sha256', text),
         });
         const served: Served = new Map(compiled.pools.map((pool) => [pool.pool, pool]));

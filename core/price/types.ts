@@ -98,19 +98,26 @@ export interface Learned {
   readonly refused: readonly Feature[];
 }
 
+const features = [
+  'text',
+  'tools',
+  'structuredOutput',
+  'hostedTools',
+  'image',
+  'audio',
+  'video',
+  'document',
+  'stored',
+  'prediction',
+  'counted',
+] as const;
+
 /** What a request uses, as far as its bound depends on it. `text` stands for a request without any other. */
-export type Feature =
-  | 'text'
-  | 'tools'
-  | 'structuredOutput'
-  | 'hostedTools'
-  | 'image'
-  | 'audio'
-  | 'video'
-  | 'document'
-  | 'stored'
-  | 'prediction'
-  | 'counted';
+export type Feature = (typeof features)[number];
+
+export function isFeature(value: unknown): value is Feature {
+  return features.some((feature) => feature === value);
+}
 
 /** How a book entry matches the model string of a request. The first match wins. */
 export type ModelMatch =

@@ -1,6 +1,7 @@
 import { canonicalize } from '../../core/audit/canonical.ts';
 import type { ProxyBody } from '../../core/audit/types.ts';
 import { isObject, type JsonObject, parseJson } from '../../core/json.ts';
+import { isFeature } from '../../core/price/types.ts';
 import type { EpochRow } from '../store/types.ts';
 
 /** The place that a body must match. */
@@ -58,7 +59,7 @@ const checks: Readonly<Record<ProxyBody['type'], Check>> = {
     if (!Array.isArray(body['path']) || !body['path'].every(isText)) return 'the call has no path';
     if (!isMoney(body['costNanoUsd'])) return 'the cost is no amount';
     if (typeof body['estimated'] !== 'boolean') return 'the call does not say whether its cost is estimated';
-    return checkPaidFrom(body['paidFrom'], body['costNanoUsd']);
+    return checkBreach(body) ?? checkPaidFrom(body['paidFrom'], body['costNanoUsd']);
   },
   epoch_open: (body, { nonce, instance }) =>
     body['nonce'] === nonce && body['instance'] === instance ? null : 'it opens another epoch or another instance',
@@ -78,6 +79,18 @@ const checks: Readonly<Record<ProxyBody['type'], Check>> = {
   heartbeat: () => null,
   epoch_close: () => null,
 };
+
+/** Checks what a bill teaches: only about a pool that the call went to. */
+function checkBreach({ breach, attempts }: JsonObject): string | null {
+  if (breach === undefined) return null;
+  if (!isObject(breach) || !isText(breach['model']) || typeof breach['possible'] !== 'boolean')
+    return 'it does not say what its bill teaches';
+  const { features, percent, pool } = breach;
+  if (!isWhole(percent, 101)) return 'its bill was not above its bound';
+  if (!Array.isArray(features) || !features.every(isFeature)) return 'its bill names an unknown feature';
+  const isOwn = Array.isArray(attempts) && attempts.some((attempt) => isObject(attempt) && attempt['pool'] === pool);
+  return isOwn ? null : 'its bill is of a pool that the call did not go to';
+}
 
 /** Checks payments. `sum`: their required total, so that reported spend is the sum of entries. */
 function checkPaidFrom(paidFrom: unknown, sum?: string): string | null {

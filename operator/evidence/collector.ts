@@ -22,6 +22,8 @@ interface CollectorDeps {
   readonly onRelease: () => void;
   /** Called with the keys for which the ledger has notes: a cap on their path may be overdrawn. */
   readonly onNotes: (keys: ReadonlySet<KeyName>) => void;
+  /** Called after a bill taught something about a pool's models. */
+  readonly onLearned: () => void;
   readonly logger: Logger;
 }
 
@@ -35,15 +37,16 @@ export class Collector {
 
   /** Stores and settles entries after every stream among them has passed `check`, which throws. */
   async ship(request: ShipRequest, check: (stream: StreamId) => void): Promise<ShipReply> {
-    const { batch, own, onAlarm, onRelease, onNotes } = this.#deps;
+    const { batch, own, onAlarm, onRelease, onNotes, onLearned } = this.#deps;
     const entries = decodeEntries(request.entries);
     if (entries === null) throw new RangeError('the shipped bytes are not whole entries');
     for (const { stream } of entries) check(stream);
-    const { reply, released, notes } = await batch.run((tx) => ingest(tx, entries, own));
+    const { reply, released, taught, notes } = await batch.run((tx) => ingest(tx, entries, own));
     for (const note of notes) this.#report(note);
     for (const _ of reply.rejected) onAlarm('entry_refused');
     if (released) onRelease();
     if (notes.length > 0) onNotes(new Set(notes.map(({ key }) => key)));
+    if (taught) onLearned();
     return reply;
   }
 

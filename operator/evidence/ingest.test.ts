@@ -1,10 +1,14 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createChain } from '../../core/audit/chain.ts';
 import { commit, createSealer, deriveEpochKey, ratchet } from '../../core/audit/entry.ts';
 import type { Entry, EntryBody, ProxyBody } from '../../core/audit/types.ts';
+import { learnedByPool } from '../ledger/learn.ts';
 import { spent } from '../ledger/view.ts';
 import { checkStore } from './check.ts';
 import { openEpoch } from './epoch.ts';
@@ -289,5 +293,58 @@ test('a proxy is named by a plain instance', () => {
   const world = createWorld();
   for (const instance of ['a@b', '', 'a b', '../x']) {
     assert.throws(() => world.store.transaction((tx) => openEpoch(tx, { key: bot, instance }, world.deps)), RangeError);
+  }
+});
+
+const breach = { features: ['tools' as const], model: 'gpt-5.4', percent: 200, pool: 'platform/openai', possible: true };
+const attempts = [{ costNanoUsd: '0', credential: 'a', pool: 'platform/openai', status: 200 }];
+
+function taught(world: World): unknown {
+  return Object.fromEntries(world.store.transaction((tx) => learnedByPool(tx)));
+}
+
+test('a bill above its bound teaches the largest percent of its pool, model and feature', () => {
+  const world = createWorld();
+  const { writer } = funded(world);
+  for (const percent of [150, 200, 120]) world.ship([writer.write({ ...callBody([]), attempts, breach: { ...breach, percent } })]);
+  assert.deepEqual(taught(world), { 'platform/openai': { 'gpt-5.4': { percent: { tools: 200 }, refused: [] } } });
+});
+
+test('an impossible bill widens nothing: its features are refused', () => {
+  const world = createWorld();
+  const { writer } = funded(world);
+  world.ship([writer.write({ ...callBody([]), attempts, breach })]);
+  world.ship([writer.write({ ...callBody([]), attempts, breach: { ...breach, percent: 9000, possible: false } })]);
+  assert.deepEqual(taught(world), { 'platform/openai': { 'gpt-5.4': { percent: { tools: 200 }, refused: ['tools'] } } });
+});
+
+test('what bills taught survives a restart, until somebody drops it', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'keyforge-learned-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'keyforge.db');
+  const world = createWorld(path);
+  const { writer } = funded(world);
+  world.ship([writer.write({ ...callBody([]), attempts, breach })]);
+  world.store.close();
+  const next = createWorld(path);
+  assert.deepEqual(taught(next), { 'platform/openai': { 'gpt-5.4': { percent: { tools: 200 }, refused: [] } } });
+  const place = { pool: 'platform/openai', model: 'gpt-5.4', feature: 'tools' } as const;
+  const drop = (): boolean => next.store.transaction((tx) => tx.learned.drop(place));
+  assert.deepEqual([drop(), drop()], [true, false]);
+  assert.deepEqual(taught(next), {});
+  next.store.close();
+});
+
+test('an entry teaches nothing about a pool that its call did not go to, nor of an unknown feature or no excess', () => {
+  const wrong = [
+    { ...breach, pool: 'platform/other' },
+    { ...breach, percent: 100 },
+    { ...breach, features: ['magic' as 'tools'] },
+  ];
+  for (const teaching of wrong) {
+    const world = createWorld();
+    const { writer } = funded(world);
+    assert.match(refusal(world, writer.write({ ...callBody([]), attempts, breach: teaching })), /its bill/);
+    assert.deepEqual(taught(world), {});
   }
 });

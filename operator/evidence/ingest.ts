@@ -3,6 +3,7 @@ import { commit, createSealer, ratchet } from '../../core/audit/entry.ts';
 import type { Entry, ProxyBody } from '../../core/audit/types.ts';
 import { type EpochId, epochId, type KeyName, type StreamId } from '../../core/names.ts';
 import type { ShipReply } from '../../core/protocol/evidence.ts';
+import { learn } from '../ledger/learn.ts';
 import { type EntryPlace, type LedgerNote, settleEntry } from '../ledger/settle.ts';
 import type { EntryRow, EpochRow, Tx } from '../store/types.ts';
 import { parseBody } from './body.ts';
@@ -23,6 +24,8 @@ interface Ingested {
   readonly reply: ShipReply;
   /** True if an account may have more than before, or a call that waits may have less to hope for: grants were closed or charged. */
   readonly released: boolean;
+  /** True if a bill above its bound taught something. */
+  readonly taught: boolean;
   readonly notes: readonly EntryNote[];
 }
 
@@ -32,6 +35,7 @@ interface Ingested {
  * the epoch: it gets no further entries and no further money, and the operator's own stream records the reason.
  */
 export function ingest(tx: Tx, entries: readonly Entry[], deps: OwnDeps): Ingested {
+  const learned = tx.learned.revision();
   const acks: ShipReply['acks'][number][] = [];
   const rejected: ShipReply['rejected'][number][] = [];
   const intakes: EpochIntake[] = [];
@@ -51,6 +55,7 @@ export function ingest(tx: Tx, entries: readonly Entry[], deps: OwnDeps): Ingest
   return {
     reply: { acks, rejected },
     released: intakes.some(({ released }) => released),
+    taught: tx.learned.revision() > learned,
     notes: intakes.flatMap(({ notes }) => notes),
   };
 }
@@ -149,6 +154,7 @@ class EpochIntake {
   #store(entry: Entry, { body, notes }: Settled): void {
     const { stream, epoch, key } = this.#row;
     this.#tx.streams.addEntry({ ...entry, key, type: body.type });
+    if (body.type === 'call' && body.breach !== undefined) learn(this.#tx, body.breach);
     if (entry.seq === 0) supersede(this.#tx, { stream, epoch, body, notes }, this.#deps);
     if (body.type === 'epoch_close') this.#state = 'closed';
     this.#released ||= changesGrants(body);

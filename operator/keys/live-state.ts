@@ -5,6 +5,7 @@ import { compile } from '../../core/policy/compile.ts';
 import type { AccountPlan, Compiled, KeyDocument, PoolDocument } from '../../core/policy/documents.ts';
 import type { BookEntry } from '../../core/price/types.ts';
 import type { Problem } from '../../core/problem.ts';
+import { learnedByPool } from '../ledger/learn.ts';
 import type { ChildRow, Tx } from '../store/types.ts';
 import { livingChildren } from './children.ts';
 import { digestOf } from './edits.ts';
@@ -17,7 +18,7 @@ export interface LiveState {
   readonly policy: Policy;
   /** Grows with each change. */
   readonly revision: number;
-  /** Revision of the store's key rows at the time of reading. */
+  /** Revision of the store's rows that it is made of, at the time of reading. */
   readonly rowsRevision: number;
   readonly pools: readonly PoolDocument[];
   /** Keys with tokens, sub-agent keys included. */
@@ -64,6 +65,7 @@ export function compilePolicy(tx: Tx, policy: Policy, previous: LiveState | null
   const ended = keysWithoutToken(policy);
   const rows = tx.keys.children().filter(({ parent }) => !ended.has(parent));
   const children = livingChildren(rows, continuing, tx.now());
+  const taught = learnedByPool(tx);
   const outcome = compile({
     manifests,
     // Without an object, the ttl of a new key begins now, in the transaction that writes its first row.
@@ -75,9 +77,15 @@ export function compilePolicy(tx: Tx, policy: Policy, previous: LiveState | null
       return served !== undefined && served.parentRef === parentRef && (served.pools ?? []).join() === pools.join();
     },
     book: (provider, endpoint) => book(tx, provider, endpoint),
+    learned: (pool) => taught.get(pool) ?? {},
     digest: digestOf,
   });
   return { policy, continuing, children, ...outcome };
+}
+
+/** Grows with every change of keys, tokens and what bills taught, by any process. */
+export function revisionOf(tx: Tx): number {
+  return tx.keys.revision() + tx.learned.revision();
 }
 
 /** Makes the state from a compilation without problems and from the current tokens and lives in the store. */
@@ -91,7 +99,7 @@ export function assembleState(tx: Tx, { policy, children, compiled, withdrawn }:
   return {
     policy,
     revision,
-    rowsRevision: tx.keys.revision(),
+    rowsRevision: revisionOf(tx),
     pools: compiled.pools,
     children,
     minted: Map.groupBy(

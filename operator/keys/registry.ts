@@ -3,7 +3,7 @@ import { describeProblem, type Problem } from '../../core/problem.ts';
 import type { Store, Tx } from '../store/types.ts';
 import { recordEdits } from './edits.ts';
 import { beginLives, endLives, endOrphans, endTokens, keysWithoutToken, type LifeDeps } from './lifecycle.ts';
-import { assembleState, type CompileDeps, compilePolicy, type LiveState } from './live-state.ts';
+import { assembleState, type CompileDeps, compilePolicy, type LiveState, revisionOf } from './live-state.ts';
 import type { Policy } from './policy.ts';
 import { openToken } from './tokens.ts';
 
@@ -88,7 +88,7 @@ export class Registry {
     const before = this.#adopted();
     const { value, next } = this.#deps.store.transaction((tx) => {
       // Read what another process wrote in the meantime: a key that it minted must end with its revoked parent.
-      const now = tx.keys.revision() === before.rowsRevision ? before : this.#rebuild(tx, before.policy);
+      const now = revisionOf(tx) === before.rowsRevision ? before : this.#rebuild(tx, before.policy);
       const { value, changed } = work(tx, now);
       return { value, next: changed ? this.#rebuild(tx, before.policy) : now };
     });
@@ -96,14 +96,12 @@ export class Registry {
     return value;
   }
 
-  /** Reads what another process wrote about keys. False if nothing changed. */
+  /** Reads what another process wrote about keys, and what bills taught. False if nothing changed. */
   refresh(): boolean {
     const before = this.#live;
     if (before === null) return false;
     this.#recorded = before.policy;
-    const next = this.#deps.store.transaction((tx) =>
-      tx.keys.revision() === before.rowsRevision ? null : this.#rebuild(tx, before.policy),
-    );
+    const next = this.#deps.store.transaction((tx) => (revisionOf(tx) === before.rowsRevision ? null : this.#rebuild(tx, before.policy)));
     if (next !== null) this.#serve(next);
     return next !== null;
   }

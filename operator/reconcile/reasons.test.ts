@@ -28,6 +28,7 @@ function conditionsOf(
     children: [],
     isServed: () => false,
     book: () => [],
+    learned: () => ({}),
     digest: () => 'sha256:0',
   });
   const own = [...parsed.problems, ...problems].filter(({ source }) => source?.file === 'of bot');

@@ -49,4 +49,8 @@ CREATE INDEX IF NOT EXISTS grants_closed ON grants (closed_ms) WHERE open = 0;
 CREATE TABLE IF NOT EXISTS grant_accounts (
   account TEXT NOT NULL, grant_id TEXT NOT NULL, PRIMARY KEY (account, grant_id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS learned (
+  pool TEXT NOT NULL, model TEXT NOT NULL, feature TEXT NOT NULL, percent INTEGER NOT NULL, refused INTEGER NOT NULL,
+  PRIMARY KEY (pool, model, feature)
+) STRICT, WITHOUT ROWID;
 `;

@@ -3,11 +3,12 @@ import { chmodSync, closeSync, openSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { type ClockJump, type ForwardClock, forwardClock } from './clock.ts';
 import { ForeignWrites } from './foreign-writes.ts';
-import { keyRows } from './key-rows.ts';
-import { ledgerRows } from './ledger-rows.ts';
-import { priceRows } from './price-rows.ts';
+import { keyRows } from './rows/key-rows.ts';
+import { learnedRows } from './rows/learned-rows.ts';
+import { ledgerRows } from './rows/ledger-rows.ts';
+import { priceRows } from './rows/price-rows.ts';
+import { streamRows } from './rows/stream-rows.ts';
 import { schema, schemaVersion } from './schema.ts';
-import { streamRows } from './stream-rows.ts';
 import type { Store, Tx } from './types.ts';
 
 /** How often a store checks for writes of another process. */
@@ -53,7 +54,8 @@ class SqliteStore implements Store {
     this.#markedMs = this.#time.now();
     const now = (): number => this.#nowMs;
     const incarnation = this.#meta.get('incarnation') ?? '';
-    this.#tx = { keys: keyRows(db), prices: priceRows(db), streams: streamRows(db, now), ledger: ledgerRows(db, now), incarnation, now };
+    const policy = { keys: keyRows(db), prices: priceRows(db), learned: learnedRows(db) };
+    this.#tx = { ...policy, streams: streamRows(db, now), ledger: ledgerRows(db, now), incarnation, now };
     this.#begin = db.prepare('BEGIN IMMEDIATE');
     this.#commit = db.prepare('COMMIT');
     this.#rollback = db.prepare('ROLLBACK');

@@ -1,6 +1,7 @@
 import type { Account } from '../../core/budget/account.ts';
 import type { BookedGrant } from '../../core/budget/ledger.ts';
 import type { KeyName, StreamId, TokenId } from '../../core/names.ts';
+import type { Feature } from '../../core/price/types.ts';
 import type { ChildSpec } from '../../core/protocol/children.ts';
 
 /**
@@ -22,6 +23,7 @@ export interface Tx {
   readonly prices: PriceRows;
   readonly streams: StreamRows;
   readonly ledger: LedgerRows;
+  readonly learned: LearnedRows;
   /** Random part of every grant id, made with the store. */
   readonly incarnation: string;
   /** The clock for window ids, which never goes back, even if the machine's clock does. Milliseconds since the epoch. */
@@ -160,4 +162,27 @@ export interface AccountRow {
   readonly window: string;
   readonly startMs: number;
   readonly account: Account;
+}
+
+/** What bills above their bound taught, until somebody acknowledges it. */
+export interface LearnedRows {
+  /** Grows with every change of these rows, by any process. */
+  revision(): number;
+  /** By pool, model and feature. */
+  all(): readonly LearnedRow[];
+  /** Raises the percent of the place to at least this, and refuses its feature if asked to. It never lowers anything. */
+  raise(row: LearnedRow): void;
+  /** False if nothing is known of the place. */
+  drop(place: LearnedPlace): boolean;
+}
+interface LearnedPlace {
+  readonly pool: string;
+  /** Upstream name. */
+  readonly model: string;
+  readonly feature: Feature;
+}
+export interface LearnedRow extends LearnedPlace {
+  /** Percent of the computed bound that the feature needs; 100 if only impossible bills are known. */
+  readonly percent: number;
+  readonly refused: boolean;
 }

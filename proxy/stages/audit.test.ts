@@ -77,6 +77,13 @@ test('what is unknown is absent, never null', () => {
   assert.equal(body.stream, false);
 });
 
+test('a bill above its bound names what it teaches, of which model in which pool', () => {
+  const breach = { pool: openai, model: 'gpt-5.4-mini', percent: 200, features: ['tools' as const], possible: true };
+  const text = JSON.stringify(callBody(request, { ...answered, breach }));
+  const members = `"breach":{"features":["tools"],"model":"gpt-5.4-mini","percent":200,"pool":"${openai}","possible":true},"code":"ok"`;
+  assert.ok(text.includes(members), text);
+});
+
 test('a refusal names the account that refused', () => {
   const body = callBody(request, { ...answered, code: 'budget_exhausted', limitedBy: 'platform/team-ml Month' });
   assert.equal(body.limitedBy, 'platform/team-ml Month');

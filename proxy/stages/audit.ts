@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import type { Attempt, CallBody, EntryUsage } from '../../core/audit/types.ts';
+import type { Attempt, CallBody, EntryUsage, RecordedBreach } from '../../core/audit/types.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import type { AttemptFact } from '../upstream/types.ts';
 import type { Settlement } from './settle.ts';
@@ -15,7 +15,7 @@ export interface CallRequest extends Pick<CallBody, 'requestId' | 'tokenId' | 'e
 
 /** The facts of a call's outcome in its entry. */
 export interface CallOutcome
-  extends Pick<CallBody, 'code' | 'status' | 'paidFrom' | 'limitedBy' | 'servedModel' | 'priceBook' | 'responseSha256'> {
+  extends Pick<CallBody, 'breach' | 'code' | 'status' | 'paidFrom' | 'limitedBy' | 'servedModel' | 'priceBook' | 'responseSha256'> {
   readonly nowMs: number;
   readonly settlement: Settlement;
   readonly attempts: readonly AttemptFact[];
@@ -28,6 +28,7 @@ export function callBody(request: CallRequest, outcome: CallOutcome): CallBody {
   const { document, bytes } = request;
   return {
     attempts: attempts(outcome),
+    breach: breachOf(outcome),
     code: outcome.code,
     costNanoUsd: String(settlement.costNano),
     dialect: request.dialect,
@@ -68,6 +69,12 @@ function attempts({ attempts, settlement }: CallOutcome): Attempt[] {
     pool: attempt.pool,
     status: attempt.status,
   }));
+}
+
+function breachOf({ breach }: CallOutcome): RecordedBreach | undefined {
+  if (breach === undefined) return undefined;
+  const { features, model, percent, pool, possible } = breach;
+  return { features, model, percent, pool, possible };
 }
 
 function usageOf({ usage }: Settlement): EntryUsage | undefined {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Demand } from '../../core/price/demand.ts';
 import type { Usage } from '../../core/price/types.ts';
 import { demand, price, usage } from '../line.fixture.ts';
-import { type CallEnd, type Settlement, settle, tokensOf, withoutFreeSessions } from './settle.ts';
+import { asBilled, type CallEnd, type Settlement, settle, tokensOf } from './settle.ts';
 
 const bound = 1000;
 const used = usage(100, 50);
@@ -83,9 +83,17 @@ test('a provider that names more tokens than can be counted charges the rate not
 test('a hosted session that the answer shows costs nothing where the request has no fee for it', () => {
   const reading = { usage: usage(100, 50, { fees: { webSearch: 2, container: 1 } }) };
   const shown: CallEnd = { kind: 'measured', reading };
-  const fees = (more: Demand['fees']): unknown => withoutFreeSessions(shown, demand(100, { fees: more })).reading.usage?.fees;
+  const fees = (more: Demand['fees']): unknown => asBilled(shown, demand(100, { fees: more }), {}).reading.usage?.fees;
   assert.deepEqual(fees({}), { webSearch: 2 });
   assert.deepEqual(fees({ container: 0 }), { webSearch: 2 });
   assert.deepEqual(fees({ container: 1 }), { webSearch: 2, container: 1 });
   assert.deepEqual(fees({ container: null }), { webSearch: 2, container: 1 });
+});
+
+test('a provider that chooses its host names what the call cost; the figure of another server is not its bill', () => {
+  const shown: CallEnd = { kind: 'measured', reading: { usage: usage(100, 50), namedCostNano: 7 } };
+  const cost = (provider: { readonly choosesHost?: true }): number =>
+    settle(asBilled(shown, demand(100), provider), price(), bound).costNano;
+  assert.equal(cost({ choosesHost: true }), 7);
+  assert.equal(cost({}), 200);
 });

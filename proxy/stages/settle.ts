@@ -1,8 +1,14 @@
+import type { RecordedBreach } from '../../core/audit/types.ts';
+import { defined } from '../../core/json.ts';
 import { MoneyOverflow, type NanoUsd } from '../../core/money.ts';
+import { breachOf } from '../../core/price/breach.ts';
 import { costOf } from '../../core/price/cost.ts';
-import type { Demand } from '../../core/price/demand.ts';
+import { type Demand, withCalls } from '../../core/price/demand.ts';
 import type { ModelPrice, Usage } from '../../core/price/types.ts';
 import type { Reading } from '../dialect/types.ts';
+import type { Provider } from '../provider/types.ts';
+import type { Admission } from './admit.ts';
+import type { Reachable } from './send.ts';
 
 /** The facts about a call at its end. */
 export interface CallEnd {
@@ -22,12 +28,18 @@ export interface Settlement {
   readonly estimated: boolean;
 }
 
-/** The end without hosted sessions for which the request has no fee: an answer shows those that are free too. */
-export function withoutFreeSessions(end: CallEnd, demand: Demand): CallEnd {
-  const { usage } = end.reading;
-  if (usage?.fees?.container === undefined || (demand.fees.container !== undefined && demand.fees.container !== 0)) return end;
-  const { container: _, ...fees } = usage.fees;
-  return { ...end, reading: { ...end.reading, usage: { ...usage, fees } } };
+/**
+ * The end as this provider bills it. An answer shows hosted sessions that are free too: only those count for which the request
+ * has a fee. A provider that chooses its host names the price itself; the figure of any other server is not its bill.
+ */
+export function asBilled(end: CallEnd, demand: Demand, { choosesHost }: Pick<Provider, 'choosesHost'>): CallEnd {
+  const { usage, namedCostNano } = end.reading;
+  if (usage === null) return end;
+  const { container, ...otherFees } = usage.fees ?? {};
+  const isFreeSession = container !== undefined && (demand.fees.container === undefined || demand.fees.container === 0);
+  const named = choosesHost === true ? defined({ namedCostNano }) : {};
+  if (!isFreeSession && Object.keys(named).length === 0) return end;
+  return { ...end, reading: { ...end.reading, usage: { ...usage, ...(isFreeSession ? { fees: otherFees } : {}), ...named } } };
 }
 
 /** Computes what a call costs. An interrupted or unmeasured call is charged at its bound, never less. Pure. */
@@ -49,6 +61,18 @@ function measuredCost(price: ModelPrice, usage: Usage): NanoUsd | null {
     if (error instanceof MoneyOverflow) return null;
     throw error;
   }
+}
+
+/** Whether a capped key's bill is above its bound; undefined: it is not. Without a cap, the sent request keeps no bound. Pure. */
+export function breachIn(
+  { pool, price, upstreamModel }: Reachable,
+  { facts, reservation, toolCalls }: Pick<Admission, 'facts' | 'reservation' | 'toolCalls'>,
+  { costNano, usage }: Settlement,
+): RecordedBreach | undefined {
+  if (price === null || reservation === null) return undefined;
+  const demand = withCalls(facts.demand, toolCalls ?? 0);
+  const breach = breachOf({ price, demand, boundNano: reservation.amountNano, costNano, usage });
+  return breach === null ? undefined : { pool: pool.pool, model: upstreamModel, ...breach };
 }
 
 /** The tokens that the per-minute rate counts: all input and output. A figure beyond the safe integers is ignored. */

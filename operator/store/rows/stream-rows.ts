@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { KeyName, StreamId } from '../../core/names.ts';
-import { isEstimated } from './schema.ts';
-import type { EntryRow, EpochRow, StreamRows, UnsettledEpoch } from './types.ts';
+import type { KeyName, StreamId } from '../../../core/names.ts';
+import { isEstimated } from '../schema.ts';
+import type { EntryRow, EpochRow, StreamRows, UnsettledEpoch } from '../types.ts';
 
 interface EpochColumns {
   readonly stream: StreamId;

@@ -1,7 +1,7 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
-import type { KeyName, TokenId } from '../../core/names.ts';
-import type { ChildSpec } from '../../core/protocol/children.ts';
-import type { ChildRow, KeyRows, TokenRow } from './types.ts';
+import type { KeyName, TokenId } from '../../../core/names.ts';
+import type { ChildSpec } from '../../../core/protocol/children.ts';
+import type { ChildRow, KeyRows, TokenRow } from '../types.ts';
 
 interface TokenColumns {
   readonly id: TokenId;

@@ -1,8 +1,8 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { BookedGrant } from '../../core/budget/ledger.ts';
-import type { GrantId, KeyName, StreamId } from '../../core/names.ts';
-import { readAccount, readGrant, writeAccount, writeGrant } from './ledger-codec.ts';
-import type { AccountRow, ClosedGrant, LedgerRows } from './types.ts';
+import type { BookedGrant } from '../../../core/budget/ledger.ts';
+import type { GrantId, KeyName, StreamId } from '../../../core/names.ts';
+import { readAccount, readGrant, writeAccount, writeGrant } from '../ledger-codec.ts';
+import type { AccountRow, ClosedGrant, LedgerRows } from '../types.ts';
 
 interface AccountColumns {
   readonly id: string;

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import type { PriceRows } from './types.ts';
+import type { PriceRows } from '../types.ts';
 
 /** Prices in force, in SQLite. */
 export function priceRows(db: DatabaseSync): PriceRows {
