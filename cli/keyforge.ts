@@ -9,6 +9,7 @@ const usage = `keyforge COMMAND [ARG…]
   audit  verify, show or follow what was recorded
   keys   list, revoke, rotate or credit the keys of a running KeyForge
   prices list or acknowledge changes of providers' prices
+  pools  list or acknowledge what bills above their bound have taught
 
   operator  the control plane in a Kubernetes cluster
   proxy     its data plane: sidecar or gateway
@@ -23,8 +24,9 @@ const commands: Readonly<Record<string, (args: readonly string[], io: Streams) =
   audit: async (args, io) => (await import('./audit.ts')).runAudit(args, io),
   operator: async (args, io) => (await import('./operator.ts')).runOperator(args, { ...io, stop: stopSignal() }),
   proxy: async (args, io) => (await import('./proxy.ts')).runProxy(args, { ...io, stop: stopSignal() }),
-  keys: async (args, io) => (await import('./keys/keys.ts')).runKeys(args, io),
-  prices: async (args, io) => (await import('./prices.ts')).runPrices(args, io),
+  keys: async (args, io) => (await import('./admin/keys.ts')).runKeys(args, io),
+  pools: async (args, io) => (await import('./admin/pools.ts')).runPools(args, io),
+  prices: async (args, io) => (await import('./admin/prices.ts')).runPrices(args, io),
 };
 
 function version(): string {

@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { runKeys } from './keys/keys.ts';
-import { runPrices } from './prices.ts';
+import { runKeys } from './admin/keys.ts';
+import { runPrices } from './admin/prices.ts';
 import { captureStreams } from './streams.fixture.ts';
 
 const canary = 'sk-canary-0123456789abcdef';

@@ -167,6 +167,7 @@ export interface OperatorBody {
     | 'policy_changed'
     | 'pool_changed'
     | 'prices_acknowledged'
+    | 'bound_acknowledged'
     | 'credited'
     | 'epoch_abandoned'
     | 'stream_quarantined';

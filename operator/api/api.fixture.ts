@@ -3,11 +3,13 @@ import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import { createChain } from '../../core/audit/chain.ts';
 import { defined } from '../../core/json.ts';
-import { keyName } from '../../core/names.ts';
+import { keyName, poolName } from '../../core/names.ts';
 import { encodeEntries } from '../../core/protocol/entry-wire.ts';
 import { type Bench, openBench } from '../broker.fixture.ts';
 import { callBody } from '../evidence/evidence.fixture.ts';
+import type { BoundDesk } from '../ledger/learn.ts';
 import type { PriceDesk } from '../prices/desk.ts';
+import type { LearnedRow } from '../store/types.ts';
 import { createAdminApi } from './app.ts';
 import { listenAdmin } from './server.ts';
 
@@ -39,11 +41,34 @@ export function waitingPrices(): PriceDesk {
   };
 }
 
+/** One bound is wider, and one feature refused. */
+export function taughtBounds(): BoundDesk {
+  const pool = poolName('keyforge-system', 'openai');
+  let rows: readonly LearnedRow[] = [
+    { pool, model: 'gpt-5.4', feature: 'tools', percent: 130, refused: false },
+    { pool, model: 'gpt-5.4', feature: 'audio', percent: 100, refused: true },
+  ];
+  return {
+    learned: () => rows,
+    acknowledge(lessons) {
+      const cleared = rows.filter((row) => row.pool === lessons.pool && (lessons.feature === undefined || row.feature === lessons.feature));
+      rows = rows.filter((row) => !cleared.includes(row));
+      return cleared;
+    },
+  };
+}
+
 export function withApi(check: (api: Api) => Promise<void>): () => Promise<void> {
   return async () => {
     const bench = openBench();
     bench.declare({ 'agents/bot': capped, 'agents/team': { ...capped, issueToken: false } });
-    const api = createAdminApi({ desk: bench.broker.desk, prices: waitingPrices(), token, logger: pino({ level: 'silent' }) });
+    const api = createAdminApi({
+      desk: bench.broker.desk,
+      prices: waitingPrices(),
+      bounds: taughtBounds(),
+      token,
+      logger: pino({ level: 'silent' }),
+    });
     const server = await listenAdmin(api, { host: '127.0.0.1', port: 0 });
     const call: Api['call'] = async (method, path, headers = { authorization: `Bearer ${token}` }, body = undefined) => {
       const response = await fetch(server.url + path, { method, headers, ...defined({ body }) });

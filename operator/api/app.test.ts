@@ -120,3 +120,22 @@ test(
     assert.deepEqual(await call('GET', '/v1/prices'), { status: 200, body: { waiting: [] } });
   }),
 );
+
+test(
+  'what bills have taught is listed until an administrator clears it with a reason',
+  withApi(async ({ call }) => {
+    const listed = await call('GET', '/v1/pools');
+    assert.equal((listed.body as { readonly learned: readonly unknown[] }).learned.length, 2);
+    const path = '/v1/pools/keyforge-system/openai/acknowledge';
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const post = (body: object, to = path): ReturnType<typeof call> => call('POST', to, headers, JSON.stringify(body));
+    for (const body of [{}, { reason: ' ' }, { reason: 'x', model: 5 }, { reason: 'x', colour: 'red' }]) {
+      assert.deepEqual([(await post(body)).status, codeOf((await post(body)).body)], [400, 'invalid_request'], JSON.stringify(body));
+    }
+    assert.equal((await post({ reason: 'x', feature: 'smell' })).status, 404);
+    assert.equal((await post({ reason: 'x' }, '/v1/pools/keyforge-system/other/acknowledge')).status, 404);
+    const cleared = await post({ reason: 'the provider corrected its bill', feature: 'audio' });
+    assert.deepEqual((cleared.body as { readonly cleared: readonly { readonly feature: string }[] }).cleared[0]?.feature, 'audio');
+    assert.equal(((await call('GET', '/v1/pools')).body as { readonly learned: readonly unknown[] }).learned.length, 1);
+  }),
+);

@@ -6,8 +6,10 @@ import { duration } from '../../core/manifest/quantity.ts';
 import { rootPlace } from '../../core/manifest/reader.ts';
 import { type KeyName, keyName } from '../../core/names.ts';
 import type { KeyDesk, RotateRefusal } from '../keys/desk.ts';
+import type { BoundDesk } from '../ledger/learn.ts';
 import type { PriceDesk } from '../prices/desk.ts';
 import { priceListing } from '../prices/listing.ts';
+import { acknowledgeBounds } from './bounds.ts';
 import { creditRoute } from './credit.ts';
 import { apiError, requireLoopbackHost, requireToken } from './guard.ts';
 import { type KeyRoute, unknownKey } from './key-route.ts';
@@ -16,6 +18,7 @@ import { type KeyRoute, unknownKey } from './key-route.ts';
 export interface AdminApiDeps {
   readonly desk: KeyDesk;
   readonly prices: PriceDesk;
+  readonly bounds: BoundDesk;
   /** Its holder may do everything in this API. */
   readonly token: string;
   readonly logger: Logger;
@@ -24,8 +27,8 @@ export interface AdminApiDeps {
 /** The actor in records. There is one admin token, so records cannot distinguish administrators. */
 const actor = 'admin';
 
-/** Makes the admin API: keys, accounts, revocation, rotation, credit, prices that wait. It never returns tokens; their holders read them from files. */
-export function createAdminApi({ desk, prices, token, logger }: AdminApiDeps): Express {
+/** Makes the admin API: keys, accounts, revocation, rotation, credit, prices that wait, and bounds that bills have widened. It never returns tokens; their holders read them from files. */
+export function createAdminApi({ desk, prices, bounds, token, logger }: AdminApiDeps): Express {
   const app = express();
   app.disable('x-powered-by').disable('etag');
   app.use(requireLoopbackHost);
@@ -38,6 +41,8 @@ export function createAdminApi({ desk, prices, token, logger }: AdminApiDeps): E
   app.post('/v1/keys/:namespace/:name/credit', express.json({ limit: '16kb' }), creditRoute(desk, actor));
   app.get('/v1/prices', (_, response) => void response.json({ waiting: prices.waiting().map(priceListing) }));
   app.post('/v1/prices/:provider/acknowledge', acknowledgePrices(prices));
+  app.get('/v1/pools', (_, response) => void response.json({ learned: bounds.learned() }));
+  app.post('/v1/pools/:namespace/:name/acknowledge', express.json({ limit: '16kb' }), acknowledgeBounds(bounds, actor));
   app.use(notFound);
   app.use(failure(logger));
   return app;

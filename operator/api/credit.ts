@@ -7,6 +7,7 @@ import { creditableOf } from '../ledger/credit.ts';
 import type { UnmeasuredCharge } from '../ledger/unmeasured.ts';
 import { apiError } from './guard.ts';
 import { type KeyRoute, unknownKey } from './key-route.ts';
+import { isReason } from './reason.ts';
 
 /** The answer: the charges that nobody measured, as they are now. Money is in decimal dollars. */
 export interface CreditReply {
@@ -57,7 +58,6 @@ function preview(desk: KeyDesk, key: KeyName, { nano = 0 }: Order): CreditedKey 
 }
 
 const members = ['usd', 'dryRun', 'reason'];
-const reasonPattern = /^[^\p{Cc}\p{Cs}]{1,500}$/u;
 
 /** A text says what is wrong. */
 function readOrder(body: unknown): Order | string {
@@ -71,10 +71,6 @@ function readOrder(body: unknown): Order | string {
   if (isReason(reason) || (dryRun && reason === undefined))
     return { dryRun, reason: reason ?? '', ...defined({ nano: nano ?? undefined }) };
   return 'reason is missing: say in at most 500 characters, on one line, why the money is given back';
-}
-
-function isReason(reason: unknown): reason is string {
-  return typeof reason === 'string' && reason.trim() !== '' && reasonPattern.test(reason);
 }
 
 function refusalOf(key: KeyName, { nano }: Order, refusal: CreditRefusal) {

@@ -8,13 +8,14 @@ import { adminSecret, startClusterAdmin } from './admin.ts';
 const logger = pino({ level: 'silent' });
 const namespace = 'keyforge-system';
 const prices = { waiting: () => [], acknowledge: () => [] };
+const bounds = { learned: () => [], acknowledge: () => [] };
 const listen = { host: '127.0.0.1', port: 0 };
 
 test('replicas that start together share one token, and it lists, rotates and revokes', async () => {
   const secrets = fakeSecrets();
   const bench = openBench();
   bench.declare({ 'agents/bot': {} });
-  const deps = { client: secrets.client, namespace, listen, desk: bench.broker.desk, prices, logger };
+  const deps = { client: secrets.client, namespace, listen, desk: bench.broker.desk, prices, bounds, logger };
   const servers = await Promise.all([startClusterAdmin(deps), startClusterAdmin(deps)]);
   try {
     assert.equal(secrets.counts.writes, 1);
@@ -41,7 +42,7 @@ test('a Secret of that name without a token is reported, not overwritten', async
   const secrets = fakeSecrets();
   secrets.stored = { metadata: { name: adminSecret, namespace }, data: { token: 'c2hvcnQ=' } };
   const bench = openBench();
-  const deps = { client: secrets.client, namespace, listen, desk: bench.broker.desk, prices, logger };
+  const deps = { client: secrets.client, namespace, listen, desk: bench.broker.desk, prices, bounds, logger };
   await assert.rejects(startClusterAdmin(deps), /keyforge-admin has no item token/);
   assert.equal(secrets.counts.writes, 0);
   bench.close();

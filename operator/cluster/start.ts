@@ -49,6 +49,7 @@ export async function startClusterOperator(options: ClusterOptions): Promise<Clu
     listen: options.adminListen,
     desk: broker.desk,
     prices: parts.prices,
+    bounds: parts.bounds,
     logger,
   });
   const port = await listenOn(parts.server, options.listen);
@@ -88,7 +89,7 @@ async function assemble(options: ClusterOptions) {
   const client = connectKube({ kubeconfig: options.kubeconfig, logger });
   const { minor } = await client.version();
   const authority = await openTrust(options, client, clock);
-  const { store, broker, prices } = openState(options, {
+  const { store, broker, prices, bounds } = openState(options, {
     clock,
     decides: leadership.decides,
     onAlarm: metrics.countAlarm,
@@ -130,7 +131,22 @@ async function assemble(options: ClusterOptions) {
   });
   metrics.show(figuresOf({ broker, prices, authority, leadership, sessions, controllers, podWatch }));
   const stopShowing = keepCertificate(server, authority);
-  return { election, client, authority, store, broker, prices, events, server, sessions, controllers, podWatch, metrics, stopShowing };
+  return {
+    election,
+    client,
+    authority,
+    store,
+    broker,
+    prices,
+    bounds,
+    events,
+    server,
+    sessions,
+    controllers,
+    podWatch,
+    metrics,
+    stopShowing,
+  };
 }
 
 /** The sources of the metrics. */

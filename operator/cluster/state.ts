@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Broker, type BrokerDeps, createBroker } from '../broker.ts';
-import { checkOwn, recordOwn } from '../evidence/own-stream.ts';
+import { checkOwn, type RecordEvent, recordOwn } from '../evidence/own-stream.ts';
+import { type BoundDesk, createBoundDesk } from '../ledger/learn.ts';
 import { createPriceDesk, type PriceDesk } from '../prices/desk.ts';
 import { ProviderPrices } from '../prices/prices.ts';
 import { openDataFolder } from '../store/data-folder.ts';
@@ -13,6 +14,7 @@ export interface State {
   readonly store: Store;
   readonly broker: Broker;
   readonly prices: PriceDesk;
+  readonly bounds: BoundDesk;
 }
 
 interface StateDeps extends Pick<BrokerDeps, 'decides' | 'onAlarm' | 'onChange'> {
@@ -43,6 +45,12 @@ export function openState({ dataDir, service, logger }: ClusterOptions, { clock,
       return false;
     }
   });
-  const desk = createPriceDesk({ store, prices, record: (tx, event) => recordOwn(tx, event, own), onChange: () => broker.refresh() });
-  return { store, broker, prices: desk };
+  const record: RecordEvent = (tx, event) => recordOwn(tx, event, own);
+  const onChange = (): unknown => broker.refresh();
+  return {
+    store,
+    broker,
+    prices: createPriceDesk({ store, prices, record, onChange }),
+    bounds: createBoundDesk({ store, record, onChange }),
+  };
 }

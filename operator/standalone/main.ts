@@ -14,6 +14,7 @@ import { type RecordEvent, recordOwn } from '../evidence/own-stream.ts';
 import { replaceFile } from '../files/replace.ts';
 import { watchPaths } from '../files/watch.ts';
 import { openTokenFiles } from '../keys/token-files.ts';
+import { createBoundDesk } from '../ledger/learn.ts';
 import { createPriceDesk } from '../prices/desk.ts';
 import { ProviderPrices } from '../prices/prices.ts';
 import { serveControl } from '../sessions/port.ts';
@@ -42,7 +43,8 @@ async function run(options: OperatorOptions, notify: (message: FromOperator) => 
   const stopFollowing = await follow(options, { broker, logger, notify });
   const record: RecordEvent = (tx, event) => recordOwn(tx, event, own);
   const priceDesk = createPriceDesk({ store, prices, record, onChange: () => broker.refresh() });
-  const admin = await startAdmin(options, { desk: broker.desk, prices: priceDesk, logger });
+  const bounds = createBoundDesk({ store, record, onChange: () => broker.refresh() });
+  const admin = await startAdmin(options, { desk: broker.desk, prices: priceDesk, bounds, logger });
   const stopServing = serveControl(portChannel(options.control), broker, logger);
   notify({ kind: 'started', adminUrl: admin?.url ?? null, keys: issuedKeys(broker) });
   return async () => {

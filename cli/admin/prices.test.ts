@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import type { PriceListing } from '../operator/prices/listing.ts';
+import type { PriceListing } from '../../operator/prices/listing.ts';
+import { captureStreams } from '../streams.fixture.ts';
 import { runPrices } from './prices.ts';
-import { captureStreams } from './streams.fixture.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'keyforge-prices-'));
 const fell = { class: 'input', reason: 'fell', from: '10', to: '2.5', inForce: '10' } as const;

@@ -1,9 +1,9 @@
-import type { PriceListing, WaitingPrice } from '../operator/prices/listing.ts';
-import { readOptions } from './command.ts';
-import { askAdmin, KeysFailed } from './keys/admin.ts';
-import { tableText } from './keys/table.ts';
-import { type PricesOptions, readPricesOptions } from './options/prices.ts';
-import type { Streams } from './streams.ts';
+import type { PriceListing, WaitingPrice } from '../../operator/prices/listing.ts';
+import { readOptions } from '../command.ts';
+import { type PricesOptions, readPricesOptions } from '../options/prices.ts';
+import type { Streams } from '../streams.ts';
+import { askAdmin, KeysFailed } from './admin.ts';
+import { tableText } from './table.ts';
 
 const usage = `keyforge prices list [--json]
 keyforge prices acknowledge PROVIDER[/MODEL]

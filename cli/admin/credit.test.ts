@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { pino } from 'pino';
-import { estimatedCall, waitingPrices } from '../../operator/api/api.fixture.ts';
+import { estimatedCall, taughtBounds, waitingPrices } from '../../operator/api/api.fixture.ts';
 import { createAdminApi } from '../../operator/api/app.ts';
 import { listenAdmin } from '../../operator/api/server.ts';
 import { type Bench, openBench } from '../../operator/broker.fixture.ts';
@@ -39,6 +39,7 @@ function openPlace(t: TestContext): Place {
       const api = createAdminApi({
         desk: bench.broker.desk,
         prices: waitingPrices(),
+        bounds: taughtBounds(),
         token: 'the-admin-token',
         logger: pino({ level: 'silent' }),
       });
