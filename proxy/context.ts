@@ -5,6 +5,7 @@ import type { ProxyLimits } from './limits.ts';
 import type { ActiveKeys } from './link/active-keys.ts';
 import type { Drains } from './link/drains.ts';
 import type { Metrics } from './metrics.ts';
+import type { AnswerSizes } from './money/answer-sizes.ts';
 import type { TokenCounts } from './money/token-counts.ts';
 import type { UpstreamDeps } from './upstream/upstream.ts';
 
@@ -18,6 +19,7 @@ export interface ProxyContext {
   readonly limits: ProxyLimits;
   readonly logger: Logger;
   readonly tokenCounts: TokenCounts;
+  readonly answerSizes: AnswerSizes;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
   /** Milliseconds of a monotonic clock. */

@@ -19,6 +19,7 @@ import { defaultLimits } from './limits.ts';
 import { createActiveKeys } from './link/active-keys.ts';
 import { createDrains, type Drains } from './link/drains.ts';
 import { createMetrics } from './metrics.ts';
+import { AnswerSizes } from './money/answer-sizes.ts';
 import type { Funds } from './money/funds.ts';
 import { TokenCounts } from './money/token-counts.ts';
 import type { Caller } from './stages/authenticate.ts';
@@ -203,6 +204,7 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
     limits: defaultLimits,
     logger: pino({ level: 'silent' }),
     tokenCounts: new TokenCounts(now),
+    answerSizes: new AnswerSizes(),
     now,
     monotonic: now,
     newId: () => `req_${++ids}`,

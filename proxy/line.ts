@@ -92,6 +92,8 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   countFreeErrors(context, sent.attempts, held.amountNano);
   const settlement = settle(asBilled(metered.end, admission.facts.demand, sent.candidate.provider), sent.candidate.price, held.amountNano);
   const paidFrom = held.settle(settlement.costNano, tokensOf(settlement.usage));
+  const { answerId } = metered.end.reading;
+  if (answerId !== undefined && settlement.usage !== null) context.answerSizes.note(document.key, answerId, tokensOf(settlement.usage));
 
   const recorded = call.record({
     ...metered,
@@ -147,7 +149,7 @@ function admissionOf(routed: Routed): AdmitInput {
     ready: () => funds.ready(),
     reserve: (need, wait) => funds.reserve(need, wait ? waiting : atOnce),
     count: (candidate, affinity) => count(context, { candidate, dialect, body, affinity, headers, call }),
-    tokensOf: () => Promise.resolve(null),
+    tokensOf: (answerId) => context.answerSizes.sizeOf(document.key, answerId),
   };
 }
 

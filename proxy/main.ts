@@ -16,6 +16,7 @@ import { serve } from './line.ts';
 import { type ActiveKeys, createActiveKeys } from './link/active-keys.ts';
 import { createDrains, type Drains } from './link/drains.ts';
 import { createMetrics, createMetricsServer, type Metrics } from './metrics.ts';
+import { AnswerSizes } from './money/answer-sizes.ts';
 import { createFunds, type Funds } from './money/funds.ts';
 import { TokenCounts } from './money/token-counts.ts';
 import { createAgentServer, listen } from './server.ts';
@@ -102,6 +103,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const context: ProxyContext = {
     ...{ activeKeys, control, upstream, drains, metrics, limits, logger },
     tokenCounts: new TokenCounts(monotonic),
+    answerSizes: new AnswerSizes(),
     now: clock,
     monotonic,
     newId: createRequestIds(),

@@ -70,3 +70,12 @@ test('a bill that no call can run up refuses its feature on capped keys, until s
   await eventually(async () => ((await world.post(path, ask)).status === 200 ? true : undefined), 'calls to be served again');
   assert.deepEqual(await lessons(world), []);
 });
+
+test('a request that continues an answer is bounded by what that answer used, once its size is known', async () => {
+  await using world = await startWorld({ keys: { 'bot.yaml': keyManifest('bot', { limits: [{ window: 'Day', usd: '1.00' }] }) } });
+  const respond = (more: object): Promise<Response> =>
+    world.post('/v1/responses', { model: 'gpt-5.4', input: 'Hi', max_output_tokens: 100, ...more });
+  const first = (await (await respond({})).json()) as { readonly id: string };
+  assert.equal((await respond({ previous_response_id: first.id })).status, 200);
+  assert.equal((await respond({ previous_response_id: 'resp_of_somebody_else' })).status, 403);
+});

@@ -84,8 +84,10 @@ function codeOf(ledger: Ledger, { limit, min }: Shortfall, heldNano: NanoUsd): C
   const { dimension, cap } = limit;
   if (limit.of.window === 'Minute') return 'rate_limited';
   const needed = dimension === 'nano' ? min + heldNano : min;
+  const potential = potentialOf(ledger, [limit]);
+  if (dimension === 'nano' && potential <= 0) return 'budget_exhausted';
   if (dimension === 'nano' && needed > cap) return 'request_too_expensive';
-  if (potentialOf(ledger, [limit]) >= needed) return 'budget_reserved';
+  if (potential >= needed) return 'budget_reserved';
   return dimension === 'nano' ? 'budget_exhausted' : 'quota_exhausted';
 }
 

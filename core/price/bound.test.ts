@@ -306,6 +306,13 @@ describe('upperBound', () => {
     assert.match(reason(bound({ summaries: 1 })), /summary/);
   });
 
+  it('adds an answer’s length for each earlier thought that the request names, unless the provider counted', () => {
+    const limited = { ...flatPrice, maxOutputTokens: 100 };
+    assert.equal(bound({ thoughts: 2 }, limited), 120 + 200 + 40);
+    assert.equal(bound(withCount({ ...plain, thoughts: 2 }, 30), limited), 50 + 40);
+    assert.match(reason(bound({ thoughts: 1 })), /earlier thoughts/);
+  });
+
   it('says why where there is no bound', () => {
     const { contextTokens: _, ...unknownContext } = flatPrice;
     const { inputAudio: __, outputImage: ___, ...fewRates } = flat;

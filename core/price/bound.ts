@@ -49,12 +49,18 @@ function featuresOf({ features }: Demand): readonly Feature[] {
   return features.length === 0 ? ['text'] : features;
 }
 
-function readingOf(demand: Demand, overhead: Overhead): Reading {
+function thoughtTokens({ maxOutputTokens }: ModelPrice, { thoughts = 0 }: Demand): number {
+  if (thoughts === 0) return 0;
+  if (maxOutputTokens === undefined) throw new NoBound('the request names earlier thoughts, and the output limit of the model is unknown');
+  return thoughts * maxOutputTokens;
+}
+
+function readingOf(price: ModelPrice, demand: Demand, overhead: Overhead): Reading {
   const added = sumOf(['request' as const, ...featuresOf(demand)].map((name) => overhead.tokens[name] ?? 0));
   const media = Object.entries(demand.media).map(([modality, tokens]) => ({ modality: modality as InputModality, tokens }));
   const pictures = sumOf(demand.pictures.map((size) => overhead.pictureTokens(size)));
   if (demand.pictures.length > 0) media.push({ modality: 'image', tokens: pictures });
-  return { textTokens: demand.textTokens + added, media };
+  return { textTokens: demand.textTokens + added + thoughtTokens(price, demand), media };
 }
 
 /**
@@ -117,7 +123,7 @@ interface Readings {
 
 /** The ways to bound what all readings have: by what the tools may add, and by the model's context. */
 function readingsOf(price: ModelPrice, demand: Demand, overhead: Overhead): readonly Readings[] {
-  const first = readingOf(demand, overhead);
+  const first = readingOf(price, demand, overhead);
   const given = first.textTokens + sumOf(first.media.map(({ tokens }) => tokens));
   const firstTokens = demand.stored === undefined ? given : Math.max(given, contextOf(price));
   const isFree = demand.onlyPreviews === true && overhead.freePreviews === true;

@@ -13,6 +13,8 @@ export interface Demand {
   readonly media: Readonly<Partial<Record<InputModality, number>>>;
   /** What content of unstated size (file, URL, stored conversation) may be; absent: there is none. The model's context then bounds the input. */
   readonly stored?: readonly (InputModality | 'text')[];
+  /** Thoughts of earlier answers that the request names by id; each is part of one answer, so the model's output limit bounds it. Absent: none. */
+  readonly thoughts?: number;
   /** What the request uses; `text` alone is never listed with others. */
   readonly features: readonly Feature[];
   /** How often hosted tools may make the model read the input within the call; 1 = once. */
@@ -71,7 +73,7 @@ export function withCalls(demand: Demand, each: number): Demand {
 }
 
 /** Replaces what bytes bound by what the provider counted, widened by its margin. Content of unstated size keeps its bound. */
-export function withCount(demand: Demand, tokens: number): Demand {
+export function withCount({ thoughts: _, ...demand }: Demand, tokens: number): Demand {
   return {
     ...demand,
     textTokens: tokens,

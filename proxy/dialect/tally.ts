@@ -18,6 +18,7 @@ export interface Tally {
   choices: number;
   extraOutputTokens: number;
   summaries: number;
+  thoughts: number;
   readonly outputs: Set<OutputModality>;
   anyOutput: boolean;
   readonly fees: { [fee in Fee]?: number | null };
@@ -42,6 +43,7 @@ export function startTally(bodyTokens: number): Tally {
     choices: 1,
     extraOutputTokens: 0,
     summaries: 0,
+    thoughts: 0,
     outputs: new Set(),
     anyOutput: false,
     fees: {},
@@ -97,7 +99,20 @@ export function addRounds(tally: Tally, rounds: number, tokensEach: number | nul
 
 /** The finished demand. */
 export function demandOf(tally: Tally): Demand {
-  const { unmeterable, openCalls, toolTokens, toolResults, onlyPreviews, summaries, stored, features, outputs, servings, ...rest } = tally;
+  const {
+    unmeterable,
+    openCalls,
+    toolTokens,
+    toolResults,
+    onlyPreviews,
+    summaries,
+    thoughts,
+    stored,
+    features,
+    outputs,
+    servings,
+    ...rest
+  } = tally;
   return {
     ...rest,
     features: [...features],
@@ -107,6 +122,7 @@ export function demandOf(tally: Tally): Demand {
     ...(Number.isNaN(toolTokens) ? {} : { toolTokens }),
     ...(onlyPreviews ? { onlyPreviews } : {}),
     ...(summaries === 0 ? {} : { summaries }),
+    ...(thoughts === 0 ? {} : { thoughts }),
     ...(Number.isFinite(toolResults) ? { toolResults } : {}),
     ...(openCalls === undefined ? {} : { openCalls }),
     ...(unmeterable === undefined ? {} : { unmeterable }),

@@ -47,7 +47,7 @@ export interface AdmitInput {
   /** Has the candidate's provider count the input; null: it cannot or does not. */
   count(candidate: Reachable, affinity: string): Promise<number | null>;
   /** The tokens of an earlier answer and all that it continued; null: unknown. */
-  tokensOf(answerId: string): Promise<number | null>;
+  tokensOf(answerId: string): number | null;
 }
 
 /** The output limit if neither caller, policy nor price book names one: every current model supports it. */
@@ -70,10 +70,8 @@ export function admit(input: AdmitInput): Admission | Refusal | Promise<Admissio
   // The call is free, but it is recorded: the stream must be open.
   if (!dialect.billed)
     return input.ready().then((unready) => unready ?? { reservation: null, candidates: input.candidates, facts, warnings: [] });
-  if (facts.continues === undefined || !isCapped(document)) return reserveFor(input);
-  return input.tokensOf(facts.continues).then((tokens) => {
-    return reserveFor(tokens === null ? input : withDemand(input, withKnown(facts.demand, tokens)));
-  });
+  const tokens = facts.continues === undefined || !isCapped(document) ? null : input.tokensOf(facts.continues);
+  return reserveFor(tokens === null ? input : withDemand(input, withKnown(facts.demand, tokens)));
 }
 
 function withDemand(input: AdmitInput, demand: Demand): AdmitInput {

@@ -56,7 +56,7 @@ function countMedia(tally: Tally, type: string, item: JsonObject): Refusal | nul
       return countOutput(tally, item['output']);
     case 'reasoning':
       // Without encrypted content, the provider looks it up by its id.
-      if (typeof item['encrypted_content'] !== 'string') addStored(tally, 'text');
+      if (typeof item['encrypted_content'] !== 'string') tally.thoughts += 1;
       return null;
     case 'image_generation_call':
       countResult(tally, item['result']);

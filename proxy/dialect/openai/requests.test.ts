@@ -413,7 +413,6 @@ test('content of unstated size is bounded by the context, as what it may be', ()
     [openaiChat, { messages: [{ role: 'assistant', audio: { id: 'a' } }] }, ['audio']],
     [openaiResponses, { conversation: { id: 'conv_1' } }, ['text', 'image', 'document']],
     [openaiResponses, given({ type: 'item_reference', id: 'i' }), ['text', 'image', 'document']],
-    [openaiResponses, given({ type: 'reasoning', id: 'rs_1', summary: [] }), ['text']],
     [openaiResponses, given({ role: 'user', content: [{ type: 'input_file', file_url: 'https://x' }] }), ['text', 'image', 'document']],
   ];
   for (const [dialect, more, stored] of cases) {
@@ -624,4 +623,11 @@ test('a rewrite sets the model and the usage chunk, and leaves the rest byte for
     const body = bodyOf(value);
     assert.equal(dialect.rewrite(body, {}), body.bytes);
   }
+});
+
+test('thoughts that a request names by id are each bounded by the length of an answer', () => {
+  const thought = { type: 'reasoning', id: 'rs_1', summary: [] };
+  const more = given({ role: 'user', content: 'Hi' }, thought, { ...thought, encrypted_content: 'x' }, { ...thought, id: 'rs_2' });
+  const { thoughts, stored } = read(openaiResponses, more).demand;
+  assert.deepEqual([thoughts, stored], [2, undefined]);
 });
