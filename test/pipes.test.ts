@@ -132,7 +132,7 @@ const printing: readonly (readonly [command: string, args: readonly string[], co
   ['keys revoke', ['keys', 'revoke', 'agents/bot', '--data', at('desk')], 0, 1],
   ['run', ['run', '-f', at('policy.yaml'), '--', process.execPath, '-e', print], 0, count],
   ['--version', ['--version'], 0, 1],
-  ['--help', ['--help'], 0, 11],
+  ['--help', ['--help'], 0, 13],
 ];
 
 /** Likewise on stderr; so many lines at least. */
