@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import type { CallBody } from '../core/audit/types.ts';
 import { refuse } from '../core/errors.ts';
-import { createWorld, type World } from './line.fixture.ts';
+import { createWorld, poolDocument, type World } from './line.fixture.ts';
 import { serve as serveLine } from './line.ts';
 import type { InFlight } from './link/active-keys.ts';
 import { serve } from './upstream/testbed.ts';
@@ -59,4 +60,53 @@ test('a client that leaves while it sends is one entry', async (t) => {
   socket.destroy();
   await finished;
   assert.deepEqual([entries(world), world.caller().active.inFlight.size], [[['client_disconnected', 499]], 0]);
+});
+
+const completion = JSON.stringify({
+  model: 'm',
+  choices: [{ message: { role: 'assistant', content: 'hi' }, finish_reason: 'stop' }],
+  usage: { prompt_tokens: 10, completion_tokens: 5, total_tokens: 15 },
+});
+
+test('a request that is lost on a reused connection is sent again: the call costs the bound of the one and the usage of the other', async (t) => {
+  let sockets = 0;
+  const provider = createServer((socket) => {
+    sockets += 1;
+    const isFirst = sockets === 1;
+    let answered = false;
+    socket.on('error', () => {});
+    socket.on('data', () => {
+      if (isFirst && answered) socket.resetAndDestroy();
+      else socket.write(`HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${completion.length}\r\n\r\n${completion}`);
+      answered = true;
+    });
+  });
+  provider.listen(0, '127.0.0.1');
+  await once(provider, 'listening');
+  t.after(() => provider.close());
+  const { port } = provider.address() as AddressInfo;
+  const world = createWorld(t, { pools: [poolDocument({ endpoint: `http://127.0.0.1:${port}` })] });
+  const origin = await serve(t, (request, response) => void serveLine(world.context, request, response));
+  const call = async (): Promise<void> => {
+    const body = JSON.stringify({ model: 'm', max_tokens: 50, messages: [{ role: 'user', content: 'hello' }] });
+    const headers = { authorization: `Bearer ${world.token}`, 'content-type': 'application/json' };
+    const response = await fetch(`${origin}/v1/chat/completions`, { method: 'POST', headers, body });
+    assert.deepEqual([response.status, (await response.text()).length], [200, completion.length]);
+    // The provider's connection is idle.
+    await setTimeout(20);
+  };
+  await call();
+  await call();
+  const [first, second] = world.purse.entries as readonly CallBody[];
+  assert.ok(first !== undefined && second !== undefined);
+  assert.deepEqual([first.costNanoUsd, first.estimated], ['20', false]);
+  const [lost, answered] = second.attempts;
+  assert.deepEqual([answered?.costNanoUsd, second.attempts.length, second.estimated], ['20', 2, true]);
+  assert.ok(Number(lost?.costNanoUsd) > 100, 'the bound is more than its 50 tokens of output');
+  assert.equal(Number(second.costNanoUsd), Number(lost?.costNanoUsd) + 20);
+  assert.equal(
+    second.paidFrom.reduce((sum, { costNanoUsd }) => sum + Number(costNanoUsd), 0),
+    Number(second.costNanoUsd),
+  );
+  assert.deepEqual([world.purse.reservedNano(), 1_000_000 - world.purse.freeNano()], [0, 20 + Number(second.costNanoUsd)]);
 });

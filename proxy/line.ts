@@ -20,7 +20,7 @@ import { receive } from './stages/receive.ts';
 import { respondRefusal, respondRest } from './stages/respond.ts';
 import { route as routeCall } from './stages/route.ts';
 import { type Reachable, send } from './stages/send.ts';
-import { asBilled, breachIn, settle, tokensOf } from './stages/settle.ts';
+import { asBilled, breachIn, settle, tokensOf, withLost } from './stages/settle.ts';
 import type { AttemptFact } from './upstream/types.ts';
 
 /** One request, from its arrival to the end of its answer. Never rejects. */
@@ -79,6 +79,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
     query: queryForProvider(dialect.family, route.search),
     onDispatch: () => held.markSent(requestId),
     onFree: () => held.noteFree(requestId),
+    onResend: () => !call.isAbandoned && held.reserveAgain({ maxWaitMs: 0 }),
     onFlight: (flight) => call.attach(flight),
   });
 
@@ -90,8 +91,9 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   });
 
   countFreeErrors(context, sent.attempts, held.amountNano);
-  const settlement = settle(asBilled(metered.end, admission.facts.demand, sent.candidate.provider), sent.candidate.price, held.amountNano);
-  const paidFrom = held.settle(settlement.costNano, tokensOf(settlement.usage));
+  const measured = settle(asBilled(metered.end, admission.facts.demand, sent.candidate.provider), sent.candidate.price, held.amountNano);
+  const paidFrom = held.settle(measured.costNano, tokensOf(measured.usage));
+  const settlement = withLost(measured, held.lostNano);
   const { answerId } = metered.end.reading;
   if (answerId !== undefined && settlement.usage !== null) context.answerSizes.note(document.key, answerId, tokensOf(settlement.usage));
 
@@ -99,7 +101,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
     ...metered,
     settlement,
     paidFrom,
-    breach: isCapped(document) ? breachIn(sent.candidate, admission, settlement) : undefined,
+    breach: isCapped(document) ? breachIn(sent.candidate, admission, measured) : undefined,
     attempts: sent.attempts,
     priceBook: sent.candidate.pool.priceBookDigest,
     servedModel: metered.end.reading.servedModel ?? sent.candidate.upstreamModel,

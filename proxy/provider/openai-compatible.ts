@@ -21,6 +21,7 @@ export const openAiCompatible: Provider = {
     'openai.chat': { path: '/v1/responses/input_tokens', margin: { percent: 110, tokens: 64 } },
   },
   isLenient: true,
+  closesIdleSoon: true,
   errors: [contentFilter, ...refusals, ...maybeRan],
   statusWithin: statusWithinOpenAi,
   classify: classifyOpenAi,

@@ -18,6 +18,8 @@ export interface Provider {
   readonly isLenient?: true;
   /** True if an account may have a dearer service tier as its default, which a request can decline. */
   readonly hasDefaultTier?: true;
+  /** True if servers of this kind close idle connections after seconds, often without naming a time. */
+  readonly closesIdleSoon?: true;
   /** True if it chooses among hosts of different prices, below a maximum that a request can name. */
   readonly choosesHost?: true;
   /** Its token counter, by the dialect of the call that is counted. */

@@ -97,6 +97,18 @@ test('the whole cost belongs to the last attempt, so that the attempts sum up to
   );
 });
 
+test('an attempt that was sent again has its bound, and the last attempt the rest', () => {
+  const [refused, last] = answered.attempts;
+  assert.ok(refused !== undefined && last !== undefined);
+  const lost = { pool: openai, credential: 'proj-a', outcome: 'unknown' } as const;
+  const settlement = { ...answered.settlement, costNano: 300, lostNano: 100 };
+  const body = callBody(request, { ...answered, settlement, attempts: [lost, refused, last] });
+  assert.deepEqual(
+    body.attempts.map(({ costNanoUsd }) => costNanoUsd),
+    ['100', '0', '200'],
+  );
+});
+
 test('the trace id of a W3C traceparent is kept, anything else is not', () => {
   const of = (traceparent: string | undefined): string | undefined => callBody({ ...request, traceparent }, answered).trace;
   assert.equal(of(`00-${trace}-00f067aa0ba902b7-01`), trace);

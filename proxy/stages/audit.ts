@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import type { Attempt, CallBody, EntryUsage, RecordedBreach } from '../../core/audit/types.ts';
+import type { NanoUsd } from '../../core/money.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import type { AttemptFact } from '../upstream/types.ts';
 import type { Settlement } from './settle.ts';
@@ -61,10 +62,15 @@ export function callBody(request: CallRequest, outcome: CallOutcome): CallBody {
   };
 }
 
-/** Assigns the whole cost to the last attempt: the provider rejected the earlier ones, so they are free. */
+/** Assigns the cost to the last attempt, less the bound of one that was sent again. The provider rejected all others. */
 function attempts({ attempts, settlement }: CallOutcome): Attempt[] {
+  const { costNano, lostNano = 0 } = settlement;
+  const costOf = ({ outcome }: AttemptFact, index: number): NanoUsd => {
+    if (index === attempts.length - 1) return costNano - lostNano;
+    return outcome === 'unknown' ? lostNano : 0;
+  };
   return attempts.map((attempt, index) => ({
-    costNanoUsd: index === attempts.length - 1 ? String(settlement.costNano) : '0',
+    costNanoUsd: String(costOf(attempt, index)),
     credential: attempt.credential,
     pool: attempt.pool,
     status: attempt.status,

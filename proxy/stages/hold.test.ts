@@ -18,6 +18,13 @@ function within(world: World, scope: (held: Held) => void): void {
   scope(held);
 }
 
+/** Does the same with a scope that takes time. */
+async function withinLong(world: World, scope: (held: Held) => Promise<void>): Promise<void> {
+  const reservation = world.purse.reserve({ boundNano: 100, atLeastNano: 100, preferredNano: 100, requests: 1, tokens: 10 }) as Reservation;
+  using held = hold(world.purse, reservation, (paidFrom, costNano) => world.lost.push({ paidFrom, costNano }));
+  await scope(held);
+}
+
 function createWorld(): World {
   return { purse: createPurse(1000), lost: [] };
 }
@@ -92,6 +99,55 @@ test('a call whose last attempt cost nothing settles at what it is given', () =>
     assert.deepEqual(held.settle(0, 0), [{ grant: 'g-1', costNanoUsd: '0', requests: 1, tokens: 0 }]);
   });
   assert.deepEqual(world.lost, []);
+});
+
+const atOnce = { maxWaitMs: 0 };
+
+test('a call that is sent again pays the bound of the lost attempt and the cost of the next one', async () => {
+  const world = createWorld();
+  await withinLong(world, async (held) => {
+    held.markSent('req_1');
+    assert.equal(await held.reserveAgain(atOnce), true);
+    assert.deepEqual(left(world), { free: 800, reserved: 200 });
+    held.markSent('req_1');
+    assert.deepEqual([held.amountNano, held.lostNano], [100, 100]);
+    assert.deepEqual(
+      held.settle(30, 12).map(({ costNanoUsd }) => costNanoUsd),
+      ['100', '30'],
+    );
+  });
+  assert.deepEqual([left(world), world.purse.opened, world.lost], [{ free: 870, reserved: 0 }, ['req_1', 'req_1'], []]);
+});
+
+test('where no second reservation fits, the call keeps its first', async () => {
+  const world = createWorld();
+  world.purse.reserve({ boundNano: 850, atLeastNano: 850, preferredNano: 850, requests: 0, tokens: 0 });
+  await withinLong(world, async (held) => {
+    held.markSent('req_1');
+    assert.equal(await held.reserveAgain(atOnce), false);
+    assert.equal(held.lostNano, 0);
+    held.settle(100, 0);
+  });
+  assert.deepEqual(left(world), { free: 50, reserved: 850 });
+});
+
+test('a call that a defect ends before it is sent again pays the lost attempt alone; after that, both', async () => {
+  for (const [again, costNano] of [
+    [false, 100],
+    [true, 200],
+  ] as const) {
+    const world = createWorld();
+    await withinLong(world, async (held) => {
+      held.markSent('req_1');
+      await held.reserveAgain(atOnce);
+      if (again) held.markSent('req_1');
+    });
+    assert.deepEqual(left(world), { free: 1000 - costNano, reserved: 0 });
+    assert.deepEqual(
+      world.lost.map((lost) => lost.costNano),
+      [costNano],
+    );
+  }
 });
 
 test('if the open record cannot be written, the call is not sent and returns its whole reservation', () => {

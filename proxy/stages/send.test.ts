@@ -79,6 +79,7 @@ async function createBed(
         onFlight: () => void log.push('flight'),
         onDispatch: () => void log.push('dispatch'),
         onFree: () => void log.push('free'),
+        onResend: () => false,
         ...more,
       }),
   };

@@ -37,6 +37,8 @@ export interface SendInput {
   readonly onDispatch: () => void;
   /** Called after an attempt that costs nothing, before the next one is sent. */
   readonly onFree: () => void;
+  /** Called before a lost request is sent again; false: no money is left for it. */
+  readonly onResend: () => boolean | Promise<boolean>;
 }
 
 export interface Sent {
@@ -83,6 +85,7 @@ function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
     ...(facts.affinity === undefined ? {} : { affinity: facts.affinity }),
     meters,
     onAttempt: input.onDispatch,
+    onResend: input.onResend,
     onAttemptEnd: ({ outcome }) => {
       if (outcome === 'refused' || outcome === 'not_sent') input.onFree();
     },

@@ -24,8 +24,15 @@ export interface CallEnd {
 export interface Settlement {
   readonly costNano: NanoUsd;
   readonly usage: Usage | null;
-  /** True if the reserved bound is charged instead of a measured cost. */
+  /** True if a reserved bound is charged instead of a measured cost, or besides it. */
   readonly estimated: boolean;
+  /** The part of the cost that is the bound of an attempt that was sent again. */
+  readonly lostNano?: NanoUsd;
+}
+
+/** Adds the bound of an attempt that was sent again; 0: there was none, or it cost nothing. */
+export function withLost(settlement: Settlement, lostNano: NanoUsd): Settlement {
+  return lostNano === 0 ? settlement : { ...settlement, costNano: settlement.costNano + lostNano, estimated: true, lostNano };
 }
 
 /**

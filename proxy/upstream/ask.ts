@@ -35,7 +35,7 @@ export async function askOnce(deps: UpstreamDeps, question: Question): Promise<R
   const { pool, provider, model, affinity, path, headers, body, mayAsk, timeoutMs } = question;
   const picked = deps.pools.pick(pool.pool, model, affinity, new Set());
   if (picked.kind === 'none' || !mayAsk(picked.credential)) return null;
-  const { dispatcher, prefix } = deps.origins.at(pool.endpoint);
+  const { dispatcher, prefix } = deps.origins.at(pool.endpoint, provider);
   const { header, prefix: before } = provider.authentication;
   const attempt = new Attempt(deps.settings, unread);
   const timer = setTimeout(() => attempt.abort('timeout'), timeoutMs);

@@ -2,6 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { defined } from '../../core/json.ts';
 import type { StreamMeter } from '../dialect/types.ts';
+import type { Connection, ConnectionHandler, Sending } from './connection.ts';
 import type { UpstreamSettings } from './origins.ts';
 import type { BodyEnd, FlowingBody, Meters, WholeBody } from './types.ts';
 
@@ -11,6 +12,8 @@ export type AttemptResult =
       readonly kind: 'failed';
       /** False: no byte of it was sent. */
       readonly sent: boolean;
+      /** True if it was lost on a connection that an earlier request had used, before one byte of an answer. */
+      readonly lostOnReused: boolean;
       readonly end: Exclude<BodyEnd, 'complete'>;
       /** The error code of Node or undici, e.g. `ECONNREFUSED`. */
       readonly code: string;
@@ -33,7 +36,7 @@ const beginningBytes = 16;
 const maxUnclaimedBytes = 64 * 1024;
 
 /** One request to a provider and its answer: undici's handler on one side, a result and a body on the other. Owned by one call. */
-export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
+export class Attempt implements ConnectionHandler, FlowingBody {
   readonly kind = 'flowing';
   readonly result: Promise<AttemptResult>;
 
@@ -41,6 +44,8 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
   readonly #meters: Meters;
   #settle: { resolve(result: AttemptResult): void; reject(error: unknown): void };
   #phase: 'waiting' | 'collecting' | 'preamble' | 'flowing' | 'ended' = 'waiting';
+  #connection: Connection | null = null;
+  #sending: Sending | null = null;
   #controller: Dispatcher.DispatchController | null = null;
   #abortedAs: 'timeout' | 'stopped' | null = null;
   #status = 0;
@@ -77,9 +82,17 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
     else this.#endListener = listener;
   }
 
+  onConnection(connection: Connection): void {
+    this.#connection = connection;
+  }
+
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    if (this.#phase === 'ended') controller.abort(new Error('stopped'));
-    else this.#controller = controller;
+    if (this.#phase === 'ended') {
+      controller.abort(new Error('stopped'));
+      return;
+    }
+    this.#controller = controller;
+    this.#sending = this.#connection?.begin() ?? null;
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
@@ -224,7 +237,8 @@ export class Attempt implements Dispatcher.DispatchHandler, FlowingBody {
     // Has no effect if the attempt already has a result.
     this.#settle.resolve({
       kind: 'failed',
-      sent: this.#controller !== null,
+      sent: this.#controller !== null && this.#sending?.wasRefused !== true,
+      lostOnReused: end === 'cut' && this.#sending?.isUnansweredOnReused === true,
       end,
       code,
       ...defined({ status: this.#status === 0 ? undefined : this.#status }),

@@ -11,8 +11,9 @@ import type { AttemptFact, FlowingBody, ProviderAnswer, UpstreamCall, UpstreamOu
 type Fact = Pick<AttemptFact, 'status' | 'outcome' | 'code'>;
 type Answered = Extract<AttemptResult, { kind: 'answered' }>;
 
-/** What to do after an attempt: end the call with it, or try the next credential. */
+/** What to do after an attempt: end the call with it, possibly after it was sent again, or try the next credential. */
 type Judged =
+  | { readonly kind: 'lost'; readonly answer: UpstreamOutcome; readonly fact: Fact }
   | { readonly kind: 'final'; readonly answer: UpstreamOutcome; readonly fact: Fact }
   | { readonly kind: 'rotate'; readonly verdict: Verdict; readonly body?: string; readonly fact: Fact };
 
@@ -48,13 +49,14 @@ export function judge(call: UpstreamCall, result: AttemptResult, at: At): Judged
   });
 }
 
-function judgeFailure(call: UpstreamCall, { end, sent, code, status }: Extract<AttemptResult, { kind: 'failed' }>): Judged {
+function judgeFailure(call: UpstreamCall, { end, sent, lostOnReused, code, status }: Extract<AttemptResult, { kind: 'failed' }>): Judged {
   const fact: Fact = { outcome: sent ? 'unknown' : 'not_sent', ...defined({ status }) };
   if (end === 'stopped') return { kind: 'final', answer: { kind: 'stopped' }, fact };
   const provider = `The provider of pool ${call.pool.pool}`;
   if (end === 'timeout') return final(refuse('provider_timeout', `${provider} gave no answer in time.`), fact);
   const what = sent ? 'broke off before its answer was complete' : 'is unreachable';
-  return final(refuse('provider_error', `${provider} ${what} (${/^[A-Z0-9_]+$/.test(code) ? code : 'network error'}).`), fact);
+  const refusal = refuse('provider_error', `${provider} ${what} (${/^[A-Z0-9_]+$/.test(code) ? code : 'network error'}).`);
+  return { ...final(refusal, fact), kind: lostOnReused ? 'lost' : 'final' };
 }
 
 /**
@@ -101,7 +103,7 @@ function bodyWithoutSecret(body: WholeBody | FlowingBody, decoded: Buffer | null
   return { kind: 'flowing', pipe, resume: () => body.resume() };
 }
 
-function final(refusal: Refusal, fact: Fact): Judged {
+function final(refusal: Refusal, fact: Fact): Extract<Judged, { kind: 'final' }> {
   return { kind: 'final', answer: { kind: 'refusal', refusal }, fact };
 }
 

@@ -1,5 +1,7 @@
 import type { Dispatcher } from 'undici';
 import Pool from 'undici/lib/dispatcher/pool.js';
+import type { Provider } from '../provider/types.ts';
+import { Connection, type ConnectionHandler } from './connection.ts';
 
 /** Bounds of the outbound side. */
 export interface UpstreamSettings {
@@ -14,6 +16,8 @@ export interface UpstreamSettings {
   readonly totalTimeoutMs: number;
   /** Idle sockets, if the provider names no time. If too long, the provider closes one under the next call, which is charged as unknown. */
   readonly keepAliveMs: number;
+  /** The longest for idle sockets to servers that close them soon, whatever they name. */
+  readonly briefKeepAliveMs: number;
   /** All headers of one answer. */
   readonly headerBytes: number;
   /** An answer that is not a stream is held whole up to this size; a longer one is metered as it is forwarded. */
@@ -30,6 +34,8 @@ export const defaultUpstreamSettings: UpstreamSettings = {
   idleTimeoutMs: 120_000,
   totalTimeoutMs: 600_000,
   keepAliveMs: 30_000,
+  // uvicorn closes idle connections after 5 s: www.uvicorn.org/settings, `--timeout-keep-alive`.
+  briefKeepAliveMs: 4000,
   headerBytes: 64 * 1024,
   // Embeddings of a hundred inputs are about 3 MB and carry their usage at the end.
   wholeBytes: 8 * 1024 * 1024,
@@ -39,7 +45,7 @@ export const defaultUpstreamSettings: UpstreamSettings = {
 
 /** The destination of one endpoint's calls. */
 export interface Origin {
-  readonly dispatcher: Pick<Dispatcher, 'dispatch'>;
+  readonly dispatcher: { dispatch(options: Dispatcher.DispatchOptions, handler: ConnectionHandler): boolean };
   /** Prefix of the provider's paths; empty or without a final slash. */
   readonly prefix: string;
 }
@@ -47,35 +53,39 @@ export interface Origin {
 /** The sockets of all endpoints. Only pool documents set endpoints; no environment variable or redirect sends a call elsewhere. */
 export interface Origins {
   /** `endpoint`: an absolute URL without query; throws on anything else. */
-  at(endpoint: string): Origin;
+  at(endpoint: string, provider: Provider): Origin;
   /** Closes all sockets and cuts calls in flight. */
   close(): Promise<void>;
 }
 
 /** Makes HTTP/1.1 origins with keep-alive, one call a socket at a time, and Node's default TLS verification. */
 export function createOrigins(settings: UpstreamSettings): Origins {
-  const byEndpoint = new Map<string, Origin & { readonly dispatcher: Pool }>();
+  const byId = new Map<string, Origin & { readonly dispatcher: Pool }>();
   return {
-    at(endpoint) {
-      const known = byEndpoint.get(endpoint);
+    at(endpoint, provider) {
+      const id = `${provider.kind} ${endpoint}`;
+      const known = byId.get(id);
       if (known !== undefined) return known;
       const url = new URL(endpoint);
+      const isBrief = provider.closesIdleSoon === true || url.protocol === 'http:';
       const dispatcher = new Pool(url.origin, {
         connections: settings.connections,
         connectTimeout: settings.connectTimeoutMs,
         headersTimeout: settings.headersTimeoutMs,
         bodyTimeout: settings.idleTimeoutMs,
-        keepAliveTimeout: settings.keepAliveMs,
+        keepAliveTimeout: isBrief ? settings.briefKeepAliveMs : settings.keepAliveMs,
+        ...(isBrief ? { keepAliveMaxTimeout: settings.briefKeepAliveMs } : {}),
+        factory: (origin, options: ConstructorParameters<typeof Connection>[1]) => new Connection(origin, options),
         maxHeaderSize: settings.headerBytes,
         pipelining: 1,
         allowH2: false,
       });
       const origin = { dispatcher, prefix: url.pathname.replace(/\/+$/, '') };
-      byEndpoint.set(endpoint, origin);
+      byId.set(id, origin);
       return origin;
     },
     async close() {
-      await Promise.all([...byEndpoint.values()].map(({ dispatcher }) => dispatcher.destroy()));
+      await Promise.all([...byId.values()].map(({ dispatcher }) => dispatcher.destroy()));
     },
   };
 }

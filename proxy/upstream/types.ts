@@ -31,13 +31,19 @@ export interface UpstreamCall {
   readonly meters: Meters;
   /** Called before each attempt is sent, to write the open record. If it throws, the call ends. */
   readonly onAttempt?: (credential: string) => void;
+  /**
+   * Called if a request was lost on a connection that had been idle: it may be sent again, once, if another reservation pays
+   * for it. Default: it is not sent again.
+   */
+  readonly onResend?: () => boolean | Promise<boolean>;
   /** Called once the outcome of an attempt is known, before the next one starts. */
   readonly onAttemptEnd?: (attempt: AttemptFact) => void;
 }
 
 /**
  * What an attempt cost. `not_sent` and `refused`: nothing. `unknown`: sent with an unknown end, or an error that is in no row of
- * the provider's free ones, so the full bound. `answered`: by its usage. There is no retry after `unknown` or `answered`, so only the last attempt of a call can be either.
+ * the provider's free ones, so the full bound. `answered`: by its usage. Only the last attempt of a call can be `answered`, and an
+ * earlier one `unknown` only if it was sent again.
  */
 export interface AttemptFact {
   readonly pool: PoolName;

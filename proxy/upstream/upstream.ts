@@ -1,4 +1,4 @@
-import type { Picked, Pools } from '../credentials/pool.ts';
+import type { NoneLeft, Picked, Pools } from '../credentials/pool.ts';
 import { Attempt } from './attempt.ts';
 import { judge, refuseAll } from './judge.ts';
 import { joinPath, type Origins, type UpstreamSettings } from './origins.ts';
@@ -48,8 +48,10 @@ async function rotate(deps: UpstreamDeps, call: UpstreamCall, start: (picked: Pi
   const attempts: AttemptFact[] = [];
   const tried = new Set<string>();
   let lastBody: string | undefined;
+  let resent = false;
+  let again: Picked | null = null;
   for (;;) {
-    const picked = deps.pools.pick(pool, call.model, call.affinity, tried);
+    const picked: Picked | NoneLeft = again ?? deps.pools.pick(pool, call.model, call.affinity, tried);
     if (picked.kind === 'none')
       return { kind: 'refusal', refusal: refuseAll(call, { none: picked, lastBody, nowMs: deps.clock() }), attempts };
 
@@ -59,7 +61,10 @@ async function rotate(deps: UpstreamDeps, call: UpstreamCall, start: (picked: Pi
     const fact: AttemptFact = { pool, credential: picked.credential, ...judged.fact };
     attempts.push(fact);
     call.onAttemptEnd?.(fact);
-    if (judged.kind === 'final') return { ...judged.answer, attempts };
+    again = judged.kind === 'lost' && !resent && (await mayResend(call, fact)) ? picked : null;
+    resent ||= again !== null;
+    if (again !== null) continue;
+    if (judged.kind !== 'rotate') return { ...judged.answer, attempts };
 
     // After an error within a stream, ignore the rest.
     attempt.abort('stopped');
@@ -70,9 +75,14 @@ async function rotate(deps: UpstreamDeps, call: UpstreamCall, start: (picked: Pi
   }
 }
 
+/** What was not sent costs nothing, so its reservation pays for the next attempt. */
+async function mayResend(call: UpstreamCall, { outcome }: AttemptFact): Promise<boolean> {
+  return outcome === 'not_sent' || ((await call.onResend?.()) ?? false);
+}
+
 /** The only place that reveals a credential. Only the pool's document decides where it is sent. */
 function dispatch(deps: UpstreamDeps, call: UpstreamCall, picked: Picked): Attempt {
-  const { dispatcher, prefix } = deps.origins.at(call.pool.endpoint);
+  const { dispatcher, prefix } = deps.origins.at(call.pool.endpoint, call.provider);
   const { header, prefix: before } = call.provider.authentication;
   const attempt = new Attempt(deps.settings, call.meters);
   dispatcher.dispatch(
