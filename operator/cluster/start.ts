@@ -89,12 +89,13 @@ async function assemble(options: ClusterOptions) {
   const client = connectKube({ kubeconfig: options.kubeconfig, logger });
   const { minor } = await client.version();
   const authority = await openTrust(options, client, clock);
-  const { store, broker, prices, bounds } = openState(options, {
+  const state = openState(options, {
     clock,
     decides: leadership.decides,
     onAlarm: metrics.countAlarm,
     onChange: () => changes.emit('broker', null),
   });
+  const { broker } = state;
   const events = createEvents({ client, component: 'keyforge.dev/operator', instance: identity, clock, logger });
   const gateway = options.gatewayServiceAccount === null ? null : { namespace, serviceAccount: options.gatewayServiceAccount };
   const settings = () => settingsOf(options, authority.rootPem());
@@ -129,24 +130,9 @@ async function assemble(options: ClusterOptions) {
     gateway: gateway === null ? null : { namespace, labelSelector: 'app.kubernetes.io/component=gateway' },
     retireAllBut: (living) => controllers.adopted.then(() => broker.retireAllBut(living)),
   });
-  metrics.show(figuresOf({ broker, prices, authority, leadership, sessions, controllers, podWatch }));
+  metrics.show(figuresOf({ ...state, authority, leadership, sessions, controllers, podWatch }));
   const stopShowing = keepCertificate(server, authority);
-  return {
-    election,
-    client,
-    authority,
-    store,
-    broker,
-    prices,
-    bounds,
-    events,
-    server,
-    sessions,
-    controllers,
-    podWatch,
-    metrics,
-    stopShowing,
-  };
+  return { ...state, election, client, authority, events, server, sessions, controllers, podWatch, metrics, stopShowing };
 }
 
 /** The sources of the metrics. */

@@ -34,7 +34,7 @@ export const defaultUpstreamSettings: UpstreamSettings = {
   idleTimeoutMs: 120_000,
   totalTimeoutMs: 600_000,
   keepAliveMs: 30_000,
-  // uvicorn closes idle connections after 5 s: www.uvicorn.org/settings, `--timeout-keep-alive`.
+  // Servers on uvicorn close idle connections after 5 s by default: vllm-project/vllm#18472, llm-d/llm-d#1564.
   briefKeepAliveMs: 4000,
   headerBytes: 64 * 1024,
   // Embeddings of a hundred inputs are about 3 MB and carry their usage at the end.
