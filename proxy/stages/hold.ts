@@ -68,10 +68,10 @@ class HeldReservation implements Held {
   }
 
   async reserveAgain(waiting: Waiting): Promise<boolean> {
-    const { amountNano, counted } = this.#reservation;
+    const { amountNano } = this.#reservation;
     const levels = { atLeastNano: amountNano, preferredNano: amountNano, boundNano: amountNano };
-    const need = { ...levels, requests: counted?.requests ?? 0, tokens: counted?.tokens ?? 0 };
-    const outcome = await this.#funds.reserve(need, waiting);
+    // The request was counted when it was admitted.
+    const outcome = await this.#funds.reserve({ ...levels, requests: 0, tokens: 0 }, waiting);
     if (!('amountNano' in outcome)) return false;
     // Settled with the rest, so that no grant is released between the two.
     this.#lost.push(this.#reservation);
