@@ -49,6 +49,8 @@ export interface Facts {
   readonly thinking?: Thinking | undefined;
   /** Top-level fields that nobody has judged: a compatible server may bill for them. */
   readonly unjudged: readonly string[];
+  /** Bound of the tokens that a chat template of an open model may add to what the request's bytes bound. Read for lenient servers alone. */
+  readonly templateTokens?: (() => number) | undefined;
   /** The provider's id of an earlier answer that the request continues. The demand counts it as content of unstated size. */
   readonly continues?: string | undefined;
   /** OpenAI chat streams: true if the caller itself requested the usage chunk. True elsewhere. */

@@ -404,3 +404,9 @@ test('a lenient server gets no field that nobody has judged from a capped key, u
   assert.equal((await admitted({ ...setup, provider: openAi })).heldNano, 1100);
   assert.equal((await admitted({ ...setup, document: {}, provider: openAiCompatible })).heldNano, 1100);
 });
+
+test('a lenient server may show tools longer than they were sent, which its bound includes', async () => {
+  const setup = { document: capped, facts: { templateTokens: () => 30 }, maxOutputTokens: 500 };
+  assert.equal((await admitted({ ...setup, provider: openAiCompatible })).heldNano, 1130);
+  assert.equal((await admitted({ ...setup, provider: openAi })).heldNano, 1100);
+});

@@ -156,11 +156,18 @@ function judged({ document, candidates, facts }: AdmitInput): readonly Reachable
     provider.isLenient === true ? facts.unjudged.find((name) => !pool.freeFields.includes(name)) : undefined;
   const safe = candidates.filter((candidate) => unjudgedAt(candidate) === undefined);
   const [first] = candidates;
-  if (safe.length > 0 || first === undefined) return safe;
+  if (safe.length > 0 || first === undefined) return safe.map((candidate) => withTemplate(candidate, facts));
   return refuse(
     'unmeterable_request',
     `The server of pool ${first.pool.pool} may bill for the field ${JSON.stringify(unjudgedAt(first))}, which KeyForge does not know, and a budget limits ${document.key}: leave the field out, or have it added to spec.freeFields of the pool.`,
   );
+}
+
+/** A lenient server may run an open model, whose chat template adds to the request. */
+function withTemplate(candidate: Reachable, { templateTokens }: Facts): Reachable {
+  if (candidate.provider.isLenient !== true || templateTokens === undefined) return candidate;
+  const { tokens, ...overhead } = candidate.overhead;
+  return { ...candidate, overhead: { ...overhead, tokens: { ...tokens, request: (tokens.request ?? 0) + templateTokens() } } };
 }
 
 function limitsOf({ document, dialect, facts, exact }: AdmitInput, candidates: readonly Reachable[]): OutputLimits | undefined | Refusal {

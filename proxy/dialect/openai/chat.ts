@@ -23,6 +23,7 @@ import { addStored, demandOf, startTally, type Tally } from '../tally.ts';
 import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
 import { ChatMeter } from './chat-meter.ts';
 import { countChatTools } from './chat-tools.ts';
+import { templateTokens } from './count.ts';
 import { openaiFamily, otherModels } from './family.ts';
 import { freeInChat, judgeFields } from './judged.ts';
 import { countCaching, countContent, countUnknown } from './parts.ts';
@@ -71,6 +72,7 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
     stream,
     maxOutputTokens: limit,
     unjudged: judgeFields(tally, value, { governing: rules.governing, free: freeInChat }),
+    templateTokens: () => templateTokens(value),
     demand: demandOf(tally),
     wantsUsage: asObject(value['stream_options'])?.['include_usage'] === true,
     affinity: affinityOf(headers, value, [], () => openingText(messages[0], messages.find(isFromUser))),

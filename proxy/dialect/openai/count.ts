@@ -1,4 +1,7 @@
-import { isObject, type JsonObject } from '../../../core/json.ts';
+import { isObject, type JsonObject, parseJson } from '../../../core/json.ts';
+import { shownBound } from '../../../core/price/shown.ts';
+import { stringBound, valueBound } from '../../../core/price/text.ts';
+import { asArray, asObject } from '../fields.ts';
 import type { Counter } from '../types.ts';
 
 /** The parameters of POST /v1/responses/input_tokens (developers.openai.com/api/docs/guides/token-counting). */
@@ -47,3 +50,21 @@ export const chatCounter: Counter = {
   },
   read,
 };
+
+/**
+ * Bound of the tokens by which a server's chat template may show tools and arguments of calls longer than they were sent:
+ * open models' templates write them as JSON of their own, indented and escaped.
+ */
+export function templateTokens(value: JsonObject): number {
+  const tools = asArray(value['tools']).reduce<number>((sum, tool) => sum + Math.max(0, shownBound(tool) - valueBound(tool).tokens), 0);
+  const calls = asArray(value['messages']).flatMap((message) =>
+    asArray(asObject(message)?.['tool_calls']).map((call) => asObject(call)?.['function']),
+  );
+  return [...calls, ...asArray(value['input'])].reduce<number>((sum, call) => sum + argumentTokens(call), tools);
+}
+
+function argumentTokens(call: unknown): number {
+  const text = isObject(call) ? call['arguments'] : undefined;
+  if (typeof text !== 'string') return 0;
+  return Math.max(0, shownBound(parseJson(text) ?? text) - stringBound(text));
+}

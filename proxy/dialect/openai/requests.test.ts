@@ -631,3 +631,14 @@ test('thoughts that a request names by id are each bounded by the length of an a
   const { thoughts, stored } = read(openaiResponses, more).demand;
   assert.deepEqual([thoughts, stored], [2, undefined]);
 });
+
+test('what a template may add to tools and arguments of calls is bounded', () => {
+  const added = (dialect: Dialect, more: Body): number => read(dialect, more).templateTokens?.() ?? 0;
+  const tool = { type: 'function', function: { name: 'f', parameters: { type: 'object', properties: { a: { type: 'string' } } } } };
+  const indented = JSON.stringify(tool, null, 4).length - JSON.stringify(tool).length;
+  assert.equal(added(openaiChat, {}), 0);
+  assert.ok(added(openaiChat, { tools: [tool] }) >= indented);
+  assert.ok(added(openaiResponses, { tools: [tool] }) >= indented);
+  const call = { id: 'c', type: 'function', function: { name: 'f', arguments: '{"a":"ж"}' } };
+  assert.ok(added(openaiChat, { messages: [{ role: 'assistant', tool_calls: [call] }] }) > 0);
+});

@@ -19,6 +19,7 @@ import type { JsonBody } from '../json.ts';
 import { type Edit, spliceBody } from '../splice.ts';
 import { addStored, demandOf, startTally, type Tally, unbounded } from '../tally.ts';
 import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
+import { templateTokens } from './count.ts';
 import { openaiFamily, otherModels, responsesStreamError } from './family.ts';
 import { countItems } from './items.ts';
 import { freeInResponses, judgeFields } from './judged.ts';
@@ -62,6 +63,7 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
     model,
     stream,
     maxOutputTokens: limit,
+    templateTokens: () => templateTokens(value),
     unjudged: [...hostedTools(tally), ...judgeFields(tally, value, { governing: rules.governing, free: freeInResponses })],
     demand: demandOf(tally),
     ...thought,
