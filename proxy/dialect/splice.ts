@@ -1,5 +1,7 @@
 import type { JsonObject } from '../../core/json.ts';
+import { asObject, isGiven } from './fields.ts';
 import { type JsonBody, type Members, membersAt } from './json.ts';
+import type { Changes } from './types.ts';
 
 /** One value to set: a top-level member, or a member of a top-level object. */
 export interface Edit {
@@ -55,4 +57,23 @@ function spliceOf(body: JsonBody, { path, value }: Edit): Splice | string {
 
 function joined(inserts: readonly string[], present: Members): string {
   return inserts.join(',') + (present.size > 0 ? ',' : '');
+}
+
+/** OpenRouter’s limit of what a host may cost, never above the caller’s own; in every API that OpenRouter serves. */
+export function maxPriceEdits(body: JsonObject, maxPrice: Changes['maxPrice']): readonly Edit[] {
+  if (maxPrice === undefined) return [];
+  const given = asObject(asObject(body['provider'])?.['max_price']) ?? {};
+  return [{ path: ['provider', 'max_price'], value: { ...given, ...lowest(given, maxPrice) } }];
+}
+
+/** Pico-USD a token are micro-USD a million tokens. */
+const picoPerToken = 1_000_000;
+
+/** The lower of the caller's prices and these, in USD per million tokens. */
+function lowest(given: JsonObject, { input, output }: { readonly input: number; readonly output: number }): JsonObject {
+  const lower = (value: unknown, most: number): number => {
+    const wanted = isGiven(value) ? Number(value) : Number.NaN;
+    return wanted >= 0 && wanted < most ? wanted : most;
+  };
+  return { prompt: lower(given['prompt'], input / picoPerToken), completion: lower(given['completion'], output / picoPerToken) };
 }

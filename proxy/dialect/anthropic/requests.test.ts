@@ -227,3 +227,10 @@ test('the longest cache lifetime that any block asks for counts', () => {
   assert.equal(cached(tools({ name: 'f', cache_control: control })), '5m');
   assert.equal(cached({ ...content({ type: 'tool_result', content: [hour] }), cache_control: control }), '1h');
 });
+
+test('a provider that chooses its host is told the highest price', () => {
+  const body = readBody(Buffer.from('{"model":"m","max_tokens":9}'));
+  if ('problem' in body) throw new Error(body.problem);
+  const sent = JSON.parse(anthropicMessages.rewrite(body, { maxPrice: { input: 3_000_000, output: 15_000_000 } }).toString()) as Fields;
+  assert.deepEqual(sent['provider'], { max_price: { prompt: 3, completion: 15 } });
+});

@@ -2,7 +2,7 @@ import { isRefusal, type Refusal } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/json.ts';
 import type { Effort, Thinking } from '../../../core/price/output-limit.ts';
 import { asArray, asObject, asString, isGiven, readCount, type Shapes } from '../fields.ts';
-import type { Edit } from '../splice.ts';
+import { type Edit, maxPriceEdits } from '../splice.ts';
 import { type Tally, unbounded } from '../tally.ts';
 import type { Changes } from '../types.ts';
 import { countCaching } from './parts.ts';
@@ -98,11 +98,7 @@ function isEffort(value: string): value is Effort {
 export function sharedEdits(body: JsonObject, changes: Changes): readonly Edit[] {
   const edits: Edit[] = [];
   if (changes.model !== undefined) edits.push({ path: ['model'], value: changes.model });
-  if (changes.maxPrice !== undefined) {
-    const given = asObject(asObject(body['provider'])?.['max_price']) ?? {};
-    const value = { ...given, ...lowest(given, changes.maxPrice) };
-    edits.push({ path: ['provider', 'max_price'], value });
-  }
+  edits.push(...maxPriceEdits(body, changes.maxPrice));
   return edits;
 }
 
@@ -113,16 +109,4 @@ export function generatingEdits(body: JsonObject, changes: Changes): readonly Ed
   if (changes.standardTier === true && (!isGiven(tier) || tier === 'auto')) edits.push({ path: ['service_tier'], value: 'default' });
   if (changes.thinkingTokens !== undefined) edits.push({ path: ['reasoning', 'max_tokens'], value: changes.thinkingTokens });
   return edits;
-}
-
-/** Pico-USD a token are micro-USD a million tokens. */
-const picoPerToken = 1_000_000;
-
-/** The lower of the caller's prices and these, in USD per million tokens. */
-function lowest(given: JsonObject, { input, output }: { readonly input: number; readonly output: number }): JsonObject {
-  const lower = (value: unknown, most: number): number => {
-    const wanted = isGiven(value) ? Number(value) : Number.NaN;
-    return wanted >= 0 && wanted < most ? wanted : most;
-  };
-  return { prompt: lower(given['prompt'], input / picoPerToken), completion: lower(given['completion'], output / picoPerToken) };
 }
