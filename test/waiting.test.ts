@@ -22,7 +22,7 @@ async function measure(): Promise<Sizes> {
     const costNano = Number((cluster.provider.bill().totalPico + 999n) / 1000n);
     await cluster.declare('0.000001');
     const refusal = await refusalOf(url, cluster.token());
-    const [, usd = ''] = /could cost \$([0-9.]+)/.exec(refusal) ?? [];
+    const [, usd = ''] = /needs \$([0-9.]+)/.exec(refusal) ?? [];
     return { costNano, boundNano: Math.round(Number(usd) * 1e9) };
   } finally {
     await close();
@@ -38,7 +38,7 @@ async function refusalOf(url: string, token: string): Promise<string> {
       body: JSON.stringify({ model: 'gpt-5.4-mini', max_tokens: outputTokens, messages: [{ role: 'user', content: 'hello' }] }),
     });
     const text = await response.text();
-    return text.includes('could cost') ? text : undefined;
+    return text.includes('call that needs') ? text : undefined;
   }, 'a refusal with the bound of the call');
 }
 
