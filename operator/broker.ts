@@ -3,6 +3,7 @@ import { type KeyName, streamId } from '../core/names.ts';
 import type { AccountPlan } from '../core/policy/documents.ts';
 import { describeProblem, type Problem } from '../core/problem.ts';
 import type { ControlPort } from '../core/protocol/control.ts';
+import { answerTokens } from './evidence/answers.ts';
 import { type Alarm, Collector } from './evidence/collector.ts';
 import { openEpoch } from './evidence/epoch.ts';
 import { type OwnDeps, type RecordEvent, recordOwn } from './evidence/own-stream.ts';
@@ -103,6 +104,7 @@ function wholePort(parts: Parts): ControlPort {
     ship: (request) => collector.ship(request, () => {}),
     grant: (request, signal) => funding.grant(request, signal),
     account: (key) => batch.run((tx) => view(tx, planOf(registry, key))),
+    answerTokens: (key, answerSha256) => batch.run((tx) => answerTokens(tx, key, answerSha256)),
     mint: (parent, spec) => minting.mint(parent, spec),
     children: (parent) => minting.children(parent),
     unmint: (parent, child) => minting.unmint(parent, child),

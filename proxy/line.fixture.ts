@@ -148,7 +148,17 @@ function exhausted(availableNano: NanoUsd): GrantDenial {
 export function createControl(given: Partial<ControlPort> = {}): ControlPort {
   const away = (): Promise<never> => Promise.reject(new ControlUnavailable('away'));
   return {
-    ...{ open: away, ship: away, grant: away, account: away, mint: away, children: away, unmint: away, watch: () => () => {} },
+    ...{
+      open: away,
+      ship: away,
+      grant: away,
+      account: away,
+      answerTokens: away,
+      mint: away,
+      children: away,
+      unmint: away,
+      watch: () => () => {},
+    },
     ...given,
   };
 }
@@ -204,7 +214,7 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
     limits: defaultLimits,
     logger: pino({ level: 'silent' }),
     tokenCounts: new TokenCounts(now),
-    answerSizes: new AnswerSizes(),
+    answerSizes: new AnswerSizes({ answerTokens: () => Promise.resolve(null) }),
     now,
     monotonic: now,
     newId: () => `req_${++ids}`,

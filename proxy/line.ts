@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isRefusal, type Refusal, refuse } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
 import { checkEndpoint, checkKey, isCapped } from '../core/policy/check.ts';
+import type { KeyDocument } from '../core/policy/documents.ts';
 import { serveApi } from './api/serve.ts';
 import { Call } from './call.ts';
 import type { Exchange, ProxyContext } from './context.ts';
@@ -94,11 +95,9 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   const measured = settle(asBilled(metered.end, admission.facts.demand, sent.candidate.provider), sent.candidate.price, held.amountNano);
   const paidFrom = held.settle(measured.costNano, tokensOf(measured.usage));
   const settlement = withLost(measured, held.lostNano);
-  const { answerId } = metered.end.reading;
-  if (answerId !== undefined && settlement.usage !== null) context.answerSizes.note(document.key, answerId, tokensOf(settlement.usage));
-
   const recorded = call.record({
     ...metered,
+    ...noteAnswer(context, document, { id: metered.end.reading.answerId, tokens: tokensOf(settlement.usage) }),
     settlement,
     paidFrom,
     breach: isCapped(document) ? breachIn(sent.candidate, admission, measured) : undefined,
@@ -108,6 +107,15 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   });
 
   if (recorded) respondRest(call, metered.rest, { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings });
+}
+
+/** Remembers an answer that a later request may continue, and names it for the entry. */
+function noteAnswer(
+  { answerSizes }: ProxyContext,
+  { key }: KeyDocument,
+  { id, tokens }: { readonly id: string | undefined; readonly tokens: number },
+): { readonly answerSha256?: string } {
+  return id === undefined || tokens === 0 ? {} : { answerSha256: answerSizes.note(key, id, tokens) };
 }
 
 function countFreeErrors({ metrics }: ProxyContext, attempts: readonly AttemptFact[], boundNano: NanoUsd): void {
@@ -150,7 +158,7 @@ function admissionOf(routed: Routed): AdmitInput {
     exact: exchange.request.headers['x-keyforge-max-tokens'] === 'exact',
     ready: () => funds.ready(),
     reserve: (need, wait) => funds.reserve(need, wait ? waiting : atOnce),
-    count: (candidate, affinity) => count(context, { candidate, dialect, body, affinity, headers, call }),
+    count: (candidate, affinity) => count(context, { candidate, dialect, body, affinity, headers, call, document }),
     tokensOf: (answerId) => context.answerSizes.sizeOf(document.key, answerId),
   };
 }

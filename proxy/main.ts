@@ -103,7 +103,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const context: ProxyContext = {
     ...{ activeKeys, control, upstream, drains, metrics, limits, logger },
     tokenCounts: new TokenCounts(monotonic),
-    answerSizes: new AnswerSizes(),
+    answerSizes: new AnswerSizes(control),
     now: clock,
     monotonic,
     newId: createRequestIds(),

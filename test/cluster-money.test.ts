@@ -172,3 +172,27 @@ test('a run that is past its ttl is answered key_expired, and its key lives on',
     await cluster.close();
   }
 });
+
+test('an answer through one proxy is continued through another, and after a restart, at its own size', async () => {
+  const cluster = await startCluster(pods, '0.05');
+  const proxies = await Promise.all(pods.slice(0, 2).map((uid) => startSidecar(cluster, uid)));
+  const [first, second] = proxies.map(({ url }) => url);
+  const respond = (url: string | undefined, more: object): Promise<Response> =>
+    fetch(`${url}/v1/responses`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${cluster.token()}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ model: 'gpt-5.4-mini', input: 'hello', max_output_tokens: 50, ...more }),
+    });
+  try {
+    const { id } = (await (await respond(first, {})).json()) as { readonly id: string };
+    // Its whole context would cost more than the budget.
+    assert.equal((await respond(first, { previous_response_id: 'resp_of_nobody' })).status, 403);
+    const continued = async (): Promise<true | undefined> => (await respond(second, { previous_response_id: id })).ok || undefined;
+    await eventually(continued, 'the entry of the first answer to be stored');
+    await cluster.restart();
+    await eventually(continued, 'the answer to be continued after a restart');
+  } finally {
+    await Promise.all(proxies.map((proxy) => proxy.close()));
+    await cluster.close();
+  }
+});

@@ -63,6 +63,8 @@ export interface CallBody {
   readonly ttftMs?: number | undefined;
   readonly requestSha256?: string | undefined;
   readonly responseSha256?: string | undefined;
+  /** Of the id that the provider gave its answer, by which a later request may continue it. Present only with `usage`. */
+  readonly answerSha256?: string | undefined;
 }
 
 /** A bill above its bound, and where it came from. */
@@ -96,7 +98,7 @@ export interface Attempt {
   readonly status?: number | undefined;
   readonly costNanoUsd: NanoText;
   /** `count`: the provider counted the call's input. Absent: the call itself. */
-  readonly purpose?: 'count';
+  readonly purpose?: 'count' | undefined;
 }
 
 export interface EpochOpenBody {

@@ -296,6 +296,12 @@ describe('the effective policy', () => {
     });
   });
 
+  it('has the smallest rate of its path', () => {
+    const parent = vk('n/org', { pools: [openai], rate: { requestsPerMinute: 5 } });
+    const child = vk('n/bot', { parentRef: keyName('n', 'org'), rate: { requestsPerMinute: 9, tokensPerMinute: 1 } });
+    assert.equal(documentOf({ keys: [parent, child] }, 'n/bot').requestsPerMinute, 5);
+  });
+
   it('counts requests for a quota or a rate anywhere on the path', () => {
     for (const spec of [{ rate: { tokensPerMinute: 5 } }, { limits: [{ window: 'Day', requests: 5, timeZone: 'Etc/UTC' }] }] as const) {
       const keys = [vk('n/p', { pools: [openai], ...spec }), vk('n/a', { parentRef: keyName('n', 'p') })];

@@ -28,6 +28,8 @@ export interface KeyDocument {
   readonly smallestCapNano?: NanoUsd;
   /** True if any node of the path has a request quota or a per-minute rate: a request then needs more than money. */
   readonly counted: boolean;
+  /** The smallest rate of the path, which also bounds how often providers count for the key; absent: none. */
+  readonly requestsPerMinute?: number;
   /** Earliest over the path, milliseconds since the epoch. */
   readonly expiresAtMs?: number;
   /** The nearest suspended node of the path; absent: none. */

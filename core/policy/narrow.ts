@@ -57,6 +57,7 @@ export function narrow(path: TreePath, node: TreeNode, pools: readonly PoolName[
     ...defined({
       endpoints: endpointsOf(path),
       smallestCapNano: minOf(capped),
+      requestsPerMinute: minOf(specs.map(({ rate }) => rate.requestsPerMinute)),
       expiresAtMs: minOf(path.map(expiryOf)),
       suspendedBy: path.findLast(({ spec }) => spec.suspended)?.key,
       delegation: delegationOf(path),

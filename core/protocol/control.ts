@@ -14,6 +14,8 @@ export interface ControlPort {
   /** Aborted while it waits, the request is answered at once: with a denial, or with the grant that was made before. */
   grant(request: GrantRequest, signal?: AbortSignal): Promise<GrantReply>;
   account(key: KeyName): Promise<AccountView>;
+  /** The tokens of an answer of this key, and of all that it continued, by the SHA-256 of its id; null: unknown. */
+  answerTokens(key: KeyName, answerSha256: string): Promise<number | null>;
   mint(parent: KeyName, spec: ChildSpec): Promise<MintReply>;
   children(parent: KeyName): Promise<readonly ChildView[]>;
   /** False if the parent has no such child. */

@@ -73,6 +73,7 @@ const calls: Readonly<Record<CallMessage['call'], readonly Check[]>> = {
   ship: [isBytes],
   grant: [record({ stream: text, epoch: whole, head, askId: text, ...figures }, { heldNano: whole, wait })],
   account: [key],
+  answerTokens: [key, (value) => typeof value === 'string' && /^[0-9a-f]{64}$/.test(value)],
   mint: [key, childSpec],
   children: [key],
   unmint: [key, key],

@@ -11,6 +11,7 @@ type BodyPlace = Pick<EpochRow, 'key' | 'instance' | 'epoch' | 'nonce'> & { read
 type Check = (body: JsonObject, place: BodyPlace) => string | null;
 
 const timePattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;
+const sha256Pattern = /^[0-9a-f]{64}$/;
 const moneyPattern = /^(0|[1-9]\d{0,15})$/;
 
 /**
@@ -58,6 +59,7 @@ const checks: Readonly<Record<ProxyBody['type'], Check>> = {
     if (!isText(body['requestId']) || !isText(body['code'])) return 'the call has no requestId or no code';
     if (!Array.isArray(body['path']) || !body['path'].every(isText)) return 'the call has no path';
     if (!isMoney(body['costNanoUsd'])) return 'the cost is no amount';
+    if (body['answerSha256'] !== undefined && !matches(body['answerSha256'], sha256Pattern)) return 'the hash of its answer is none';
     if (typeof body['estimated'] !== 'boolean') return 'the call does not say whether its cost is estimated';
     return checkBreach(body) ?? checkPaidFrom(body['paidFrom'], body['costNanoUsd']);
   },

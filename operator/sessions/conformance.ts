@@ -11,6 +11,7 @@ import type { ShipReply } from '../../core/protocol/evidence.ts';
 import type { GrantReply, GrantRequest } from '../../core/protocol/money.ts';
 import type { Push, Snapshot } from '../../core/protocol/snapshot.ts';
 import { isToken } from '../../core/token.ts';
+import { callBody } from '../evidence/evidence.fixture.ts';
 
 const usd = 1_000_000_000;
 const bot = keyName('agents', 'bot');
@@ -137,6 +138,17 @@ export function controlConformance(name: string, open: () => Promise<Subject>): 
     const reply = await stream.ship({ v: 1, type: 'heartbeat', time: time(), key: bot });
     assert.deepEqual(reply, { acks: [{ stream: 'agents/bot@proxy-1', epoch: 1, seq: 1 }], rejected: [] });
     assert.deepEqual(await stream.again(), reply);
+  });
+
+  behaves('the size of an answer is known by the hash of its id, to the key that received it', async ({ control }) => {
+    const stream = await openStream(control, bot);
+    const answerSha256 = 'ab'.repeat(32);
+    const usage = { input: 100, cachedInput: 20, cacheWrite: 3, output: 50, reasoning: 40 };
+    await stream.ship({ ...callBody([]), answerSha256, usage });
+    assert.equal(await control.answerTokens(bot, answerSha256), 173);
+    assert.equal(await control.answerTokens(twin, answerSha256), null);
+    assert.equal(await control.answerTokens(bot, 'cd'.repeat(32)), null);
+    await assert.rejects(control.answerTokens(bot, 'resp_1'), ControlUnavailable);
   });
 
   behaves('many shipments at once are each answered for their own streams', async ({ control, another }) => {

@@ -97,6 +97,8 @@ class PortServer {
         return this.#grant(id, args[0] as GrantRequest);
       case 'account':
         return control.account(keyIn(args, 0));
+      case 'answerTokens':
+        return control.answerTokens(keyIn(args, 0), args[1] as string);
       case 'mint':
         return control.mint(keyIn(args, 0), args[1] as ChildSpec);
       case 'children':

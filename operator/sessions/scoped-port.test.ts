@@ -133,6 +133,7 @@ test(
     await assert.rejects(port.open({ key: other, instance: 'pod-1' }), refused);
     await assert.rejects(port.open({ key: bot, instance: 'pod-2' }), refused);
     await assert.rejects(port.account(other), refused);
+    await assert.rejects(port.answerTokens(other, 'a'.repeat(64)), refused);
     await assert.rejects(port.mint(other, {}), refused);
     await assert.rejects(port.children(other), refused);
     await assert.rejects(port.unmint(other, bot), refused);

@@ -66,6 +66,11 @@ export class ScopedPort implements ControlPort {
     return this.#deps.whole.account(key);
   }
 
+  async answerTokens(key: KeyName, answerSha256: string): Promise<number | null> {
+    this.#demand(key);
+    return this.#deps.whole.answerTokens(key, answerSha256);
+  }
+
   async mint(parent: KeyName, spec: ChildSpec): Promise<MintReply> {
     this.#demand(parent);
     return this.#deps.whole.mint(parent, spec);

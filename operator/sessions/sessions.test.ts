@@ -64,6 +64,7 @@ function fakePort(): FakePort {
     ship: unused,
     grant: unused,
     account: unused,
+    answerTokens: unused,
     mint: unused,
     unmint: unused,
     children: async () => [],

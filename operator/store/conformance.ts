@@ -297,6 +297,21 @@ function streams(withStore: WithStore): void {
     });
   });
 
+  withStore('the newest call of a key is found by the id of its answer', (store) => {
+    store.transaction(({ streams: rows }) => {
+      const add = (seq: number, body: object, of = key): void =>
+        rows.addEntry({ ...entryRow(seq), key: of, type: 'call', body: Buffer.from(JSON.stringify(body)) });
+      add(0, { answerSha256: 'aa' });
+      add(1, { labels: { note: '"answerSha256":"bb"' } });
+      add(2, { answerSha256: 'aa' });
+      add(3, { answerSha256: 'aa' }, other);
+      add(4, { labels: { answerSha256: 'bb' } });
+      assert.equal(rows.answer(key, 'aa')?.seq, 2);
+      assert.equal(rows.answer(other, 'aa')?.seq, 3);
+      assert.equal(rows.answer(key, 'bb'), null);
+    });
+  });
+
   withStore('entries are read in storing order from any position', (store) => {
     store.transaction(({ streams: rows }) => {
       for (const seq of [0, 1, 2]) rows.addEntry(entryRow(seq));

@@ -4,6 +4,10 @@ export const schemaVersion = 3;
 /** True for a call that is flagged `estimated`. The text occurs only as a member, because a body is canonical JSON. */
 export const isEstimated: string = `type = 'call' AND instr(body, '"estimated":true') > 0`;
 
+/** The SHA-256 of the id of a call's answer, where there is one. */
+export const answerSha256: string = `json_extract(CAST(body AS TEXT), '$.answerSha256')`;
+export const hasAnswer: string = `type = 'call' AND instr(body, '"answerSha256":"') > 0`;
+
 /**
  * All tables. `grant_accounts` has a row only for each account of each open grant, and finds the holders of an account.
  * The position of an entry is its rowid, which is the storing order.
@@ -33,6 +37,7 @@ CREATE TABLE IF NOT EXISTS entries (
   previous_mac BLOB NOT NULL, mac BLOB NOT NULL, salt BLOB NOT NULL, body BLOB NOT NULL, UNIQUE (stream, epoch, seq)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS entries_estimated ON entries (key) WHERE ${isEstimated};
+CREATE INDEX IF NOT EXISTS entries_answers ON entries (key, ${answerSha256}) WHERE ${hasAnswer};
 CREATE INDEX IF NOT EXISTS entries_recovered ON entries (key) WHERE type = 'epoch_recovered';
 CREATE INDEX IF NOT EXISTS entries_credited ON entries (position) WHERE type = 'credited';
 

@@ -90,6 +90,8 @@ export interface StreamRows {
   entries(after: number, max: number): readonly (EntryRow & { readonly position: number })[];
   /** The newest calls of a key that are flagged `estimated`, in storing order. */
   estimates(key: KeyName, max: number): readonly EntryRow[];
+  /** The newest call of a key whose answer has an id with this SHA-256. */
+  answer(key: KeyName, answerSha256: string): EntryRow | null;
   /** The `epoch_recovered` entries of a key, in storing order. */
   recoveries(key: KeyName): readonly EntryRow[];
   /** The `credited` entries, in storing order. */

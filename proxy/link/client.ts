@@ -49,6 +49,7 @@ class ChannelClient implements ControlClient {
   readonly ship: ControlPort['ship'] = ({ entries }) => this.#call('ship', [entries]);
 
   readonly account: ControlPort['account'] = (key) => this.#call('account', [key]);
+  readonly answerTokens: ControlPort['answerTokens'] = (key, answerSha256) => this.#call('answerTokens', [key, answerSha256]);
   readonly mint: ControlPort['mint'] = (parent, spec) => this.#call('mint', [parent, spec]);
   readonly children: ControlPort['children'] = (parent) => this.#call('children', [parent]);
   readonly unmint: ControlPort['unmint'] = (parent, child) => this.#call('unmint', [parent, child]);

@@ -69,6 +69,7 @@ class OperatorSession implements Session {
   readonly ship: ControlPort['ship'] = (request) => this.#call((port) => port.ship(request));
   readonly grant: ControlPort['grant'] = (request, signal) => this.#call((port) => port.grant(request, signal));
   readonly account: ControlPort['account'] = (key) => this.#call((port) => port.account(key));
+  readonly answerTokens: ControlPort['answerTokens'] = (key, sha256) => this.#call((port) => port.answerTokens(key, sha256));
   readonly mint: ControlPort['mint'] = (parent, spec) => this.#call((port) => port.mint(parent, spec));
   readonly children: ControlPort['children'] = (parent) => this.#call((port) => port.children(parent));
   readonly unmint: ControlPort['unmint'] = (parent, child) => this.#call((port) => port.unmint(parent, child));

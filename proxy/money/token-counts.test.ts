@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { keyName } from '../../core/names.ts';
 import { TokenCounts } from './token-counts.ts';
+
+const bot = keyName('agents', 'bot');
 
 describe('TokenCounts', () => {
   let nowMs = 0;
@@ -30,16 +33,22 @@ describe('TokenCounts', () => {
 
   it('lets a key ask a hundred times a minute', () => {
     const counts = make();
-    const asked = (): number => Array.from({ length: 140 }, () => counts.take('agents/bot', 'sys/openai a')).filter(Boolean).length;
+    const asked = (): number => Array.from({ length: 140 }, () => counts.take({ key: bot }, 'sys/openai a')).filter(Boolean).length;
     assert.equal(asked(), 100);
     nowMs = 60_000;
     assert.equal(asked(), 100);
   });
 
+  it('lets a key ask no more often than its rate', () => {
+    const counts = make();
+    assert.equal(counts.take({ key: bot, requestsPerMinute: 1 }, 'sys/openai a'), true);
+    assert.equal(counts.take({ key: bot, requestsPerMinute: 1 }, 'sys/openai a'), false);
+  });
+
   it('lets all keys together ask each credential three hundred times a minute', () => {
     const counts = make();
     const asked = (credential: string): number =>
-      Array.from({ length: 400 }, (_, key) => counts.take(`agents/${key}`, credential)).filter(Boolean).length;
+      Array.from({ length: 400 }, (_, key) => counts.take({ key: keyName('agents', `${key}`) }, credential)).filter(Boolean).length;
     assert.equal(asked('sys/openai a'), 300);
     assert.equal(asked('sys/openai b'), 300);
   });

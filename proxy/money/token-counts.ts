@@ -1,3 +1,5 @@
+import type { KeyDocument } from '../../core/policy/documents.ts';
+
 /** How long a count stays true enough: a body's count does not change, but a provider's tokenizer may. */
 const rememberMs = 60_000;
 const maxRemembered = 1024;
@@ -34,10 +36,10 @@ export class TokenCounts {
     trim(this.#counts);
   }
 
-  /** Takes one count of this minute from key and credential; false: one of them has none left. */
-  take(key: string, credential: string): boolean {
+  /** Takes one count of this minute from key and credential; false: one of them has none left. A key has no more than its rate. */
+  take({ key, requestsPerMinute = perKey }: Pick<KeyDocument, 'key' | 'requestsPerMinute'>, credential: string): boolean {
     const windows = [this.#window(`key ${key}`), this.#window(`credential ${credential}`)] as const;
-    if (windows[0].used >= perKey || windows[1].used >= perCredential) return false;
+    if (windows[0].used >= Math.min(perKey, requestsPerMinute) || windows[1].used >= perCredential) return false;
     for (const window of windows) window.used += 1;
     return true;
   }

@@ -75,7 +75,7 @@ async function outcome(setup: Setup): Promise<Admission | Refusal> {
       log.push(`count ${affinity}`);
       return Promise.resolve(setup.counted ?? null);
     },
-    tokensOf: (answerId) => setup.answers?.[answerId] ?? null,
+    tokensOf: (answerId) => setup.answers?.[answerId] ?? Promise.resolve(null),
   });
 }
 

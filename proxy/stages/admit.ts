@@ -47,7 +47,7 @@ export interface AdmitInput {
   /** Has the candidate's provider count the input; null: it cannot or does not. */
   count(candidate: Reachable, affinity: string): Promise<number | null>;
   /** The tokens of an earlier answer and all that it continued; null: unknown. */
-  tokensOf(answerId: string): number | null;
+  tokensOf(answerId: string): number | Promise<number | null>;
 }
 
 /** The output limit if neither caller, policy nor price book names one: every current model supports it. */
@@ -70,12 +70,14 @@ export function admit(input: AdmitInput): Admission | Refusal | Promise<Admissio
   // The call is free, but it is recorded: the stream must be open.
   if (!dialect.billed)
     return input.ready().then((unready) => unready ?? { reservation: null, candidates: input.candidates, facts, warnings: [] });
-  const tokens = facts.continues === undefined || !isCapped(document) ? null : input.tokensOf(facts.continues);
-  return reserveFor(tokens === null ? input : withDemand(input, withKnown(facts.demand, tokens)));
+  if (facts.continues === undefined || !isCapped(document)) return reserveFor(input);
+  const tokens = input.tokensOf(facts.continues);
+  return typeof tokens === 'number' ? reserveFor(continuing(input, tokens)) : tokens.then((found) => reserveFor(continuing(input, found)));
 }
 
-function withDemand(input: AdmitInput, demand: Demand): AdmitInput {
-  return { ...input, facts: { ...input.facts, demand } };
+/** The call with what its earlier answer adds; null: nobody knows, so it may be the whole context. */
+function continuing(input: AdmitInput, tokens: number | null): AdmitInput {
+  return tokens === null ? input : { ...input, facts: { ...input.facts, demand: withKnown(input.facts.demand, tokens) } };
 }
 
 function reserveFor(input: AdmitInput): Admission | Refusal | Promise<Admission | Refusal> {

@@ -59,6 +59,13 @@ test('the entry of an answered call is the contract, byte for byte', () => {
   assert.equal(JSON.stringify(body), golden.join(''), 'the members are written in order, which is the fast way');
 });
 
+test('a count is an attempt that says so, and an answer that may be continued is named by a hash', () => {
+  const counted = { pool: openai, credential: 'proj-a', status: 200, outcome: 'refused', purpose: 'count' } as const;
+  const text = JSON.stringify(callBody(request, { ...answered, attempts: [counted, ...answered.attempts], answerSha256: 'cc' }));
+  const first = '{"costNanoUsd":"0","credential":"proj-a","pool":"platform/openai","purpose":"count","status":200}';
+  assert.ok(text.startsWith(`{"answerSha256":"cc","attempts":[${first},`), text);
+});
+
 test('what is unknown is absent, never null', () => {
   const body = written({
     nowMs: request.startedMs,

@@ -16,7 +16,10 @@ export interface CallRequest extends Pick<CallBody, 'requestId' | 'tokenId' | 'e
 
 /** The facts of a call's outcome in its entry. */
 export interface CallOutcome
-  extends Pick<CallBody, 'breach' | 'code' | 'status' | 'paidFrom' | 'limitedBy' | 'servedModel' | 'priceBook' | 'responseSha256'> {
+  extends Pick<
+    CallBody,
+    'answerSha256' | 'breach' | 'code' | 'status' | 'paidFrom' | 'limitedBy' | 'servedModel' | 'priceBook' | 'responseSha256'
+  > {
   readonly nowMs: number;
   readonly settlement: Settlement;
   readonly attempts: readonly AttemptFact[];
@@ -28,6 +31,7 @@ export function callBody(request: CallRequest, outcome: CallOutcome): CallBody {
   const { settlement } = outcome;
   const { document, bytes } = request;
   return {
+    answerSha256: outcome.answerSha256,
     attempts: attempts(outcome),
     breach: breachOf(outcome),
     code: outcome.code,
@@ -73,6 +77,7 @@ function attempts({ attempts, settlement }: CallOutcome): Attempt[] {
     costNanoUsd: String(costOf(attempt, index)),
     credential: attempt.credential,
     pool: attempt.pool,
+    purpose: attempt.purpose,
     status: attempt.status,
   }));
 }

@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { parseJson } from '../../core/json.ts';
 import type { NanoUsd } from '../../core/money.ts';
-import type { KeyName } from '../../core/names.ts';
+import type { KeyDocument } from '../../core/policy/documents.ts';
 import { upperBound } from '../../core/price/bound.ts';
 import { type Demand, withCount } from '../../core/price/demand.ts';
 import { counters } from '../dialect/counters.ts';
@@ -77,7 +77,6 @@ interface CountDeps {
 
 /** The call whose input is counted. */
 interface CountedCall {
-  readonly key: KeyName;
   /** Receives the attempt, for the entry. */
   noteCount(attempt: AttemptFact): void;
 }
@@ -89,6 +88,8 @@ interface CountInput {
   /** Chooses the credential. */
   readonly affinity: string;
   readonly call: CountedCall;
+  /** Of the caller. */
+  readonly document: KeyDocument;
   /** From `headersForProvider`. */
   readonly headers: readonly string[];
 }
@@ -114,12 +115,12 @@ export async function count(deps: CountDeps, input: CountInput): Promise<number 
 /** Undefined: the counter was not asked. */
 async function ask(
   { upstream, tokenCounts }: CountDeps,
-  { candidate, dialect, call, headers, affinity }: CountInput,
+  { candidate, dialect, call, document, headers, affinity }: CountInput,
   { point, bytes }: { readonly point: CountingPoint; readonly bytes: Buffer },
 ): Promise<number | null | undefined> {
   const { provider, pool, upstreamModel } = candidate;
   const path = point.path.replace('{model}', () => encodeURIComponent(upstreamModel));
-  const mayAsk = (credential: string): boolean => tokenCounts.take(call.key, `${pool.pool} ${credential}`);
+  const mayAsk = (credential: string): boolean => tokenCounts.take(document, `${pool.pool} ${credential}`);
   const reply = await askOnce(upstream, {
     provider,
     pool,

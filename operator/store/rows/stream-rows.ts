@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 import type { KeyName, StreamId } from '../../../core/names.ts';
-import { isEstimated } from '../schema.ts';
+import { answerSha256, hasAnswer, isEstimated } from '../schema.ts';
 import type { EntryRow, EpochRow, StreamRows, UnsettledEpoch } from '../types.ts';
 
 interface EpochColumns {
@@ -44,7 +44,8 @@ export function streamRows(db: DatabaseSync, now: () => number): StreamRows {
     'INSERT INTO entries (stream, epoch, seq, key, type, previous_mac, mac, salt, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
   );
   const entries = db.prepare('SELECT * FROM entries WHERE position > ? ORDER BY position LIMIT ?');
-  // The same words as in the partial index, or it is not used.
+  // The same words as in the partial indices, or they are not used.
+  const answer = db.prepare(`SELECT * FROM entries WHERE key = ? AND ${answerSha256} = ? AND ${hasAnswer} ORDER BY position DESC LIMIT 1`);
   const estimates = db.prepare(`SELECT * FROM entries WHERE key = ? AND ${isEstimated} ORDER BY position DESC LIMIT ?`);
   const recoveries = db.prepare("SELECT * FROM entries WHERE key = ? AND type = 'epoch_recovered' ORDER BY position");
   const credits = db.prepare("SELECT * FROM entries WHERE type = 'credited' ORDER BY position");
@@ -60,6 +61,10 @@ export function streamRows(db: DatabaseSync, now: () => number): StreamRows {
     addEntry: (row) => void addEntry.run(row.stream, row.epoch, row.seq, row.key, row.type, row.previousMac, row.mac, row.salt, row.body),
     entries: (after, max) => (entries.all(after, max) as unknown as EntryColumns[]).map(entryRow),
     estimates: (key, max) => (estimates.all(key, max) as unknown as EntryColumns[]).map(storedEntry).reverse(),
+    answer: (key, sha256) => {
+      const columns = answer.get(key, sha256) as unknown as EntryColumns | undefined;
+      return columns === undefined ? null : storedEntry(columns);
+    },
     recoveries: (key) => (recoveries.all(key) as unknown as EntryColumns[]).map(storedEntry),
     credits: () => (credits.all() as unknown as EntryColumns[]).map(storedEntry),
     epochs: () => epochs.all().flatMap((columns) => epochRow(columns) ?? []),
