@@ -141,6 +141,12 @@ export interface StreamMeter {
   readonly errorBody: string | undefined;
   /** True after the provider's own end of the stream (`[DONE]`, `message_stop`, `response.completed`, a finish reason with usage). */
   readonly complete: boolean;
+  /** True after the provider's own end of the stream, with or without usage: `complete`, or a finish reason of each answer. */
+  readonly ended: boolean;
+  /** Counts the generated text of all events from now on. Call it before the first byte. */
+  countOutput(): void;
+  /** Bound of the output tokens that have streamed; null: they are not counted, or an event was too long to read. */
+  readonly outputTokens: number | null;
   /** The usage so far; the last reading counts. */
   reading(): Reading;
 }
