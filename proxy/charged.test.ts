@@ -76,14 +76,37 @@ test('a 502 of a server of unknown make costs the bound, and nothing if its pool
   assert.equal((await charge(t, { provider: 'OpenAICompatible', answer, freeErrors: true })).costNano, 0);
 });
 
-test('a stream that begins with an error and goes on to an answer costs what the answer used', async (t) => {
-  const events = [
-    { error: { code: 'invalid_prompt' } },
-    { choices: [{ finish_reason: 'stop' }], usage: { prompt_tokens: 9, completion_tokens: 4 } },
-  ];
-  const text = `${events.map((event) => `data: ${JSON.stringify(event)}\n\n`).join('')}data: [DONE]\n\n`;
-  const answer = (response: ServerResponse): void => void response.writeHead(200, { 'content-type': 'text/event-stream' }).end(text);
-  assert.deepEqual(await charge(t, { body: { stream: true }, answer }).then(({ costNano }) => costNano), 17);
+const rejected = 'data: {"error":{"code":"invalid_prompt"}}\n\n';
+
+for (const [what, rest, cost] of [
+  ['nothing more costs nothing', '', 0],
+  [
+    'an answer costs what it used',
+    'data: {"choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":4}}\n\n',
+    17,
+  ],
+  ['usage alone costs what it used', 'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":4}}\n\n', 17],
+] as const) {
+  test(`a stream that begins with a free error and goes on to ${what}`, async (t) => {
+    for (const ms of [0, 50]) {
+      const answer = (response: ServerResponse): void => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).write(rejected);
+        setTimeout(() => response.end(`${rest}data: [DONE]\n\n`), ms);
+      };
+      const charged = await charge(t, { body: { stream: true }, answer });
+      assert.deepEqual([charged.costNano, charged.estimated], [cost, false]);
+    }
+  });
+}
+
+test('a stream that begins with a free error and goes on to content without usage costs the bound', async (t) => {
+  for (const ms of [0, 50]) {
+    const answer = (response: ServerResponse): void => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(rejected);
+      setTimeout(() => response.end('data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: [DONE]\n\n'), ms);
+    };
+    assert.ok(isBound(await charge(t, { body: { stream: true }, answer })));
+  }
 });
 
 test('an answer too large to hold costs what it used', async (t) => {

@@ -64,9 +64,9 @@ export abstract class EventMeter implements StreamMeter {
     return data === null || data === '[DONE]' ? 0 : this.generated(parseJson(data) ?? data);
   }
 
-  /** Notes content. Nothing that follows changes that phase. */
+  /** Notes content, possibly after an error. Nothing that follows changes that phase. */
   protected noteContent(): void {
-    if (this.phase === 'preamble') this.phase = 'content';
+    this.phase = 'content';
   }
 
   /** Notes an error, given as its JSON value; the first one wins. */

@@ -39,7 +39,7 @@ test('names and ids of the server are no output, and an event costs four tokens 
 });
 
 test('numbers in arguments that arrive as JSON count as they are written', () => {
-  assert.equal(generatedTokens({ functionCall: { args: { n: 12345678901 } } }), 4 + '{"n":12345678901}'.length);
+  assert.equal(generatedTokens({ functionCall: { args: { n: 12345678901 } } }), 4 + 4 + '{"n":12345678901}'.length);
 });
 
 test('a Responses stream counts its text once, although later events repeat it, and what only its last event holds', () => {

@@ -135,7 +135,7 @@ export interface StreamMeter {
   push(chunk: Buffer): readonly Buffer[];
   /** At the end of the stream: bytes still held. */
   flush(): readonly Buffer[];
-  /** `preamble` until the first event with content: pings and `created` events do not count, an error event does (as `error`). */
+  /** `preamble` until the first event with content: pings and `created` events do not count, an error event does (as `error`, until content follows it). */
   readonly phase: 'preamble' | 'content' | 'error';
   /** JSON text of the first error event; set with phase `error`, or later in a stream that failed midway. */
   readonly errorBody: string | undefined;

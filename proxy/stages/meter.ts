@@ -119,8 +119,9 @@ function endOfFlow(
 ): CallEnd {
   const reading = meter?.reading() ?? unread;
   const asAnswered = endOf(attempts, reading);
-  // Nothing that names usage is free, even if it began as an error.
-  const ran = asAnswered.kind === 'measured' || (asAnswered.kind === 'free' && reading.usage !== null);
+  // What began as a free error is none once usage or content follows it.
+  const wentOn = reading.usage !== null || meter?.phase === 'content';
+  const ran = asAnswered.kind === 'measured' || (asAnswered.kind === 'free' && wentOn);
   if (!ran) return asAnswered;
   if (bodyEnd !== 'complete' || meter === null) return { kind: 'unknown', reading };
   if (meter.complete && reading.usage !== null) return { kind: 'measured', reading };

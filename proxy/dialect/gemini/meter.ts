@@ -40,7 +40,10 @@ export class GeminiMeter extends EventMeter {
   }
 
   protected override dataOf(event: Buffer): string | null {
-    return this.framing === 'array' ? event.toString('utf8').replace(/^[\s[,]+/, '') : eventData(event);
+    if (this.framing === 'sse') return eventData(event);
+    const element = event.toString('utf8').replace(/^[\s[,]+/, '');
+    // The bracket that ends the array is an event too.
+    return element.startsWith('{') ? element : null;
   }
 
   #onChunk(chunk: JsonObject): void {
