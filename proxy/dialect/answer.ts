@@ -1,4 +1,4 @@
-import { isObject, type JsonObject, parseJson } from '../../core/json.ts';
+import { type JsonObject, parseJson } from '../../core/json.ts';
 import type { Usage } from '../../core/price/types.ts';
 import { asObject } from './fields.ts';
 import type { Reading } from './types.ts';
@@ -41,26 +41,29 @@ const labels = new Set([
 /** Arguments of a call that arrive as a JSON value. The model wrote their JSON text. */
 const writtenAsJson = new Set(['args', 'input', 'arguments']);
 
+/** No event nests so deep; one that does is not counted to its end. */
+const maxDepth = 64;
+
 /**
  * Bound of the tokens that a model generated for one event, given as its JSON value: a byte of text is at most one token, and
- * the event and each text in it have at most four more.
+ * the event and each text in it have at most four more. Infinity: it nests too deep.
  */
 export function generatedTokens(event: unknown): number {
-  let tokens = tokensAnItem;
-  const open: unknown[] = [isObject(event) ? { ...event, id: null } : event];
-  for (let value = open.pop(); value !== undefined; value = open.pop()) {
-    if (typeof value === 'string') tokens += Buffer.byteLength(value);
-    else if (Array.isArray(value)) open.push(...value);
-    else if (isObject(value)) {
-      const members = generatedMembers(value);
-      tokens += tokensAnItem * members.filter((member) => typeof member === 'string' && member !== '').length;
-      open.push(...members);
+  return tokensAnItem + (typeof event === 'string' ? Buffer.byteLength(event) : tokensWithin(event, 0));
+}
+
+/** Without the top-level `id`, which names the answer. Called for each event of a stream, so it allocates nothing. */
+function tokensWithin(value: unknown, depth: number): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  if (depth > maxDepth) return Number.POSITIVE_INFINITY;
+  let tokens = 0;
+  for (const name in value) {
+    const member: unknown = value[name as keyof typeof value];
+    if (typeof member === 'string') {
+      if (member !== '' && !labels.has(name) && !(depth === 0 && name === 'id')) tokens += tokensAnItem + Buffer.byteLength(member);
+    } else if (typeof member === 'object' && member !== null && !labels.has(name)) {
+      tokens += writtenAsJson.has(name) ? tokensAnItem + Buffer.byteLength(JSON.stringify(member)) : tokensWithin(member, depth + 1);
     }
   }
   return tokens;
-}
-
-function generatedMembers(value: JsonObject): readonly unknown[] {
-  const members = Object.entries(value).filter(([name]) => !labels.has(name));
-  return members.map(([name, member]) => (writtenAsJson.has(name) && isObject(member) ? JSON.stringify(member) : member));
 }

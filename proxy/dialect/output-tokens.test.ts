@@ -89,3 +89,7 @@ test('usage at the start of an Anthropic stream alone is not its final usage', (
   const meter = counted('anthropic.messages', events);
   assert.deepEqual([meter.complete, meter.ended, meter.reading().usage?.output], [false, true, 1]);
 });
+
+test('an event that nests too deep has no bound', () => {
+  assert.equal(generatedTokens(JSON.parse(`${'['.repeat(100)}"a"${']'.repeat(100)}`)), Number.POSITIVE_INFINITY);
+});

@@ -102,7 +102,8 @@ test('a stream without usage costs the bound of what has streamed, but never abo
   const streamed = { kind: 'streamed', reading: { usage: null }, outputTokens: 100 } as const;
   const boundOf = boundOfOutput({ price: price(), overhead: { tokens: { request: 7 }, pictureTokens: () => 0 } }, demand(30));
   assert.deepEqual(settle(streamed, price(), bound, boundOf), { costNano: 237, usage: null, estimated: true });
-  assert.equal(settle({ ...streamed, outputTokens: 5000 }, price(), bound, boundOf).costNano, bound);
+  for (const outputTokens of [5000, Number.POSITIVE_INFINITY])
+    assert.equal(settle({ ...streamed, outputTokens }, price(), bound, boundOf).costNano, bound);
   assert.equal(settle({ ...streamed, reading: { usage: usage(0, 400) } }, price(), bound, boundOf).costNano, 800);
   const unbounded = boundOfOutput({ price: price(), overhead: { tokens: {}, pictureTokens: () => 0 } }, demand(30, { unmeterable: 'no' }));
   assert.equal(settle(streamed, price(), bound, unbounded).costNano, bound);
