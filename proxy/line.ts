@@ -21,7 +21,7 @@ import { receive } from './stages/receive.ts';
 import { respondRefusal, respondRest } from './stages/respond.ts';
 import { route as routeCall } from './stages/route.ts';
 import { type Reachable, send } from './stages/send.ts';
-import { asBilled, breachIn, settle, tokensOf, withLost } from './stages/settle.ts';
+import { asBilled, boundOfOutput, breachIn, settle, tokensOf, withLost } from './stages/settle.ts';
 import type { AttemptFact } from './upstream/types.ts';
 
 /** One request, from its arrival to the end of its answer. Never rejects. */
@@ -92,7 +92,10 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   });
 
   countFreeErrors(context, sent.attempts, held.amountNano);
-  const measured = settle(asBilled(metered.end, admission.facts.demand, sent.candidate.provider), sent.candidate.price, held.amountNano);
+  const { demand } = admission.facts;
+  const { candidate } = sent;
+  const end = asBilled(metered.end, demand, candidate.provider);
+  const measured = settle(end, candidate.price, held.amountNano, boundOfOutput(candidate, demand));
   const paidFrom = held.settle(measured.costNano, tokensOf(measured.usage));
   const settlement = withLost(measured, held.lostNano);
   const recorded = call.record({
@@ -100,10 +103,10 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
     ...noteAnswer(context, document, { id: metered.end.reading.answerId, tokens: tokensOf(settlement.usage) }),
     settlement,
     paidFrom,
-    breach: isCapped(document) ? breachIn(sent.candidate, admission, measured) : undefined,
+    breach: isCapped(document) ? breachIn(candidate, admission, measured) : undefined,
     attempts: sent.attempts,
-    priceBook: sent.candidate.pool.priceBookDigest,
-    servedModel: metered.end.reading.servedModel ?? sent.candidate.upstreamModel,
+    priceBook: candidate.pool.priceBookDigest,
+    servedModel: metered.end.reading.servedModel ?? candidate.upstreamModel,
   });
 
   if (recorded) respondRest(call, metered.rest, { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings });

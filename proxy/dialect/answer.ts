@@ -28,3 +28,42 @@ export function servedName(value: unknown): string | undefined {
 export function reading(usage: Usage | null, servedModel: string | undefined, errorBody?: string): Reading {
   return { usage, ...(servedModel === undefined ? {} : { servedModel }), ...(errorBody === undefined ? {} : { errorBody }) };
 }
+
+/** Tokens of an item beside its text: marks of turns, channels and calls, which no text shows. */
+const tokensAnItem = 4;
+/** Members of any object that hold no generated text. Members that are not here count. */
+const labels = new Set([
+  ...['type', 'object', 'role', 'model', 'modelVersion', 'index', 'status', 'created', 'createTime', 'service_tier', 'system_fingerprint'],
+  ...['finish_reason', 'native_finish_reason', 'finishReason', 'stop_reason', 'usage', 'usageMetadata', 'safetyRatings', 'logprobs'],
+  ...['item_id', 'response_id', 'responseId', 'sequence_number', 'obfuscation', 'signature', 'thoughtSignature', 'provider'],
+  ...['content_filter_results', 'prompt_filter_results', 'trafficType'],
+]);
+/** Arguments of a call that arrive as a JSON value. The model wrote their JSON text. */
+const writtenAsJson = new Set(['args', 'input', 'arguments']);
+
+/** No event nests so deep; one that does is not counted to its end. */
+const maxDepth = 64;
+
+/**
+ * Bound of the tokens that a model generated for one event, given as its JSON value: a byte of text is at most one token, and
+ * the event and each text in it have at most four more. Infinity: it nests too deep.
+ */
+export function generatedTokens(event: unknown): number {
+  return tokensAnItem + (typeof event === 'string' ? Buffer.byteLength(event) : tokensWithin(event, 0));
+}
+
+/** Without the top-level `id`, which names the answer. Called for each event of a stream, so it allocates nothing. */
+function tokensWithin(value: unknown, depth: number): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  if (depth > maxDepth) return Number.POSITIVE_INFINITY;
+  let tokens = 0;
+  for (const name in value) {
+    const member: unknown = value[name as keyof typeof value];
+    if (typeof member === 'string') {
+      if (member !== '' && !labels.has(name) && !(depth === 0 && name === 'id')) tokens += tokensAnItem + Buffer.byteLength(member);
+    } else if (typeof member === 'object' && member !== null && !labels.has(name)) {
+      tokens += writtenAsJson.has(name) ? tokensAnItem + Buffer.byteLength(JSON.stringify(member)) : tokensWithin(member, depth + 1);
+    }
+  }
+  return tokens;
+}

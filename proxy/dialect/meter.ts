@@ -1,5 +1,7 @@
+import { parseJson } from '../../core/json.ts';
+import { generatedTokens } from './answer.ts';
 import { Skeleton } from './skeleton.ts';
-import { type EventEnds, EventSplitter, type Fate } from './sse.ts';
+import { type EventEnds, EventSplitter, eventData, type Fate } from './sse.ts';
 import type { Framing, Reading, StreamMeter } from './types.ts';
 
 /** The common part of all meters: it cuts a stream into events and reads each event once. */
@@ -9,9 +11,25 @@ export abstract class EventMeter implements StreamMeter {
   complete = false;
   protected servedModel: string | undefined;
   readonly #splitter: EventSplitter;
+  #outputTokens: number | null = null;
 
   constructor(ends: EventEnds) {
-    this.#splitter = new EventSplitter(ends, (event) => this.onEvent(event));
+    this.#splitter = new EventSplitter(ends, (event) => {
+      if (this.#outputTokens !== null) this.#outputTokens += this.#outputOf(event);
+      return this.onEvent(event);
+    });
+  }
+
+  get ended(): boolean {
+    return this.complete;
+  }
+
+  countOutput(): void {
+    this.#outputTokens ??= 0;
+  }
+
+  get outputTokens(): number | null {
+    return this.#splitter.hasSkipped ? null : this.#outputTokens;
   }
 
   get framing(): Framing {
@@ -30,9 +48,25 @@ export abstract class EventMeter implements StreamMeter {
 
   protected abstract onEvent(event: Buffer): Fate;
 
-  /** Notes content. Nothing that follows changes that phase. */
+  /** The JSON text of an event; null: it has none (a comment). */
+  protected dataOf(event: Buffer): string | null {
+    return eventData(event);
+  }
+
+  /** Bound of the tokens that were generated for an event, given as its JSON value. */
+  protected generated(event: unknown): number {
+    return generatedTokens(event);
+  }
+
+  /** Bound of an event's tokens. What is not JSON counts as text. */
+  #outputOf(event: Buffer): number {
+    const data = this.dataOf(event);
+    return data === null || data === '[DONE]' ? 0 : this.generated(parseJson(data) ?? data);
+  }
+
+  /** Notes content, possibly after an error. Nothing that follows changes that phase. */
   protected noteContent(): void {
-    if (this.phase === 'preamble') this.phase = 'content';
+    this.phase = 'content';
   }
 
   /** Notes an error, given as its JSON value; the first one wins. */
@@ -51,6 +85,9 @@ export function meterNothing(): StreamMeter {
     phase: 'content',
     errorBody: undefined,
     complete: false,
+    ended: false,
+    countOutput: () => {},
+    outputTokens: null,
     reading: () => ({ usage: null }),
   };
 }
@@ -70,6 +107,11 @@ export function meterLarge(readUsage: (body: Buffer) => Reading): StreamMeter {
     get complete() {
       return skeleton.isWhole;
     },
+    get ended() {
+      return skeleton.isWhole;
+    },
+    countOutput: () => {},
+    outputTokens: null,
     reading() {
       const text = skeleton.text();
       return text === null ? { usage: null } : readUsage(text);

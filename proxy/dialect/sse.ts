@@ -95,10 +95,16 @@ export class EventSplitter {
   #heldBytes = 0;
   /** True if the unfinished event was too long to hold: its held bytes are already forwarded. */
   #forwarded = false;
+  #hasSkipped = false;
 
   constructor(ends: EventEnds, onEvent: (event: Buffer) => Fate) {
     this.#ends = ends;
     this.#onEvent = onEvent;
+  }
+
+  /** True if an event was too long to be read. */
+  get hasSkipped(): boolean {
+    return this.#hasSkipped;
   }
 
   /** The bytes to forward now: whole events, except for one that is too long to hold. An empty chunk changes nothing. */
@@ -150,6 +156,7 @@ export class EventSplitter {
 
   #finishHeld(rest: Buffer): readonly Buffer[] {
     const readable = this.#heldBytes <= maxReadBytes;
+    this.#hasSkipped ||= !readable;
     const event = readable ? Buffer.concat([...this.#held, rest]) : rest;
     const alreadyOut = this.#forwarded;
     this.#held = [];

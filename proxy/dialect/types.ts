@@ -135,12 +135,18 @@ export interface StreamMeter {
   push(chunk: Buffer): readonly Buffer[];
   /** At the end of the stream: bytes still held. */
   flush(): readonly Buffer[];
-  /** `preamble` until the first event with content: pings and `created` events do not count, an error event does (as `error`). */
+  /** `preamble` until the first event with content: pings and `created` events do not count, an error event does (as `error`, until content follows it). */
   readonly phase: 'preamble' | 'content' | 'error';
   /** JSON text of the first error event; set with phase `error`, or later in a stream that failed midway. */
   readonly errorBody: string | undefined;
   /** True after the provider's own end of the stream (`[DONE]`, `message_stop`, `response.completed`, a finish reason with usage). */
   readonly complete: boolean;
+  /** True after the provider's own end of the stream, with or without usage: `complete`, or a finish reason of each answer. */
+  readonly ended: boolean;
+  /** Counts the generated text of all events from now on. Call it before the first byte. */
+  countOutput(): void;
+  /** Bound of the output tokens that have streamed; null: they are not counted, or an event was too long to read. */
+  readonly outputTokens: number | null;
   /** The usage so far; the last reading counts. */
   reading(): Reading;
 }

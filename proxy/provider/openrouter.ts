@@ -24,6 +24,8 @@ export const openRouter: Provider = {
   overheadOf: (model) => ({ tokens, pictureTokens: (size) => openAiPictureTokens(model.slice(model.indexOf('/') + 1), size) }),
   isLenient: true,
   choosesHost: true,
+  // "No credits will be deducted" for a response with "an error finish reason": openrouter.ai/docs/guides/features/zero-completion-insurance
+  stopsAtError: true,
   errors: [contentFilter, outputLimit, ...refusals, ...maybeRan],
   statusWithin: statusWithinOpenAi,
   classify: classifyOpenAi,

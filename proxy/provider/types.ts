@@ -28,6 +28,8 @@ export interface Provider {
   readonly outputField?: 'max_tokens';
   /** What its error answers cost, first match first. */
   readonly errors: readonly ErrorRow[];
+  /** True if the provider does not bill what it would have generated after an error within a stream. */
+  readonly stopsAtError?: true;
   /** The status that an error within a 200 answer stands for; 200 if it names none. */
   statusWithin(error: ErrorBody): number;
   /** Decides what an answer that is not 2xx (or an error event before content) means for the credential. Pure. */

@@ -38,7 +38,8 @@ interface MeterDeps {
 const unread: Reading = { usage: null };
 
 /** Reads what the provider bills from its answer. It forwards a stream except for its end; a whole answer waits for its entry. */
-export function meter({ answer, attempts }: Sent, deps: MeterDeps): Metered | Promise<Metered> {
+export function meter(sent: Sent, deps: MeterDeps): Metered | Promise<Metered> {
+  const { answer, attempts } = sent;
   switch (answer.kind) {
     case 'refusal':
       return settled(deps, answer.refusal, endOf(attempts, unread));
@@ -47,7 +48,7 @@ export function meter({ answer, attempts }: Sent, deps: MeterDeps): Metered | Pr
     case 'answer':
       return answer.body.kind === 'whole'
         ? meterWhole(answer, answer.body.bytes, attempts, deps)
-        : meterFlow(answer, answer.body, attempts, deps);
+        : meterFlow(answer, answer.body, sent, deps);
   }
 }
 
@@ -64,19 +65,13 @@ function meterWhole(answer: ProviderAnswer, body: Buffer, attempts: readonly Att
   };
 }
 
-async function meterFlow(answer: ProviderAnswer, body: FlowingBody, attempts: readonly AttemptFact[], deps: MeterDeps): Promise<Metered> {
+async function meterFlow(answer: ProviderAnswer, body: FlowingBody, { attempts, candidate }: Sent, deps: MeterDeps): Promise<Metered> {
   const { call } = deps;
   call.startStream(answer.meter);
   if (!call.isAbandoned)
     call.response.writeHead(answer.status, [...answer.headers, ...noteHeaders({ ...call.notes(), warnings: deps.warnings })]);
   const relayed = await relay(body, deps);
-  const reading = answer.meter?.reading() ?? unread;
-  // Only the provider's own end of the stream makes its usage final.
-  const finished = relayed.end === 'complete' && answer.meter?.complete === true;
-  const asAnswered = endOf(attempts, reading);
-  // Nothing that names usage is free, even if it began as an error.
-  const ran = asAnswered.kind === 'measured' || (asAnswered.kind === 'free' && reading.usage !== null);
-  const end: CallEnd = ran ? { kind: finished ? 'measured' : 'unknown', reading } : asAnswered;
+  const end = endOfFlow(answer.meter, relayed.end, { attempts, stopsAtError: candidate.provider.stopsAtError === true });
   if (call.isAbandoned) return { ...abandoned(deps, end), ...relayed.facts };
   if (relayed.end !== 'complete') return { ...settled(deps, interrupted(relayed.end), end), ...relayed.facts };
   const failed = answer.status >= 400 || answer.meter?.errorBody !== undefined;
@@ -114,6 +109,25 @@ async function relay(body: FlowingBody, { call, now, stalledClientMs }: MeterDep
   response.off('drain', resume);
   response.off('close', resume);
   return { end, facts: { responseSha256: digest.digest('hex'), firstByteMs } };
+}
+
+/** How a call ended whose answer flowed. Only the provider's own end of the stream makes its usage final. */
+function endOfFlow(
+  meter: StreamMeter | null,
+  bodyEnd: BodyEnd,
+  { attempts, stopsAtError }: { readonly attempts: readonly AttemptFact[]; readonly stopsAtError: boolean },
+): CallEnd {
+  const reading = meter?.reading() ?? unread;
+  const asAnswered = endOf(attempts, reading);
+  // What began as a free error is none once usage or content follows it.
+  const wentOn = reading.usage !== null || meter?.phase === 'content';
+  const ran = asAnswered.kind === 'measured' || (asAnswered.kind === 'free' && wentOn);
+  if (!ran) return asAnswered;
+  if (bodyEnd !== 'complete' || meter === null) return { kind: 'unknown', reading };
+  if (meter.complete && reading.usage !== null) return { kind: 'measured', reading };
+  const { outputTokens, ended, errorBody } = meter;
+  const hasEnded = errorBody === undefined ? ended : stopsAtError;
+  return hasEnded && outputTokens !== null ? { kind: 'streamed', reading, outputTokens } : { kind: 'unknown', reading };
 }
 
 /** How the call ended, by its last attempt: the provider definitely refused the earlier ones. */

@@ -7,6 +7,7 @@ import { upstreamPath } from '../provider/table.ts';
 import type { Provider } from '../provider/types.ts';
 import type { AttemptFact, Flight, Meters, UpstreamAnswer, UpstreamCall } from '../upstream/types.ts';
 import { callUpstream, type UpstreamDeps } from '../upstream/upstream.ts';
+import { streamsAll } from './streams-all.ts';
 
 /** A candidate whose provider speaks the caller's dialect. */
 export interface Reachable extends Candidate {
@@ -70,7 +71,12 @@ function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
   const path = upstreamPath(candidate.provider, { dialect: dialect.id, model: candidate.upstreamModel, stream: facts.stream });
   if (path === null) throw new Error(`${candidate.provider.kind} does not speak ${dialect.id}`);
   const meters: Meters = {
-    stream: () => (facts.stream ? dialect.meterStream(hidesUsage(facts) ? 'drop' : 'keep') : null),
+    stream() {
+      if (!facts.stream) return null;
+      const meter = dialect.meterStream(hidesUsage(facts) ? 'drop' : 'keep');
+      if (streamsAll({ facts, request: input.body.value }, candidate)) meter.countOutput();
+      return meter;
+    },
     large: () => meterLarge(dialect.readUsage),
     whole: dialect.readUsage,
   };

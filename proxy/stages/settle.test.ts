@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { Demand } from '../../core/price/demand.ts';
 import type { Usage } from '../../core/price/types.ts';
 import { demand, price, usage } from '../line.fixture.ts';
-import { asBilled, type CallEnd, type Settlement, settle, tokensOf } from './settle.ts';
+import { asBilled, boundOfOutput, type CallEnd, type Settlement, settle, tokensOf } from './settle.ts';
 
 const bound = 1000;
 const used = usage(100, 50);
@@ -11,7 +11,7 @@ const overflowing = usage(Number.MAX_SAFE_INTEGER, 1);
 
 interface Row {
   readonly of: string;
-  readonly kind: CallEnd['kind'];
+  readonly kind: Exclude<CallEnd['kind'], 'streamed'>;
   readonly usage: Usage | null;
   readonly priced: 'priced' | 'unpriced';
   readonly is: Settlement;
@@ -96,4 +96,16 @@ test('a provider that chooses its host names what the call cost; the figure of a
     settle(asBilled(shown, demand(100), provider), price(), bound).costNano;
   assert.equal(cost({ choosesHost: true }), 7);
   assert.equal(cost({}), 200);
+});
+
+test('a stream without usage costs the bound of what has streamed, but never above the reservation', () => {
+  const streamed = { kind: 'streamed', reading: { usage: null }, outputTokens: 100 } as const;
+  const boundOf = boundOfOutput({ price: price(), overhead: { tokens: { request: 7 }, pictureTokens: () => 0 } }, demand(30));
+  assert.deepEqual(settle(streamed, price(), bound, boundOf), { costNano: 237, usage: null, estimated: true });
+  for (const outputTokens of [5000, Number.POSITIVE_INFINITY])
+    assert.equal(settle({ ...streamed, outputTokens }, price(), bound, boundOf).costNano, bound);
+  assert.equal(settle({ ...streamed, reading: { usage: usage(0, 400) } }, price(), bound, boundOf).costNano, 800);
+  const unbounded = boundOfOutput({ price: price(), overhead: { tokens: {}, pictureTokens: () => 0 } }, demand(30, { unmeterable: 'no' }));
+  assert.equal(settle(streamed, price(), bound, unbounded).costNano, bound);
+  assert.deepEqual(settle(streamed, null, bound, boundOf), { costNano: 0, usage: null, estimated: true });
 });

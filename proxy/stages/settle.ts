@@ -1,30 +1,31 @@
 import type { RecordedBreach } from '../../core/audit/types.ts';
 import { defined } from '../../core/json.ts';
 import { MoneyOverflow, type NanoUsd } from '../../core/money.ts';
+import { upperBound } from '../../core/price/bound.ts';
 import { breachOf } from '../../core/price/breach.ts';
 import { costOf } from '../../core/price/cost.ts';
-import { type Demand, withCalls } from '../../core/price/demand.ts';
+import { type Demand, type Overhead, withCalls } from '../../core/price/demand.ts';
 import type { ModelPrice, Usage } from '../../core/price/types.ts';
 import type { Reading } from '../dialect/types.ts';
 import type { Provider } from '../provider/types.ts';
 import type { Admission } from './admit.ts';
 import type { Reachable } from './send.ts';
 
-/** The facts about a call at its end. */
-export interface CallEnd {
-  /**
-   * - `free`: never sent, or definitely refused before content.
-   * - `measured`: the answer is complete; its own usage counts.
-   * - `unknown`: sent, but what the provider bills is unknown.
-   */
-  readonly kind: 'free' | 'measured' | 'unknown';
-  readonly reading: Reading;
-}
+/**
+ * The facts about a call at its end.
+ * - `free`: never sent, or definitely refused before content.
+ * - `measured`: the answer is complete; its own usage counts.
+ * - `streamed`: the provider ended its stream without naming usage, and all output passed in it: at most `outputTokens`.
+ * - `unknown`: sent, but what the provider bills is unknown.
+ */
+export type CallEnd =
+  | { readonly kind: 'free' | 'measured' | 'unknown'; readonly reading: Reading }
+  | { readonly kind: 'streamed'; readonly reading: Reading; readonly outputTokens: number };
 
 export interface Settlement {
   readonly costNano: NanoUsd;
   readonly usage: Usage | null;
-  /** True if a reserved bound is charged instead of a measured cost, or besides it. */
+  /** True if a bound is charged instead of a measured cost, or besides it: the reserved one, or that of what has streamed. */
   readonly estimated: boolean;
   /** The part of the cost that is the bound of an attempt that was sent again. */
   readonly lostNano?: NanoUsd;
@@ -50,14 +51,31 @@ export function asBilled(end: CallEnd, demand: Demand, { choosesHost }: Pick<Pro
 }
 
 /** Computes what a call costs. An interrupted or unmeasured call is charged at its bound, never less. Pure. */
-export function settle(end: CallEnd, price: ModelPrice | null, boundNano: NanoUsd): Settlement {
+export function settle(end: CallEnd, price: ModelPrice | null, boundNano: NanoUsd, boundOf: BoundOf = () => boundNano): Settlement {
   const { usage } = end.reading;
   if (end.kind === 'free') return { costNano: 0, usage: null, estimated: false };
-  if (price === null) return { costNano: 0, usage, estimated: end.kind === 'unknown' };
+  if (price === null) return { costNano: 0, usage, estimated: end.kind === 'unknown' || end.kind === 'streamed' };
   const measured = usage === null ? 0 : measuredCost(price, usage);
-  // Usage before the break may already exceed the reservation: that breach is charged in full.
-  if (end.kind === 'unknown' || usage === null) return { costNano: Math.max(boundNano, measured ?? 0), usage, estimated: true };
+  const chargedNano = end.kind === 'streamed' ? Math.min(boundNano, boundOf(end.outputTokens)) : boundNano;
+  // Usage so far may already exceed the reservation: that breach is charged in full.
+  if (end.kind !== 'measured' || usage === null) return { costNano: Math.max(chargedNano, measured ?? 0), usage, estimated: true };
   return measured === null ? { costNano: boundNano, usage, estimated: true } : { costNano: measured, usage, estimated: false };
+}
+
+/** The bound of the call with its whole input and this much output. */
+type BoundOf = (outputTokens: number) => NanoUsd;
+
+/** The bound of a call that has ended; no less than all if there is none. */
+export function boundOfOutput({ price, overhead }: Priced, demand: Demand): BoundOf {
+  return (outputTokens) => {
+    const bound = price === null ? null : upperBound(price, demand, overhead, outputTokens);
+    return typeof bound === 'number' ? bound : Number.POSITIVE_INFINITY;
+  };
+}
+
+interface Priced {
+  readonly price: ModelPrice | null;
+  readonly overhead: Overhead;
 }
 
 /** The measured cost; null if it is too large to count. */

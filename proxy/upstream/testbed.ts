@@ -155,6 +155,9 @@ export function lineMeter(): StreamMeter {
       return errorBody;
     },
     complete: true,
+    ended: true,
+    countOutput: () => {},
+    outputTokens: null,
     reading: () => ({ usage: null }),
   };
 }

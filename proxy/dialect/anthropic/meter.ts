@@ -13,9 +13,16 @@ const shortEvent = 256;
 /** Meters a Messages stream: usage begins with `message_start`, and `message_delta` corrects it. */
 export class AnthropicMeter extends EventMeter {
   readonly #counts: AnthropicCounts = new Map();
+  /** True once a `message_delta` named usage: before it, the output is what it was at the start. */
+  #isCounted = false;
+  #hasStopped = false;
 
   constructor() {
     super(new SseEnds());
+  }
+
+  override get ended(): boolean {
+    return this.#hasStopped;
   }
 
   reading(): Reading {
@@ -44,11 +51,13 @@ export class AnthropicMeter extends EventMeter {
       case 'message_delta':
         mergeAnthropic(this.#counts, value['usage']);
         noteContainer(this.#counts, asObject(value['delta']));
+        this.#isCounted ||= asObject(value['usage']) !== null;
         // The first content event of an answer without any block.
         this.noteContent();
         return;
       case 'message_stop':
-        this.complete = true;
+        this.#hasStopped = true;
+        this.complete = this.#isCounted;
         return;
       case 'ping':
         return;

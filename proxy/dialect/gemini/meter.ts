@@ -24,15 +24,26 @@ export class GeminiMeter extends EventMeter {
     return this.#ends.framing;
   }
 
+  override get ended(): boolean {
+    return this.#finished;
+  }
+
   reading(): Reading {
     return reading(geminiUsage(this.#metadata, this.#searches.size), this.servedModel);
   }
 
   protected onEvent(event: Buffer): Fate {
-    const text = this.framing === 'array' ? event.toString('utf8').replace(/^[\s[,]+/, '') : (eventData(event) ?? event.toString('utf8'));
+    const text = this.dataOf(event) ?? event.toString('utf8');
     const chunk = text.startsWith('{') ? asObject(parseJson(text)) : null;
     if (chunk !== null) this.#onChunk(chunk);
     return 'keep';
+  }
+
+  protected override dataOf(event: Buffer): string | null {
+    if (this.framing === 'sse') return eventData(event);
+    const element = event.toString('utf8').replace(/^[\s[,]+/, '');
+    // The bracket that ends the array is an event too.
+    return element.startsWith('{') ? element : null;
   }
 
   #onChunk(chunk: JsonObject): void {

@@ -9,12 +9,14 @@ import { chatUsage, namedCost } from './usage.ts';
 
 const hasUsage = memberFinder('usage');
 const hasError = memberFinder('error');
+const hasFinish = memberFinder('finish_reason');
 const shortEvent = 64;
 
 /** Meters a chat stream: chunks until `[DONE]`, with `usage` in the last chunk if requested. */
 export class ChatMeter extends EventMeter {
   #usage: Usage | null = null;
   #notes: AnswerNotes = {};
+  #finished = false;
   readonly #usageChunk: Fate;
 
   /** `usageChunk`: whether to keep the chunk that holds only usage. */
@@ -27,12 +29,16 @@ export class ChatMeter extends EventMeter {
     return { ...reading(this.#usage, this.servedModel), ...this.#notes };
   }
 
+  override get ended(): boolean {
+    return this.complete || this.#finished;
+  }
+
   protected onEvent(event: Buffer): Fate {
     const text = event.toString('latin1');
     if (event.length <= shortEvent) {
-      if (text.includes('[DONE]')) this.complete = true;
+      if (eventData(event) === '[DONE]') this.complete = true;
       if (this.complete || text.startsWith(':')) return 'keep';
-    } else if (this.phase === 'content' && !hasUsage(text) && !hasError(text)) {
+    } else if (this.phase === 'content' && !hasUsage(text) && !hasError(text) && !(this.outputTokens !== null && hasFinish(text))) {
       return 'keep';
     }
     const chunk = asObject(parseJson(eventData(event) ?? event.toString('utf8')));
@@ -53,6 +59,7 @@ export class ChatMeter extends EventMeter {
       this.noteError({ error });
       return 'keep';
     }
+    this.#finished ||= choices.length > 0 && choices.every(isFinished);
     if (choices.length > 0) this.noteContent();
     return counted !== null && choices.length === 0 ? this.#usageChunk : 'keep';
   }

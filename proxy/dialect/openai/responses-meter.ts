@@ -1,6 +1,6 @@
 import { type JsonObject, parseJson } from '../../../core/json.ts';
 import type { Usage } from '../../../core/price/types.ts';
-import { type AnswerNotes, reading, servedName } from '../answer.ts';
+import { type AnswerNotes, generatedTokens, reading, servedName } from '../answer.ts';
 import { asObject, asString } from '../fields.ts';
 import { EventMeter } from '../meter.ts';
 import { eventData, type Fate, memberFinder, SseEnds } from '../sse.ts';
@@ -9,6 +9,7 @@ import { responseNotes, responseUsage } from './usage.ts';
 
 const hasUsage = memberFinder('usage');
 const echo = /^event: response\.(?:created|queued|in_progress)\r?\n/;
+const isLast = /"response\.(?:completed|incomplete|failed)"/;
 const preambleTypes = new Set(['response.created', 'response.queued', 'response.in_progress']);
 const lastTypes = new Set(['response.completed', 'response.incomplete', 'response.failed']);
 
@@ -25,9 +26,18 @@ export class ResponsesMeter extends EventMeter {
     return { ...reading(this.#usage, this.servedModel), ...this.#notes };
   }
 
+  /** Only deltas and added items count at first, because later events repeat them. The last event holds the whole output. */
+  protected override generated(event: unknown): number {
+    const value = asObject(event) ?? {};
+    const type = asString(value['type']) ?? '';
+    if (lastTypes.has(type)) return Math.max(0, generatedTokens(asObject(value['response'])?.['output']) - (this.outputTokens ?? 0));
+    if (type.endsWith('.delta')) return generatedTokens({ delta: value['delta'] });
+    return type === 'response.output_item.added' ? generatedTokens({ item: value['item'] }) : 0;
+  }
+
   protected onEvent(event: Buffer): Fate {
     const text = event.toString('latin1');
-    if (this.phase === 'content' && !hasUsage(text) && !text.includes('error"')) return 'keep';
+    if (this.phase === 'content' && !hasUsage(text) && !text.includes('error"') && !isLast.test(text)) return 'keep';
     // They repeat the whole request and add nothing.
     if (echo.test(text)) return 'keep';
     const value = asObject(parseJson(eventData(event) ?? event.toString('utf8')));
