@@ -196,3 +196,21 @@ test('an answer through one proxy is continued through another, and after a rest
     await cluster.close();
   }
 });
+
+test('what a bill teaches through one proxy binds another one', async () => {
+  const cluster = await startCluster(pods, '5.00');
+  const proxies = await Promise.all(pods.slice(0, 2).map((uid) => startSidecar(cluster, uid)));
+  const [first = '', second = ''] = proxies.map(({ url }) => url);
+  const usage = { prompt_tokens: 9, completion_tokens: 500_000, total_tokens: 500_009 };
+  const choices = [{ index: 0, message: { role: 'assistant', content: 'Hi' }, finish_reason: 'stop' }];
+  const body = JSON.stringify({ id: 'c', object: 'chat.completion', model: 'gpt-5.4-mini', choices, usage });
+  try {
+    assert.equal(await call(second, cluster.token()), 'ok');
+    cluster.provider.rule({ times: 1, fault: { kind: 'answer', status: 200, headers: { 'content-type': 'application/json' }, body } });
+    assert.equal(await call(first, cluster.token()), 'ok');
+    await eventually(async () => (await call(second, cluster.token())) === 'unmeterable_request' || undefined, 'the lesson to arrive');
+  } finally {
+    await Promise.all(proxies.map((proxy) => proxy.close()));
+    await cluster.close();
+  }
+});
