@@ -147,13 +147,7 @@ function admissionOf(routed: Routed): AdmitInput {
   const { dialect } = route;
   const sinceMs = context.monotonic();
   const recheck = (): Refusal | null => checkAgain(routed);
-  const waiting: Waiting = {
-    sinceMs,
-    get signal() {
-      return call.abandoned;
-    },
-    recheck,
-  };
+  const waiting: Waiting = { sinceMs, signal: () => call.abandoned, recheck };
   const atOnce: Waiting = { sinceMs, maxWaitMs: 0, recheck };
   return {
     requestId: exchange.requestId,

@@ -556,13 +556,13 @@ test('a call whose caller leaves frees its place at once, here and at the ledger
   const ledger = createShortLedger();
   const world = createWorld(ledger.answer);
   const leaver = new AbortController();
-  const left = world.funds.reserve(need(100), { signal: leaver.signal });
+  const left = world.funds.reserve(need(100), { signal: () => leaver.signal });
   await rest();
   leaver.abort();
   assert.equal(summary(await left), 'budget_reserved');
   await rest();
   assert.deepEqual([world.funds.waiting(), ledger.held.length], [0, 0]);
-  const gone = world.funds.reserve(need(100), { signal: leaver.signal });
+  const gone = world.funds.reserve(need(100), { signal: () => leaver.signal });
   assert.equal(summary(await gone), 'budget_reserved');
   assert.equal(world.funds.waiting(), 0);
 });

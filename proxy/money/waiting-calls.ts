@@ -10,8 +10,8 @@ export interface Waiting {
   readonly sinceMs?: number;
   /** Default: `grantWaitMs`. 0: it may use the wallet and one exchange with the ledger. */
   readonly maxWaitMs?: number;
-  /** Aborted: nobody waits for the call any more, and its place is free at once. Read only if the call has to wait. */
-  readonly signal?: AbortSignal;
+  /** Aborted: nobody waits for the call any more, and its place is free at once. Called only if the call has to wait. */
+  readonly signal?: () => AbortSignal;
   /** Called before a reservation that had to wait is handed out. Its refusal answers the call instead. */
   readonly recheck?: () => Refusal | null;
 }
@@ -88,7 +88,8 @@ export class WaitingCalls {
   add(need: Need, waiting: Waiting): Promise<ReserveOutcome> {
     const { key, monotonic, grantWaitMs, onAnswer } = this.#deps;
     const nowMs = monotonic();
-    const { sinceMs = nowMs, maxWaitMs = grantWaitMs, signal, recheck } = waiting;
+    const { sinceMs = nowMs, maxWaitMs = grantWaitMs, recheck } = waiting;
+    const signal = waiting.signal?.();
     const { promise, resolve } = Promise.withResolvers<ReserveOutcome>();
     const timers: NodeJS.Timeout[] = [];
     const onAbort = (): void => this.#leave(call, abandoned());
