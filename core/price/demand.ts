@@ -59,8 +59,8 @@ export interface OpenCalls {
 
 /** Sets this many calls as the limit of each open offer, and counts them. */
 export function withCalls(demand: Demand, each: number): Demand {
+  if (demand.openCalls === undefined) return demand;
   const { openCalls, ...rest } = demand;
-  if (openCalls === undefined) return demand;
   const more = openCalls.tools * each;
   const fees: { [fee in Fee]?: number | null } = { ...rest.fees };
   for (const fee of openCalls.fees) {

@@ -99,28 +99,23 @@ export function addRounds(tally: Tally, rounds: number, tokensEach: number | nul
 
 /** The finished demand. */
 export function demandOf(tally: Tally): Demand {
-  const {
-    unmeterable,
-    openCalls,
-    toolTokens,
-    toolResults,
-    onlyPreviews,
-    summaries,
-    thoughts,
-    stored,
-    features,
-    outputs,
-    servings,
-    ...rest
-  } = tally;
+  const { toolTokens, summaries, thoughts, stored, toolResults, openCalls, unmeterable } = tally;
   return {
-    ...rest,
-    features: [...features],
-    outputs: [...outputs],
-    servings: [...servings],
+    textTokens: tally.textTokens,
+    pictures: tally.pictures,
+    media: tally.media,
+    features: [...tally.features],
+    inputReads: tally.inputReads,
+    cacheWrite: tally.cacheWrite,
+    choices: tally.choices,
+    extraOutputTokens: tally.extraOutputTokens,
+    outputs: [...tally.outputs],
+    anyOutput: tally.anyOutput,
+    fees: tally.fees,
+    servings: [...tally.servings],
     ...(stored.size === 0 ? {} : { stored: [...stored] }),
     ...(Number.isNaN(toolTokens) ? {} : { toolTokens }),
-    ...(onlyPreviews ? { onlyPreviews } : {}),
+    ...(tally.onlyPreviews ? { onlyPreviews: true } : {}),
     ...(summaries === 0 ? {} : { summaries }),
     ...(thoughts === 0 ? {} : { thoughts }),
     ...(Number.isFinite(toolResults) ? { toolResults } : {}),

@@ -9,5 +9,10 @@ export function tokens(object: JsonObject | null, name: string): number {
 
 /** Adds figures that are parts of a class; omits those that are 0. */
 export function withParts(usage: Usage, parts: Omit<Usage, 'input' | 'cachedInput' | 'cacheWrite' | 'output' | 'reasoning'>): Usage {
-  return { ...usage, ...Object.fromEntries(Object.entries(parts).filter(([, value]) => typeof value === 'object' || value > 0)) };
+  const given: Record<string, unknown> = { ...usage };
+  for (const name in parts) {
+    const value = parts[name as keyof typeof parts];
+    if (typeof value === 'object' || (value !== undefined && value > 0)) given[name] = value;
+  }
+  return given as unknown as Usage;
 }

@@ -1,6 +1,6 @@
 import { isRefusal, type Refusal, refuse } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/json.ts';
-import { asArray, asObject, asString, badField, firstRefusal, isGiven, readCount, refuseShapes, type Shapes } from '../fields.ts';
+import { asArray, asObject, asString, badField, firstRefusal, isGiven, readCount, refuseShapes, type Shapes, shapesOf } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { countImagePayload, countInline } from '../media.ts';
 import { addFee, addPicture, addRounds, addStored, startTally, type Tally, unbounded } from '../tally.ts';
@@ -18,7 +18,7 @@ const maxRounds = 10;
 const searchResultTokens = 50_000;
 
 /** The schemas of the fields that price or policy read (anthropic-sdk-typescript, src/resources/beta/messages/messages.ts). */
-const shapes: Shapes = {
+const shapes: Shapes = shapesOf({
   system: 'text or an array of objects',
   messages: 'an array of objects',
   tools: 'an array of objects',
@@ -35,7 +35,7 @@ const shapes: Shapes = {
   speed: 'text',
   inference_geo: 'text',
   service_tier: 'text',
-};
+});
 
 /** Counts everything in a Messages request that costs more than its text, or refuses the request. */
 export function countMessages(body: JsonBody): Tally | Refusal {

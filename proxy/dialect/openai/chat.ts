@@ -16,6 +16,7 @@ import {
   readStream,
   refuseShapes,
   type Shapes,
+  shapesOf,
 } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { type Edit, spliceBody } from '../splice.ts';
@@ -30,7 +31,7 @@ import { countCaching, countContent, countUnknown } from './parts.ts';
 import { countShared, generatingEdits, readThinking, sharedShapes } from './shared.ts';
 import { chatUsage, namedCost } from './usage.ts';
 
-const shapes: Shapes = {
+const shapes: Shapes = shapesOf({
   ...sharedShapes,
   messages: 'an array of objects',
   stream_options: 'an object',
@@ -40,12 +41,12 @@ const shapes: Shapes = {
   response_format: 'an object',
   reasoning_effort: 'text',
   thinking: 'an object',
-};
+});
 
 /** Both limit the output. `max_tokens` is the older; some servers read only one of them. */
 const limitFields = ['max_completion_tokens', 'max_tokens'] as const;
 const counts = [...limitFields, 'n', 'best_of'];
-const rules: FieldRules = { governing: new Set(['model', 'stream', ...otherModels, ...counts, ...Object.keys(shapes)]), otherModels };
+const rules: FieldRules = { governing: new Set(['model', 'stream', ...otherModels, ...counts, ...shapes.keys()]), otherModels };
 
 const maxChoices = 1024;
 

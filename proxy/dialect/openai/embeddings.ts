@@ -1,7 +1,7 @@
 import { isRefusal, type Refusal } from '../../../core/errors.ts';
 import { isObject } from '../../../core/json.ts';
 import { readAnswer } from '../answer.ts';
-import { badField, type FieldRules, firstRefusal, isGiven, readModel, refuseShapes, type Shapes } from '../fields.ts';
+import { badField, type FieldRules, firstRefusal, isGiven, readModel, refuseShapes, type Shapes, shapesOf } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { meterNothing } from '../meter.ts';
 import { spliceBody } from '../splice.ts';
@@ -13,8 +13,8 @@ import { countContent, countUnknown } from './parts.ts';
 import { sharedEdits } from './shared.ts';
 import { chatUsage, namedCost } from './usage.ts';
 
-const shapes: Shapes = { provider: 'an object' };
-const rules: FieldRules = { governing: new Set(['model', 'input', ...otherModels, ...Object.keys(shapes)]), otherModels };
+const shapes: Shapes = shapesOf({ provider: 'an object' });
+const rules: FieldRules = { governing: new Set(['model', 'input', ...otherModels, ...shapes.keys()]), otherModels };
 
 function read(body: JsonBody): Facts | Refusal {
   const { value } = body;
