@@ -87,13 +87,7 @@ function isFromUser(message: unknown): boolean {
 
 /** Reads the output limit: the smaller, if both fields are given. */
 function readLimit(value: JsonObject): number | undefined | Refusal {
-  let least: number | undefined;
-  for (const name of limitFields) {
-    const limit = readCount(value, name);
-    if (isRefusal(limit)) return limit;
-    if (limit !== undefined) least = Math.min(limit, least ?? limit);
-  }
-  return least;
+  return limitFields.map((name) => readCount(value, name)).find((limit) => isRefusal(limit)) ?? leastGiven(value);
 }
 
 /** Reads how many answers are generated: older vLLM generates `best_of` answers to return the best `n`. */
@@ -142,13 +136,26 @@ function rewrite(body: JsonBody, changes: Changes): Buffer {
 
 /** Writes the limit into each field that the caller used, and into the one that the provider reads. */
 function limitEdits(value: JsonObject, { maxOutputTokens, outputField }: Changes): readonly Edit[] {
-  const given = limitFields.map((name) => value[name]).filter((limit) => typeof limit === 'number');
-  const limit = maxOutputTokens ?? (given.length === 0 ? undefined : Math.min(...given));
+  const limit = maxOutputTokens ?? leastGiven(value);
   if (limit === undefined) return [];
-  const written = limitFields.filter(
-    (name) => typeof value[name] === 'number' || name === (outputField ?? (given.length === 0 ? 'max_completion_tokens' : undefined)),
-  );
-  return written.filter((name) => value[name] !== limit).map((name): Edit => ({ path: [name], value: limit }));
+  const isGivenAny = limitFields.some((name) => typeof value[name] === 'number');
+  const read = outputField ?? (isGivenAny ? undefined : 'max_completion_tokens');
+  const edits: Edit[] = [];
+  for (const name of limitFields) {
+    const isWritten = name === read || typeof value[name] === 'number';
+    if (isWritten && value[name] !== limit) edits.push({ path: [name], value: limit });
+  }
+  return edits;
+}
+
+/** The smaller limit, if the caller gave one. */
+function leastGiven(value: JsonObject): number | undefined {
+  let least: number | undefined;
+  for (const name of limitFields) {
+    const limit = value[name];
+    if (typeof limit === 'number') least = Math.min(limit, least ?? limit);
+  }
+  return least;
 }
 
 function usageOf(answer: JsonObject): Usage | null {

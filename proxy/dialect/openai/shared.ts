@@ -102,11 +102,13 @@ export function sharedEdits(body: JsonObject, changes: Changes): readonly Edit[]
   return edits;
 }
 
+const standardTier: Edit = { path: ['service_tier'], value: 'default' };
+
 /** The edits of dialects that generate. */
 export function generatingEdits(body: JsonObject, changes: Changes): readonly Edit[] {
   const edits = [...sharedEdits(body, changes)];
   const tier = body['service_tier'];
-  if (changes.standardTier === true && (!isGiven(tier) || tier === 'auto')) edits.push({ path: ['service_tier'], value: 'default' });
+  if (changes.standardTier === true && (!isGiven(tier) || tier === 'auto')) edits.push(standardTier);
   if (changes.thinkingTokens !== undefined) edits.push({ path: ['reasoning', 'max_tokens'], value: changes.thinkingTokens });
   return edits;
 }
