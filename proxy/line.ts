@@ -10,7 +10,6 @@ import { type JsonBody, readBody } from './dialect/json.ts';
 import { type CallRoute, callerFamily, matchRoute } from './dialect/routes.ts';
 import type { Facts, Family } from './dialect/types.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
-import type { Waiting } from './money/waiting-calls.ts';
 import { type AdmitInput, admit } from './stages/admit.ts';
 import { authenticate, type Caller } from './stages/authenticate.ts';
 import { count } from './stages/count.ts';
@@ -147,14 +146,13 @@ function admissionOf(routed: Routed): AdmitInput {
   const { dialect } = route;
   const sinceMs = context.monotonic();
   const recheck = (): Refusal | null => checkAgain(routed);
-  const waiting: Waiting = { sinceMs, signal: () => call.abandoned, recheck };
-  const atOnce: Waiting = { sinceMs, maxWaitMs: 0, recheck };
   return {
     requestId: exchange.requestId,
     ...{ document, dialect, facts, candidates },
     exact: exchange.request.headers['x-keyforge-max-tokens'] === 'exact',
     ready: () => funds.ready(),
-    reserve: (need, wait) => funds.reserve(need, wait ? waiting : atOnce),
+    reserve: (need, wait) =>
+      funds.reserve(need, wait ? { sinceMs, recheck, signal: () => call.abandoned } : { sinceMs, recheck, maxWaitMs: 0 }),
     count: (candidate, affinity) => count(context, { candidate, dialect, body, affinity, headers, call, document }),
     tokensOf: (answerId) => context.answerSizes.sizeOf(document.key, answerId),
   };

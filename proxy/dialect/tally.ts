@@ -104,15 +104,15 @@ export function demandOf(tally: Tally): Demand {
     textTokens: tally.textTokens,
     pictures: tally.pictures,
     media: tally.media,
-    features: [...tally.features],
+    features: listOf(tally.features),
     inputReads: tally.inputReads,
     cacheWrite: tally.cacheWrite,
     choices: tally.choices,
     extraOutputTokens: tally.extraOutputTokens,
-    outputs: [...tally.outputs],
+    outputs: listOf(tally.outputs),
     anyOutput: tally.anyOutput,
     fees: tally.fees,
-    servings: [...tally.servings],
+    servings: listOf(tally.servings),
     ...(stored.size === 0 ? {} : { stored: [...stored] }),
     ...(Number.isNaN(toolTokens) ? {} : { toolTokens }),
     ...(tally.onlyPreviews ? { onlyPreviews: true } : {}),
@@ -122,4 +122,10 @@ export function demandOf(tally: Tally): Demand {
     ...(openCalls === undefined ? {} : { openCalls }),
     ...(unmeterable === undefined ? {} : { unmeterable }),
   };
+}
+
+const nothing: readonly never[] = [];
+
+function listOf<T>(set: ReadonlySet<T>): readonly T[] {
+  return set.size === 0 ? nothing : [...set];
 }

@@ -106,7 +106,8 @@ const textMembers = new Set([
 ]);
 
 function countMessage(tally: Tally, message: JsonObject): Refusal | null {
-  for (const [name, value] of Object.entries(message)) {
+  for (const name in message) {
+    const value = message[name];
     if (name === 'content' || textMembers.has(name) || typeof value !== 'object' || value === null) continue;
     // The audio of an earlier answer, by its id.
     if (name === 'audio') addStored(tally, 'audio');

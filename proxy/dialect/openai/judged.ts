@@ -125,7 +125,8 @@ export function judgeFields(
   { governing, free }: { readonly governing: ReadonlySet<string>; readonly free: ReadonlySet<string> },
 ): readonly string[] {
   const unjudged = choosesHost(body) ? ['provider'] : [];
-  for (const [name, value] of Object.entries(body)) {
+  for (const name in body) {
+    const value = body[name];
     if (governing.has(name) || free.has(name) || !isGiven(value)) continue;
     const reason = Object.hasOwn(refused, name) ? refused[name] : undefined;
     if (reason === undefined) unjudged.push(name.length > maxName ? `${name.slice(0, maxName)}…` : name);
