@@ -105,8 +105,10 @@ class StreamRecorder implements Recorder {
   openCall(requestId: string, reservation: Reservation): void {
     if (this.#quarantine !== null) throw new SpoolUnavailable(`the stream ${this.stream} is quarantined: ${this.#quarantine}`);
     this.#flushKept();
-    const call = { stream: this.stream, epoch: this.#epoch, requestId };
-    this.#options.spool.writeOpen(this.#openCalls.get(requestId) === reservation ? call : { ...call, reservation });
+    const { stream } = this;
+    const epoch = this.#epoch;
+    const isOpen = this.#openCalls.get(requestId) === reservation;
+    this.#options.spool.writeOpen(isOpen ? { stream, epoch, requestId } : { stream, epoch, requestId, reservation });
     this.#openCalls.set(requestId, reservation);
   }
 
