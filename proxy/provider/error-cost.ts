@@ -34,12 +34,13 @@ export const refusals: readonly ErrorRow[] = [
 ];
 
 /**
- * Azure's content filter, also behind a gateway: it reads the prompt, and "if the service performs processing, you'll be
- * charged even if the status code isn't successful … a 400 error due to a content filter, or a 408 error due to a timeout".
- * azure.microsoft.com/pricing/details/azure-openai (FAQ). Only the input may be billed, but some filters read output, so the
- * bound of the call counts.
+ * What Azure refuses after it has read the prompt, also behind a gateway: "If the service performs processing, you're charged even
+ * if the status code isn't successful (not 200). For example, a 400 error due to a content filter or input limit, or a 408 error due
+ * to a timeout" (learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs). The filter is asynchronous, so "a charge for both
+ * the prompt and completion tokens occurs" (learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter): the bound counts.
  */
 export const contentFilter: ErrorRow = { status: 400, codes: ['content_filter', 'ResponsibleAIPolicyViolation'], costs: 'bound' };
+export const inputLimit: ErrorRow = { status: 400, codes: ['context_length_exceeded'], costs: 'bound' };
 
 /** Servers of unknown make and gateways may have generated before they failed. Only the pool's owner knows. */
 export const maybeRan: readonly ErrorRow[] = [500, 502].map((status) => ({ status, costs: 'nothing unless it ran' }));
