@@ -98,6 +98,7 @@ export const anthropic: Provider = {
     },
   },
   // `api_error`: "an unexpected error has occurred internal to Anthropic's systems" (platform.claude.com/docs/en/api/errors).
+  // Assumed: it is not billed. Its bodies carry no usage.
   errors: [...refusals, { status: 500, ownBody: true, costs: 'nothing' }],
   statusWithin,
   classify,

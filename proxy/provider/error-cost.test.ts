@@ -63,8 +63,10 @@ test('a prompt above the input limit costs the bound at Azure, which may bill wh
   );
 });
 
-test('a 400 of OpenRouter that says that generation reached its limit costs the bound', () => {
+test('a 400 of OpenRouter that says that generation reached its limit costs the bound, wherever the type stands', () => {
+  assert.equal(free('OpenRouter', 400, JSON.stringify({ error: { code: 400, metadata: { error_type: 'max_tokens_exceeded' } } })), false);
   assert.equal(free('OpenRouter', 400, JSON.stringify({ error: { code: 400, type: 'max_tokens_exceeded' } })), false);
+  assert.equal(free('OpenRouter', 400, JSON.stringify({ error: { code: 400, metadata: { error_type: 'invalid_request' } } })), true);
 });
 
 for (const [kind, error, isFree_] of [

@@ -20,7 +20,7 @@ export const mistral: Provider = {
   authentication: { header: 'authorization', prefix: 'Bearer ' },
   outputField: 'max_tokens',
   overheadOf: () => overhead,
-  // docs.mistral.ai/api: 500 is sent instead of an answer.
+  // Assumed: a 500, which is sent instead of an answer, is not billed. Mistral's pages do not say.
   errors: [...refusals, { status: 500, ownBody: true, costs: 'nothing' }],
   statusWithin: statusWithinOpenAi,
   classify: classifyOpenAi,

@@ -104,7 +104,7 @@ export const openAi: Provider = {
     'openai.chat': { path: '/v1/responses/input_tokens', margin: { percent: 104, tokens: 32 } },
   },
   hasDefaultTier: true,
-  // developers.openai.com/api/docs/guides/error-codes: 500, "issue on our servers", is sent instead of an answer.
+  // 500 is an "issue on our servers" (developers.openai.com/api/docs/guides/error-codes). Assumed: it is not billed.
   errors: [...refusals, { status: 500, ownBody: true, costs: 'nothing' }],
   statusWithin: statusWithinOpenAi,
   classify: classifyOpenAi,
