@@ -93,7 +93,8 @@ export const anthropic: Provider = {
   counting: {
     'anthropic.messages': {
       path: '/v1/messages/count_tokens',
-      // "Should be considered an estimate … may differ by a small amount": platform.claude.com/docs/en/build-with-claude/token-counting
+      // "Should be considered an estimate … may differ by a small amount": platform.claude.com/docs/en/build-with-claude/token-counting.
+      // No page says how small: the margin is assumed.
       margin: { percent: 105, tokens: 64 },
     },
   },

@@ -86,8 +86,9 @@ const searchResultTokens = 32_768;
 const computerUseTokens = 4096;
 
 /**
- * Runs of code in one call: after an error the model writes the code anew up to 5 times (ai.google.dev/gemini-api/docs/code-execution). Each
- * reads the request again with the result, as "intermediate tokens", of a size that only the context bounds.
+ * Runs of code in one call. After an error, the model "may decide to regenerate the code output. This can happen up to 5 times"
+ * (ai.google.dev/gemini-api/docs/code-execution). No page limits runs that succeed: the figure is assumed for those. Each run reads the
+ * request again with the result, of a size that only the context bounds.
  */
 const codeRounds = 6;
 
