@@ -16,11 +16,11 @@ export interface ErrorRow {
 
 /**
  * The rows of every provider: answers of a server that did not carry out the call. What the statuses mean:
- * developers.openai.com/api/docs/guides/error-codes, platform.claude.com/docs/en/api/errors, docs.mistral.ai/api,
- * ai.google.dev/gemini-api/docs/troubleshooting, openrouter.ai/docs/api/reference/errors-and-debugging.
- * That they are not billed is stated only for Gemini's 400 and 500 (ai.google.dev/gemini-api/docs/billing), Azure's 401 and 429
- * (learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs) and flex's 429 at OpenAI (…/guides/flex-processing).
- * Elsewhere it is assumed, because such an answer carries no usage.
+ * developers.openai.com/api/docs/guides/error-codes, platform.claude.com/docs/en/api/errors,
+ * ai.google.dev/gemini-api/docs/troubleshooting, docs.mistral.ai/resources/error-glossary,
+ * openrouter.ai/docs/api/reference/errors-and-debugging. That they are not billed is stated only for Gemini's 400 and 500
+ * (ai.google.dev/gemini-api/docs/billing), Azure's 401 and 429 (learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs)
+ * and flex's 429 at OpenAI (…/guides/flex-processing). Elsewhere it is assumed, because such an answer carries no usage.
  */
 export const refusals: readonly ErrorRow[] = [
   // Redirects ask for the request at another place: RFC 9110, 15.4. 303 is none of them, because it may follow finished work.

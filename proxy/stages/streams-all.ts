@@ -7,8 +7,8 @@ import type { Reachable } from './send.ts';
  * Models that think without showing it, by any name that a gateway gives them. Open models stream their thoughts, and the bytes
  * count. OpenAI: "not visible via the API" (developers.openai.com/api/docs/guides/reasoning). Claude since 5 thinks by default:
  * "billed as output tokens, even when the thinking text isn’t returned" (platform.claude.com/docs/en/build-with-claude/thinking).
- * Gemini: ai.google.dev/gemini-api/docs/openai. Assumed of Grok, Magistral, Sonar and Nova, which do not show all thoughts or
- * searches, and of any name of a newest model.
+ * Gemini: "the full thought tokens … despite only the summary being output" (ai.google.dev/gemini-api/docs/thinking). Assumed of
+ * Grok, Magistral, Sonar and Nova, and of any name of a newest model.
  */
 const thinksUnseen =
   /(^|[/.:_~])(o\d|gpt-([5-9]|[a-z-]*latest)|codex|gemini-(2\.5|[3-9]|[a-z-]*latest)|claude-(fable|mythos|(opus|sonnet|haiku)-([5-9]|latest))|grok|magistral|sonar|nova)/i;
