@@ -17,7 +17,7 @@ export const geminiFacts: readonly Fact[] = [
   // litellm 1.110.2; the lists take the model for the one without speech.
   { models: /^gemini-3\.8-flash-tts$/, rates: { output: 9, cachedInput: 0.125 } },
   // Grounding with Google Search: $35 per 1,000 grounded prompts before Gemini 3, $14 per 1,000 searches since. With Google Maps: $25 and
-  // $14; the fee of search counts for both. Assumed of search by other companies, which the page does not name.
+  // $14; the fee of search counts for both.
   { models: /^gemini-([12]\.|flash-1|pro-1)/, fees: { groundedPrompt: 35 } },
   { models: /^gemini-[3-9]/, fees: { webSearch: 14 } },
   // Flex and priority, by litellm 1.110.2. The percent is that of the dearest class: some models have no lower price for cached input.
