@@ -72,7 +72,7 @@ function pictureTokens(size: PictureSize, model: string): number {
 }
 
 const tokens: Overhead['tokens'] = {
-  // The system prompt of tool use takes 159 to 530 tokens, more on the newest models:
+  // The system prompt of tool use takes 159 to 804 tokens (the most: Opus 4.7, whose tool choice is `any`):
   // platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
   tools: 1024,
   // Recorded calls with a schema take up to 94 tokens beyond their bytes, calls with citations 105.
