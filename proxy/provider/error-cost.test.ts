@@ -55,8 +55,18 @@ test('a prompt that Azure’s content filter refused costs the bound, also behin
   }
 });
 
-test('a 400 of OpenRouter that says that generation reached its limit costs the bound', () => {
+test('a prompt above the input limit costs the bound at Azure, which may bill what it read', () => {
+  const body = JSON.stringify({ error: { message: 'too long', code: 'context_length_exceeded', type: 'invalid_request_error' } });
+  assert.deepEqual(
+    freeAt(400, body),
+    kinds.filter((kind) => kind !== 'AzureOpenAI'),
+  );
+});
+
+test('a 400 of OpenRouter that says that generation reached its limit costs the bound, wherever the type stands', () => {
+  assert.equal(free('OpenRouter', 400, JSON.stringify({ error: { code: 400, metadata: { error_type: 'max_tokens_exceeded' } } })), false);
   assert.equal(free('OpenRouter', 400, JSON.stringify({ error: { code: 400, type: 'max_tokens_exceeded' } })), false);
+  assert.equal(free('OpenRouter', 400, JSON.stringify({ error: { code: 400, metadata: { error_type: 'invalid_request' } } })), true);
 });
 
 for (const [kind, error, isFree_] of [

@@ -16,7 +16,8 @@ export const geminiFacts: readonly Fact[] = [
   { models: /^gemini-3\.[678]-flash-live$/, isUnpriced: true },
   // litellm 1.110.2; the lists take the model for the one without speech.
   { models: /^gemini-3\.8-flash-tts$/, rates: { output: 9, cachedInput: 0.125 } },
-  // Grounding with Google Search: $35 per 1,000 grounded prompts before Gemini 3, $14 per 1,000 searches since.
+  // Grounding with Google Search: $35 per 1,000 grounded prompts before Gemini 3, $14 per 1,000 searches since. With Google Maps: $25 and
+  // $14; the fee of search counts for both.
   { models: /^gemini-([12]\.|flash-1|pro-1)/, fees: { groundedPrompt: 35 } },
   { models: /^gemini-[3-9]/, fees: { webSearch: 14 } },
   // Flex and priority, by litellm 1.110.2. The percent is that of the dearest class: some models have no lower price for cached input.

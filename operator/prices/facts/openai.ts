@@ -11,7 +11,7 @@ export const openaiFacts: readonly Fact[] = [
     // the model as its text and a picture of each page (developers.openai.com/docs/guides/pdf-files).
     asText: ['image', 'document'],
     // "1 GB $0.03, 4 GB $0.12, 16 GB $0.48, 64 GB $1.92 per 20-minute session per container": the fee is that of one GB, so that a
-    // container of 4 GB counts as four.
+    // container of 4 GB counts as four. Assumed: each call of the tool begins one session at most.
     fees: { webSearch: 10, webSearchPreview: 25, fileSearch: 2.5, container: 30 },
     // "Regional processing": 10 % for models since 2026-03-05 (BerriAI/litellm#31136).
     regionalPercent: 110,
