@@ -114,7 +114,7 @@ export function readModel(body: JsonBody, { governing, otherModels }: FieldRules
   const refusal = refuseLookalikes(body, governing) ?? refuseOtherModels(body.value, otherModels);
   if (refusal !== null) return refusal;
   const value = body.value['model'];
-  if (typeof value !== 'string' || value.length === 0) return badField('model', 'a model’s name');
+  if (typeof value !== 'string' || value.length === 0 || !value.isWellFormed()) return badField('model', 'a model’s name');
   return value.length > maxModelLength ? badField('model', `at most ${maxModelLength} characters long`) : value;
 }
 

@@ -152,3 +152,11 @@ test('the bound of a body is never below its own bytes', () => {
   ])
     assert.ok(read(body).tokens >= body.length, body.slice(0, 40));
 });
+
+test('a nested key may be written with escapes, and is found by what it means', () => {
+  const body = read('{"generationConfig":{"max\\u004futputTokens":5,"a\\"b":1}}');
+  assert.equal(
+    spliceBody(body, [{ path: ['generationConfig', 'maxOutputTokens'], value: 2 }]).toString(),
+    '{"generationConfig":{"max\\u004futputTokens":2,"a\\"b":1}}',
+  );
+});

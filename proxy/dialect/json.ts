@@ -46,6 +46,8 @@ function stringEnd(bytes: Buffer, from: number, end: number): number {
 
 interface Scan {
   readonly colons: number;
+  /** A key of the object's own that is written with escapes; null: there is none. */
+  readonly escapedKey: string | null;
   readonly members: Map<string, { readonly start: number; readonly end: number }>;
 }
 
@@ -68,9 +70,10 @@ function scanObject(bytes: Buffer, start: number, end: number): Scan | string {
   let escapedKey: string | null = null;
 
   const endMember = (at: number): void => {
-    const key = bytes.toString('utf8', keyStart, keyEnd);
-    if (key.includes('\\')) escapedKey ??= key.slice(0, 64);
-    members.set(key, trimmed(bytes, valueStart, at));
+    const written = bytes.toString('utf8', keyStart, keyEnd);
+    const isEscaped = written.includes('\\');
+    if (isEscaped) escapedKey ??= written.slice(0, 64);
+    members.set(isEscaped ? String(parseJson(`"${written}"`)) : written, trimmed(bytes, valueStart, at));
     valueStart = 0;
   };
 
@@ -102,7 +105,7 @@ function scanObject(bytes: Buffer, start: number, end: number): Scan | string {
       default:
     }
   }
-  return escapedKey === null ? { colons, members } : `the key "${escapedKey}" is written with escapes; write it plainly`;
+  return { colons, members, escapedKey };
 }
 
 function trimmed(bytes: Buffer, from: number, to: number): { readonly start: number; readonly end: number } {
@@ -121,6 +124,7 @@ export function readBody(bytes: Buffer): JsonBody | { readonly problem: string }
   if (!isUtf8(bytes)) return problem('it is not valid UTF-8');
   const scan = scanObject(bytes, 0, bytes.length);
   if (typeof scan === 'string') return problem(scan);
+  if (scan.escapedKey !== null) return problem(`the key "${scan.escapedKey}" is written with escapes; write it plainly`);
   const value = parseJson(bytes.toString('utf8'));
   if (value === undefined) return problem('it is not valid JSON');
   if (!isObject(value)) return problem('it is not a JSON object');
@@ -133,8 +137,9 @@ function problem(what: string): { readonly problem: string } {
   return { problem: `The request body cannot be read: ${what}.` };
 }
 
-/** The members of the object at this range of a body, or why they cannot be read. */
-export function membersAt(body: JsonBody, range: { readonly start: number; readonly end: number }): Members | string {
+/** The members of the object at this range of a body. */
+export function membersAt(body: JsonBody, range: { readonly start: number; readonly end: number }): Members {
   const scan = scanObject(body.bytes, range.start, range.end);
-  return typeof scan === 'string' ? scan : scan.members;
+  if (typeof scan === 'string') throw new Error(`a part of a body that was read cannot be read: ${scan}`);
+  return scan.members;
 }

@@ -68,7 +68,7 @@ test('a plain request of each dialect demands its text and nothing else', () => 
 
 test('a model must be named by a string of reasonable length', () => {
   for (const dialect of [openaiChat, openaiResponses, openaiEmbeddings, anthropicMessages]) {
-    for (const model of [undefined, null, '', 7, ['gpt-6'], 'x'.repeat(257)]) {
+    for (const model of [undefined, null, '', 7, ['gpt-6'], 'x'.repeat(257), '\ud800']) {
       assert.equal(refused(dialect, withField(dialect, { model })).code, 'invalid_request', `${dialect.id} ${String(model)}`);
     }
   }

@@ -60,7 +60,6 @@ function spliceOf(body: JsonBody, { path, value }: Edit): Splice | string {
   if (range === undefined) return `${JSON.stringify(outer)}:${whole}`;
   if (inner === undefined || body.value[outer] === null) return { ...range, text: whole };
   const members = membersAt(body, range);
-  if (typeof members === 'string') throw new Error(`${outer} was read but cannot be edited: ${members}`);
   const within = members.get(inner);
   if (within !== undefined) return { ...within, text };
   return { start: range.start + 1, end: range.start + 1, text: joined([`${JSON.stringify(inner)}:${text}`], members) };

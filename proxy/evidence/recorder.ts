@@ -125,7 +125,8 @@ class StreamRecorder implements Recorder {
     try {
       return { seq: this.#write(this.#flushKept(), body) };
     } catch (error) {
-      if (body.type === 'call' && this.#openCalls.has(body.requestId)) this.#kept.push(body);
+      // A body that no entry can carry is a defect. Kept, it would stop the key: its call stays open instead, and recovery charges it.
+      if (error instanceof SpoolUnavailable && body.type === 'call' && this.#openCalls.has(body.requestId)) this.#kept.push(body);
       throw error;
     }
   }

@@ -5,14 +5,20 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 
-/** How the provider answers: its bytes, in pieces, and how the connection ends. */
+/** How the provider answers a call: its bytes, in pieces, and how the connection ends. */
 export interface WireAnswer {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly pieces: readonly Buffer[];
   readonly end: 'clean' | 'reset' | 'early' | 'silent';
-  /** What it bills, where it is certain: an undamaged answer with usage. In tokens. */
+  /** What it bills, in tokens, where that is certain: a whole answer of the right form, with usage. */
   readonly billed?: { readonly input: number; readonly output: number };
+  render(call: PlayedCall): { readonly headers: Readonly<Record<string, string>>; readonly pieces: readonly Buffer[] };
+}
+
+/** What the provider received. */
+interface PlayedCall {
+  readonly path: string;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: string;
 }
 
 /** A provider that plays what it is given, one answer a call, and notes what it saw. */
@@ -21,7 +27,7 @@ export interface PlayedUpstream extends AsyncDisposable {
   /** Sets the answer of all calls from now on. */
   play(answer: WireAnswer): void;
   /** Calls since the last `play`. */
-  readonly seen: readonly { readonly headers: IncomingMessage['headers']; readonly body: string }[];
+  readonly seen: readonly PlayedCall[];
 }
 
 /** Longer than the oracle waits for nothing: a silent provider is cut by the proxy or by the end of the test. */
@@ -29,12 +35,13 @@ const silentMs = 400;
 
 export async function startPlayedUpstream(): Promise<PlayedUpstream> {
   let answer: WireAnswer | null = null;
-  let seen: { headers: IncomingMessage['headers']; body: string }[] = [];
+  let seen: PlayedCall[] = [];
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
-    seen.push({ headers: request.headers, body: Buffer.concat(chunks).toString('latin1') });
-    if (answer !== null) await deliver(response, answer).catch(() => response.destroy());
+    const call = { path: request.url ?? '', headers: request.headers, body: Buffer.concat(chunks).toString('latin1') };
+    seen.push(call);
+    if (answer !== null) await deliver(response, answer, call).catch(() => response.destroy());
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -56,11 +63,13 @@ export async function startPlayedUpstream(): Promise<PlayedUpstream> {
   };
 }
 
-async function deliver(response: ServerResponse, { status, headers, pieces, end }: WireAnswer): Promise<void> {
+async function deliver(response: ServerResponse, answer: WireAnswer, call: PlayedCall): Promise<void> {
+  const { status, end } = answer;
   if (end === 'early') {
     response.socket?.resetAndDestroy();
     return;
   }
+  const { headers, pieces } = answer.render(call);
   response.writeHead(status, headers);
   for (const piece of pieces) {
     if (response.destroyed) return;
@@ -80,7 +89,6 @@ const named = (type: string, more: object = {}): string => `event: ${type}\n${ss
 interface Template {
   readonly type: string;
   readonly text: string;
-  readonly isBilled: boolean;
 }
 
 const chat = { id: 'c', object: 'chat.completion', created: 1, model: 'gpt-5.4-mini' };
@@ -107,47 +115,55 @@ const content = {
 const json = 'application/json';
 const stream = 'text/event-stream';
 
-/** Good answers by the path that asks for them; any path may get any of them. */
-const templates: readonly Template[] = [
+/** Good answers, whole and streamed, by a part of the path that asks for them. */
+const good: readonly { readonly path: string; readonly whole: string; readonly streamed: string }[] = [
   {
-    type: json,
-    isBilled: true,
-    text: JSON.stringify({
+    path: '/chat/completions',
+    whole: JSON.stringify({
       ...chat,
       choices: [{ index: 0, message: { role: 'assistant', content: 'Hi' }, finish_reason: 'stop' }],
       usage: openaiUsage,
     }),
-  },
-  {
-    ...{ type: stream, isBilled: true },
-    text: sse(
+    streamed: sse(
       { ...chat, choices: [{ index: 0, delta: { content: 'Hi' }, finish_reason: null }] },
       { ...chat, choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] },
       { ...chat, choices: [], usage: openaiUsage },
       '[DONE]',
     ),
   },
-  { type: json, isBilled: true, text: JSON.stringify(response) },
   {
-    type: stream,
-    isBilled: true,
-    text: named('response.created', { response: { ...response, usage: null } }) + named('response.completed', { response }),
+    path: '/responses',
+    whole: JSON.stringify(response),
+    streamed: named('response.created', { response: { ...response, usage: null } }) + named('response.completed', { response }),
   },
-  { type: json, isBilled: true, text: JSON.stringify(message) },
   {
-    ...{ type: stream, isBilled: true },
-    text:
+    path: '/messages',
+    whole: JSON.stringify(message),
+    streamed:
       named('message_start', { message: { ...message, content: [], usage: { input_tokens: usage.input, output_tokens: 1 } } }) +
       named('content_block_delta', { index: 0, delta: { type: 'text_delta', text: 'Hi' } }) +
       named('message_delta', { delta: { stop_reason: 'end_turn' }, usage: { output_tokens: usage.output } }) +
       named('message_stop'),
   },
-  { type: json, isBilled: true, text: JSON.stringify(content) },
-  { type: stream, isBilled: true, text: sse(content) },
-  { type: json, isBilled: false, text: '{"error":{"message":"no","type":"server_error","code":null}}' },
-  { type: 'text/html', isBilled: false, text: '<html>502</html>' },
-  { type: json, isBilled: false, text: '' },
+  { path: 'enerateContent', whole: JSON.stringify(content), streamed: sse(content) },
 ];
+
+/** What no call asks for. */
+const others: readonly Template[] = [
+  ...good.flatMap(({ whole, streamed }) => [
+    { type: json, text: whole },
+    { type: stream, text: streamed },
+  ]),
+  { type: json, text: '{"error":{"message":"no","type":"server_error","code":null}}' },
+  { type: 'text/html', text: '<html>502</html>' },
+  { type: json, text: '' },
+];
+
+function fitting({ path, body }: PlayedCall): Template {
+  const found = good.find((each) => path.includes(each.path));
+  const streams = path.includes('streamGenerateContent') || body.includes('"stream":true');
+  return streams ? { type: stream, text: found?.streamed ?? '' } : { type: json, text: found?.whole ?? '{}' };
+}
 
 /** Changes of an answer after which nobody can say what was billed. */
 const damages: readonly ((text: string) => string)[] = [
@@ -169,6 +185,13 @@ function cut(text: Buffer, at: readonly number[]): Buffer[] {
   return [...ends, text.length].map((end, i) => text.subarray(ends[i - 1] ?? 0, end));
 }
 
+function seldom<T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
+  return fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: value });
+}
+
+const statuses = [400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 502, 503, 504, 529, 302, 204];
+const ends = ['reset', 'early', 'silent'] as const;
+
 /** Answers, most of them good. `echo` is repeated in some: a credential that must not come back. */
 export function wireAnswer(echo: string): fc.Arbitrary<WireAnswer> {
   const echoes = [
@@ -178,20 +201,26 @@ export function wireAnswer(echo: string): fc.Arbitrary<WireAnswer> {
   ];
   return fc
     .record({
-      template: fc.constantFrom(...templates),
-      damage: fc.option(fc.constantFrom(...damages), { freq: 2, nil: undefined }),
-      echoed: fc.option(fc.constantFrom(...echoes), { freq: 2, nil: undefined }),
-      status: fc.constantFrom(200, 200, 200, 200, 200, 200, 400, 401, 402, 403, 404, 408, 413, 422, 429, 500, 502, 503, 504, 529, 302, 204),
-      type: fc.option(fc.constantFrom('text/plain', 'Text/Event-Stream', ''), { freq: 2, nil: undefined }),
-      isPacked: fc.integer({ min: 0, max: 9 }).map((n) => n === 0),
+      other: seldom(fc.constantFrom(...others)),
+      damage: seldom(fc.constantFrom(...damages)),
+      echoed: seldom(fc.constantFrom(...echoes)),
+      status: fc.oneof({ weight: 6, arbitrary: fc.constant(200) }, { weight: 1, arbitrary: fc.constantFrom(...statuses) }),
+      type: seldom(fc.constantFrom('text/plain', 'Text/Event-Stream', '')),
+      isPacked: fc.oneof({ weight: 9, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
       cuts: fc.array(fc.nat(), { maxLength: 6 }),
-      end: fc.constantFrom<WireAnswer['end']>('clean', 'clean', 'clean', 'clean', 'clean', 'reset', 'early', 'silent'),
+      end: fc.oneof({ weight: 6, arbitrary: fc.constant('clean' as const) }, { weight: 1, arbitrary: fc.constantFrom(...ends) }),
     })
-    .map(({ template, damage, echoed, status, type, isPacked, cuts, end }) => {
-      const isCertain = template.isBilled && damage === undefined && type === undefined && status === 200 && end === 'clean';
-      const bytes = bytesOf(damage === undefined ? template.text : damage(template.text), echoed, isPacked);
-      const headers = headersOf(type ?? template.type, echoed, isPacked);
-      return { status, headers, end, pieces: status === 204 ? [] : cut(bytes, cuts), ...(isCertain ? { billed: usage } : {}) };
+    .map(({ other, damage, echoed, status, type, isPacked, cuts, end }): WireAnswer => {
+      const isCertain = other === undefined && damage === undefined && type === undefined && status === 200 && end === 'clean';
+      return {
+        ...{ status, end },
+        ...(isCertain ? { billed: usage } : {}),
+        render(call) {
+          const template = other ?? fitting(call);
+          const bytes = bytesOf(damage === undefined ? template.text : damage(template.text), echoed, isPacked);
+          return { headers: headersOf(type ?? template.type, echoed, isPacked), pieces: status === 204 ? [] : cut(bytes, cuts) };
+        },
+      };
     });
 }
 
