@@ -24,6 +24,7 @@ export interface Tally {
   readonly fees: { [fee in Fee]?: number | null };
   openCalls: OpenCalls | undefined;
   readonly servings: Set<Serving>;
+  anyPlace: boolean;
   unmeterable: string | undefined;
 }
 
@@ -49,6 +50,7 @@ export function startTally(bodyTokens: number): Tally {
     fees: {},
     openCalls: undefined,
     servings: new Set(),
+    anyPlace: false,
     unmeterable: undefined,
   };
 }
@@ -111,6 +113,7 @@ export function demandOf(tally: Tally): Demand {
     features,
     outputs,
     servings,
+    anyPlace,
     ...rest
   } = tally;
   return {
@@ -118,6 +121,7 @@ export function demandOf(tally: Tally): Demand {
     features: [...features],
     outputs: [...outputs],
     servings: [...servings],
+    ...(anyPlace ? { anyPlace } : {}),
     ...(stored.size === 0 ? {} : { stored: [...stored] }),
     ...(Number.isNaN(toolTokens) ? {} : { toolTokens }),
     ...(onlyPreviews ? { onlyPreviews } : {}),
