@@ -1,9 +1,10 @@
 import { type JsonObject, parseJson } from '../../../core/json.ts';
-import { reading, servedName } from '../answer.ts';
+import { type AnswerNotes, reading, servedName } from '../answer.ts';
 import { asObject } from '../fields.ts';
 import { EventMeter } from '../meter.ts';
 import { eventData, type Fate, memberFinder, SseEnds } from '../sse.ts';
 import type { Reading } from '../types.ts';
+import { namedCost } from '../usage.ts';
 import { type AnthropicCounts, anthropicUsage, mergeAnthropic, noteContainer, noteResults } from './usage.ts';
 
 const hasUsage = memberFinder('usage');
@@ -16,6 +17,7 @@ export class AnthropicMeter extends EventMeter {
   /** True once a `message_delta` named usage: before it, the output is what it was at the start. */
   #isCounted = false;
   #hasStopped = false;
+  #notes: AnswerNotes = {};
 
   constructor() {
     super(new SseEnds());
@@ -26,7 +28,7 @@ export class AnthropicMeter extends EventMeter {
   }
 
   reading(): Reading {
-    return reading(anthropicUsage(this.#counts), this.servedModel);
+    return { ...reading(anthropicUsage(this.#counts), this.servedModel), ...this.#notes };
   }
 
   protected onEvent(event: Buffer): Fate {
@@ -51,6 +53,7 @@ export class AnthropicMeter extends EventMeter {
       case 'message_delta':
         mergeAnthropic(this.#counts, value['usage']);
         noteContainer(this.#counts, asObject(value['delta']));
+        this.#notes = namedCost(value['usage']);
         this.#isCounted ||= asObject(value['usage']) !== null;
         // The first content event of an answer without any block.
         this.noteContent();

@@ -2,7 +2,7 @@ import type { JsonObject } from '../../../core/json.ts';
 import type { FeeCounts, Serving, Usage } from '../../../core/price/types.ts';
 import type { AnswerNotes } from '../answer.ts';
 import { asArray, asObject, asString } from '../fields.ts';
-import { tokens, withParts } from '../usage.ts';
+import { namedCost, tokens, withParts } from '../usage.ts';
 import { sessionFees } from './containers.ts';
 
 /**
@@ -83,20 +83,6 @@ export function responseNotes(response: JsonObject): AnswerNotes {
   const id = asString(response['id']);
   return { ...(id === null ? {} : { answerId: id }), ...namedCost(response['usage']) };
 }
-
-/** OpenRouter's own figure in USD, with what its upstream billed to a key of the account's: openrouter.ai/docs/use-cases/usage-accounting. */
-export function namedCost(value: unknown): AnswerNotes {
-  const usage = asObject(value);
-  const cost = usage?.['cost'];
-  if (usage === null || typeof cost !== 'number' || !(cost >= 0)) return {};
-  const upstream = usage['is_byok'] === true ? asObject(usage['cost_details'])?.['upstream_inference_cost'] : 0;
-  const usd = cost + (typeof upstream === 'number' && upstream > 0 ? upstream : 0);
-  return usd < maxUsd ? { namedCostNano: Math.ceil(Number((usd * nanoPerUsd).toPrecision(15))) } : {};
-}
-
-const nanoPerUsd = 1_000_000_000;
-/** Nobody pays this for a call, and above it nano-USD are no safe integers. */
-const maxUsd = 1_000_000;
 
 /** Tiers of an answer that cost more or less than the standard. Of `ultrafast` no price is published. */
 const servingOf: Readonly<Record<string, Serving>> = { flex: 'flex', priority: 'priority', fast: 'priority', ultrafast: 'fast' };
