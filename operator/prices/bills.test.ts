@@ -89,6 +89,14 @@ const bills: readonly Bill[] = [
     dollars: 0.013,
   },
   {
+    name: 'a picture that a model of OpenRouter draws unasked, $40',
+    price: priceOf('OpenRouter', 'openai/gpt-5-image'),
+    demand: { anyOutput: true },
+    outputTokens: 1000,
+    usage: { output: 1000, outputImage: 1000 },
+    dollars: 0.04,
+  },
+  {
     name: 'a regional host of OpenAI, 10 % more',
     price: priceOf('OpenAI', 'gpt-5.4-mini', true),
     demand: { textTokens: million / 10 },
