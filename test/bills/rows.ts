@@ -35,8 +35,8 @@ export interface Row {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body: object | string;
-  /** From the body that reaches the provider. Absent: no call may reach it. */
-  readonly answer?: (sent: JsonObject, path: string) => Answer;
+  /** From the body that reaches the provider, and its size in bytes. Absent: no call may reach it. */
+  readonly answer?: (sent: JsonObject, bytes: number) => Answer;
   /** Dollars a day of the row's key. Default: 1. */
   readonly capUsd?: number;
   /** Parallel calls, thrice. Default: 20. */
@@ -78,11 +78,11 @@ class Billing {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const [, id = '', ...rest] = (request.url ?? '').split('/');
     const chunks = (await request.toArray()) as Buffer[];
-    const sent = JSON.parse(Buffer.concat(chunks).toString()) as JsonObject;
+    const bytes = Buffer.concat(chunks);
     const path = `/${rest.join('/')}`;
     // No counter here, so that the bytes of a request are its bound.
     if (counters.test(path)) return void response.writeHead(404, { 'content-type': 'application/json' }).end('{}');
-    const answer = this.#rows[Number(id.slice(3))]?.answer?.(sent, path);
+    const answer = this.#rows[Number(id.slice(3))]?.answer?.(JSON.parse(bytes.toString()) as JsonObject, bytes.length);
     this.calls.push({ row: id, usd: answer?.usd ?? 0 });
     response.writeHead(answer?.status ?? 200, { 'content-type': answer?.type ?? 'application/json' });
     const body = answer?.body ?? {};
