@@ -19,6 +19,8 @@ const priced = {
 };
 const hi = [{ role: 'user', content: 'Hi' }];
 const filler = 'A'.repeat(9 * 1024 * 1024);
+/** More than an event may have to be read whole. */
+const more = filler.repeat(2);
 const picture = 1000;
 
 /** Nine MiB in events of a megabyte. */
@@ -62,7 +64,10 @@ const gemini = {
   path: '/v1beta/models/m:generateContent',
   body: { contents: [{ role: 'user', parts: [{ text: 'Hi' }] }], generationConfig: { maxOutputTokens: picture } },
 } as const;
-const image = (data: string): object => ({ content: { role: 'model', parts: [{ inlineData: { mimeType: 'image/png', data } }] } });
+const image = (data: string): object => ({
+  finishReason: 'STOP',
+  content: { role: 'model', parts: [{ inlineData: { mimeType: 'image/png', data } }] },
+});
 
 const rows: readonly Row[] = [
   { ...chat, name: 'chat, usage last', answer: () => ({ body: { id: 'c', model: 'm', choices: [drawn], usage: chatUsage }, usd }) },
@@ -87,9 +92,18 @@ const rows: readonly Row[] = [
     body: { ...chat.body, stream: true },
     answer: () => ({
       type: sse,
-      body: events([{ choices: [{ ...drawn, delta: drawn.message }], usage: chatUsage }], 'data: [DONE]\n\n'),
+      body: events([{ choices: [{ ...drawn, message: undefined, delta: drawn.message }], usage: chatUsage }], 'data: [DONE]\n\n'),
       usd,
     }),
+  },
+  {
+    ...chat,
+    name: 'chat in one event of 18 MiB, with its usage',
+    body: { ...chat.body, stream: true },
+    answer: () => {
+      const choice = { index: 0, finish_reason: 'stop', delta: { images: [{ image_url: { url: more } }] } };
+      return { type: sse, body: events([{ choices: [choice], usage: chatUsage }], 'data: [DONE]\n\n'), usd };
+    },
   },
   {
     ...chat,
@@ -172,6 +186,28 @@ const rows: readonly Row[] = [
     name: 'a streamed picture of Gemini, with its usage',
     path: '/v1beta/models/m:streamGenerateContent?alt=sse',
     answer: () => ({ type: sse, body: events([{ candidates: [image(filler)], usageMetadata: geminiUsage }]), usd }),
+  },
+  {
+    ...gemini,
+    name: 'a streamed picture of Gemini of 18 MiB, with its usage',
+    path: '/v1beta/models/m:streamGenerateContent?alt=sse',
+    answer: () => ({ type: sse, body: events([{ candidates: [image(more)], usageMetadata: geminiUsage }]), usd }),
+  },
+  {
+    ...gemini,
+    name: 'a picture of 18 MiB in an array',
+    path: '/v1beta/models/m:streamGenerateContent',
+    answer: () => ({ body: `[${JSON.stringify({ candidates: [image(more)], usageMetadata: geminiUsage })}\n]`, usd }),
+  },
+  {
+    ...responses,
+    name: 'a response whose last event has 18 MiB',
+    body: { ...responses.body, stream: true },
+    answer: () => {
+      const output = [{ ...text, content: [{ type: 'output_text', text: more }] }];
+      const last = { type: 'response.completed', response: { id: 'resp_1', model: 'm', output, usage: responseUsage } };
+      return { type: sse, body: `event: response.completed\n${events([last])}`, usd: textUsd };
+    },
   },
   {
     ...gemini,
