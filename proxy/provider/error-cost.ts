@@ -39,7 +39,12 @@ export const refusals: readonly ErrorRow[] = [
  * azure.microsoft.com/pricing/details/azure-openai (FAQ). Only the input may be billed, but some filters read output, so the
  * bound of the call counts.
  */
-export const contentFilter: ErrorRow = { status: 400, codes: ['content_filter', 'ResponsibleAIPolicyViolation'], costs: 'bound' };
+export const contentFilter: ErrorRow = {
+  status: 400,
+  // The second and third are of its image models (learn.microsoft.com/azure/ai-foundry/openai/how-to/dall-e).
+  codes: ['content_filter', 'contentFilter', 'content_policy_violation', 'ResponsibleAIPolicyViolation'],
+  costs: 'bound',
+};
 
 /** Servers of unknown make and gateways may have generated before they failed. Only the pool's owner knows. */
 export const maybeRan: readonly ErrorRow[] = [500, 502].map((status) => ({ status, costs: 'nothing unless it ran' }));
@@ -63,8 +68,8 @@ function fits({ status, codes, ownBody }: ErrorRow, actual: number, error: Error
 }
 
 function codesOf({ code, type, object }: ErrorBody): readonly unknown[] {
-  const inner = isObject(object['innererror']) ? object['innererror']['code'] : undefined;
-  return [code, type, inner];
+  const inner = object['innererror'] ?? object['inner_error'];
+  return [code, type, isObject(inner) ? inner['code'] : undefined];
 }
 
 /** Members in which answers carry generated text, some also errors: Groq's `failed_generation` holds what the model wrote. */

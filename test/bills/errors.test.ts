@@ -48,13 +48,24 @@ const rows: readonly Row[] = [
     answer: refused(400, filtered, prompt),
     outcome: 'bound',
   },
-  {
-    ...chatRow,
-    name: 'the same, named by its inner error alone',
-    provider: 'AzureOpenAI',
-    answer: refused(400, { error: { message: 'x', code: 'x', innererror: { code: 'ResponsibleAIPolicyViolation' } } }, prompt),
-    outcome: 'bound',
-  },
+  ...(
+    [
+      ['its inner error alone', { code: 'x', innererror: { code: 'ResponsibleAIPolicyViolation' } }],
+      ['an inner error of another spelling', { code: 'x', inner_error: { code: 'ResponsibleAIPolicyViolation' } }],
+      ['its type', { type: 'content_filter', code: null }],
+      ['another spelling', { code: 'contentFilter' }],
+      ['its code for pictures', { code: 'content_policy_violation' }],
+      ['the policy as its code', { code: 'ResponsibleAIPolicyViolation' }],
+    ] as const
+  ).map(
+    ([what, error]): Row => ({
+      ...chatRow,
+      name: `a filter that names itself by ${what}`,
+      provider: 'AzureOpenAI',
+      answer: refused(400, { error: { message: 'x', ...error } }, prompt),
+      outcome: 'bound',
+    }),
+  ),
   { ...chatRow, name: 'a 408 of Azure', provider: 'AzureOpenAI', answer: refused(408, rejected, prompt), outcome: 'bound' },
   {
     ...chatRow,
