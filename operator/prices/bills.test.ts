@@ -132,6 +132,13 @@ const bills: readonly Bill[] = [
     dollars: 0.035,
   },
   {
+    name: 'a prompt of Gemini 2.5 that maps ground, $25 per 1,000',
+    price: priceOf('Gemini', 'gemini-2.5-flash'),
+    demand: { fees: { webSearch: null, groundedPrompt: 1, mapsPrompt: 1 } },
+    usage: { fees: { mapsPrompt: 1 } },
+    dollars: 0.025,
+  },
+  {
     name: 'a container of 4 GB',
     price: priceOf('OpenAI', 'gpt-5.4'),
     demand: { fees: { container: 4 } },

@@ -38,6 +38,18 @@ const geminiTools: readonly Row[] = [
   ),
   {
     ...gemini,
+    name: 'googleMaps, $25 per 1,000 prompts',
+    body: { ...ask, tools: [{ googleMaps: {} }] },
+    capUsd: 0.1,
+    answer: () => {
+      const { body, usd } = grounded(0, { feeUsd: 0.025 });
+      const [candidate] = (body as { readonly candidates: readonly object[] }).candidates;
+      const groundingMetadata = { groundingChunks: [{ maps: { uri: 'x', placeId: 'y' } }, { maps: { uri: 'z' } }] };
+      return { body: { ...(body as object), candidates: [{ ...candidate, groundingMetadata }] }, usd };
+    },
+  },
+  {
+    ...gemini,
     name: 'a search that was not needed',
     body: { ...ask, tools: [{ googleSearch: {} }] },
     capUsd: 0.1,

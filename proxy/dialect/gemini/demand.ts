@@ -100,6 +100,7 @@ function countTool(tally: Tally, name: string): void {
     tally.features.add('hostedTools');
     addFee(tally, 'webSearch', maxSearches);
     addFee(tally, 'groundedPrompt', 1);
+    if (name === 'googleMaps') addFee(tally, 'mapsPrompt', 1);
     tally.textTokens += searchResultTokens;
   } else if (name === 'urlContext' || name === 'fileSearch') {
     // What they retrieve is billed as input: ai.google.dev/gemini-api/docs/url-context, /file-search
