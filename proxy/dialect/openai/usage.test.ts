@@ -61,6 +61,8 @@ test('searches are billed by the type of the tool', () => {
   assert.deepEqual(usageOf(response({ output })).fees, { webSearch: 2 });
   assert.deepEqual(usageOf(response({ output, tools: [{ type: 'web_search' }] })).fees, { webSearch: 2 });
   assert.deepEqual(usageOf(response({ output, tools: [{ type: 'web_search_preview_2025_03_11' }] })).fees, { webSearchPreview: 2 });
+  const group = { type: 'namespace', tools: [{ type: 'web_search_preview' }] };
+  assert.deepEqual(usageOf(response({ output, tools: [{ type: 'function' }, group] })).fees, { webSearchPreview: 2 });
   assert.deepEqual(usageOf(chat({ server_tool_use_details: { web_search_requests: 3 } })).fees, { webSearch: 3 });
   assert.equal(usageOf(response({ output: [] })).fees, undefined);
 });

@@ -48,7 +48,7 @@ export function responseUsage(response: JsonObject | null): Usage | null {
 
 /** Billed calls of hosted tools in the output of a response. The response repeats the request's tools. */
 function feesOf(response: JsonObject): FeeCounts {
-  const tools = asArray(response['tools']).map(asObject);
+  const tools = toolsIn(response['tools']);
   const output = asArray(response['output']).map(asObject);
   const search = tools.some((tool) => asString(tool?.['type'])?.startsWith('web_search_preview')) ? 'webSearchPreview' : 'webSearch';
   const sessions = new Set(output.map(containerOf).filter((id) => id !== null)).size;
@@ -57,6 +57,16 @@ function feesOf(response: JsonObject): FeeCounts {
     fileSearch: output.filter((item) => item?.['type'] === 'file_search_call').length,
     container: sessions * Math.max(1, ...tools.map(memoryOf)),
   };
+}
+
+/** No group of tools nests so deep. */
+const maxGroups = 8;
+
+/** The tools of a list, and those that its groups hold. */
+function toolsIn(list: unknown, groups = 0): readonly (JsonObject | null)[] {
+  return asArray(list)
+    .map(asObject)
+    .flatMap((tool) => (tool?.['type'] === 'namespace' && groups < maxGroups ? toolsIn(tool['tools'], groups + 1) : [tool]));
 }
 
 /** Opening a page or finding in it is not billed. */
