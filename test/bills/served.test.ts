@@ -346,6 +346,8 @@ const lowered: readonly Row[] = [
       ['claude-sonnet-4-5', 64_000, 3, 15],
       ['claude-opus-4-1', 32_000, 15, 75],
       ['claude-haiku-4-5', 64_000, 1, 5],
+      ['claude-sonnet-4-6', 128_000, 3, 15],
+      ['claude-opus-4-6', 128_000, 5, 25],
     ] as const
   ).map(
     ([model, max_tokens, input, output]): Row => ({
@@ -362,5 +364,60 @@ const lowered: readonly Row[] = [
   ),
 ];
 
+/** OpenRouter: the limit is above the budget of reasoning, whichever dialect names it. */
+function reasons(sent: JsonObject): Answer {
+  const budget = Number((sent['reasoning'] as JsonObject)['max_tokens']);
+  const limit = Number(sent['max_tokens'] ?? sent['max_output_tokens']);
+  assert.ok(limit > budget && budget >= 1024, `a limit of ${limit} beside ${budget}`);
+  const usd = (9 * 3 + limit * 15) / million;
+  return sent['input'] === undefined
+    ? { body: chatAnswer({ prompt_tokens: 9, completion_tokens: limit, cost: usd }), usd }
+    : { body: responsesAnswer({ input_tokens: 9, output_tokens: limit, cost: usd }), usd };
+}
+
+const routed = { provider: 'OpenRouter', capUsd: 0.2, answer: reasons, outcome: 'exact' } as const;
+const reasoning = { model: 'anthropic/claude-sonnet-4.5', reasoning: { max_tokens: 16_000 } };
+
+const others: readonly Row[] = [
+  {
+    ...routed,
+    name: 'a budget of reasoning in chat',
+    path: '/v1/chat/completions',
+    body: { ...reasoning, messages: hi, max_tokens: 32_000 },
+  },
+  { ...routed, name: 'the same without a limit', path: '/v1/chat/completions', body: { ...reasoning, messages: hi } },
+  {
+    ...routed,
+    name: 'a budget of reasoning in Responses',
+    path: '/v1/responses',
+    body: { ...reasoning, input: 'Hi', max_output_tokens: 32_000 },
+  },
+  ...['gpt-5.4', 'gpt-5.4-mini', 'gpt-4.1'].map(
+    (model): Row => ({
+      name: `the largest limit of ${model}`,
+      provider: 'OpenAI',
+      path: '/v1/chat/completions',
+      body: { model, max_completion_tokens: model === 'gpt-4.1' ? 32_768 : 128_000, messages: hi },
+      parallel: 4,
+      serves: 3,
+      answer: (sent) => {
+        assert.ok(Number(sent['max_completion_tokens']) >= 1024);
+        const [input, output] = model === 'gpt-5.4' ? [2.5, 15] : model === 'gpt-4.1' ? [2, 8] : [0.75, 4.5];
+        return { body: chatAnswer({ prompt_tokens: 9, completion_tokens: 200 }), usd: (9 * input + 200 * output) / million };
+      },
+      outcome: 'exact',
+    }),
+  ),
+  {
+    ...gemini,
+    name: 'the largest limit of gemini-2.5-pro',
+    path: '/v1beta/models/gemini-2.5-pro:generateContent',
+    body: { contents: ask.contents, generationConfig: { maxOutputTokens: 65_536 } },
+    parallel: 4,
+    serves: 3,
+    answer: () => ({ body: geminiAnswer({ promptTokenCount: 4, candidatesTokenCount: 200 }), usd: (4 * 1.25 + 200 * 10) / million }),
+  },
+];
+
 tryRows('tools that run at the provider', [...geminiTools, ...anthropicTools, ...openAiTools]);
-tryRows('limits that are lowered', lowered);
+tryRows('limits that are lowered', [...lowered, ...others]);
