@@ -192,6 +192,27 @@ const openRouter: readonly Row[] = [
   },
   { ...router, name: 'the web plugin', body: { ...r1, plugins: [{ id: 'web' }] }, outcome: judged },
   { ...router, name: 'a server tool', body: { ...r1, tools: [{ type: 'openrouter:web_search' }] }, outcome: { refused: '403' } },
+  ...[
+    { path: '/v1/responses', body: { model: r1.model, input: 'Hi', max_output_tokens: 100 } },
+    { path: '/v1/embeddings', body: { model: r1.model, input: 'Hi' } },
+  ].map(
+    ({ path, body }): Row => ({
+      ...router,
+      name: `a host at ${path}`,
+      path,
+      body: { ...body, provider: { only: ['dear'] } },
+      outcome: judged,
+    }),
+  ),
+  ...['openai/gpt-4o:online', 'openai/gpt-4o:nitro', 'openrouter/auto', '@preset/mine', 'openai/gpt-4o@preset/mine'].map(
+    (model): Row => ({ ...router, name: `the name ${model}`, body: { ...r1, model }, outcome: { refused: '403' } }),
+  ),
+  ...[
+    { models: ['openai/o1-pro'] },
+    { route: 'fallback' },
+    { preset: 'mine' },
+    { plugins: [{ id: 'file-parser', pdf: { engine: 'mistral-ocr' } }] },
+  ].map((more): Row => ({ ...router, name: `chat with ${Object.keys(more)}`, body: { ...r1, ...more }, outcome: { refused: '403' } })),
   {
     ...router,
     name: 'plugins of Responses',
