@@ -14,7 +14,7 @@ const shortEvent = 256;
 /** Meters a Messages stream: usage begins with `message_start`, and `message_delta` corrects it. */
 export class AnthropicMeter extends EventMeter {
   readonly #counts: AnthropicCounts = new Map();
-  /** True once a `message_delta` named usage: before it, the output is what it was at the start. */
+  /** True once a `message_delta` named output: before it, the output is what it was at the start. */
   #isCounted = false;
   #hasStopped = false;
   #notes: AnswerNotes = {};
@@ -54,7 +54,7 @@ export class AnthropicMeter extends EventMeter {
         mergeAnthropic(this.#counts, value['usage']);
         noteContainer(this.#counts, asObject(value['delta']));
         this.#notes = namedCost(value['usage']);
-        this.#isCounted ||= asObject(value['usage']) !== null;
+        this.#isCounted ||= typeof asObject(value['usage'])?.['output_tokens'] === 'number';
         // The first content event of an answer without any block.
         this.noteContent();
         return;

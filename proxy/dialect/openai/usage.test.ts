@@ -122,3 +122,9 @@ test('modalities and cache lifetimes are parts of their classes', () => {
   );
   assert.deepEqual([usageOf(written).cacheWrite, usageOf(written).cacheWrite1h], [40, 25]);
 });
+
+test('usage that names no output is none, unless it names the total', () => {
+  assert.equal(readings(openaiChat, { usage: { prompt_tokens: 100 } }).usage, null);
+  assert.equal(readings(openaiResponses, { usage: { input_tokens: 100 } }).usage, null);
+  assert.equal(readings(openaiChat, { usage: { prompt_tokens: 100, total_tokens: 120 } }).usage?.output, 20);
+});

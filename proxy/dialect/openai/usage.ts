@@ -12,7 +12,7 @@ import { sessionFees } from './containers.ts';
  */
 export function chatUsage(value: unknown, serviceTier: unknown): Usage | null {
   const usage = asObject(value);
-  if (usage === null || typeof usage['prompt_tokens'] !== 'number') return null;
+  if (usage === null || !names(usage, 'prompt_tokens', 'completion_tokens')) return null;
   const details = asObject(usage['prompt_tokens_details']);
   const produced = asObject(usage['completion_tokens_details']);
   const audio = tokens(details, 'audio_tokens');
@@ -30,10 +30,15 @@ export function chatUsage(value: unknown, serviceTier: unknown): Usage | null {
   });
 }
 
+/** True if usage names its input, and its output or all of it: embeddings have no output. */
+function names(usage: JsonObject, input: string, output: string): boolean {
+  return typeof usage[input] === 'number' && (typeof usage[output] === 'number' || typeof usage['total_tokens'] === 'number');
+}
+
 /** Usage of a response object of the Responses API, with the hosted tools in its output. */
 export function responseUsage(response: JsonObject | null): Usage | null {
   const usage = asObject(response?.['usage']);
-  if (response === null || usage === null || typeof usage['input_tokens'] !== 'number') return null;
+  if (response === null || usage === null || !names(usage, 'input_tokens', 'output_tokens')) return null;
   const produced = asObject(usage['output_tokens_details']);
   return classes({
     input: tokens(usage, 'input_tokens'),
