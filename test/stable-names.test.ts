@@ -36,7 +36,7 @@ function proxyMetrics(): readonly string[] {
 function operatorMetrics(): readonly string[] {
   const none = () => new Map<string, number>();
   const figures = {
-    ...{ sessions: () => 0, leads: () => false, certificateExpiry: () => 0, podsWithoutProxy: () => 0 },
+    ...{ sessions: () => 0, leads: () => false, certificateExpiry: () => 0, podsWithoutProxy: () => 0, keysNearLimit: () => 0 },
     ...{ keys: none, problems: none, waitingPrices: none, staleSeconds: none, work: () => ({ adoptions: 0, reconciles: 0, failures: 0 }) },
   };
   const metrics = createClusterMetrics();

@@ -275,6 +275,8 @@ describe('upperBound', () => {
   it('multiplies tokens by the dearest way of serving, and never by less than the standard', () => {
     assert.equal(bound({ servings: ['priority'], fees: { webSearch: 1 } }), 320 + 7);
     assert.equal(bound({ servings: ['flex'] }), 160);
+    assert.equal(bound({ anyPlace: true }), 160);
+    assert.equal(bound({ anyPlace: true, servings: ['priority'] }, { ...flatPrice, percent: { priority: 200, us: 110 } }), 352);
   });
 
   it('widens by what bills have taught about any feature of the request, and refuses what nobody can explain', () => {

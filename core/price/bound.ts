@@ -178,13 +178,12 @@ function product(percents: readonly number[]): number {
 }
 
 function servingPercent(price: ModelPrice, demand: Demand): number {
-  return product(
-    demand.servings.map((serving) => {
-      const percent = price.percent[serving];
-      if (percent === undefined) throw new NoBound(`the price of serving as ${JSON.stringify(serving)} is unknown for this model`);
-      return Math.max(100, percent);
-    }),
-  );
+  const asked = demand.servings.map((serving) => {
+    const percent = price.percent[serving];
+    if (percent === undefined) throw new NoBound(`the price of serving as ${JSON.stringify(serving)} is unknown for this model`);
+    return Math.max(100, percent);
+  });
+  return product(demand.anyPlace === true ? [...asked, Math.max(100, price.percent.us ?? 100)] : asked);
 }
 
 function learnedPercent({ learned }: ModelPrice, demand: Demand): number {

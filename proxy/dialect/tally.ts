@@ -24,6 +24,7 @@ export interface Tally {
   readonly fees: { [fee in Fee]?: number | null };
   openCalls: OpenCalls | undefined;
   readonly servings: Set<Serving>;
+  anyPlace: boolean;
   unmeterable: string | undefined;
 }
 
@@ -49,6 +50,7 @@ export function startTally(bodyTokens: number): Tally {
     fees: {},
     openCalls: undefined,
     servings: new Set(),
+    anyPlace: false,
     unmeterable: undefined,
   };
 }
@@ -113,6 +115,7 @@ export function demandOf(tally: Tally): Demand {
     anyOutput: tally.anyOutput,
     fees: tally.fees,
     servings: listOf(tally.servings),
+    ...(tally.anyPlace ? { anyPlace: true } : {}),
     ...(stored.size === 0 ? {} : { stored: [...stored] }),
     ...(Number.isNaN(toolTokens) ? {} : { toolTokens }),
     ...(tally.onlyPreviews ? { onlyPreviews: true } : {}),

@@ -49,7 +49,8 @@ test('500 and 502 of servers of unknown make are free only if the pool says so',
 test('a prompt that Azure’s content filter refused costs the bound, also behind a gateway', () => {
   const plain = { message: 'filtered', type: null, param: 'prompt', code: 'content_filter', status: 400 };
   const inner = { message: 'filtered', code: 'bad', innererror: { code: 'ResponsibleAIPolicyViolation' } };
-  for (const error of [plain, inner]) {
+  const spelled = { message: 'filtered', code: 'bad', inner_error: { code: 'ResponsibleAIPolicyViolation' } };
+  for (const error of [plain, inner, spelled, { code: 'contentFilter' }, { code: 'content_policy_violation' }]) {
     const expected = ['OpenAI', 'Anthropic', 'Gemini', 'Mistral'];
     assert.deepEqual(freeAt(400, JSON.stringify({ error }), true), expected);
   }

@@ -43,7 +43,12 @@ export const refusals: readonly ErrorRow[] = [
  * to a timeout" (learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs). The filter is asynchronous, so "a charge for both
  * the prompt and completion tokens occurs" (learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter): the bound counts.
  */
-export const contentFilter: ErrorRow = { status: 400, codes: ['content_filter', 'ResponsibleAIPolicyViolation'], costs: 'bound' };
+export const contentFilter: ErrorRow = {
+  status: 400,
+  // The second and third are of its image models (learn.microsoft.com/azure/ai-foundry/openai/how-to/dall-e).
+  codes: ['content_filter', 'contentFilter', 'content_policy_violation', 'ResponsibleAIPolicyViolation'],
+  costs: 'bound',
+};
 export const inputLimit: ErrorRow = { status: 400, codes: ['context_length_exceeded'], costs: 'bound' };
 
 /** Servers of unknown make and gateways may have generated before they failed. Only the pool's owner knows. */
@@ -68,9 +73,9 @@ function fits({ status, codes, ownBody }: ErrorRow, actual: number, error: Error
 }
 
 function codesOf({ code, type, object }: ErrorBody): readonly unknown[] {
-  const inner = isObject(object['innererror']) ? object['innererror']['code'] : undefined;
+  const inner = object['innererror'] ?? object['inner_error'];
   const canonical = isObject(object['metadata']) ? object['metadata']['error_type'] : undefined;
-  return [code, type, inner, canonical];
+  return [code, type, isObject(inner) ? inner['code'] : undefined, canonical];
 }
 
 /** Members in which answers carry generated text, some also errors: Groq's `failed_generation` holds what the model wrote. */

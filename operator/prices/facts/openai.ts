@@ -3,6 +3,13 @@ import type { Fact, Part } from './fact.ts';
 // Figures that name no other source are those of developers.openai.com/api/docs/pricing, as the table of litellm 1.110.2 (PyPI)
 // and public copies of the page had them on 2026-11-27.
 
+/** Chat models that draw with an image model, at its price of pictures: gpt-image-1, its mini and gpt-image-2 on the page. */
+export const drawingGpts: readonly Fact[] = [
+  { models: /^gpt-5-image$/, rates: { outputImage: 40 } },
+  { models: /^gpt-5-image-mini$/, rates: { outputImage: 8 } },
+  { models: /^gpt-5\.4-image-2$/, rates: { outputImage: 30 } },
+];
+
 /** OpenAI's own hosts: what its price page says beside the lists. */
 export const openaiFacts: readonly Fact[] = [
   {
@@ -29,6 +36,7 @@ export const openaiFacts: readonly Fact[] = [
   // Audio of the preview models, by litellm 1.110.2; the lists name their text only.
   { models: /^gpt-4o-audio-preview/, rates: { inputAudio: 40, outputAudio: 80 } },
   { models: /^gpt-4o-mini-audio-preview/, rates: { inputAudio: 10, outputAudio: 20 } },
+  ...drawingGpts,
   // Neither names the price of the first snapshot.
   { models: /^gpt-4o-audio-preview-2024-10-01/, isUnpriced: true },
 

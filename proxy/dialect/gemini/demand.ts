@@ -103,6 +103,7 @@ function countTool(tally: Tally, name: string, withImages: boolean): void {
     tally.features.add('hostedTools');
     addFee(tally, 'webSearch', maxSearches);
     addFee(tally, 'groundedPrompt', 1);
+    if (name === 'googleMaps') addFee(tally, 'mapsPrompt', 1);
     tally.textTokens += searchResultTokens;
     if (withImages) addStored(tally, 'text', 'image');
   } else if (name === 'urlContext' || name === 'fileSearch') {

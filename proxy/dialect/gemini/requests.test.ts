@@ -174,7 +174,10 @@ test('hosted tools are served within what Google bills for them', () => {
     const { fees, stored, unmeterable, features } = tool(name);
     assert.deepEqual(
       [fees, stored, unmeterable, features],
-      [{ webSearch: 24, groundedPrompt: 1 }, undefined, undefined, ['hostedTools']],
+      [
+        { webSearch: 24, groundedPrompt: 1, ...(name === 'googleMaps' ? { mapsPrompt: 1 } : {}) },
+        ...[undefined, undefined, ['hostedTools']],
+      ],
       name,
     );
   }

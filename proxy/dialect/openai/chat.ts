@@ -22,6 +22,7 @@ import type { JsonBody } from '../json.ts';
 import { type Edit, spliceBody } from '../splice.ts';
 import { addStored, demandOf, startTally, type Tally } from '../tally.ts';
 import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
+import { namedCost } from '../usage.ts';
 import { ChatMeter } from './chat-meter.ts';
 import { countChatTools } from './chat-tools.ts';
 import { templateTokens } from './count.ts';
@@ -29,7 +30,7 @@ import { openaiFamily, otherModels } from './family.ts';
 import { freeInChat, judgeFields } from './judged.ts';
 import { countCaching, countContent, countUnknown } from './parts.ts';
 import { countShared, generatingEdits, readThinking, sharedShapes } from './shared.ts';
-import { chatUsage, namedCost } from './usage.ts';
+import { chatUsage } from './usage.ts';
 
 const shapes: Shapes = shapesOf({
   ...sharedShapes,

@@ -7,11 +7,12 @@ import { meterNothing } from '../meter.ts';
 import { spliceBody } from '../splice.ts';
 import { demandOf, startTally, type Tally } from '../tally.ts';
 import type { Changes, Dialect, Facts } from '../types.ts';
+import { namedCost } from '../usage.ts';
 import { openaiFamily, otherModels } from './family.ts';
 import { freeInEmbeddings, judgeFields } from './judged.ts';
 import { countContent, countUnknown } from './parts.ts';
 import { sharedEdits } from './shared.ts';
-import { chatUsage, namedCost } from './usage.ts';
+import { chatUsage } from './usage.ts';
 
 const shapes: Shapes = shapesOf({ provider: 'an object' });
 const rules: FieldRules = { governing: new Set(['model', 'input', ...otherModels, ...shapes.keys()]), otherModels };
