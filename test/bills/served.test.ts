@@ -27,7 +27,7 @@ function grounded(extra: number, { searches = 0, feeUsd = 0, rates = [0.3, 2.5] 
 }
 
 const geminiTools: readonly Row[] = [
-  ...(['googleSearch', 'google_search', 'googleSearchRetrieval', 'enterpriseWebSearch'] as const).map(
+  ...(['googleSearch', 'google_search', 'googleSearchRetrieval'] as const).map(
     (name): Row => ({
       ...gemini,
       name: `${name} of Gemini 2.5, $35 per 1,000 prompts`,

@@ -272,9 +272,10 @@ function countServerTool(tally: Tally, type: string, tool: JsonObject): Refusal 
     addFee(tally, 'webSearch', uses ?? null);
     addLoop(tally, searchResultTokens, uses ?? maxRounds);
   } else if (type.startsWith('web_fetch_')) {
-    // `max_content_tokens` bounds no fetch: "The limit applies to text content, not to binary content such as PDFs"
-    // (platform.claude.com/docs/en/agents-and-tools/tool-use/web-fetch-tool).
-    addLoop(tally, null, uses ?? maxRounds);
+    const most = readCount(tool, 'max_content_tokens');
+    if (isRefusal(most)) return most;
+    // Anthropic calls this limit approximate, and exempts PDFs. Observed, not proved: a bill above it widens the bound of hosted tools.
+    addLoop(tally, most ?? null, uses ?? maxRounds);
   } else if (type.startsWith('tool_search_tool_')) {
     // It adds definitions that are in the request, which its bytes bound already.
     addLoop(tally, 0, 0);

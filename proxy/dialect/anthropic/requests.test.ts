@@ -46,6 +46,7 @@ test('a governing field of the wrong type is refused by its name', () => {
     [{ max_tokens: -1 }, 'max_tokens'],
     [{ max_tokens: 0.5 }, 'max_tokens'],
     [tools({ type: 'web_search_20250305', max_uses: 'many' }), 'max_uses'],
+    [tools({ type: 'web_fetch_20250910', max_content_tokens: '9' }), 'max_content_tokens'],
     [content({ type: 'tool_result', content: { type: 'image' } }), 'tool_result.content'],
   ];
   for (const [more, field] of wrong) assert.match(String(read(more)), new RegExp(`^invalid_request: The field ${field} must be`), field);
@@ -87,12 +88,14 @@ test('a search that a block adds has no limit that KeyForge could set', () => {
   assert.deepEqual(demand(tools(definition)).openCalls, { fees: ['webSearch'], tools: 1, maxReads: 11 });
 });
 
-test('a fetch is bounded by the context only: Anthropic’s limit on its content exempts PDFs', () => {
+test('a fetch is bounded by the content that it may add, where the request says', () => {
   const fetch = { type: 'web_fetch_20250910', name: 'web_fetch', max_uses: 3 };
   const bounded = demand(tools({ ...fetch, max_content_tokens: 2000 }));
-  assert.deepEqual([bounded.toolTokens, bounded.toolResults, bounded.inputReads], [undefined, 3, 11]);
-  const both = demand(tools(fetch, { type: 'web_search_20250305', max_uses: 2 }));
-  assert.deepEqual([both.toolTokens, both.toolResults], [undefined, 5]);
+  assert.deepEqual([bounded.toolTokens, bounded.toolResults, bounded.inputReads], [2000, 3, 11]);
+  assert.equal(demand(tools(fetch)).toolTokens, undefined);
+  // The largest result of several tools counts for each.
+  const both = demand(tools({ ...fetch, max_content_tokens: 90_000 }, { type: 'web_search_20250305', max_uses: 2 }));
+  assert.deepEqual([both.toolTokens, both.toolResults], [90_000, 5]);
 });
 
 test('code execution pays one session, and its results are bounded by the context', () => {
