@@ -1,4 +1,4 @@
-import { chatAnswer } from './answers.ts';
+import { chatAnswer, events, sse } from './answers.ts';
 import { type Row, tryRows } from './rows.ts';
 
 /*
@@ -187,4 +187,92 @@ const rows: readonly Row[] = [
   },
 ];
 
+// Errors within a stream, as its first event.
+
+const failure = { code: 'server_error', message: 'x' };
+const chatUsed = { prompt_tokens: 4000, completion_tokens: 0 };
+const responseUsed = { input_tokens: 4000, output_tokens: 0 };
+const streamed = (body: string, usd: number) => () => ({ type: sse, body, usd });
+const respondRow = { ...chatRow, path: '/v1/responses', body: { ...responses, stream: true } } as const;
+const messageRow = { ...chatRow, provider: 'Anthropic', path: '/v1/messages', body: { ...claude, stream: true } } as const;
+const geminiRow = { ...chatRow, provider: 'Gemini', path: '/v1beta/models/m:streamGenerateContent?alt=sse', body: gemini } as const;
+
+const streams: readonly Row[] = [
+  {
+    ...chatRow,
+    name: 'chat that names its usage',
+    provider: 'OpenRouter',
+    body: { ...chat, stream: true },
+    answer: streamed(events([{ error: { ...failure, code: 502 }, choices: [], usage: chatUsed }], 'data: [DONE]\n\n'), prompt),
+    outcome: 'exact',
+  },
+  {
+    ...chatRow,
+    name: 'chat that names its usage later',
+    provider: 'OpenAI',
+    body: { ...chat, stream: true },
+    answer: streamed(events([{ error: { code: 'invalid_prompt' } }, { choices: [], usage: chatUsed }], 'data: [DONE]\n\n'), prompt),
+    outcome: 'exact',
+  },
+  {
+    ...respondRow,
+    name: 'a response that names its usage',
+    provider: 'OpenAI',
+    answer: streamed(
+      events([{ type: 'response.failed', response: { id: 'r', status: 'failed', error: failure, usage: responseUsed } }]),
+      prompt,
+    ),
+    outcome: 'exact',
+  },
+  {
+    ...respondRow,
+    name: 'a response of OpenAI that names nothing',
+    provider: 'OpenAI',
+    answer: streamed(events([{ type: 'response.failed', response: { id: 'r', status: 'failed', error: failure, usage: null } }]), 0),
+    outcome: 'exact',
+    serves: 60,
+  },
+  {
+    ...respondRow,
+    name: 'a response of Azure that names nothing',
+    provider: 'AzureOpenAI',
+    answer: streamed(events([{ type: 'response.failed', response: { id: 'r', status: 'failed', error: failure, usage: null } }]), prompt),
+    outcome: 'bound',
+  },
+  {
+    ...messageRow,
+    name: 'an overload of Anthropic',
+    answer: streamed('event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"x"}}\n\n', 0),
+    outcome: 'exact',
+    serves: 60,
+  },
+  {
+    ...messageRow,
+    name: 'an error of Anthropic after its message has begun',
+    answer: streamed(
+      events([
+        { type: 'message_start', message: { id: 'm', content: [], usage: { input_tokens: 4000, output_tokens: 1 } } },
+        { type: 'content_block_delta', index: 0, delta: { type: 'text_delta', text: 'Hi' } },
+        { type: 'error', error: { type: 'overloaded_error', message: 'x' } },
+      ]),
+      prompt + 0.0008,
+    ),
+    outcome: 'bound',
+  },
+  {
+    ...geminiRow,
+    name: 'Gemini that names usage, but no end',
+    answer: streamed(events([{ error: { code: 503, message: 'x' }, usageMetadata: { promptTokenCount: 4000 } }]), prompt),
+    outcome: 'bound',
+  },
+  {
+    ...geminiRow,
+    name: 'an overload of Gemini',
+    answer: streamed(events([{ error: { code: 503, message: 'x' } }]), 0),
+    outcome: 'exact',
+    serves: 20,
+  },
+];
+
+tryRows('a stream that begins with an error', streams);
 tryRows('a call that ends in an error', rows);

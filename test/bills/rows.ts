@@ -37,7 +37,7 @@ export interface Row {
   readonly body: object | string;
   /** From the body that reaches the provider, and its size in bytes. Absent: no call may reach it. */
   readonly answer?: (sent: JsonObject, bytes: number) => Answer;
-  /** Dollars a day of the row's key. Default: 1. */
+  /** Dollars of the row's key. Default: 1. */
   readonly capUsd?: number;
   /** Parallel calls, thrice. Default: 20. */
   readonly parallel?: number;
@@ -110,7 +110,7 @@ function poolOf(row: Row, id: string, url: string): string {
 
 function keyOf({ capUsd = 1 }: Row, id: string): string {
   const pools = [{ name: id, namespace: 'keyforge-system' }];
-  return keyManifest(id, { pools, limits: [{ window: 'Day', usd: capUsd.toFixed(6) }] });
+  return keyManifest(id, { pools, limits: [{ window: 'Total', usd: capUsd.toFixed(6) }] });
 }
 
 const refusals = new Set<string>(['budget_exhausted', 'budget_reserved', 'request_too_expensive']);

@@ -55,6 +55,51 @@ const caching = places.map(
   }),
 );
 
+/** The same through OpenRouter, in each dialect that it speaks. */
+function routed(sent: JsonObject, bytes: number): Answer {
+  const output = Number(sent['max_tokens'] ?? sent['max_output_tokens']);
+  const usd = (bytes * 2 + output * 5) / million;
+  if (sent['input'] !== undefined) return { body: responsesAnswer({ input_tokens: bytes, output_tokens: output, cost: usd }), usd };
+  return { body: chatAnswer({ prompt_tokens: bytes, completion_tokens: output, cost: usd }), usd };
+}
+
+const definition = { name: 'f', description: long(20_000), parameters: { type: 'object' } };
+const routes: readonly (readonly [where: string, path: string, body: object])[] = [
+  ['chat', '/v1/chat/completions', { max_tokens: 100, ...user(text()), ...hour }],
+  ['a message of chat', '/v1/chat/completions', { max_tokens: 100, ...user(text(hour)) }],
+  ['a message itself', '/v1/chat/completions', { max_tokens: 100, messages: [{ role: 'user', content: long(20_000), ...hour }] }],
+  [
+    'a tool of chat',
+    '/v1/chat/completions',
+    { max_tokens: 100, ...user({ type: 'text', text: 'Hi' }), tools: [{ type: 'function', function: definition, ...hour }] },
+  ],
+  [
+    'a function of chat',
+    '/v1/chat/completions',
+    { max_tokens: 100, ...user({ type: 'text', text: 'Hi' }), tools: [{ type: 'function', function: { ...definition, ...hour } }] },
+  ],
+  ['a result of chat', '/v1/chat/completions', { max_tokens: 100, messages: [{ role: 'tool', tool_call_id: 't', content: [text(hour)] }] }],
+  ['a response', '/v1/responses', { max_output_tokens: 100, input: long(20_000), ...hour }],
+  [
+    'an item of a response',
+    '/v1/responses',
+    { max_output_tokens: 100, input: [{ role: 'user', content: [{ type: 'input_text', text: long(20_000), ...hour }] }] },
+  ],
+  ['a tool of a response', '/v1/responses', { max_output_tokens: 100, input: 'Hi', tools: [{ type: 'function', ...definition, ...hour }] }],
+];
+
+const routedCaching = routes.map(
+  ([where, path, body]): Row => ({
+    name: `an hour in the cache through OpenRouter, asked for in ${where}`,
+    provider: 'OpenRouter',
+    path,
+    body: { model: 'anthropic/claude-haiku-4.5', ...body },
+    capUsd: 0.2,
+    answer: routed,
+    outcome: 'exact',
+  }),
+);
+
 // Tiers and counts.
 
 function chatted(rates: readonly [number, number]): (sent: JsonObject, bytes: number) => Answer {
@@ -180,5 +225,5 @@ const whole: readonly Row[] = [
   ),
 ];
 
-tryRows('an hour in the cache', caching);
+tryRows('an hour in the cache', [...caching, ...routedCaching]);
 tryRows('each byte is a token', whole);
