@@ -25,6 +25,7 @@ const table = {
   grant_unavailable: { status: 503, retryable: true },
   policy_stale: { status: 503, retryable: true },
   audit_unavailable: { status: 503, retryable: true },
+  overloaded: { status: 503, retryable: true },
   internal_error: { status: 500, retryable: true },
 } as const;
 

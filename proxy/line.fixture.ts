@@ -15,6 +15,7 @@ import { mintToken } from '../core/token.ts';
 import type { ProxyContext } from './context.ts';
 import { createPools } from './credentials/pool.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
+import { ByteBudget } from './intake/byte-budget.ts';
 import { defaultLimits } from './limits.ts';
 import { createActiveKeys } from './link/active-keys.ts';
 import { createDrains, type Drains } from './link/drains.ts';
@@ -203,7 +204,13 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
   pools.update(documents, credentials);
   const origins = createOrigins(defaultUpstreamSettings);
   t.after(() => Promise.all([origins.close(), activeKeys.close()]));
-  const metrics = createMetrics({ inFlight: () => 0, waiting: () => 0, unshippedEntries: () => 0, healthyCredentials: () => [] });
+  const metrics = createMetrics({
+    inFlight: () => 0,
+    waiting: () => 0,
+    bodies: { usedBytes: 0, waiting: 0 },
+    unshippedEntries: () => 0,
+    healthyCredentials: () => [],
+  });
   let ids = 0;
   const context: ProxyContext = {
     activeKeys,
@@ -212,6 +219,7 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
     drains: plan.drains ?? createDrains(defaultLimits),
     metrics,
     limits: defaultLimits,
+    bodies: new ByteBudget({ totalBytes: 64 * 1024 * 1024 }),
     logger: pino({ level: 'silent' }),
     tokenCounts: new TokenCounts(now),
     answerSizes: new AnswerSizes({ answerTokens: () => Promise.resolve(null) }),

@@ -10,6 +10,7 @@ import { type JsonBody, readInTurns } from './dialect/json.ts';
 import { type CallRoute, callerFamily, matchRoute } from './dialect/routes.ts';
 import type { Facts, Family } from './dialect/types.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
+import { BodyHold } from './intake/byte-budget.ts';
 import type { Waiting } from './money/waiting-calls.ts';
 import { type AdmitInput, admit } from './stages/admit.ts';
 import { authenticate, type Caller } from './stages/authenticate.ts';
@@ -50,7 +51,8 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   // authenticate, second half: may this key call this endpoint now?
   const barred = checkKey(document, context.now()) ?? checkEndpoint(document, route.endpoint);
   if (barred !== null) return await call.deny(barred);
-  const bytes = await receive(request, context.limits.bodyBytes);
+  using bodyHold = new BodyHold(context.bodies, document.key);
+  const bytes = await receive(request, { limitBytes: context.limits.bodyBytes, hold: bodyHold });
   if (bytes === null) return await call.leave();
   if (isRefusal(bytes)) return await call.deny(bytes);
   call.note({ bytes });
@@ -154,7 +156,10 @@ function admissionOf(routed: Routed): AdmitInput {
     ...{ document, dialect, facts, candidates },
     exact: exchange.request.headers['x-keyforge-max-tokens'] === 'exact',
     ready: () => funds.ready(),
-    reserve: (need, wait) => funds.reserve(need, wait ? waiting : atOnce),
+    reserve(need, wait) {
+      if (wait) body.drop();
+      return funds.reserve(need, wait ? waiting : atOnce);
+    },
     count: (candidate, affinity) => count(context, { candidate, dialect, body, affinity, headers, call, document }),
     tokensOf: (answerId) => context.answerSizes.sizeOf(document.key, answerId),
   };

@@ -114,6 +114,7 @@ test('a large body is read like a small one, and the event loop turns while it i
     const inTurns = await readInTurns(bytes);
     isRead = true;
     assert.deepEqual(inTurns, read(bytes));
+    assert.deepEqual('problem' in inTurns ? null : inTurns.value, value);
     assert.ok(turns > 2, `${turns} turns for ${bytes.length} bytes`);
   }
 });

@@ -7,11 +7,37 @@ import { type Members, Scan } from '../intake/scan.ts';
 /** An unambiguous request body, with the byte ranges of its top-level members, so that an edit touches nothing else. */
 export interface JsonBody {
   readonly bytes: Buffer;
+  /** What the bytes were parsed into; parsed again where it was dropped. */
   readonly value: JsonObject;
   /** Byte range of each top-level member's value. */
   readonly members: Members;
   /** Bound of the tokens of the whole body: `valueBound`, and never below its own bytes, since a server may show the model the text as sent. */
   readonly tokens: number;
+  /** Drops `value`, which takes as much memory as the bytes or more, before a long wait. */
+  drop(): void;
+}
+
+class ParsedBody implements JsonBody {
+  readonly bytes: Buffer;
+  readonly members: Members;
+  readonly tokens: number;
+  #value: JsonObject | null;
+
+  constructor(bytes: Buffer, { members, tokens, value }: Pick<JsonBody, 'members' | 'tokens' | 'value'>) {
+    this.bytes = bytes;
+    this.members = members;
+    this.tokens = tokens;
+    this.#value = value;
+  }
+
+  get value(): JsonObject {
+    this.#value ??= JSON.parse(this.bytes.toString('utf8')) as JsonObject;
+    return this.#value;
+  }
+
+  drop(): void {
+    this.#value = null;
+  }
 }
 
 interface Unreadable {
@@ -80,7 +106,7 @@ function bodyOf(
   { value, bound }: { readonly value: JsonObject; readonly bound: ValueBound },
 ): JsonBody | Unreadable {
   if (bound.keys !== scan.colons) return unreadable('it has the same key twice in one object');
-  return { bytes, value, members: scan.members, tokens: Math.max(bound.tokens, bytes.length) };
+  return new ParsedBody(bytes, { value, members: scan.members, tokens: Math.max(bound.tokens, bytes.length) });
 }
 
 function unreadable(what: string): Unreadable {

@@ -3,6 +3,8 @@ import { request as send } from 'node:http';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { isRefusal } from '../../core/errors.ts';
+import { keyName } from '../../core/names.ts';
+import { BodyHold, ByteBudget } from '../intake/byte-budget.ts';
 import { serve } from '../upstream/testbed.ts';
 import { receive } from './receive.ts';
 
@@ -21,7 +23,7 @@ async function createWorld(t: TestContext): Promise<World> {
   const { promise: begun, resolve } = Promise.withResolvers<void>();
   const origin = await serve(t, (request, response) => {
     received.push(
-      receive(request, limit).then((body) => {
+      receive(request, { limitBytes: limit }).then((body) => {
         response.writeHead(200, { connection: 'close' }).end();
         return isRefusal(body) ? body.code : (body?.toString() ?? 'left');
       }),
@@ -84,10 +86,79 @@ test('a client that leaves midway gives null', async (t) => {
 test('requests that follow each other on one connection leave nothing behind on it', async (t) => {
   const listeners: number[] = [];
   const origin = await serve(t, async (request, response) => {
-    await receive(request, limit);
+    await receive(request, { limitBytes: limit });
     listeners.push(request.socket.listenerCount('close'));
     response.end();
   });
   for (let i = 0; i < 3; i += 1) await (await fetch(origin, { method: 'POST', body: '{}' })).arrayBuffer();
   assert.equal(new Set(listeners).size, 1);
+});
+
+const mib = 1024 * 1024;
+
+/** A server that holds every body in this budget until it closes, and answers with its length or the code of its refusal. */
+function createBudgetWorld(t: TestContext, budget: ByteBudget): Promise<string> {
+  return serve(t, async (request, response) => {
+    const hold = new BodyHold(budget, keyName('agents', request.headers['x-key'] === undefined ? 'bot' : 'other'));
+    const body = await receive(request, { limitBytes: 32 * mib, hold, paceMs: 100 });
+    if (isRefusal(body) || body === null) budget.release(hold);
+    response.writeHead(200, { connection: 'close' }).end(isRefusal(body) ? body.code : String(body?.length));
+  });
+}
+
+async function outcomeOf(origin: string, body: Buffer | ReadableStream): Promise<string> {
+  return (await fetch(origin, { method: 'POST', body, duplex: 'half' } as RequestInit)).text();
+}
+
+/** Sends chunks without a length. */
+function chunked(count: number, bytes: number): ReadableStream {
+  let left = count;
+  return new ReadableStream({
+    pull(controller) {
+      if (left === 0) controller.close();
+      else controller.enqueue(Buffer.alloc(bytes));
+      left -= 1;
+    },
+  });
+}
+
+test('a body takes its room before it is read, and waits or is refused without room', async (t) => {
+  const budget = new ByteBudget({ totalBytes: 4 * mib, waitMs: 50 });
+  const origin = await createBudgetWorld(t, budget);
+  assert.equal(await outcomeOf(origin, Buffer.alloc(3 * mib)), String(3 * mib));
+  assert.equal(budget.usedBytes, 3 * mib);
+  assert.equal(await outcomeOf(origin, Buffer.alloc(2 * mib)), 'overloaded');
+  assert.equal(await outcomeOf(origin, Buffer.alloc(1000)), '1000');
+  assert.equal(await outcomeOf(origin, Buffer.alloc(5 * mib)), 'too_large');
+});
+
+test('a body without a length takes its room in steps', async (t) => {
+  const budget = new ByteBudget({ totalBytes: 4 * mib, waitMs: 50 });
+  const origin = await createBudgetWorld(t, budget);
+  assert.equal(await outcomeOf(origin, chunked(20, 100_000)), '2000000');
+  assert.ok(budget.usedBytes >= 2_000_000 && budget.usedBytes < 2_400_000, `${budget.usedBytes}`);
+  assert.equal(await outcomeOf(origin, chunked(40, 100_000)), 'overloaded');
+  assert.ok(budget.usedBytes < 2_400_000, `${budget.usedBytes}`);
+});
+
+test('a large body that hardly arrives gives its room back while room is short', async (t) => {
+  const budget = new ByteBudget({ totalBytes: 4 * mib, waitMs: 60_000 });
+  const origin = await createBudgetWorld(t, budget);
+  const socket = connect(Number(new URL(origin).port), '127.0.0.1');
+  t.after(() => socket.destroy());
+  socket.write(`POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${3 * mib}\r\n\r\n{`);
+  while (budget.usedBytes === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(await outcomeOf(origin, Buffer.alloc(2 * mib)), String(2 * mib));
+});
+
+test('a client that leaves while its body waits for room leaves nothing behind', async (t) => {
+  const budget = new ByteBudget({ totalBytes: 2 * mib, waitMs: 60_000 });
+  const origin = await createBudgetWorld(t, budget);
+  assert.equal(await outcomeOf(origin, Buffer.alloc(2 * mib)), String(2 * mib));
+  const socket = connect(Number(new URL(origin).port), '127.0.0.1');
+  socket.write(`POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${mib}\r\n\r\n{`);
+  while (budget.waiting === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  socket.destroy();
+  while (budget.waiting > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  assert.equal(budget.usedBytes, 2 * mib);
 });

@@ -1,37 +1,48 @@
 import type { IncomingMessage } from 'node:http';
 import { type Refusal, refuse } from '../../core/errors.ts';
+import { type BodyHold, smallBytes } from '../intake/byte-budget.ts';
+import { Receipt } from '../intake/receipt.ts';
 
-/** Reads a request's whole body, up to `limitBytes`. Null: the client left, so nobody waits for an answer. */
-export function receive(request: IncomingMessage, limitBytes: number): Promise<Buffer | Refusal | null> {
+interface Intake {
+  /** Maximum of the body. */
+  readonly limitBytes: number;
+  /** Where the body's bytes are held until its call has ended; absent: the limit is so low that nobody counts. */
+  readonly hold?: BodyHold;
+  /** How often the pace of a large body is judged. Default: 10 s. */
+  readonly paceMs?: number;
+}
+
+/** Reads a request's whole body, once there is room for it. Null: the client left, so nobody waits for an answer. */
+export function receive(request: IncomingMessage, intake: Intake): Promise<Buffer | Refusal | null> {
+  const { hold } = intake;
   const encoding = request.headers['content-encoding'];
   if (encoding !== undefined && encoding !== 'identity') {
     return Promise.resolve(
       refuse('invalid_request', `The body is sent with content-encoding ${JSON.stringify(encoding)}: send it uncompressed.`),
     );
   }
-  if (Number(request.headers['content-length'] ?? 0) > limitBytes) return Promise.resolve(tooLarge(limitBytes));
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    const settle = (result: Buffer | Refusal | null): void => {
-      request.socket.off('close', leave);
-      resolve(result);
-    };
-    const leave = (): void => settle(null);
-    request.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-      if (length > limitBytes) {
-        request.pause();
-        settle(tooLarge(limitBytes));
-      } else {
-        chunks.push(chunk);
-      }
-    });
-    request.on('end', () => settle(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length)));
-    request.on('error', leave);
-    // A request that was answered early, because its key was revoked, emits nothing when it ends.
-    request.socket.on('close', leave);
-  });
+  const limitBytes = Math.min(intake.limitBytes, hold?.budget.totalBytes ?? intake.limitBytes);
+  const length = request.headers['content-length'];
+  const announced = length === undefined ? null : Number(length);
+  if (announced !== null && announced > limitBytes) return Promise.resolve(tooLarge(limitBytes));
+  const receipt = new Receipt(request, { ...intake, limitBytes, announced, tooLarge: () => tooLarge(limitBytes), overloaded });
+  if (hold === undefined) return receipt.read();
+  const hasRoom = hold.budget.take(hold, announced ?? smallBytes - 1);
+  if (hasRoom === true) return receipt.read();
+  return hasRoom === false ? Promise.resolve(overloaded()) : readLater(request, receipt, { hold, hasRoom });
+}
+
+async function readLater(
+  request: IncomingMessage,
+  receipt: Receipt,
+  { hold, hasRoom }: { readonly hold: BodyHold; readonly hasRoom: Promise<boolean> },
+): Promise<Buffer | Refusal | null> {
+  const leave = (): void => hold.budget.release(hold);
+  request.socket.on('close', leave);
+  const isThere = await hasRoom;
+  request.socket.off('close', leave);
+  if (request.socket.destroyed) return null;
+  return isThere ? receipt.read() : overloaded();
 }
 
 function tooLarge(limitBytes: number): Refusal {
@@ -39,4 +50,9 @@ function tooLarge(limitBytes: number): Refusal {
     'too_large',
     `The body is larger than ${limitBytes} bytes: send less, or upload large files to the provider by other means.`,
   );
+}
+
+function overloaded(): Refusal {
+  const message = 'KeyForge has no room for this body now, because other bodies take the memory: send it again shortly.';
+  return refuse('overloaded', message, { retryAfterSeconds: 2 });
 }

@@ -1,0 +1,116 @@
+import type { IncomingMessage } from 'node:http';
+import type { Refusal } from '../../core/errors.ts';
+import { type BodyHold, smallBytes } from './byte-budget.ts';
+
+/** What a body without a length takes at a time. */
+const stepBytes = 256 * 1024;
+/** A large body that arrives more slowly gives its room to others. */
+const leastBytesPerSecond = 64 * 1024;
+const defaultPaceMs = 10_000;
+
+interface ReceiptOptions {
+  readonly limitBytes: number;
+  /** Of `Content-Length`; null: none. */
+  readonly announced: number | null;
+  readonly hold?: BodyHold;
+  readonly paceMs?: number;
+  readonly tooLarge: () => Refusal;
+  readonly overloaded: () => Refusal;
+}
+
+/** The receipt of one body. */
+export class Receipt {
+  readonly #request: IncomingMessage;
+  readonly #options: ReceiptOptions;
+  readonly #done = Promise.withResolvers<Buffer | Refusal | null>();
+  readonly #chunks: Buffer[] = [];
+  /** A large body of known length is received in place, so that it is never in memory twice. */
+  #whole: Buffer | null = null;
+  #length = 0;
+  /** What the budget has given to a body without a length. */
+  #granted = smallBytes - 1;
+  #pacing: NodeJS.Timeout | undefined;
+  #lengthBefore = 0;
+
+  constructor(request: IncomingMessage, options: ReceiptOptions) {
+    this.#request = request;
+    this.#options = options;
+  }
+
+  /** Reads to the end. The bytes; or why they are refused; null: the client left. */
+  read(): Promise<Buffer | Refusal | null> {
+    const { announced, hold, overloaded, paceMs = defaultPaceMs } = this.#options;
+    const request = this.#request;
+    if (hold !== undefined && (announced === null || announced >= smallBytes)) {
+      hold.onGiveWay = () => this.#refuse(overloaded());
+      this.#pacing = setInterval(() => this.#judgePace(paceMs), paceMs);
+    }
+    if (announced !== null && announced >= smallBytes) this.#whole = Buffer.allocUnsafeSlow(announced);
+    request.on('data', this.#onData);
+    request.on('end', this.#onEnd);
+    request.on('error', this.#onLeave);
+    // A request that was answered early, because its key was revoked, emits nothing when it ends.
+    request.socket.on('close', this.#onLeave);
+    return this.#done.promise;
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    const before = this.#length;
+    this.#length += chunk.length;
+    const { limitBytes, tooLarge, overloaded } = this.#options;
+    if (this.#length > limitBytes) this.#refuse(tooLarge());
+    else if (this.#whole !== null) chunk.copy(this.#whole, before);
+    else if (this.#hasRoom()) this.#chunks.push(chunk);
+    else this.#refuse(overloaded());
+  };
+
+  readonly #onEnd = (): void => {
+    const chunks = this.#chunks;
+    this.#settle(this.#whole ?? (chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, this.#length)));
+  };
+
+  readonly #onLeave = (): void => this.#settle(null);
+
+  /** True if the budget covers what has arrived of a body without a length. */
+  #hasRoom(): boolean {
+    const { hold, announced, limitBytes } = this.#options;
+    if (hold === undefined || announced !== null) return true;
+    while (this.#length > this.#granted) {
+      const step = Math.min(stepBytes, limitBytes - this.#granted);
+      if (!hold.budget.grow(hold, step)) return false;
+      this.#granted += step;
+    }
+    return true;
+  }
+
+  #judgePace(paceMs: number): void {
+    const arrived = this.#length - this.#lengthBefore;
+    this.#lengthBefore = this.#length;
+    const { hold, overloaded } = this.#options;
+    if (hold?.budget.isShort === true && arrived < (leastBytesPerSecond * paceMs) / 1000) this.#refuse(overloaded());
+  }
+
+  /** Ends the receipt and drops what has arrived. */
+  #refuse(refusal: Refusal): void {
+    const { hold } = this.#options;
+    this.#request.pause();
+    this.#chunks.length = 0;
+    this.#whole = null;
+    this.#settle(refusal);
+    hold?.budget.release(hold);
+  }
+
+  #settle(result: Buffer | Refusal | null): void {
+    const request = this.#request;
+    const { hold } = this.#options;
+    clearInterval(this.#pacing);
+    if (hold !== undefined) {
+      hold.onGiveWay = null;
+      hold.budget.settle(hold);
+    }
+    request.off('data', this.#onData);
+    request.off('end', this.#onEnd);
+    request.socket.off('close', this.#onLeave);
+    this.#done.resolve(result);
+  }
+}
