@@ -99,7 +99,10 @@ export interface Purse extends Funds {
 }
 
 /** Funds without a ledger: one grant `g-1`, and a denial when that is not enough. */
-export function createPurse(amountNano: NanoUsd, plan: { readonly denial?: GrantDenial; readonly notReady?: Refusal } = {}): Purse {
+export function createPurse(
+  amountNano: NanoUsd,
+  plan: { readonly denial?: GrantDenial; readonly nothingLeft?: GrantDenial; readonly notReady?: Refusal } = {},
+): Purse {
   const wallet = new Wallet();
   wallet.deposit({ id: 'g-1', key: bot, amountNano, requests: 1000, tokens: 1e9, validAfterMs: 0 }, 0);
   const entries: ProxyBody[] = [];
@@ -129,6 +132,7 @@ export function createPurse(amountNano: NanoUsd, plan: { readonly denial?: Grant
     record: (body) => write(entries, body),
     remainingNano: () => wallet.heldNano() - wallet.reservedNano(),
     waiting: () => 0,
+    nothingLeft: () => plan.nothingLeft ?? null,
     recall: () => {},
     tick: () => {},
     halt: () => {},

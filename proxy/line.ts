@@ -15,6 +15,7 @@ import type { Waiting } from './money/waiting-calls.ts';
 import { type AdmitInput, admit } from './stages/admit.ts';
 import { authenticate, type Caller } from './stages/authenticate.ts';
 import { count } from './stages/count.ts';
+import { foresee } from './stages/foresee.ts';
 import { headersForProvider, queryForProvider } from './stages/headers.ts';
 import { hold } from './stages/hold.ts';
 import { meter } from './stages/meter.ts';
@@ -48,8 +49,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   const { dialect } = route;
   using call = new Call(context, exchange, route, caller);
 
-  // authenticate, second half: may this key call this endpoint now?
-  const barred = checkKey(document, context.now()) ?? checkEndpoint(document, route.endpoint);
+  const barred = refuseUnread(context, exchange, route, caller);
   if (barred !== null) return await call.deny(barred);
   using bodyHold = new BodyHold(context.bodies, document.key);
   const bytes = await receive(request, { limitBytes: context.limits.bodyBytes, hold: bodyHold });
@@ -112,6 +112,12 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   });
 
   if (recorded) respondRest(call, metered.rest, { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings });
+}
+
+/** The second half of authentication, before the body is read: may this key call this endpoint now, and could it pay anything? */
+function refuseUnread({ activeKeys, now }: ProxyContext, { request }: Exchange, route: CallRoute, { active }: Caller): Refusal | null {
+  const { document } = active;
+  return checkKey(document, now()) ?? checkEndpoint(document, route.endpoint) ?? foresee(active, route.dialect, request, activeKeys.pools);
 }
 
 /** Remembers an answer that a later request may continue, and names it for the entry. */
