@@ -11,6 +11,7 @@ const table = {
   not_found: { status: 404, retryable: false },
   invalid_request: { status: 400, retryable: false },
   too_large: { status: 413, retryable: false },
+  unsupported_encoding: { status: 415, retryable: false },
   request_too_expensive: { status: 403, retryable: false },
   budget_exhausted: { status: 402, retryable: false },
   quota_exhausted: { status: 402, retryable: false },

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Readable, Transform } from 'node:stream';
 import type { Refusal } from '../../core/errors.ts';
 import { type BodyHold, smallBytes } from './byte-budget.ts';
 
@@ -10,11 +11,14 @@ const defaultPaceMs = 10_000;
 
 interface ReceiptOptions {
   readonly limitBytes: number;
-  /** Of `Content-Length`; null: none. */
+  /** The body's length, of `Content-Length`; null: nobody knows. */
   readonly announced: number | null;
   readonly hold?: BodyHold;
   readonly paceMs?: number;
+  /** In the order in which the bytes pass them. */
+  readonly decoders: readonly Transform[];
   readonly tooLarge: () => Refusal;
+  readonly damaged: () => Refusal;
   readonly overloaded: () => Refusal;
 }
 
@@ -46,13 +50,23 @@ export class Receipt {
       this.#pacing = setInterval(() => this.#judgePace(paceMs), paceMs);
     }
     if (announced !== null && announced >= smallBytes) this.#whole = Buffer.allocUnsafeSlow(announced);
-    request.on('data', this.#onData);
-    request.on('end', this.#onEnd);
+    const source = this.#decoded();
+    source.on('data', this.#onData);
+    source.on('end', this.#onEnd);
     request.on('error', this.#onLeave);
     // A request that was answered early, because its key was revoked, emits nothing when it ends.
     request.socket.on('close', this.#onLeave);
     return this.#done.promise;
   }
+
+  /** The request, or the end of its decoders. */
+  #decoded(): Readable {
+    let source: Readable = this.#request;
+    for (const decoder of this.#options.decoders) source = source.pipe(decoder.on('error', this.#onDamage));
+    return source;
+  }
+
+  readonly #onDamage = (): void => this.#refuse(this.#options.damaged());
 
   readonly #onData = (chunk: Buffer): void => {
     const before = this.#length;
@@ -102,14 +116,17 @@ export class Receipt {
 
   #settle(result: Buffer | Refusal | null): void {
     const request = this.#request;
-    const { hold } = this.#options;
+    const { hold, decoders } = this.#options;
     clearInterval(this.#pacing);
     if (hold !== undefined) {
       hold.onGiveWay = null;
       hold.budget.settle(hold);
     }
-    request.off('data', this.#onData);
-    request.off('end', this.#onEnd);
+    const source = decoders.at(-1) ?? request;
+    source.off('data', this.#onData);
+    source.off('end', this.#onEnd);
+    if (decoders.length > 0) request.unpipe();
+    for (const decoder of decoders) decoder.destroy();
     request.socket.off('close', this.#onLeave);
     this.#done.resolve(result);
   }

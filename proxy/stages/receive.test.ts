@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { request as send } from 'node:http';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import { brotliCompressSync, deflateSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { isRefusal } from '../../core/errors.ts';
 import { keyName } from '../../core/names.ts';
 import { BodyHold, ByteBudget } from '../intake/byte-budget.ts';
@@ -68,10 +69,60 @@ test('a body that is announced too large is refused before it is sent', async (t
   assert.equal(await world.received[0], 'too_large');
 });
 
-test('a compressed body is refused: it could not be bounded by what was read', async (t) => {
+const text = Buffer.from('{"model":"m"}');
+const codings: Readonly<Record<string, (bytes: Buffer) => Buffer>> = {
+  gzip: gzipSync,
+  'X-GZIP': gzipSync,
+  deflate: deflateSync,
+  br: brotliCompressSync,
+  ZSTD: zstdCompressSync,
+  Identity: (bytes) => bytes,
+  'gzip, identity, zstd': (bytes) => zstdCompressSync(gzipSync(bytes)),
+  'br,deflate': (bytes) => deflateSync(brotliCompressSync(bytes)),
+};
+
+async function postEncoded({ origin }: World, encoding: string, body: Buffer): Promise<void> {
+  await fetch(origin, { method: 'POST', headers: { 'content-encoding': encoding }, body }).catch(() => {});
+}
+
+test('a compressed body is received decoded, in every coding and order', async (t) => {
   const world = await createWorld(t);
-  await post(world, ['{}'], { 'content-encoding': 'gzip' });
-  assert.equal(await world.received[0], 'invalid_request');
+  for (const [encoding, encode] of Object.entries(codings)) await postEncoded(world, encoding, encode(text));
+  assert.deepEqual(
+    await Promise.all(world.received),
+    Object.keys(codings).map(() => text.toString()),
+  );
+});
+
+test('a compressed body that is damaged or cut off is refused', async (t) => {
+  const world = await createWorld(t);
+  for (const [encoding, encode] of Object.entries(codings)) {
+    if (encoding === 'Identity') continue;
+    const whole = encode(Buffer.from('0123456789'.repeat(40)));
+    await postEncoded(world, encoding, whole.subarray(0, whole.length - 3));
+    await postEncoded(world, encoding, Buffer.from('{"model":"m"}'));
+  }
+  assert.deepEqual([...new Set(await Promise.all(world.received))], ['invalid_request']);
+});
+
+test('a coding that nobody knows is refused', async (t) => {
+  const world = await createWorld(t);
+  for (const encoding of ['compress', 'gzip, exi', 'gzip,gzip,gzip,gzip', 'constructor']) await postEncoded(world, encoding, text);
+  assert.deepEqual([...new Set(await Promise.all(world.received))], ['unsupported_encoding']);
+});
+
+test('a bomb is cut at the limit, and takes the room of what it decodes to', async (t) => {
+  const bomb = zstdCompressSync(Buffer.alloc(64 * mib));
+  assert.ok(bomb.length < 10_000);
+  const budget = new ByteBudget({ totalBytes: 8 * mib });
+  const origin = await createBudgetWorld(t, budget);
+  const post = async (body: Buffer): Promise<string> =>
+    (await fetch(origin, { method: 'POST', headers: { 'content-encoding': 'zstd' }, body })).text();
+  assert.equal(await post(bomb), 'too_large');
+  assert.equal(budget.usedBytes, 0);
+  assert.equal(await post(zstdCompressSync(Buffer.alloc(5 * mib))), String(5 * mib));
+  assert.ok(budget.usedBytes >= 5 * mib);
+  assert.equal(await post(zstdCompressSync(Buffer.alloc(5 * mib))), 'overloaded');
 });
 
 test('a client that leaves midway gives null', async (t) => {

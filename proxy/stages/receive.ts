@@ -1,10 +1,12 @@
 import type { IncomingMessage } from 'node:http';
+import type { Transform } from 'node:stream';
 import { type Refusal, refuse } from '../../core/errors.ts';
 import { type BodyHold, smallBytes } from '../intake/byte-budget.ts';
+import { acceptedEncodings, decodersFor } from '../intake/encoding.ts';
 import { Receipt } from '../intake/receipt.ts';
 
 interface Intake {
-  /** Maximum of the body. */
+  /** Maximum of the body, as sent and as decoded. */
   readonly limitBytes: number;
   /** Where the body's bytes are held until its call has ended; absent: the limit is so low that nobody counts. */
   readonly hold?: BodyHold;
@@ -12,20 +14,20 @@ interface Intake {
   readonly paceMs?: number;
 }
 
-/** Reads a request's whole body, once there is room for it. Null: the client left, so nobody waits for an answer. */
+const plain: readonly Transform[] = [];
+
+/** Reads a request's whole body, decoded, once there is room for it. Null: the client left, so nobody waits for an answer. */
 export function receive(request: IncomingMessage, intake: Intake): Promise<Buffer | Refusal | null> {
   const { hold } = intake;
   const encoding = request.headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') {
-    return Promise.resolve(
-      refuse('invalid_request', `The body is sent with content-encoding ${JSON.stringify(encoding)}: send it uncompressed.`),
-    );
-  }
+  const decoders = encoding === undefined ? plain : decodersFor(encoding);
+  if (decoders === null) return Promise.resolve(unsupported(encoding ?? ''));
   const limitBytes = Math.min(intake.limitBytes, hold?.budget.totalBytes ?? intake.limitBytes);
   const length = request.headers['content-length'];
-  const announced = length === undefined ? null : Number(length);
-  if (announced !== null && announced > limitBytes) return Promise.resolve(tooLarge(limitBytes));
-  const receipt = new Receipt(request, { ...intake, limitBytes, announced, tooLarge: () => tooLarge(limitBytes), overloaded });
+  if (Number(length ?? 0) > limitBytes) return Promise.resolve(tooLarge(limitBytes));
+  const announced = length === undefined || decoders.length > 0 ? null : Number(length);
+  const refusals = { tooLarge: () => tooLarge(limitBytes), damaged: () => damaged(encoding ?? ''), overloaded };
+  const receipt = new Receipt(request, { ...intake, ...refusals, limitBytes, announced, decoders });
   if (hold === undefined) return receipt.read();
   const hasRoom = hold.budget.take(hold, announced ?? smallBytes - 1);
   if (hasRoom === true) return receipt.read();
@@ -50,6 +52,15 @@ function tooLarge(limitBytes: number): Refusal {
     'too_large',
     `The body is larger than ${limitBytes} bytes: send less, or upload large files to the provider by other means.`,
   );
+}
+
+function unsupported(encoding: string): Refusal {
+  const message = `The body is sent with content-encoding ${JSON.stringify(encoding.slice(0, 64))}: send it uncompressed, or in one of ${acceptedEncodings}.`;
+  return refuse('unsupported_encoding', message);
+}
+
+function damaged(encoding: string): Refusal {
+  return refuse('invalid_request', `The body cannot be decoded as ${JSON.stringify(encoding.slice(0, 64))}: it is damaged or cut off.`);
 }
 
 function overloaded(): Refusal {

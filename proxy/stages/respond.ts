@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { type Refusal, refusalTable } from '../../core/errors.ts';
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
 import type { Dialect, Family, Framing } from '../dialect/types.ts';
+import { acceptedEncodings } from '../intake/encoding.ts';
 
 /** The recipient of a call's answer, and the format that it expects. */
 export interface Recipient {
@@ -36,6 +37,7 @@ export function respondRefusal(response: ServerResponse, family: Family, refusal
   const headers = ['content-type', 'application/json', 'content-length', String(body.length)];
   headers.push('x-should-retry', String(refusal.retryable ?? retryable), ...noteHeaders(notes));
   if (refusal.retryAfterSeconds !== undefined) headers.push('retry-after', String(Math.max(1, Math.ceil(refusal.retryAfterSeconds))));
+  if (refusal.code === 'unsupported_encoding') headers.push('accept-encoding', acceptedEncodings);
   // The rest of a request body must not be read as the next request.
   if (!response.req.complete) headers.push('connection', 'close');
   response.writeHead(status, headers);
