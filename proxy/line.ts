@@ -206,6 +206,7 @@ function rescue(context: ProxyContext, { response, requestId }: Exchange, family
     { requestId, err: error },
     unrecorded ? 'the proxy refused a call because the spool cannot take its record' : 'a request failed because of a defect',
   );
+  const isBegun = response.headersSent;
   respondRefusal(response, family, refusal, { requestId });
-  if (!response.writableEnded) response.destroy();
+  if (isBegun && !response.writableEnded) response.destroy();
 }
