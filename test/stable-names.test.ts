@@ -29,7 +29,13 @@ function metricsOf(registry: { getMetricsAsArray(): readonly object[] }): readon
 }
 
 function proxyMetrics(): readonly string[] {
-  const gauges = { inFlight: () => 0, waiting: () => 0, unshippedEntries: () => 0, healthyCredentials: () => [] };
+  const gauges = {
+    inFlight: () => 0,
+    waiting: () => 0,
+    bodies: { usedBytes: 0, waiting: 0 },
+    unshippedEntries: () => 0,
+    healthyCredentials: () => [],
+  };
   return metricsOf(createMetrics(gauges).registry);
 }
 

@@ -1,6 +1,7 @@
 import type { JsonObject } from '../../core/json.ts';
+import type { Members } from '../intake/scan.ts';
 import { asObject, isGiven } from './fields.ts';
-import { type JsonBody, type Members, membersAt } from './json.ts';
+import { type JsonBody, membersAt } from './json.ts';
 import type { Changes } from './types.ts';
 
 /** One value to set: a top-level member, or a member of a top-level object. */

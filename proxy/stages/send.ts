@@ -54,7 +54,9 @@ export async function send(deps: UpstreamDeps, input: SendInput): Promise<Sent> 
   const attempts: AttemptFact[] = [];
   let last: Sent | null = null;
   for (const candidate of input.candidates) {
-    const flight = callUpstream(deps, upstreamCall(input, candidate));
+    const call = upstreamCall(input, candidate);
+    input.body.drop();
+    const flight = callUpstream(deps, call);
     input.onFlight(flight);
     const answer = await flight.answer;
     attempts.push(...answer.attempts);
@@ -70,11 +72,12 @@ function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
   const { dialect, facts } = input;
   const path = upstreamPath(candidate.provider, { dialect: dialect.id, model: candidate.upstreamModel, stream: facts.stream });
   if (path === null) throw new Error(`${candidate.provider.kind} does not speak ${dialect.id}`);
+  const countsOutput = facts.stream && streamsAll({ facts, request: input.body.value }, candidate);
   const meters: Meters = {
     stream() {
       if (!facts.stream) return null;
       const meter = dialect.meterStream(hidesUsage(facts) ? 'drop' : 'keep');
-      if (streamsAll({ facts, request: input.body.value }, candidate)) meter.countOutput();
+      if (countsOutput) meter.countOutput();
       return meter;
     },
     large: () => meterLarge(dialect.readUsage),

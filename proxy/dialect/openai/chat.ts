@@ -74,7 +74,7 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
     stream,
     maxOutputTokens: limit,
     unjudged: judgeFields(tally, value, { governing: rules.governing, free: freeInChat }),
-    templateTokens: () => templateTokens(value),
+    templateTokens: () => templateTokens(body.value),
     demand: demandOf(tally),
     wantsUsage: asObject(value['stream_options'])?.['include_usage'] === true,
     affinity: affinityOf(headers, value, [], () => openingText(messages[0], messages.find(isFromUser))),

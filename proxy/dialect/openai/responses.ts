@@ -64,7 +64,7 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
     model,
     stream,
     maxOutputTokens: limit,
-    templateTokens: () => templateTokens(value),
+    templateTokens: () => templateTokens(body.value),
     unjudged: [...hostedTools(tally), ...judgeFields(tally, value, { governing: rules.governing, free: freeInResponses })],
     demand: demandOf(tally),
     ...thought,
