@@ -112,8 +112,11 @@ function isRunning({ process: { child } }: RunningProxy): boolean {
 
 async function spentUsd(proxy: RunningProxy, token: string): Promise<number> {
   const response = await fetch(`${proxy.url}/keyforge/v1/self`, { headers: { authorization: `Bearer ${token}` } });
-  const { limits } = (await response.json()) as { readonly limits: readonly { readonly spentUsd: string }[] };
-  return Number(limits[0]?.spentUsd);
+  const self = (await response.json()) as {
+    readonly key: string;
+    readonly limits: readonly { readonly key: string; readonly spentUsd: string }[];
+  };
+  return Number(self.limits.find((limit) => limit.key === self.key)?.spentUsd);
 }
 
 /** Returns what went wrong. */
