@@ -35,6 +35,10 @@ const beginningBytes = 16;
 /** Maximum of bytes kept until `pipe` is called. */
 const maxUnclaimedBytes = 64 * 1024;
 
+function endSilent(attempt: Attempt): void {
+  attempt.abort('timeout');
+}
+
 /** One request to a provider and its answer: undici's handler on one side, a result and a body on the other. Owned by one call. */
 export class Attempt implements ConnectionHandler, FlowingBody {
   readonly kind = 'flowing';
@@ -42,6 +46,7 @@ export class Attempt implements ConnectionHandler, FlowingBody {
 
   readonly #settings: UpstreamSettings;
   readonly #meters: Meters;
+  readonly #firstByteTimer: NodeJS.Timeout;
   #settle: { resolve(result: AttemptResult): void; reject(error: unknown): void };
   #phase: 'waiting' | 'collecting' | 'preamble' | 'flowing' | 'ended' = 'waiting';
   #connection: Connection | null = null;
@@ -56,12 +61,13 @@ export class Attempt implements ConnectionHandler, FlowingBody {
   #preambleTimer: NodeJS.Timeout | undefined;
   #write: ((chunk: Buffer) => boolean) | null = null;
   #end: BodyEnd | null = null;
-  #endListener: (() => void) | null = null;
   #piped: { resolve(end: BodyEnd): void; reject(error: unknown): void } | null = null;
 
-  constructor(settings: UpstreamSettings, meters: Meters) {
+  /** It ends as `timeout` if no answer begins within `firstByteMs` from now. */
+  constructor(settings: UpstreamSettings, meters: Meters, firstByteMs: number) {
     this.#settings = settings;
     this.#meters = meters;
+    this.#firstByteTimer = setTimeout(endSilent, firstByteMs, this);
     const { promise, resolve, reject } = Promise.withResolvers<AttemptResult>();
     this.result = promise;
     this.#settle = { resolve, reject };
@@ -74,12 +80,6 @@ export class Attempt implements ConnectionHandler, FlowingBody {
     // Not on a socket yet: `onRequestStart` will abort it.
     if (this.#controller === null) this.#fail('UND_ERR_ABORTED');
     else this.#controller.abort(new Error(as));
-  }
-
-  /** Calls `listener` once, after the last byte or when none will follow; at once if that has happened. */
-  onEnd(listener: () => void): void {
-    if (this.#phase === 'ended') listener();
-    else this.#endListener = listener;
   }
 
   onConnection(connection: Connection): void {
@@ -97,6 +97,7 @@ export class Attempt implements ConnectionHandler, FlowingBody {
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200 || this.#phase !== 'waiting') return;
+    clearTimeout(this.#firstByteTimer);
     this.#status = status;
     this.#headers = headers;
     // Media types ignore case: RFC 9110, 8.3.1.
@@ -233,7 +234,7 @@ export class Attempt implements ConnectionHandler, FlowingBody {
 
   #fail(code: string): void {
     if (this.#phase === 'ended') return;
-    const end = this.#abortedAs ?? (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT' ? 'timeout' : 'cut');
+    const end = this.#abortedAs ?? (code === 'UND_ERR_BODY_TIMEOUT' ? 'timeout' : 'cut');
     // Has no effect if the attempt already has a result.
     this.#settle.resolve({
       kind: 'failed',
@@ -247,11 +248,11 @@ export class Attempt implements ConnectionHandler, FlowingBody {
   }
 
   #finish(end: BodyEnd): void {
+    clearTimeout(this.#firstByteTimer);
     clearTimeout(this.#preambleTimer);
     this.#phase = 'ended';
     this.#end = end;
     this.#piped?.resolve(end);
-    this.#endListener?.();
   }
 
   /** Rethrows an error of a meter or sink, which is our own defect, and takes no more of this answer. */
