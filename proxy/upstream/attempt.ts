@@ -29,7 +29,9 @@ export type AttemptResult =
     };
 
 /** How an answer begins that is a stream whatever its header says: a list (Gemini), or the fields and comments of events. */
-const beginsAsStream = /^\ufeff?\s*(?:\[|data:|event:|:)/;
+const beginsAsStream = /^\ufeff?\s*(?:\[|(?:data|event|id|retry)?:)/;
+/** The highest byte of white space. */
+const space = 0x20;
 /** Bytes in which every beginning shows. */
 const beginningBytes = 16;
 /** Maximum of bytes kept until `pipe` is called. */
@@ -58,6 +60,8 @@ export class Attempt implements ConnectionHandler, FlowingBody {
   #meter: StreamMeter | null = null;
   #held: Buffer[] = [];
   #heldBytes = 0;
+  /** White space that began the answer, in whole chunks: providers send it while they think. */
+  #blankChunks = 0;
   #preambleTimer: NodeJS.Timeout | undefined;
   #write: ((chunk: Buffer) => boolean) | null = null;
   #end: BodyEnd | null = null;
@@ -168,9 +172,9 @@ export class Attempt implements ConnectionHandler, FlowingBody {
   }
 
   #collect(chunk: Buffer): void {
-    const isNew = this.#heldBytes < beginningBytes;
+    const isNew = this.#heldBytes < beginningBytes || this.#held.length === this.#blankChunks;
     this.#hold(chunk);
-    if (isNew && this.#status < 300 && beginsAsStream.test(this.#beginning())) this.#readHeld(this.#meters.stream());
+    if (isNew && this.#status < 300) this.#readBeginning();
     if (this.#phase === 'collecting' && this.#heldBytes > this.#settings.wholeBytes) {
       this.#readHeld(this.#meters.large());
       this.#flow();
@@ -186,10 +190,14 @@ export class Attempt implements ConnectionHandler, FlowingBody {
     else this.#preambleTimer ??= setTimeout(() => this.#flow(), this.#settings.preambleMs);
   }
 
-  #beginning(): string {
-    const [first] = this.#held;
-    const bytes = this.#held.length === 1 && first !== undefined ? first : Buffer.concat(this.#held);
-    return bytes.toString('utf8', 0, beginningBytes);
+  #readBeginning(): void {
+    const said = this.#held.slice(this.#blankChunks);
+    const [first] = said;
+    const bytes = said.length === 1 && first !== undefined ? first : Buffer.concat(said);
+    let from = 0;
+    while (from < bytes.length && (bytes[from] as number) <= space) from += 1;
+    if (from === bytes.length) this.#blankChunks = this.#held.length;
+    else if (beginsAsStream.test(bytes.toString('utf8', from, from + beginningBytes))) this.#readHeld(this.#meters.stream());
   }
 
   /** From now on this meter reads the answer, from its first byte; null, or an encoded answer: nothing reads it. */
