@@ -1,7 +1,7 @@
 import type { Candidate } from '../../core/policy/route.ts';
 import type { Overhead } from '../../core/price/demand.ts';
 import type { JsonBody } from '../dialect/json.ts';
-import { meterLarge } from '../dialect/meter.ts';
+import { meterLarge, readHeld } from '../dialect/meter.ts';
 import type { Changes, Dialect, Facts } from '../dialect/types.ts';
 import { upstreamPath } from '../provider/table.ts';
 import type { Provider } from '../provider/types.ts';
@@ -81,7 +81,7 @@ function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
       return meter;
     },
     large: () => meterLarge(dialect.readUsage),
-    whole: dialect.readUsage,
+    whole: (held) => readHeld(dialect, held),
   };
   return {
     provider: candidate.provider,
