@@ -206,12 +206,13 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
     credentials,
   });
   pools.update(documents, credentials);
-  const origins = createOrigins(defaultUpstreamSettings);
+  const origins = createOrigins(defaultUpstreamSettings, () => performance.now());
   t.after(() => Promise.all([origins.close(), activeKeys.close()]));
   const metrics = createMetrics({
     inFlight: () => 0,
     waiting: () => 0,
     bodies: { usedBytes: 0, waiting: 0 },
+    atProviders: () => ({ used: 0, waiting: 0 }),
     unshippedEntries: () => 0,
     healthyCredentials: () => [],
   });

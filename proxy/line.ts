@@ -71,6 +71,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   if (call.isAbandoned) return await call.leave();
 
   const sent = await send(context.upstream, {
+    key: document.key,
     candidates: admission.candidates,
     dialect,
     facts: admission.facts,

@@ -70,7 +70,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const monotonic = (): number => performance.now();
   const bodies = new ByteBudget({ totalBytes: limits.bodiesBytes ?? bodyBudgetBytes() });
   const pools = createPools({ clock });
-  const origins = createOrigins(defaultUpstreamSettings);
+  const origins = createOrigins(defaultUpstreamSettings, monotonic);
   const drains = createDrains(limits);
   const spool = openSpool({ dir: join(options.dataDir, 'spool'), bootId, logger });
   const shipper = createShipper({
@@ -80,7 +80,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     onQuarantine: (stream, _epoch, reason) => haltStream(activeKeys, stream, reason),
   });
   const metrics = createMetrics({
-    ...{ inFlight: () => countInFlight(activeKeys), waiting: () => countWaiting(activeKeys), bodies },
+    ...{ inFlight: () => countInFlight(activeKeys), waiting: () => countWaiting(activeKeys), bodies, atProviders: () => origins.load() },
     unshippedEntries: () => shipper.behind().entries,
     healthyCredentials: () => pools.state().map(({ pool, credential, status }) => ({ pool, credential, healthy: status === 'ready' })),
   });

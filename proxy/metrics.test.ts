@@ -7,6 +7,7 @@ import { listen } from './server.ts';
 const quiet: Gauges = {
   waiting: () => 4,
   bodies: { usedBytes: 7, waiting: 2 },
+  atProviders: () => ({ used: 4, waiting: 1 }),
   inFlight: () => 0,
   unshippedEntries: () => 0,
   healthyCredentials: () => [],
@@ -101,12 +102,15 @@ test('gauges are read when they are scraped, and forget credentials that are gon
     waiting: () => 4,
     inFlight: () => inFlight,
     bodies: { usedBytes: 7, waiting: 2 },
+    atProviders: () => ({ used: 4, waiting: 1 }),
     unshippedEntries: () => 17,
     healthyCredentials: () => credentials,
   });
   assert.deepEqual(await lines(metrics, 'keyforge_requests_in_flight'), ['keyforge_requests_in_flight 3']);
   assert.deepEqual(await lines(metrics, 'keyforge_body_bytes'), ['keyforge_body_bytes 7']);
   assert.deepEqual(await lines(metrics, 'keyforge_bodies_waiting'), ['keyforge_bodies_waiting 2']);
+  assert.deepEqual(await lines(metrics, 'keyforge_provider_calls '), ['keyforge_provider_calls 4']);
+  assert.deepEqual(await lines(metrics, 'keyforge_provider_calls_waiting'), ['keyforge_provider_calls_waiting 1']);
   assert.deepEqual(await lines(metrics, 'keyforge_entries_unshipped'), ['keyforge_entries_unshipped 17']);
   assert.deepEqual(await lines(metrics, 'keyforge_credential_healthy'), [
     'keyforge_credential_healthy{pool="platform/openai",credential="proj-a"} 1',

@@ -37,6 +37,8 @@ export interface Gauges {
   waiting(): number;
   /** Request bodies in receipt and in flight, and those that wait for room. */
   readonly bodies: { readonly usedBytes: number; readonly waiting: number };
+  /** Calls at providers, and calls that wait for a connection to one. */
+  atProviders(): { readonly used: number; readonly waiting: number };
   unshippedEntries(): number;
   healthyCredentials(): readonly { readonly pool: string; readonly credential: string; readonly healthy: boolean }[];
 }
@@ -115,6 +117,12 @@ function registerGauges(registry: Registry, gauges: Gauges): void {
   );
   gauge(registry, { name: 'keyforge_bodies_waiting', help: 'Request bodies that wait for room.' }, (metric) =>
     metric.set(gauges.bodies.waiting),
+  );
+  gauge(registry, { name: 'keyforge_provider_calls', help: 'Calls that hold a connection to a provider.' }, (metric) =>
+    metric.set(gauges.atProviders().used),
+  );
+  gauge(registry, { name: 'keyforge_provider_calls_waiting', help: 'Calls that wait for a connection to a provider.' }, (metric) =>
+    metric.set(gauges.atProviders().waiting),
   );
   gauge(registry, { name: 'keyforge_entries_unshipped', help: 'Audit entries that the operator has not acknowledged yet.' }, (metric) =>
     metric.set(gauges.unshippedEntries()),

@@ -33,6 +33,7 @@ function proxyMetrics(): readonly string[] {
     inFlight: () => 0,
     waiting: () => 0,
     bodies: { usedBytes: 0, waiting: 0 },
+    atProviders: () => ({ used: 0, waiting: 0 }),
     unshippedEntries: () => 0,
     healthyCredentials: () => [],
   };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import { poolName } from '../../core/names.ts';
+import { keyName, poolName } from '../../core/names.ts';
 import { readBody } from '../dialect/json.ts';
 import { openaiChat } from '../dialect/openai/chat.ts';
 import { SpoolUnavailable } from '../evidence/spool/spool.ts';
@@ -68,6 +68,7 @@ async function createBed(
     log,
     send: (more = {}) =>
       send(context.upstream, {
+        key: keyName('agents', 'bot'),
         candidates,
         dialect: openaiChat,
         facts: { model: 'm', stream: false, unjudged: [], wantsUsage: true, demand: demand(1) },

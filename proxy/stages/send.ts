@@ -1,3 +1,4 @@
+import type { KeyName } from '../../core/names.ts';
 import type { Candidate } from '../../core/policy/route.ts';
 import type { Overhead } from '../../core/price/demand.ts';
 import type { JsonBody } from '../dialect/json.ts';
@@ -22,6 +23,8 @@ interface SendLimits {
 }
 
 export interface SendInput {
+  /** Whose call it is. */
+  readonly key: KeyName;
   readonly candidates: readonly Reachable[];
   readonly dialect: Dialect;
   readonly facts: Facts;
@@ -84,6 +87,7 @@ function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
     whole: (held) => readHeld(dialect, held),
   };
   return {
+    key: input.key,
     provider: candidate.provider,
     pool: candidate.pool,
     path,

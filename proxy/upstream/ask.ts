@@ -37,7 +37,7 @@ export async function askOnce(deps: UpstreamDeps, question: Question): Promise<R
   if (picked.kind === 'none' || !mayAsk(picked.credential)) return null;
   const { dispatcher, prefix } = deps.origins.of(pool, provider);
   const { header, prefix: before } = provider.authentication;
-  const attempt = new Attempt(deps.settings, unread, timeoutMs);
+  const attempt = new Attempt(deps.settings, unread, { firstByteMs: timeoutMs });
   const timer = setTimeout(() => attempt.abort('timeout'), timeoutMs);
   const credentialHeader = [header, before + picked.secret.reveal()];
   dispatcher.dispatch({ method: 'POST', path: joinPath(prefix, path), headers: [...headers, ...credentialHeader], body }, attempt);

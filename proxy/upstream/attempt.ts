@@ -37,6 +37,11 @@ const beginningBytes = 16;
 /** Maximum of bytes kept until `pipe` is called. */
 const maxUnclaimedBytes = 64 * 1024;
 
+interface AttemptTerms {
+  readonly firstByteMs: number;
+  readonly onEnd?: () => void;
+}
+
 function endSilent(attempt: Attempt): void {
   attempt.abort('timeout');
 }
@@ -48,6 +53,7 @@ export class Attempt implements ConnectionHandler, FlowingBody {
 
   readonly #settings: UpstreamSettings;
   readonly #meters: Meters;
+  readonly #onEnd: (() => void) | undefined;
   readonly #firstByteTimer: NodeJS.Timeout;
   #settle: { resolve(result: AttemptResult): void; reject(error: unknown): void };
   #phase: 'waiting' | 'collecting' | 'preamble' | 'flowing' | 'ended' = 'waiting';
@@ -67,10 +73,11 @@ export class Attempt implements ConnectionHandler, FlowingBody {
   #end: BodyEnd | null = null;
   #piped: { resolve(end: BodyEnd): void; reject(error: unknown): void } | null = null;
 
-  /** It ends as `timeout` if no answer begins within `firstByteMs` from now. */
-  constructor(settings: UpstreamSettings, meters: Meters, firstByteMs: number) {
+  /** It ends as `timeout` if no answer begins within `firstByteMs` from now. `onEnd` is called once, after the last byte or when none will follow. */
+  constructor(settings: UpstreamSettings, meters: Meters, { firstByteMs, onEnd }: AttemptTerms) {
     this.#settings = settings;
     this.#meters = meters;
+    this.#onEnd = onEnd;
     this.#firstByteTimer = setTimeout(endSilent, firstByteMs, this);
     const { promise, resolve, reject } = Promise.withResolvers<AttemptResult>();
     this.result = promise;
@@ -256,11 +263,13 @@ export class Attempt implements ConnectionHandler, FlowingBody {
   }
 
   #finish(end: BodyEnd): void {
+    if (this.#phase === 'ended') return;
     clearTimeout(this.#firstByteTimer);
     clearTimeout(this.#preambleTimer);
     this.#phase = 'ended';
     this.#end = end;
     this.#piped?.resolve(end);
+    this.#onEnd?.();
   }
 
   /** Rethrows an error of a meter or sink, which is our own defect, and takes no more of this answer. */

@@ -107,6 +107,12 @@ function final(refusal: Refusal, fact: Fact): Extract<Judged, { kind: 'final' }>
   return { kind: 'final', answer: { kind: 'refusal', refusal }, fact };
 }
 
+/** The refusal if a call found no free connection for its whole wait. */
+export function refuseBusy({ key, pool }: UpstreamCall): Refusal {
+  const message = `Every connection that ${key} may use to the provider of pool ${pool.pool} is busy: retry, or run fewer calls at a time.`;
+  return refuse('overloaded', message, { retryAfterSeconds: 1 });
+}
+
 /** The refusal if no credential of the pool is usable: all rejected, or all limited. `lastBody`: the last error body in this call. */
 export function refuseAll(
   call: UpstreamCall,

@@ -3,13 +3,16 @@ import Pool from 'undici/lib/dispatcher/pool.js';
 import type { PoolDocument } from '../../core/policy/documents.ts';
 import type { Provider } from '../provider/types.ts';
 import { Connection, type ConnectionHandler } from './connection.ts';
+import { Slots } from './slots.ts';
 
 /** Bounds of the outbound side. A pool's own `maxConnections` and `timeouts` come before the first four. */
 export interface UpstreamSettings {
-  /** Sockets to one origin. If too low, calls queue, within `firstByteMs`. */
+  /** Sockets to one origin, which are its calls at a time. One key alone gets two thirds of them. */
   readonly connections: number;
   readonly connectMs: number;
-  /** From an attempt's start, with its wait for a socket, until the status of its answer. Without streaming, models think for a long time before they answer. */
+  /** Maximum wait of a call for a socket. */
+  readonly slotWaitMs: number;
+  /** From an attempt's start until the status of its answer. Without streaming, models think for a long time before they answer. */
   readonly firstByteMs: number;
   /** Between two bytes of an answer. Too short: it cuts models that think in the middle of a stream. */
   readonly idleMs: number;
@@ -27,8 +30,9 @@ export interface UpstreamSettings {
 }
 
 export const defaultUpstreamSettings: UpstreamSettings = {
-  connections: 256,
+  connections: 384,
   connectMs: 10_000,
+  slotWaitMs: 30_000,
   firstByteMs: 600_000,
   idleMs: 600_000,
   keepAliveMs: 30_000,
@@ -47,6 +51,8 @@ export interface Origin {
   /** Prefix of the provider's paths; empty or without a final slash. */
   readonly prefix: string;
   readonly waits: Waits;
+  /** The calls at the provider. */
+  readonly slots: Slots;
 }
 
 /** How long an attempt waits for the provider. */
@@ -59,13 +65,15 @@ interface Waits {
 export interface Origins {
   /** Pools share sockets if endpoint, provider and bounds of connections are the same. Throws if the endpoint is no absolute URL. */
   of(pool: PoolDocument, provider: Provider): Origin;
+  /** Calls at all providers, and calls that wait for a socket. */
+  load(): { readonly used: number; readonly waiting: number };
   /** Closes all sockets and cuts calls in flight. */
   close(): Promise<void>;
 }
 
 /** Makes HTTP/1.1 origins with keep-alive, one call a socket at a time, and Node's default TLS verification. */
-export function createOrigins(settings: UpstreamSettings): Origins {
-  const sockets = new Map<string, Pool>();
+export function createOrigins(settings: UpstreamSettings, monotonic: () => number): Origins {
+  const sockets = new Map<string, Sockets>();
   // A document is the same object until the next policy.
   const origins = new WeakMap<PoolDocument, Origin>();
   return {
@@ -77,16 +85,32 @@ export function createOrigins(settings: UpstreamSettings): Origins {
       const { connectMs = settings.connectMs, firstByteMs = settings.firstByteMs, idleMs = settings.idleMs } = pool.timeouts ?? {};
       const id = `${provider.kind} ${url.origin} ${connections} ${connectMs}`;
       const isBrief = provider.closesIdleSoon === true || url.protocol === 'http:';
-      const dispatcher = sockets.get(id) ?? openSockets(url, settings, { connections, connectMs, isBrief });
-      sockets.set(id, dispatcher);
-      const origin = { dispatcher, prefix: url.pathname.replace(/\/+$/, ''), waits: { firstByteMs, idleMs } };
+      const { dispatcher, slots } = sockets.get(id) ?? {
+        dispatcher: openSockets(url, settings, { connections, connectMs, isBrief }),
+        slots: new Slots({ total: connections, maxWaitMs: settings.slotWaitMs, monotonic }),
+      };
+      sockets.set(id, { dispatcher, slots });
+      const origin = { dispatcher, slots, prefix: url.pathname.replace(/\/+$/, ''), waits: { firstByteMs, idleMs } };
       origins.set(pool, origin);
       return origin;
     },
+    load() {
+      const sum = { used: 0, waiting: 0 };
+      for (const { slots } of sockets.values()) {
+        sum.used += slots.used;
+        sum.waiting += slots.waiting;
+      }
+      return sum;
+    },
     async close() {
-      await Promise.all([...sockets.values()].map((dispatcher) => dispatcher.destroy()));
+      await Promise.all([...sockets.values()].map(({ dispatcher }) => dispatcher.destroy()));
     },
   };
+}
+
+interface Sockets {
+  readonly dispatcher: Pool;
+  readonly slots: Slots;
 }
 
 interface Bounds {

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
 import { defined } from '../../core/json.ts';
 import type { PoolTimeouts } from '../../core/manifest/types.ts';
-import { poolName } from '../../core/names.ts';
+import { keyName, poolName } from '../../core/names.ts';
 import type { PoolDocument } from '../../core/policy/documents.ts';
 import { createPools, type Pools } from '../credentials/pool.ts';
 import { meterLarge } from '../dialect/meter.ts';
@@ -70,7 +70,7 @@ export async function testbed(
   };
   const clock = { nowMs: Date.UTC(2026, 0, 1) };
   const settings = { ...defaultUpstreamSettings, ...plan.settings };
-  const origins = createOrigins(settings);
+  const origins = createOrigins(settings, () => performance.now());
   context.after(() => origins.close());
   const pools = createPools({ clock: () => clock.nowMs });
   pools.update(
@@ -80,6 +80,7 @@ export async function testbed(
   const deps = { origins, pools, settings, clock: () => clock.nowMs };
   const call = (more: Partial<UpstreamCall> = {}): Flight =>
     callUpstream(deps, {
+      key: keyName('agents', 'bot'),
       provider: openAi,
       pool: document,
       path: '/v1/chat/completions',

@@ -1,6 +1,6 @@
 import type { Refusal } from '../../core/errors.ts';
 import type { OnDisconnect } from '../../core/manifest/types.ts';
-import type { PoolName } from '../../core/names.ts';
+import type { KeyName, PoolName } from '../../core/names.ts';
 import type { PoolDocument } from '../../core/policy/documents.ts';
 import type { Reading, StreamMeter } from '../dialect/types.ts';
 import type { Provider } from '../provider/types.ts';
@@ -17,6 +17,8 @@ export interface Meters {
 
 /** One call to one candidate: same pool and model, any credential. */
 export interface UpstreamCall {
+  /** Whose call it is: calls at a provider are shared by key. */
+  readonly key: KeyName;
   readonly provider: Provider;
   readonly pool: PoolDocument;
   /** From `upstreamPath`. */
@@ -30,7 +32,7 @@ export interface UpstreamCall {
   readonly model: string;
   readonly affinity?: string;
   readonly meters: Meters;
-  /** Called before each attempt is sent, to write the open record. If it throws, the call ends. */
+  /** Called once a slot is free, before each attempt is sent, to write the open record. If it throws, the call ends. */
   readonly onAttempt?: (credential: string) => void;
   /**
    * Called if a request was lost on a connection that had been idle: it may be sent again, once, if another reservation pays

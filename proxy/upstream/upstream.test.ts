@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict';
+import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
+import { keyName } from '../../core/names.ts';
 import { canary, drain, expectKind, json, limited, serve, testbed } from './testbed.ts';
+
+/** Asks until there is an answer. */
+async function until<T>(ask: () => T | undefined | false): Promise<T> {
+  for (;;) {
+    const found = ask();
+    if (found !== undefined && found !== false) return found;
+    await pause(5);
+  }
+}
 
 const invalidKey = { error: { message: 'Incorrect API key provided', type: 'invalid_request_error', code: 'invalid_api_key' } };
 
@@ -248,18 +260,44 @@ test('an answer whose bytes flow is not cut, however long it takes', async (t) =
   assert.equal(body.bytes.toString().trim(), '{}');
 });
 
-test('a call that waits for a socket beyond firstByte was not sent, and costs nothing', async (t) => {
+test('a call that finds no free connection for its whole wait is told to retry: nothing was sent, and it costs nothing', async (t) => {
   const bed = await testbed(t, (_key, response) => response.writeHead(200).write(' '), {
-    ...{ maxConnections: 1, timeouts: { firstByteMs: 200 } },
+    ...{ maxConnections: 1, settings: { slotWaitMs: 100 } },
   });
   const busy = bed.call();
-  const waiting = bed.call();
+  let dispatched = 0;
+  const waiting = bed.call({ onAttempt: () => void (dispatched += 1) });
   const { refusal, attempts } = await expectKind(waiting, 'refusal');
-  assert.equal(refusal.code, 'provider_timeout');
-  assert.equal(attempts[0]?.outcome, 'not_sent');
+  assert.deepEqual([refusal.code, attempts, dispatched], ['overloaded', [], 0]);
+  const left = bed.call();
+  left.stop();
+  assert.equal((await left.answer).kind, 'stopped');
   busy.stop();
   await busy.answer;
   assert.equal(bed.seen.length, 1);
+});
+
+test('a key that floods a provider leaves connections to others, and gets its own back as its calls end', async (t) => {
+  const held: ServerResponse[] = [];
+  const bed = await testbed(
+    t,
+    (_key, response, request) => {
+      if (request.headers['x-slow'] !== undefined) held.push(response);
+      else json(response, 200, { ok: 1 });
+    },
+    { maxConnections: 9 },
+  );
+  const slow = { headers: ['x-slow', '1'], key: keyName('agents', 'flood') };
+  const flood = Array.from({ length: 30 }, () => bed.call(slow));
+  await until(() => held.length === 6);
+  for (let n = 0; n < 5; n += 1) assert.equal((await expectKind(bed.call(), 'answer')).status, 200);
+  assert.equal(held.length, 6);
+  const answered = Promise.all(flood.map((flight) => expectKind(flight, 'answer')));
+  for (let n = 0; n < 30; n += 1) {
+    const response = await until(() => held[n]);
+    json(response, 200, { ok: 1 });
+  }
+  assert.equal((await answered).length, 30);
 });
 
 test('headers without end are refused', async (t) => {

@@ -1,7 +1,8 @@
 import type { NoneLeft, Picked, Pools } from '../credentials/pool.ts';
 import { Attempt } from './attempt.ts';
-import { judge, refuseAll } from './judge.ts';
+import { judge, refuseAll, refuseBusy } from './judge.ts';
 import { joinPath, type Origins, type UpstreamSettings } from './origins.ts';
+import type { Slots } from './slots.ts';
 import type { AttemptFact, Flight, UpstreamAnswer, UpstreamCall } from './types.ts';
 
 export interface UpstreamDeps {
@@ -19,35 +20,55 @@ export interface UpstreamDeps {
 export function callUpstream(deps: UpstreamDeps, call: UpstreamCall): Flight {
   let current: Attempt | null = null;
   let isStopped = false;
+  let stopping: AbortController | null = null;
   const start = (picked: Picked): Attempt => {
+    call.onAttempt?.(picked.credential);
     current = dispatch(deps, call, picked);
     if (isStopped) current.abort('stopped');
     return current;
   };
+  const stopped = (): AbortSignal => {
+    stopping ??= new AbortController();
+    if (isStopped) stopping.abort();
+    return stopping.signal;
+  };
   return {
-    answer: rotate(deps, call, start),
+    answer: rotate(deps, call, { start, stopped }),
     onDisconnect: call.pool.onDisconnect ?? 'Drain',
     stop() {
       isStopped = true;
+      stopping?.abort();
       current?.abort('stopped');
     },
   };
 }
 
-async function rotate(deps: UpstreamDeps, call: UpstreamCall, start: (picked: Picked) => Attempt): Promise<UpstreamAnswer> {
+interface Flying {
+  start(picked: Picked): Attempt;
+  /** Aborted once the flight is stopped. */
+  stopped(): AbortSignal;
+}
+
+async function rotate(deps: UpstreamDeps, call: UpstreamCall, { start, stopped }: Flying): Promise<UpstreamAnswer> {
   const pool = call.pool.pool;
+  const { slots } = deps.origins.of(call.pool, call.provider);
   const attempts: AttemptFact[] = [];
   const tried = new Set<string>();
   let lastBody: string | undefined;
   let resent = false;
   let again: Picked | null = null;
   for (;;) {
+    const hasSlot = slots.take(call.key, stopped);
+    if (hasSlot !== true && !(await hasSlot)) {
+      if (stopped().aborted) return { kind: 'stopped', attempts };
+      return { kind: 'refusal', refusal: refuseBusy(call), attempts };
+    }
     const picked: Picked | NoneLeft = again ?? deps.pools.pick(pool, call.model, call.affinity, tried);
-    if (picked.kind === 'none')
+    if (picked.kind === 'none') {
+      slots.release(call.key);
       return { kind: 'refusal', refusal: refuseAll(call, { none: picked, lastBody, nowMs: deps.clock() }), attempts };
-
-    call.onAttempt?.(picked.credential);
-    const attempt = start(picked);
+    }
+    const attempt = sendIn(slots, call, () => start(picked));
     const judged = judge(call, await attempt.result, { secret: picked.secret.reveal(), nowMs: deps.clock() });
     const fact: AttemptFact = { pool, credential: picked.credential, ...judged.fact };
     attempts.push(fact);
@@ -66,6 +87,16 @@ async function rotate(deps: UpstreamDeps, call: UpstreamCall, start: (picked: Pi
   }
 }
 
+/** Sends an attempt in a slot that was taken for it, which its end gives back. */
+function sendIn(slots: Slots, call: UpstreamCall, start: () => Attempt): Attempt {
+  try {
+    return start();
+  } catch (error) {
+    slots.release(call.key);
+    throw error;
+  }
+}
+
 /** What was not sent costs nothing, so its reservation pays for the next attempt. */
 async function mayResend(call: UpstreamCall, { outcome }: AttemptFact): Promise<boolean> {
   return outcome === 'not_sent' || ((await call.onResend?.()) ?? false);
@@ -73,9 +104,9 @@ async function mayResend(call: UpstreamCall, { outcome }: AttemptFact): Promise<
 
 /** The only place that reveals a credential. Only the pool's document decides where it is sent. */
 function dispatch(deps: UpstreamDeps, call: UpstreamCall, picked: Picked): Attempt {
-  const { dispatcher, prefix, waits } = deps.origins.of(call.pool, call.provider);
+  const { dispatcher, prefix, waits, slots } = deps.origins.of(call.pool, call.provider);
   const { header, prefix: before } = call.provider.authentication;
-  const attempt = new Attempt(deps.settings, call.meters, waits.firstByteMs);
+  const attempt = new Attempt(deps.settings, call.meters, { firstByteMs: waits.firstByteMs, onEnd: () => slots.release(call.key) });
   dispatcher.dispatch(
     {
       method: 'POST',
