@@ -103,7 +103,7 @@ export const openAi: Provider = {
     // Plain chat messages have the same form in Responses; each may be framed otherwise.
     'openai.chat': { path: '/v1/responses/input_tokens', margin: { percent: 104, tokens: 32 } },
   },
-  hasDefaultTier: true,
+  hasDefaultTier: () => true,
   // developers.openai.com/api/docs/guides/error-codes: 500, "issue on our servers", is sent instead of an answer.
   errors: [...refusals, { status: 500, ownBody: true, costs: 'nothing' }],
   statusWithin: statusWithinOpenAi,

@@ -363,6 +363,17 @@ const servings: readonly Row[] = [
       answer: tieredResponse,
     },
   ]),
+  ...tierNames.slice(0, 3).flatMap(([what, tier]): readonly Row[] => [
+    { ...tierRow, provider: 'AzureOpenAI', name: `Azure’s chat of tier ${what}`, body: { ...mini, ...tier }, answer: tiered },
+    {
+      ...tierRow,
+      provider: 'AzureOpenAI',
+      name: `Azure’s response of tier ${what}`,
+      path: '/v1/responses',
+      body: { ...respond, ...tier },
+      answer: tieredResponse,
+    },
+  ]),
   { ...tierRow, name: 'a tier of no known price', body: { ...mini, service_tier: 'ultra' }, outcome: judged },
   { ...tierRow, name: 'a tier of the wrong type', body: { ...mini, service_tier: ['priority'] }, outcome: { refused: 'invalid_request' } },
   { ...geoRow, name: 'inference in the US that the request asks for', body: { ...claude, inference_geo: 'us' }, answer: us },
