@@ -116,7 +116,7 @@ const openRouter: readonly Row[] = [
     body: { ...r1, max_tokens: 9000 },
     answer: () => ({ body: chatAnswer({ prompt_tokens: 14, completion_tokens: 200, cost: 0 }), usd: 0 }),
     outcome: 'exact',
-    serves: 50,
+    serves: 30,
   },
   {
     ...router,

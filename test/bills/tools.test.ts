@@ -52,7 +52,7 @@ const geminiTools: readonly Row[] = [
     name: 'a search that was not needed',
     body: { ...ask, tools: [{ googleSearch: {} }] },
     capUsd: 0.1,
-    serves: 60,
+    serves: 36,
     answer: () => grounded(0, {}),
   },
   {
