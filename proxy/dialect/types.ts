@@ -70,7 +70,7 @@ export interface Changes {
   readonly toolCalls?: number | undefined;
   /** The limit of thinking, if it must be lowered too. */
   readonly thinkingTokens?: number | undefined;
-  /** Ask for the standard service tier, because the account's default may be a dearer one. OpenAI only. */
+  /** Ask for the standard service tier, because the account's default may be a dearer one. OpenAI and Azure only. */
   readonly standardTier?: boolean | undefined;
   /** The highest prices that the provider may choose, in pico-USD per token. OpenRouter only. */
   readonly maxPrice?: { readonly input: number; readonly output: number } | undefined;

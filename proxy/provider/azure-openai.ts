@@ -17,6 +17,8 @@ export const azureOpenAi: Provider = {
   authentication: { header: 'api-key', prefix: '' },
   overheadOf: (model) => (ofOpenAi.test(model) ? openAi : openAiCompatible).overheadOf(model),
   isLenient: true,
+  // A deployment's own: learn.microsoft.com/azure/foundry/openai/concepts/priority-processing. Models of other makers may refuse the field.
+  hasDefaultTier: (model) => ofOpenAi.test(model),
   // Neither 408 nor 500: what was processed is charged, whatever the status.
   errors: [contentFilter, inputLimit, ...refusals],
   statusWithin: statusWithinOpenAi,

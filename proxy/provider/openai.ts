@@ -103,7 +103,7 @@ export const openAi: Provider = {
     // Plain chat messages have the same form in Responses. Assumed: each is framed with few tokens more or less.
     'openai.chat': { path: '/v1/responses/input_tokens', margin: { percent: 104, tokens: 32 } },
   },
-  hasDefaultTier: true,
+  hasDefaultTier: () => true,
   // 500 is an "issue on our servers" (developers.openai.com/api/docs/guides/error-codes). Assumed: it is not billed.
   errors: [...refusals, { status: 500, ownBody: true, costs: 'nothing' }],
   statusWithin: statusWithinOpenAi,

@@ -16,8 +16,8 @@ export interface Provider {
   overheadOf(model: string): Overhead;
   /** True if servers of this kind accept body fields that the API does not name, and may bill for what they do. */
   readonly isLenient?: true;
-  /** True if an account may have a dearer service tier as its default, which a request can decline. */
-  readonly hasDefaultTier?: true;
+  /** True if the account may have a dearer service tier as its default for this model, which a request can decline. */
+  hasDefaultTier?(model: string): boolean;
   /** True if servers of this kind close idle connections after seconds, often without naming a time. */
   readonly closesIdleSoon?: true;
   /** True if it chooses among hosts of different prices, below a maximum that a request can name. */

@@ -115,7 +115,7 @@ function changes({ facts, limits, isCapped }: SendInput, { upstreamModel, provid
     toolCalls: limits.toolCalls,
     includeUsage: hidesUsage(facts),
     outputField: provider.outputField,
-    standardTier: isCapped && provider.hasDefaultTier === true,
+    standardTier: isCapped && provider.hasDefaultTier?.(upstreamModel) === true,
     maxPrice: isCapped && provider.choosesHost === true ? maxPrice : undefined,
   };
 }

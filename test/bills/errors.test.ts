@@ -81,7 +81,7 @@ const rows: readonly Row[] = [
     answer: refused(400, filtered, prompt),
     outcome: 'bound',
   },
-  { ...chatRow, name: 'another 400 of Azure', provider: 'AzureOpenAI', answer: refused(400, rejected, 0), outcome: 'exact', serves: 60 },
+  { ...chatRow, name: 'another 400 of Azure', provider: 'AzureOpenAI', answer: refused(400, rejected, 0), outcome: 'exact', serves: 36 },
   {
     ...chatRow,
     name: 'a 500 of a server of unknown make',
@@ -156,7 +156,7 @@ const rows: readonly Row[] = [
     outcome: 'exact',
   },
   ...(['OpenAI', 'Mistral', 'OpenRouter', 'OpenAICompatible'] as const).map((provider): Row => {
-    return { ...chatRow, name: `a 400 of ${provider}`, provider, answer: refused(400, rejected, 0), outcome: 'exact', serves: 60 };
+    return { ...chatRow, name: `a 400 of ${provider}`, provider, answer: refused(400, rejected, 0), outcome: 'exact', serves: 36 };
   }),
   {
     ...chatRow,
@@ -166,7 +166,7 @@ const rows: readonly Row[] = [
     body: claude,
     answer: refused(404, { type: 'error', error: { type: 'not_found_error', message: 'x' } }, 0),
     outcome: 'exact',
-    serves: 60,
+    serves: 36,
   },
   {
     ...chatRow,
@@ -176,7 +176,7 @@ const rows: readonly Row[] = [
     body: gemini,
     answer: refused(400, { error: { code: 400, status: 'INVALID_ARGUMENT' } }, 0),
     outcome: 'exact',
-    serves: 60,
+    serves: 36,
   },
   {
     ...chatRow,
@@ -230,7 +230,7 @@ const streams: readonly Row[] = [
     provider: 'OpenAI',
     answer: streamed(events([{ type: 'response.failed', response: { id: 'r', status: 'failed', error: failure, usage: null } }]), 0),
     outcome: 'exact',
-    serves: 60,
+    serves: 36,
   },
   {
     ...respondRow,
@@ -244,7 +244,7 @@ const streams: readonly Row[] = [
     name: 'an overload of Anthropic',
     answer: streamed('event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"x"}}\n\n', 0),
     outcome: 'exact',
-    serves: 60,
+    serves: 36,
   },
   {
     ...messageRow,

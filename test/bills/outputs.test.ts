@@ -236,5 +236,16 @@ const otherLimits: readonly Row[] = [
   },
 ];
 
-tryRows('pictures and speech by default', [...pictures, ...routed, ...speech]);
+/** The lists take these names for models that only write. */
+const unlisted = ['gemini-2.5-pro-image', 'gemini-3-flash-preview-image', 'gemini-3.1-pro-preview-audio', 'gemini-3.5-flash-lite-live'].map(
+  (model): Row => ({
+    name: `${model}, of which no list names a price`,
+    provider: 'Gemini',
+    path: `/v1beta/models/${model}:generateContent`,
+    body: paint,
+    outcome: { refused: 'PERMISSION_DENIED' },
+  }),
+);
+
+tryRows('pictures and speech by default', [...pictures, ...routed, ...speech, ...unlisted]);
 tryRows('limits of output', [...limits, ...otherLimits]);

@@ -39,7 +39,7 @@ export interface Row {
   readonly answer?: (sent: JsonObject, bytes: number) => Answer;
   /** Dollars of the row's key. Default: 1. */
   readonly capUsd?: number;
-  /** Parallel calls, thrice. Default: 20. */
+  /** Parallel calls, thrice. Default: 12. */
   readonly parallel?: number;
   /** Calls that must be served at least. Default: 1. */
   readonly serves?: number;
@@ -126,7 +126,7 @@ function dollars(nano: bigint): number {
 
 /** Sends the row's request many times at once, and compares the bill with the cap and with what was charged. */
 async function tryRow(world: World, billing: Billing, row: Row, id: string): Promise<void> {
-  const { path, body, headers = {}, parallel = 20, outcome, serves = 1, capUsd = 1 } = row;
+  const { path, body, headers = {}, parallel = 12, outcome, serves = 1, capUsd = 1 } = row;
   const send = async (): Promise<string> => {
     const response = await world.post(path, body, { token: world.tokenOf(id), headers });
     return `${response.status} ${(await response.text()).slice(0, 400)}`;

@@ -203,6 +203,31 @@ const openAi: readonly Row[] = [
       return { body: responsesAnswer(used, { output, tools: sent['tools'] }), usd: (500 * 0.4 + 100 * 1.6) / million + 0.01 };
     },
   },
+  {
+    ...chat,
+    name: 'a search of a compatible server that honours the limit of calls',
+    provider: 'OpenAICompatible',
+    pool: {
+      models: [
+        {
+          name: 'm',
+          maxOutputTokens: 4096,
+          contextTokens: 8000,
+          pricePerMillion: { input: '1', output: '2' },
+          pricePerThousand: { webSearch: '10' },
+        },
+      ],
+      freeFields: ['tools'],
+    },
+    path: '/v1/responses',
+    body: { model: 'm', max_output_tokens: 100, input: 'Hi', tools: [{ type: 'web_search' }] },
+    capUsd: 0.3,
+    answer: (sent) => {
+      const output = Array.from({ length: Number(sent['max_tool_calls']) }, () => ({ type: 'web_search_call' }));
+      const used = { input_tokens: 5000, output_tokens: 100 };
+      return { body: responsesAnswer(used, { output }), usd: (5000 + 100 * 2) / million + output.length * 0.01 };
+    },
+  },
   ...['background', 'prompt'].map(
     (field): Row => ({
       ...chat,

@@ -13,7 +13,7 @@ export const geminiFacts: readonly Fact[] = [
   // The output of these is speech, and text goes in.
   { models: /-tts$/, asText: [], speaks: true },
   { models: /live/, asText: [] },
-  { models: /^gemini-3\.[678]-flash-live$/, isUnpriced: true },
+  { models: /-live$/, isUnpriced: true },
   // litellm 1.110.2; the lists take the model for the one without speech.
   { models: /^gemini-3\.8-flash-tts$/, rates: { output: 9, cachedInput: 0.125 } },
   // Grounding with Google Search: $35 per 1,000 grounded prompts before Gemini 3, $14 per 1,000 searches since.
@@ -39,5 +39,9 @@ export const geminiParts: readonly Part[] = [
   ...['gemini-3.6-flash', 'gemini-3.7-flash', 'gemini-3.8-flash'].map((of): Part => {
     return { id: `${of}-live`, of, names: /-(live|audio|image|transcribe|lite(?!-tts))/ };
   }),
+  ...[
+    ...['gemini-2.5-pro', 'gemini-2.5-flash-lite', 'gemini-3-flash-preview', 'gemini-3-pro-preview', 'gemini-3.1-pro-preview'],
+    ...['gemini-3.1-flash-lite', 'gemini-3.5-flash', 'gemini-3.5-flash-lite'],
+  ].map((of): Part => ({ id: `${of}-live`, of, names: /-(live|audio|image|transcribe)/ })),
   { id: 'gemini-3.8-flash-tts', of: 'gemini-3.8-flash', names: /^gemini-3\.8-flash(-lite)?-tts/ },
 ];

@@ -59,7 +59,8 @@ export const openaiEmbeddings: Dialect = {
   readUsage: (body) =>
     readAnswer(
       body,
-      (answer) => chatUsage(answer['usage'], undefined),
+      // Embeddings have no output, and some servers do not name that.
+      ({ usage }) => chatUsage(isObject(usage) ? { completion_tokens: 0, ...usage } : null, undefined),
       'model',
       (answer) => namedCost(answer['usage']),
     ),

@@ -123,6 +123,11 @@ test('modalities and cache lifetimes are parts of their classes', () => {
   assert.deepEqual([usageOf(written).cacheWrite, usageOf(written).cacheWrite1h], [40, 25]);
 });
 
+test('usage of embeddings is whole without output', () => {
+  const answer = Buffer.from(JSON.stringify({ data: [], usage: { prompt_tokens: 100 } }));
+  assert.equal(openaiEmbeddings.readUsage(answer).usage?.input, 100);
+});
+
 test('usage that names no output is none, unless it names the total', () => {
   assert.equal(readings(openaiChat, { usage: { prompt_tokens: 100 } }).usage, null);
   assert.equal(readings(openaiResponses, { usage: { input_tokens: 100 } }).usage, null);
