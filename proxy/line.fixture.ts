@@ -16,6 +16,7 @@ import type { ProxyContext } from './context.ts';
 import { createPools } from './credentials/pool.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
 import { ByteBudget } from './intake/byte-budget.ts';
+import { Connections } from './intake/connections.ts';
 import { defaultLimits } from './limits.ts';
 import { createActiveKeys } from './link/active-keys.ts';
 import { createDrains, type Drains } from './link/drains.ts';
@@ -223,6 +224,7 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
     drains: plan.drains ?? createDrains(defaultLimits),
     metrics,
     limits: defaultLimits,
+    connections: new Connections(defaultLimits, now),
     bodies: new ByteBudget({ totalBytes: 64 * 1024 * 1024 }),
     logger: pino({ level: 'silent' }),
     tokenCounts: new TokenCounts(now),

@@ -12,6 +12,7 @@ import { createRecorder } from './evidence/recorder.ts';
 import { createShipper } from './evidence/shipper.ts';
 import { openSpool } from './evidence/spool/spool.ts';
 import { ByteBudget } from './intake/byte-budget.ts';
+import { Connections } from './intake/connections.ts';
 import { bodyBudgetBytes } from './intake/memory.ts';
 import { defaultLimits, type ProxyLimits } from './limits.ts';
 import { serve } from './line.ts';
@@ -69,6 +70,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const clock = Date.now;
   const monotonic = (): number => performance.now();
   const bodies = new ByteBudget({ totalBytes: limits.bodiesBytes ?? bodyBudgetBytes() });
+  const connections = new Connections(limits, monotonic);
   const pools = createPools({ clock });
   const origins = createOrigins(defaultUpstreamSettings);
   const drains = createDrains(limits);
@@ -103,11 +105,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const instance = await options.instance;
   const upstream = { origins, pools, settings: defaultUpstreamSettings, clock };
   const context: ProxyContext = {
-    ...{ activeKeys, control, upstream, drains, metrics, limits, bodies, logger },
+    ...{ activeKeys, control, upstream, drains, metrics, limits, bodies, connections, logger },
     tokenCounts: new TokenCounts(monotonic),
     answerSizes: new AnswerSizes(control),
-    now: clock,
-    monotonic,
+    ...{ now: clock, monotonic },
     newId: createRequestIds(),
   };
   shipper.start();
@@ -115,7 +116,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   // Charge what an earlier process left open, and release its money before a call needs it, for deleted keys too.
   for (const { key } of spool.recovered) activeKeys.reclaim(key);
   const ticking = setInterval(() => tick(activeKeys), tickMs);
-  const agent = createAgentServer((request, response) => serve(context, request, response), limits);
+  const agent = createAgentServer((request, response) => serve(context, request, response), context);
   const url = await listen(agent, options.listen);
   return {
     url,
