@@ -49,7 +49,7 @@ const largeBytes = 256 * 1024;
 /** What one turn scans. */
 const scanBytes = 1024 * 1024;
 /** What one turn bounds: characters and values. */
-const boundUnits = 512 * 1024;
+const boundUnits = 64 * 1024;
 
 /**
  * Reads a request body that every parser reads alike, or says why it cannot: it must be a JSON object
