@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { ControlPort } from '../core/protocol/control.ts';
+import type { BodyReader } from './dialect/json.ts';
 import type { ByteBudget } from './intake/byte-budget.ts';
 import type { Connections } from './intake/connections.ts';
 import type { ProxyLimits } from './limits.ts';
@@ -22,6 +23,7 @@ export interface ProxyContext {
   /** Shared by all bodies in receipt and in flight. */
   readonly bodies: ByteBudget;
   readonly connections: Connections;
+  readonly bodyReader: BodyReader;
   readonly logger: Logger;
   readonly tokenCounts: TokenCounts;
   readonly answerSizes: AnswerSizes;

@@ -14,6 +14,7 @@ import type { GrantDenial } from '../core/protocol/money.ts';
 import { mintToken } from '../core/token.ts';
 import type { ProxyContext } from './context.ts';
 import { createPools } from './credentials/pool.ts';
+import { BodyReader } from './dialect/json.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
 import { ByteBudget } from './intake/byte-budget.ts';
 import { Connections } from './intake/connections.ts';
@@ -224,6 +225,7 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
     drains: plan.drains ?? createDrains(defaultLimits),
     metrics,
     limits: defaultLimits,
+    bodyReader: new BodyReader(),
     connections: new Connections(defaultLimits, now),
     bodies: new ByteBudget({ totalBytes: 64 * 1024 * 1024 }),
     logger: pino({ level: 'silent' }),

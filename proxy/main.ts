@@ -8,6 +8,7 @@ import type { ControlPort } from '../core/protocol/control.ts';
 import type { Push } from '../core/protocol/snapshot.ts';
 import type { ProxyContext } from './context.ts';
 import { createPools, type Pools } from './credentials/pool.ts';
+import { BodyReader } from './dialect/json.ts';
 import { createRecorder } from './evidence/recorder.ts';
 import { createShipper } from './evidence/shipper.ts';
 import { openSpool } from './evidence/spool/spool.ts';
@@ -70,7 +71,6 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const clock = Date.now;
   const monotonic = (): number => performance.now();
   const bodies = new ByteBudget({ totalBytes: limits.bodiesBytes ?? bodyBudgetBytes() });
-  const connections = new Connections(limits, monotonic);
   const pools = createPools({ clock });
   const origins = createOrigins(defaultUpstreamSettings);
   const drains = createDrains(limits);
@@ -105,7 +105,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const instance = await options.instance;
   const upstream = { origins, pools, settings: defaultUpstreamSettings, clock };
   const context: ProxyContext = {
-    ...{ activeKeys, control, upstream, drains, metrics, limits, bodies, connections, logger },
+    ...{ activeKeys, control, upstream, drains, metrics, limits, bodies, logger },
+    ...{ connections: new Connections(limits, monotonic), bodyReader: new BodyReader() },
     tokenCounts: new TokenCounts(monotonic),
     answerSizes: new AnswerSizes(control),
     ...{ now: clock, monotonic },
