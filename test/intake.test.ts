@@ -93,7 +93,7 @@ test('a large body is refused before it is sent, where the ledger has just said 
   const socket = connect(Number(new URL(world.proxyUrl).port), '127.0.0.1');
   socket.write(`POST /v1/responses HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${world.token}\r\ncontent-length: ${8 * mib}\r\n\r\n`);
   const [answer] = await once(socket, 'data');
-  assert.match(String(answer), /^HTTP\/1\.1 402 [^]*"quota_exhausted"/);
+  assert.match(String(answer), /^HTTP\/1\.1 402 .*"quota_exhausted"/s);
   socket.destroy();
   // Nothing is charged for looking, and it is in the record.
   assert.equal((await world.records(3)).at(-1)?.code, 'quota_exhausted');
