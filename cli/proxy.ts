@@ -12,7 +12,7 @@ import type { ServerStreams } from './streams.ts';
 const policyStaleMs = 3_600_000;
 
 const usage = `keyforge proxy --control wss://HOST:PORT/control [--listen 127.0.0.1:8787] [--metrics-listen 0.0.0.0:9464]
-               [--data /var/lib/keyforge] [--token-file FILE] [--log-level LEVEL]
+               [--data /var/lib/keyforge] [--token-file FILE] [--connections-per-address N] [--log-level LEVEL]
 
 The data plane in a cluster: the sidecar of one Pod, or the gateway. The operator identifies it by its Pod and decides which keys it serves.
 
@@ -23,6 +23,9 @@ The data plane in a cluster: the sidecar of one Pod, or the gateway. The operato
   --listen ADDR          where agents call (default 127.0.0.1:8787)
   --metrics-listen ADDR  /metrics, /healthz, /readyz (default 0.0.0.0:9464)
   --data DIR             records until the operator holds them; must outlive a restart (default /var/lib/keyforge)
+  --connections-per-address N
+                         open connections from one address; leave it out on loopback and behind a trusted proxy, where all have
+                         one address (default 0: no limit)
   --log-level LEVEL      trace debug info warn error fatal silent (default info); JSON on stderr
 
 Each flag can be given as KEYFORGE_CONTROL and so on; the flag wins. SIGTERM lets calls in flight finish.
@@ -33,7 +36,7 @@ Exit code: 0 done, 1 failed, 2 wrong usage.
 export async function runProxy(args: readonly string[], io: ServerStreams): Promise<number> {
   const command = readOptions({ name: 'keyforge proxy', text: usage, read: readProxyCommand }, args, io);
   if (typeof command === 'number') return command;
-  const { controlUrl, controlCa, tokenFile, dataDir, listen, metricsListen } = command;
+  const { controlUrl, controlCa, tokenFile, dataDir, listen, metricsListen, connectionsPerAddress } = command;
   const logger = createLogger(command.logLevel).child({ component: 'proxy' });
   const monotonic = (): number => performance.now();
   const session = connectOperator({
@@ -53,6 +56,7 @@ export async function runProxy(args: readonly string[], io: ServerStreams): Prom
     listen,
     metricsListen,
     logger,
+    limits: connectionsPerAddress > 0 ? { connectionsPerAddress } : {},
     isStale: () => monotonic() - session.lastContact() > policyStaleMs,
     waitingFor() {
       const state = session.state();

@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { ControlPort } from '../core/protocol/control.ts';
+import type { BodyReader } from './dialect/json.ts';
 import type { ByteBudget } from './intake/byte-budget.ts';
+import type { Connections } from './intake/connections.ts';
 import type { ProxyLimits } from './limits.ts';
 import type { ActiveKeys } from './link/active-keys.ts';
 import type { Drains } from './link/drains.ts';
@@ -20,6 +22,8 @@ export interface ProxyContext {
   readonly limits: ProxyLimits;
   /** Shared by all bodies in receipt and in flight. */
   readonly bodies: ByteBudget;
+  readonly connections: Connections;
+  readonly bodyReader: BodyReader;
   readonly logger: Logger;
   readonly tokenCounts: TokenCounts;
   readonly answerSizes: AnswerSizes;

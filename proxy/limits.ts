@@ -13,6 +13,10 @@ export interface ProxyLimits {
   /** Idle keep-alive connections. */
   readonly keepAliveMs: number;
   readonly connections: number;
+  /** Open connections from one address. Default: no limit, because behind a trusted proxy or on loopback all have one address. */
+  readonly connectionsPerAddress?: number;
+  /** Time in which a new connection must present a known key. */
+  readonly keylessMs: number;
   /** Maximum of drains: calls whose client has left. Beyond it, a call is cut and charged at its bound. */
   readonly drains: number;
   readonly drainMs: number;
@@ -29,6 +33,7 @@ export const defaultLimits: ProxyLimits = {
   stalledClientMs: 120_000,
   keepAliveMs: 65_000,
   connections: 4096,
+  keylessMs: 10_000,
   drains: 64,
   drainMs: 120_000,
   shutdownMs: 20_000,

@@ -14,8 +14,10 @@ import type { GrantDenial } from '../core/protocol/money.ts';
 import { mintToken } from '../core/token.ts';
 import type { ProxyContext } from './context.ts';
 import { createPools } from './credentials/pool.ts';
+import { BodyReader } from './dialect/json.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
 import { ByteBudget } from './intake/byte-budget.ts';
+import { Connections } from './intake/connections.ts';
 import { defaultLimits } from './limits.ts';
 import { createActiveKeys } from './link/active-keys.ts';
 import { createDrains, type Drains } from './link/drains.ts';
@@ -224,6 +226,8 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
     drains: plan.drains ?? createDrains(defaultLimits),
     metrics,
     limits: defaultLimits,
+    bodyReader: new BodyReader(),
+    connections: new Connections(defaultLimits, now),
     bodies: new ByteBudget({ totalBytes: 64 * 1024 * 1024 }),
     logger: pino({ level: 'silent' }),
     tokenCounts: new TokenCounts(now),

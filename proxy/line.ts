@@ -6,7 +6,7 @@ import type { KeyDocument } from '../core/policy/documents.ts';
 import { serveApi } from './api/serve.ts';
 import { Call } from './call.ts';
 import type { Exchange, ProxyContext } from './context.ts';
-import { type JsonBody, readInTurns } from './dialect/json.ts';
+import type { JsonBody } from './dialect/json.ts';
 import { type CallRoute, callerFamily, matchRoute } from './dialect/routes.ts';
 import type { Facts, Family } from './dialect/types.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
@@ -33,6 +33,7 @@ export async function serve(context: ProxyContext, request: IncomingMessage, res
   const { activeKeys } = context;
   const caller = activeKeys.revision === 0 ? noPolicy() : authenticate(activeKeys, request.headers, context.now());
   if (isRefusal(caller)) return denyUnknown(context, exchange, route.family, caller);
+  context.connections.know(request.socket);
   try {
     if (route.kind === 'call') await serveCall(context, exchange, route, caller);
     else await serveApi(context, exchange, route, caller);
@@ -55,7 +56,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   if (bytes === null) return await call.leave();
   if (isRefusal(bytes)) return await call.deny(bytes);
   call.note({ bytes });
-  const body = await readInTurns(bytes);
+  const body = await context.bodyReader.read(bytes);
   if ('problem' in body) return await call.deny(refuse('invalid_request', body.problem));
   const facts = dialect.read(body, route.action, request.headers);
   if (isRefusal(facts)) return await call.deny(facts);

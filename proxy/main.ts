@@ -8,10 +8,12 @@ import type { ControlPort } from '../core/protocol/control.ts';
 import type { Push } from '../core/protocol/snapshot.ts';
 import type { ProxyContext } from './context.ts';
 import { createPools, type Pools } from './credentials/pool.ts';
+import { BodyReader } from './dialect/json.ts';
 import { createRecorder } from './evidence/recorder.ts';
 import { createShipper } from './evidence/shipper.ts';
 import { openSpool } from './evidence/spool/spool.ts';
 import { ByteBudget } from './intake/byte-budget.ts';
+import { Connections } from './intake/connections.ts';
 import { bodyBudgetBytes } from './intake/memory.ts';
 import { defaultLimits, type ProxyLimits } from './limits.ts';
 import { serve } from './line.ts';
@@ -104,10 +106,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const upstream = { origins, pools, settings: defaultUpstreamSettings, clock };
   const context: ProxyContext = {
     ...{ activeKeys, control, upstream, drains, metrics, limits, bodies, logger },
+    ...{ connections: new Connections(limits, monotonic), bodyReader: new BodyReader() },
     tokenCounts: new TokenCounts(monotonic),
     answerSizes: new AnswerSizes(control),
-    now: clock,
-    monotonic,
+    ...{ now: clock, monotonic },
     newId: createRequestIds(),
   };
   shipper.start();
@@ -115,7 +117,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   // Charge what an earlier process left open, and release its money before a call needs it, for deleted keys too.
   for (const { key } of spool.recovered) activeKeys.reclaim(key);
   const ticking = setInterval(() => tick(activeKeys), tickMs);
-  const agent = createAgentServer((request, response) => serve(context, request, response), limits);
+  const agent = createAgentServer((request, response) => serve(context, request, response), context);
   const url = await listen(agent, options.listen);
   return {
     url,

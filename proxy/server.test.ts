@@ -1,17 +1,53 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { Server } from 'node:http';
+import { Agent, get, type Server } from 'node:http';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import { defaultLimits } from './limits.ts';
+import { Connections } from './intake/connections.ts';
+import { defaultLimits, type ProxyLimits } from './limits.ts';
 import { createAgentServer, type Handler, listen } from './server.ts';
 
 const anywhere = { host: '127.0.0.1', port: 0 };
 
-async function start(t: TestContext, handler: Handler, limits = defaultLimits): Promise<{ server: Server; url: string }> {
-  const server = createAgentServer(handler, limits);
+interface Started {
+  readonly server: Server;
+  readonly url: string;
+  readonly connections: Connections;
+}
+
+async function start(t: TestContext, handler: Handler, limits: ProxyLimits = defaultLimits): Promise<Started> {
+  const connections = new Connections(limits, () => performance.now());
+  const server = createAgentServer(handler, { limits, connections });
   t.after(() => server.close().closeAllConnections());
-  return { server, url: await listen(server, anywhere) };
+  return { server, connections, url: await listen(server, anywhere) };
+}
+
+/** Opens sockets that send nothing; resolves once they are open. `open` counts those that still are. */
+async function idleSockets(t: TestContext, url: string, count: number): Promise<{ open(): number }> {
+  const sockets = Array.from({ length: count }, () => connect(Number(new URL(url).port), '127.0.0.1').on('error', () => {}));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+  let open = count;
+  for (const socket of sockets) socket.resume().on('close', () => --open);
+  return { open: () => open };
+}
+
+/** A handler for which every request has a known key. */
+function known(connections: () => Connections): Handler {
+  return async (request, response) => {
+    connections().know(request.socket);
+    request.resume();
+    response.end('ok');
+  };
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  for (let waited = 0; !isSo(); waited += 5) {
+    assert.ok(waited < 10_000, 'not within ten seconds');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 const ok: Handler = async (request, response) => {
@@ -39,9 +75,15 @@ test('a server listens at its address, and says where that is', async (t) => {
 test('an address that is taken is named', async (t) => {
   const { url } = await start(t, ok);
   const port = Number(new URL(url).port);
-  await assert.rejects(listen(createAgentServer(ok, defaultLimits), { host: '127.0.0.1', port }), {
-    message: new RegExp(`^cannot listen on 127\\.0\\.0\\.1:${port}: .*EADDRINUSE`),
-  });
+  await assert.rejects(
+    listen(createAgentServer(ok, { limits: defaultLimits, connections: new Connections(defaultLimits, () => 0) }), {
+      host: '127.0.0.1',
+      port,
+    }),
+    {
+      message: new RegExp(`^cannot listen on 127\\.0\\.0\\.1:${port}: .*EADDRINUSE`),
+    },
+  );
 });
 
 test('headers over the limit never reach the line', async (t) => {
@@ -88,4 +130,42 @@ test('during shutdown, a request is the last of its connection', async (t) => {
   assert.match(text, /slow/);
   assert.match(text, /connection: close/i);
   await closed;
+});
+
+for (const [what, limit] of Object.entries({ 'of all': { connections: 100 }, 'of one address': { connectionsPerAddress: 100 } })) {
+  test(`sockets without a key up to the limit ${what} do not shut out a call: the oldest gives way`, async (t) => {
+    const started = await start(
+      t,
+      known(() => started.connections),
+      { ...defaultLimits, ...limit },
+    );
+    const sockets = await idleSockets(t, started.url, 100);
+    const agent = new Agent({ keepAlive: true });
+    t.after(() => agent.destroy());
+    const call = (): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        get(started.url, { agent }, (response) => response.resume().on('end', () => resolve(response.statusCode))).on('error', reject);
+      });
+    assert.equal(await call(), 200);
+    await until(() => sockets.open() === 99);
+    // The connection of a known key stays, however many come.
+    const more = await idleSockets(t, started.url, 150);
+    await until(() => sockets.open() + more.open() === 99);
+    assert.equal(await call(), 200);
+  });
+}
+
+test('a connection without a known key is closed in time, one with a key stays', async (t) => {
+  const started = await start(
+    t,
+    known(() => started.connections),
+    { ...defaultLimits, keylessMs: 50 },
+  );
+  const keyed = connect(Number(new URL(started.url).port), '127.0.0.1');
+  t.after(() => keyed.destroy());
+  keyed.write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
+  await once(keyed, 'data');
+  const sockets = await idleSockets(t, started.url, 3);
+  await until(() => sockets.open() === 0);
+  assert.equal(keyed.closed, false);
 });

@@ -1,11 +1,19 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Connections } from './intake/connections.ts';
 import type { ProxyLimits } from './limits.ts';
 
 /** Handles one request until its answer has ended; never rejects. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
+interface AgentServerDeps {
+  readonly limits: ProxyLimits;
+  readonly connections: Connections;
+}
+
+const sweepMs = 1_000;
+
 /** The listener for agents. It applies only transport limits; `line.ts` makes every decision. */
-export function createAgentServer(handler: Handler, limits: ProxyLimits): Server {
+export function createAgentServer(handler: Handler, { limits, connections }: AgentServerDeps): Server {
   const server = createServer(
     {
       maxHeaderSize: limits.headerBytes,
@@ -21,7 +29,9 @@ export function createAgentServer(handler: Handler, limits: ProxyLimits): Server
       void handler(request, response);
     },
   );
-  server.maxConnections = limits.connections;
+  server.on('connection', (socket) => connections.add(socket));
+  const sweeping = setInterval(() => connections.sweep(), sweepMs).unref();
+  server.on('close', () => clearInterval(sweeping));
   // No listener for `upgrade` and `connect`, on purpose: a detached socket has no error handler, so that one reset would end
   // the process. Without listeners, a WebSocket request is a plain GET (404), `Upgrade: h2c` of Java clients is ignored, and CONNECT is cut.
   return server;

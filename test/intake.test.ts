@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { startWorld } from './harness.ts';
+import { keyManifest } from './manifests.ts';
 
 const ask = {
   ...{ model: 'gpt-5.4', stream: true, store: false, max_output_tokens: 200 },
@@ -83,4 +84,17 @@ test('http.client of Python sees why a large body was refused', { skip: hasPytho
   child.stderr.on('data', (chunk: Buffer) => output.push(chunk));
   await once(child, 'close');
   assert.equal(Buffer.concat(output).toString().trim(), '401');
+});
+
+test('a large body is refused before it is sent, where the ledger has just said that nothing is left', async () => {
+  await using world = await startWorld({ keys: { 'bot.yaml': keyManifest('bot', { limits: [{ window: 'Day', requests: 1 }] }) } });
+  const small = { ...ask, stream: false };
+  assert.deepEqual([(await world.post('/v1/responses', small)).status, (await world.post('/v1/responses', small)).status], [200, 402]);
+  const socket = connect(Number(new URL(world.proxyUrl).port), '127.0.0.1');
+  socket.write(`POST /v1/responses HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${world.token}\r\ncontent-length: ${8 * mib}\r\n\r\n`);
+  const [answer] = await once(socket, 'data');
+  assert.match(String(answer), /^HTTP\/1\.1 402 .*"quota_exhausted"/s);
+  socket.destroy();
+  // Nothing is charged for looking, and it is in the record.
+  assert.equal((await world.records(3)).at(-1)?.code, 'quota_exhausted');
 });

@@ -11,6 +11,8 @@ interface ProxyCommand {
   readonly listen: Address;
   readonly metricsListen: Address;
   readonly dataDir: string;
+  /** 0: no limit. */
+  readonly connectionsPerAddress: number;
   readonly logLevel: string;
 }
 
@@ -23,6 +25,7 @@ export function readProxyCommand(args: readonly string[], environment: Environme
     listen: { type: 'string' },
     'metrics-listen': { type: 'string' },
     data: { type: 'string' },
+    'connections-per-address': { type: 'string' },
     'log-level': { type: 'string' },
   });
   const command: ProxyCommand = {
@@ -32,6 +35,7 @@ export function readProxyCommand(args: readonly string[], environment: Environme
     listen: read.address('listen', '127.0.0.1:8787'),
     metricsListen: read.address('metrics-listen', '0.0.0.0:9464'),
     dataDir: read.text('data') ?? '/var/lib/keyforge',
+    connectionsPerAddress: read.count('connections-per-address', 0),
     logLevel: read.logLevel('info'),
   };
   read.noWords();

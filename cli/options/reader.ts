@@ -83,6 +83,13 @@ export class Reader {
     return address ?? { host: '', port: 0 };
   }
 
+  /** A whole number, 0 included. */
+  count(name: string, standard: number): number {
+    const text = this.text(name) ?? String(standard);
+    if (!/^\d{1,9}$/.test(text)) this.problem(`--${name}: ${text} is no whole number; write one such as 1024`);
+    return Number(text);
+  }
+
   /** `--log-level`. */
   logLevel(standard: string): string {
     const level = this.text('log-level') ?? standard;

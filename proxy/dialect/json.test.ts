@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type JsonBody, readBody, readInTurns } from './json.ts';
+import { BodyReader, type JsonBody, readBody } from './json.ts';
 import { type Edit, spliceBody } from './splice.ts';
 
 function read(text: string | Buffer): JsonBody {
@@ -9,6 +9,8 @@ function read(text: string | Buffer): JsonBody {
   if ('problem' in body) throw new Error(body.problem);
   return body;
 }
+
+const reader = new BodyReader();
 
 function problemOf(text: string | Buffer): string {
   const body = readBody(Buffer.from(text as string));
@@ -86,7 +88,7 @@ test('a body of too many lists, objects or members is refused before it is parse
   const fill = (text: string, bytes: number): Buffer => Buffer.from(`{"x":[${text.repeat(bytes / text.length)}0]}`);
   for (const text of ['[],', '{},', '{"a":1},', '"a":1,']) {
     const started = performance.now();
-    const body = await readInTurns(fill(text, 31 * 1024 * 1024));
+    const body = await reader.read(fill(text, 31 * 1024 * 1024));
     assert.match('problem' in body ? body.problem : 'none', /more than 100000 lists, objects and members; send less at once/, text);
     // A parser takes 12 s for it.
     assert.ok(performance.now() - started < 2000, `${text} took ${performance.now() - started} ms`);
@@ -111,7 +113,7 @@ test('a large body is read like a small one, and the event loop turns while it i
       if (!isRead) setImmediate(count);
     };
     setImmediate(count);
-    const inTurns = await readInTurns(bytes);
+    const inTurns = await reader.read(bytes);
     isRead = true;
     assert.deepEqual(inTurns, read(bytes));
     assert.deepEqual('problem' in inTurns ? null : inTurns.value, value);
@@ -122,7 +124,7 @@ test('a large body is read like a small one, and the event loop turns while it i
 test('a large body that cannot be read is refused like a small one', async () => {
   const long = ' '.repeat(300_000);
   for (const text of [`{"a":1,"a":2${long}}`, `[${long}]`, `{"a":01${long}}`, `{"a":"${long}`, Buffer.from([0xff, ...Buffer.from(long)])])
-    assert.deepEqual(await readInTurns(Buffer.from(text as string)), readBody(Buffer.from(text as string)));
+    assert.deepEqual(await reader.read(Buffer.from(text as string)), readBody(Buffer.from(text as string)));
 });
 
 test('keys of the object prototype are plain data', () => {

@@ -49,7 +49,7 @@ const largeBytes = 256 * 1024;
 /** What one turn scans. */
 const scanBytes = 1024 * 1024;
 /** What one turn bounds: characters and values. */
-const boundUnits = 512 * 1024;
+const boundUnits = 64 * 1024;
 
 /**
  * Reads a request body that every parser reads alike, or says why it cannot: it must be a JSON object
@@ -65,31 +65,39 @@ export function readBody(bytes: Buffer): JsonBody | Unreadable {
   return 'problem' in value ? value : bodyOf(bytes, scan, { value: value.value, bound: valueBound(value.value) });
 }
 
-/** Like `readBody`, for a body of any size: other requests get their turns while a large one is read. */
-export function readInTurns(bytes: Buffer): JsonBody | Unreadable | Promise<JsonBody | Unreadable> {
-  return bytes.length <= largeBytes ? readBody(bytes) : readLarge(bytes);
+/** Reads bodies of any size like `readBody`. Other requests get their turns while a large one is read. */
+export class BodyReader {
+  /** Resolves when nobody parses. */
+  #free: Promise<unknown> = Promise.resolve();
+
+  read(bytes: Buffer): JsonBody | Unreadable | Promise<JsonBody | Unreadable> {
+    return bytes.length <= largeBytes ? readBody(bytes) : this.#readLarge(bytes);
+  }
+
+  async #readLarge(bytes: Buffer): Promise<JsonBody | Unreadable> {
+    if (!isUtf8(bytes)) return unreadable('it is not valid UTF-8');
+    const scan = new Scan(bytes, 0, bytes.length);
+    while (!scan.isDone) {
+      scan.run(scanBytes);
+      const problem = problemOf(scan);
+      if (problem !== null) return unreadable(problem);
+      await turn();
+    }
+    // One after the other: the text of a body takes up to twice its memory again.
+    const parsing = this.#free.then(() => parsedInTurns(bytes));
+    this.#free = parsing;
+    const value = await parsing;
+    if ('problem' in value) return value;
+    const bound = new ValueBounding(value.value);
+    while (!bound.isDone) {
+      await turn();
+      bound.run(boundUnits);
+    }
+    return bodyOf(bytes, scan, { value: value.value, bound });
+  }
 }
 
-async function readLarge(bytes: Buffer): Promise<JsonBody | Unreadable> {
-  if (!isUtf8(bytes)) return unreadable('it is not valid UTF-8');
-  const scan = new Scan(bytes, 0, bytes.length);
-  while (!scan.isDone) {
-    scan.run(scanBytes);
-    const problem = problemOf(scan);
-    if (problem !== null) return unreadable(problem);
-    await turn();
-  }
-  const value = await parsedInTurns(bytes);
-  if ('problem' in value) return value;
-  const bound = new ValueBounding(value.value);
-  while (!bound.isDone) {
-    await turn();
-    bound.run(boundUnits);
-  }
-  return bodyOf(bytes, scan, { value: value.value, bound });
-}
-
-/** To decode the text takes as long as to parse it. */
+/** Never rejects. To decode the text takes as long as to parse it. */
 async function parsedInTurns(bytes: Buffer): Promise<{ readonly value: JsonObject } | Unreadable> {
   const text = bytes.toString('utf8');
   await turn();

@@ -2,11 +2,11 @@ import { getHeapStatistics } from 'node:v8';
 
 /** What a body in flight takes at most, in its own size: as received, as changed for the provider, and as parsed for a moment. */
 const heapShare = 4;
-const containerShare = 6;
+const containerShare = 8;
 
 /**
  * The bytes of request bodies that this process can hold: from the limit of its heap, where bodies are parsed, and from the
- * memory of its container, if that has a limit. 38 MiB in the image (a heap of 128 MiB, a container of 256 MiB).
+ * memory of its container, if that has a limit. 32 MiB in the image (a heap of 128 MiB, a container of 256 MiB).
  */
 export function bodyBudgetBytes(): number {
   const container = process.constrainedMemory();

@@ -1,0 +1,91 @@
+import type { Socket } from 'node:net';
+
+interface ConnectionLimits {
+  readonly connections: number;
+  readonly connectionsPerAddress?: number;
+  readonly keylessMs: number;
+}
+
+/** The open connections from one address. */
+interface Origin {
+  readonly address: string;
+  open: number;
+  /** Oldest first. */
+  readonly keyless: Set<Socket>;
+}
+
+/**
+ * The open connections of agents. One that has not presented a known key must do so in time. Where there is no room for a new
+ * one, the oldest of those gives way, so that sockets without a key never shut out calls; without any, the new one is closed.
+ */
+export class Connections {
+  readonly #limits: ConnectionLimits;
+  readonly #monotonic: () => number;
+  readonly #open = new Map<Socket, Origin>();
+  /** Since when, oldest first. */
+  readonly #keyless = new Map<Socket, number>();
+  readonly #origins = new Map<string, Origin>();
+
+  constructor(limits: ConnectionLimits, monotonic: () => number) {
+    this.#limits = limits;
+    this.#monotonic = monotonic;
+  }
+
+  add(socket: Socket): void {
+    const { connections, connectionsPerAddress = Number.POSITIVE_INFINITY } = this.#limits;
+    // Undefined: it is closed already.
+    const origin = this.#originAt(socket.remoteAddress ?? '');
+    origin.open += 1;
+    origin.keyless.add(socket);
+    this.#open.set(socket, origin);
+    this.#keyless.set(socket, this.#monotonic());
+    socket.once('close', () => this.#remove(socket));
+    // The new one is the last of both lists.
+    if (origin.open > connectionsPerAddress) this.#close(first(origin.keyless));
+    else if (this.#open.size > connections) this.#close(first(this.#keyless.keys()));
+  }
+
+  /** The connection has presented a known key. */
+  know(socket: Socket): void {
+    if (this.#keyless.delete(socket)) this.#open.get(socket)?.keyless.delete(socket);
+  }
+
+  /** Closes those that had their time to present a key. Call it every second. */
+  sweep(): void {
+    const before = this.#monotonic() - this.#limits.keylessMs;
+    for (const [socket, since] of this.#keyless) {
+      if (since > before) return;
+      this.#close(socket);
+    }
+  }
+
+  #originAt(address: string): Origin {
+    const known = this.#origins.get(address);
+    if (known !== undefined) return known;
+    const origin = { address, open: 0, keyless: new Set<Socket>() };
+    this.#origins.set(address, origin);
+    return origin;
+  }
+
+  /** At once, because the next connection may come before this one's `close`. */
+  #close(socket: Socket | undefined): void {
+    if (socket === undefined) return;
+    this.#remove(socket);
+    socket.destroy();
+  }
+
+  #remove(socket: Socket): void {
+    const origin = this.#open.get(socket);
+    if (origin === undefined) return;
+    this.#open.delete(socket);
+    this.#keyless.delete(socket);
+    origin.keyless.delete(socket);
+    origin.open -= 1;
+    if (origin.open === 0) this.#origins.delete(origin.address);
+  }
+}
+
+function first<T>(values: Iterable<T>): T | undefined {
+  for (const value of values) return value;
+  return undefined;
+}
