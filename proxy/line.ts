@@ -11,14 +11,15 @@ import { type CallRoute, callerFamily, matchRoute } from './dialect/routes.ts';
 import type { Facts, Family } from './dialect/types.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
 import type { Waiting } from './money/waiting-calls.ts';
-import { type AdmitInput, admit } from './stages/admit.ts';
+import { type Admission, type AdmitInput, admit } from './stages/admit.ts';
 import { authenticate, type Caller } from './stages/authenticate.ts';
 import { count } from './stages/count.ts';
 import { headersForProvider, queryForProvider } from './stages/headers.ts';
 import { hold } from './stages/hold.ts';
+import { KeepAlive } from './stages/keep-alive.ts';
 import { meter } from './stages/meter.ts';
 import { receive } from './stages/receive.ts';
-import { respondRefusal, respondRest } from './stages/respond.ts';
+import { noteHeaders, respondRefusal, respondRest } from './stages/respond.ts';
 import { route as routeCall } from './stages/route.ts';
 import { type Reachable, send } from './stages/send.ts';
 import { asBilled, boundOfOutput, breachIn, settle, tokensOf, withLost } from './stages/settle.ts';
@@ -69,6 +70,8 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   using held = hold(funds, admission.reservation, (paidFrom, costNano) => call.lose(paidFrom, costNano));
   if (call.isAbandoned) return await call.leave();
 
+  const query = queryForProvider(dialect.family, route.search);
+  using keepAlive = startKeepAlive(call, admission, query);
   const sent = await send(context.upstream, {
     candidates: admission.candidates,
     dialect,
@@ -77,7 +80,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
     isCapped: isCapped(document),
     limits: admission,
     headers,
-    query: queryForProvider(dialect.family, route.search),
+    query,
     onDispatch: () => held.markSent(requestId),
     onFree: () => held.noteFree(requestId),
     onResend: () => !call.isAbandoned && held.reserveAgain({ maxWaitMs: 0 }),
@@ -88,6 +91,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
     call,
     warnings: admission.warnings,
     stalledClientMs: context.limits.stalledClientMs,
+    keepAlive,
     now: context.now,
   });
 
@@ -110,6 +114,14 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   });
 
   if (recorded) respondRest(call, metered.rest, { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings });
+}
+
+/** Null: the pool wants none, or the answer is no stream of events. */
+function startKeepAlive(call: Call, { candidates, facts, warnings }: Admission, query: string): KeepAlive | null {
+  const everyMs = facts.stream ? candidates[0]?.pool.sseKeepAliveMs : undefined;
+  // Without `alt=sse`, Gemini streams one JSON array.
+  if (everyMs === undefined || (call.dialect.id === 'gemini.generateContent' && !query.endsWith('alt=sse'))) return null;
+  return new KeepAlive(call.response, { everyMs, headers: () => noteHeaders({ ...call.notes(), warnings }) });
 }
 
 /** Remembers an answer that a later request may continue, and names it for the entry. */

@@ -19,6 +19,8 @@ interface Api {
   readonly streamFlag: object;
   /** The first has content. */
   readonly events: readonly [first: string, ...rest: string[]];
+  /** The same as one answer. */
+  readonly answer: object;
   /** What its error event contains. */
   readonly errorEvent: RegExp;
 }
@@ -43,6 +45,12 @@ const apis: Readonly<Record<string, Api>> = {
       data({ id: 'c', model: 'm', choices: [], usage: { prompt_tokens: 9, completion_tokens: 4, total_tokens: 13 } }),
       data('[DONE]'),
     ],
+    answer: {
+      id: 'c',
+      model: 'm',
+      choices: [{ index: 0, message: { content: 'hello' } }],
+      usage: { prompt_tokens: 9, completion_tokens: 4, total_tokens: 13 },
+    },
     errorEvent: /data: \{"error":/,
   },
   'openai.responses': {
@@ -57,6 +65,7 @@ const apis: Readonly<Record<string, Api>> = {
         response: { id: 'r', model: 'm', status: 'completed', output: [], usage: { input_tokens: 9, output_tokens: 4, total_tokens: 13 } },
       }),
     ],
+    answer: { id: 'r', model: 'm', status: 'completed', output: [], usage: { input_tokens: 9, output_tokens: 4, total_tokens: 13 } },
     errorEvent: /event: response\.failed/,
   },
   'anthropic.messages': {
@@ -67,6 +76,7 @@ const apis: Readonly<Record<string, Api>> = {
       typed({ type: 'message_delta', delta: { stop_reason: 'end_turn' }, usage: { output_tokens: 4 } }),
       typed({ type: 'message_stop' }),
     ],
+    answer: { id: 'a', model: 'm', content: [{ type: 'text', text: 'hello' }], usage: { input_tokens: 9, output_tokens: 4 } },
     errorEvent: /event: error/,
   },
   'gemini.generateContent': {
@@ -81,11 +91,17 @@ const apis: Readonly<Record<string, Api>> = {
         usageMetadata: { promptTokenCount: 9, candidatesTokenCount: 4, totalTokenCount: 13 },
       }),
     ],
+    answer: {
+      candidates: [{ ...candidate, finishReason: 'STOP' }],
+      modelVersion: 'm',
+      usageMetadata: { promptTokenCount: 9, candidatesTokenCount: 4, totalTokenCount: 13 },
+    },
     errorEvent: /data: \{"error":/,
   },
 };
 /** At one nano-USD for input and two for output. */
 const exactNano = 17;
+const comment = ': keep-alive\n\n';
 
 interface Bed {
   readonly context: ReturnType<typeof createWorld>['context'];
@@ -183,3 +199,83 @@ for (const [id, api] of Object.entries(apis)) {
     }
   });
 }
+
+for (const [id, api] of Object.entries(apis)) {
+  const whole = api.events.join('');
+  const keptAlive = { sseKeepAliveMs: 20 };
+
+  test(`${id}: while the provider is silent, the client of a stream gets comments, never inside an event`, async (t) => {
+    const [first, ...rest] = api.events;
+    const gates = [Promise.withResolvers<void>(), Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const answer: Answer = async (response) => {
+      await gates[0]?.promise;
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(first);
+      await gates[1]?.promise;
+      // The silence is within an event.
+      response.write((rest[0] ?? '').slice(0, 10));
+      await gates[2]?.promise;
+      response.end((rest[0] ?? '').slice(10) + rest.slice(1).join(''));
+    };
+    const { call, record } = await bed(t, api, answer, keptAlive);
+    const response = await call();
+    assert.equal(response.headers.get('content-type'), 'text/event-stream');
+    assert.ok(response.headers.get('x-keyforge-request-id'));
+    const reader = response.body?.getReader();
+    let text = '';
+    const until = async (done: () => boolean): Promise<void> => {
+      while (!done()) {
+        const piece = await reader?.read();
+        if (piece?.done !== false) return;
+        text += Buffer.from(piece.value).toString();
+      }
+    };
+    await until(() => text.split(comment).length > 2);
+    gates[0]?.resolve();
+    await until(() => text.replace(/^(: keep-alive\n\n)+/, '').includes(`${first}${comment}`));
+    gates[1]?.resolve();
+    await pause(60);
+    gates[2]?.resolve();
+    await until(() => false);
+    assert.equal(text.replaceAll(comment, ''), whole);
+    assert.equal(charge(await record()), 'exact');
+  });
+
+  test(`${id}: after a comment, the provider's rejection is the error event of the stream`, async (t) => {
+    const answer: Answer = async (response) => {
+      await pause(80);
+      response.writeHead(400, { 'content-type': 'application/json' }).end('{"error":{"message":"no such voice"}}');
+    };
+    const { call, record } = await bed(t, api, answer, keptAlive);
+    const response = await call();
+    assert.equal(response.status, 200);
+    const text = await response.text();
+    assert.match(text, api.errorEvent);
+    assert.match(text, /rejected the call \(400\): no such voice/);
+    const entry = await record();
+    assert.deepEqual([entry.code, entry.status, charge(entry)], ['provider_rejected', 400, 'nothing']);
+  });
+
+  test(`${id}: a whole answer gets no comments; white space before it is harmless`, async (t) => {
+    const answer: Answer = async (response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      for (let piece = 0; piece < 4; piece += 1) {
+        response.write('\n');
+        await pause(20);
+      }
+      response.end(JSON.stringify(api.answer));
+    };
+    const { call, record } = await bed(t, api, answer, keptAlive);
+    assert.deepEqual(await (await call({ whole: true })).json(), api.answer);
+    assert.equal(charge(await record()), 'exact');
+  });
+}
+
+test('a Gemini stream that is one JSON array gets no comments', async (t) => {
+  const api = { ...(apis['gemini.generateContent'] as Api), streamPath: '/v1beta/models/m:streamGenerateContent' };
+  const answer: Answer = async (response) => {
+    await pause(80);
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify([api.answer]));
+  };
+  const { call } = await bed(t, api, answer, { sseKeepAliveMs: 20 });
+  assert.deepEqual(await (await call()).json(), [api.answer]);
+});
