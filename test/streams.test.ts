@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { CallBody } from '../core/audit/types.ts';
+import { poolName } from '../core/names.ts';
 import type { PoolDocument } from '../core/policy/documents.ts';
 import { createWorld, poolDocument, price } from '../proxy/line.fixture.ts';
 import { serve as serveLine } from '../proxy/line.ts';
@@ -114,11 +115,21 @@ type Answer = (response: ServerResponse, request: IncomingMessage) => void;
 
 const { outputAudio: _, outputImage: __, ...rates } = price().rates;
 
+type PoolPlan = Partial<PoolDocument> & {
+  /** The answer of a second pool, at another endpoint. */
+  readonly elsewhere?: Answer;
+};
+
 /** A proxy in front of a provider that answers so, once it has read the request. */
-async function bed(t: TestContext, api: Api, answer: Answer, more: Partial<PoolDocument> = {}): Promise<Bed> {
-  const endpoint = await serve(t, (request, response) => void request.resume().on('end', () => answer(response, request)));
+async function bed(t: TestContext, api: Api, answer: Answer, { elsewhere, ...more }: PoolPlan = {}): Promise<Bed> {
+  const start = (given: Answer) => serve(t, (request, response) => void request.resume().on('end', () => given(response, request)));
   const book = [{ id: 'm', match: { equals: 'm' }, price: price({ rates }) }];
-  const world = createWorld(t, { pools: [poolDocument({ provider: api.provider, endpoint, book, ...more })] });
+  const pools = [poolDocument({ provider: api.provider, endpoint: await start(answer), book, ...more })];
+  if (elsewhere !== undefined) {
+    const second = { pool: poolName('platform', 'elsewhere'), endpoint: await start(elsewhere) };
+    pools.push(poolDocument({ provider: api.provider, book, ...second }));
+  }
+  const world = createWorld(t, { pools, document: { pools: pools.map(({ pool }) => pool) } });
   const origin = await serve(t, (request, response) => void serveLine(world.context, request, response));
   return {
     context: world.context,
@@ -278,4 +289,138 @@ test('a Gemini stream that is one JSON array gets no comments', async (t) => {
   };
   const { call } = await bed(t, api, answer, { sseKeepAliveMs: 20 });
   assert.deepEqual(await (await call()).json(), [api.answer]);
+});
+
+/** A client that leaves in the middle, and how long the provider's connection lives on. */
+async function leave(t: TestContext, api: Api, { whole, ...more }: Partial<PoolDocument> & { readonly whole?: true }) {
+  const left = Promise.withResolvers<void>();
+  const arrived = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<'cut' | 'finished'>();
+  const answer: Answer = async (response) => {
+    response.on('close', () => closed.resolve(response.writableFinished ? 'finished' : 'cut'));
+    response.writeHead(200, { 'content-type': whole ? 'application/json' : 'text/event-stream' });
+    response.write(whole ? ' ' : api.events[0]);
+    arrived.resolve();
+    await left.promise;
+    if (more.onDisconnect === 'Cancel') return;
+    response.end(whole ? JSON.stringify(api.answer) : api.events.slice(1).join(''));
+  };
+  const { call, record, context } = await bed(t, api, answer, more);
+  const client = new AbortController();
+  const response = call({ signal: client.signal, ...(whole ? { whole } : {}) });
+  if (whole) response.catch(() => {});
+  else await (await response).body?.getReader().read();
+  await arrived.promise;
+  client.abort();
+  await eventually(() => (more.onDisconnect === 'Cancel' || context.drains.count === 1 ? true : undefined), 'the drain');
+  left.resolve();
+  return { end: await closed.promise, record: await record() };
+}
+
+for (const [id, api] of Object.entries(apis)) {
+  for (const whole of [undefined, true] as const) {
+    const what = { ...(whole ? { whole } : {}) };
+    const kind = whole ? 'a whole answer' : 'a stream';
+
+    test(`${id}: if the client of ${kind} leaves, Cancel ends the provider's work at once and charges the bound`, async (t) => {
+      const { end, record } = await leave(t, api, { ...what, onDisconnect: 'Cancel' });
+      assert.deepEqual([end, record.code, charge(record)], ['cut', 'client_disconnected', 'bound']);
+    });
+
+    test(`${id}: if the client of ${kind} leaves, Drain reads on and charges the usage`, async (t) => {
+      const { end, record } = await leave(t, api, what);
+      assert.deepEqual([end, record.code, charge(record)], ['finished', 'client_disconnected', 'exact']);
+    });
+  }
+
+  test(`${id}: a provider that is silent before its answer is provider_timeout, at the bound`, async (t) => {
+    const { call, record } = await bed(t, api, () => {}, { timeouts: { firstByteMs: 60 } });
+    const response = await call();
+    assert.equal(response.status, 504);
+    await response.text();
+    const entry = await record();
+    assert.deepEqual([entry.code, charge(entry)], ['provider_timeout', 'bound']);
+  });
+
+  test(`${id}: a stream that falls silent ends with an error event and is provider_timeout, at the bound`, async (t) => {
+    const answer: Answer = (response) => response.writeHead(200, { 'content-type': 'text/event-stream' }).write(api.events[0]);
+    const { call, record } = await bed(t, api, answer, { timeouts: { idleMs: 60 } });
+    const text = await (await call()).text();
+    assert.ok(text.startsWith(api.events[0]));
+    assert.match(text.slice(api.events[0].length), api.errorEvent);
+    const entry = await record();
+    assert.deepEqual([entry.code, charge(entry)], ['provider_timeout', 'bound']);
+  });
+
+  test(`${id}: a stream whose bytes flow is not cut, however long it takes`, async (t) => {
+    const answer: Answer = async (response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(api.events[0]);
+      for (let piece = 0; piece < 30; piece += 1) {
+        await pause(10);
+        response.write(': thinking\n\n');
+      }
+      response.end(api.events.slice(1).join(''));
+    };
+    const { call, record } = await bed(t, api, answer, { timeouts: { firstByteMs: 150, idleMs: 150 } });
+    await (await call()).text();
+    assert.equal(charge(await record()), 'exact');
+  });
+
+  const page: (status: number) => Answer = (status) => (response) =>
+    response.writeHead(status, { 'content-type': 'text/html' }).end('<html><h1>Error</h1></html>');
+  const events: Answer = (response) => response.writeHead(200, { 'content-type': 'text/event-stream' }).end(api.events.join(''));
+
+  for (const status of [503, 521, 523]) {
+    test(`${id}: an edge's page with ${status} costs nothing, and the next pool at another endpoint serves the call`, async (t) => {
+      const { call, record } = await bed(t, api, page(status), { elsewhere: events });
+      assert.equal(await (await call()).text(), api.events.join(''));
+      const entry = await record();
+      assert.deepEqual(
+        entry.attempts.map((attempt) => [attempt.pool, attempt.status]),
+        [
+          ['platform/openai', status],
+          ['platform/elsewhere', 200],
+        ],
+      );
+      assert.equal(charge(entry), 'exact');
+      const alone = await bed(t, api, page(status));
+      assert.equal((await alone.call()).status, status);
+      assert.equal(charge(await alone.record()), 'nothing');
+    });
+  }
+
+  for (const status of [502, 504, 522, 524]) {
+    test(`${id}: an edge's page with ${status} costs the bound, and nothing else is tried`, async (t) => {
+      const { call, record } = await bed(t, api, page(status), { elsewhere: events });
+      assert.equal((await call()).status, status);
+      const entry = await record();
+      assert.equal(entry.attempts.length, 1);
+      assert.equal(charge(entry), 'bound');
+    });
+  }
+}
+
+test('Cancel after the provider has ended its stream charges the usage', async (t) => {
+  const api = apis['openai.chat'] as Api;
+  const left = Promise.withResolvers<void>();
+  const answer: Answer = async (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write(api.events.join(''));
+    await left.promise;
+    response.end();
+  };
+  const { call, record, context } = await bed(t, api, answer, { onDisconnect: 'Cancel' });
+  const client = new AbortController();
+  const reader = (await call({ signal: client.signal })).body?.getReader();
+  let text = '';
+  while (!text.includes('[DONE]')) text += Buffer.from((await reader?.read())?.value ?? []).toString();
+  client.abort();
+  await eventually(() => (context.drains.count === 1 ? true : undefined), 'the drain');
+  left.resolve();
+  assert.equal(charge(await record()), 'exact');
+});
+
+test('Cancel at a price of 0 costs nothing', async (t) => {
+  const free = { id: 'm', match: { equals: 'm' }, price: price({}, 0, 0) };
+  const { end, record } = await leave(t, apis['openai.chat'] as Api, { onDisconnect: 'Cancel', book: [free] });
+  assert.deepEqual([end, charge(record)], ['cut', 'nothing']);
 });

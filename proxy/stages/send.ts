@@ -49,21 +49,27 @@ export interface Sent {
   readonly attempts: readonly AttemptFact[];
 }
 
-/** Calls the candidates in order. It calls the next only if the provider rejected or limited every credential of the last, so billed nothing. */
+/** Calls the candidates in order. It calls the next only if the last billed nothing, and could not serve the call whatever its request. */
 export async function send(deps: UpstreamDeps, input: SendInput): Promise<Sent> {
   const attempts: AttemptFact[] = [];
   let last: Sent | null = null;
   for (const candidate of input.candidates) {
+    if (last !== null && !maySucceed(candidate, last)) continue;
     const flight = callUpstream(deps, upstreamCall(input, candidate));
     input.onFlight(flight);
     const answer = await flight.answer;
     attempts.push(...answer.attempts);
     last = { candidate, answer, attempts };
-    if (answer.kind !== 'refusal' || !(answer.refusal.code === 'provider_limited' || answer.refusal.code === 'provider_unauthorized'))
-      break;
   }
   if (last === null) throw new Error('a call was routed to no candidate');
   return last;
+}
+
+/** True after a provider that rejected or limited every credential, and at another endpoint after one that is overloaded or out of reach. */
+function maySucceed({ pool }: Reachable, { answer, candidate }: Sent): boolean {
+  if (answer.kind === 'refusal') return answer.refusal.code === 'provider_limited' || answer.refusal.code === 'provider_unauthorized';
+  const isDown = answer.kind === 'answer' && answer.status >= 500 && answer.attempts.at(-1)?.outcome === 'refused';
+  return isDown && pool.endpoint !== candidate.pool.endpoint;
 }
 
 function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
