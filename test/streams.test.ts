@@ -8,7 +8,9 @@ import type { PoolDocument } from '../core/policy/documents.ts';
 import { createWorld, poolDocument, price } from '../proxy/line.fixture.ts';
 import { serve as serveLine } from '../proxy/line.ts';
 import { serve } from '../proxy/upstream/testbed.ts';
-import { eventually } from './harness.ts';
+import { simulatedModels } from '../simulator/models.ts';
+import { eventually, startWorld } from './harness.ts';
+import { keyManifest, poolManifest } from './manifests.ts';
 
 /** One API: how to ask for a stream or a whole answer, and the events of an answer of 9 + 4 tokens. */
 interface Api {
@@ -22,6 +24,8 @@ interface Api {
   readonly events: readonly [first: string, ...rest: string[]];
   /** The same as one answer. */
   readonly answer: object;
+  /** The error with which it begins a stream if it is overloaded. */
+  readonly overloaded: string;
   /** What its error event contains. */
   readonly errorEvent: RegExp;
 }
@@ -52,6 +56,7 @@ const apis: Readonly<Record<string, Api>> = {
       choices: [{ index: 0, message: { content: 'hello' } }],
       usage: { prompt_tokens: 9, completion_tokens: 4, total_tokens: 13 },
     },
+    overloaded: data({ error: { message: 'busy', code: 'server_is_overloaded' } }),
     errorEvent: /data: \{"error":/,
   },
   'openai.responses': {
@@ -67,6 +72,7 @@ const apis: Readonly<Record<string, Api>> = {
       }),
     ],
     answer: { id: 'r', model: 'm', status: 'completed', output: [], usage: { input_tokens: 9, output_tokens: 4, total_tokens: 13 } },
+    overloaded: typed({ type: 'response.failed', response: { id: 'r', error: { code: 'server_is_overloaded', message: 'busy' } } }),
     errorEvent: /event: response\.failed/,
   },
   'anthropic.messages': {
@@ -78,6 +84,7 @@ const apis: Readonly<Record<string, Api>> = {
       typed({ type: 'message_stop' }),
     ],
     answer: { id: 'a', model: 'm', content: [{ type: 'text', text: 'hello' }], usage: { input_tokens: 9, output_tokens: 4 } },
+    overloaded: typed({ type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' } }),
     errorEvent: /event: error/,
   },
   'gemini.generateContent': {
@@ -97,6 +104,7 @@ const apis: Readonly<Record<string, Api>> = {
       modelVersion: 'm',
       usageMetadata: { promptTokenCount: 9, candidatesTokenCount: 4, totalTokenCount: 13 },
     },
+    overloaded: data({ error: { code: 503, message: 'busy', status: 'UNAVAILABLE' } }),
     errorEvent: /data: \{"error":/,
   },
 };
@@ -389,6 +397,19 @@ for (const [id, api] of Object.entries(apis)) {
     });
   }
 
+  test(`${id}: a stream that begins with the error of an overloaded provider costs nothing, and the next pool serves the call`, async (t) => {
+    const closed = Promise.withResolvers<void>();
+    const answer: Answer = (response) => {
+      response.on('close', closed.resolve);
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(api.overloaded);
+    };
+    const { call, record } = await bed(t, api, answer, { elsewhere: events });
+    assert.equal(await (await call()).text(), api.events.join(''));
+    await closed.promise;
+    const entry = await record();
+    assert.deepEqual([entry.attempts.length, charge(entry)], [2, 'exact']);
+  });
+
   for (const status of [502, 504, 522, 524]) {
     test(`${id}: an edge's page with ${status} costs the bound, and nothing else is tried`, async (t) => {
       const { call, record } = await bed(t, api, page(status), { elsewhere: events });
@@ -423,4 +444,28 @@ test('Cancel at a price of 0 costs nothing', async (t) => {
   const free = { id: 'm', match: { equals: 'm' }, price: price({}, 0, 0) };
   const { end, record } = await leave(t, apis['openai.chat'] as Api, { onDisconnect: 'Cancel', book: [free] });
   assert.deepEqual([end, charge(record)], ['cut', 'nothing']);
+});
+
+test('a pool file says that a client that leaves cancels the call', async () => {
+  const models = simulatedModels.filter((model) => model.family === 'openai');
+  await using world = await startWorld({
+    pools: (url) => {
+      const pool = poolManifest({ name: 'openai', provider: 'OpenAI', endpoint: url, models });
+      return `${pool}  onDisconnect: Cancel\n  timeouts: {connect: 5s, firstByte: 1m, idle: 1m}\n  maxConnections: 8\n  sseKeepAlive: 15s\n`;
+    },
+    keys: { 'bot.yaml': keyManifest('bot', { pools: [{ name: 'openai', namespace: 'keyforge-system' }] }) },
+  });
+  world.provider.rule({ conditions: { outputTokens: 100, msPerToken: 1000 } });
+  const client = new AbortController();
+  const response = await fetch(`${world.proxyUrl}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${world.token}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ ...ask, model: 'gpt-5.4-mini', max_tokens: 100, stream: true }),
+    signal: client.signal,
+  });
+  await response.body?.getReader().read();
+  client.abort();
+  // Drained, it would take longer than this waits.
+  const [entry] = await world.records(1);
+  assert.deepEqual([entry?.code, entry?.estimated], ['client_disconnected', true]);
 });

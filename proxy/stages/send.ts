@@ -53,9 +53,12 @@ export interface Sent {
 export async function send(deps: UpstreamDeps, input: SendInput): Promise<Sent> {
   const attempts: AttemptFact[] = [];
   let last: Sent | null = null;
+  let flight: Flight | null = null;
   for (const candidate of input.candidates) {
     if (last !== null && !maySucceed(candidate, last)) continue;
-    const flight = callUpstream(deps, upstreamCall(input, candidate));
+    // An error within a stream leaves its rest, which nobody reads.
+    flight?.stop();
+    flight = callUpstream(deps, upstreamCall(input, candidate));
     input.onFlight(flight);
     const answer = await flight.answer;
     attempts.push(...answer.attempts);
@@ -68,8 +71,7 @@ export async function send(deps: UpstreamDeps, input: SendInput): Promise<Sent> 
 /** True after a provider that rejected or limited every credential, and at another endpoint after one that is overloaded or out of reach. */
 function maySucceed({ pool }: Reachable, { answer, candidate }: Sent): boolean {
   if (answer.kind === 'refusal') return answer.refusal.code === 'provider_limited' || answer.refusal.code === 'provider_unauthorized';
-  const isDown = answer.kind === 'answer' && answer.status >= 500 && answer.attempts.at(-1)?.outcome === 'refused';
-  return isDown && pool.endpoint !== candidate.pool.endpoint;
+  return answer.kind === 'answer' && answer.isOutage === true && pool.endpoint !== candidate.pool.endpoint;
 }
 
 function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
