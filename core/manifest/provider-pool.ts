@@ -53,6 +53,7 @@ const perThousand = object(
     webSearch: usdPerThousand,
     webSearchPreview: usdPerThousand,
     groundedPrompt: usdPerThousand,
+    mapsPrompt: usdPerThousand,
     fileSearch: usdPerThousand,
     container: usdPerThousand,
   },

@@ -58,7 +58,9 @@ export async function send(deps: UpstreamDeps, input: SendInput): Promise<Sent> 
     if (last !== null && !maySucceed(candidate, last)) continue;
     // An error within a stream leaves its rest, which nobody reads.
     flight?.stop();
-    flight = callUpstream(deps, upstreamCall(input, candidate));
+    const call = upstreamCall(input, candidate);
+    input.body.drop();
+    flight = callUpstream(deps, call);
     input.onFlight(flight);
     const answer = await flight.answer;
     attempts.push(...answer.attempts);
@@ -78,11 +80,12 @@ function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
   const { dialect, facts } = input;
   const path = upstreamPath(candidate.provider, { dialect: dialect.id, model: candidate.upstreamModel, stream: facts.stream });
   if (path === null) throw new Error(`${candidate.provider.kind} does not speak ${dialect.id}`);
+  const countsOutput = facts.stream && streamsAll({ facts, request: input.body.value }, candidate);
   const meters: Meters = {
     stream() {
       if (!facts.stream) return null;
       const meter = dialect.meterStream(hidesUsage(facts) ? 'drop' : 'keep');
-      if (streamsAll({ facts, request: input.body.value }, candidate)) meter.countOutput();
+      if (countsOutput) meter.countOutput();
       return meter;
     },
     large: () => meterLarge(dialect.readUsage),
