@@ -75,7 +75,7 @@ export function createOrigins(settings: UpstreamSettings): Origins {
       const url = new URL(pool.endpoint);
       const connections = pool.maxConnections ?? settings.connections;
       const { connectMs = settings.connectMs, firstByteMs = settings.firstByteMs, idleMs = settings.idleMs } = pool.timeouts ?? {};
-      const id = `${provider.kind} ${url.origin} ${connections} ${connectMs}`;
+      const id = `${provider.kind} ${pool.endpoint} ${connections} ${connectMs}`;
       const isBrief = provider.closesIdleSoon === true || url.protocol === 'http:';
       const dispatcher = sockets.get(id) ?? openSockets(url, settings, { connections, connectMs, isBrief });
       sockets.set(id, dispatcher);
