@@ -11,15 +11,16 @@ import { type CallRoute, callerFamily, matchRoute } from './dialect/routes.ts';
 import type { Facts, Family } from './dialect/types.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
 import { BodyHold } from './intake/byte-budget.ts';
-import { type AdmitInput, admit } from './stages/admit.ts';
+import { type Admission, type AdmitInput, admit } from './stages/admit.ts';
 import { authenticate, type Caller } from './stages/authenticate.ts';
 import { count } from './stages/count.ts';
 import { foresee } from './stages/foresee.ts';
 import { headersForProvider, queryForProvider } from './stages/headers.ts';
 import { hold } from './stages/hold.ts';
+import { KeepAlive } from './stages/keep-alive.ts';
 import { meter } from './stages/meter.ts';
 import { receive } from './stages/receive.ts';
-import { respondRefusal, respondRest } from './stages/respond.ts';
+import { noteHeaders, respondRefusal, respondRest } from './stages/respond.ts';
 import { route as routeCall } from './stages/route.ts';
 import { type Reachable, send } from './stages/send.ts';
 import { asBilled, boundOfOutput, breachIn, settle, tokensOf, withLost } from './stages/settle.ts';
@@ -71,6 +72,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   using held = hold(funds, admission.reservation, (paidFrom, costNano) => call.lose(paidFrom, costNano));
   if (call.isAbandoned) return await call.leave();
 
+  using keepAlive = startKeepAlive(call, admission, route);
   const sent = await send(context.upstream, {
     key: document.key,
     candidates: admission.candidates,
@@ -91,6 +93,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
     call,
     warnings: admission.warnings,
     stalledClientMs: context.limits.stalledClientMs,
+    keepAlive,
     now: context.now,
   });
 
@@ -119,6 +122,15 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
 function refuseUnread({ activeKeys, now }: ProxyContext, { request }: Exchange, route: CallRoute, { active }: Caller): Refusal | null {
   const { document } = active;
   return checkKey(document, now()) ?? checkEndpoint(document, route.endpoint) ?? foresee(active, route.dialect, request, activeKeys.pools);
+}
+
+/** Null: the pool wants none, or the answer is no stream of events. */
+function startKeepAlive(call: Call, { candidates, facts, warnings }: Admission, { dialect, search }: CallRoute): KeepAlive | null {
+  const everyMs = facts.stream ? candidates[0]?.pool.sseKeepAliveMs : undefined;
+  if (everyMs === undefined) return null;
+  // Without `alt=sse`, Gemini streams one JSON array.
+  if (dialect.id === 'gemini.generateContent' && !queryForProvider(dialect.family, search).endsWith('alt=sse')) return null;
+  return new KeepAlive(call.response, { everyMs, headers: () => noteHeaders({ ...call.notes(), warnings }) });
 }
 
 /** Remembers an answer that a later request may continue, and names it for the entry. */

@@ -253,7 +253,7 @@ const badManifests: readonly (readonly [string, unknown, readonly string[]])[] =
       'spec.timeouts.idle: idle must be at most 24h',
       'spec.timeouts.total: unknown field "total"; allowed: connect, firstByte, idle',
       'spec.onDisconnect: onDisconnect "drain" is not one of Drain, Cancel; did you mean "Drain"?',
-      'spec.maxConnections: maxConnections must be at most 10000',
+      'spec.maxConnections: maxConnections must be a whole number from 1 to 10000, without quotes',
       'spec.sseKeepAlive: sseKeepAlive "500ms" is not a duration; write hours, minutes, seconds such as "90s", "15m", "24h" or "1h30m"',
     ],
   ],

@@ -95,8 +95,8 @@ function timeouts(value: unknown, at: Place): PoolTimeouts | undefined {
 const mostConnections = 10_000;
 
 function connections(value: unknown, at: Place): number | undefined {
-  const given = count(value, at);
-  return given === undefined || given <= mostConnections ? given : at.report(`${at.label} must be at most ${mostConnections}`);
+  if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value <= mostConnections) return value;
+  return at.report(`${at.label} must be a whole number from 1 to ${mostConnections}, without quotes`);
 }
 
 function specIn(namespace: string): Read<Omit<ProviderPool, 'kind' | 'name' | 'origin'>> {

@@ -3,7 +3,9 @@ import type { CallCode } from '../../core/audit/types.ts';
 import { type Refusal, refusalTable, refuse } from '../../core/errors.ts';
 import { readHeld } from '../dialect/meter.ts';
 import type { Reading, StreamMeter } from '../dialect/types.ts';
+import { readError } from '../provider/error-body.ts';
 import type { AttemptFact, BodyEnd, FlowingBody, ProviderAnswer } from '../upstream/types.ts';
+import type { KeepAlive } from './keep-alive.ts';
 import { type Notes, noteHeaders, type Recipient, type Rest } from './respond.ts';
 import type { Sent } from './send.ts';
 import type { CallEnd } from './settle.ts';
@@ -14,7 +16,7 @@ interface Metered {
   readonly code: CallCode;
   readonly status: number;
   readonly firstByteMs?: number | undefined;
-  /** Hexadecimal SHA-256 of the bytes for the client. */
+  /** Hexadecimal SHA-256 of the bytes for the client, without the comments of `KeepAlive`. */
   readonly responseSha256?: string;
   readonly rest: Rest;
 }
@@ -33,6 +35,8 @@ interface MeterDeps {
   readonly call: MeteredCall;
   readonly warnings: readonly string[];
   readonly stalledClientMs: number;
+  /** Sends comments meanwhile, perhaps already; null: nothing does. */
+  readonly keepAlive: KeepAlive | null;
   readonly now: () => number;
 }
 
@@ -57,24 +61,34 @@ function meterWhole(answer: ProviderAnswer, body: Buffer, attempts: readonly Att
   const reading = readHeld(deps.call.dialect, body);
   const end = endOf(attempts, reading);
   if (deps.call.isAbandoned) return abandoned(deps, end);
+  const result = { end, code: answer.status < 400 ? 'ok' : 'provider_rejected', status: answer.status } as const;
+  if (deps.call.response.headersSent) return { ...result, rest: { kind: 'refusal', refusal: notAStream(answer.status, body.toString()) } };
   return {
-    end,
-    code: answer.status < 400 ? 'ok' : 'provider_rejected',
-    status: answer.status,
+    ...result,
     responseSha256: hash('sha256', body),
     rest: { kind: 'whole', status: answer.status, headers: answer.headers, body },
   };
 }
 
+/** What ends a stream that a comment has begun, if the provider's answer is none. */
+function notAStream(status: number, body: string): Refusal {
+  const { message } = readError(body);
+  const what = status < 400 ? 'did not stream its answer' : `rejected the call (${status})`;
+  return refuse('provider_error', `The provider ${what}${message === '' ? '.' : `: ${message}`}`);
+}
+
 async function meterFlow(answer: ProviderAnswer, body: FlowingBody, { attempts, candidate }: Sent, deps: MeterDeps): Promise<Metered> {
   const { call } = deps;
   call.startStream(answer.meter);
-  if (!call.isAbandoned)
+  const hasBegun = call.response.headersSent;
+  const fits = !hasBegun || (answer.status < 300 && answer.meter !== null);
+  if (!call.isAbandoned && !hasBegun)
     call.response.writeHead(answer.status, [...answer.headers, ...noteHeaders({ ...call.notes(), warnings: deps.warnings })]);
-  const relayed = await relay(body, deps);
+  const relayed = fits ? await relay(body, deps) : { end: await body.pipe(() => true), facts: {} };
   const end = endOfFlow(answer.meter, relayed.end, { attempts, stopsAtError: candidate.provider.stopsAtError === true });
   if (call.isAbandoned) return { ...abandoned(deps, end), ...relayed.facts };
   if (relayed.end !== 'complete') return { ...settled(deps, interrupted(relayed.end), end), ...relayed.facts };
+  if (!fits) return settled(deps, notAStream(answer.status, ''), end);
   const failed = answer.status >= 400 || answer.meter?.errorBody !== undefined;
   return { end, code: failed ? 'provider_rejected' : 'ok', status: answer.status, ...relayed.facts, rest: { kind: 'end' } };
 }
@@ -85,7 +99,7 @@ interface Relayed {
 }
 
 /** Forwards a body at the client's pace, while its meter reads it. It never holds more than one chunk. */
-async function relay(body: FlowingBody, { call, now, stalledClientMs }: MeterDeps): Promise<Relayed> {
+async function relay(body: FlowingBody, { call, now, stalledClientMs, keepAlive }: MeterDeps): Promise<Relayed> {
   const { response } = call;
   const digest = createHash('sha256');
   let firstByteMs: number | undefined;
@@ -102,6 +116,7 @@ async function relay(body: FlowingBody, { call, now, stalledClientMs }: MeterDep
     if (call.isAbandoned) return true;
     firstByteMs ??= now();
     digest.update(chunk);
+    keepAlive?.onPassed(chunk);
     if (response.write(chunk)) return true;
     stalled ??= setTimeout(() => response.destroy(), stalledClientMs);
     return false;

@@ -52,23 +52,31 @@ export interface Sent {
   readonly attempts: readonly AttemptFact[];
 }
 
-/** Calls the candidates in order. It calls the next only if the provider rejected or limited every credential of the last, so billed nothing. */
+/** Calls the candidates in order. It calls the next only if the last billed nothing, and could not serve the call whatever its request. */
 export async function send(deps: UpstreamDeps, input: SendInput): Promise<Sent> {
   const attempts: AttemptFact[] = [];
   let last: Sent | null = null;
+  let flight: Flight | null = null;
   for (const candidate of input.candidates) {
+    if (last !== null && !maySucceed(candidate, last)) continue;
+    // An error within a stream leaves its rest, which nobody reads.
+    flight?.stop();
     const call = upstreamCall(input, candidate);
     input.body.drop();
-    const flight = callUpstream(deps, call);
+    flight = callUpstream(deps, call);
     input.onFlight(flight);
     const answer = await flight.answer;
     attempts.push(...answer.attempts);
     last = { candidate, answer, attempts };
-    if (answer.kind !== 'refusal' || !(answer.refusal.code === 'provider_limited' || answer.refusal.code === 'provider_unauthorized'))
-      break;
   }
   if (last === null) throw new Error('a call was routed to no candidate');
   return last;
+}
+
+/** True after a provider that rejected or limited every credential, and at another endpoint after one that is overloaded or out of reach. */
+function maySucceed({ pool }: Reachable, { answer, candidate }: Sent): boolean {
+  if (answer.kind === 'refusal') return answer.refusal.code === 'provider_limited' || answer.refusal.code === 'provider_unauthorized';
+  return answer.kind === 'answer' && answer.isOutage === true && pool.endpoint !== candidate.pool.endpoint;
 }
 
 function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {

@@ -67,9 +67,11 @@ function judgeError(call: UpstreamCall, result: Answered, body: string, at: At):
   const { status, headers } = result;
   const verdict = call.provider.classify({ status, headers, body, nowMs: at.nowMs });
   const fact: Fact = { status, ...chargeFor(call, result, body), code: verdict.code };
-  return fact.outcome === 'refused' && rotates(verdict)
-    ? { kind: 'rotate', verdict, fact, ...defined({ body: jsonText(withoutSecret(Buffer.from(body), at.secret)) }) }
-    : { kind: 'final', answer: answerOf(result, at.secret), fact };
+  const costsNothing = fact.outcome === 'refused';
+  if (costsNothing && rotates(verdict))
+    return { kind: 'rotate', verdict, fact, ...defined({ body: jsonText(withoutSecret(Buffer.from(body), at.secret)) }) };
+  const answer = answerOf(result, at.secret);
+  return { kind: 'final', answer: costsNothing && verdict.kind === 'overloaded' ? { ...answer, isOutage: true } : answer, fact };
 }
 
 /** What an error costs: what it says that it used; otherwise by the provider's row, but never nothing where the model has run. */

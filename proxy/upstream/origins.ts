@@ -83,7 +83,7 @@ export function createOrigins(settings: UpstreamSettings, monotonic: () => numbe
       const url = new URL(pool.endpoint);
       const connections = pool.maxConnections ?? settings.connections;
       const { connectMs = settings.connectMs, firstByteMs = settings.firstByteMs, idleMs = settings.idleMs } = pool.timeouts ?? {};
-      const id = `${provider.kind} ${url.origin} ${connections} ${connectMs}`;
+      const id = `${provider.kind} ${pool.endpoint} ${connections} ${connectMs}`;
       const isBrief = provider.closesIdleSoon === true || url.protocol === 'http:';
       const { dispatcher, slots } = sockets.get(id) ?? {
         dispatcher: openSockets(url, settings, { connections, connectMs, isBrief }),

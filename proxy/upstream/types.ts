@@ -88,6 +88,8 @@ export interface ProviderAnswer {
   readonly body: WholeBody | FlowingBody;
   /** Null: it was held whole, or no meter can read it. */
   readonly meter: StreamMeter | null;
+  /** True: an error that costs nothing, because the provider is overloaded or out of reach. */
+  readonly isOutage?: true;
 }
 
 /** How a call to one candidate ended. */

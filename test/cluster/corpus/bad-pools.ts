@@ -1,4 +1,4 @@
-import { type CorpusCase, credential, dnsName, endpoint, model, modelName, pool, price, providers, url } from './manifests.ts';
+import { type CorpusCase, credential, dnsName, durations, endpoint, model, modelName, pool, price, providers, url } from './manifests.ts';
 
 /** What is refused of ProviderPools. */
 export const badPools: readonly CorpusCase[] = [
@@ -133,4 +133,27 @@ export const badPools: readonly CorpusCase[] = [
     wrong: 'spec.models[0].pricePerMillion.reasoning',
     says: ['"0.75"'],
   },
+  ...['connect', 'firstByte', 'idle'].flatMap((name): readonly CorpusCase[] => {
+    const wrong = `spec.timeouts.${name}`;
+    return [
+      { what: `${name} in milliseconds`, manifest: pool({ timeouts: { [name]: '500ms' } }), wrong, says: [durations] },
+      { what: `no time for ${name}`, manifest: pool({ timeouts: { [name]: '0s' } }), wrong, says: ['must be longer than 0s'] },
+      { what: `${name} of more than a day`, manifest: pool({ timeouts: { [name]: '24h1s' } }), wrong, says: ['must be at most 24h'] },
+    ];
+  }),
+  {
+    what: 'a limit of the whole call',
+    manifest: pool({ timeouts: { total: '1h' } }),
+    wrong: 'spec.timeouts.total',
+    says: ['unknown field'],
+  },
+  {
+    what: 'a disconnect in small letters',
+    manifest: pool({ onDisconnect: 'cancel' }),
+    wrong: 'spec.onDisconnect',
+    says: ['Drain', 'Cancel'],
+  },
+  { what: 'no connections', manifest: pool({ maxConnections: 0 }), wrong: 'spec.maxConnections', says: ['1'] },
+  { what: 'too many connections', manifest: pool({ maxConnections: 10_001 }), wrong: 'spec.maxConnections', says: ['10000'] },
+  { what: 'a keep-alive that is a number', manifest: pool({ sseKeepAlive: 15 }), wrong: 'spec.sseKeepAlive', says: [] },
 ];

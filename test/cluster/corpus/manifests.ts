@@ -94,6 +94,10 @@ export const wholePool: CorpusManifest = pool({
     },
     { name: 'other' },
   ],
+  timeouts: { connect: '5s', firstByte: '24h', idle: '1h30m' },
+  onDisconnect: 'Cancel',
+  maxConnections: 10_000,
+  sseKeepAlive: '15s',
 });
 
 /** What messages of amounts show. */
