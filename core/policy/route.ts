@@ -121,26 +121,35 @@ function unspoken(document: KeyDocument, model: string, readings: Readings): Ref
   return refuse('model_denied', message);
 }
 
+/** A model by the name under which a key may call it. */
+export interface ListedModel {
+  readonly id: string;
+  readonly pool: PoolName;
+  readonly provider: ProviderKind;
+  /** Null: unknown. */
+  readonly price: ModelPrice | null;
+}
+
 /** The concrete names that this key may call, aliases first, each once, from the first pool that can serve it. */
 export function listModels(
   document: KeyDocument,
   pools: Pools,
   speaks: (pool: PoolDocument) => boolean = () => true,
-): readonly { readonly id: string; readonly pool: PoolName; readonly provider: ProviderKind }[] {
-  const listed = new Map<string, PoolDocument>();
+): readonly ListedModel[] {
+  const listed = new Map<string, Pick<Candidate, 'pool' | 'price'>>();
   for (const alias of Object.keys(document.models.aliases)) {
-    const pool = recall(document, pools, alias)
+    const reached = recall(document, pools, alias)
       .flat()
-      .find((reached) => speaks(reached.pool))?.pool;
-    if (pool !== undefined) listed.set(alias, pool);
+      .find(({ pool }) => speaks(pool));
+    if (reached !== undefined) listed.set(alias, reached);
   }
   for (const pool of poolsOf(document, pools).filter(speaks)) {
     for (const name of modelNames(pool)) {
       // An alias hides a model of its name, even if the alias has no target.
       if (listed.has(name) || Object.hasOwn(document.models.aliases, name)) continue;
       const found = findModel(pool, name);
-      if (found !== null && permits(document, name, found)) listed.set(name, pool);
+      if (found !== null && permits(document, name, found)) listed.set(name, { pool, price: found.price });
     }
   }
-  return [...listed].map(([id, { pool, provider }]) => ({ id, pool, provider }));
+  return [...listed].map(([id, { pool, price }]) => ({ id, pool: pool.pool, provider: pool.provider, price }));
 }

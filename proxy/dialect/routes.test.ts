@@ -48,6 +48,12 @@ test('KeyForge’s own routes are no calls', () => {
   });
   assert.deepEqual(route('GET', '/v1beta/models'), { kind: 'api', family: geminiFamily, operation: 'list_models' });
   assert.deepEqual(route('GET', '/v1/models', { 'x-goog-api-key': 'k' }), { kind: 'api', family: geminiFamily, operation: 'list_models' });
+  for (const [path, family] of [
+    ['/v1/models/meta-llama/llama-3-70b', openaiFamily],
+    ['/v1/models/meta-llama%2Fllama-3-70b', openaiFamily],
+    ['/v1beta/models/meta-llama/llama-3-70b', geminiFamily],
+  ] as const)
+    assert.deepEqual(route('GET', path), { kind: 'api', family, operation: 'get_model', model: 'meta-llama/llama-3-70b' });
   assert.deepEqual(route('GET', '/keyforge/v1/self'), { kind: 'api', family: openaiFamily, operation: 'get_self' });
   assert.deepEqual(route('GET', '/keyforge/v1/keys'), { kind: 'api', family: openaiFamily, operation: 'list_keys' });
   assert.deepEqual(route('POST', '/keyforge/v1/keys'), { kind: 'api', family: openaiFamily, operation: 'create_key' });
@@ -67,6 +73,8 @@ test('anything else is not found', () => {
     ['GET', '/'],
     ['GET', '/v1/chat/completions'],
     ['HEAD', '/v1/models'],
+    ['GET', '/v1/models/'],
+    ['GET', '/v1/models/a/../b'],
     ['POST', '/v1/models'],
     ['post', '/v1/responses'],
     ['POST', ''],

@@ -20,6 +20,8 @@ export interface CallRoute {
 
 /** A request that KeyForge answers itself. */
 export type ApiRoute =
+  /** `model`: as the caller wrote it. */
+  | { readonly kind: 'api'; readonly family: Family; readonly operation: 'get_model'; readonly model: string }
   | { readonly kind: 'api'; readonly family: Family; readonly operation: 'list_models' | 'get_self' | 'list_keys' | 'create_key' }
   /** `child`: a sub-agent key’s short name, or `namespace/name`. */
   | { readonly kind: 'api'; readonly family: Family; readonly operation: 'delete_key'; readonly child: string };
@@ -62,9 +64,12 @@ export const endpointTemplates: readonly string[] = [
   ...new Set([...posts.values(), ...geminiActions.values()].map(({ endpoint }) => endpoint)),
 ];
 
-const geminiPrefixes = ['/v1beta/models/', '/v1/models/'] as const;
+const modelPrefixes = ['/v1beta/models/', '/v1/models/'] as const;
 const keysPath = '/keyforge/v1/keys';
 const maxPathLength = 1024;
+
+// Codex tries a WebSocket first. After 426 it uses HTTP at once; any other answer costs it five tries.
+const noWebSocket = refuse('upgrade_required', 'KeyForge takes this call over HTTP only: send it as a POST to the same path.');
 
 /** Finds the route of a request by method and target, or refuses it. KeyForge forwards no unknown request. */
 export function matchRoute(method: string, target: string, headers: IncomingHttpHeaders): Route | Refusal {
@@ -72,6 +77,7 @@ export function matchRoute(method: string, target: string, headers: IncomingHttp
   const path = query < 0 ? target : target.slice(0, query);
   const search = query < 0 ? '' : target.slice(query);
   const route = path.length > maxPathLength ? null : (callRoute(method, path, search) ?? apiRoute(method, path, headers));
+  if (route === null && headers.upgrade?.toLowerCase() === 'websocket' && callRoute('POST', path, search) !== null) return noWebSocket;
   return (
     route ?? refuse('not_found', `There is no route ${method.slice(0, 16)} ${path.slice(0, 100)}; docs/providers.md lists those there are.`)
   );
@@ -91,7 +97,7 @@ function callRoute(method: string, path: string, search: string): CallRoute | nu
 }
 
 function geminiTarget(path: string): Target | null {
-  const prefix = geminiPrefixes.find((start) => path.startsWith(start));
+  const prefix = modelPrefixes.find((start) => path.startsWith(start));
   if (prefix === undefined) return null;
   const colon = path.lastIndexOf(':');
   const target = geminiActions.get(path.slice(colon + 1));
@@ -124,7 +130,10 @@ function apiRoute(method: string, path: string, headers: IncomingHttpHeaders): A
   if (method === 'GET') {
     if (path === '/v1/models' || path === '/v1beta/models') return { ...route, operation: 'list_models' };
     if (path === '/keyforge/v1/self') return { ...route, operation: 'get_self' };
-    return path === keysPath ? { ...route, operation: 'list_keys' } : null;
+    if (path === keysPath) return { ...route, operation: 'list_keys' };
+    const prefix = modelPrefixes.find((start) => path.startsWith(start));
+    const model = prefix === undefined ? null : decodedName(path.slice(prefix.length));
+    return model === null ? null : { ...route, operation: 'get_model', model };
   }
   if (method === 'POST' && path === keysPath) return { ...route, operation: 'create_key' };
   if (method !== 'DELETE' || !path.startsWith(`${keysPath}/`)) return null;

@@ -29,13 +29,20 @@ export interface Family {
   errorBody(refusal: Refusal, requestId: string): object;
   /** The text that ends a stream with an error, after a whole event. SDKs raise it; it never looks like a clean end. */
   streamError(refusal: Refusal, requestId: string, framing: Framing): string;
+  /** One model in this API's format, alone and in the list. */
+  model(model: ShownModel): object;
   /** The answer to this API's request for a list of models. */
-  modelList(models: readonly ListedModel[]): object;
+  modelList(models: readonly ShownModel[]): object;
 }
 
-interface ListedModel {
+/** What clients may know of a model. */
+export interface ShownModel {
   readonly id: string;
   readonly provider: string;
+  /** Absent: unknown. */
+  readonly contextTokens?: number | undefined;
+  /** Absent: unknown. */
+  readonly maxOutputTokens?: number | undefined;
 }
 
 /** Everything in a body that the line uses, read once. */

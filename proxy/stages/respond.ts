@@ -36,8 +36,10 @@ export function respondRefusal(response: ServerResponse, family: Family, refusal
   const headers = ['content-type', 'application/json', 'content-length', String(body.length)];
   headers.push('x-should-retry', String(refusal.retryable ?? retryable), ...noteHeaders(notes));
   if (refusal.retryAfterSeconds !== undefined) headers.push('retry-after', String(Math.max(1, Math.ceil(refusal.retryAfterSeconds))));
+  // RFC 9110 15.5.22: 426 names the protocol to use.
+  if (refusal.code === 'upgrade_required') headers.push('upgrade', 'HTTP/1.1', 'connection', 'upgrade, close');
   // The rest of a request body must not be read as the next request.
-  if (!response.req.complete) headers.push('connection', 'close');
+  else if (!response.req.complete) headers.push('connection', 'close');
   response.writeHead(status, headers);
   response.end(body);
 }
