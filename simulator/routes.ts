@@ -8,6 +8,7 @@ import {
   geminiCount,
   geminiEmbed,
   geminiEmbedBatch,
+  openaiCompact,
   openaiCount,
   openaiEmbeddings,
   type Whole,
@@ -40,6 +41,8 @@ export function findRoute(method: string, path: string, headers: IncomingHttpHea
       return { kind: 'generate', dialect: openaiResponses };
     case '/v1/responses/input_tokens':
       return { kind: 'whole', family: 'openai', counts: true, answer: openaiCount };
+    case '/v1/responses/compact':
+      return { kind: 'whole', family: 'openai', answer: openaiCompact };
     case '/v1/embeddings':
       return { kind: 'whole', family: 'openai', answer: openaiEmbeddings };
     case '/v1/messages':

@@ -1,6 +1,7 @@
 import { anthropicCountTokens, anthropicMessages } from './anthropic/messages.ts';
 import { geminiBatchEmbed, geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini/requests.ts';
 import { openaiChat } from './openai/chat.ts';
+import { openaiCompact } from './openai/compact.ts';
 import { openaiEmbeddings } from './openai/embeddings.ts';
 import { openaiResponses } from './openai/responses.ts';
 import type { Dialect, DialectId, Family } from './types.ts';
@@ -9,6 +10,7 @@ import type { Dialect, DialectId, Family } from './types.ts';
 export const dialects: Readonly<Record<DialectId, Dialect>> = {
   'openai.chat': openaiChat,
   'openai.responses': openaiResponses,
+  'openai.compact': openaiCompact,
   'openai.embeddings': openaiEmbeddings,
   'anthropic.messages': anthropicMessages,
   'anthropic.count_tokens': anthropicCountTokens,

@@ -11,6 +11,7 @@ import type { Fate } from './sse.ts';
 export type DialectId =
   | 'openai.chat'
   | 'openai.responses'
+  | 'openai.compact'
   | 'openai.embeddings'
   | 'anthropic.messages'
   | 'anthropic.count_tokens'

@@ -12,6 +12,7 @@ export const azureOpenAi: Provider = {
   paths: {
     'openai.chat': { json: '/openai/v1/chat/completions' },
     'openai.responses': { json: '/openai/v1/responses' },
+    'openai.compact': { json: '/openai/v1/responses/compact' },
     'openai.embeddings': { json: '/openai/v1/embeddings' },
   },
   authentication: { header: 'api-key', prefix: '' },

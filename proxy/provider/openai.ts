@@ -89,6 +89,7 @@ export const openAi: Provider = {
   paths: {
     'openai.chat': { json: '/v1/chat/completions' },
     'openai.responses': { json: '/v1/responses' },
+    'openai.compact': { json: '/v1/responses/compact' },
     'openai.embeddings': { json: '/v1/embeddings' },
   },
   authentication: { header: 'authorization', prefix: 'Bearer ' },

@@ -6,6 +6,7 @@ import { stringBound, valueBound } from '../../../core/price/text.ts';
 import { type JsonBody, readBody } from '../json.ts';
 import type { Changes, Dialect, Facts } from '../types.ts';
 import { openaiChat } from './chat.ts';
+import { openaiCompact } from './compact.ts';
 import { openaiEmbeddings } from './embeddings.ts';
 import { openaiResponses } from './responses.ts';
 
@@ -568,9 +569,8 @@ test('what has no bound says why', () => {
   const cases: readonly (readonly [Dialect, Body, RegExp])[] = [
     [openaiChat, { tools: [{ type: 'unheard_of' }] }, /unheard_of/],
     [openaiChat, { tools: [{}] }, /tool null/],
-    [openaiResponses, { background: true }, /background/],
     [openaiResponses, { prompt: { id: 'pmpt_1' } }, /stored prompt/],
-    [openaiResponses, given({ type: 'compaction_trigger' }), /compaction/],
+    [openaiResponses, given({ type: 'compaction_trigger' }, { role: 'user', content: 'Hi' }), /compaction_trigger/],
     [openaiResponses, { tools: [{ type: 'code_interpreter', container: 'cntr_1' }] }, /container of unknown size/],
     [
       openaiResponses,
@@ -586,6 +586,27 @@ test('what has no bound says why', () => {
     [openaiResponses, { tools: [{ type: 'unheard_of' }] }, /unheard_of/],
   ];
   for (const [dialect, more, reason] of cases) assert.match(demand(dialect, more).unmeterable ?? '', reason, JSON.stringify(more));
+});
+
+test('a compaction that the caller asks for is one summary of a single reading', () => {
+  const item = { role: 'user', content: 'Hi' };
+  const triggered = demand(openaiResponses, given(item, { type: 'compaction_trigger' }));
+  assert.deepEqual([triggered.summaries, triggered.inputReads, triggered.unmeterable], [1, 1, undefined]);
+  const tools = [{ type: 'web_search' }, { type: 'function', name: 'f' }];
+  const compacted = demand(openaiCompact, { model: 'gpt-6', input: [item], tools });
+  assert.deepEqual(
+    [compacted.summaries, compacted.inputReads, compacted.openCalls, compacted.unmeterable, compacted.features],
+    [1, 1, undefined, undefined, ['tools']],
+  );
+});
+
+test('a background response is refused on every key: nobody could fetch it', () => {
+  for (const dialect of [openaiResponses, openaiCompact]) {
+    const { code, message } = refused(dialect, { model: 'gpt-6', background: true });
+    assert.equal(code, 'unmeterable_request');
+    assert.match(message, /background/);
+  }
+  assert.equal(read(openaiResponses, { background: false }).demand.unmeterable, undefined);
 });
 
 test('compaction has a bound only where the call cannot reach its threshold', () => {
