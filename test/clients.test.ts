@@ -45,6 +45,36 @@ test('a compaction trigger reaches the provider byte for byte', async () => {
   assert.equal(world.provider.calls().at(-1)?.body.toString(), text);
 });
 
+test('a body with a byte order mark is served without it', async () => {
+  const text = '{"model":"gpt-5.4-mini","max_tokens":5,"service_tier":"default","messages":[{"role":"user","content":"Hi"}]}';
+  const response = await fetch(`${world.proxyUrl}/v1/chat/completions`, {
+    ...{ method: 'POST', body: `\ufeff${text}` },
+    headers: { authorization: `Bearer ${world.token}`, 'content-type': 'application/json' },
+  });
+  assert.equal(response.status, 200, await response.text());
+  assert.equal(world.provider.calls().at(-1)?.body.toString(), text);
+});
+
+test('a vendor’s key beside the KeyForge key reaches nobody, whichever header holds which', async () => {
+  const body = JSON.stringify({ model: 'claude-haiku-4-5', max_tokens: 5, messages: [{ role: 'user', content: 'Hi' }] });
+  const vendor = 'sk-ant-api03-of-an-earlier-login';
+  for (const headers of [
+    { authorization: `Bearer ${world.token}`, 'x-api-key': vendor },
+    { authorization: `Bearer ${vendor}`, 'x-api-key': world.token },
+  ]) {
+    const response = await fetch(`${world.proxyUrl}/v1/messages?beta=true&key=${vendor}`, { method: 'POST', body, headers });
+    assert.equal(response.status, 200, await response.text());
+    const call = world.provider.calls().at(-1);
+    assert.doesNotMatch(JSON.stringify([call?.path, call?.headers, call?.body.toString()]), /earlier-login|vk_/);
+  }
+  assert.doesNotMatch(world.log.text(), /earlier-login/);
+  const refused = await fetch(`${world.proxyUrl}/v1/messages`, { method: 'POST', body, headers: { 'x-api-key': vendor } });
+  const text = await refused.text();
+  assert.equal(refused.status, 401);
+  assert.match(text, /x-api-key holds a key that KeyForge did not issue/);
+  assert.doesNotMatch(text, /earlier-login/);
+});
+
 test('a background response is refused before it reaches the provider', async () => {
   const before = world.provider.calls().length;
   const response = await world.post('/v1/responses', { model: 'gpt-5.4-mini', input: 'Hi', background: true });

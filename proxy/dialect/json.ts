@@ -117,7 +117,8 @@ function trimmed(bytes: Buffer, from: number, to: number): { readonly start: num
  * Reads a request body that every parser reads alike, or says why it cannot: it must be a JSON object
  * in UTF-8, without duplicate keys at any depth and without escapes in its own keys.
  */
-export function readBody(bytes: Buffer): JsonBody | { readonly problem: string } {
+export function readBody(received: Buffer): JsonBody | { readonly problem: string } {
+  const bytes = withoutMark(received);
   if (!isUtf8(bytes)) return problem('it is not valid UTF-8');
   const scan = scanObject(bytes, 0, bytes.length);
   if (typeof scan === 'string') return problem(scan);
@@ -127,6 +128,11 @@ export function readBody(bytes: Buffer): JsonBody | { readonly problem: string }
   const { tokens, keys } = valueBound(value);
   if (keys !== scan.colons) return problem('it has the same key twice in one object');
   return { bytes, value, members: scan.members, tokens: Math.max(tokens, bytes.length) };
+}
+
+/** Without the byte order mark that some writers put before UTF-8. RFC 8259 8.1 lets a reader ignore it; not every provider does. */
+function withoutMark(bytes: Buffer): Buffer {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
 function problem(what: string): { readonly problem: string } {

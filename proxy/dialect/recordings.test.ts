@@ -8,7 +8,7 @@ import { geminiBatchEmbed, geminiCountTokens, geminiEmbed, geminiGenerate } from
 import { readBody } from './json.ts';
 import { openaiChat } from './openai/chat.ts';
 import { openaiEmbeddings } from './openai/embeddings.ts';
-import { openaiResponses } from './openai/responses.ts';
+import { openaiResponses } from './openai/responses/responses.ts';
 import type { Dialect, StreamMeter } from './types.ts';
 
 const folder = join(import.meta.dirname, '../../../shared/recordings');

@@ -104,6 +104,43 @@ test('anything else is not found', () => {
   }
 });
 
+test('Azure’s SDKs find OpenAI’s routes under their own paths', () => {
+  for (const path of ['/openai/v1/chat/completions', '/openai/deployments/gpt-4o/chat/completions'])
+    assert.deepEqual(call(`${path}?api-version=2024-10-21`)?.slice(0, 2), ['/v1/chat/completions', 'openai.chat'], path);
+  for (const path of ['/openai/v1/messages', '/openai/deployments/a/b/chat/completions', '/openai/chat/completions'])
+    assert.equal(call(path), null, path);
+});
+
+test('a path that misses a route by its base URL is told which one was meant', () => {
+  const message = (method: string, path: string): string => {
+    const found = matchRoute(method, path, {});
+    return isRefusal(found) ? found.message : 'found';
+  };
+  for (const [method, path, meant] of [
+    ['POST', '//v1/responses', '/v1/responses'],
+    ['POST', '/v1/responses/', '/v1/responses'],
+    ['POST', '/v1/v1/messages', '/v1/messages'],
+    ['POST', '/v1/v1/chat/completions', '/v1/chat/completions'],
+    ['POST', '/chat/completions', '/v1/chat/completions'],
+    ['POST', '/v1beta/openai/chat/completions', '/v1/chat/completions'],
+    ['POST', '/openai/chat/completions', '/v1/chat/completions'],
+    ['POST', '/api/v1/chat/completions', '/v1/chat/completions'],
+    ['POST', '/v1/v1beta/models/gemini-2.5-flash:generateContent', '/v1beta/models/gemini-2.5-flash:generateContent'],
+    ['POST', '/anthropic/v1/messages', '/v1/messages'],
+    ['GET', '/models', '/v1/models'],
+    ['GET', '/v1/models/', '/v1/models'],
+  ] as const)
+    assert.match(message(method, path), new RegExp(`Did you mean ${meant.replace('.', '\\.')}\\? Set the base URL`), path);
+  assert.match(message('GET', '/v1/chat/completions'), /Did you mean POST \/v1\/chat\/completions\?/);
+  for (const [method, path] of [
+    ['GET', '/v1/responses/resp_1'],
+    ['POST', '/v1/responses/resp_1/cancel'],
+    ['DELETE', '/v1/responses/resp_1'],
+  ] as const)
+    assert.match(message(method, path), /no stored responses/);
+  assert.doesNotMatch(message('POST', '/v1/files'), /Did you mean/);
+});
+
 test('a model in a path is decoded once and means one thing', () => {
   const model = (name: string): unknown => {
     const found = route('POST', `/v1beta/models/${name}:generateContent`);

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { type Refusal, refuse } from '../../core/errors.ts';
+import { refuseUnknown } from '../wrong-path.ts';
 import { anthropicFamily } from './anthropic/family.ts';
 import { geminiFamily } from './gemini/family.ts';
 import { openaiFamily } from './openai/family.ts';
@@ -79,9 +80,7 @@ export function matchRoute(method: string, target: string, headers: IncomingHttp
   const search = query < 0 ? '' : target.slice(query);
   const route = path.length > maxPathLength ? null : (callRoute(method, path, search) ?? apiRoute(method, path, headers));
   if (route === null && headers.upgrade?.toLowerCase() === 'websocket' && callRoute('POST', path, search) !== null) return noWebSocket;
-  return (
-    route ?? refuse('not_found', `There is no route ${method.slice(0, 16)} ${path.slice(0, 100)}; docs/providers.md lists those there are.`)
-  );
+  return route ?? refuseUnknown(method, path, (by, other) => (callRoute(by, other, '') ?? apiRoute(by, other, headers)) !== null);
 }
 
 /** The family of a caller whose route is unknown, for errors and model lists: by its path, then by its headers. */
@@ -93,8 +92,15 @@ export function callerFamily(path: string, headers: IncomingHttpHeaders): Family
 
 function callRoute(method: string, path: string, search: string): CallRoute | null {
   if (method !== 'POST') return null;
-  const found = posts.get(path) ?? geminiTarget(path);
+  const found = posts.get(path) ?? geminiTarget(path) ?? azureTarget(path);
   return found === null ? null : { kind: 'call', ...found, family: found.dialect.family, search };
+}
+
+/** OpenAI's routes as Azure's SDKs write them. The body names the model too, and that name counts. */
+function azureTarget(path: string): Target | null {
+  const rest = /^\/openai\/(?:v1|deployments\/[^/]+)(\/.+)$/.exec(path)?.[1];
+  const target = rest === undefined ? undefined : posts.get(`/v1${rest}`);
+  return target?.dialect.family === openaiFamily ? target : null;
 }
 
 function geminiTarget(path: string): Target | null {

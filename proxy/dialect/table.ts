@@ -1,9 +1,9 @@
 import { anthropicCountTokens, anthropicMessages } from './anthropic/messages.ts';
 import { geminiBatchEmbed, geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini/requests.ts';
 import { openaiChat } from './openai/chat.ts';
-import { openaiCompact } from './openai/compact.ts';
 import { openaiEmbeddings } from './openai/embeddings.ts';
-import { openaiResponses } from './openai/responses.ts';
+import { openaiCompact } from './openai/responses/compact.ts';
+import { openaiResponses } from './openai/responses/responses.ts';
 import type { Dialect, DialectId, Family } from './types.ts';
 
 /** Every dialect by its id. */

@@ -6,9 +6,9 @@ import { stringBound, valueBound } from '../../../core/price/text.ts';
 import { type JsonBody, readBody } from '../json.ts';
 import type { Changes, Dialect, Facts } from '../types.ts';
 import { openaiChat } from './chat.ts';
-import { openaiCompact } from './compact.ts';
 import { openaiEmbeddings } from './embeddings.ts';
-import { openaiResponses } from './responses.ts';
+import { openaiCompact } from './responses/compact.ts';
+import { openaiResponses } from './responses/responses.ts';
 
 type Body = Readonly<Record<string, unknown>>;
 

@@ -1,8 +1,8 @@
-import { isRefusal, type Refusal } from '../../../core/errors.ts';
-import { isObject, type JsonObject } from '../../../core/json.ts';
-import { asString, badField, isGiven } from '../fields.ts';
-import { addStored, type Tally, unbounded } from '../tally.ts';
-import { countContent, countPart, countResult, countUnknown } from './parts.ts';
+import { isRefusal, type Refusal } from '../../../../core/errors.ts';
+import { isObject, type JsonObject } from '../../../../core/json.ts';
+import { asString, badField, isGiven } from '../../fields.ts';
+import { addStored, type Tally, unbounded } from '../../tally.ts';
+import { countContent, countPart, countResult, countUnknown } from '../parts.ts';
 
 const textItems = new Set([
   'function_call',

@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { isRefusal, type Refusal, refuse } from '../../../core/errors.ts';
-import { isObject, type JsonObject } from '../../../core/json.ts';
-import { affinityOf, openingText } from '../affinity.ts';
-import { readAnswer } from '../answer.ts';
+import { isRefusal, type Refusal, refuse } from '../../../../core/errors.ts';
+import { isObject, type JsonObject } from '../../../../core/json.ts';
+import { affinityOf, openingText } from '../../affinity.ts';
+import { readAnswer } from '../../answer.ts';
 import {
   asArray,
   asObject,
@@ -14,19 +14,19 @@ import {
   readStream,
   refuseShapes,
   type Shapes,
-} from '../fields.ts';
-import type { JsonBody } from '../json.ts';
-import { type Edit, spliceBody } from '../splice.ts';
-import { addStored, demandOf, startTally, type Tally, unbounded } from '../tally.ts';
-import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
-import { templateTokens } from './count.ts';
-import { openaiFamily, otherModels, responsesStreamError } from './family.ts';
+} from '../../fields.ts';
+import type { JsonBody } from '../../json.ts';
+import { type Edit, spliceBody } from '../../splice.ts';
+import { addStored, demandOf, startTally, type Tally, unbounded } from '../../tally.ts';
+import type { Changes, Dialect, Facts, RouteAction } from '../../types.ts';
+import { templateTokens } from '../count.ts';
+import { openaiFamily, otherModels, responsesStreamError } from '../family.ts';
+import { freeInResponses, judgeFields } from '../judged.ts';
+import { countShared, generatingEdits, readThinking, sharedShapes } from '../shared.ts';
+import { countHostedTools } from '../tools.ts';
+import { responseNotes, responseUsage } from '../usage.ts';
 import { countItems } from './items.ts';
-import { freeInResponses, judgeFields } from './judged.ts';
 import { ResponsesMeter } from './responses-meter.ts';
-import { countShared, generatingEdits, readThinking, sharedShapes } from './shared.ts';
-import { countHostedTools } from './tools.ts';
-import { responseNotes, responseUsage } from './usage.ts';
 
 const shapes: Shapes = {
   ...sharedShapes,

@@ -1,7 +1,7 @@
-import { isRefusal, type Refusal } from '../../../core/errors.ts';
-import type { JsonObject } from '../../../core/json.ts';
-import type { Tally } from '../tally.ts';
-import type { Dialect } from '../types.ts';
+import { isRefusal, type Refusal } from '../../../../core/errors.ts';
+import type { JsonObject } from '../../../../core/json.ts';
+import type { Tally } from '../../tally.ts';
+import type { Dialect } from '../../types.ts';
 import { openaiResponses, readResponse } from './responses.ts';
 
 /** Compaction runs no tools: it only shows the model their descriptions. */
