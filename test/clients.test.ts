@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { startWorld, type World } from './harness.ts';
+import type { CallBody } from '../core/audit/types.ts';
+import { eventually, startWorld, type World } from './harness.ts';
 import { keyManifest } from './manifests.ts';
 
 let world: World;
@@ -15,6 +16,14 @@ before(async () => {
 });
 after(() => world.close());
 
+/** The stored records of an endpoint, once there are this many. */
+function recordsOf(endpoint: string, count: number): Promise<readonly CallBody[]> {
+  return eventually(async () => {
+    const found = (await world.records()).filter((record) => record.endpoint === endpoint);
+    return found.length >= count ? found : undefined;
+  }, `${count} records of ${endpoint}`);
+}
+
 const input = [{ role: 'user', content: 'Hi' }];
 
 test('a compaction is forwarded as it is, and charged as the response that it is', async () => {
@@ -24,9 +33,8 @@ test('a compaction is forwarded as it is, and charged as the response that it is
   assert.deepEqual([response.status, answer['object']], [200, 'response.compaction']);
   const call = world.provider.calls().at(-1);
   assert.deepEqual([call?.path, JSON.parse(call?.body.toString() ?? '')], ['/v1/responses/compact', body]);
-  const record = (await world.records(1)).at(-1);
-  assert.deepEqual([record?.endpoint, record?.code], ['/v1/responses/compact', 'ok']);
-  assert.equal(record?.usage?.output, 40);
+  const [record] = await recordsOf('/v1/responses/compact', 1);
+  assert.deepEqual([record?.code, record?.usage?.output], ['ok', 40]);
   assert.ok(Number(record?.costNanoUsd) > 0);
 
   const denied = await world.post('/v1/responses/compact', body, { token: world.tokenOf('narrow') });
@@ -73,6 +81,47 @@ test('a vendor’s key beside the KeyForge key reaches nobody, whichever header 
   assert.equal(refused.status, 401);
   assert.match(text, /x-api-key holds a key that KeyForge did not issue/);
   assert.doesNotMatch(text, /earlier-login/);
+});
+
+test('a text completion is charged for the answers to each of its prompts, streamed or not', async () => {
+  const body = { model: 'gpt-5.4-mini', prompt: ['Say this', 'Say that'], n: 2, max_tokens: 7 };
+  for (const stream of [false, true]) {
+    const response = await world.post('/v1/completions', { ...body, stream });
+    const text = await response.text();
+    assert.equal(response.status, 200, text);
+    assert.match(text, /"object":"text_completion"/);
+    const call = world.provider.calls().at(-1);
+    const expected = stream ? { ...body, stream, stream_options: { include_usage: true } } : { ...body, stream };
+    assert.deepEqual(JSON.parse(call?.body.toString() ?? ''), expected);
+    assert.equal(text.includes('"usage"'), !stream);
+    assert.equal(response.headers.get('x-keyforge-warnings'), null);
+  }
+  assert.deepEqual(
+    (await recordsOf('/v1/completions', 2)).map(({ code, usage }) => [code, usage?.output]),
+    [
+      ['ok', 28],
+      ['ok', 28],
+    ],
+  );
+  const unlimited = await world.post('/v1/completions', { model: 'gpt-5.4-mini', prompt: 'Say' });
+  assert.equal(unlimited.status, 200);
+  assert.equal((JSON.parse(world.provider.calls().at(-1)?.body.toString() ?? '') as { max_tokens: number }).max_tokens, 16);
+});
+
+test('moderation is free, recorded, and open to keys whose policy allows its model and endpoint', async () => {
+  const answer = { id: 'modr-1', model: 'omni-moderation-latest', results: [{ flagged: false }] };
+  const remove = world.provider.rule({
+    fault: { kind: 'answer', status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(answer) },
+  });
+  const body = { input: 'Hi' };
+  const response = await world.post('/v1/moderations', body);
+  assert.deepEqual([response.status, await response.json()], [200, answer]);
+  remove();
+  assert.deepEqual(JSON.parse(world.provider.calls().at(-1)?.body.toString() ?? ''), body);
+  const [record] = await recordsOf('/v1/moderations', 1);
+  assert.deepEqual([record?.code, record?.model, record?.costNanoUsd], ['ok', 'omni-moderation-latest', '0']);
+  const denied = await world.post('/v1/moderations', body, { token: world.tokenOf('narrow') });
+  assert.equal(denied.status, 403);
 });
 
 test('a background response is refused before it reaches the provider', async () => {

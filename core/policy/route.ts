@@ -1,4 +1,4 @@
-import { type Refusal, refuse } from '../errors.ts';
+import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import type { ProviderKind } from '../manifest/providers.ts';
 import { quote } from '../manifest/reader.ts';
 import { type PoolName, partsOf } from '../names.ts';
@@ -44,6 +44,22 @@ export function routeModel(
     if (speaking.length > 0) return speaking;
   }
   return readings.length === 0 ? denied(document, pools, model, speaks) : unspoken(document, model, readings);
+}
+
+/** `routeModel` for calls that nobody pays for: where no pool prices the model, each that speaks the dialect may serve it. */
+export function routeFree(
+  document: KeyDocument,
+  pools: Pools,
+  model: string,
+  speaks: (pool: PoolDocument) => boolean,
+): readonly Candidate[] | Refusal {
+  const routed = routeModel(document, pools, model, speaks);
+  if (!isRefusal(routed) || model.length > maxNameLength || rulesOf(document).denies(model)) return routed;
+  const name = aliased(document, model);
+  const candidates = poolsOf(document, pools)
+    .filter(speaks)
+    .flatMap((pool) => unpriced(document, pool, name));
+  return candidates.length > 0 ? candidates : routed;
 }
 
 function recall(document: KeyDocument, pools: Pools, model: string): Readings {

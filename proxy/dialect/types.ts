@@ -13,6 +13,9 @@ export type DialectId =
   | 'openai.responses'
   | 'openai.compact'
   | 'openai.embeddings'
+  | 'openai.completions'
+  | 'openai.moderations'
+  | 'mistral.fim'
   | 'anthropic.messages'
   | 'anthropic.count_tokens'
   | 'gemini.generateContent'
@@ -92,6 +95,8 @@ export interface Dialect {
   readonly streamError?: Family['streamError'];
   /** False for what providers do not bill and quotas do not count (`count_tokens`). */
   readonly billed: boolean;
+  /** True if its models need no price on any key (moderation); absent: they do, as policy demands. */
+  readonly needsNoPrice?: true;
   /** True if an output limit makes sense; false for embeddings and counting. */
   readonly generates: boolean;
   /** Reads the facts. `action` comes from the path: the model (Gemini) and whether it streams. */

@@ -14,6 +14,7 @@ export const azureOpenAi: Provider = {
     'openai.responses': { json: '/openai/v1/responses' },
     'openai.compact': { json: '/openai/v1/responses/compact' },
     'openai.embeddings': { json: '/openai/v1/embeddings' },
+    'openai.completions': { json: '/openai/v1/completions' },
   },
   authentication: { header: 'api-key', prefix: '' },
   overheadOf: (model) => (ofOpenAi.test(model) ? openAi : openAiCompatible).overheadOf(model),

@@ -91,6 +91,8 @@ export const openAi: Provider = {
     'openai.responses': { json: '/v1/responses' },
     'openai.compact': { json: '/v1/responses/compact' },
     'openai.embeddings': { json: '/v1/embeddings' },
+    'openai.completions': { json: '/v1/completions' },
+    'openai.moderations': { json: '/v1/moderations' },
   },
   authentication: { header: 'authorization', prefix: 'Bearer ' },
   overheadOf: (model) => ({

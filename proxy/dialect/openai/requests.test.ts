@@ -6,6 +6,7 @@ import { stringBound, valueBound } from '../../../core/price/text.ts';
 import { type JsonBody, readBody } from '../json.ts';
 import type { Changes, Dialect, Facts } from '../types.ts';
 import { openaiChat } from './chat.ts';
+import { mistralFim, openaiCompletions } from './completions.ts';
 import { openaiEmbeddings } from './embeddings.ts';
 import { openaiCompact } from './responses/compact.ts';
 import { openaiResponses } from './responses/responses.ts';
@@ -598,6 +599,32 @@ test('a compaction that the caller asks for is one summary of a single reading',
     [compacted.summaries, compacted.inputReads, compacted.openCalls, compacted.unmeterable, compacted.features],
     [1, 1, undefined, undefined, ['tools']],
   );
+});
+
+test('a text completion demands an answer for each prompt, of each of the answers that are generated', () => {
+  const bounds = (more: Body): readonly unknown[] => {
+    const { choices, extraOutputTokens, anyOutput, features } = demand(openaiCompletions, { model: 'm', ...more });
+    return [choices, extraOutputTokens > 0, anyOutput, features];
+  };
+  assert.deepEqual(bounds({}), [1, false, false, []]);
+  assert.deepEqual(bounds({ prompt: 'Hi', logprobs: 5, suffix: '.' }), [1, false, false, []]);
+  assert.deepEqual(bounds({ prompt: [1, 2, 3], n: 2 }), [2, false, false, []]);
+  assert.deepEqual(bounds({ prompt: ['Hi', 'Ho', [1]], n: 2, best_of: 4 }), [12, false, false, []]);
+  assert.deepEqual(bounds({ prompt: 'Hi', echo: true }), [1, true, false, []]);
+  for (const more of [{ prompt: 1 }, { prompt: [{}] }, { prompt: [['Hi']] }, { echo: 'yes' }, { suffix: 1 }, { max_tokens: 0 }, { n: 0 }])
+    assert.equal(refused(openaiCompletions, { model: 'm', ...more }).code, 'invalid_request', JSON.stringify(more));
+});
+
+test('a text completion without a limit is sent with the API’s own, and fill in the middle as it is', () => {
+  const value = { model: 'm', prompt: 'Hi' };
+  assert.equal(read(openaiCompletions, value).maxOutputTokens, 16);
+  assert.deepEqual(rewritten(openaiCompletions, value, {}), { max_tokens: 16, ...value });
+  assert.deepEqual(rewritten(openaiCompletions, { ...value, max_tokens: 9 }, { maxOutputTokens: 5, standardTier: true }), {
+    ...value,
+    max_tokens: 5,
+  });
+  assert.equal(read(mistralFim, value).maxOutputTokens, undefined);
+  assert.deepEqual(rewritten(mistralFim, value, {}), value);
 });
 
 test('a background response is refused on every key: nobody could fetch it', () => {
