@@ -128,7 +128,12 @@ function denied(document: KeyDocument, pools: Pools, model: string, speaks: (poo
   const names = listModels(document, pools, speaks).map(({ id }) => id);
   const more = names.length > 10 ? ` and ${names.length - 10} more` : '';
   const advice = names.length === 0 ? 'none that its pools price is allowed here' : `allowed: ${names.slice(0, 10).join(', ')}${more}`;
-  return refuse('model_denied', `key ${document.key} may not use the model ${quote(model)}; ${advice}`);
+  const rules = rulesOf(document);
+  const moves = model.endsWith('latest') && rules.allows(model) && !rules.denies(model);
+  const cause = moves
+    ? '. This name moves from model to model, so no price list has it: call the model itself, or price the name in spec.models of a pool'
+    : '';
+  return refuse('model_denied', `key ${document.key} may not use the model ${quote(model)}; ${advice}${cause}`);
 }
 
 function unspoken(document: KeyDocument, model: string, readings: Readings): Refusal {

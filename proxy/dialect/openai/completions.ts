@@ -29,7 +29,8 @@ function read(body: JsonBody, headers: IncomingHttpHeaders, kind: 'completion' |
   if (isRefusal(model)) return model;
   const stream = readStream(value);
   if (isRefusal(stream)) return stream;
-  const limit = readCount(value, 'max_tokens');
+  // 0 with `echo` scores the prompt.
+  const limit = value['max_tokens'] === 0 ? 0 : readCount(value, 'max_tokens');
   if (isRefusal(limit)) return limit;
   const choices = readChoices(value);
   if (isRefusal(choices)) return choices;

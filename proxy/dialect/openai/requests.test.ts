@@ -611,13 +611,14 @@ test('a text completion demands an answer for each prompt, of each of the answer
   assert.deepEqual(bounds({ prompt: [1, 2, 3], n: 2 }), [2, false, false, []]);
   assert.deepEqual(bounds({ prompt: ['Hi', 'Ho', [1]], n: 2, best_of: 4 }), [12, false, false, []]);
   assert.deepEqual(bounds({ prompt: 'Hi', echo: true }), [1, true, false, []]);
-  for (const more of [{ prompt: 1 }, { prompt: [{}] }, { prompt: [['Hi']] }, { echo: 'yes' }, { suffix: 1 }, { max_tokens: 0 }, { n: 0 }])
+  for (const more of [{ prompt: 1 }, { prompt: [{}] }, { prompt: [['Hi']] }, { echo: 'yes' }, { suffix: 1 }, { max_tokens: -1 }, { n: 0 }])
     assert.equal(refused(openaiCompletions, { model: 'm', ...more }).code, 'invalid_request', JSON.stringify(more));
 });
 
 test('a text completion without a limit is sent with the API’s own, and fill in the middle as it is', () => {
   const value = { model: 'm', prompt: 'Hi' };
   assert.equal(read(openaiCompletions, value).maxOutputTokens, 16);
+  assert.equal(read(openaiCompletions, { ...value, max_tokens: 0 }).maxOutputTokens, 0);
   assert.deepEqual(rewritten(openaiCompletions, value, {}), { max_tokens: 16, ...value });
   assert.deepEqual(rewritten(openaiCompletions, { ...value, max_tokens: 9 }, { maxOutputTokens: 5, standardTier: true }), {
     ...value,
