@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import Anthropic from '@anthropic-ai/sdk';
+import { GoogleGenAI } from '@google/genai';
+import OpenAI, { AzureOpenAI } from 'openai';
 import type { CallBody } from '../core/audit/types.ts';
 import { eventually, startWorld, type World } from './harness.ts';
 import { keyManifest } from './manifests.ts';
@@ -130,4 +133,33 @@ test('a background response is refused before it reaches the provider', async ()
   assert.equal(response.status, 403);
   assert.match(await response.text(), /background/);
   assert.equal(world.provider.calls().length, before);
+});
+
+test('the official SDKs read one model’s data, and know a missing one by their own error', async () => {
+  const before = world.provider.calls().length;
+  const openai = new OpenAI({ baseURL: `${world.proxyUrl}/v1`, apiKey: world.token });
+  const anthropic = new Anthropic({ baseURL: world.proxyUrl, apiKey: world.token });
+  const gemini = new GoogleGenAI({ apiKey: world.token, httpOptions: { baseUrl: world.proxyUrl } });
+  assert.equal((await openai.models.retrieve('gpt-5.4-mini')).id, 'gpt-5.4-mini');
+  assert.equal((await anthropic.models.retrieve('claude-haiku-4-5')).id, 'claude-haiku-4-5');
+  assert.equal((await gemini.models.get({ model: 'gemini-2.5-flash' })).name, 'models/gemini-2.5-flash');
+  await assert.rejects(openai.models.retrieve('nothing'), OpenAI.NotFoundError);
+  await assert.rejects(anthropic.models.retrieve('nothing'), Anthropic.NotFoundError);
+  await assert.rejects(gemini.models.get({ model: 'nothing' }), /NOT_FOUND/);
+  assert.equal(world.provider.calls().length, before);
+});
+
+test('the SDK of Azure and OpenAI’s older and newer calls work as they are', async () => {
+  const openai = new OpenAI({ baseURL: `${world.proxyUrl}/v1`, apiKey: world.token });
+  const model = 'gpt-5.4-mini';
+  assert.match((await openai.completions.create({ model, prompt: 'Say hello', max_tokens: 5 })).choices[0]?.text ?? '', /\w/);
+  let text = '';
+  for await (const chunk of await openai.completions.create({ model, prompt: 'Say hello', max_tokens: 5, stream: true }))
+    text += chunk.choices[0]?.text ?? '';
+  assert.match(text, /\w/);
+  assert.equal((await openai.responses.compact({ model, input: 'Hi' })).object, 'response.compaction');
+  const azure = new AzureOpenAI({ endpoint: world.proxyUrl, apiKey: world.token, apiVersion: '2024-10-21' });
+  const messages = [{ role: 'user' as const, content: 'Say hello' }];
+  assert.match((await azure.chat.completions.create({ model, messages })).choices[0]?.message.content ?? '', /hello/i);
+  assert.equal(world.provider.calls().at(-1)?.path, '/v1/chat/completions');
 });
