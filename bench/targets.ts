@@ -104,14 +104,48 @@ export function sidecarOf(checkout: string, name: string): Target {
 }
 
 async function startSidecar(checkout: string, upstreamUrl: string): Promise<Running> {
+  const { keys, ...running } = await startProxy({ checkout, manifests: manifest(upstreamUrl), sidecarKey: 'agents/bench' });
+  return { ...running, key: keys['agents/bench'] ?? '' };
+}
+
+export interface ProxyPlan {
+  readonly checkout: string;
+  /** YAML. Each secret of a pool is `openai/bench`, whose value is `sk-bench`. */
+  readonly manifests: string;
+  /** The key of a sidecar; absent: a gateway. */
+  readonly sidecarKey?: string;
+}
+
+/** A proxy as its image runs it, with its operator. */
+export interface RunningProxy {
+  readonly url: string;
+  readonly metricsUrl: string;
+  /** Tokens by `namespace/name`. */
+  readonly keys: Readonly<Record<string, string>>;
+  readonly process: Pinned;
+  stop(): Promise<void>;
+}
+
+interface OperatorLine {
+  readonly url: string;
+  readonly ca: string;
+  readonly keys?: Readonly<Record<string, string>>;
+  /** From a checkout before 2026-11-27, in place of `keys`. */
+  readonly key?: string;
+}
+
+/** Starts the proxy of a checkout on core 0 and its operator on core 1. */
+export async function startProxy({ checkout, manifests, sidecarKey }: ProxyPlan): Promise<RunningProxy> {
   const dir = mkdtempSync(join(tmpdir(), 'keyforge-bench-'));
-  writeFileSync(join(dir, 'bench.yaml'), manifest(upstreamUrl));
+  writeFileSync(join(dir, 'bench.yaml'), manifests);
   const { bundle } = (await import(join(checkout, 'scripts/images/bundle.ts'))) as typeof import('../scripts/images/bundle.ts');
   writeFileSync(join(dir, 'keyforge.mjs'), (await bundle('proxy')).code);
   writeFileSync(join(dir, 'package.json'), '{"version":"0.0.0"}');
   writeFileSync(join(dir, 'token'), 'bench');
-  const operator = await startPinned(1, [node, join(checkout, 'bench/operator.ts'), join(dir, 'bench.yaml'), join(dir, 'store')]);
-  const { url, ca, key } = JSON.parse(operator.firstLine) as { readonly url: string; readonly ca: string; readonly key: string };
+  const scope = sidecarKey === undefined ? [] : [sidecarKey];
+  const program = join(checkout, 'bench/operator.ts');
+  const operator = await startPinned(1, [node, program, join(dir, 'bench.yaml'), join(dir, 'store'), ...scope]);
+  const { url, ca, keys, key } = JSON.parse(operator.firstLine) as OperatorLine;
   const [port, metricsPort] = [await freePort(), await freePort()];
   const flags = ['--disable-sigusr1', '--report-exclude-env', ...nodeFlags, '--max-old-space-size=128'];
   const more = ['--listen', `127.0.0.1:${port}`, '--metrics-listen', `127.0.0.1:${metricsPort}`, '--log-level', 'warn'];
@@ -130,10 +164,11 @@ async function startSidecar(checkout: string, upstreamUrl: string): Promise<Runn
     });
   return {
     url: `http://127.0.0.1:${port}`,
-    key,
+    metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`,
+    keys: keys ?? { 'agents/bench': key ?? '' },
     process: { child, firstLine: '', startMs, stop },
     async stop() {
-      await stop();
+      if (child.exitCode === null && child.signalCode === null) await stop();
       await operator.stop();
       rmSync(dir, { recursive: true, force: true });
     },

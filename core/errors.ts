@@ -13,6 +13,7 @@ const table = {
   upgrade_required: { status: 426, retryable: false },
   invalid_request: { status: 400, retryable: false },
   too_large: { status: 413, retryable: false },
+  unsupported_encoding: { status: 415, retryable: false },
   request_too_expensive: { status: 403, retryable: false },
   budget_exhausted: { status: 402, retryable: false },
   quota_exhausted: { status: 402, retryable: false },
@@ -27,6 +28,7 @@ const table = {
   grant_unavailable: { status: 503, retryable: true },
   policy_stale: { status: 503, retryable: true },
   audit_unavailable: { status: 503, retryable: true },
+  overloaded: { status: 503, retryable: true },
   internal_error: { status: 500, retryable: true },
 } as const;
 

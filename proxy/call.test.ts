@@ -156,7 +156,7 @@ interface OpenCall {
   readonly closed: Promise<void>;
 }
 
-const flight: Flight = { answer: new Promise(() => {}), stop: () => {} };
+const flight: Flight = { answer: new Promise(() => {}), onDisconnect: 'Drain', stop: () => {} };
 
 /** A client that has sent its request, and its unanswered call. */
 async function open(t: TestContext, path = '/v1/chat/completions'): Promise<OpenCall> {

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { ControlPort } from '../core/protocol/control.ts';
+import type { ByteBudget } from './intake/byte-budget.ts';
 import type { ProxyLimits } from './limits.ts';
 import type { ActiveKeys } from './link/active-keys.ts';
 import type { Drains } from './link/drains.ts';
@@ -17,6 +18,8 @@ export interface ProxyContext {
   readonly drains: Drains;
   readonly metrics: Metrics;
   readonly limits: ProxyLimits;
+  /** Shared by all bodies in receipt and in flight. */
+  readonly bodies: ByteBudget;
   readonly logger: Logger;
   readonly tokenCounts: TokenCounts;
   readonly answerSizes: AnswerSizes;

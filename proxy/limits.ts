@@ -2,6 +2,8 @@
 export interface ProxyLimits {
   /** Request body. Too low: images are refused. Too high: memory use grows. */
   readonly bodyBytes: number;
+  /** All request bodies in receipt and in flight. Default: what the memory of the process allows, from `bodyBudgetBytes`. */
+  readonly bodiesBytes?: number;
   /** Request line and headers together. */
   readonly headerBytes: number;
   /** From the first byte of a request to the last byte of its body. The proxy disconnects a slower client. */

@@ -15,6 +15,7 @@ import { mintToken } from '../core/token.ts';
 import type { ProxyContext } from './context.ts';
 import { createPools } from './credentials/pool.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
+import { ByteBudget } from './intake/byte-budget.ts';
 import { defaultLimits } from './limits.ts';
 import { createActiveKeys } from './link/active-keys.ts';
 import { createDrains, type Drains } from './link/drains.ts';
@@ -98,7 +99,10 @@ export interface Purse extends Funds {
 }
 
 /** Funds without a ledger: one grant `g-1`, and a denial when that is not enough. */
-export function createPurse(amountNano: NanoUsd, plan: { readonly denial?: GrantDenial; readonly notReady?: Refusal } = {}): Purse {
+export function createPurse(
+  amountNano: NanoUsd,
+  plan: { readonly denial?: GrantDenial; readonly nothingLeft?: GrantDenial; readonly notReady?: Refusal } = {},
+): Purse {
   const wallet = new Wallet();
   wallet.deposit({ id: 'g-1', key: bot, amountNano, requests: 1000, tokens: 1e9, validAfterMs: 0 }, 0);
   const entries: ProxyBody[] = [];
@@ -128,6 +132,7 @@ export function createPurse(amountNano: NanoUsd, plan: { readonly denial?: Grant
     record: (body) => write(entries, body),
     remainingNano: () => wallet.heldNano() - wallet.reservedNano(),
     waiting: () => 0,
+    nothingLeft: () => plan.nothingLeft ?? null,
     recall: () => {},
     tick: () => {},
     halt: () => {},
@@ -203,7 +208,13 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
   pools.update(documents, credentials);
   const origins = createOrigins(defaultUpstreamSettings);
   t.after(() => Promise.all([origins.close(), activeKeys.close()]));
-  const metrics = createMetrics({ inFlight: () => 0, waiting: () => 0, unshippedEntries: () => 0, healthyCredentials: () => [] });
+  const metrics = createMetrics({
+    inFlight: () => 0,
+    waiting: () => 0,
+    bodies: { usedBytes: 0, waiting: 0 },
+    unshippedEntries: () => 0,
+    healthyCredentials: () => [],
+  });
   let ids = 0;
   const context: ProxyContext = {
     activeKeys,
@@ -212,6 +223,7 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
     drains: plan.drains ?? createDrains(defaultLimits),
     metrics,
     limits: defaultLimits,
+    bodies: new ByteBudget({ totalBytes: 64 * 1024 * 1024 }),
     logger: pino({ level: 'silent' }),
     tokenCounts: new TokenCounts(now),
     answerSizes: new AnswerSizes({ answerTokens: () => Promise.resolve(null) }),

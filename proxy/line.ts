@@ -6,14 +6,15 @@ import type { KeyDocument } from '../core/policy/documents.ts';
 import { serveApi } from './api/serve.ts';
 import { Call } from './call.ts';
 import type { Exchange, ProxyContext } from './context.ts';
-import { type JsonBody, readBody } from './dialect/json.ts';
+import { type JsonBody, readInTurns } from './dialect/json.ts';
 import { type CallRoute, callerFamily, matchRoute } from './dialect/routes.ts';
 import type { Facts, Family } from './dialect/types.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
-import type { Waiting } from './money/waiting-calls.ts';
+import { BodyHold } from './intake/byte-budget.ts';
 import { type AdmitInput, admit } from './stages/admit.ts';
 import { authenticate, type Caller } from './stages/authenticate.ts';
 import { count } from './stages/count.ts';
+import { foresee } from './stages/foresee.ts';
 import { headersForProvider, queryForProvider } from './stages/headers.ts';
 import { hold } from './stages/hold.ts';
 import { meter } from './stages/meter.ts';
@@ -47,14 +48,14 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   const { dialect } = route;
   using call = new Call(context, exchange, route, caller);
 
-  // authenticate, second half: may this key call this endpoint now?
-  const barred = checkKey(document, context.now()) ?? checkEndpoint(document, route.endpoint);
+  const barred = refuseUnread(context, exchange, route, caller);
   if (barred !== null) return await call.deny(barred);
-  const bytes = await receive(request, context.limits.bodyBytes);
+  using bodyHold = new BodyHold(context.bodies, document.key);
+  const bytes = await receive(request, { limitBytes: context.limits.bodyBytes, hold: bodyHold });
   if (bytes === null) return await call.leave();
   if (isRefusal(bytes)) return await call.deny(bytes);
   call.note({ bytes });
-  const body = readBody(bytes);
+  const body = await readInTurns(bytes);
   if ('problem' in body) return await call.deny(refuse('invalid_request', body.problem));
   const facts = dialect.read(body, route.action, request.headers);
   if (isRefusal(facts)) return await call.deny(facts);
@@ -112,6 +113,12 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   if (recorded) respondRest(call, metered.rest, { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings });
 }
 
+/** The second half of authentication, before the body is read: may this key call this endpoint now, and could it pay anything? */
+function refuseUnread({ activeKeys, now }: ProxyContext, { request }: Exchange, route: CallRoute, { active }: Caller): Refusal | null {
+  const { document } = active;
+  return checkKey(document, now()) ?? checkEndpoint(document, route.endpoint) ?? foresee(active, route.dialect, request, activeKeys.pools);
+}
+
 /** Remembers an answer that a later request may continue, and names it for the entry. */
 function noteAnswer(
   { answerSizes }: ProxyContext,
@@ -147,14 +154,16 @@ function admissionOf(routed: Routed): AdmitInput {
   const { dialect } = route;
   const sinceMs = context.monotonic();
   const recheck = (): Refusal | null => checkAgain(routed);
-  const waiting: Waiting = { sinceMs, signal: () => call.abandoned, recheck };
-  const atOnce: Waiting = { sinceMs, maxWaitMs: 0, recheck };
   return {
     requestId: exchange.requestId,
     ...{ document, dialect, facts, candidates },
     exact: exchange.request.headers['x-keyforge-max-tokens'] === 'exact',
     ready: () => funds.ready(),
-    reserve: (need, wait) => funds.reserve(need, wait ? waiting : atOnce),
+    reserve(need, wait) {
+      if (!wait) return funds.reserve(need, { sinceMs, recheck, maxWaitMs: 0 });
+      body.drop();
+      return funds.reserve(need, { sinceMs, recheck, signal: () => call.abandoned });
+    },
     count: (candidate, affinity) => count(context, { candidate, dialect, body, affinity, headers, call, document }),
     tokensOf: (answerId) => context.answerSizes.sizeOf(document.key, answerId),
   };
@@ -195,6 +204,7 @@ function rescue(context: ProxyContext, { response, requestId }: Exchange, family
     { requestId, err: error },
     unrecorded ? 'the proxy refused a call because the spool cannot take its record' : 'a request failed because of a defect',
   );
+  const isBegun = response.headersSent;
   respondRefusal(response, family, refusal, { requestId });
-  if (!response.writableEnded) response.destroy();
+  if (isBegun && !response.writableEnded) response.destroy();
 }

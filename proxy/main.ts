@@ -11,6 +11,8 @@ import { createPools, type Pools } from './credentials/pool.ts';
 import { createRecorder } from './evidence/recorder.ts';
 import { createShipper } from './evidence/shipper.ts';
 import { openSpool } from './evidence/spool/spool.ts';
+import { ByteBudget } from './intake/byte-budget.ts';
+import { bodyBudgetBytes } from './intake/memory.ts';
 import { defaultLimits, type ProxyLimits } from './limits.ts';
 import { serve } from './line.ts';
 import { type ActiveKeys, createActiveKeys } from './link/active-keys.ts';
@@ -66,6 +68,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const limits = { ...defaultLimits, ...options.limits };
   const clock = Date.now;
   const monotonic = (): number => performance.now();
+  const bodies = new ByteBudget({ totalBytes: limits.bodiesBytes ?? bodyBudgetBytes() });
   const pools = createPools({ clock });
   const origins = createOrigins(defaultUpstreamSettings);
   const drains = createDrains(limits);
@@ -77,8 +80,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     onQuarantine: (stream, _epoch, reason) => haltStream(activeKeys, stream, reason),
   });
   const metrics = createMetrics({
-    inFlight: () => countInFlight(activeKeys),
-    waiting: () => countWaiting(activeKeys),
+    ...{ inFlight: () => countInFlight(activeKeys), waiting: () => countWaiting(activeKeys), bodies },
     unshippedEntries: () => shipper.behind().entries,
     healthyCredentials: () => pools.state().map(({ pool, credential, status }) => ({ pool, credential, healthy: status === 'ready' })),
   });
@@ -101,7 +103,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const instance = await options.instance;
   const upstream = { origins, pools, settings: defaultUpstreamSettings, clock };
   const context: ProxyContext = {
-    ...{ activeKeys, control, upstream, drains, metrics, limits, logger },
+    ...{ activeKeys, control, upstream, drains, metrics, limits, bodies, logger },
     tokenCounts: new TokenCounts(monotonic),
     answerSizes: new AnswerSizes(control),
     now: clock,

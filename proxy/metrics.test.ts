@@ -4,7 +4,13 @@ import { usage } from './line.fixture.ts';
 import { createMetrics, createMetricsServer, type FinishedCall, type Gauges, type Metrics } from './metrics.ts';
 import { listen } from './server.ts';
 
-const quiet: Gauges = { waiting: () => 4, inFlight: () => 0, unshippedEntries: () => 0, healthyCredentials: () => [] };
+const quiet: Gauges = {
+  waiting: () => 4,
+  bodies: { usedBytes: 7, waiting: 2 },
+  inFlight: () => 0,
+  unshippedEntries: () => 0,
+  healthyCredentials: () => [],
+};
 
 const call: FinishedCall = {
   key: 'agents/bot',
@@ -94,10 +100,13 @@ test('gauges are read when they are scraped, and forget credentials that are gon
   const metrics = createMetrics({
     waiting: () => 4,
     inFlight: () => inFlight,
+    bodies: { usedBytes: 7, waiting: 2 },
     unshippedEntries: () => 17,
     healthyCredentials: () => credentials,
   });
   assert.deepEqual(await lines(metrics, 'keyforge_requests_in_flight'), ['keyforge_requests_in_flight 3']);
+  assert.deepEqual(await lines(metrics, 'keyforge_body_bytes'), ['keyforge_body_bytes 7']);
+  assert.deepEqual(await lines(metrics, 'keyforge_bodies_waiting'), ['keyforge_bodies_waiting 2']);
   assert.deepEqual(await lines(metrics, 'keyforge_entries_unshipped'), ['keyforge_entries_unshipped 17']);
   assert.deepEqual(await lines(metrics, 'keyforge_credential_healthy'), [
     'keyforge_credential_healthy{pool="platform/openai",credential="proj-a"} 1',

@@ -35,6 +35,8 @@ export interface Metrics {
 export interface Gauges {
   inFlight(): number;
   waiting(): number;
+  /** Request bodies in receipt and in flight, and those that wait for room. */
+  readonly bodies: { readonly usedBytes: number; readonly waiting: number };
   unshippedEntries(): number;
   healthyCredentials(): readonly { readonly pool: string; readonly credential: string; readonly healthy: boolean }[];
 }
@@ -108,6 +110,12 @@ export function createMetrics(gauges: Gauges): Metrics {
 function registerGauges(registry: Registry, gauges: Gauges): void {
   gauge(registry, { name: 'keyforge_requests_in_flight', help: 'Calls in flight.' }, (metric) => metric.set(gauges.inFlight()));
   gauge(registry, { name: 'keyforge_calls_waiting', help: 'Calls that wait for money.' }, (metric) => metric.set(gauges.waiting()));
+  gauge(registry, { name: 'keyforge_body_bytes', help: 'Bytes of request bodies in receipt and in flight.' }, (metric) =>
+    metric.set(gauges.bodies.usedBytes),
+  );
+  gauge(registry, { name: 'keyforge_bodies_waiting', help: 'Request bodies that wait for room.' }, (metric) =>
+    metric.set(gauges.bodies.waiting),
+  );
   gauge(registry, { name: 'keyforge_entries_unshipped', help: 'Audit entries that the operator has not acknowledged yet.' }, (metric) =>
     metric.set(gauges.unshippedEntries()),
   );

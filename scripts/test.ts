@@ -18,7 +18,7 @@ const steps: readonly Step[] = [
   { name: 'lint and format', command: ['biome', 'check', '--diagnostic-level=error', '.'] },
   { name: 'types', command: ['tsc'] },
   { name: 'unit tests', command: ['node', ...tests, '{core,proxy,operator,cli,simulator}/**/*.test.ts'] },
-  { name: 'integration tests', command: ['node', ...tests, 'test/*.test.ts', 'test/tokens/*.test.ts'] },
+  { name: 'integration tests', command: ['node', ...tests, 'test/*.test.ts', 'test/bills/*.test.ts', 'test/tokens/*.test.ts'] },
   { name: 'tests on a real Kubernetes', command: ['node', ...tests, '--test-concurrency=1', 'test/cluster/*.test.ts'], needsCluster: true },
 ];
 

@@ -4,7 +4,13 @@ import type { SimulatedModel, SimulatedUsage } from './types.ts';
 export interface Bill {
   readonly totalPico: bigint;
   readonly calls: number;
-  readonly byCredential: Readonly<Record<string, { readonly pico: bigint; readonly calls: number }>>;
+  readonly byCredential: Readonly<Record<string, Booked>>;
+  readonly byModel: Readonly<Record<string, Booked>>;
+}
+
+interface Booked {
+  readonly pico: bigint;
+  readonly calls: number;
 }
 
 /** The provider's own books, kept apart from everything that KeyForge counts. */
@@ -16,20 +22,26 @@ export interface Ledger {
 
 /** Empty books. */
 export function openLedger(): Ledger {
-  const accounts = new Map<string, { pico: bigint; calls: number }>();
+  const byCredential = new Map<string, Booked>();
+  const byModel = new Map<string, Booked>();
+  const book = (accounts: Map<string, Booked>, name: string, pico: bigint): void => {
+    const { pico: before, calls } = accounts.get(name) ?? { pico: 0n, calls: 0 };
+    accounts.set(name, { pico: before + pico, calls: calls + 1 });
+  };
   return {
     charge(credential, model, usage) {
       const pico = price(model, usage);
-      const account = accounts.get(credential) ?? { pico: 0n, calls: 0 };
-      accounts.set(credential, { pico: account.pico + pico, calls: account.calls + 1 });
+      book(byCredential, credential, pico);
+      book(byModel, model.name, pico);
       return pico;
     },
     bill() {
-      const all = [...accounts.values()];
+      const all = [...byModel.values()];
       return {
         totalPico: all.reduce((sum, account) => sum + account.pico, 0n),
         calls: all.reduce((sum, account) => sum + account.calls, 0),
-        byCredential: Object.fromEntries([...accounts].map(([credential, account]) => [credential, { ...account }])),
+        byCredential: Object.fromEntries(byCredential),
+        byModel: Object.fromEntries(byModel),
       };
     },
   };

@@ -52,7 +52,9 @@ export interface Up {
   readonly proxyUrl: string;
   readonly adminUrl: string;
   readonly metricsUrl: string;
+  /** Of the first key. */
   readonly token: string;
+  tokenOf(name: string): string;
   readonly ended: Promise<Ended>;
   /** So far. */
   stderr(): string;
@@ -75,13 +77,14 @@ export async function startUp(manifests: string, dataDir: string, environment: R
     readonly proxy: string;
     readonly admin: string;
     readonly metrics: string;
-    readonly keys: readonly { readonly key: string }[];
+    readonly keys: readonly { readonly name: string; readonly key: string }[];
   };
   return {
     proxyUrl: ready.proxy,
     adminUrl: ready.admin,
     metricsUrl: ready.metrics,
     token: ready.keys[0]?.key ?? '',
+    tokenOf: (name) => ready.keys.find((key) => key.name === name)?.key ?? '',
     ended: end,
     stderr: () => stderr,
     kill(signal) {

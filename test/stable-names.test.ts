@@ -29,14 +29,20 @@ function metricsOf(registry: { getMetricsAsArray(): readonly object[] }): readon
 }
 
 function proxyMetrics(): readonly string[] {
-  const gauges = { inFlight: () => 0, waiting: () => 0, unshippedEntries: () => 0, healthyCredentials: () => [] };
+  const gauges = {
+    inFlight: () => 0,
+    waiting: () => 0,
+    bodies: { usedBytes: 0, waiting: 0 },
+    unshippedEntries: () => 0,
+    healthyCredentials: () => [],
+  };
   return metricsOf(createMetrics(gauges).registry);
 }
 
 function operatorMetrics(): readonly string[] {
   const none = () => new Map<string, number>();
   const figures = {
-    ...{ sessions: () => 0, leads: () => false, certificateExpiry: () => 0, podsWithoutProxy: () => 0 },
+    ...{ sessions: () => 0, leads: () => false, certificateExpiry: () => 0, podsWithoutProxy: () => 0, keysNearLimit: () => 0 },
     ...{ keys: none, problems: none, waitingPrices: none, staleSeconds: none, work: () => ({ adoptions: 0, reconciles: 0, failures: 0 }) },
   };
   const metrics = createClusterMetrics();

@@ -242,6 +242,22 @@ const badManifests: readonly (readonly [string, unknown, readonly string[]])[] =
     ],
   ],
   [
+    'waits, connections and a disconnect that a pool cannot have',
+    pool({
+      timeouts: { connect: '0s', firstByte: 600, idle: '25h', total: '1h' },
+      ...{ onDisconnect: 'drain', maxConnections: 10_001, sseKeepAlive: '500ms' },
+    }),
+    [
+      'spec.timeouts.connect: connect must be longer than 0s',
+      'spec.timeouts.firstByte: firstByte must be a duration such as "90s", "15m", "24h" or "1h30m"',
+      'spec.timeouts.idle: idle must be at most 24h',
+      'spec.timeouts.total: unknown field "total"; allowed: connect, firstByte, idle',
+      'spec.onDisconnect: onDisconnect "drain" is not one of Drain, Cancel; did you mean "Drain"?',
+      'spec.maxConnections: maxConnections must be at most 10000',
+      'spec.sseKeepAlive: sseKeepAlive "500ms" is not a duration; write hours, minutes, seconds such as "90s", "15m", "24h" or "1h30m"',
+    ],
+  ],
+  [
     'half a price',
     pool({ models: [{ name: 'm', pricePerMillion: { input: '1' } }] }),
     ['spec.models[0].pricePerMillion.output: output is required'],

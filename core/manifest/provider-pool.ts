@@ -3,9 +3,9 @@ import { keyName, poolName } from '../names.ts';
 import { customObject, namespaceSelector } from './kubernetes-object.ts';
 import { dnsName, modelName, reference, secretItem } from './names.ts';
 import { type ProviderKind, providerKinds, providers, servedKinds } from './providers.ts';
-import { count, usdPerMillion, usdPerThousand } from './quantity.ts';
+import { count, positiveDuration, usdPerMillion, usdPerThousand } from './quantity.ts';
 import { distinctList, flag, list, object, oneOf, type Place, type Read, shortText, text } from './reader.ts';
-import type { PoolKey, PoolModel, ProviderPool } from './types.ts';
+import { disconnectActions, type PoolKey, type PoolModel, type PoolTimeouts, type ProviderPool } from './types.ts';
 
 function provider(value: unknown, at: Place): ProviderKind | undefined {
   const kind = oneOf(providerKinds)(value, at);
@@ -53,6 +53,7 @@ const perThousand = object(
     webSearch: usdPerThousand,
     webSearchPreview: usdPerThousand,
     groundedPrompt: usdPerThousand,
+    mapsPrompt: usdPerThousand,
     fileSearch: usdPerThousand,
     container: usdPerThousand,
   },
@@ -76,6 +77,28 @@ function fieldName(value: unknown, at: Place): string | undefined {
   return at.report(`${at.label} must be the name of a body field: letters, digits and "_", at most 128`);
 }
 
+/** Timers of Node end at 24.8 days; nothing needs so long. */
+const longestWaitMs = 86_400_000;
+
+function wait(value: unknown, at: Place): number | undefined {
+  const ms = positiveDuration(value, at);
+  return ms === undefined || ms <= longestWaitMs ? ms : at.report(`${at.label} must be at most 24h`);
+}
+
+const timeoutFields = object({}, { connect: wait, firstByte: wait, idle: wait });
+
+function timeouts(value: unknown, at: Place): PoolTimeouts | undefined {
+  const fields = timeoutFields(value, at);
+  return fields && defined({ connectMs: fields.connect, firstByteMs: fields.firstByte, idleMs: fields.idle });
+}
+
+const mostConnections = 10_000;
+
+function connections(value: unknown, at: Place): number | undefined {
+  const given = count(value, at);
+  return given === undefined || given <= mostConnections ? given : at.report(`${at.label} must be at most ${mostConnections}`);
+}
+
 function specIn(namespace: string): Read<Omit<ProviderPool, 'kind' | 'name' | 'origin'>> {
   const read = object(
     { provider, keys: distinctList(poolKey, (key) => key.name, 256) },
@@ -86,6 +109,10 @@ function specIn(namespace: string): Read<Omit<ProviderPool, 'kind' | 'name' | 'o
       freeErrors: flag,
       countable: flag,
       freeFields: distinctList(fieldName, (name) => name, 256),
+      timeouts,
+      onDisconnect: oneOf(disconnectActions),
+      maxConnections: connections,
+      sseKeepAlive: wait,
     },
   );
   return (value, at) => {
@@ -96,7 +123,9 @@ function specIn(namespace: string): Read<Omit<ProviderPool, 'kind' | 'name' | 'o
     if (kind !== undefined && providers[kind].endpoint === null && !('endpoint' in given)) {
       return at.at('endpoint').report(`endpoint is required for ${kind}, which has no default`);
     }
-    return fields && { consumers: [], models: [], freeFields: [], ...fields };
+    if (fields === undefined) return undefined;
+    const { sseKeepAlive, ...rest } = fields;
+    return { consumers: [], models: [], freeFields: [], ...rest, ...defined({ sseKeepAliveMs: sseKeepAlive }) };
   };
 }
 

@@ -35,7 +35,28 @@ export interface ProviderPool {
   readonly countable?: boolean;
   /** Body fields that a capped key may send although KeyForge has not judged them: they cost nothing beyond their text. */
   readonly freeFields: readonly string[];
+  readonly timeouts?: PoolTimeouts;
+  /** Absent: `Drain`. */
+  readonly onDisconnect?: OnDisconnect;
+  /** Sockets from one proxy; absent: the proxy's default. */
+  readonly maxConnections?: number;
+  /** Silence of the provider after which a stream's client gets a comment; absent: it gets none. */
+  readonly sseKeepAliveMs?: number;
 }
+
+/** How long a proxy waits for the provider; an absent one is the proxy's default. A call has no limit as a whole. */
+export interface PoolTimeouts {
+  /** For a connection. */
+  readonly connectMs?: number;
+  /** From the attempt's start until the status of its answer. */
+  readonly firstByteMs?: number;
+  /** Between two pieces of an answer. */
+  readonly idleMs?: number;
+}
+
+export const disconnectActions = ['Drain', 'Cancel'] as const;
+/** What becomes of a call whose client has left: `Drain` reads on for its usage, `Cancel` ends it and charges its bound. */
+export type OnDisconnect = (typeof disconnectActions)[number];
 
 export interface PoolKey {
   readonly name: string;

@@ -236,6 +236,14 @@ describe('pools and their consent', () => {
     ]);
   });
 
+  it('carries the waits, the connections and the disconnect of a pool into its document, and nothing if it has none', () => {
+    const own = { timeouts: { idleMs: 60_000 }, onDisconnect: 'Cancel', maxConnections: 8, sseKeepAliveMs: 15_000 } as const;
+    const given = run({ keys: [], pools: [pool(openai, everyone, own)] }).compiled.pools[0];
+    const plain = run({ keys: [] }).compiled.pools[0];
+    assert.deepEqual(given, { ...plain, ...own });
+    assert.ok(plain !== undefined && Object.keys(own).every((name) => !(name in plain)));
+  });
+
   it('carries no reference to credentials into pool documents', () => {
     assert.deepEqual(run({ keys: [] }).compiled.pools[0]?.keys, [{ name: 'a', quotaScope: 'org' }]);
   });

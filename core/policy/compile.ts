@@ -110,7 +110,7 @@ function subAgentNode({ key, parent, spec, createdAtMs, expiresAtMs, run }: Chil
 }
 
 function poolDocument(pool: ProviderPool, { book, learned, digest }: CompileInput): PoolDocument | Problem {
-  const { name, provider, models, origin } = pool;
+  const { name, provider, models, origin, timeouts, onDisconnect, maxConnections, sseKeepAliveMs } = pool;
   const endpoint = pool.endpoint ?? providers[provider].endpoint;
   if (endpoint === null) {
     const object = { kind: 'ProviderPool', name } as const;
@@ -127,6 +127,7 @@ function poolDocument(pool: ProviderPool, { book, learned, digest }: CompileInpu
     ...(pool.freeErrors === true ? { freeErrors: true } : {}),
     ...(pool.countable === true ? { countable: true } : {}),
     freeFields: pool.freeFields,
+    ...defined({ timeouts, onDisconnect, maxConnections, sseKeepAliveMs }),
     learned: learned(name),
     priceBookDigest: digest(canonicalize(prices)),
   };

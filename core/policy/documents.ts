@@ -1,5 +1,5 @@
 import type { ProviderKind } from '../manifest/providers.ts';
-import type { Limit, PoolModel, VirtualKeySpec } from '../manifest/types.ts';
+import type { Limit, OnDisconnect, PoolModel, PoolTimeouts, VirtualKeySpec } from '../manifest/types.ts';
 import type { NanoUsd } from '../money.ts';
 import type { KeyName, PoolName } from '../names.ts';
 import type { BookEntry, Learned } from '../price/types.ts';
@@ -57,6 +57,11 @@ export interface PoolDocument {
   readonly countable?: true;
   /** Body fields that its owner has judged to be free. */
   readonly freeFields: readonly string[];
+  readonly timeouts?: PoolTimeouts;
+  /** Absent: `Drain`. */
+  readonly onDisconnect?: OnDisconnect;
+  readonly maxConnections?: number;
+  readonly sseKeepAliveMs?: number;
   /** What bills have taught about the pool's models, by upstream name. */
   readonly learned: Readonly<Record<string, Learned>>;
   /** `sha256:…` over models and book; the `priceBook` of entries. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { affordableOutput, upperBound } from './bound.ts';
+import { Bound, upperBound } from './bound.ts';
 import { costOf } from './cost.ts';
 import { type Demand, type Overhead, type PictureSize, withCalls, withCount } from './demand.ts';
 import type { Feature, InputModality, ModelPrice, OutputModality, Rates, Serving, Usage } from './types.ts';
@@ -23,6 +23,12 @@ const anyRates: fc.Arbitrary<Rates> = fc.record({
   outputImage: rate,
 });
 const percent = fc.integer({ min: 10, max: 400 });
+
+function affordableOutput(price: ModelPrice, demand: Demand, overhead: Overhead, fundsNano: number): number {
+  const bound = Bound.of(price, demand, overhead);
+  return bound instanceof Bound ? bound.affordable(fundsNano) : -1;
+}
+
 const anyPrice: fc.Arbitrary<ModelPrice> = fc
   .record({
     rates: anyRates,
@@ -269,6 +275,8 @@ describe('upperBound', () => {
   it('multiplies tokens by the dearest way of serving, and never by less than the standard', () => {
     assert.equal(bound({ servings: ['priority'], fees: { webSearch: 1 } }), 320 + 7);
     assert.equal(bound({ servings: ['flex'] }), 160);
+    assert.equal(bound({ anyPlace: true }), 160);
+    assert.equal(bound({ anyPlace: true, servings: ['priority'] }, { ...flatPrice, percent: { priority: 200, us: 110 } }), 352);
   });
 
   it('widens by what bills have taught about any feature of the request, and refuses what nobody can explain', () => {
@@ -344,7 +352,7 @@ describe('upperBound', () => {
   });
 });
 
-describe('affordableOutput', () => {
+describe('Bound.affordable', () => {
   it('is the largest output limit whose upper bound fits', () => {
     fc.assert(
       fc.property(anyPrice, anyDemand, anyOverhead, fc.integer({ min: 0, max: 100_000_000_000 }), (price, demand, overhead, funds) => {

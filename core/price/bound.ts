@@ -18,8 +18,7 @@ interface Line {
   readonly perTokenPico: number;
 }
 
-interface Bounds {
-  readonly kind: 'bounds';
+interface Terms {
   /** Every alternative holds, so the lowest is the bound. Within one, the dearest line counts. */
   readonly alternatives: readonly (readonly Line[])[];
   readonly feesNano: NanoUsd;
@@ -56,11 +55,12 @@ function thoughtTokens({ maxOutputTokens }: ModelPrice, { thoughts = 0 }: Demand
 }
 
 function readingOf(price: ModelPrice, demand: Demand, overhead: Overhead): Reading {
-  const added = sumOf(['request' as const, ...featuresOf(demand)].map((name) => overhead.tokens[name] ?? 0));
+  let textTokens = demand.textTokens + (overhead.tokens.request ?? 0) + thoughtTokens(price, demand);
+  for (const name of featuresOf(demand)) textTokens += overhead.tokens[name] ?? 0;
   const media = Object.entries(demand.media).map(([modality, tokens]) => ({ modality: modality as InputModality, tokens }));
   const pictures = sumOf(demand.pictures.map((size) => overhead.pictureTokens(size)));
   if (demand.pictures.length > 0) media.push({ modality: 'image', tokens: pictures });
-  return { textTokens: demand.textTokens + added + thoughtTokens(price, demand), media };
+  return { textTokens, media };
 }
 
 /**
@@ -89,20 +89,22 @@ function modalityRate(rates: Rates, modality: InputModality, demand: Demand): nu
 
 /** The dearest rate of any token in the request, or that hosted tools and stored content may add. */
 function dearestInput(rates: Rates, demand: Demand, { media }: Reading): number {
-  const stored = (demand.stored ?? []).filter((modality) => modality !== 'text');
-  const modalities = new Set([...media.map(({ modality }) => modality), ...stored]);
-  return Math.max(textRate(rates, demand), ...[...modalities].map((modality) => modalityRate(rates, modality, demand)));
+  let dearest = textRate(rates, demand);
+  for (const { modality } of media) dearest = Math.max(dearest, modalityRate(rates, modality, demand));
+  for (const modality of demand.stored ?? []) if (modality !== 'text') dearest = Math.max(dearest, modalityRate(rates, modality, demand));
+  return dearest;
 }
 
 function dearestOutput(rates: Rates, demand: Demand): number {
   const { outputImage, outputAudio } = rates;
-  const asked = demand.outputs.map((modality) => {
+  let dearest = Math.max(rates.output, rates.reasoning);
+  if (demand.anyOutput) dearest = Math.max(dearest, outputImage ?? 0, outputAudio ?? 0);
+  for (const modality of demand.outputs) {
     const rate = modality === 'image' ? outputImage : outputAudio;
     if (rate === undefined) throw new NoBound(`the price of ${modality} output is unknown for this model`);
-    return rate;
-  });
-  const byDefault = demand.anyOutput ? [outputImage ?? 0, outputAudio ?? 0] : [];
-  return Math.max(rates.output, rates.reasoning, ...asked, ...byDefault);
+    dearest = Math.max(dearest, rate);
+  }
+  return dearest;
 }
 
 function contextOf({ contextTokens }: ModelPrice): number {
@@ -151,20 +153,21 @@ function extraOutput({ extraOutputTokens, summaries = 0 }: Demand, { maxOutputTo
   return extraOutputTokens + summaries * maxOutputTokens;
 }
 
+/** Pico-USD of input of known size, each modality at its own rate. */
+function knownInput(rates: Rates, demand: Demand, { textTokens, media }: Reading): number {
+  let pico = picoCost(Math.ceil(textTokens), textRate(rates, demand));
+  for (const { modality, tokens } of media) pico = addMoney(pico, picoCost(Math.ceil(tokens), modalityRate(rates, modality, demand)));
+  return pico;
+}
+
 /** The line of one tier. Throws MoneyOverflow, and NoBound if a price is unknown. */
 function lineOf(rates: Rates, demand: Demand, extraTokens: number, { first, firstTokens, furtherTokens, repeats }: Readings): Line {
   const dearest = dearestInput(rates, demand, first);
   const outputRate = dearestOutput(rates, demand);
-  const firstPico =
-    demand.stored === undefined
-      ? [
-          picoCost(Math.ceil(first.textTokens), textRate(rates, demand)),
-          ...first.media.map(({ modality, tokens }) => picoCost(Math.ceil(tokens), modalityRate(rates, modality, demand))),
-        ].reduce(addMoney)
-      : picoCost(Math.ceil(firstTokens), dearest);
+  const firstPico = demand.stored === undefined ? knownInput(rates, demand, first) : picoCost(Math.ceil(firstTokens), dearest);
   const perOutput = addMoney(outputRate, picoCost(repeats, dearest));
   return {
-    fixedPico: [firstPico, picoCost(Math.ceil(furtherTokens), dearest), picoCost(extraTokens, perOutput)].reduce(addMoney),
+    fixedPico: addMoney(addMoney(firstPico, picoCost(Math.ceil(furtherTokens), dearest)), picoCost(extraTokens, perOutput)),
     perTokenPico: picoCost(demand.choices, perOutput),
   };
 }
@@ -175,13 +178,12 @@ function product(percents: readonly number[]): number {
 }
 
 function servingPercent(price: ModelPrice, demand: Demand): number {
-  return product(
-    demand.servings.map((serving) => {
-      const percent = price.percent[serving];
-      if (percent === undefined) throw new NoBound(`the price of serving as ${JSON.stringify(serving)} is unknown for this model`);
-      return Math.max(100, percent);
-    }),
-  );
+  const asked = demand.servings.map((serving) => {
+    const percent = price.percent[serving];
+    if (percent === undefined) throw new NoBound(`the price of serving as ${JSON.stringify(serving)} is unknown for this model`);
+    return Math.max(100, percent);
+  });
+  return product(demand.anyPlace === true ? [...asked, Math.max(100, price.percent.us ?? 100)] : asked);
 }
 
 function learnedPercent({ learned }: ModelPrice, demand: Demand): number {
@@ -197,7 +199,7 @@ function learnedPercent({ learned }: ModelPrice, demand: Demand): number {
 }
 
 /** Throws MoneyOverflow and NoBound. */
-function boundsOf(price: ModelPrice, demand: Demand, overhead: Overhead): Bounds {
+function termsOf(price: ModelPrice, demand: Demand, overhead: Overhead): Terms {
   if (demand.unmeterable !== undefined) throw new NoBound(demand.unmeterable);
   if (demand.openCalls !== undefined) throw new NoBound('the request sets no limit on calls of hosted tools');
   const percents = { servingPercent: servingPercent(price, demand), learnedPercent: learnedPercent(price, demand) };
@@ -205,12 +207,13 @@ function boundsOf(price: ModelPrice, demand: Demand, overhead: Overhead): Bounds
   const alternatives = readingsOf(price, demand, overhead).map((readings) => {
     // Whether a provider chooses the tier by one reading or by all is not documented everywhere: all of them reach more tiers.
     const tokens = readings.repeats > 0 ? Number.POSITIVE_INFINITY : readings.firstTokens + readings.furtherTokens;
-    const reachable = [price.rates, ...price.tiers.filter((tier) => tokens > tier.above).map((tier) => tier.rates)];
-    return reachable.map((rates) => lineOf(rates, demand, extraTokens, readings));
+    const lines = [lineOf(price.rates, demand, extraTokens, readings)];
+    for (const { above, rates } of price.tiers) if (tokens > above) lines.push(lineOf(rates, demand, extraTokens, readings));
+    return lines;
   });
   const fees = feesOf(price, demand.fees);
   if (typeof fees === 'string') throw new NoBound(fees);
-  return { kind: 'bounds', alternatives, feesNano: fees, ...percents };
+  return { alternatives, feesNano: fees, ...percents };
 }
 
 /** Runs a computation that may find no bound. An amount beyond the range of money is none. */
@@ -229,26 +232,45 @@ function percentOf(nano: NanoUsd, percent: number): NanoUsd {
 }
 
 /**
- * The most that a call can be billed (invariant I3), if the provider honours `outputTokens` as the limit of each choice.
- * It never shrinks when a figure of the demand grows. Never throws.
+ * The most that a call can be billed (invariant I3), as a function of the output limit, if the provider honours it as the limit
+ * of each choice. It never shrinks when a figure of the demand or the limit grows.
  */
-export function upperBound(price: ModelPrice, demand: Demand, overhead: Overhead, outputTokens: number): NanoUsd | Unbounded {
-  return bounded(() => {
-    const { alternatives, feesNano, servingPercent, learnedPercent } = boundsOf(price, demand, overhead);
-    const picos = alternatives.map((lines) => Math.max(...lines.map((line) => line.fixedPico + outputTokens * line.perTokenPico)));
-    const tokensNano = percentOf(picoToNano(Math.min(...picos)), servingPercent);
-    return percentOf(addMoney(tokensNano, feesNano), learnedPercent);
-  });
+export class Bound {
+  readonly #terms: Terms;
+
+  private constructor(terms: Terms) {
+    this.#terms = terms;
+  }
+
+  /** Bounds a call, or says why it has no bound. Never throws. */
+  static of(price: ModelPrice, demand: Demand, overhead: Overhead): Bound | Unbounded {
+    return bounded(() => new Bound(termsOf(price, demand, overhead)));
+  }
+
+  /** The bound with this output limit. Never throws. */
+  at(outputTokens: number): NanoUsd | Unbounded {
+    return bounded(() => {
+      const { alternatives, feesNano, servingPercent, learnedPercent } = this.#terms;
+      let pico = Number.POSITIVE_INFINITY;
+      for (const lines of alternatives) pico = Math.min(pico, dearestLine(lines, outputTokens));
+      return percentOf(addMoney(percentOf(picoToNano(pico), servingPercent), feesNano), learnedPercent);
+    });
+  }
+
+  /** The largest output limit whose bound fits the funds; -1 if not even 0 fits. */
+  affordable(fundsNano: NanoUsd): number {
+    const { alternatives, feesNano, servingPercent, learnedPercent } = this.#terms;
+    const without = (nano: NanoUsd, percent: number): NanoUsd => Math.floor((nano * 100) / percent);
+    const tokensNano = without(without(Math.min(fundsNano, maxNano), learnedPercent) - feesNano, servingPercent);
+    const fundsPico = tokensNano * 1000;
+    return Math.max(...alternatives.map((lines) => affordableLines(lines, fundsPico)));
+  }
 }
 
-/** The largest output limit of each choice whose upper bound fits the funds; -1 if not even 0 fits or there is no bound. */
-export function affordableOutput(price: ModelPrice, demand: Demand, overhead: Overhead, fundsNano: NanoUsd): number {
-  const bounds = bounded(() => boundsOf(price, demand, overhead));
-  if (bounds.kind === 'unbounded') return -1;
-  const without = (nano: NanoUsd, percent: number): NanoUsd => Math.floor((nano * 100) / percent);
-  const tokensNano = without(without(Math.min(fundsNano, maxNano), bounds.learnedPercent) - bounds.feesNano, bounds.servingPercent);
-  const fundsPico = tokensNano * 1000;
-  return Math.max(...bounds.alternatives.map((lines) => affordableLines(lines, fundsPico)));
+function dearestLine(lines: readonly Line[], outputTokens: number): number {
+  let pico = 0;
+  for (const { fixedPico, perTokenPico } of lines) pico = Math.max(pico, fixedPico + outputTokens * perTokenPico);
+  return pico;
 }
 
 function affordableLines(lines: readonly Line[], fundsPico: number): number {
@@ -258,4 +280,10 @@ function affordableLines(lines: readonly Line[], fundsPico: number): number {
     if (perTokenPico > 0) max = Math.min(max, Math.floor((fundsPico - fixedPico) / perTokenPico));
   }
   return max;
+}
+
+/** The bound of a call with one output limit. Never throws. */
+export function upperBound(price: ModelPrice, demand: Demand, overhead: Overhead, outputTokens: number): NanoUsd | Unbounded {
+  const bound = Bound.of(price, demand, overhead);
+  return bound instanceof Bound ? bound.at(outputTokens) : bound;
 }

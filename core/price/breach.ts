@@ -22,16 +22,19 @@ interface Bill {
   readonly usage: Usage | null;
 }
 
-interface Excess {
+interface Comparison {
   readonly billed: number;
   readonly bound: number;
 }
 
 /** Compares a bill with its bound, and counted input with what the count allows; null: neither is exceeded. Pure. */
 export function breachOf({ price, demand, boundNano, costNano, usage }: Bill): Breach | null {
+  const counted = countedInput(demand, usage);
+  if (costNano <= boundNano && counted === null) return null;
   const features: readonly Feature[] = demand.features.length === 0 ? ['text'] : demand.features;
   const learned = Math.max(100, ...features.map((feature) => price.learned?.percent[feature] ?? 100));
-  const excesses = [{ billed: costNano, bound: boundNano }, ...countedInput(demand, usage)].filter(({ billed, bound }) => billed > bound);
+  const comparisons = [{ billed: costNano, bound: boundNano }, ...(counted === null ? [] : [counted])];
+  const excesses = comparisons.filter(({ billed, bound }) => billed > bound);
   const percents = excesses.map(({ billed, bound }) => Math.min(Math.ceil((billed * learned) / bound), Number.MAX_SAFE_INTEGER));
   if (percents.length === 0) return null;
   return { percent: Math.max(...percents), features, possible: usage === null || isPossible(price, demand, usage) };
@@ -41,10 +44,10 @@ function inputOf({ input, cachedInput, cacheWrite }: Usage): number {
   return input + cachedInput + cacheWrite;
 }
 
-/** Billed input and its count. Where the model reads the input again, the count says nothing about the sum. */
-function countedInput({ features, inputReads, stored, textTokens }: Demand, usage: Usage | null): readonly Excess[] {
-  if (usage === null || !features.includes('counted') || inputReads > 1 || stored !== undefined) return [];
-  return [{ billed: inputOf(usage), bound: textTokens }];
+/** Billed input and its count; null: it was not counted. Where the model reads the input again, the count says nothing about the sum. */
+function countedInput({ features, inputReads, stored, textTokens }: Demand, usage: Usage | null): Comparison | null {
+  if (usage === null || !features.includes('counted') || inputReads > 1 || stored !== undefined) return null;
+  return { billed: inputOf(usage), bound: textTokens };
 }
 
 /** A limit of the model that is unknown excludes nothing. */

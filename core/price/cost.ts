@@ -14,39 +14,43 @@ function ratesFor(price: ModelPrice, inputTokens: number): Rates {
   return rates;
 }
 
-/** A part of a class, and its rate; an unknown rate costs the dearest of its direction. */
-type Part = readonly [tokens: number, rate: number | undefined];
+/** One class of tokens: each part is billed at a rate of its own and cut to what is left of the class, the rest at the class's. */
+class ClassCost {
+  #left: number;
+  #pico = 0;
 
-/** Pico-USD of a class: each part at its own rate, cut to what is left of the class, and the rest at the class's. */
-function classCost(tokens: number, rate: number, dearest: number, parts: readonly Part[]): number {
-  let left = tokens;
-  let pico = 0;
-  for (const [part, partRate = dearest] of parts) {
-    const counted = Math.min(part, left);
-    left -= counted;
-    pico = addMoney(pico, picoCost(counted, partRate));
+  constructor(tokens: number) {
+    this.#left = tokens;
   }
-  return addMoney(pico, picoCost(left, rate));
+
+  part(tokens: number, rate: number): this {
+    const counted = Math.min(tokens, this.#left);
+    this.#left -= counted;
+    this.#pico = addMoney(this.#pico, picoCost(counted, rate));
+    return this;
+  }
+
+  /** Pico-USD of the parts and the rest. */
+  rest(rate: number): number {
+    return addMoney(this.#pico, picoCost(this.#left, rate));
+  }
 }
 
-function dearestOf(rates: readonly (number | undefined)[]): number {
-  return Math.max(...rates.filter((rate) => rate !== undefined));
-}
-
-/** Pico-USD of all input: uncached, cached and written. */
+/** Pico-USD of all input: uncached, cached and written. A part without a known rate costs the dearest. */
 function inputCost(rates: Rates, usage: Usage, cacheWrite: number): number {
-  const { input, cachedInput, cacheWrite1h, inputAudio, cachedInputAudio, inputImage, inputVideo, inputDocument } = rates;
-  const dearest = dearestOf([input, inputAudio, inputImage, inputVideo, inputDocument]);
-  return [
-    classCost(count(usage.input), input, dearest, [
-      [count(usage.inputAudio), inputAudio],
-      [count(usage.inputImage), inputImage],
-      [count(usage.inputVideo), inputVideo],
-      [count(usage.inputDocument), inputDocument],
-    ]),
-    classCost(count(usage.cachedInput), cachedInput, dearest, [[count(usage.cachedInputAudio), cachedInputAudio ?? inputAudio]]),
-    classCost(cacheWrite, rates.cacheWrite, dearest, [[count(usage.cacheWrite1h), cacheWrite1h]]),
-  ].reduce(addMoney);
+  const { inputAudio, inputImage, inputVideo, inputDocument } = rates;
+  const dearest = Math.max(rates.input, inputAudio ?? 0, inputImage ?? 0, inputVideo ?? 0, inputDocument ?? 0);
+  const plain = new ClassCost(count(usage.input))
+    .part(count(usage.inputAudio), inputAudio ?? dearest)
+    .part(count(usage.inputImage), inputImage ?? dearest)
+    .part(count(usage.inputVideo), inputVideo ?? dearest)
+    .part(count(usage.inputDocument), inputDocument ?? dearest)
+    .rest(rates.input);
+  const cached = new ClassCost(count(usage.cachedInput))
+    .part(count(usage.cachedInputAudio), rates.cachedInputAudio ?? inputAudio ?? dearest)
+    .rest(rates.cachedInput);
+  const written = new ClassCost(cacheWrite).part(count(usage.cacheWrite1h), rates.cacheWrite1h).rest(rates.cacheWrite);
+  return addMoney(addMoney(plain, cached), written);
 }
 
 /** Pico-USD of all output. Some providers count reasoning beside output instead of in it: the larger figure is billed. */
@@ -54,12 +58,12 @@ function outputCost(rates: Rates, usage: Usage): number {
   const audio = count(usage.outputAudio);
   const image = count(usage.outputImage);
   const output = Math.max(count(usage.output), count(usage.reasoning), audio + image);
-  const dearest = dearestOf([rates.output, rates.outputAudio, rates.outputImage]);
-  return classCost(output, rates.output, dearest, [
-    [audio, rates.outputAudio],
-    [image, rates.outputImage],
-    [count(usage.reasoning), rates.reasoning],
-  ]);
+  const dearest = Math.max(rates.output, rates.outputAudio ?? 0, rates.outputImage ?? 0);
+  return new ClassCost(output)
+    .part(audio, rates.outputAudio ?? dearest)
+    .part(image, rates.outputImage ?? dearest)
+    .part(count(usage.reasoning), rates.reasoning)
+    .rest(rates.output);
 }
 
 /** Percent of a way of serving whose price the book does not know: the dearest of any model. */

@@ -43,6 +43,8 @@ export interface Demand {
   readonly openCalls?: OpenCalls;
   /** How the provider may serve the call, beside the standard. The dearest counts; an unknown price is refused. */
   readonly servings: readonly Serving[];
+  /** True if the request leaves the place of inference to the account: where the price names a dearer one, it counts. */
+  readonly anyPlace?: true;
   /** Why the cost cannot be bounded (background mode, stored prompts). A capped key's call is then refused. */
   readonly unmeterable?: string;
 }
@@ -59,8 +61,8 @@ export interface OpenCalls {
 
 /** Sets this many calls as the limit of each open offer, and counts them. */
 export function withCalls(demand: Demand, each: number): Demand {
+  if (demand.openCalls === undefined) return demand;
   const { openCalls, ...rest } = demand;
-  if (openCalls === undefined) return demand;
   const more = openCalls.tools * each;
   const fees: { [fee in Fee]?: number | null } = { ...rest.fees };
   for (const fee of openCalls.fees) {

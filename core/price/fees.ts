@@ -7,6 +7,7 @@ const names: Readonly<Record<Fee, string>> = {
   webSearch: 'web searches',
   webSearchPreview: 'web searches',
   groundedPrompt: 'grounded prompts',
+  mapsPrompt: 'prompts grounded by maps',
   fileSearch: 'file searches',
   container: 'hosted containers',
 };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { stringBound, valueBound } from './text.ts';
+import { stringBound, ValueBounding, valueBound } from './text.ts';
 
 const anyText = fc.string({ unit: 'binary', maxLength: 700 });
 const combining = ['\u0301', '\u0315', '\u0323', '\u0338', '\u0344', '\u0345', '\u1100', '\u1161', '\u11a8', '\u30ab', '\u3099', '\uff9e'];
@@ -154,5 +154,18 @@ describe('valueBound', () => {
 
   it('takes any nesting that a parser takes', () => {
     assert.ok(valueBound(JSON.parse('['.repeat(200_000) + ']'.repeat(200_000))).tokens >= 400_000);
+  });
+
+  it('is the same for a value that is bounded in steps, wherever they cut it', () => {
+    const value = fc.jsonValue({ maxDepth: 3, stringUnit: 'binary' });
+    fc.assert(
+      fc.property(fc.record({ value, text: anyText, more: anyText }), fc.integer({ min: 1, max: 300 }), (given, units) => {
+        const bounding = new ValueBounding(given);
+        while (!bounding.isDone) bounding.run(units);
+        assert.deepEqual([bounding.tokens, bounding.keys], [valueBound(given).tokens, valueBound(given).keys]);
+      }),
+    );
+    const long = 'a\u{1d15e}é\u0323"'.repeat(40_000);
+    assert.equal(valueBound(long).tokens, stringBound(JSON.stringify(long)));
   });
 });

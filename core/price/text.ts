@@ -14,18 +14,19 @@ function growth(character: string): number {
 const sliceLength = 256;
 
 /**
- * Maximum of the bytes that any normal form gains over the text: texts are decomposed character by character, and
+ * Maximum of the bytes that any normal form gains over this part of a text: texts are decomposed character by character, and
  * composing never lengthens. Summed by character, because one form may lengthen what another form shortens.
  */
-function normalGrowth(text: string): number {
+function normalGrowth(text: string, from: number, to: number): number {
   const known = new Map<string, number>();
   let bytes = 0;
-  for (let start = 0; start < text.length; start += sliceLength) {
+  for (let start = from; start < to; start += sliceLength) {
+    const length = Math.min(sliceLength, to - start);
     // One more, which may be a mark or the other half of a pair.
-    const slice = text.slice(start, start + sliceLength + 1);
+    const slice = text.slice(start, start + length + 1);
     if (Buffer.byteLength(slice) === slice.length) continue;
     for (const { 0: character, index } of slice.matchAll(growing)) {
-      if (index === sliceLength) break;
+      if (index === length) break;
       const more = known.get(character) ?? growth(character);
       known.set(character, more);
       bytes += more;
@@ -40,11 +41,11 @@ function normalGrowth(text: string): number {
  */
 export function stringBound(text: string): number {
   const bytes = Buffer.byteLength(text);
-  return bytes === text.length ? bytes : bytes + normalGrowth(text);
+  return bytes === text.length ? bytes : bytes + normalGrowth(text, 0, text.length);
 }
 
 /** The result of `valueBound`. */
-interface ValueBound {
+export interface ValueBound {
   /** Maximum of tokens in the value as JSON text; beyond any amount of money if a number is too large to bound. */
   readonly tokens: number;
   /** Members of all objects: fewer than in the text, if that had duplicates. */
@@ -66,10 +67,34 @@ function isShortAndPlain(text: string): boolean {
   return true;
 }
 
+/** Longer texts are written piece by piece: their JSON is never whole in memory. */
+const pieceLength = 64 * 1024;
+
 /** A string as JSON writes it, quotes and escapes included: tool schemas reach the model in that form. */
 function quotedBound(text: string): number {
   if (isShortAndPlain(text)) return text.length + 2;
-  return stringBound(JSON.stringify(text));
+  return text.length <= pieceLength ? stringBound(JSON.stringify(text)) : quotes + longBound(text, 0, text.length);
+}
+
+const quotes = 2;
+
+/** Part of a string as JSON writes it, without its quotes. */
+function longBound(text: string, from: number, to: number): number {
+  let bytes = 0;
+  for (let start = from; start < to; ) {
+    const end = pieceEnd(text, Math.min(start + pieceLength, to));
+    const written = JSON.stringify(text.slice(start, end));
+    const size = Buffer.byteLength(written);
+    bytes += size - quotes;
+    if (size !== written.length) bytes += normalGrowth(text, start, end);
+    start = end;
+  }
+  return bytes;
+}
+
+/** The position itself, or the one after it if it is within a pair of surrogates. */
+function pieceEnd(text: string, at: number): number {
+  return at < text.length && text.codePointAt(at - 1) !== text.charCodeAt(at - 1) ? at + 1 : at;
 }
 
 /** The bound of a number, however a parser writes it back: "1" may become "1.0". */
@@ -88,26 +113,75 @@ function scalarBound(value: unknown): number {
  * `stringBound` bounds every string. Iterative, so that no nesting overflows the stack.
  */
 export function valueBound(value: unknown): ValueBound {
-  let tokens = 0;
-  let keys = 0;
-  const open: unknown[] = [value];
-  while (open.length > 0) {
-    const next = open.pop();
-    if (typeof next !== 'object' || next === null) {
-      tokens += scalarBound(next);
-      continue;
-    }
-    tokens += perContainer;
-    if (Array.isArray(next)) {
-      tokens += next.length * perElement;
-      for (const element of next) open.push(element);
-      continue;
-    }
-    for (const key of Object.keys(next)) {
-      keys += 1;
-      tokens += quotedBound(key) + perMember;
-      open.push((next as Record<string, unknown>)[key]);
+  const bounding = new ValueBounding(value);
+  bounding.run(Number.POSITIVE_INFINITY);
+  return bounding;
+}
+
+/** `valueBound` that may pause and read on. */
+export class ValueBounding implements ValueBound {
+  readonly #open: unknown[];
+  #tokens = 0;
+  #keys = 0;
+  /** How far the text on top is bounded. */
+  #textAt = 0;
+
+  constructor(value: unknown) {
+    this.#open = [value];
+  }
+
+  get tokens(): number {
+    return this.#tokens;
+  }
+
+  get keys(): number {
+    return this.#keys;
+  }
+
+  get isDone(): boolean {
+    return this.#open.length === 0;
+  }
+
+  /** Bounds about so many more characters and values. */
+  run(units: number): void {
+    const open = this.#open;
+    for (let left = units; left > 0 && open.length > 0; left -= 1) {
+      const next = open.pop();
+      if (typeof next === 'string' && next.length > left) {
+        this.#boundPart(next, left);
+        return;
+      }
+      if (typeof next === 'object' && next !== null) this.#openContainer(next);
+      else this.#tokens += this.#textAt === 0 ? scalarBound(next) : this.#restOf(next as string);
+      if (typeof next === 'string') left -= next.length;
     }
   }
-  return { tokens, keys };
+
+  /** Puts the text back, to be continued. */
+  #boundPart(text: string, units: number): void {
+    const end = pieceEnd(text, Math.min(text.length, this.#textAt + units));
+    this.#tokens += longBound(text, this.#textAt, end) + (this.#textAt === 0 ? quotes : 0);
+    this.#textAt = end === text.length ? 0 : end;
+    if (end < text.length) this.#open.push(text);
+  }
+
+  #restOf(text: string): number {
+    const rest = longBound(text, this.#textAt, text.length);
+    this.#textAt = 0;
+    return rest;
+  }
+
+  #openContainer(container: object): void {
+    this.#tokens += perContainer;
+    if (Array.isArray(container)) {
+      this.#tokens += container.length * perElement;
+      for (const element of container) this.#open.push(element);
+      return;
+    }
+    for (const key of Object.keys(container)) {
+      this.#keys += 1;
+      this.#tokens += quotedBound(key) + perMember;
+      this.#open.push((container as Record<string, unknown>)[key]);
+    }
+  }
 }

@@ -11,10 +11,11 @@ export type OutputModality = 'image' | 'audio';
  * - `request`: the call itself (models that search in every call, Perplexity's Sonar).
  * - `webSearch`, `webSearchPreview`: one search, by the tool's type.
  * - `groundedPrompt`: a prompt that was grounded, with any number of searches (Gemini 2).
+ * - `mapsPrompt`: a prompt that was grounded by maps, which is billed beside its searches (Gemini).
  * - `fileSearch`: one search in a vector store.
  * - `container`: one session of a hosted container (code interpreter, hosted shell, code execution).
  */
-export type Fee = 'request' | 'webSearch' | 'webSearchPreview' | 'groundedPrompt' | 'fileSearch' | 'container';
+export type Fee = 'request' | 'webSearch' | 'webSearchPreview' | 'groundedPrompt' | 'mapsPrompt' | 'fileSearch' | 'container';
 
 /** Counts of billed calls; an absent fee counts as 0. */
 export type FeeCounts = Readonly<Partial<Record<Fee, number>>>;

@@ -9,6 +9,7 @@ const figures: ClusterFigures = {
   keys: nothing,
   sessions: () => 0,
   leads: () => true,
+  keysNearLimit: () => 3,
   problems: nothing,
   staleSeconds: nothing,
   waitingPrices: () => new Map([['OpenAI', 2]]),
@@ -35,6 +36,7 @@ test('work and alarms are counted', async () => {
   for (const line of [
     'alarms_total{alarm="burned"} 1',
     'adoptions_total 1',
+    'keys_near_limit 3',
     'reconciles_total 3',
     'reconcile_failures_total 2',
     'waiting_prices{provider="OpenAI"} 2',

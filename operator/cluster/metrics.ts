@@ -9,6 +9,8 @@ export interface ClusterFigures {
   leads(): boolean;
   /** Keys by state. */
   keys(): ReadonlyMap<string, number>;
+  /** Keys that have used 80 % of a limit on their path. */
+  keysNearLimit(): number;
   /** Objects whose latest version is not in force, by kind. */
   problems(): ReadonlyMap<string, number>;
   /** Models with a price that waits for an acknowledgement, by provider. */
@@ -124,6 +126,9 @@ function addFigures(registry: Registry, figures: ClusterFigures): void {
   total('keyforge_operator_reconciles_total', 'Reconciliations of objects', () => figures.work().reconciles);
   total('keyforge_operator_reconcile_failures_total', 'Reconciliations that failed and will be retried', () => figures.work().failures);
   gaugeBy('state', 'keyforge_operator_keys', 'Keys by state', () => figures.keys());
+  gauge('keyforge_operator_keys_near_limit', 'Keys that have used 80 % of a limit of their own or of an ancestor', () =>
+    figures.keysNearLimit(),
+  );
   gaugeBy('kind', 'keyforge_operator_problems', 'Objects whose latest version is not in force, by kind', () => figures.problems());
   gaugeBy('provider', 'keyforge_operator_waiting_prices', 'Models with a price that waits for an acknowledgement, by provider', () =>
     figures.waitingPrices(),

@@ -5,6 +5,7 @@ import type { Broker } from '../broker.ts';
 import { drift } from '../inject/compare.ts';
 import { createOutcomes } from '../inject/outcomes.ts';
 import { type ReviewDeps, reviewAdmission } from '../inject/review.ts';
+import { nearLimit } from '../keys/listing.ts';
 import { connectKube } from '../kube/client.ts';
 import { createEvents } from '../kube/events.ts';
 import type { PriceDesk } from '../prices/desk.ts';
@@ -151,6 +152,7 @@ function figuresOf({ broker, prices, authority, leadership, sessions, controller
     sessions: () => sessions.count(),
     leads: leadership.leads,
     keys: () => countBy(broker.live() === null ? [] : broker.desk.states()),
+    keysNearLimit: () => (broker.live() === null ? [] : broker.desk.list()).filter((row) => nearLimit(row) !== undefined).length,
     problems: () => controllers.problems(),
     waitingPrices: () => countBy(prices.waiting().map(({ provider }) => provider)),
     staleSeconds() {

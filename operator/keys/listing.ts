@@ -39,6 +39,22 @@ export interface LimitListing {
   readonly endsAt?: string;
 }
 
+/** Part of a cap whose use is worth a word to its owner. */
+const nearPart = 0.8;
+
+/** The limit on the key's path of which most is used, if that is at least 80 %. */
+export function nearLimit({ limits }: Pick<KeyListing, 'limits'>): LimitListing | undefined {
+  const [fullest] = limits.toSorted((one, other) => usedPart(other) - usedPart(one));
+  return fullest !== undefined && usedPart(fullest) >= nearPart ? fullest : undefined;
+}
+
+/** From 0 to 1. A cap of 0 is a closed door and does not end. */
+function usedPart({ capUsd, remainingUsd, requestsCap = 0, requestsUsed }: LimitListing): number {
+  const cap = Number(capUsd ?? 0);
+  const dollars = cap > 0 ? 1 - Number(remainingUsd) / cap : 0;
+  return Math.max(dollars, requestsCap > 0 ? requestsUsed / requestsCap : 0);
+}
+
 type Account = AccountView['accounts'][number];
 
 /** Lists a key with its money; it reads the accounts of its whole path. */

@@ -89,6 +89,14 @@ const bills: readonly Bill[] = [
     dollars: 0.013,
   },
   {
+    name: 'a picture that a model of OpenRouter draws unasked, $40',
+    price: priceOf('OpenRouter', 'openai/gpt-5-image'),
+    demand: { anyOutput: true },
+    outputTokens: 1000,
+    usage: { output: 1000, outputImage: 1000 },
+    dollars: 0.04,
+  },
+  {
     name: 'a regional host of OpenAI, 10 % more',
     price: priceOf('OpenAI', 'gpt-5.4-mini', true),
     demand: { textTokens: million / 10 },
@@ -122,6 +130,13 @@ const bills: readonly Bill[] = [
     demand: { fees: { webSearch: null, groundedPrompt: 1 } },
     usage: { fees: { webSearch: 9, groundedPrompt: 1 } },
     dollars: 0.035,
+  },
+  {
+    name: 'a prompt of Gemini 2.5 that maps ground, $25 per 1,000',
+    price: priceOf('Gemini', 'gemini-2.5-flash'),
+    demand: { fees: { webSearch: null, groundedPrompt: 1, mapsPrompt: 1 } },
+    usage: { fees: { mapsPrompt: 1 } },
+    dollars: 0.025,
   },
   {
     name: 'a container of 4 GB',

@@ -47,6 +47,19 @@ export function announce(events: Events, object: KubeObject, conditions: readonl
   events.emit({ regarding: object, type, reason: ready.reason, note: ready.message, action: 'Reconcile' });
 }
 
+/** Emits a warning if a condition is True for this reason, and was not before. */
+export function warnOnce(
+  events: Events,
+  object: KubeObject,
+  conditions: readonly Condition[],
+  { type, reason }: Pick<Condition, 'type' | 'reason'>,
+): void {
+  const holds = (one: Condition): boolean => one.type === type && one.status === 'True' && one.reason === reason;
+  const found = conditions.find(holds);
+  if (found === undefined || conditionsOf(object).some(holds)) return;
+  events.emit({ regarding: object, type: 'Warning', reason, note: found.message, action: 'Reconcile' });
+}
+
 function conditionsOf(object: KubeObject): readonly Condition[] {
   const { conditions } = statusOf(object);
   return Array.isArray(conditions) ? conditions : [];

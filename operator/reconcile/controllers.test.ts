@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { accountId } from '../../core/budget/account.ts';
 import { keyName } from '../../core/names.ts';
 import { isToken } from '../../core/token.ts';
 import { openBench } from '../broker.fixture.ts';
@@ -112,6 +113,27 @@ test('a key with no dollar limit says so', async () => {
   start();
   await ready('True Served');
   assert.equal(condition(key(), 'Capped'), 'False NoDollarLimit');
+});
+
+test('a key’s owner is told once in a window that 80 % of its limit is used', async () => {
+  kube.put(virtualKeys, keyObject('agents', 'bot', { pools, limits: day }));
+  const { bench } = start();
+  await until('enough left', () => condition(key(), 'NearLimit') === 'False EnoughLeft');
+  const startMs = Date.now() - (Date.now() % 86_400_000);
+  const spend = (nano: number): void => {
+    const nothing = { nano: 0, requests: 0, tokens: 0 };
+    const account = { settled: { ...nothing, nano }, burned: nothing, outstanding: nothing, holders: 0 };
+    const id = accountId({ key: botKey, window: 'Day', startMs });
+    bench.store.transaction((tx) => tx.ledger.putAccount({ id, key: botKey, window: 'Day', startMs, account }));
+  };
+  spend(4_000_000_000);
+  await until('the condition', () => condition(key(), 'NearLimit') === 'True LimitNear');
+  spend(4_500_000_000);
+  await until('more spent', () => statusOf(key())['spent'] === '4.50');
+  spend(0);
+  await until('the next window', () => condition(key(), 'NearLimit') === 'False EnoughLeft');
+  const notes = kube.events().filter((note) => note.includes('80 % of the Day limit of agents/bot'));
+  assert.equal(notes.length, 1);
 });
 
 test('a Secret that somebody else made is never overwritten', async () => {

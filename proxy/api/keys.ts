@@ -36,7 +36,7 @@ export async function createKey(
   { key }: KeyDocument,
   request: IncomingMessage,
 ): Promise<({ readonly key: string } & SubAgentKey) | Refusal> {
-  const bytes = await receive(request, maxBodyBytes);
+  const bytes = await receive(request, { limitBytes: maxBodyBytes });
   if (bytes === null || isRefusal(bytes)) return bytes ?? refuse('invalid_request', 'The request ended early.');
   const spec = readSpec(bytes);
   if (isRefusal(spec)) return spec;

@@ -19,9 +19,11 @@ export function readAnswer(
   return { ...reading(usageOf(answer), servedName(answer[modelField]), errorBody), ...notesOf(answer) };
 }
 
-/** A model's name; undefined if there is none (Azure sends an empty one first). */
+const maxServedName = 256;
+
+/** A model's name, as an entry can carry it; undefined if there is none (Azure sends an empty one first). */
 export function servedName(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined;
+  return typeof value === 'string' && value !== '' ? value.slice(0, maxServedName).toWellFormed() : undefined;
 }
 
 /** Makes a reading of these parts. */

@@ -67,12 +67,20 @@ const isShape: Readonly<Record<Shape, (value: unknown) => boolean>> = {
 };
 
 /** What each field must be, if it is given. */
-export type Shapes = Readonly<Record<string, Shape>>;
+export type FieldShapes = Readonly<Record<string, Shape>>;
+
+/** The same, to be looked up by names that a caller chose. */
+export type Shapes = ReadonlyMap<string, Shape>;
+
+export function shapesOf(fields: FieldShapes): Shapes {
+  return new Map(Object.entries(fields));
+}
 
 /** Refuses a field of another type than the provider's schema says: lenient servers would read it all the same. */
-export function refuseShapes(object: JsonObject, fields: Shapes): Refusal | null {
-  for (const [name, shape] of Object.entries(fields)) {
-    if (isGiven(object[name]) && !isShape[shape](object[name])) return badField(name, shape);
+export function refuseShapes(object: JsonObject, shapes: Shapes): Refusal | null {
+  for (const name in object) {
+    const shape = shapes.get(name);
+    if (shape !== undefined && isGiven(object[name]) && !isShape[shape](object[name])) return badField(name, shape);
   }
   return null;
 }
@@ -106,7 +114,7 @@ export function readModel(body: JsonBody, { governing, otherModels }: FieldRules
   const refusal = refuseLookalikes(body, governing) ?? refuseOtherModels(body.value, otherModels);
   if (refusal !== null) return refusal;
   const value = body.value['model'];
-  if (typeof value !== 'string' || value.length === 0) return badField('model', 'a model’s name');
+  if (typeof value !== 'string' || value.length === 0 || !value.isWellFormed()) return badField('model', 'a model’s name');
   return value.length > maxModelLength ? badField('model', `at most ${maxModelLength} characters long`) : value;
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type JsonBody, readBody } from './json.ts';
+import { type JsonBody, readBody, readInTurns } from './json.ts';
 import { type Edit, spliceBody } from './splice.ts';
 
 function read(text: string | Buffer): JsonBody {
@@ -89,6 +89,49 @@ test('a body may be nested 128 levels deep and no deeper', () => {
   assert.match(problemOf(`{"a":${'['.repeat(200_000)}`), /deeper/);
 });
 
+test('a body of too many lists, objects or members is refused before it is parsed', async () => {
+  const fill = (text: string, bytes: number): Buffer => Buffer.from(`{"x":[${text.repeat(bytes / text.length)}0]}`);
+  for (const text of ['[],', '{},', '{"a":1},', '"a":1,']) {
+    const started = performance.now();
+    const body = await readInTurns(fill(text, 31 * 1024 * 1024));
+    assert.match('problem' in body ? body.problem : 'none', /more than 100000 lists, objects and members; send less at once/, text);
+    // A parser takes 12 s for it.
+    assert.ok(performance.now() - started < 2000, `${text} took ${performance.now() - started} ms`);
+  }
+  assert.match(problemOf(fill('0,', 2 * 1024 * 1024)), /more than 500000 elements/);
+  assert.equal(problemOf(fill('[],', 240_000)), 'none');
+});
+
+test('a batch of 300,000 tokens to embed is read', () => {
+  const input = Array.from({ length: 2048 }, () => Array.from({ length: 146 }, (_, at) => at * 600));
+  assert.equal(problemOf(JSON.stringify({ model: 'text-embedding-3-small', input })), 'none');
+});
+
+test('a large body is read like a small one, and the event loop turns while it is', async () => {
+  const long = 'aé\u00bd\u{1f600}'.repeat(400_000);
+  for (const value of [{ a: long, b: [long, { c: 1 }] }, { a: Array.from({ length: 90_000 }, () => ({})) }]) {
+    const bytes = Buffer.from(JSON.stringify(value));
+    let turns = 0;
+    let isRead = false;
+    const count = (): void => {
+      turns += 1;
+      if (!isRead) setImmediate(count);
+    };
+    setImmediate(count);
+    const inTurns = await readInTurns(bytes);
+    isRead = true;
+    assert.deepEqual(inTurns, read(bytes));
+    assert.deepEqual('problem' in inTurns ? null : inTurns.value, value);
+    assert.ok(turns > 2, `${turns} turns for ${bytes.length} bytes`);
+  }
+});
+
+test('a large body that cannot be read is refused like a small one', async () => {
+  const long = ' '.repeat(300_000);
+  for (const text of [`{"a":1,"a":2${long}}`, `[${long}]`, `{"a":01${long}}`, `{"a":"${long}`, Buffer.from([0xff, ...Buffer.from(long)])])
+    assert.deepEqual(await readInTurns(Buffer.from(text as string)), readBody(Buffer.from(text as string)));
+});
+
 test('keys of the object prototype are plain data', () => {
   const body = read('{"__proto__":{"model":"x"},"constructor":1,"hasOwnProperty":2}');
   assert.equal(body.value['model'], undefined);
@@ -158,4 +201,12 @@ test('the bound of a body is never below its own bytes', () => {
     `${'\n'.repeat(5000)}{}`,
   ])
     assert.ok(read(body).tokens >= body.length, body.slice(0, 40));
+});
+
+test('a nested key may be written with escapes, and is found by what it means', () => {
+  const body = read('{"generationConfig":{"max\\u004futputTokens":5,"a\\"b":1}}');
+  assert.equal(
+    spliceBody(body, [{ path: ['generationConfig', 'maxOutputTokens'], value: 2 }]).toString(),
+    '{"generationConfig":{"max\\u004futputTokens":2,"a\\"b":1}}',
+  );
 });

@@ -2,7 +2,7 @@ import { parseJson } from '../../core/json.ts';
 import { generatedTokens } from './answer.ts';
 import { Skeleton } from './skeleton.ts';
 import { type EventEnds, EventSplitter, eventData, type Fate } from './sse.ts';
-import type { Framing, Reading, StreamMeter } from './types.ts';
+import type { Dialect, Framing, Reading, StreamMeter } from './types.ts';
 
 /** The common part of all meters: it cuts a stream into events and reads each event once. */
 export abstract class EventMeter implements StreamMeter {
@@ -74,6 +74,18 @@ export abstract class EventMeter implements StreamMeter {
     this.errorBody ??= JSON.stringify(value);
     if (this.phase === 'preamble') this.phase = 'error';
   }
+}
+
+const beginsAsEvents = /^\ufeff?\s*(?:data|event|id|retry)?:/;
+
+/** Reads an answer that was held whole: one JSON value, or events that the server sent although the caller requested none. */
+export function readHeld(dialect: Dialect, body: Buffer): Reading {
+  const reading = dialect.readUsage(body);
+  if (reading.usage !== null || !beginsAsEvents.test(body.toString('utf8', 0, 64))) return reading;
+  const meter = dialect.meterStream('keep');
+  meter.push(body);
+  meter.flush();
+  return meter.complete ? meter.reading() : reading;
 }
 
 /** The meter of dialects that never stream: it passes bytes unread, and never reports a complete answer. */

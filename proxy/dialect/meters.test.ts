@@ -256,6 +256,8 @@ test('whole answers are read; zero counts, nothing is null', () => {
   const zero = { input: 0, cachedInput: 0, cacheWrite: 0, output: 0, reasoning: 0 };
   assert.deepEqual(read(openaiChat, { model: 'm', usage: { prompt_tokens: 0, completion_tokens: 0 } }), { usage: zero, servedModel: 'm' });
   assert.deepEqual(read(openaiChat, { model: 'm', usage: null }), { usage: null, servedModel: 'm' });
+  // An entry carries neither half of a surrogate pair nor a name without end.
+  assert.deepEqual(read(openaiChat, { model: `\ud800${'x'.repeat(300)}` }), { usage: null, servedModel: `\ufffd${'x'.repeat(255)}` });
   assert.deepEqual(read(openaiChat, { error: { code: 502 } }), { usage: null, errorBody: '{"error":{"code":502}}' });
   assert.deepEqual(read(openaiEmbeddings, { model: 'e', usage: { prompt_tokens: 8, total_tokens: 8 } }), {
     usage: { ...zero, input: 8 },

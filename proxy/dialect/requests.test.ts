@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isRefusal, type Refusal } from '../../core/errors.ts';
+import { anthropicFamily } from './anthropic/family.ts';
 import { anthropicCountTokens, anthropicMessages } from './anthropic/messages.ts';
 import { geminiFamily } from './gemini/family.ts';
 import { geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini/requests.ts';
@@ -53,8 +54,9 @@ test('a plain request of each dialect demands its text and nothing else', () => 
   for (const [dialect, value] of minimal) {
     const { demand, model } = read(dialect, value);
     assert.equal(model, dialect.family === geminiFamily ? 'gemini-3-pro' : value['model'], dialect.id);
-    const { textTokens, cacheWrite, anyOutput, ...rest } = demand;
+    const { textTokens, cacheWrite, anyOutput, anyPlace, ...rest } = demand;
     assert.ok(textTokens >= JSON.stringify(value).length, dialect.id);
+    assert.equal(anyPlace === true, dialect.family === anthropicFamily, dialect.id);
     assert.deepEqual(
       rest,
       {
@@ -68,7 +70,7 @@ test('a plain request of each dialect demands its text and nothing else', () => 
 
 test('a model must be named by a string of reasonable length', () => {
   for (const dialect of [openaiChat, openaiResponses, openaiEmbeddings, anthropicMessages]) {
-    for (const model of [undefined, null, '', 7, ['gpt-6'], 'x'.repeat(257)]) {
+    for (const model of [undefined, null, '', 7, ['gpt-6'], 'x'.repeat(257), '\ud800']) {
       assert.equal(refused(dialect, withField(dialect, { model })).code, 'invalid_request', `${dialect.id} ${String(model)}`);
     }
   }

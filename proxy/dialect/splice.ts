@@ -1,6 +1,7 @@
 import type { JsonObject } from '../../core/json.ts';
+import type { Members } from '../intake/scan.ts';
 import { asObject, isGiven } from './fields.ts';
-import { type JsonBody, type Members, membersAt } from './json.ts';
+import { type JsonBody, membersAt } from './json.ts';
 import type { Changes } from './types.ts';
 
 /** One value to set: a top-level member, or a member of a top-level object. */
@@ -26,18 +27,29 @@ export function spliceBody(body: JsonBody, edits: readonly Edit[]): Buffer {
     else splices.push(splice);
   }
   if (inserts.length > 0) {
-    const first = body.bytes.indexOf('{') + 1;
+    const first = body.bytes.indexOf(openingBrace) + 1;
     splices.push({ start: first, end: first, text: joined(inserts, body.members) });
   }
-  splices.sort((a, b) => a.start - b.start);
-  const pieces: Buffer[] = [];
-  let at = 0;
+  if (splices.length > 1) splices.sort((a, b) => a.start - b.start);
+  return replaced(body.bytes, splices);
+}
+
+const openingBrace = 0x7b;
+
+/** Replaces these ranges, which ascend and do not overlap. */
+function replaced(bytes: Buffer, splices: readonly Splice[]): Buffer {
+  let length = bytes.length;
+  for (const { start, end, text } of splices) length += Buffer.byteLength(text) - (end - start);
+  const result = Buffer.allocUnsafe(length);
+  let from = 0;
+  let to = 0;
   for (const { start, end, text } of splices) {
-    pieces.push(body.bytes.subarray(at, start), Buffer.from(text));
-    at = end;
+    to += bytes.copy(result, to, from, start);
+    to += result.write(text, to);
+    from = end;
   }
-  pieces.push(body.bytes.subarray(at));
-  return Buffer.concat(pieces);
+  bytes.copy(result, to, from);
+  return result;
 }
 
 /** A replacement within the body, or the text of a member to add at its front. */
@@ -49,7 +61,6 @@ function spliceOf(body: JsonBody, { path, value }: Edit): Splice | string {
   if (range === undefined) return `${JSON.stringify(outer)}:${whole}`;
   if (inner === undefined || body.value[outer] === null) return { ...range, text: whole };
   const members = membersAt(body, range);
-  if (typeof members === 'string') throw new Error(`${outer} was read but cannot be edited: ${members}`);
   const within = members.get(inner);
   if (within !== undefined) return { ...within, text };
   return { start: range.start + 1, end: range.start + 1, text: joined([`${JSON.stringify(inner)}:${text}`], members) };

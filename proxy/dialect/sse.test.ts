@@ -87,6 +87,20 @@ test('an event that is too long to hold is forwarded as it comes, and still read
   assert.deepEqual(seen, [400_002, 9]);
 });
 
+test('of an event that is too long to hold, the skeleton of its JSON is read', () => {
+  const seen: string[] = [];
+  const splitter = new EventSplitter(new SseEnds(), (event) => {
+    seen.push(event.toString());
+    return 'keep';
+  });
+  const long = Buffer.from(`event: e\ndata: {"a":"${'x'.repeat(17 * 1024 * 1024)}","usage":{"n":1}}\n\ndata: 1\n\n`);
+  let passed = 0;
+  for (let at = 0; at < long.length; at += 65_536) for (const out of splitter.push(long.subarray(at, at + 65_536))) passed += out.length;
+  assert.equal(passed, long.length);
+  assert.deepEqual(seen, ['{"a":"","usage":{"n":1}}', 'data: 1\n\n']);
+  assert.ok(splitter.hasSkipped);
+});
+
 test('an event that never ends is not kept in memory', () => {
   const splitter = new EventSplitter(new SseEnds(), () => assert.fail('it has no end'));
   const piece = Buffer.alloc(1024 * 1024, 'x');

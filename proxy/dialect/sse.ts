@@ -1,13 +1,16 @@
+import { Skeleton } from './skeleton.ts';
+
 /** Whether an event is forwarded after it was read. */
 export type Fate = 'keep' | 'drop';
 
 /** Beyond this, an unfinished event is forwarded as it arrives. */
 const maxHeldBytes = 256 * 1024;
-/** Beyond this, an event is not read: metering continues with the next one. */
+/** Beyond this, only the skeleton of an event is read: its usage, without its pictures. */
 const maxReadBytes = 16 * 1024 * 1024;
 
 const lineFeed = 0x0a;
 const carriageReturn = 0x0d;
+const openingBrace = 0x7b;
 
 /** Finds the ends of events. It receives bytes in order and keeps state between chunks. */
 export interface EventEnds {
@@ -87,12 +90,32 @@ export class SseEnds implements EventEnds {
   }
 }
 
+/** The skeleton of the JSON in one event that is too long to hold. */
+class Outline {
+  readonly #skeleton = new Skeleton();
+  #hasBegun = false;
+
+  push(piece: Buffer): void {
+    const start = this.#hasBegun ? 0 : piece.indexOf(openingBrace);
+    if (start < 0) return;
+    this.#hasBegun = true;
+    this.#skeleton.push(piece.subarray(start));
+  }
+
+  /** JSON text without the fields of an event; null if there is none. */
+  text(): Buffer | null {
+    return this.#skeleton.isWhole ? this.#skeleton.text() : null;
+  }
+}
+
 /** Cuts bytes into events and calls `onEvent` with each complete event, in order. It copies only events that span chunks. */
 export class EventSplitter {
   readonly #ends: EventEnds;
   readonly #onEvent: (event: Buffer) => Fate;
   #held: Buffer[] = [];
   #heldBytes = 0;
+  /** Set while the unfinished event is too long to read: it has taken the held bytes. */
+  #outline: Outline | null = null;
   /** True if the unfinished event was too long to hold: its held bytes are already forwarded. */
   #forwarded = false;
   #hasSkipped = false;
@@ -102,7 +125,7 @@ export class EventSplitter {
     this.#onEvent = onEvent;
   }
 
-  /** True if an event was too long to be read. */
+  /** True if an event was too long to be read whole. */
   get hasSkipped(): boolean {
     return this.#hasSkipped;
   }
@@ -144,26 +167,36 @@ export class EventSplitter {
 
   #hold(rest: Buffer, out: Buffer[]): void {
     if (rest.length === 0) return;
-    this.#held.push(rest);
     this.#heldBytes += rest.length;
+    if (this.#outline !== null) {
+      this.#outline.push(rest);
+      out.push(rest);
+      return;
+    }
+    this.#held.push(rest);
     if (this.#forwarded) out.push(rest);
     else if (this.#heldBytes > maxHeldBytes) {
       this.#forwarded = true;
       out.push(...this.#held);
     }
-    if (this.#heldBytes > maxReadBytes) this.#held = [];
+    if (this.#heldBytes <= maxReadBytes) return;
+    this.#outline = new Outline();
+    for (const piece of this.#held) this.#outline.push(piece);
+    this.#held = [];
   }
 
   #finishHeld(rest: Buffer): readonly Buffer[] {
-    const readable = this.#heldBytes <= maxReadBytes;
-    this.#hasSkipped ||= !readable;
-    const event = readable ? Buffer.concat([...this.#held, rest]) : rest;
+    const outline = this.#outline;
+    outline?.push(rest);
+    this.#hasSkipped ||= outline !== null;
+    const event = outline === null ? Buffer.concat([...this.#held, rest]) : outline.text();
     const alreadyOut = this.#forwarded;
     this.#held = [];
     this.#heldBytes = 0;
+    this.#outline = null;
     this.#forwarded = false;
-    const fate = readable ? this.#onEvent(event) : 'keep';
-    const left = alreadyOut ? rest : event;
+    const fate = event === null ? 'keep' : this.#onEvent(event);
+    const left = alreadyOut || event === null ? rest : event;
     return left.length === 0 || (fate === 'drop' && !alreadyOut) ? [] : [left];
   }
 }

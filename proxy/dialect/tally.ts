@@ -24,6 +24,7 @@ export interface Tally {
   readonly fees: { [fee in Fee]?: number | null };
   openCalls: OpenCalls | undefined;
   readonly servings: Set<Serving>;
+  anyPlace: boolean;
   unmeterable: string | undefined;
 }
 
@@ -49,6 +50,7 @@ export function startTally(bodyTokens: number): Tally {
     fees: {},
     openCalls: undefined,
     servings: new Set(),
+    anyPlace: false,
     unmeterable: undefined,
   };
 }
@@ -99,32 +101,34 @@ export function addRounds(tally: Tally, rounds: number, tokensEach: number | nul
 
 /** The finished demand. */
 export function demandOf(tally: Tally): Demand {
-  const {
-    unmeterable,
-    openCalls,
-    toolTokens,
-    toolResults,
-    onlyPreviews,
-    summaries,
-    thoughts,
-    stored,
-    features,
-    outputs,
-    servings,
-    ...rest
-  } = tally;
+  const { toolTokens, summaries, thoughts, stored, toolResults, openCalls, unmeterable } = tally;
   return {
-    ...rest,
-    features: [...features],
-    outputs: [...outputs],
-    servings: [...servings],
+    textTokens: tally.textTokens,
+    pictures: tally.pictures,
+    media: tally.media,
+    features: listOf(tally.features),
+    inputReads: tally.inputReads,
+    cacheWrite: tally.cacheWrite,
+    choices: tally.choices,
+    extraOutputTokens: tally.extraOutputTokens,
+    outputs: listOf(tally.outputs),
+    anyOutput: tally.anyOutput,
+    fees: tally.fees,
+    servings: listOf(tally.servings),
+    ...(tally.anyPlace ? { anyPlace: true } : {}),
     ...(stored.size === 0 ? {} : { stored: [...stored] }),
     ...(Number.isNaN(toolTokens) ? {} : { toolTokens }),
-    ...(onlyPreviews ? { onlyPreviews } : {}),
+    ...(tally.onlyPreviews ? { onlyPreviews: true } : {}),
     ...(summaries === 0 ? {} : { summaries }),
     ...(thoughts === 0 ? {} : { thoughts }),
     ...(Number.isFinite(toolResults) ? { toolResults } : {}),
     ...(openCalls === undefined ? {} : { openCalls }),
     ...(unmeterable === undefined ? {} : { unmeterable }),
   };
+}
+
+const nothing: readonly never[] = [];
+
+function listOf<T>(set: ReadonlySet<T>): readonly T[] {
+  return set.size === 0 ? nothing : [...set];
 }

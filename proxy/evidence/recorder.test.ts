@@ -318,6 +318,24 @@ test('a full spool refuses calls; the entry of a call in flight is kept and writ
   assert.deepEqual(restart(t, world).spool.recovered[0]?.openCalls, []);
 });
 
+test('a body that no entry can carry does not stop the key: its call stays open, and recovery charges it', async (t) => {
+  const world = createWorld(t);
+  const { recorder } = world;
+  await recorder.ready();
+  recorder.openCall('r-1', reservation(5));
+  assert.throws(() => recorder.append({ ...call('r-1'), servedModel: '\ud800' }), TypeError);
+  recorder.openCall('r-2', reservation(5));
+  recorder.append(call('r-2'));
+  assert.deepEqual(
+    bodies(world).map((body) => (body.type === 'call' ? body.requestId : body.type)),
+    ['epoch_open', 'r-2'],
+  );
+  assert.deepEqual(
+    restart(t, world).spool.recovered[0]?.openCalls.map(({ requestId }) => requestId),
+    ['r-1'],
+  );
+});
+
 test('a first entry that the spool cannot take leaves the recorder to be opened again', async (t) => {
   const world = createWorld(t);
   const empty = fill(world.spool);

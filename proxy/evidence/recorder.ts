@@ -105,8 +105,10 @@ class StreamRecorder implements Recorder {
   openCall(requestId: string, reservation: Reservation): void {
     if (this.#quarantine !== null) throw new SpoolUnavailable(`the stream ${this.stream} is quarantined: ${this.#quarantine}`);
     this.#flushKept();
-    const call = { stream: this.stream, epoch: this.#epoch, requestId };
-    this.#options.spool.writeOpen(this.#openCalls.get(requestId) === reservation ? call : { ...call, reservation });
+    const { stream } = this;
+    const epoch = this.#epoch;
+    const isOpen = this.#openCalls.get(requestId) === reservation;
+    this.#options.spool.writeOpen(isOpen ? { stream, epoch, requestId } : { stream, epoch, requestId, reservation });
     this.#openCalls.set(requestId, reservation);
   }
 
@@ -123,7 +125,8 @@ class StreamRecorder implements Recorder {
     try {
       return { seq: this.#write(this.#flushKept(), body) };
     } catch (error) {
-      if (body.type === 'call' && this.#openCalls.has(body.requestId)) this.#kept.push(body);
+      // A body that no entry can carry is a defect. Kept, it would stop the key: its call stays open instead, and recovery charges it.
+      if (error instanceof SpoolUnavailable && body.type === 'call' && this.#openCalls.has(body.requestId)) this.#kept.push(body);
       throw error;
     }
   }

@@ -656,3 +656,23 @@ test('a whole recall gives each grant back when its last call has ended and is r
   assert.deepEqual(types(world), ['epoch_open', 'call', 'release']);
   assert.deepEqual((world.stream.bodies.at(-1) as { readonly grants?: unknown }).grants, ['g-whole']);
 });
+
+test('that nothing is left is known for some seconds, until a grant, and only of denials that no smaller call would pass', async () => {
+  const replies: GrantReply[] = [];
+  const world = createWorld(() => replies.shift() ?? denial('budget_exhausted'));
+  const codeAfter = async (reply: GrantReply): Promise<string | undefined> => {
+    replies.push(reply);
+    await world.funds.reserve(need(100), { maxWaitMs: 0 });
+    return world.funds.nothingLeft()?.code;
+  };
+  assert.equal(world.funds.nothingLeft(), null);
+  const none = { ...denial('budget_exhausted').denial, availableNano: 0 };
+  assert.equal(await codeAfter({ denial: { ...none, availableNano: 7 } }), undefined);
+  assert.equal(await codeAfter({ denial: { ...none, potentialNano: 7 } }), undefined);
+  assert.equal(await codeAfter({ denial: none }), 'budget_exhausted');
+  world.clock.ms += 5_000;
+  assert.equal(world.funds.nothingLeft(), null);
+  assert.equal(await codeAfter({ denial: { ...none, code: 'rate_limited', retryAfterSeconds: 1 } }), 'rate_limited');
+  world.clock.ms += 1_000;
+  assert.equal(world.funds.nothingLeft(), null);
+});

@@ -24,6 +24,8 @@ export interface Funds {
    * share, if that is what it prefers; once it has waited half of its time, or if no more can come, for what it needs at least.
    */
   reserve(need: Need, waiting?: Waiting): Reservation | Promise<ReserveOutcome>;
+  /** Why the ledger would pay no call at all, as it said moments ago; null: it did not say so, or the wallet still has money. Charges nothing. */
+  nothingLeft(): GrantDenial | null;
   /** Calls that wait for money. */
   waiting(): number;
   /** Writes the open record before the call is sent; throws SpoolUnavailable. */
@@ -110,6 +112,11 @@ class WalletKeeper implements Funds {
     if ('kind' in result) return this.#wait(need, waiting);
     this.#renew();
     return result;
+  }
+
+  nothingLeft(): GrantDenial | null {
+    const denial = this.#ledger.nothingLeft;
+    return denial !== null && (denial.code !== 'budget_exhausted' || this.#freeNano() <= 0) ? denial : null;
   }
 
   waiting(): number {

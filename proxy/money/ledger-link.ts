@@ -18,6 +18,12 @@ export interface LedgerLinkDeps {
   readonly newId: () => string;
 }
 
+/**
+ * So long a denial is taken for the ledger's current answer: a raised cap or a credit is noticed after it. Short, because a call
+ * that is refused meanwhile would perhaps be paid.
+ */
+const denialHoldsMs = 5_000;
+
 /** Sends the grant requests of one key's stream to the ledger. One request is in flight at a time: its owner waits for each answer. */
 export class LedgerLink {
   readonly #deps: LedgerLinkDeps;
@@ -27,6 +33,8 @@ export class LedgerLink {
   #held: AbortController | null = null;
   #denial: GrantDenial | null = null;
   #remainderNano: NanoUsd | undefined;
+  /** The last answer, if it was that nothing is left, and until when it is believed. */
+  #nothingLeft: { readonly denial: GrantDenial; readonly untilMs: number } | null = null;
 
   constructor(deps: LedgerLinkDeps, wallet: Pick<Wallet, 'deposit'>) {
     this.#deps = deps;
@@ -46,6 +54,12 @@ export class LedgerLink {
   /** What the tightest window had left after the last grant; undefined: uncapped, or no grant yet. */
   get remainderNano(): NanoUsd | undefined {
     return this.#remainderNano;
+  }
+
+  /** The denial of a moment ago that no call of any size could pass; null: there is none, or it is too old. */
+  get nothingLeft(): GrantDenial | null {
+    const known = this.#nothingLeft;
+    return known !== null && this.#deps.monotonic() < known.untilMs ? known.denial : null;
   }
 
   forgetDenial(): void {
@@ -100,8 +114,13 @@ export class LedgerLink {
   }
 
   #take(reply: GrantReply, shortage: Shortage, sentAtMs: number): void {
-    const { metrics } = this.#deps;
+    const { metrics, monotonic } = this.#deps;
     this.#denial = 'denial' in reply ? reply.denial : null;
+    this.#nothingLeft = null;
+    if (this.#denial !== null && deniesAll(this.#denial)) {
+      const holdsMs = Math.min(denialHoldsMs, (this.#denial.retryAfterSeconds ?? Number.POSITIVE_INFINITY) * 1000);
+      this.#nothingLeft = { denial: this.#denial, untilMs: monotonic() + holdsMs };
+    }
     if ('denial' in reply) {
       metrics.countGrant(reply.denial.code);
       return;
@@ -120,4 +139,10 @@ export class LedgerLink {
     const { recorder, newId } = this.#deps;
     return { stream: recorder.stream, epoch: recorder.epoch, askId: newId(), ...wanted };
   }
+}
+
+/** True if a smaller call would be denied too. */
+function deniesAll({ code, availableNano, potentialNano }: GrantDenial): boolean {
+  if (code === 'budget_exhausted') return availableNano <= 0 && (potentialNano ?? 0) <= 0;
+  return code === 'quota_exhausted' || code === 'rate_limited';
 }

@@ -1,6 +1,6 @@
 import type { Need } from '../../core/budget/types.ts';
 import type { NanoUsd } from '../../core/money.ts';
-import { affordableOutput, upperBound } from '../../core/price/bound.ts';
+import { Bound } from '../../core/price/bound.ts';
 import { type Demand, type Overhead, withCalls } from '../../core/price/demand.ts';
 import type { OutputLimits } from '../../core/price/output-limit.ts';
 import type { ModelPrice } from '../../core/price/types.ts';
@@ -29,66 +29,92 @@ export class Quote {
   readonly #candidates: readonly Priced[];
   readonly #demand: Demand;
   readonly #limits: OutputLimits;
-  readonly #levels: Levels;
+  /** With the fewest calls of hosted tools. */
+  readonly #least: readonly Bound[];
+  readonly levels: Levels;
 
-  private constructor(candidates: readonly Priced[], demand: Demand, limits: OutputLimits, levels: Levels) {
-    this.#candidates = candidates;
-    this.#demand = demand;
-    this.#limits = limits;
-    this.#levels = levels;
+  private constructor(request: QuotedRequest, least: readonly Bound[], levels: Levels) {
+    this.#candidates = request.candidates;
+    this.#demand = request.demand;
+    this.#limits = request.limits;
+    this.#least = least;
+    this.levels = levels;
   }
 
   /** Quotes a call, or says why it has no bound. Never throws. */
   static make(candidates: readonly Priced[], demand: Demand, limits: OutputLimits): Quote | string {
-    const most = boundAt(candidates, withCalls(demand, maxToolCalls), limits.max);
+    const most = boundsOf(candidates, withCalls(demand, maxToolCalls));
     if (typeof most === 'string') return most;
+    const boundNano = dearest(most, limits.max);
+    if (typeof boundNano === 'string') return boundNano;
     // A lower limit and fewer calls never cost more, so these have a bound too.
-    const at = (outputTokens: number): NanoUsd => Number(boundAt(candidates, withCalls(demand, 1), outputTokens));
-    const fixed = limits.floor === limits.max && demand.openCalls === undefined;
-    const atLeastNano = fixed ? most : at(limits.floor);
-    return new Quote(candidates, demand, limits, { atLeastNano, preferredNano: fixed ? most : at(limits.preferred), boundNano: most });
-  }
-
-  get levels(): Levels {
-    return this.#levels;
+    const least = demand.openCalls === undefined ? most : boundsOf(candidates, withCalls(demand, 1));
+    if (typeof least === 'string') return least;
+    const at = (outputTokens: number): NanoUsd =>
+      least === most && outputTokens === limits.max ? boundNano : Number(dearest(least, outputTokens));
+    const levels = { atLeastNano: at(limits.floor), preferredNano: at(limits.preferred), boundNano };
+    return new Quote({ candidates, demand, limits }, least, levels);
   }
 
   /** The largest terms that this amount, at least `levels.atLeastNano`, pays for. */
   termsFor(nano: NanoUsd): Terms {
     const toolCalls = this.#toolCallsFor(nano);
-    if (nano >= this.#levels.boundNano) return { outputTokens: this.#limits.max, toolCalls };
-    const demand = toolCalls === undefined ? this.#demand : withCalls(this.#demand, toolCalls);
-    return { outputTokens: Math.min(this.#limits.max, this.#affordable(demand, nano)), toolCalls };
+    if (nano >= this.levels.boundNano) return { outputTokens: this.#limits.max, toolCalls };
+    const bounds = toolCalls === undefined ? this.#least : this.#with(toolCalls);
+    return { outputTokens: Math.min(this.#limits.max, affordable(bounds, nano)), toolCalls };
   }
 
   /** What the caller can do to fit this amount. */
   advice(nano: NanoUsd): string {
-    const affordable = this.#affordable(withCalls(this.#demand, 1), nano);
-    if (this.#limits.max === 0 || affordable < 1) return 'Send less input.';
-    return `At most ${affordable} output tokens are affordable, and an answer needs ${this.#limits.floor}: send less input, or ask for less output.`;
+    const tokens = affordable(this.#least, nano);
+    if (this.#limits.max === 0 || tokens < 1) return 'Send less input.';
+    return `At most ${tokens} output tokens are affordable, and an answer needs ${this.#limits.floor}: send less input, or ask for less output.`;
   }
 
   /** As many calls of hosted tools as the amount pays for beside the preferred output; at least one. */
   #toolCallsFor(nano: NanoUsd): number | undefined {
     if (this.#demand.openCalls === undefined) return undefined;
     let toolCalls = maxToolCalls;
-    while (toolCalls > 1 && Number(boundAt(this.#candidates, withCalls(this.#demand, toolCalls), this.#limits.preferred)) > nano)
-      toolCalls -= 1;
+    while (toolCalls > 1 && Number(dearest(this.#with(toolCalls), this.#limits.preferred)) > nano) toolCalls -= 1;
     return toolCalls;
   }
 
-  #affordable(demand: Demand, nano: NanoUsd): number {
-    return Math.min(...this.#candidates.map(({ price, overhead }) => affordableOutput(price, demand, overhead, nano)));
+  #with(toolCalls: number): readonly Bound[] {
+    const bounds = boundsOf(this.#candidates, withCalls(this.#demand, toolCalls));
+    if (typeof bounds === 'string') throw new Error(`a call with fewer hosted calls has no bound: ${bounds}`);
+    return bounds;
   }
 }
 
-/** The dearest candidate's bound, or why one has none. */
-function boundAt(candidates: readonly Priced[], demand: Demand, outputTokens: number): NanoUsd | string {
-  let dearest = 0;
+interface QuotedRequest {
+  readonly candidates: readonly Priced[];
+  readonly demand: Demand;
+  readonly limits: OutputLimits;
+}
+
+/** Every candidate's bound, or why one has none. */
+function boundsOf(candidates: readonly Priced[], demand: Demand): readonly Bound[] | string {
+  const bounds: Bound[] = [];
   for (const { price, overhead } of candidates) {
-    const bound = upperBound(price, demand, overhead, outputTokens);
-    if (typeof bound !== 'number') return bound.reason;
-    dearest = Math.max(dearest, bound);
+    const bound = Bound.of(price, demand, overhead);
+    if (!(bound instanceof Bound)) return bound.reason;
+    bounds.push(bound);
   }
-  return dearest;
+  return bounds;
+}
+
+/** The dearest candidate's bound, or why one has none. */
+function dearest(bounds: readonly Bound[], outputTokens: number): NanoUsd | string {
+  let most = 0;
+  for (const bound of bounds) {
+    const nano = bound.at(outputTokens);
+    if (typeof nano !== 'number') return nano.reason;
+    most = Math.max(most, nano);
+  }
+  return most;
+}
+
+/** The largest output limit that fits the amount at every candidate; -1: not even 0 does. */
+function affordable(bounds: readonly Bound[], nano: NanoUsd): number {
+  return Math.min(...bounds.map((bound) => bound.affordable(nano)));
 }

@@ -72,7 +72,7 @@ function pictureTokens(size: PictureSize, model: string): number {
 }
 
 const tokens: Overhead['tokens'] = {
-  // The system prompt of tool use takes 159 to 530 tokens, more on the newest models:
+  // The system prompt of tool use takes 159 to 804 tokens (the most: Opus 4.7, whose tool choice is `any`):
   // platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
   tools: 1024,
   // Recorded calls with a schema take up to 94 tokens beyond their bytes, calls with citations 105.
@@ -93,11 +93,13 @@ export const anthropic: Provider = {
   counting: {
     'anthropic.messages': {
       path: '/v1/messages/count_tokens',
-      // "Should be considered an estimate … may differ by a small amount": platform.claude.com/docs/en/build-with-claude/token-counting
+      // "Should be considered an estimate … may differ by a small amount": platform.claude.com/docs/en/build-with-claude/token-counting.
+      // No page says how small: the margin is assumed.
       margin: { percent: 105, tokens: 64 },
     },
   },
   // `api_error`: "an unexpected error has occurred internal to Anthropic's systems" (platform.claude.com/docs/en/api/errors).
+  // Assumed: it is not billed. Its bodies carry no usage.
   errors: [...refusals, { status: 500, ownBody: true, costs: 'nothing' }],
   statusWithin,
   classify,

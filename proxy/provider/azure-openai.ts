@@ -1,4 +1,4 @@
-import { contentFilter, refusals } from './error-cost.ts';
+import { contentFilter, inputLimit, refusals } from './error-cost.ts';
 import { classifyOpenAi, openAi, statusWithinOpenAi } from './openai.ts';
 import { openAiCompatible } from './openai-compatible.ts';
 import type { Provider } from './types.ts';
@@ -20,7 +20,7 @@ export const azureOpenAi: Provider = {
   overheadOf: (model) => (ofOpenAi.test(model) ? openAi : openAiCompatible).overheadOf(model),
   isLenient: true,
   // Neither 408 nor 500: what was processed is charged, whatever the status.
-  errors: [contentFilter, ...refusals],
+  errors: [contentFilter, inputLimit, ...refusals],
   statusWithin: statusWithinOpenAi,
   classify: classifyOpenAi,
 };

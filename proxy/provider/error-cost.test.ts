@@ -49,14 +49,25 @@ test('500 and 502 of servers of unknown make are free only if the pool says so',
 test('a prompt that Azure’s content filter refused costs the bound, also behind a gateway', () => {
   const plain = { message: 'filtered', type: null, param: 'prompt', code: 'content_filter', status: 400 };
   const inner = { message: 'filtered', code: 'bad', innererror: { code: 'ResponsibleAIPolicyViolation' } };
-  for (const error of [plain, inner]) {
+  const spelled = { message: 'filtered', code: 'bad', inner_error: { code: 'ResponsibleAIPolicyViolation' } };
+  for (const error of [plain, inner, spelled, { code: 'contentFilter' }, { code: 'content_policy_violation' }]) {
     const expected = ['OpenAI', 'Anthropic', 'Gemini', 'Mistral'];
     assert.deepEqual(freeAt(400, JSON.stringify({ error }), true), expected);
   }
 });
 
-test('a 400 of OpenRouter that says that generation reached its limit costs the bound', () => {
+test('a prompt above the input limit costs the bound at Azure, which may bill what it read', () => {
+  const body = JSON.stringify({ error: { message: 'too long', code: 'context_length_exceeded', type: 'invalid_request_error' } });
+  assert.deepEqual(
+    freeAt(400, body),
+    kinds.filter((kind) => kind !== 'AzureOpenAI'),
+  );
+});
+
+test('a 400 of OpenRouter that says that generation reached its limit costs the bound, wherever the type stands', () => {
+  assert.equal(free('OpenRouter', 400, JSON.stringify({ error: { code: 400, metadata: { error_type: 'max_tokens_exceeded' } } })), false);
   assert.equal(free('OpenRouter', 400, JSON.stringify({ error: { code: 400, type: 'max_tokens_exceeded' } })), false);
+  assert.equal(free('OpenRouter', 400, JSON.stringify({ error: { code: 400, metadata: { error_type: 'invalid_request' } } })), true);
 });
 
 for (const [kind, error, isFree_] of [

@@ -6,7 +6,7 @@ import type { Provider } from './types.ts';
 /** What errors with this status cost. The first row that fits counts; what fits none costs the bound of its call. */
 export interface ErrorRow {
   readonly status: number;
-  /** One of these is the error's code, type or inner code. Default: any. */
+  /** One of these is the error's code, type, inner code (Azure) or `metadata.error_type` (OpenRouter). Default: any. */
   readonly codes?: readonly string[];
   /** True: only with an error in JSON, which a server in between does not write. Default: any body. */
   readonly ownBody?: true;
@@ -15,9 +15,12 @@ export interface ErrorRow {
 }
 
 /**
- * The rows of every provider: answers of a server that did not carry out the call.
- * The statuses of the model APIs: developers.openai.com/api/docs/guides/error-codes, platform.claude.com/docs/en/api/errors,
- * ai.google.dev/gemini-api/docs/troubleshooting, openrouter.ai/docs/api/errors, docs.mistral.ai/api.
+ * The rows of every provider: answers of a server that did not carry out the call. What the statuses mean:
+ * developers.openai.com/api/docs/guides/error-codes, platform.claude.com/docs/en/api/errors,
+ * ai.google.dev/gemini-api/docs/troubleshooting, docs.mistral.ai/resources/error-glossary,
+ * openrouter.ai/docs/api/reference/errors-and-debugging. That they are not billed is stated only for Gemini's 400 and 500
+ * (ai.google.dev/gemini-api/docs/billing), Azure's 401 and 429 (learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs)
+ * and flex's 429 at OpenAI (…/guides/flex-processing). Elsewhere it is assumed, because such an answer carries no usage.
  */
 export const refusals: readonly ErrorRow[] = [
   // Redirects ask for the request at another place: RFC 9110, 15.4. 303 is none of them, because it may follow finished work.
@@ -28,18 +31,25 @@ export const refusals: readonly ErrorRow[] = [
   ...[401, 402, 403].map(nothing),
   // Limits and overload. 529 is Anthropic's `overloaded_error`.
   ...[429, 503, 529].map(nothing),
-  // Cloudflare reached no server behind it: "refuses connections", "cannot contact your origin". After 522 the server may have
-  // been reached, after 520 and 524 it was. developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors
+  // Cloudflare reached no server behind it: it "refuses connections" (521), Cloudflare "cannot contact" it (523). A server may have
+  // been reached before 522 ("after a connection is established"), and was before 520 and 524.
+  // developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors
   ...[521, 523].map(nothing),
 ];
 
 /**
- * Azure's content filter, also behind a gateway: it reads the prompt, and "if the service performs processing, you'll be
- * charged even if the status code isn't successful … a 400 error due to a content filter, or a 408 error due to a timeout".
- * azure.microsoft.com/pricing/details/azure-openai (FAQ). Only the input may be billed, but some filters read output, so the
- * bound of the call counts.
+ * What Azure refuses after it has read the prompt, also behind a gateway: "If the service performs processing, you're charged even
+ * if the status code isn't successful (not 200). For example, a 400 error due to a content filter or input limit, or a 408 error due
+ * to a timeout" (learn.microsoft.com/azure/ai-foundry/openai/how-to/manage-costs). The filter is asynchronous, so "a charge for both
+ * the prompt and completion tokens occurs" (learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter): the bound counts.
  */
-export const contentFilter: ErrorRow = { status: 400, codes: ['content_filter', 'ResponsibleAIPolicyViolation'], costs: 'bound' };
+export const contentFilter: ErrorRow = {
+  status: 400,
+  // The second and third are of its image models (learn.microsoft.com/azure/ai-foundry/openai/how-to/dall-e).
+  codes: ['content_filter', 'contentFilter', 'content_policy_violation', 'ResponsibleAIPolicyViolation'],
+  costs: 'bound',
+};
+export const inputLimit: ErrorRow = { status: 400, codes: ['context_length_exceeded'], costs: 'bound' };
 
 /** Servers of unknown make and gateways may have generated before they failed. Only the pool's owner knows. */
 export const maybeRan: readonly ErrorRow[] = [500, 502].map((status) => ({ status, costs: 'nothing unless it ran' }));
@@ -63,8 +73,9 @@ function fits({ status, codes, ownBody }: ErrorRow, actual: number, error: Error
 }
 
 function codesOf({ code, type, object }: ErrorBody): readonly unknown[] {
-  const inner = isObject(object['innererror']) ? object['innererror']['code'] : undefined;
-  return [code, type, inner];
+  const inner = object['innererror'] ?? object['inner_error'];
+  const canonical = isObject(object['metadata']) ? object['metadata']['error_type'] : undefined;
+  return [code, type, isObject(inner) ? inner['code'] : undefined, canonical];
 }
 
 /** Members in which answers carry generated text, some also errors: Groq's `failed_generation` holds what the model wrote. */

@@ -21,7 +21,7 @@ export const mistral: Provider = {
   authentication: { header: 'authorization', prefix: 'Bearer ' },
   outputField: 'max_tokens',
   overheadOf: () => overhead,
-  // docs.mistral.ai/api: 500 is sent instead of an answer.
+  // 500 is a "server error" (docs.mistral.ai/resources/error-glossary). Assumed: it is not billed.
   errors: [...refusals, { status: 500, ownBody: true, costs: 'nothing' }],
   statusWithin: statusWithinOpenAi,
   classify: classifyOpenAi,

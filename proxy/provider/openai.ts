@@ -101,13 +101,13 @@ export const openAi: Provider = {
     pictureTokens: (size) => openAiPictureTokens(model, size),
   }),
   counting: {
-    // "The exact count the model will receive": developers.openai.com/api/docs/guides/token-counting
+    // "The exact count the model will receive": developers.openai.com/api/docs/guides/token-counting. The margin is for a later model.
     'openai.responses': { path: '/v1/responses/input_tokens', margin: { percent: 102, tokens: 16 } },
-    // Plain chat messages have the same form in Responses; each may be framed otherwise.
+    // Plain chat messages have the same form in Responses. Assumed: each is framed with few tokens more or less.
     'openai.chat': { path: '/v1/responses/input_tokens', margin: { percent: 104, tokens: 32 } },
   },
   hasDefaultTier: true,
-  // developers.openai.com/api/docs/guides/error-codes: 500, "issue on our servers", is sent instead of an answer.
+  // 500 is an "issue on our servers" (developers.openai.com/api/docs/guides/error-codes). Assumed: it is not billed.
   errors: [...refusals, { status: 500, ownBody: true, costs: 'nothing' }],
   statusWithin: statusWithinOpenAi,
   classify: classifyOpenAi,

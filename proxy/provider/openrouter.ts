@@ -4,7 +4,7 @@ import { classifyOpenAi, statusWithinOpenAi } from './openai.ts';
 import { openAiPictureTokens } from './openai-pictures.ts';
 import type { Provider } from './types.ts';
 
-/** "Generation stopped because max_tokens … was reached": the model ran. openrouter.ai/docs/api/errors */
+/** "Generation stopped because max_tokens … was reached": the model ran. openrouter.ai/docs/api/reference/errors-and-debugging */
 const outputLimit: ErrorRow = { status: 400, codes: ['max_tokens_exceeded'], costs: 'bound' };
 
 /** Room for what each vendor adds: Grok counts 687 prompt tokens for "Who are you", Anthropic's tools add up to 1,500. */

@@ -154,8 +154,9 @@ function judged({ document, candidates, facts }: AdmitInput): readonly Reachable
       `The model ${unpriced.model} has no known price, and a budget limits ${document.key}: have a price added to spec.models of ${unpriced.pool.pool}.`,
     );
   }
-  const unjudgedAt = ({ provider, pool }: Reachable): string | undefined =>
-    provider.isLenient === true ? facts.unjudged.find((name) => !pool.freeFields.includes(name)) : undefined;
+  if (!candidates.some(isLenient)) return candidates;
+  const unjudgedAt = (candidate: Reachable): string | undefined =>
+    isLenient(candidate) ? facts.unjudged.find((name) => !candidate.pool.freeFields.includes(name)) : undefined;
   const safe = candidates.filter((candidate) => unjudgedAt(candidate) === undefined);
   const [first] = candidates;
   if (safe.length > 0 || first === undefined) return safe.map((candidate) => withTemplate(candidate, facts));
@@ -165,9 +166,13 @@ function judged({ document, candidates, facts }: AdmitInput): readonly Reachable
   );
 }
 
+function isLenient({ provider }: Reachable): boolean {
+  return provider.isLenient === true;
+}
+
 /** A lenient server may run an open model, whose chat template adds to the request. */
 function withTemplate(candidate: Reachable, { templateTokens }: Facts): Reachable {
-  if (candidate.provider.isLenient !== true || templateTokens === undefined) return candidate;
+  if (!isLenient(candidate) || templateTokens === undefined) return candidate;
   const { tokens, ...overhead } = candidate.overhead;
   return { ...candidate, overhead: { ...overhead, tokens: { ...tokens, request: (tokens.request ?? 0) + templateTokens() } } };
 }

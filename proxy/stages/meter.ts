@@ -1,6 +1,7 @@
 import { createHash, hash } from 'node:crypto';
 import type { CallCode } from '../../core/audit/types.ts';
 import { type Refusal, refusalTable, refuse } from '../../core/errors.ts';
+import { readHeld } from '../dialect/meter.ts';
 import type { Reading, StreamMeter } from '../dialect/types.ts';
 import type { AttemptFact, BodyEnd, FlowingBody, ProviderAnswer } from '../upstream/types.ts';
 import { type Notes, noteHeaders, type Recipient, type Rest } from './respond.ts';
@@ -53,7 +54,7 @@ export function meter(sent: Sent, deps: MeterDeps): Metered | Promise<Metered> {
 }
 
 function meterWhole(answer: ProviderAnswer, body: Buffer, attempts: readonly AttemptFact[], deps: MeterDeps): Metered {
-  const reading = deps.call.dialect.readUsage(body);
+  const reading = readHeld(deps.call.dialect, body);
   const end = endOf(attempts, reading);
   if (deps.call.isAbandoned) return abandoned(deps, end);
   return {

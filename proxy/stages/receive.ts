@@ -1,37 +1,50 @@
 import type { IncomingMessage } from 'node:http';
+import type { Transform } from 'node:stream';
 import { type Refusal, refuse } from '../../core/errors.ts';
+import { type BodyHold, smallBytes } from '../intake/byte-budget.ts';
+import { acceptedEncodings, decodersFor } from '../intake/encoding.ts';
+import { Receipt } from '../intake/receipt.ts';
 
-/** Reads a request's whole body, up to `limitBytes`. Null: the client left, so nobody waits for an answer. */
-export function receive(request: IncomingMessage, limitBytes: number): Promise<Buffer | Refusal | null> {
+interface Intake {
+  /** Maximum of the body, as sent and as decoded. */
+  readonly limitBytes: number;
+  /** Where the body's bytes are held until its call has ended; absent: the limit is so low that nobody counts. */
+  readonly hold?: BodyHold;
+  /** How often the pace of a large body is judged. Default: 10 s. */
+  readonly paceMs?: number;
+}
+
+const plain: readonly Transform[] = [];
+
+/** Reads a request's whole body, decoded, once there is room for it. Null: the client left, so nobody waits for an answer. */
+export function receive(request: IncomingMessage, intake: Intake): Promise<Buffer | Refusal | null> {
+  const { hold } = intake;
   const encoding = request.headers['content-encoding'];
-  if (encoding !== undefined && encoding !== 'identity') {
-    return Promise.resolve(
-      refuse('invalid_request', `The body is sent with content-encoding ${JSON.stringify(encoding)}: send it uncompressed.`),
-    );
-  }
-  if (Number(request.headers['content-length'] ?? 0) > limitBytes) return Promise.resolve(tooLarge(limitBytes));
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    const settle = (result: Buffer | Refusal | null): void => {
-      request.socket.off('close', leave);
-      resolve(result);
-    };
-    const leave = (): void => settle(null);
-    request.on('data', (chunk: Buffer) => {
-      length += chunk.length;
-      if (length > limitBytes) {
-        request.pause();
-        settle(tooLarge(limitBytes));
-      } else {
-        chunks.push(chunk);
-      }
-    });
-    request.on('end', () => settle(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, length)));
-    request.on('error', leave);
-    // A request that was answered early, because its key was revoked, emits nothing when it ends.
-    request.socket.on('close', leave);
-  });
+  const decoders = encoding === undefined ? plain : decodersFor(encoding);
+  if (decoders === null) return Promise.resolve(unsupported(encoding ?? ''));
+  const limitBytes = Math.min(intake.limitBytes, hold?.budget.totalBytes ?? intake.limitBytes);
+  const length = request.headers['content-length'];
+  if (Number(length ?? 0) > limitBytes) return Promise.resolve(tooLarge(limitBytes));
+  const announced = length === undefined || decoders.length > 0 ? null : Number(length);
+  const refusals = { tooLarge: () => tooLarge(limitBytes), damaged: () => damaged(encoding ?? ''), overloaded };
+  const receipt = new Receipt(request, { ...intake, ...refusals, limitBytes, announced, decoders });
+  if (hold === undefined) return receipt.read();
+  const hasRoom = hold.budget.take(hold, announced ?? smallBytes - 1);
+  if (hasRoom === true) return receipt.read();
+  return hasRoom === false ? Promise.resolve(overloaded()) : readLater(request, receipt, { hold, hasRoom });
+}
+
+async function readLater(
+  request: IncomingMessage,
+  receipt: Receipt,
+  { hold, hasRoom }: { readonly hold: BodyHold; readonly hasRoom: Promise<boolean> },
+): Promise<Buffer | Refusal | null> {
+  const leave = (): void => hold.budget.release(hold);
+  request.socket.on('close', leave);
+  const isThere = await hasRoom;
+  request.socket.off('close', leave);
+  if (request.socket.destroyed) return null;
+  return isThere ? receipt.read() : overloaded();
 }
 
 function tooLarge(limitBytes: number): Refusal {
@@ -39,4 +52,18 @@ function tooLarge(limitBytes: number): Refusal {
     'too_large',
     `The body is larger than ${limitBytes} bytes: send less, or upload large files to the provider by other means.`,
   );
+}
+
+function unsupported(encoding: string): Refusal {
+  const message = `The body is sent with content-encoding ${JSON.stringify(encoding.slice(0, 64))}: send it uncompressed, or in one of ${acceptedEncodings}.`;
+  return refuse('unsupported_encoding', message);
+}
+
+function damaged(encoding: string): Refusal {
+  return refuse('invalid_request', `The body cannot be decoded as ${JSON.stringify(encoding.slice(0, 64))}: it is damaged or cut off.`);
+}
+
+function overloaded(): Refusal {
+  const message = 'KeyForge has no room for this body now, because other bodies take the memory: send it again shortly.';
+  return refuse('overloaded', message, { retryAfterSeconds: 2 });
 }

@@ -2,6 +2,8 @@ import type { ServerResponse } from 'node:http';
 import { type Refusal, refusalTable } from '../../core/errors.ts';
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
 import type { Dialect, Family, Framing } from '../dialect/types.ts';
+import { acceptedEncodings } from '../intake/encoding.ts';
+import { endUnread } from '../intake/linger.ts';
 
 /** The recipient of a call's answer, and the format that it expects. */
 export interface Recipient {
@@ -36,12 +38,15 @@ export function respondRefusal(response: ServerResponse, family: Family, refusal
   const headers = ['content-type', 'application/json', 'content-length', String(body.length)];
   headers.push('x-should-retry', String(refusal.retryable ?? retryable), ...noteHeaders(notes));
   if (refusal.retryAfterSeconds !== undefined) headers.push('retry-after', String(Math.max(1, Math.ceil(refusal.retryAfterSeconds))));
+  if (refusal.code === 'unsupported_encoding') headers.push('accept-encoding', acceptedEncodings);
+  // The rest of a request body must not be read as the next request.
+  const isUnread = !response.req.complete;
   // RFC 9110 15.5.22: 426 names the protocol to use.
   if (refusal.code === 'upgrade_required') headers.push('upgrade', 'HTTP/1.1', 'connection', 'upgrade, close');
-  // The rest of a request body must not be read as the next request.
-  else if (!response.req.complete) headers.push('connection', 'close');
+  else if (isUnread) headers.push('connection', 'close');
   response.writeHead(status, headers);
-  response.end(body);
+  if (isUnread) endUnread(response, body);
+  else response.end(body);
 }
 
 /** Ends a call with a refusal. If nothing was sent, it is the whole answer; otherwise the dialect's error event, never a clean end. */
@@ -67,8 +72,12 @@ interface WholeAnswer {
 function respondWhole(response: ServerResponse, { status, headers, body }: WholeAnswer, notes: Notes): void {
   if (response.destroyed || response.headersSent) return;
   response.writeHead(status, [...headers, 'content-length', String(body.length), ...noteHeaders(notes)]);
-  response.end(body);
+  // Node joins a string with the head in one buffer, which costs less than a vector of two; a large one would be copied for nothing.
+  if (body.length <= maxJoinedBytes) response.end(body.toString('latin1'), 'latin1');
+  else response.end(body);
 }
+
+const maxJoinedBytes = 16_384;
 
 /**
  * The rest of a metered answer.

@@ -1,7 +1,7 @@
 import type { Candidate } from '../../core/policy/route.ts';
 import type { Overhead } from '../../core/price/demand.ts';
 import type { JsonBody } from '../dialect/json.ts';
-import { meterLarge } from '../dialect/meter.ts';
+import { meterLarge, readHeld } from '../dialect/meter.ts';
 import type { Changes, Dialect, Facts } from '../dialect/types.ts';
 import { upstreamPath } from '../provider/table.ts';
 import type { Provider } from '../provider/types.ts';
@@ -54,7 +54,9 @@ export async function send(deps: UpstreamDeps, input: SendInput): Promise<Sent> 
   const attempts: AttemptFact[] = [];
   let last: Sent | null = null;
   for (const candidate of input.candidates) {
-    const flight = callUpstream(deps, upstreamCall(input, candidate));
+    const call = upstreamCall(input, candidate);
+    input.body.drop();
+    const flight = callUpstream(deps, call);
     input.onFlight(flight);
     const answer = await flight.answer;
     attempts.push(...answer.attempts);
@@ -70,15 +72,16 @@ function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
   const { dialect, facts } = input;
   const path = upstreamPath(candidate.provider, { dialect: dialect.id, model: candidate.upstreamModel, stream: facts.stream });
   if (path === null) throw new Error(`${candidate.provider.kind} does not speak ${dialect.id}`);
+  const countsOutput = facts.stream && streamsAll({ facts, request: input.body.value }, candidate);
   const meters: Meters = {
     stream() {
       if (!facts.stream) return null;
       const meter = dialect.meterStream(hidesUsage(facts) ? 'drop' : 'keep');
-      if (streamsAll({ facts, request: input.body.value }, candidate)) meter.countOutput();
+      if (countsOutput) meter.countOutput();
       return meter;
     },
     large: () => meterLarge(dialect.readUsage),
-    whole: dialect.readUsage,
+    whole: (held) => readHeld(dialect, held),
   };
   return {
     provider: candidate.provider,

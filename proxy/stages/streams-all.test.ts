@@ -43,7 +43,11 @@ test('a request that does not say what the answer is made of streams all of a mo
 
 test('a model that reasons unseen streams not all, whatever a gateway calls it', () => {
   assert.ok(!of({}, 'm', price({ rates, reasonsByDefault: true })));
-  for (const model of ['o3-mini', 'openai/o1', 'gpt-5.4', 'azure/gpt-6-sol', 'google/gemini-2.5-pro', 'gemini-3.5-flash', 'x-ai/grok-4']) {
+  for (const model of [
+    ...['o3-mini', 'openai/o1', 'gpt-5.4', 'azure/gpt-6-sol', 'google/gemini-2.5-pro', 'gemini-3.5-flash', 'gemini-flash-latest'],
+    ...['x-ai/grok-4', 'xai/grok-code-fast-1', 'anthropic/claude-fable-5', 'anthropic.claude-opus-5-5', '~anthropic/claude-sonnet-latest'],
+    ...['perplexity/sonar-pro', 'amazon/nova-2-lite', 'openai/gpt-chat-latest'],
+  ]) {
     assert.ok(!of({}, model), model);
   }
   for (const model of ['gpt-4o', 'olmo-2', 'gemini-2.0-flash', 'qwen3-32b', 'claude-haiku-4-5', 'gpt-oss-120b'])
@@ -62,6 +66,10 @@ test('a request that keeps generated tokens out of the stream streams not all', 
     { stop: ['a long text that ends the answer'] },
     { stop_sequences: ['END'] },
     { stop_token_ids: [1] },
+    { stop_regex: '.*' },
+    { ignore_eos: true },
+    { logit_bias: { '2': 100 } },
+    { allowed_token_ids: [2] },
     { generationConfig: { stopSequences: ['END'] } },
     { generation_config: { stop_sequences: ['END'] } },
   ];

@@ -5,18 +5,22 @@ import type { Reachable } from './send.ts';
 
 /**
  * Models that think without showing it, by any name that a gateway gives them. Open models stream their thoughts, and the bytes
- * count. developers.openai.com/api/docs/guides/reasoning ("not visible via the API"), ai.google.dev/gemini-api/docs/openai,
- * docs.x.ai/docs/guides/reasoning
+ * count. OpenAI: "not visible via the API" (developers.openai.com/api/docs/guides/reasoning). Claude since 5 thinks by default:
+ * "billed as output tokens, even when the thinking text isn’t returned" (platform.claude.com/docs/en/build-with-claude/thinking).
+ * Gemini: "the full thought tokens … despite only the summary being output" (ai.google.dev/gemini-api/docs/thinking). Assumed of
+ * Grok, Magistral, Sonar and Nova, and of any name of a newest model.
  */
-const thinksUnseen = /(^|[/.:_])(o\d|gpt-[5-9]|codex|gemini-(2\.5|[3-9])|grok-[3-9]|magistral)/i;
+const thinksUnseen =
+  /(^|[/.:_~])(o\d|gpt-([5-9]|[a-z-]*latest)|codex|gemini-(2\.5|[3-9]|[a-z-]*latest)|claude-(fable|mythos|(opus|sonnet|haiku)-([5-9]|latest))|grok|magistral|sonar|nova)/i;
 
 /**
  * Fields by which a server leaves generated tokens out of its stream: thoughts (OpenRouter and vLLM `include_reasoning`, Groq
- * `reasoning_format: "hidden"`), members of the answer (llama.cpp `response_fields`), and the text that ended it.
+ * `reasoning_format: "hidden"`), members of the answer (llama.cpp `response_fields`), the text that ended it, and special tokens that
+ * a bias forces (vLLM and SGLang leave them out: `skip_special_tokens`).
  */
 const hiding = [
   ...['reasoning', 'include_reasoning', 'separate_reasoning', 'stream_reasoning', 'reasoning_format', 'response_fields', 'include'],
-  ...['stop', 'stop_sequences', 'stop_token_ids'],
+  ...['stop', 'stop_sequences', 'stop_token_ids', 'stop_regex', 'ignore_eos', 'logit_bias', 'allowed_token_ids'],
 ];
 const hidingGemini = ['stopSequences', 'stop_sequences'];
 

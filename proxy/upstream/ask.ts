@@ -35,9 +35,9 @@ export async function askOnce(deps: UpstreamDeps, question: Question): Promise<R
   const { pool, provider, model, affinity, path, headers, body, mayAsk, timeoutMs } = question;
   const picked = deps.pools.pick(pool.pool, model, affinity, new Set());
   if (picked.kind === 'none' || !mayAsk(picked.credential)) return null;
-  const { dispatcher, prefix } = deps.origins.at(pool.endpoint, provider);
+  const { dispatcher, prefix } = deps.origins.of(pool, provider);
   const { header, prefix: before } = provider.authentication;
-  const attempt = new Attempt(deps.settings, unread);
+  const attempt = new Attempt(deps.settings, unread, timeoutMs);
   const timer = setTimeout(() => attempt.abort('timeout'), timeoutMs);
   const credentialHeader = [header, before + picked.secret.reveal()];
   dispatcher.dispatch({ method: 'POST', path: joinPath(prefix, path), headers: [...headers, ...credentialHeader], body }, attempt);

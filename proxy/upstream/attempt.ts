@@ -29,11 +29,17 @@ export type AttemptResult =
     };
 
 /** How an answer begins that is a stream whatever its header says: a list (Gemini), or the fields and comments of events. */
-const beginsAsStream = /^\ufeff?\s*(?:\[|data:|event:|:)/;
+const beginsAsStream = /^\ufeff?\s*(?:\[|(?:data|event|id|retry)?:)/;
+/** The highest byte of white space. */
+const space = 0x20;
 /** Bytes in which every beginning shows. */
 const beginningBytes = 16;
 /** Maximum of bytes kept until `pipe` is called. */
 const maxUnclaimedBytes = 64 * 1024;
+
+function endSilent(attempt: Attempt): void {
+  attempt.abort('timeout');
+}
 
 /** One request to a provider and its answer: undici's handler on one side, a result and a body on the other. Owned by one call. */
 export class Attempt implements ConnectionHandler, FlowingBody {
@@ -42,6 +48,7 @@ export class Attempt implements ConnectionHandler, FlowingBody {
 
   readonly #settings: UpstreamSettings;
   readonly #meters: Meters;
+  readonly #firstByteTimer: NodeJS.Timeout;
   #settle: { resolve(result: AttemptResult): void; reject(error: unknown): void };
   #phase: 'waiting' | 'collecting' | 'preamble' | 'flowing' | 'ended' = 'waiting';
   #connection: Connection | null = null;
@@ -53,15 +60,18 @@ export class Attempt implements ConnectionHandler, FlowingBody {
   #meter: StreamMeter | null = null;
   #held: Buffer[] = [];
   #heldBytes = 0;
+  /** White space that began the answer, in whole chunks: providers send it while they think. */
+  #blankChunks = 0;
   #preambleTimer: NodeJS.Timeout | undefined;
   #write: ((chunk: Buffer) => boolean) | null = null;
   #end: BodyEnd | null = null;
-  #endListener: (() => void) | null = null;
   #piped: { resolve(end: BodyEnd): void; reject(error: unknown): void } | null = null;
 
-  constructor(settings: UpstreamSettings, meters: Meters) {
+  /** It ends as `timeout` if no answer begins within `firstByteMs` from now. */
+  constructor(settings: UpstreamSettings, meters: Meters, firstByteMs: number) {
     this.#settings = settings;
     this.#meters = meters;
+    this.#firstByteTimer = setTimeout(endSilent, firstByteMs, this);
     const { promise, resolve, reject } = Promise.withResolvers<AttemptResult>();
     this.result = promise;
     this.#settle = { resolve, reject };
@@ -74,12 +84,6 @@ export class Attempt implements ConnectionHandler, FlowingBody {
     // Not on a socket yet: `onRequestStart` will abort it.
     if (this.#controller === null) this.#fail('UND_ERR_ABORTED');
     else this.#controller.abort(new Error(as));
-  }
-
-  /** Calls `listener` once, after the last byte or when none will follow; at once if that has happened. */
-  onEnd(listener: () => void): void {
-    if (this.#phase === 'ended') listener();
-    else this.#endListener = listener;
   }
 
   onConnection(connection: Connection): void {
@@ -97,6 +101,7 @@ export class Attempt implements ConnectionHandler, FlowingBody {
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (status < 200 || this.#phase !== 'waiting') return;
+    clearTimeout(this.#firstByteTimer);
     this.#status = status;
     this.#headers = headers;
     // Media types ignore case: RFC 9110, 8.3.1.
@@ -167,9 +172,9 @@ export class Attempt implements ConnectionHandler, FlowingBody {
   }
 
   #collect(chunk: Buffer): void {
-    const isNew = this.#heldBytes < beginningBytes;
+    const isNew = this.#heldBytes < beginningBytes || this.#held.length === this.#blankChunks;
     this.#hold(chunk);
-    if (isNew && this.#status < 300 && beginsAsStream.test(this.#beginning())) this.#readHeld(this.#meters.stream());
+    if (isNew && this.#status < 300) this.#readBeginning();
     if (this.#phase === 'collecting' && this.#heldBytes > this.#settings.wholeBytes) {
       this.#readHeld(this.#meters.large());
       this.#flow();
@@ -185,10 +190,14 @@ export class Attempt implements ConnectionHandler, FlowingBody {
     else this.#preambleTimer ??= setTimeout(() => this.#flow(), this.#settings.preambleMs);
   }
 
-  #beginning(): string {
-    const [first] = this.#held;
-    const bytes = this.#held.length === 1 && first !== undefined ? first : Buffer.concat(this.#held);
-    return bytes.toString('utf8', 0, beginningBytes);
+  #readBeginning(): void {
+    const said = this.#held.slice(this.#blankChunks);
+    const [first] = said;
+    const bytes = said.length === 1 && first !== undefined ? first : Buffer.concat(said);
+    let from = 0;
+    while (from < bytes.length && (bytes[from] as number) <= space) from += 1;
+    if (from === bytes.length) this.#blankChunks = this.#held.length;
+    else if (beginsAsStream.test(bytes.toString('utf8', from, from + beginningBytes))) this.#readHeld(this.#meters.stream());
   }
 
   /** From now on this meter reads the answer, from its first byte; null, or an encoded answer: nothing reads it. */
@@ -233,7 +242,7 @@ export class Attempt implements ConnectionHandler, FlowingBody {
 
   #fail(code: string): void {
     if (this.#phase === 'ended') return;
-    const end = this.#abortedAs ?? (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT' ? 'timeout' : 'cut');
+    const end = this.#abortedAs ?? (code === 'UND_ERR_BODY_TIMEOUT' ? 'timeout' : 'cut');
     // Has no effect if the attempt already has a result.
     this.#settle.resolve({
       kind: 'failed',
@@ -247,11 +256,11 @@ export class Attempt implements ConnectionHandler, FlowingBody {
   }
 
   #finish(end: BodyEnd): void {
+    clearTimeout(this.#firstByteTimer);
     clearTimeout(this.#preambleTimer);
     this.#phase = 'ended';
     this.#end = end;
     this.#piped?.resolve(end);
-    this.#endListener?.();
   }
 
   /** Rethrows an error of a meter or sink, which is our own defect, and takes no more of this answer. */

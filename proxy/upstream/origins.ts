@@ -1,19 +1,18 @@
 import type { Dispatcher } from 'undici';
 import Pool from 'undici/lib/dispatcher/pool.js';
+import type { PoolDocument } from '../../core/policy/documents.ts';
 import type { Provider } from '../provider/types.ts';
 import { Connection, type ConnectionHandler } from './connection.ts';
 
-/** Bounds of the outbound side. */
+/** Bounds of the outbound side. A pool's own `maxConnections` and `timeouts` come before the first four. */
 export interface UpstreamSettings {
-  /** Sockets to one origin. If too low, calls queue, within their total timeout. */
+  /** Sockets to one origin. If too low, calls queue, within `firstByteMs`. */
   readonly connections: number;
-  readonly connectTimeoutMs: number;
-  /** Until the first header. Without streaming, models think for a long time before they answer. */
-  readonly headersTimeoutMs: number;
-  /** Between two bytes of an answer. */
-  readonly idleTimeoutMs: number;
-  /** A whole call, with all attempts and its answer. */
-  readonly totalTimeoutMs: number;
+  readonly connectMs: number;
+  /** From an attempt's start, with its wait for a socket, until the status of its answer. Without streaming, models think for a long time before they answer. */
+  readonly firstByteMs: number;
+  /** Between two bytes of an answer. Too short: it cuts models that think in the middle of a stream. */
+  readonly idleMs: number;
   /** Idle sockets, if the provider names no time. If too long, the provider closes one under the next call, which is charged as unknown. */
   readonly keepAliveMs: number;
   /** The longest for idle sockets to servers that close them soon, whatever they name. */
@@ -29,10 +28,9 @@ export interface UpstreamSettings {
 
 export const defaultUpstreamSettings: UpstreamSettings = {
   connections: 256,
-  connectTimeoutMs: 10_000,
-  headersTimeoutMs: 600_000,
-  idleTimeoutMs: 120_000,
-  totalTimeoutMs: 600_000,
+  connectMs: 10_000,
+  firstByteMs: 600_000,
+  idleMs: 600_000,
   keepAliveMs: 30_000,
   // Servers on uvicorn close idle connections after 5 s by default: vllm-project/vllm#18472, llm-d/llm-d#1564.
   briefKeepAliveMs: 4000,
@@ -43,51 +41,74 @@ export const defaultUpstreamSettings: UpstreamSettings = {
   preambleBytes: 1024 * 1024,
 };
 
-/** The destination of one endpoint's calls. */
+/** The destination of one pool's calls. */
 export interface Origin {
   readonly dispatcher: { dispatch(options: Dispatcher.DispatchOptions, handler: ConnectionHandler): boolean };
   /** Prefix of the provider's paths; empty or without a final slash. */
   readonly prefix: string;
+  readonly waits: Waits;
+}
+
+/** How long an attempt waits for the provider. */
+interface Waits {
+  readonly firstByteMs: number;
+  readonly idleMs: number;
 }
 
 /** The sockets of all endpoints. Only pool documents set endpoints; no environment variable or redirect sends a call elsewhere. */
 export interface Origins {
-  /** `endpoint`: an absolute URL without query; throws on anything else. */
-  at(endpoint: string, provider: Provider): Origin;
+  /** Pools share sockets if endpoint, provider and bounds of connections are the same. Throws if the endpoint is no absolute URL. */
+  of(pool: PoolDocument, provider: Provider): Origin;
   /** Closes all sockets and cuts calls in flight. */
   close(): Promise<void>;
 }
 
 /** Makes HTTP/1.1 origins with keep-alive, one call a socket at a time, and Node's default TLS verification. */
 export function createOrigins(settings: UpstreamSettings): Origins {
-  const byId = new Map<string, Origin & { readonly dispatcher: Pool }>();
+  const sockets = new Map<string, Pool>();
+  // A document is the same object until the next policy.
+  const origins = new WeakMap<PoolDocument, Origin>();
   return {
-    at(endpoint, provider) {
-      const id = `${provider.kind} ${endpoint}`;
-      const known = byId.get(id);
+    of(pool, provider) {
+      const known = origins.get(pool);
       if (known !== undefined) return known;
-      const url = new URL(endpoint);
+      const url = new URL(pool.endpoint);
+      const connections = pool.maxConnections ?? settings.connections;
+      const { connectMs = settings.connectMs, firstByteMs = settings.firstByteMs, idleMs = settings.idleMs } = pool.timeouts ?? {};
+      const id = `${provider.kind} ${url.origin} ${connections} ${connectMs}`;
       const isBrief = provider.closesIdleSoon === true || url.protocol === 'http:';
-      const dispatcher = new Pool(url.origin, {
-        connections: settings.connections,
-        connectTimeout: settings.connectTimeoutMs,
-        headersTimeout: settings.headersTimeoutMs,
-        bodyTimeout: settings.idleTimeoutMs,
-        keepAliveTimeout: isBrief ? settings.briefKeepAliveMs : settings.keepAliveMs,
-        ...(isBrief ? { keepAliveMaxTimeout: settings.briefKeepAliveMs } : {}),
-        factory: (origin, options: ConstructorParameters<typeof Connection>[1]) => new Connection(origin, options),
-        maxHeaderSize: settings.headerBytes,
-        pipelining: 1,
-        allowH2: false,
-      });
-      const origin = { dispatcher, prefix: url.pathname.replace(/\/+$/, '') };
-      byId.set(id, origin);
+      const dispatcher = sockets.get(id) ?? openSockets(url, settings, { connections, connectMs, isBrief });
+      sockets.set(id, dispatcher);
+      const origin = { dispatcher, prefix: url.pathname.replace(/\/+$/, ''), waits: { firstByteMs, idleMs } };
+      origins.set(pool, origin);
       return origin;
     },
     async close() {
-      await Promise.all([...byId.values()].map(({ dispatcher }) => dispatcher.destroy()));
+      await Promise.all([...sockets.values()].map((dispatcher) => dispatcher.destroy()));
     },
   };
+}
+
+interface Bounds {
+  readonly connections: number;
+  readonly connectMs: number;
+  /** True if the server closes idle connections soon. */
+  readonly isBrief: boolean;
+}
+
+function openSockets({ origin }: URL, settings: UpstreamSettings, { connections, connectMs, isBrief }: Bounds): Pool {
+  return new Pool(origin, {
+    connections,
+    connectTimeout: connectMs,
+    // An attempt measures this itself, because it begins before the attempt has a socket.
+    headersTimeout: 0,
+    keepAliveTimeout: isBrief ? settings.briefKeepAliveMs : settings.keepAliveMs,
+    ...(isBrief ? { keepAliveMaxTimeout: settings.briefKeepAliveMs } : {}),
+    factory: (target, options: ConstructorParameters<typeof Connection>[1]) => new Connection(target, options),
+    maxHeaderSize: settings.headerBytes,
+    pipelining: 1,
+    allowH2: false,
+  });
 }
 
 /** The full path of a call. It does not repeat the end of an endpoint (`…/v1`, `…/openai/v1`). */

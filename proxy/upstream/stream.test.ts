@@ -107,7 +107,7 @@ test('a stream that breaks before content is unknown and is not tried again', as
 });
 
 test('a stream that falls silent ends as timeout', async (t) => {
-  const bed = await testbed(t, (_key, response) => events(response).write('hello\n'), { settings: { idleTimeoutMs: 60 } });
+  const bed = await testbed(t, (_key, response) => events(response).write('hello\n'), { timeouts: { idleMs: 60 } });
   const { body } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
   assert.ok(body.kind === 'flowing');
   assert.deepEqual(await drain(body), { text: 'hello\n', end: 'timeout' });

@@ -1,6 +1,8 @@
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
+import { defined } from '../../core/json.ts';
+import type { PoolTimeouts } from '../../core/manifest/types.ts';
 import { poolName } from '../../core/names.ts';
 import type { PoolDocument } from '../../core/policy/documents.ts';
 import { createPools, type Pools } from '../credentials/pool.ts';
@@ -30,6 +32,8 @@ interface Plan {
   /** Key name → quota scope. */
   readonly keys?: Readonly<Record<string, string>>;
   readonly settings?: Partial<UpstreamSettings>;
+  readonly timeouts?: PoolTimeouts;
+  readonly maxConnections?: number;
   /** A path below the server's origin, or a whole URL. */
   readonly endpoint?: string;
 }
@@ -60,6 +64,7 @@ export async function testbed(
     models: [],
     book: [],
     freeFields: [],
+    ...defined({ timeouts: plan.timeouts, maxConnections: plan.maxConnections }),
     learned: {},
     priceBookDigest: 'sha256:0',
   };

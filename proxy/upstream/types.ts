@@ -1,4 +1,5 @@
 import type { Refusal } from '../../core/errors.ts';
+import type { OnDisconnect } from '../../core/manifest/types.ts';
 import type { PoolName } from '../../core/names.ts';
 import type { PoolDocument } from '../../core/policy/documents.ts';
 import type { Reading, StreamMeter } from '../dialect/types.ts';
@@ -100,6 +101,8 @@ export type UpstreamAnswer = UpstreamOutcome & { readonly attempts: readonly Att
 export interface Flight {
   /** Rejects only if a meter or `onAttempt` throws. */
   readonly answer: Promise<UpstreamAnswer>;
+  /** What its pool wants done with it once nobody waits for its answer. */
+  readonly onDisconnect: OnDisconnect;
   /** Ends the call now, because the client left or its key was revoked. */
   stop(): void;
 }

@@ -220,23 +220,46 @@ test('a JSON answer that breaks off is unknown, and none of it is shown', async 
 });
 
 test('a silent provider is provider_timeout', async (t) => {
-  const silent = await testbed(t, () => {}, { settings: { headersTimeoutMs: 60 } });
+  const silent = await testbed(t, () => {}, { timeouts: { firstByteMs: 60 } });
   const { refusal, attempts } = await expectKind(silent.call(), 'refusal');
   assert.equal(refusal.code, 'provider_timeout');
   assert.equal(attempts[0]?.outcome, 'unknown');
 });
 
-test('a provider that trickles is cut by the total timeout', async (t) => {
+test('an answer whose bytes flow is not cut, however long it takes', async (t) => {
   const bed = await testbed(
     t,
     (_key, response) => {
       response.writeHead(200, { 'content-type': 'application/json' });
-      const timer = setInterval(() => response.write(' '), 10);
-      response.on('close', () => clearInterval(timer));
+      let left = 20;
+      const timer = setInterval(() => {
+        response.write(' ');
+        left -= 1;
+        if (left > 0) return;
+        clearInterval(timer);
+        response.end('{}');
+      }, 10);
     },
-    { settings: { totalTimeoutMs: 120 } },
+    // The answer begins within the first, and takes longer than both.
+    { timeouts: { firstByteMs: 100, idleMs: 100 } },
   );
-  assert.equal((await expectKind(bed.call(), 'refusal')).refusal.code, 'provider_timeout');
+  const { body } = await expectKind(bed.call(), 'answer');
+  assert.ok(body.kind === 'whole');
+  assert.equal(body.bytes.toString().trim(), '{}');
+});
+
+test('a call that waits for a socket beyond firstByte was not sent, and costs nothing', async (t) => {
+  const bed = await testbed(t, (_key, response) => response.writeHead(200).write(' '), {
+    ...{ maxConnections: 1, timeouts: { firstByteMs: 200 } },
+  });
+  const busy = bed.call();
+  const waiting = bed.call();
+  const { refusal, attempts } = await expectKind(waiting, 'refusal');
+  assert.equal(refusal.code, 'provider_timeout');
+  assert.equal(attempts[0]?.outcome, 'not_sent');
+  busy.stop();
+  await busy.answer;
+  assert.equal(bed.seen.length, 1);
 });
 
 test('headers without end are refused', async (t) => {

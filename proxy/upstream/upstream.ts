@@ -18,29 +18,20 @@ export interface UpstreamDeps {
  */
 export function callUpstream(deps: UpstreamDeps, call: UpstreamCall): Flight {
   let current: Attempt | null = null;
-  let over: 'timeout' | 'stopped' | null = null;
-  const end = (as: 'timeout' | 'stopped'): void => {
-    over ??= as;
-    current?.abort(as);
-  };
-  const timer = setTimeout(end, deps.settings.totalTimeoutMs, 'timeout');
+  let isStopped = false;
   const start = (picked: Picked): Attempt => {
     current = dispatch(deps, call, picked);
-    if (over !== null) current.abort(over);
+    if (isStopped) current.abort('stopped');
     return current;
   };
-  const answer = rotate(deps, call, start).then(
-    (given) => {
-      if (given.kind === 'answer' && current !== null) current.onEnd(() => clearTimeout(timer));
-      else clearTimeout(timer);
-      return given;
+  return {
+    answer: rotate(deps, call, start),
+    onDisconnect: call.pool.onDisconnect ?? 'Drain',
+    stop() {
+      isStopped = true;
+      current?.abort('stopped');
     },
-    (error: unknown) => {
-      clearTimeout(timer);
-      throw error;
-    },
-  );
-  return { answer, stop: () => end('stopped') };
+  };
 }
 
 async function rotate(deps: UpstreamDeps, call: UpstreamCall, start: (picked: Picked) => Attempt): Promise<UpstreamAnswer> {
@@ -82,15 +73,16 @@ async function mayResend(call: UpstreamCall, { outcome }: AttemptFact): Promise<
 
 /** The only place that reveals a credential. Only the pool's document decides where it is sent. */
 function dispatch(deps: UpstreamDeps, call: UpstreamCall, picked: Picked): Attempt {
-  const { dispatcher, prefix } = deps.origins.at(call.pool.endpoint, call.provider);
+  const { dispatcher, prefix, waits } = deps.origins.of(call.pool, call.provider);
   const { header, prefix: before } = call.provider.authentication;
-  const attempt = new Attempt(deps.settings, call.meters);
+  const attempt = new Attempt(deps.settings, call.meters, waits.firstByteMs);
   dispatcher.dispatch(
     {
       method: 'POST',
       path: joinPath(prefix, call.path) + call.query,
       headers: [...call.headers, header, before + picked.secret.reveal()],
       body: call.body,
+      bodyTimeout: waits.idleMs,
     },
     attempt,
   );

@@ -20,7 +20,7 @@ const rates: Rates = {
   outputAudio: each,
   outputImage: each,
 };
-const free = { request: 0, webSearch: 0, webSearchPreview: 0, groundedPrompt: 0, fileSearch: 0, container: 0 };
+const free = { request: 0, webSearch: 0, webSearchPreview: 0, groundedPrompt: 0, mapsPrompt: 0, fileSearch: 0, container: 0 };
 const price: ModelPrice = { rates, tiers: [], fees: free, percent: {}, contextTokens: 1_000_000 };
 
 /** The input tokens that a capped key would pay for before a call of this model; null where the call has no bound. */

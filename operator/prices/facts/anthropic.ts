@@ -7,7 +7,8 @@ export const anthropicFacts: readonly Fact[] = [
     // Pictures become input tokens, and so do the text and the picture of each page of a PDF
     // (platform.claude.com/docs/en/build-with-claude/pdf-support).
     asText: ['image', 'document'],
-    // $10 per 1,000 searches. Code execution: "$0.05 per hour, per container", and at least five minutes; a call is shorter than an hour.
+    // "$10 per 1,000 searches"; "Web fetch usage has no additional charges". Code execution: "$0.05 per hour, per container", at least five
+    // minutes. Assumed: the container of a call runs an hour at most. The free hours of an organisation are not counted.
     fees: { webSearch: 10, container: 50 },
   },
   // "Data residency pricing": `inference_geo: us` costs 1.1 times on Claude 4.6 and later; earlier models refuse the field

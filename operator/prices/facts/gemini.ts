@@ -17,8 +17,9 @@ export const geminiFacts: readonly Fact[] = [
   // litellm 1.110.2; the lists take the model for the one without speech.
   { models: /^gemini-3\.8-flash-tts$/, rates: { output: 9, cachedInput: 0.125 } },
   // Grounding with Google Search: $35 per 1,000 grounded prompts before Gemini 3, $14 per 1,000 searches since.
-  { models: /^gemini-([12]\.|flash-1|pro-1)/, fees: { groundedPrompt: 35 } },
-  { models: /^gemini-[3-9]/, fees: { webSearch: 14 } },
+  // With Google Maps: $25 per 1,000 grounded prompts before, $14 since (BerriAI/litellm#38418).
+  { models: /^gemini-([12]\.|flash-1|pro-1)/, fees: { groundedPrompt: 35, mapsPrompt: 25 } },
+  { models: /^gemini-[3-9]/, fees: { webSearch: 14, mapsPrompt: 14 } },
   // Flex and priority, by litellm 1.110.2. The percent is that of the dearest class: some models have no lower price for cached input.
   { models: /^gemini-(2\.5-(pro|flash|flash-lite)|3-flash-preview|3\.1-pro-preview)$/, percent: { flex: 100, priority: 180 } },
   { models: /^gemini-(2\.5-flash-image|3-pro-image-preview|3\.1-flash-lite|3\.[678]-flash)$/, percent: { flex: 50, priority: 180 } },

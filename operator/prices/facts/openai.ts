@@ -3,6 +3,13 @@ import type { Fact, Part } from './fact.ts';
 // Figures that name no other source are those of developers.openai.com/api/docs/pricing, as the table of litellm 1.110.2 (PyPI)
 // and public copies of the page had them on 2026-11-27.
 
+/** Chat models that draw with an image model, at its price of pictures: gpt-image-1, its mini and gpt-image-2 on the page. */
+export const drawingGpts: readonly Fact[] = [
+  { models: /^gpt-5-image$/, rates: { outputImage: 40 } },
+  { models: /^gpt-5-image-mini$/, rates: { outputImage: 8 } },
+  { models: /^gpt-5\.4-image-2$/, rates: { outputImage: 30 } },
+];
+
 /** OpenAI's own hosts: what its price page says beside the lists. */
 export const openaiFacts: readonly Fact[] = [
   {
@@ -11,7 +18,7 @@ export const openaiFacts: readonly Fact[] = [
     // the model as its text and a picture of each page (developers.openai.com/docs/guides/pdf-files).
     asText: ['image', 'document'],
     // "1 GB $0.03, 4 GB $0.12, 16 GB $0.48, 64 GB $1.92 per 20-minute session per container": the fee is that of one GB, so that a
-    // container of 4 GB counts as four.
+    // container of 4 GB counts as four. Assumed: each call of the tool begins one session at most.
     fees: { webSearch: 10, webSearchPreview: 25, fileSearch: 2.5, container: 30 },
     // "Regional processing": 10 % for models since 2026-03-05 (BerriAI/litellm#31136).
     regionalPercent: 110,
@@ -29,6 +36,7 @@ export const openaiFacts: readonly Fact[] = [
   // Audio of the preview models, by litellm 1.110.2; the lists name their text only.
   { models: /^gpt-4o-audio-preview/, rates: { inputAudio: 40, outputAudio: 80 } },
   { models: /^gpt-4o-mini-audio-preview/, rates: { inputAudio: 10, outputAudio: 20 } },
+  ...drawingGpts,
   // Neither names the price of the first snapshot.
   { models: /^gpt-4o-audio-preview-2024-10-01/, isUnpriced: true },
 

@@ -2,7 +2,7 @@ import { anthropicFacts } from './anthropic.ts';
 import { type Fact, factOf } from './fact.ts';
 import { geminiFacts } from './gemini.ts';
 import { mistralFacts } from './mistral.ts';
-import { openaiFacts } from './openai.ts';
+import { drawingGpts, openaiFacts } from './openai.ts';
 
 /** Vendors of the prefix in `vendor/model`. */
 const vendors: Readonly<Record<string, readonly Fact[]>> = {
@@ -21,6 +21,12 @@ const own: readonly Fact[] = [
   { models: /llama-3\.1-sonar.*-online/, fees: { request: 5 } },
   { models: /^openai\/gpt-4o-search-preview/, fees: { request: 35 } },
   { models: /^openai\/gpt-4o-mini-search-preview/, fees: { request: 30 } },
+  // Models that draw, some of them unasked: the list names no price of pictures. These are their vendors' prices.
+  { models: /-image/, isUnpriced: true },
+  { models: /gemini-(2\.5-flash|3\.1-flash-lite)-image/, isUnpriced: false, rates: { outputImage: 30 } },
+  { models: /gemini-3\.1-flash-image/, isUnpriced: false, rates: { outputImage: 60 } },
+  { models: /gemini-3-pro-image/, isUnpriced: false, rates: { outputImage: 120 } },
+  ...drawingGpts.map((fact) => ({ ...fact, models: new RegExp(`openai/${fact.models.source.slice(1)}`), isUnpriced: false })),
   // Any number of searches in each call, and nothing in a request limits them.
   { models: /deep-research/, isUnpriced: true },
   // Model cards: these reason in every call.

@@ -4,6 +4,7 @@ import type { KeyName } from '../../../core/names.ts';
 import type { KeyDocument } from '../../../core/policy/documents.ts';
 import { tokenHint } from '../../../core/token.ts';
 import { agentPort } from '../../inject/names.ts';
+import type { LimitListing } from '../../keys/listing.ts';
 import { holds, ownershipOf, tokenSecret } from '../../keys/token-secret.ts';
 import type { KubeObject } from '../../kube/types.ts';
 import type { NewCondition } from '../conditions.ts';
@@ -41,6 +42,7 @@ export interface Gathered {
   readonly refused: string | null;
   readonly spend: Spend;
   readonly isCapped: boolean;
+  readonly near: LimitListing | null;
   readonly end: End | null;
   /** The last value of the annotation for which a rotation was made. */
   readonly rotated: string | undefined;

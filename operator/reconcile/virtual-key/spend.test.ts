@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { defined } from '../../../core/json.ts';
 import { keyName } from '../../../core/names.ts';
-import type { KeyListing, LimitListing } from '../../keys/listing.ts';
+import { type KeyListing, type LimitListing, nearLimit } from '../../keys/listing.ts';
 import { SpendBook, spendOf } from './spend.ts';
 
 const left = (name: string, remainingUsd: string): KeyListing => ({
@@ -87,4 +87,17 @@ test('without a dollar limit the window that counts requests is shown, and witho
   const hour = limit('Hour', { requestsUsed: 3, requestsCap: 10, spentUsd: '0.10' });
   assert.deepEqual(spendOf(listing([hour]), 0), { spent: '0.10', window: 'Hour', requestsUsed: 3, activeProxies: 0 });
   assert.deepEqual(spendOf(listing([]), 0), { spent: '9.00', activeProxies: 0 });
+});
+
+test('the limit of which most is used is near from 80 % on, in dollars or requests; a closed door is none', () => {
+  const near = (...limits: readonly Partial<LimitListing>[]) =>
+    nearLimit({ limits: limits.map((each) => limit(each.window ?? 'Day', each)) })?.window;
+  assert.equal(near(), undefined);
+  assert.equal(near({ capUsd: '10.00', remainingUsd: '2.01' }), undefined);
+  assert.equal(near({ capUsd: '10.00', remainingUsd: '2.00' }), 'Day');
+  assert.equal(near({ requestsCap: 10, requestsUsed: 7 }), undefined);
+  assert.equal(near({ requestsCap: 10, requestsUsed: 8 }), 'Day');
+  assert.equal(near({ capUsd: '0.00', remainingUsd: '0.00' }), undefined);
+  const month = { window: 'Month', capUsd: '100.00', remainingUsd: '5.00' };
+  assert.equal(near({ capUsd: '10.00', remainingUsd: '1.00' }, month), 'Month');
 });

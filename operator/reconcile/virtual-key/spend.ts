@@ -1,6 +1,6 @@
 import { defined } from '../../../core/json.ts';
 import { type KeyName, keyName } from '../../../core/names.ts';
-import type { KeyListing } from '../../keys/listing.ts';
+import { type KeyListing, type LimitListing, nearLimit } from '../../keys/listing.ts';
 import type { PolicyHost } from '../policy/host.ts';
 
 /** How long a listing is used: it reads every key in one transaction. */
@@ -22,6 +22,15 @@ export interface End {
   readonly atMs: number;
   /** The ancestor that sets this end; absent if the key itself does. */
   readonly by?: KeyName;
+}
+
+/** What a key's status says of its money and time. */
+interface ShownSpend {
+  readonly spend: Spend;
+  readonly isCapped: boolean;
+  /** The limit on its path that is nearly used up; null: there is none. */
+  readonly near: LimitListing | null;
+  readonly end: End | null;
 }
 
 interface Shown {
@@ -47,17 +56,17 @@ export class SpendBook {
   }
 
   /** The spend to show from now on; it changes at most once each `refreshMs`. */
-  show(key: KeyName): { readonly spend: Spend; readonly isCapped: boolean; readonly end: End | null } {
+  show(key: KeyName): ShownSpend {
     const listing = this.#listing(key);
     const isCapped = listing?.remainingUsd !== undefined;
-    const end = endOf(listing);
+    const rest = { isCapped, near: (listing && nearLimit(listing)) ?? null, end: endOf(listing) };
     const last = this.#shown.get(key);
     const isRecent = last !== undefined && this.#clock() - last.atMs < this.#refreshMs;
     // A limit that was added or removed is shown at once.
-    if (isRecent && (last.spend.remaining !== undefined) === isCapped) return { spend: last.spend, isCapped, end };
+    if (isRecent && (last.spend.remaining !== undefined) === isCapped) return { spend: last.spend, ...rest };
     const spend = this.#current(key);
     if (last === undefined || !isSame(last.spend, spend)) this.#shown.set(key, { spend, atMs: this.#clock() });
-    return { spend, isCapped, end };
+    return { spend, ...rest };
   }
 
   /** Returns keys whose spend differs from what is shown, so that the next `show` may change it. Call it once each `refreshMs`. */

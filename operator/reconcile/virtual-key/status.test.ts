@@ -11,8 +11,8 @@ const team = keyName('agents', 'team');
 const specOf = (spec: object): VirtualKeySpec => readKey(keyObject('agents', 'bot', spec)).manifest?.spec as VirtualKeySpec;
 const plain = specOf({});
 
-function readyOf(facts: Partial<KeyFacts>) {
-  const [ready] = keyConditions({
+function conditionsOf(facts: Partial<KeyFacts>) {
+  return keyConditions({
     key: bot,
     verdict: { serving: 'declared', problems: [] },
     spec: plain,
@@ -23,9 +23,14 @@ function readyOf(facts: Partial<KeyFacts>) {
     secretName: 'bot',
     obstacle: null,
     isCapped: true,
+    near: null,
     nowMs: 2_000,
     ...facts,
   });
+}
+
+function readyOf(facts: Partial<KeyFacts>) {
+  const [ready] = conditionsOf(facts);
   return { status: ready?.status, reason: ready?.reason, message: ready?.message ?? '' };
 }
 
@@ -50,4 +55,17 @@ test('a key that only holds a budget says so only while that can be spent', () =
     { key: bot, spec: budget },
   ];
   assert.match(readyOf({ ...facts, path: below }).message, /its ancestor agents\/team is suspended/);
+});
+
+test('a limit that is nearly used up is named before it ends, with a reason of its own if it is an ancestor’s', () => {
+  const nearOf = (facts: Partial<KeyFacts>) => conditionsOf(facts).find(({ type }) => type === 'NearLimit');
+  const near = { key: bot, window: 'Day', capUsd: '10.00', spentUsd: '8.10', remainingUsd: '1.90', requestsUsed: 0 };
+  assert.deepEqual([nearOf({})?.status, nearOf({})?.reason], ['False', 'EnoughLeft']);
+  const own = nearOf({ near: { ...near, endsAt: '2026-11-28T00:00:00.000Z' } });
+  assert.deepEqual([own?.status, own?.reason], ['True', 'LimitNear']);
+  assert.match(own?.message ?? '', /^at least 80 % of the Day limit of agents\/bot is used\. It ends at 2026-11-28/);
+  const inherited = nearOf({ near: { ...near, key: team } });
+  assert.equal(inherited?.reason, 'AncestorLimitNear');
+  assert.match(inherited?.message ?? '', /agents\/team is used; raise it in spec\.limits there/);
+  assert.equal(nearOf({ near, verdict: { serving: 'nothing', problems: [] } })?.status, 'Unknown');
 });

@@ -1,6 +1,7 @@
 import type { VirtualKeySpec } from '../../../core/manifest/types.ts';
 import type { KeyName } from '../../../core/names.ts';
 import type { KeyDocument } from '../../../core/policy/documents.ts';
+import type { LimitListing } from '../../keys/listing.ts';
 import { type ConditionPolicy, type ConditionState, firstOf, type NewCondition } from '../conditions.ts';
 import type { Verdict } from '../policy/fallback.ts';
 import { type Explanation, explain } from '../reasons.ts';
@@ -22,6 +23,8 @@ export interface KeyFacts {
   /** Why the token Secret cannot be written; null: it can. */
   readonly obstacle: Explanation | null;
   readonly isCapped: boolean;
+  /** The limit on its path of which most is used, from 80 % on; null: there is none. */
+  readonly near: LimitListing | null;
   readonly nowMs: number;
 }
 
@@ -31,6 +34,7 @@ export function keyConditions(facts: KeyFacts): readonly NewCondition[] {
   return [
     { type: 'Ready', ...(firstOf(readyChain, judged) ?? served(facts)) },
     { type: 'Capped', ...(firstOf(cappedChain, facts) ?? uncapped) },
+    { type: 'NearLimit', ...(firstOf(nearChain, facts) ?? enoughLeft) },
   ];
 }
 
@@ -112,10 +116,13 @@ const readyChain: readonly ConditionPolicy<JudgedFacts>[] = [
   servedInPart,
 ];
 
+function withoutVersion({ verdict }: KeyFacts): ConditionState | null {
+  return verdict.serving === 'nothing' ? { status: 'Unknown', reason: 'NotServed', message: 'no version of it is served' } : null;
+}
+
 /** Capped, by the first policy that applies. */
 const cappedChain: readonly ConditionPolicy<KeyFacts>[] = [
-  ({ verdict }) =>
-    verdict.serving === 'nothing' ? { status: 'Unknown', reason: 'NotServed', message: 'no version of it is served' } : null,
+  withoutVersion,
   ({ isCapped }) => (isCapped ? { status: 'True', reason: 'DollarLimit', message: 'a dollar limit on its path caps its spend' } : null),
 ];
 
@@ -123,4 +130,25 @@ const uncapped: ConditionState = {
   status: 'False',
   reason: 'NoDollarLimit',
   message: 'its path has no dollar limit, so its spend is unlimited; set usd in spec.limits, here or at an ancestor',
+};
+
+/** Its own limit and an ancestor's have different reasons, because only the owner of a limit needs an event. */
+export const ownLimitNear = 'LimitNear';
+
+/** NearLimit, by the first policy that applies. */
+const nearChain: readonly ConditionPolicy<KeyFacts>[] = [
+  withoutVersion,
+  ({ key, near }) => {
+    if (near === null) return null;
+    const isOwn = near.key === key;
+    const ends = near.endsAt === undefined ? '' : `. It ends at ${near.endsAt}`;
+    const message = `at least 80 % of the ${near.window} limit of ${near.key} is used${ends}; raise it in spec.limits${isOwn ? '' : ' there'}, or expect refusals`;
+    return { status: 'True', reason: isOwn ? ownLimitNear : 'AncestorLimitNear', message };
+  },
+];
+
+const enoughLeft: ConditionState = {
+  status: 'False',
+  reason: 'EnoughLeft',
+  message: 'less than 80 % of each limit on its path is used',
 };

@@ -6,7 +6,7 @@ import { refusalOf, writeSecret } from '../../kube/refused-write.ts';
 import { secrets } from '../../kube/resources.ts';
 import { type KubeClient, KubeError, type KubeObject } from '../../kube/types.ts';
 import { rotateAnnotation } from '../../labels.ts';
-import { announce, conditionsFor } from '../conditions.ts';
+import { announce, conditionsFor, warnOnce } from '../conditions.ts';
 import type { Leadership } from '../leadership.ts';
 import type { Caches } from '../policy/caches.ts';
 import { isGone } from '../policy/declared.ts';
@@ -16,6 +16,7 @@ import type { PolicyController } from '../policy/policy.ts';
 import { type StatusWriter, statusOf } from '../status-writer.ts';
 import { type Decision, decide, type Gathered, secretNameOf } from './decision.ts';
 import type { SpendBook } from './spend.ts';
+import { ownLimitNear } from './status.ts';
 
 interface KeyReconcilerDeps {
   /** Its writes fail if this replica does not lead. */
@@ -170,6 +171,7 @@ class KeyReconciler {
   async #report({ object, nowMs }: Gathered, { conditions: states, fields }: Decision): Promise<void> {
     const conditions = conditionsFor(object, states, nowMs);
     announce(this.#deps.events, object, conditions);
+    warnOnce(this.#deps.events, object, conditions, { type: 'NearLimit', reason: ownLimitNear });
     await this.#deps.status.write(object, { conditions, observedGeneration: object.metadata.generation, ...fields });
   }
 }

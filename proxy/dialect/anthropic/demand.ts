@@ -1,6 +1,6 @@
 import { isRefusal, type Refusal, refuse } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/json.ts';
-import { asArray, asObject, asString, badField, firstRefusal, isGiven, readCount, refuseShapes, type Shapes } from '../fields.ts';
+import { asArray, asObject, asString, badField, firstRefusal, isGiven, readCount, refuseShapes, type Shapes, shapesOf } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { countImagePayload, countInline } from '../media.ts';
 import { addFee, addPicture, addRounds, addStored, startTally, type Tally, unbounded } from '../tally.ts';
@@ -18,7 +18,7 @@ const maxRounds = 10;
 const searchResultTokens = 50_000;
 
 /** The schemas of the fields that price or policy read (anthropic-sdk-typescript, src/resources/beta/messages/messages.ts). */
-const shapes: Shapes = {
+const shapes: Shapes = shapesOf({
   system: 'text or an array of objects',
   messages: 'an array of objects',
   tools: 'an array of objects',
@@ -35,7 +35,7 @@ const shapes: Shapes = {
   speed: 'text',
   inference_geo: 'text',
   service_tier: 'text',
-};
+});
 
 /** Counts everything in a Messages request that costs more than its text, or refuses the request. */
 export function countMessages(body: JsonBody): Tally | Refusal {
@@ -63,9 +63,7 @@ function countOptions(tally: Tally, value: JsonObject): void {
   // The descriptions of skills become input, whose size the request does not say.
   if (asArray(asObject(value['container'])?.['skills']).length > 0) addStored(tally, 'text');
   if (isGiven(value['speed']) && value['speed'] !== 'standard') countSpeed(tally, value['speed']);
-  const geography = value['inference_geo'];
-  if (geography === 'us') tally.servings.add('us');
-  else if (isGiven(geography) && geography !== 'global') unbounded(tally, 'the price of this inference_geo is unknown');
+  countGeography(tally, value['inference_geo']);
   const tier = value['service_tier'];
   // Priority capacity is bought in advance: platform.claude.com/docs/en/api/service-tiers
   if (isGiven(tier) && tier !== 'auto' && tier !== 'standard_only') unbounded(tally, 'the price of this service_tier is unknown');
@@ -75,6 +73,13 @@ function countOptions(tally: Tally, value: JsonObject): void {
   if (compactions.some((edit) => canReach(tally, thresholdOf(edit)))) addSummary(tally);
   // The answer to this is the summary alone.
   if (isGiven(value['compaction'])) tally.summaries += 1;
+}
+
+/** Without a geography the workspace decides (platform.claude.com/docs/en/build-with-claude/data-residency). */
+function countGeography(tally: Tally, geography: unknown): void {
+  if (!isGiven(geography)) tally.anyPlace = true;
+  else if (geography === 'us') tally.servings.add('us');
+  else if (geography !== 'global') unbounded(tally, 'the price of this inference_geo is unknown');
 }
 
 function countSpeed(tally: Tally, speed: unknown): void {

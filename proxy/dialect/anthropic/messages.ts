@@ -10,6 +10,7 @@ import { meterNothing } from '../meter.ts';
 import { type Edit, maxPriceEdits, spliceBody } from '../splice.ts';
 import { demandOf } from '../tally.ts';
 import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
+import { namedCost } from '../usage.ts';
 import { countMessages, isOpenSearch } from './demand.ts';
 import { anthropicFamily } from './family.ts';
 import { AnthropicMeter } from './meter.ts';
@@ -126,13 +127,18 @@ export const anthropicMessages: Dialect = {
   read,
   rewrite,
   readUsage: (body) =>
-    readAnswer(body, (answer) => {
-      const counts: AnthropicCounts = new Map();
-      noteResults(counts, body.toString('latin1'));
-      noteContainer(counts, answer);
-      mergeAnthropic(counts, asObject(answer['usage']));
-      return anthropicUsage(counts);
-    }),
+    readAnswer(
+      body,
+      (answer) => {
+        const counts: AnthropicCounts = new Map();
+        noteResults(counts, body.toString('latin1'));
+        noteContainer(counts, answer);
+        mergeAnthropic(counts, asObject(answer['usage']));
+        return anthropicUsage(counts);
+      },
+      'model',
+      (answer) => namedCost(answer['usage']),
+    ),
   meterStream: () => new AnthropicMeter(),
 };
 

@@ -1,9 +1,10 @@
 import { type JsonObject, parseJson } from '../../../core/json.ts';
-import { reading, servedName } from '../answer.ts';
+import { type AnswerNotes, reading, servedName } from '../answer.ts';
 import { asObject } from '../fields.ts';
 import { EventMeter } from '../meter.ts';
 import { eventData, type Fate, memberFinder, SseEnds } from '../sse.ts';
 import type { Reading } from '../types.ts';
+import { namedCost } from '../usage.ts';
 import { type AnthropicCounts, anthropicUsage, mergeAnthropic, noteContainer, noteResults } from './usage.ts';
 
 const hasUsage = memberFinder('usage');
@@ -13,9 +14,10 @@ const shortEvent = 256;
 /** Meters a Messages stream: usage begins with `message_start`, and `message_delta` corrects it. */
 export class AnthropicMeter extends EventMeter {
   readonly #counts: AnthropicCounts = new Map();
-  /** True once a `message_delta` named usage: before it, the output is what it was at the start. */
+  /** True once a `message_delta` named output: before it, the output is what it was at the start. */
   #isCounted = false;
   #hasStopped = false;
+  #notes: AnswerNotes = {};
 
   constructor() {
     super(new SseEnds());
@@ -26,7 +28,7 @@ export class AnthropicMeter extends EventMeter {
   }
 
   reading(): Reading {
-    return reading(anthropicUsage(this.#counts), this.servedModel);
+    return { ...reading(anthropicUsage(this.#counts), this.servedModel), ...this.#notes };
   }
 
   protected onEvent(event: Buffer): Fate {
@@ -51,7 +53,8 @@ export class AnthropicMeter extends EventMeter {
       case 'message_delta':
         mergeAnthropic(this.#counts, value['usage']);
         noteContainer(this.#counts, asObject(value['delta']));
-        this.#isCounted ||= asObject(value['usage']) !== null;
+        this.#notes = namedCost(value['usage']);
+        this.#isCounted ||= typeof asObject(value['usage'])?.['output_tokens'] === 'number';
         // The first content event of an answer without any block.
         this.noteContent();
         return;

@@ -153,6 +153,11 @@ test('the answer to a request for a summary is the summary alone', () => {
   assert.deepEqual([summaries, inputReads], [1, 1]);
 });
 
+test('a request that names no geography leaves it to the workspace', () => {
+  assert.deepEqual([demand({}).anyPlace, demand({ inference_geo: null }).anyPlace], [true, true]);
+  for (const inference_geo of ['us', 'global']) assert.equal(demand({ inference_geo }).anyPlace, undefined);
+});
+
 test('speed and geography are ways of serving with a price; unknown ones have none', () => {
   assert.deepEqual(demand({ speed: 'fast', inference_geo: 'us' }).servings, ['us', 'fast'].toSorted());
   assert.deepEqual(demand({ speed: 'standard', inference_geo: 'global' }).servings, []);

@@ -52,3 +52,8 @@ test('a stream names its session with its end', () => {
   event({ type: 'message_delta', delta: { container: { id: 'container_1' } }, usage: { output_tokens: 7 } });
   assert.deepEqual(meter.reading().usage, { ...plain, fees: { container: 1 } });
 });
+
+test('usage that names one direction alone is none', () => {
+  assert.equal(read({ usage: { input_tokens: 5 } }), null);
+  assert.equal(read({ usage: { output_tokens: 7 } }), null);
+});

@@ -61,9 +61,9 @@ function isCompaction(iteration: JsonObject | null): iteration is JsonObject {
   return iteration?.['type'] === 'compaction';
 }
 
-/** Usage from Anthropic’s counts; null if there are none. `input_tokens` excludes tokens read from and written to the cache. */
+/** Usage from Anthropic’s counts; null without both input and output. `input_tokens` excludes tokens read from and written to the cache. */
 export function anthropicUsage(counts: AnthropicCounts): Usage | null {
-  if (!counts.has('input_tokens') && !counts.has('output_tokens')) return null;
+  if (!counts.has('input_tokens') || !counts.has('output_tokens')) return null;
   const figure = (name: string): number => Math.max(0, Math.ceil(counts.get(name) ?? 0));
   const sum = (name: string): number => figure(name) + figure(`compaction.${name}`);
   const written1h = figure('ephemeral_1h_input_tokens');

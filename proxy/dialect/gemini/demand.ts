@@ -1,6 +1,6 @@
 import { isRefusal, type Refusal, refuse } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/json.ts';
-import { isGiven, readCount } from '../fields.ts';
+import { asObject, isGiven, readCount } from '../fields.ts';
 import { addFee, addRounds, addStored, type Tally, unbounded } from '../tally.ts';
 import { camelCase, type GeminiFields } from './fields.ts';
 import { addAnything, countParts } from './parts.ts';
@@ -13,7 +13,8 @@ export function countGenerate(tally: Tally, request: JsonObject, fields: GeminiF
   for (const content of fields.list(request, 'contents')) countParts(tally, content, fields);
   countParts(tally, fields.object(request, 'systemInstruction'), fields);
   for (const tool of fields.list(request, 'tools')) {
-    for (const [name, value] of Object.entries(tool)) if (isGiven(value)) countTool(tally, camelCase(name));
+    for (const [name, value] of Object.entries(tool))
+      if (isGiven(value)) countTool(tally, camelCase(name), searchesImages(asObject(value), fields));
   }
   for (const stored of ['cachedContent', 'continuationToken']) if (isGiven(fields.get(request, stored))) addAnything(tally);
   countTier(tally, fields.get(request, 'serviceTier'));
@@ -62,15 +63,11 @@ function modalitiesOf(given: unknown): readonly string[] {
   return (Array.isArray(given) ? given : [given]).map((value) => names.get(String(value)) ?? String(value).toUpperCase());
 }
 
-/** Tools that search: Google’s own, its maps, and other companies’ search through Google. */
-const searchTools = new Set([
-  'googleSearch',
-  'googleSearchRetrieval',
-  'googleMaps',
-  'enterpriseWebSearch',
-  'exaAiSearch',
-  'parallelAiSearch',
-]);
+/**
+ * Tools that search at the price of Google Search. Others (`enterpriseWebSearch`, `exaAiSearch`, `parallelAiSearch`) are "not supported in
+ * Gemini API" (@google/genai, `Tool`), and the price page names no fee for them: they have no bound.
+ */
+const searchTools = new Set(['googleSearch', 'googleSearchRetrieval', 'googleMaps']);
 
 /**
  * Searches in one call. Google states no limit: since Gemini 3 "your project is billed for each search query that the model decides to
@@ -86,12 +83,18 @@ const searchResultTokens = 32_768;
 const computerUseTokens = 4096;
 
 /**
- * Runs of code in one call: after an error the model writes the code anew up to 5 times (ai.google.dev/gemini-api/docs/code-execution). Each
- * reads the request again with the result, as "intermediate tokens", of a size that only the context bounds.
+ * Runs of code in one call. After an error, the model "may decide to regenerate the code output. This can happen up to 5 times"
+ * (ai.google.dev/gemini-api/docs/code-execution). No page limits runs that succeed: the figure is assumed for those. Each run reads the
+ * request again with the result, of a size that only the context bounds.
  */
 const codeRounds = 6;
 
-function countTool(tally: Tally, name: string): void {
+/** True for a search that returns "image bytes" (@google/genai, `SearchTypes`), in any number. */
+function searchesImages(tool: JsonObject | null, fields: GeminiFields): boolean {
+  return isGiven(fields.get(fields.object(tool, 'searchTypes'), 'imageSearch'));
+}
+
+function countTool(tally: Tally, name: string, withImages: boolean): void {
   if (name === 'functionDeclarations') tally.features.add('tools');
   else if (name === 'computerUse') {
     tally.features.add('tools');
@@ -100,7 +103,9 @@ function countTool(tally: Tally, name: string): void {
     tally.features.add('hostedTools');
     addFee(tally, 'webSearch', maxSearches);
     addFee(tally, 'groundedPrompt', 1);
+    if (name === 'googleMaps') addFee(tally, 'mapsPrompt', 1);
     tally.textTokens += searchResultTokens;
+    if (withImages) addStored(tally, 'text', 'image');
   } else if (name === 'urlContext' || name === 'fileSearch') {
     // What they retrieve is billed as input: ai.google.dev/gemini-api/docs/url-context, /file-search
     tally.features.add('hostedTools');

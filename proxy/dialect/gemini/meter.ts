@@ -29,7 +29,7 @@ export class GeminiMeter extends EventMeter {
   }
 
   reading(): Reading {
-    return reading(geminiUsage(this.#metadata, this.#searches.size), this.servedModel);
+    return reading(geminiUsage(this.#metadata, this.#searches), this.servedModel);
   }
 
   protected onEvent(event: Buffer): Fate {
@@ -53,7 +53,7 @@ export class GeminiMeter extends EventMeter {
     for (const search of geminiSearches(chunk)) this.#searches.add(search);
     if (asObject(chunk['error']) === null) this.#onAnswer(chunk);
     else this.noteError({ error: chunk['error'] });
-    this.complete = this.#finished && geminiUsage(this.#metadata, 0) !== null;
+    this.complete = this.#finished && geminiUsage(this.#metadata, this.#searches) !== null;
   }
 
   #onAnswer(chunk: JsonObject): void {

@@ -161,13 +161,23 @@ test('video that the model navigates itself has no bound', () => {
   assert.equal(demand(parts({ fileData: {}, mediaProcessing: 'STATIC' })).unmeterable, undefined);
 });
 
+test('a search for pictures may add any number of them', () => {
+  const stored = (tool: object): unknown => demand({ tools: [tool] }).stored;
+  assert.equal(stored({ googleSearch: { searchTypes: { webSearch: {} } } }), undefined);
+  for (const tool of [{ googleSearch: { searchTypes: { imageSearch: {} } } }, { google_search: { search_types: { image_search: {} } } }])
+    assert.deepEqual(stored(tool), ['text', 'image']);
+});
+
 test('hosted tools are served within what Google bills for them', () => {
   const tool = (name: string): Demand => demand({ tools: [{ [name]: {} }] });
-  for (const name of ['googleSearch', 'google_search', 'googleMaps', 'enterpriseWebSearch']) {
+  for (const name of ['googleSearch', 'google_search', 'googleMaps']) {
     const { fees, stored, unmeterable, features } = tool(name);
     assert.deepEqual(
       [fees, stored, unmeterable, features],
-      [{ webSearch: 24, groundedPrompt: 1 }, undefined, undefined, ['hostedTools']],
+      [
+        { webSearch: 24, groundedPrompt: 1, ...(name === 'googleMaps' ? { mapsPrompt: 1 } : {}) },
+        ...[undefined, undefined, ['hostedTools']],
+      ],
       name,
     );
   }
@@ -177,7 +187,8 @@ test('hosted tools are served within what Google bills for them', () => {
   }
   const code = tool('code_execution');
   assert.deepEqual([code.fees, code.inputReads, code.toolTokens, code.unmeterable], [{}, 7, undefined, undefined]);
-  for (const name of ['mcpServers', 'retrieval', 'unheardOf']) assert.match(String(tool(name).unmeterable), new RegExp(name));
+  for (const name of ['mcpServers', 'retrieval', 'enterpriseWebSearch', 'exaAiSearch', 'unheardOf'])
+    assert.match(String(tool(name).unmeterable), new RegExp(name));
 });
 
 test('tools that run at the caller’s, structured output and choices count as such', () => {

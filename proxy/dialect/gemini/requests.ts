@@ -89,7 +89,7 @@ function modelEdits(value: JsonObject, model: string): readonly Edit[] {
 }
 
 function readUsage(body: Buffer): Reading {
-  return readAnswer(body, (answer) => geminiUsage(asObject(answer['usageMetadata']), geminiSearches(answer).length), 'modelVersion');
+  return readAnswer(body, (answer) => geminiUsage(asObject(answer['usageMetadata']), geminiSearches(answer)), 'modelVersion');
 }
 
 /** Gemini generateContent and streamGenerateContent. */

@@ -41,7 +41,11 @@ test('each unique search is billed, or the prompt that they ground', () => {
   });
   assert.deepEqual(read(grounded({ groundingChunks: [{ maps: { uri: 'x' } }, { maps: {} }] })), {
     ...plain,
-    fees: { webSearch: 1, groundedPrompt: 1 },
+    fees: { mapsPrompt: 1 },
+  });
+  assert.deepEqual(read(grounded({ webSearchQueries, groundingChunks: [{ maps: {} }] })), {
+    ...plain,
+    fees: { webSearch: 2, groundedPrompt: 1, mapsPrompt: 1 },
   });
   assert.deepEqual(read(grounded({ webSearchQueries: [''], groundingChunks: [{ retrievedContext: {} }] })), plain);
 });

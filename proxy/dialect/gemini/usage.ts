@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../../core/json.ts';
-import type { Serving, Usage } from '../../../core/price/types.ts';
+import type { FeeCounts, Serving, Usage } from '../../../core/price/types.ts';
 import { asArray, asObject } from '../fields.ts';
 import { tokens, withParts } from '../usage.ts';
 
@@ -15,7 +15,7 @@ const servings = new Map<unknown, Serving>([
  * Usage from `usageMetadata` of Gemini and Vertex. The prompt includes cached tokens, but not tokens from tools; candidates
  * exclude thoughts. Null if it names no tokens (early chunks may hold only the traffic type).
  */
-export function geminiUsage(metadata: JsonObject | null, searches: number): Usage | null {
+export function geminiUsage(metadata: JsonObject | null, searches: ReadonlySet<string>): Usage | null {
   if (
     metadata === null ||
     !['promptTokenCount', 'candidatesTokenCount', 'totalTokenCount'].some((name) => typeof metadata[name] === 'number')
@@ -32,10 +32,19 @@ export function geminiUsage(metadata: JsonObject | null, searches: number): Usag
       cachedInputAudio: Math.min(of(metadata, 'cacheTokensDetails', 'AUDIO'), cachedInput),
       outputAudio: Math.min(of(metadata, 'candidatesTokensDetails', 'AUDIO'), output),
       outputImage: Math.min(of(metadata, 'candidatesTokensDetails', 'IMAGE'), output),
-      ...(searches > 0 ? { fees: { webSearch: searches, groundedPrompt: 1 } } : {}),
+      ...(searches.size > 0 ? { fees: feesOf(searches) } : {}),
       ...(serving === undefined ? {} : { servings: [serving] }),
     },
   );
+}
+
+const byMaps = 'maps';
+
+/** Maps have a price of their own, beside that of searches. */
+function feesOf(searches: ReadonlySet<string>): FeeCounts {
+  const maps = searches.has(byMaps) ? 1 : 0;
+  const others = searches.size - maps;
+  return { ...(others > 0 ? { webSearch: others, groundedPrompt: 1 } : {}), ...(maps > 0 ? { mapsPrompt: 1 } : {}) };
 }
 
 /** The modalities of the uncached input, together at most all of it. Embeddings write `promptTokenDetails` (googleapis/python-genai#2658). */
@@ -60,9 +69,9 @@ function of(metadata: JsonObject, list: string, modality: string): number {
 
 /**
  * The searches that ground one answer, each once: Google bills unique queries, and empty ones not
- * (ai.google.dev/gemini-api/docs/google-search). Results from its maps name no query.
+ * (ai.google.dev/gemini-api/docs/google-search). Results from its maps name no query and count as one.
  */
-export function geminiSearches(answer: JsonObject): readonly string[] {
+export function geminiSearches(answer: JsonObject): ReadonlySet<string> {
   const grounding = asArray(answer['candidates']).map((candidate) => asObject(asObject(candidate)?.['groundingMetadata']));
   const queries = (list: string): readonly string[] =>
     grounding
@@ -71,5 +80,5 @@ export function geminiSearches(answer: JsonObject): readonly string[] {
       .map((query) => `${list} ${query}`);
   const chunks = grounding.flatMap((one) => asArray(one?.['groundingChunks']));
   const maps = chunks.some((chunk) => asObject(asObject(chunk)?.['maps']) !== null);
-  return [...new Set([...queries('webSearchQueries'), ...queries('imageSearchQueries'), ...(maps ? ['maps'] : [])])];
+  return new Set([...queries('webSearchQueries'), ...queries('imageSearchQueries'), ...(maps ? [byMaps] : [])]);
 }

@@ -5,7 +5,8 @@ import { asArray, asObject, isGiven } from '../fields.ts';
 import { EventMeter } from '../meter.ts';
 import { eventData, type Fate, memberFinder, SseEnds } from '../sse.ts';
 import type { Reading } from '../types.ts';
-import { chatUsage, namedCost } from './usage.ts';
+import { namedCost } from '../usage.ts';
+import { chatUsage } from './usage.ts';
 
 const hasUsage = memberFinder('usage');
 const hasError = memberFinder('error');

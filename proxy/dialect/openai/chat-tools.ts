@@ -1,12 +1,19 @@
 import type { JsonObject } from '../../../core/json.ts';
 import { asArray, asObject, asString, isGiven } from '../fields.ts';
 import { addFee, addRounds, type Tally, unbounded } from '../tally.ts';
+import { countCaching } from './parts.ts';
 
 /** Counts tools of chat completions. The caller runs functions and custom tools; the provider runs everything else, at unknown cost. */
 export function countChatTools(tally: Tally, body: JsonObject): void {
-  if (asArray(body['functions']).length > 0) tally.features.add('tools');
+  for (const entry of asArray(body['functions'])) {
+    tally.features.add('tools');
+    countCaching(tally, asObject(entry)?.['cache_control']);
+  }
   for (const entry of asArray(body['tools'])) {
-    const type = asObject(entry)?.['type'];
+    const tool = asObject(entry);
+    const type = tool?.['type'];
+    countCaching(tally, tool?.['cache_control']);
+    countCaching(tally, asObject(tool?.['function'])?.['cache_control']);
     if (type === 'function' || type === 'custom') tally.features.add('tools');
     else if (asString(type)?.includes('web_search') === true) countSearch(tally);
     else unbounded(tally, `the tool ${JSON.stringify(type ?? null).slice(0, 60)} runs at the provider without a limit on its cost`);

@@ -16,11 +16,13 @@ import {
   readStream,
   refuseShapes,
   type Shapes,
+  shapesOf,
 } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { type Edit, spliceBody } from '../splice.ts';
 import { addStored, demandOf, startTally, type Tally } from '../tally.ts';
 import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
+import { namedCost } from '../usage.ts';
 import { ChatMeter } from './chat-meter.ts';
 import { countChatTools } from './chat-tools.ts';
 import { templateTokens } from './count.ts';
@@ -28,9 +30,9 @@ import { openaiFamily, otherModels } from './family.ts';
 import { freeInChat, judgeFields } from './judged.ts';
 import { countCaching, countContent, countUnknown } from './parts.ts';
 import { countShared, generatingEdits, readThinking, sharedShapes } from './shared.ts';
-import { chatUsage, namedCost } from './usage.ts';
+import { chatUsage } from './usage.ts';
 
-const shapes: Shapes = {
+const shapes: Shapes = shapesOf({
   ...sharedShapes,
   messages: 'an array of objects',
   stream_options: 'an object',
@@ -40,12 +42,12 @@ const shapes: Shapes = {
   response_format: 'an object',
   reasoning_effort: 'text',
   thinking: 'an object',
-};
+});
 
 /** Both limit the output. `max_tokens` is the older; some servers read only one of them. */
 const limitFields = ['max_completion_tokens', 'max_tokens'] as const;
 const counts = [...limitFields, 'n', 'best_of'];
-const rules: FieldRules = { governing: new Set(['model', 'stream', ...otherModels, ...counts, ...Object.keys(shapes)]), otherModels };
+const rules: FieldRules = { governing: new Set(['model', 'stream', ...otherModels, ...counts, ...shapes.keys()]), otherModels };
 
 /** More answers than any server generates at once. */
 export const maxChoices = 1024;
@@ -73,7 +75,7 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
     stream,
     maxOutputTokens: limit,
     unjudged: judgeFields(tally, value, { governing: rules.governing, free: freeInChat }),
-    templateTokens: () => templateTokens(value),
+    templateTokens: () => templateTokens(body.value),
     demand: demandOf(tally),
     wantsUsage: asObject(value['stream_options'])?.['include_usage'] === true,
     affinity: affinityOf(headers, value, [], () => openingText(messages[0], messages.find(isFromUser))),
@@ -87,13 +89,7 @@ function isFromUser(message: unknown): boolean {
 
 /** Reads the output limit: the smaller, if both fields are given. */
 function readLimit(value: JsonObject): number | undefined | Refusal {
-  let least: number | undefined;
-  for (const name of limitFields) {
-    const limit = readCount(value, name);
-    if (isRefusal(limit)) return limit;
-    if (limit !== undefined) least = Math.min(limit, least ?? limit);
-  }
-  return least;
+  return limitFields.map((name) => readCount(value, name)).find((limit) => isRefusal(limit)) ?? leastGiven(value);
 }
 
 /** Reads how many answers are generated: older vLLM generates `best_of` answers to return the best `n`. */
@@ -112,7 +108,8 @@ const textMembers = new Set([
 ]);
 
 function countMessage(tally: Tally, message: JsonObject): Refusal | null {
-  for (const [name, value] of Object.entries(message)) {
+  for (const name in message) {
+    const value = message[name];
     if (name === 'content' || textMembers.has(name) || typeof value !== 'object' || value === null) continue;
     // The audio of an earlier answer, by its id.
     if (name === 'audio') addStored(tally, 'audio');
@@ -142,13 +139,26 @@ function rewrite(body: JsonBody, changes: Changes): Buffer {
 
 /** Writes the limit into each field that the caller used, and into the one that the provider reads. */
 function limitEdits(value: JsonObject, { maxOutputTokens, outputField }: Changes): readonly Edit[] {
-  const given = limitFields.map((name) => value[name]).filter((limit) => typeof limit === 'number');
-  const limit = maxOutputTokens ?? (given.length === 0 ? undefined : Math.min(...given));
+  const limit = maxOutputTokens ?? leastGiven(value);
   if (limit === undefined) return [];
-  const written = limitFields.filter(
-    (name) => typeof value[name] === 'number' || name === (outputField ?? (given.length === 0 ? 'max_completion_tokens' : undefined)),
-  );
-  return written.filter((name) => value[name] !== limit).map((name): Edit => ({ path: [name], value: limit }));
+  const isGivenAny = limitFields.some((name) => typeof value[name] === 'number');
+  const read = outputField ?? (isGivenAny ? undefined : 'max_completion_tokens');
+  const edits: Edit[] = [];
+  for (const name of limitFields) {
+    const isWritten = name === read || typeof value[name] === 'number';
+    if (isWritten && value[name] !== limit) edits.push({ path: [name], value: limit });
+  }
+  return edits;
+}
+
+/** The smaller limit, if the caller gave one. */
+function leastGiven(value: JsonObject): number | undefined {
+  let least: number | undefined;
+  for (const name of limitFields) {
+    const limit = value[name];
+    if (typeof limit === 'number') least = Math.min(limit, least ?? limit);
+  }
+  return least;
 }
 
 function usageOf(answer: JsonObject): Usage | null {

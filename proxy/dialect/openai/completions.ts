@@ -2,7 +2,18 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isRefusal, type Refusal } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/json.ts';
 import { affinityOf, openingText } from '../affinity.ts';
-import { asObject, badField, type FieldRules, isGiven, readCount, readModel, readStream, refuseShapes, type Shapes } from '../fields.ts';
+import {
+  asObject,
+  badField,
+  type FieldRules,
+  isGiven,
+  readCount,
+  readModel,
+  readStream,
+  refuseShapes,
+  type Shapes,
+  shapesOf,
+} from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { type Edit, spliceBody } from '../splice.ts';
 import { demandOf, startTally } from '../tally.ts';
@@ -12,10 +23,10 @@ import { openaiFamily, otherModels } from './family.ts';
 import { freeInCompletions, judgeFields } from './judged.ts';
 import { countShared, sharedEdits, sharedShapes } from './shared.ts';
 
-const shapes: Shapes = { ...sharedShapes, echo: 'true or false', suffix: 'text', stream_options: 'an object' };
+const shapes: Shapes = shapesOf({ ...sharedShapes, echo: 'true or false', suffix: 'text', stream_options: 'an object' });
 const counts = ['max_tokens', 'n', 'best_of'];
 const rules: FieldRules = {
-  governing: new Set(['model', 'stream', 'prompt', ...otherModels, ...counts, ...Object.keys(shapes)]),
+  governing: new Set(['model', 'stream', 'prompt', ...otherModels, ...counts, ...shapes.keys()]),
   otherModels,
 };
 

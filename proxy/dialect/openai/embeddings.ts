@@ -1,20 +1,21 @@
 import { isRefusal, type Refusal } from '../../../core/errors.ts';
 import { isObject } from '../../../core/json.ts';
 import { readAnswer } from '../answer.ts';
-import { badField, type FieldRules, firstRefusal, isGiven, readModel, refuseShapes, type Shapes } from '../fields.ts';
+import { badField, type FieldRules, firstRefusal, isGiven, readModel, refuseShapes, type Shapes, shapesOf } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { meterNothing } from '../meter.ts';
 import { spliceBody } from '../splice.ts';
 import { demandOf, startTally, type Tally } from '../tally.ts';
 import type { Changes, Dialect, Facts } from '../types.ts';
+import { namedCost } from '../usage.ts';
 import { openaiFamily, otherModels } from './family.ts';
 import { freeInEmbeddings, judgeFields } from './judged.ts';
 import { countContent, countUnknown } from './parts.ts';
 import { sharedEdits } from './shared.ts';
-import { chatUsage, namedCost } from './usage.ts';
+import { chatUsage } from './usage.ts';
 
-const shapes: Shapes = { provider: 'an object' };
-const rules: FieldRules = { governing: new Set(['model', 'input', ...otherModels, ...Object.keys(shapes)]), otherModels };
+const shapes: Shapes = shapesOf({ provider: 'an object' });
+const rules: FieldRules = { governing: new Set(['model', 'input', ...otherModels, ...shapes.keys()]), otherModels };
 
 function read(body: JsonBody): Facts | Refusal {
   const { value } = body;

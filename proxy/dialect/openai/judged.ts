@@ -6,7 +6,8 @@ import { type Tally, unbounded } from '../tally.ts';
 // change neither the number of answers nor the output limit, and they add no more text than their own bytes. Sources: the
 // request types of openai 7.55 (npm), vllm-project/vllm and sgl-project/sglang (entrypoints/openai), ollama/ollama
 // (openai/openai.go), ggml-org/llama.cpp (tools/server/README.md), OpenRouterTeam/typescript-sdk (models/chatrequest.ts) and
-// docs.mistral.ai/api. A field in no list is unjudged: compatible servers may bill for it.
+// mistralai/client-python (docs/models/chatcompletionrequest.md). A field in no list is unjudged: compatible servers may bill
+// for it. judged.test.ts lists what each of these servers reads.
 
 /** How the next token is chosen, and where the answer ends. */
 const sampling = [
@@ -17,6 +18,7 @@ const sampling = [
   ...['stop', 'stop_token_ids', 'stop_regex', 'bad_words', 'allowed_token_ids', 'ignore_eos', 'min_tokens', 'repetition_detection'],
   ...['regex', 'ebnf', 'grammar', 'json_schema', 'structured_outputs', 'guided_json', 'guided_regex', 'guided_choice'],
   ...['guided_grammar', 'guided_decoding_backend', 'guided_whitespace_pattern', 'thinking_token_budget', 'verbosity'],
+  ...['watermarking', 'n_indent', 'reasoning_control'],
 ];
 
 /** What the answer shows beside its text. */
@@ -26,14 +28,20 @@ const shown = [
   ...['return_token_ids', 'return_tokens_as_token_ids', 'return_token_offsets', 'return_prompt_text', 'return_prompt_token_ids'],
   ...['return_assistant_tokens_mask', 'return_cached_tokens_details', 'return_hidden_states', 'return_meta_info', 'return_progress'],
   ...['separate_reasoning', 'stream_reasoning', 'reasoning_format', 'parse_tool_calls', 'timings_per_token', 'response_fields', 'usage'],
+  ...['logprob_token_ids', 'return_routed_experts', 'routed_experts_start_len', 'routed_experts_prompt_start', 'return_mm_kwargs'],
+  ...['stream_interval', 'sse_ping_interval', 'enable_response_messages'],
 ];
 
-/** How the request is read, labelled, cached and scheduled. */
+/**
+ * How the request is read, labelled, cached and scheduled. `session_id` only names a session: "unlike session_params, this does not
+ * alter or reconstruct the prompt" (sglang, srt/managers/io_struct.py). `task` adds one token (sglang).
+ */
 const handling = [
   ...['user', 'metadata', 'store', 'safety_identifier', 'moderation', 'trace', 'debug', 'user_security_context', 'access_programs'],
   ...['request_id', 'rid', 'extra_key', 'cache_salt', 'cache_prompt', 'id_slot', 'priority', 'prompt_cache_key', 't_max_predict_ms'],
   ...['tool_choice', 'parallel_tool_calls', 'function_call', 'add_generation_prompt', 'continue_final_message', 'add_special_tokens'],
   ...['truncate_prompt_tokens', 'truncation_side', 'truncation', 'transforms', 'n_keep', 'documents', 'input_ids'],
+  ...['session_id', 'task', 'n_cache_reuse'],
 ];
 
 /** Free in chat completions. */
@@ -76,13 +84,23 @@ const refused: Readonly<Record<string, string>> = {
   generationConfig: 'may hold any other field',
   generation_config: 'may hold any other field',
   session_params: 'continues a session that the server stores',
+  // "No fixed limit on … the total number of subagents created during a run": openai (npm), beta/responses.
+  multi_agent: 'runs further agents',
+  // docs.mistral.ai/studio/safety-moderation: a moderation model reads the input. No page says who pays for it.
+  guardrails: 'runs a moderation model of its own price',
   // docs.x.ai/docs/guides/deferred-chat-completions
   deferred: 'reports its usage only later',
   use_beam_search: 'computes more answers than it returns',
   num_return_sequences: 'asks for more answers; use n',
+  // llama.cpp
+  n_cmpl: 'asks for more answers; use n',
   chat_template: 'can repeat text any number of times',
   // docs.mistral.ai/capabilities/reasoning: the provider adds a system prompt.
   prompt_mode: 'adds a prompt of the provider’s own',
+  // Responses: `context_compression` of pictures.
+  image: pictureSize,
+  // OpenRouter: the size of pictures in the answer.
+  image_config: pictureSize,
   mm_processor_kwargs: pictureSize,
   media_io_kwargs: pictureSize,
   images_config: pictureSize,
@@ -128,7 +146,8 @@ export function judgeFields(
   { governing, free }: { readonly governing: ReadonlySet<string>; readonly free: ReadonlySet<string> },
 ): readonly string[] {
   const unjudged = choosesHost(body) ? ['provider'] : [];
-  for (const [name, value] of Object.entries(body)) {
+  for (const name in body) {
+    const value = body[name];
     if (governing.has(name) || free.has(name) || !isGiven(value)) continue;
     const reason = Object.hasOwn(refused, name) ? refused[name] : undefined;
     if (reason === undefined) unjudged.push(name.length > maxName ? `${name.slice(0, maxName)}…` : name);

@@ -338,6 +338,10 @@ test('longer cache lifetimes count at their price', () => {
   const control = { type: 'ephemeral', ttl: '1h' };
   assert.equal(demand(openaiChat, said({ type: 'text', text: 'x', cache_control: control })).cacheWrite, '1h');
   assert.equal(demand(openaiChat, { messages: [{ role: 'user', content: 'x', cache_control: control }] }).cacheWrite, '1h');
+  const tool = { type: 'function', cache_control: control };
+  for (const dialect of [openaiChat, openaiResponses]) assert.equal(demand(dialect, { tools: [tool] }).cacheWrite, '1h');
+  assert.equal(demand(openaiChat, { tools: [{ type: 'function', function: { cache_control: control } }] }).cacheWrite, '1h');
+  assert.equal(demand(openaiChat, { functions: [{ name: 'f', cache_control: control }] }).cacheWrite, '1h');
 });
 
 test('only what cannot choose a dearer host is free in OpenRouter’s routing', () => {

@@ -1,14 +1,14 @@
 import { isRefusal, type Refusal } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/json.ts';
 import type { Effort, Thinking } from '../../../core/price/output-limit.ts';
-import { asArray, asObject, asString, isGiven, readCount, type Shapes } from '../fields.ts';
+import { asArray, asObject, asString, type FieldShapes, isGiven, readCount } from '../fields.ts';
 import { type Edit, maxPriceEdits } from '../splice.ts';
 import { type Tally, unbounded } from '../tally.ts';
 import type { Changes } from '../types.ts';
 import { countCaching } from './parts.ts';
 
 /** The governing fields that chat completions and Responses share. */
-export const sharedShapes: Shapes = {
+export const sharedShapes: FieldShapes = {
   tools: 'an array of objects',
   service_tier: 'text',
   modalities: 'an array of texts',
@@ -102,11 +102,13 @@ export function sharedEdits(body: JsonObject, changes: Changes): readonly Edit[]
   return edits;
 }
 
+const standardTier: Edit = { path: ['service_tier'], value: 'default' };
+
 /** The edits of dialects that generate. */
 export function generatingEdits(body: JsonObject, changes: Changes): readonly Edit[] {
   const edits = [...sharedEdits(body, changes)];
   const tier = body['service_tier'];
-  if (changes.standardTier === true && (!isGiven(tier) || tier === 'auto')) edits.push({ path: ['service_tier'], value: 'default' });
+  if (changes.standardTier === true && (!isGiven(tier) || tier === 'auto')) edits.push(standardTier);
   if (changes.thinkingTokens !== undefined) edits.push({ path: ['reasoning', 'max_tokens'], value: changes.thinkingTokens });
   return edits;
 }

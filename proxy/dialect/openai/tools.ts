@@ -4,6 +4,7 @@ import type { Fee } from '../../../core/price/types.ts';
 import { asObject, asString, badField, firstRefusal, isGiven } from '../fields.ts';
 import { addFee, addRounds, addStored, type Tally, unbounded } from '../tally.ts';
 import { sessionFees } from './containers.ts';
+import { countCaching } from './parts.ts';
 
 /** The caller runs these tools: they cost only the text that describes them. */
 const clientTools = new Set(['function', 'custom', 'computer', 'computer_use_preview', 'local_shell', 'apply_patch']);
@@ -47,6 +48,7 @@ export function countHostedTools(tally: Tally, tools: readonly JsonObject[], too
 /** Collects the tools that the provider runs. */
 function collect(tally: Tally, tools: readonly JsonObject[], hosted: HostedTool[]): Refusal | null {
   return firstRefusal(tools, (tool) => {
+    countCaching(tally, tool['cache_control']);
     const type = asString(tool['type']) ?? '';
     if (clientTools.has(type)) {
       tally.features.add('tools');

@@ -61,6 +61,8 @@ test('searches are billed by the type of the tool', () => {
   assert.deepEqual(usageOf(response({ output })).fees, { webSearch: 2 });
   assert.deepEqual(usageOf(response({ output, tools: [{ type: 'web_search' }] })).fees, { webSearch: 2 });
   assert.deepEqual(usageOf(response({ output, tools: [{ type: 'web_search_preview_2025_03_11' }] })).fees, { webSearchPreview: 2 });
+  const group = { type: 'namespace', tools: [{ type: 'web_search_preview' }] };
+  assert.deepEqual(usageOf(response({ output, tools: [{ type: 'function' }, group] })).fees, { webSearchPreview: 2 });
   assert.deepEqual(usageOf(chat({ server_tool_use_details: { web_search_requests: 3 } })).fees, { webSearch: 3 });
   assert.equal(usageOf(response({ output: [] })).fees, undefined);
 });
@@ -119,4 +121,10 @@ test('modalities and cache lifetimes are parts of their classes', () => {
     { input_tokens_details: { cache_write_tokens: 40, cache_write_tokens_details: { ttl_30m_tokens: 15, ttl_12h_tokens: 25 } } },
   );
   assert.deepEqual([usageOf(written).cacheWrite, usageOf(written).cacheWrite1h], [40, 25]);
+});
+
+test('usage that names no output is none, unless it names the total', () => {
+  assert.equal(readings(openaiChat, { usage: { prompt_tokens: 100 } }).usage, null);
+  assert.equal(readings(openaiResponses, { usage: { input_tokens: 100 } }).usage, null);
+  assert.equal(readings(openaiChat, { usage: { prompt_tokens: 100, total_tokens: 120 } }).usage?.output, 20);
 });

@@ -2,7 +2,7 @@ import type { JsonObject } from '../../../core/json.ts';
 import type { FeeCounts, Serving, Usage } from '../../../core/price/types.ts';
 import type { AnswerNotes } from '../answer.ts';
 import { asArray, asObject, asString } from '../fields.ts';
-import { tokens, withParts } from '../usage.ts';
+import { namedCost, tokens, withParts } from '../usage.ts';
 import { sessionFees } from './containers.ts';
 
 /**
@@ -12,7 +12,7 @@ import { sessionFees } from './containers.ts';
  */
 export function chatUsage(value: unknown, serviceTier: unknown): Usage | null {
   const usage = asObject(value);
-  if (usage === null || typeof usage['prompt_tokens'] !== 'number') return null;
+  if (usage === null || !names(usage, 'prompt_tokens', 'completion_tokens')) return null;
   const details = asObject(usage['prompt_tokens_details']);
   const produced = asObject(usage['completion_tokens_details']);
   const audio = tokens(details, 'audio_tokens');
@@ -30,10 +30,15 @@ export function chatUsage(value: unknown, serviceTier: unknown): Usage | null {
   });
 }
 
+/** True if usage names its input, and its output or all of it: embeddings have no output. */
+function names(usage: JsonObject, input: string, output: string): boolean {
+  return typeof usage[input] === 'number' && (typeof usage[output] === 'number' || typeof usage['total_tokens'] === 'number');
+}
+
 /** Usage of a response object of the Responses API, with the hosted tools in its output. */
 export function responseUsage(response: JsonObject | null): Usage | null {
   const usage = asObject(response?.['usage']);
-  if (response === null || usage === null || typeof usage['input_tokens'] !== 'number') return null;
+  if (response === null || usage === null || !names(usage, 'input_tokens', 'output_tokens')) return null;
   const produced = asObject(usage['output_tokens_details']);
   return classes({
     input: tokens(usage, 'input_tokens'),
@@ -48,7 +53,7 @@ export function responseUsage(response: JsonObject | null): Usage | null {
 
 /** Billed calls of hosted tools in the output of a response. The response repeats the request's tools. */
 function feesOf(response: JsonObject): FeeCounts {
-  const tools = asArray(response['tools']).map(asObject);
+  const tools = toolsIn(response['tools']);
   const output = asArray(response['output']).map(asObject);
   const search = tools.some((tool) => asString(tool?.['type'])?.startsWith('web_search_preview')) ? 'webSearchPreview' : 'webSearch';
   const sessions = new Set(output.map(containerOf).filter((id) => id !== null)).size;
@@ -57,6 +62,16 @@ function feesOf(response: JsonObject): FeeCounts {
     fileSearch: output.filter((item) => item?.['type'] === 'file_search_call').length,
     container: sessions * Math.max(1, ...tools.map(memoryOf)),
   };
+}
+
+/** No group of tools nests so deep. */
+const maxGroups = 8;
+
+/** The tools of a list, and those that its groups hold. */
+function toolsIn(list: unknown, groups = 0): readonly (JsonObject | null)[] {
+  return asArray(list)
+    .map(asObject)
+    .flatMap((tool) => (tool?.['type'] === 'namespace' && groups < maxGroups ? toolsIn(tool['tools'], groups + 1) : [tool]));
 }
 
 /** Opening a page or finding in it is not billed. */
@@ -83,20 +98,6 @@ export function responseNotes(response: JsonObject): AnswerNotes {
   const id = asString(response['id']);
   return { ...(id === null ? {} : { answerId: id }), ...namedCost(response['usage']) };
 }
-
-/** OpenRouter's own figure in USD, with what its upstream billed to a key of the account's: openrouter.ai/docs/use-cases/usage-accounting. */
-export function namedCost(value: unknown): AnswerNotes {
-  const usage = asObject(value);
-  const cost = usage?.['cost'];
-  if (usage === null || typeof cost !== 'number' || !(cost >= 0)) return {};
-  const upstream = usage['is_byok'] === true ? asObject(usage['cost_details'])?.['upstream_inference_cost'] : 0;
-  const usd = cost + (typeof upstream === 'number' && upstream > 0 ? upstream : 0);
-  return usd < maxUsd ? { namedCostNano: Math.ceil(Number((usd * nanoPerUsd).toPrecision(15))) } : {};
-}
-
-const nanoPerUsd = 1_000_000_000;
-/** Nobody pays this for a call, and above it nano-USD are no safe integers. */
-const maxUsd = 1_000_000;
 
 /** Tiers of an answer that cost more or less than the standard. Of `ultrafast` no price is published. */
 const servingOf: Readonly<Record<string, Serving>> = { flex: 'flex', priority: 'priority', fast: 'priority', ultrafast: 'fast' };

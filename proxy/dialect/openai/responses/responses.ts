@@ -14,6 +14,7 @@ import {
   readStream,
   refuseShapes,
   type Shapes,
+  shapesOf,
 } from '../../fields.ts';
 import type { JsonBody } from '../../json.ts';
 import { type Edit, spliceBody } from '../../splice.ts';
@@ -28,7 +29,7 @@ import { responseNotes, responseUsage } from '../usage.ts';
 import { countItems } from './items.ts';
 import { ResponsesMeter } from './responses-meter.ts';
 
-const shapes: Shapes = {
+const shapes: Shapes = shapesOf({
   ...sharedShapes,
   input: 'text or an array of objects',
   instructions: 'text',
@@ -38,9 +39,9 @@ const shapes: Shapes = {
   prompt: 'an object',
   context_management: 'an array of objects',
   text: 'an object',
-};
+});
 const counts = ['max_output_tokens', 'max_tool_calls'];
-const rules: FieldRules = { governing: new Set(['model', 'stream', ...otherModels, ...counts, ...Object.keys(shapes)]), otherModels };
+const rules: FieldRules = { governing: new Set(['model', 'stream', ...otherModels, ...counts, ...shapes.keys()]), otherModels };
 
 function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders): Facts | Refusal {
   return readResponse(body, headers, countHostedTools);
@@ -70,7 +71,7 @@ export function readResponse(body: JsonBody, headers: IncomingHttpHeaders, count
     model,
     stream,
     maxOutputTokens: limit,
-    templateTokens: () => templateTokens(value),
+    templateTokens: () => templateTokens(body.value),
     unjudged: [...hostedTools(tally), ...judgeFields(tally, value, { governing: rules.governing, free: freeInResponses })],
     demand: demandOf(tally),
     ...thought,

@@ -1,0 +1,167 @@
+import type { KeyName } from '../../core/names.ts';
+
+/** Bodies below this size never wait for others, and count for no key. */
+export const smallBytes: number = 64 * 1024;
+/** What small bodies may take beyond the budget, as a share of it: large ones never shut them out, and they are most calls. */
+const smallShare = 1;
+/** Maximum wait of a body for room: longer than a body takes to be read, shorter than a client's patience. */
+const defaultWaitMs = 2_000;
+
+interface ByteBudgetOptions {
+  /** Maximum of bytes in receipt and in flight. */
+  readonly totalBytes: number;
+  /** Default: 2 s. */
+  readonly waitMs?: number;
+}
+
+/** A body that waits for room. */
+interface Waiter {
+  readonly hold: BodyHold;
+  readonly bytes: number;
+  answer(hasRoom: boolean): void;
+}
+
+/**
+ * The bytes of request bodies that a proxy may hold at once. A body takes all that it announces before its first byte is
+ * read, and keeps it until its call has ended. A key may take everything while nobody else waits, and half while another
+ * key waits. Among those that wait, the key that holds the least comes first.
+ */
+export class ByteBudget {
+  readonly totalBytes: number;
+  readonly #waitMs: number;
+  #used = 0;
+  /** What the large bodies of each key hold. */
+  readonly #byKey = new Map<KeyName, number>();
+  readonly #waiting: Waiter[] = [];
+  /** Bodies without an announced length, oldest first. */
+  readonly #growing = new Set<BodyHold>();
+
+  constructor({ totalBytes, waitMs = defaultWaitMs }: ByteBudgetOptions) {
+    this.totalBytes = totalBytes;
+    this.#waitMs = waitMs;
+  }
+
+  get usedBytes(): number {
+    return this.#used;
+  }
+
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** True while bodies wait or soon will: a body that hardly arrives then gives its room to others. */
+  get isShort(): boolean {
+    return this.#waiting.length > 0 || this.#used > this.totalBytes / 2;
+  }
+
+  /** Takes the bytes of a body, at once if there is room. False: there was none for the whole wait. */
+  take(hold: BodyHold, bytes: number): boolean | Promise<boolean> {
+    if (bytes < smallBytes) return this.#takeSmall(hold, bytes);
+    if (this.#waiting.length === 0 && this.#fits(hold.key, bytes)) return this.#add(hold, bytes);
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => answer(false), this.#waitMs);
+      const answer = (hasRoom: boolean): void => {
+        clearTimeout(timer);
+        this.#waiting.splice(this.#waiting.indexOf(waiter), 1);
+        if (hasRoom) this.#add(hold, bytes);
+        resolve(hasRoom);
+      };
+      const waiter: Waiter = { hold, bytes, answer };
+      this.#waiting.push(waiter);
+      this.#serve();
+    });
+  }
+
+  /**
+   * Takes more bytes for a body whose length nobody knows. Where room is short, the newest of these bodies gives way; false:
+   * that is this one.
+   */
+  grow(hold: BodyHold, bytes: number): boolean {
+    this.#growing.add(hold);
+    while (this.#waiting.length > 0 || !this.#fits(hold.key, bytes)) {
+      const newest = [...this.#growing].at(-1);
+      if (newest === undefined || newest === hold) return false;
+      newest.giveWay();
+      this.release(newest);
+    }
+    return this.#add(hold, bytes);
+  }
+
+  /** Notes that a body has arrived whole: it no longer gives way. */
+  settle(hold: BodyHold): void {
+    this.#growing.delete(hold);
+  }
+
+  /** Gives back all that a body holds, and its place in the line. */
+  release(hold: BodyHold): void {
+    this.#growing.delete(hold);
+    this.#waiting.find((waiter) => waiter.hold === hold)?.answer(false);
+    const { smallBytes: small, largeBytes: large, key } = hold;
+    hold.smallBytes = 0;
+    hold.largeBytes = 0;
+    this.#used -= small + large;
+    if (large > 0) {
+      const left = this.#heldBy(key) - large;
+      if (left > 0) this.#byKey.set(key, left);
+      else this.#byKey.delete(key);
+    }
+    if (this.#waiting.length > 0) this.#serve();
+  }
+
+  #takeSmall(hold: BodyHold, bytes: number): boolean {
+    if (this.#used + bytes > this.totalBytes * (1 + smallShare)) return false;
+    this.#used += bytes;
+    hold.smallBytes += bytes;
+    return true;
+  }
+
+  #add(hold: BodyHold, bytes: number): true {
+    this.#used += bytes;
+    hold.largeBytes += bytes;
+    this.#byKey.set(hold.key, this.#heldBy(hold.key) + bytes);
+    return true;
+  }
+
+  #fits(key: KeyName, bytes: number): boolean {
+    if (this.#used + bytes > this.totalBytes) return false;
+    const isContended = this.#waiting.some((waiter) => waiter.hold.key !== key);
+    return !isContended || this.#heldBy(key) + bytes <= this.totalBytes / 2;
+  }
+
+  #heldBy(key: KeyName): number {
+    return this.#byKey.get(key) ?? 0;
+  }
+
+  /** Gives room to those that wait, as long as one of them fits. */
+  #serve(): void {
+    for (;;) {
+      const fitting = this.#waiting.filter(({ hold, bytes }) => this.#fits(hold.key, bytes));
+      if (fitting.length === 0) return;
+      fitting.reduce((first, next) => (this.#heldBy(next.hold.key) < this.#heldBy(first.hold.key) ? next : first)).answer(true);
+    }
+  }
+}
+
+/** What one body holds of the budget. Disposing gives it back. */
+export class BodyHold implements Disposable {
+  readonly key: KeyName;
+  readonly budget: ByteBudget;
+  /** Set by the budget alone, like `largeBytes`. */
+  smallBytes = 0;
+  largeBytes = 0;
+  /** Called if the body must end, because older ones need its room. */
+  onGiveWay: (() => void) | null = null;
+
+  constructor(budget: ByteBudget, key: KeyName) {
+    this.budget = budget;
+    this.key = key;
+  }
+
+  giveWay(): void {
+    this.onGiveWay?.();
+  }
+
+  [Symbol.dispose](): void {
+    this.budget.release(this);
+  }
+}
