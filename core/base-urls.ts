@@ -9,12 +9,17 @@ export interface SdkVariables {
   readonly url: string;
   /** The first is the one to document; SDKs read any of them. */
   readonly keys: readonly [string, ...string[]];
+  /** Set beside them, unless the container says otherwise. */
+  readonly also: readonly { readonly name: string; readonly value: string }[];
 }
 
+/** OpenAI's Agents SDK posts prompts and results of tools to a fixed address at OpenAI, with the `vk_` key. */
+const noTraces = { name: 'OPENAI_AGENTS_DISABLE_TRACING', value: '1' };
+
 export const sdkVariables: readonly SdkVariables[] = [
-  { family: 'openai', title: 'OpenAI', url: 'OPENAI_BASE_URL', keys: ['OPENAI_API_KEY'] },
-  { family: 'anthropic', title: 'Anthropic', url: 'ANTHROPIC_BASE_URL', keys: ['ANTHROPIC_API_KEY'] },
-  { family: 'gemini', title: 'Gemini', url: 'GOOGLE_GEMINI_BASE_URL', keys: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'] },
+  { family: 'openai', title: 'OpenAI', url: 'OPENAI_BASE_URL', keys: ['OPENAI_API_KEY'], also: [noTraces] },
+  { family: 'anthropic', title: 'Anthropic', url: 'ANTHROPIC_BASE_URL', keys: ['ANTHROPIC_API_KEY'], also: [] },
+  { family: 'gemini', title: 'Gemini', url: 'GOOGLE_GEMINI_BASE_URL', keys: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'], also: [] },
 ];
 
 /** The base URL of each family at a proxy's origin (`http://HOST:PORT`, without a path). Only OpenAI's SDKs expect the version in it. */

@@ -9,6 +9,8 @@ const table = {
   model_denied: { status: 403, retryable: false },
   endpoint_denied: { status: 403, retryable: false },
   not_found: { status: 404, retryable: false },
+  model_not_found: { status: 404, retryable: false },
+  upgrade_required: { status: 426, retryable: false },
   invalid_request: { status: 400, retryable: false },
   too_large: { status: 413, retryable: false },
   unsupported_encoding: { status: 415, retryable: false },

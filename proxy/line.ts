@@ -32,7 +32,7 @@ export async function serve(context: ProxyContext, request: IncomingMessage, res
   const route = matchRoute(request.method ?? '', request.url ?? '', request.headers);
   if (isRefusal(route)) return denyUnknown(context, exchange, callerFamily(request.url ?? '', request.headers), route);
   const { activeKeys } = context;
-  const caller = activeKeys.revision === 0 ? noPolicy() : authenticate(activeKeys, request.headers, context.now());
+  const caller = activeKeys.revision === 0 ? noPolicy() : authenticate(activeKeys, request.headers, context.now(), request.url);
   if (isRefusal(caller)) return denyUnknown(context, exchange, route.family, caller);
   context.connections.know(request.socket);
   try {

@@ -33,7 +33,7 @@ export function createAgentServer(handler: Handler, { limits, connections }: Age
   const sweeping = setInterval(() => connections.sweep(), sweepMs).unref();
   server.on('close', () => clearInterval(sweeping));
   // No listener for `upgrade` and `connect`, on purpose: a detached socket has no error handler, so that one reset would end
-  // the process. Without listeners, a WebSocket request is a plain GET (404), `Upgrade: h2c` of Java clients is ignored, and CONNECT is cut.
+  // the process. Without listeners, a WebSocket request is a plain GET (426), `Upgrade: h2c` of Java clients is ignored, and CONNECT is cut.
   return server;
 }
 

@@ -2,12 +2,14 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { anthropicMessages } from './dialect/anthropic.ts';
 import { geminiGenerate } from './dialect/gemini.ts';
 import { openaiChat } from './dialect/openai-chat.ts';
+import { openaiCompletions } from './dialect/openai-completions.ts';
 import { openaiResponses } from './dialect/openai-responses.ts';
 import {
   anthropicCount,
   geminiCount,
   geminiEmbed,
   geminiEmbedBatch,
+  openaiCompact,
   openaiCount,
   openaiEmbeddings,
   type Whole,
@@ -40,6 +42,10 @@ export function findRoute(method: string, path: string, headers: IncomingHttpHea
       return { kind: 'generate', dialect: openaiResponses };
     case '/v1/responses/input_tokens':
       return { kind: 'whole', family: 'openai', counts: true, answer: openaiCount };
+    case '/v1/completions':
+      return { kind: 'generate', dialect: openaiCompletions };
+    case '/v1/responses/compact':
+      return { kind: 'whole', family: 'openai', answer: openaiCompact };
     case '/v1/embeddings':
       return { kind: 'whole', family: 'openai', answer: openaiEmbeddings };
     case '/v1/messages':

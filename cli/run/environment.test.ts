@@ -35,5 +35,7 @@ test('the command gets the three pairs and loopback past any proxy', () => {
   assert.equal(environment['ANTHROPIC_BASE_URL'], 'http://127.0.0.1:9');
   assert.equal(environment['GOOGLE_GEMINI_BASE_URL'], 'http://127.0.0.1:9');
   for (const name of ['OPENAI_API_KEY', 'ANTHROPIC_API_KEY', 'GEMINI_API_KEY', 'GOOGLE_API_KEY']) assert.equal(environment[name], 'vk_x');
+  assert.equal(environment['OPENAI_AGENTS_DISABLE_TRACING'], '1');
+  assert.equal(commandEnvironment({ OPENAI_AGENTS_DISABLE_TRACING: '0' }, 'http://x', 'vk_x')['OPENAI_AGENTS_DISABLE_TRACING'], '0');
   assert.equal(environment['NO_PROXY'], 'corp.example,127.0.0.1,localhost,::1');
 });

@@ -42,5 +42,6 @@ export function commandEnvironment(clean: Environment, proxyUrl: string, token: 
   const noProxy = [...new Set([...(clean['NO_PROXY'] ?? clean['no_proxy'] ?? '').split(',').filter(Boolean), ...loopback])].join(',');
   const urls = baseUrls(proxyUrl);
   const ours = sdkVariables.flatMap(({ family, url, keys }) => [[url, urls[family]], ...keys.map((key) => [key, token])]);
-  return { ...clean, ...Object.fromEntries(ours), NO_PROXY: noProxy, no_proxy: noProxy };
+  const also = sdkVariables.flatMap((each) => each.also.map(({ name, value }) => [name, value]));
+  return { ...Object.fromEntries(also), ...clean, ...Object.fromEntries(ours), NO_PROXY: noProxy, no_proxy: noProxy };
 }

@@ -6,7 +6,7 @@ import type { PoolModel } from '../manifest/types.ts';
 import { keyName, type PoolName } from '../names.ts';
 import type { ModelPrice } from '../price/types.ts';
 import type { KeyDocument, PoolDocument } from './documents.ts';
-import { listModels, routeModel } from './route.ts';
+import { listModels, routeFree, routeModel } from './route.ts';
 
 function model(name: string, upstreamName = name): PoolModel {
   return { name, upstreamName, price: { input: 1, output: 1 } };
@@ -172,6 +172,33 @@ describe('routeModel', () => {
     );
     assert.equal(typeof route(key({ deny: ['*'] }), 'gpt-5'), 'string');
     assert.equal(isRefusal(routeModel(document, new Map(), 'gpt-5', () => true)), true);
+  });
+});
+
+describe('a name that moves from model to model', () => {
+  it('is refused with the way to price it, if only its price is missing', () => {
+    const named = routeModel(key(), pools, 'gemini-flash-latest', () => true);
+    assert.ok(isRefusal(named));
+    assert.match(named.message, /moves from model to model.*spec\.models of a pool/);
+    const denied = routeModel(key({ deny: ['*-latest'] }), pools, 'gemini-flash-latest', () => true);
+    assert.ok(isRefusal(denied));
+    assert.doesNotMatch(denied.message, /moves/);
+  });
+});
+
+describe('routeFree', () => {
+  const free = (document: KeyDocument, name: string): unknown => {
+    const routed = routeFree(document, pools, name, ({ provider }) => provider === 'OpenAI');
+    return isRefusal(routed) ? routed.code : routed.map(({ pool: { pool: from }, upstreamModel }) => `${from}>${upstreamModel}`);
+  };
+
+  it('finds a pool that speaks the dialect for a model without a price, within policy', () => {
+    assert.deepEqual(free(key(), 'omni-moderation-latest'), ['sys/openai>omni-moderation-latest']);
+    assert.deepEqual(free(key({ aliases: { safe: 'omni-moderation-latest' } }), 'safe'), ['sys/openai>omni-moderation-latest']);
+    assert.deepEqual(free(key({ allow: [['omni-*']] }), 'omni-moderation-latest'), ['sys/openai>omni-moderation-latest']);
+    assert.equal(free(key({ allow: [['gpt-*']] }), 'omni-moderation-latest'), 'model_denied');
+    assert.equal(free(key({ deny: ['omni-*'] }), 'omni-moderation-latest'), 'model_denied');
+    assert.equal(free(key({}, ['sys/anthropic']), 'omni-moderation-latest'), 'model_denied');
   });
 });
 

@@ -1,4 +1,4 @@
-import { type Refusal, refuse } from '../errors.ts';
+import { isRefusal, type Refusal, refuse } from '../errors.ts';
 import type { ProviderKind } from '../manifest/providers.ts';
 import { quote } from '../manifest/reader.ts';
 import { type PoolName, partsOf } from '../names.ts';
@@ -44,6 +44,22 @@ export function routeModel(
     if (speaking.length > 0) return speaking;
   }
   return readings.length === 0 ? denied(document, pools, model, speaks) : unspoken(document, model, readings);
+}
+
+/** `routeModel` for calls that nobody pays for: where no pool prices the model, each that speaks the dialect may serve it. */
+export function routeFree(
+  document: KeyDocument,
+  pools: Pools,
+  model: string,
+  speaks: (pool: PoolDocument) => boolean,
+): readonly Candidate[] | Refusal {
+  const routed = routeModel(document, pools, model, speaks);
+  if (!isRefusal(routed) || model.length > maxNameLength || rulesOf(document).denies(model)) return routed;
+  const name = aliased(document, model);
+  const candidates = poolsOf(document, pools)
+    .filter(speaks)
+    .flatMap((pool) => unpriced(document, pool, name));
+  return candidates.length > 0 ? candidates : routed;
 }
 
 function recall(document: KeyDocument, pools: Pools, model: string): Readings {
@@ -112,7 +128,12 @@ function denied(document: KeyDocument, pools: Pools, model: string, speaks: (poo
   const names = listModels(document, pools, speaks).map(({ id }) => id);
   const more = names.length > 10 ? ` and ${names.length - 10} more` : '';
   const advice = names.length === 0 ? 'none that its pools price is allowed here' : `allowed: ${names.slice(0, 10).join(', ')}${more}`;
-  return refuse('model_denied', `key ${document.key} may not use the model ${quote(model)}; ${advice}`);
+  const rules = rulesOf(document);
+  const moves = model.endsWith('latest') && rules.allows(model) && !rules.denies(model);
+  const cause = moves
+    ? '. This name moves from model to model, so no price list has it: call the model itself, or price the name in spec.models of a pool'
+    : '';
+  return refuse('model_denied', `key ${document.key} may not use the model ${quote(model)}; ${advice}${cause}`);
 }
 
 function unspoken(document: KeyDocument, model: string, readings: Readings): Refusal {
@@ -121,26 +142,35 @@ function unspoken(document: KeyDocument, model: string, readings: Readings): Ref
   return refuse('model_denied', message);
 }
 
+/** A model by the name under which a key may call it. */
+export interface ListedModel {
+  readonly id: string;
+  readonly pool: PoolName;
+  readonly provider: ProviderKind;
+  /** Null: unknown. */
+  readonly price: ModelPrice | null;
+}
+
 /** The concrete names that this key may call, aliases first, each once, from the first pool that can serve it. */
 export function listModels(
   document: KeyDocument,
   pools: Pools,
   speaks: (pool: PoolDocument) => boolean = () => true,
-): readonly { readonly id: string; readonly pool: PoolName; readonly provider: ProviderKind }[] {
-  const listed = new Map<string, PoolDocument>();
+): readonly ListedModel[] {
+  const listed = new Map<string, Pick<Candidate, 'pool' | 'price'>>();
   for (const alias of Object.keys(document.models.aliases)) {
-    const pool = recall(document, pools, alias)
+    const reached = recall(document, pools, alias)
       .flat()
-      .find((reached) => speaks(reached.pool))?.pool;
-    if (pool !== undefined) listed.set(alias, pool);
+      .find(({ pool }) => speaks(pool));
+    if (reached !== undefined) listed.set(alias, reached);
   }
   for (const pool of poolsOf(document, pools).filter(speaks)) {
     for (const name of modelNames(pool)) {
       // An alias hides a model of its name, even if the alias has no target.
       if (listed.has(name) || Object.hasOwn(document.models.aliases, name)) continue;
       const found = findModel(pool, name);
-      if (found !== null && permits(document, name, found)) listed.set(name, pool);
+      if (found !== null && permits(document, name, found)) listed.set(name, { pool, price: found.price });
     }
   }
-  return [...listed].map(([id, { pool, provider }]) => ({ id, pool, provider }));
+  return [...listed].map(([id, { pool, price }]) => ({ id, pool: pool.pool, provider: pool.provider, price }));
 }

@@ -161,4 +161,10 @@ describe('modelNames', () => {
     assert.deepEqual(modelNames(named), ['fast', 'gpt-4o', 'gpt-4-family']);
     assert.equal(modelNames(named), modelNames(named));
   });
+
+  it('leaves out ids of the book that no provider answers to: families, and beginnings of names', () => {
+    const ids = ['ft:gpt-3.5-turbo-', 'gpt-4o-mini-2024-07-18.ft-', 'computer-use', 'codex-mini', 'ada', 'gpt-4o'];
+    const book = ids.map((id) => ({ id, match: { startsWith: id }, price }));
+    assert.deepEqual(modelNames({ models: [], book, learned: {} }), ['gpt-4o']);
+  });
 });

@@ -157,11 +157,19 @@ export function findModel(pool: PricedPool, model: string): FoundModel | null {
   return found;
 }
 
+/** Ids of the price list that name a family of models: no provider answers to them. */
+const familyIds = new Set(['ada', 'babbage', 'codex-mini', 'computer-use', 'curie', 'davinci']);
+
+/** False for the name of a family, or the start of a fine-tuned model's name (`ft:gpt-3.5-turbo-`). */
+function isConcrete(id: string): boolean {
+  return !familyIds.has(id) && !/[-:]$/.test(id);
+}
+
 /** Concrete names for listings, each once: the pool's own models, then the book's ids that can be called by that name. */
 export function modelNames(pool: PricedPool): readonly string[] {
   const index = indexOf(pool);
-  index.names ??= [...new Set([...pool.models.map((model) => model.name), ...pool.book.map((entry) => entry.id)])].filter(
-    (name) => resolve(pool, index, name) !== null,
-  );
+  index.names ??= [
+    ...new Set([...pool.models.map((model) => model.name), ...pool.book.map((entry) => entry.id).filter(isConcrete)]),
+  ].filter((name) => resolve(pool, index, name) !== null);
   return index.names;
 }

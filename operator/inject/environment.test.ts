@@ -27,6 +27,7 @@ test('base URLs are literals, keys come from the token Secret, and the container
   assert.deepEqual(env, [
     { name: 'OPENAI_BASE_URL', value: 'http://127.0.0.1:8787/v1' },
     { name: 'OPENAI_API_KEY', ...token },
+    { name: 'OPENAI_AGENTS_DISABLE_TRACING', value: '1' },
     { name: 'ANTHROPIC_BASE_URL', value: 'http://127.0.0.1:8787' },
     { name: 'ANTHROPIC_API_KEY', ...token },
     { name: 'GOOGLE_GEMINI_BASE_URL', value: 'http://127.0.0.1:8787' },
@@ -46,6 +47,11 @@ test('a pair that the container sets in part does not change, with a reason', ()
   assert.deepEqual(warnings({ env }), [
     'EnvironmentSet: container agent sets GOOGLE_API_KEY itself: the injector does not change its Gemini variables',
   ]);
+});
+
+test('a container that wants the traces of OpenAI’s Agents SDK keeps them', () => {
+  const set = values([{ name: 'OPENAI_AGENTS_DISABLE_TRACING', value: '0' }]);
+  assert.deepEqual([set['OPENAI_AGENTS_DISABLE_TRACING'], set['OPENAI_BASE_URL']], ['0', 'http://127.0.0.1:8787/v1']);
 });
 
 test('a pair that is half there as we would set it is completed', () => {

@@ -52,7 +52,7 @@ function choosePair(
     const message = `container ${container} sets ${own['name']} itself: the injector does not change its ${pair.title} variables`;
     return { variables: [], warnings: [because('EnvironmentSet', message)] };
   }
-  return { variables: wanted.filter(({ name }) => !present.some((each) => each['name'] === name)), warnings: [] };
+  return { variables: [...wanted, ...pair.also].filter(({ name }) => !present.some((each) => each['name'] === name)), warnings: [] };
 }
 
 interface LoopbackChange {

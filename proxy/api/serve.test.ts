@@ -63,6 +63,43 @@ test('models are those that this key may call, in the caller’s dialect, aliase
   assert.deepEqual(gemini.value, { models: [] });
 });
 
+test('every model of the list has data of its own, in each API’s shape', async (t) => {
+  const kinds = ['OpenAI', 'Anthropic', 'Gemini'] as const;
+  const limited = { ...price(), contextTokens: 128_000, maxOutputTokens: 16_384 };
+  const named = kinds.map((provider) => ({ provider, pool: poolName('platform', provider.toLowerCase()) }));
+  const pools = named.map(({ provider, pool }) => {
+    const id = `${provider.toLowerCase()}/m`;
+    return poolDocument({ pool, provider, book: [{ id, match: { startsWith: id }, price: limited }] });
+  });
+  const document = { pools: named.map(({ pool }) => pool), models: { allow: [], deny: ['*-secret'], aliases: { fast: 'openai/m' } } };
+  const { send } = await createApi(t, { pools, document });
+  const openAi = (await send('GET', '/v1/models')).value['data'] as { id: string }[];
+  const gemini = (await send('GET', '/v1beta/models')).value['models'] as { name: string }[];
+  assert.deepEqual(
+    openAi.map(({ id }) => id),
+    ['fast', 'openai/m'],
+  );
+  for (const entry of openAi) {
+    for (const path of [entry.id, encodeURIComponent(entry.id)])
+      assert.deepEqual((await send('GET', `/v1/models/${path}`)).value, entry, path);
+  }
+  assert.deepEqual(gemini, [
+    {
+      ...{ name: 'models/gemini/m', displayName: 'gemini/m', inputTokenLimit: 128_000, outputTokenLimit: 16_384 },
+      supportedGenerationMethods: ['generateContent', 'streamGenerateContent', 'countTokens', 'embedContent'],
+    },
+  ]);
+  assert.deepEqual((await send('GET', '/v1beta/models/gemini/m')).value, gemini[0]);
+  const dated = await send('GET', '/v1/models/openai/m-2026-01-01');
+  assert.deepEqual([dated.status, dated.value['id']], [200, 'openai/m-2026-01-01']);
+  for (const path of ['/v1/models/openai/m-secret', '/v1/models/missing', '/v1/models/anthropic/m']) {
+    const { status, value } = await send('GET', path);
+    assert.deepEqual([status, code(value)], [404, 'model_not_found'], path);
+  }
+  const missing = (await send('GET', '/v1beta/models/missing')).value['error'] as Record<string, unknown>;
+  assert.deepEqual([missing['code'], missing['status']], [404, 'NOT_FOUND']);
+});
+
 test('a key reads its policy, and what is spent, held and left of each limit', async (t) => {
   const account = {
     ...{ key: bot, window: 'Day', windowStart: '2026-11-20T00:00:00Z', windowEnd: '2026-11-21T00:00:00Z', capNanoUsd: '5000000000' },

@@ -7,7 +7,7 @@ import type { ApiRoute } from '../dialect/routes.ts';
 import type { Caller } from '../stages/authenticate.ts';
 import { respondJson, respondRefusal } from '../stages/respond.ts';
 import { createKey, deleteKey, listKeys } from './keys.ts';
-import { modelsOf } from './models.ts';
+import { modelOf, modelsOf } from './models.ts';
 import { describeSelf } from './self.ts';
 
 /** Answers requests to KeyForge's own API: a key's models, its limits, its sub-agent keys. No provider is involved. */
@@ -31,6 +31,8 @@ async function perform(
   switch (route.operation) {
     case 'list_models':
       return modelsOf(route.family, document, activeKeys.pools);
+    case 'get_model':
+      return modelOf(route.model, route.family, document, activeKeys.pools);
     case 'get_self':
       return describeSelf(control, document);
     case 'list_keys':

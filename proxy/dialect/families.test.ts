@@ -12,7 +12,7 @@ import { geminiFamily } from './gemini/family.ts';
 import { geminiGenerate } from './gemini/requests.ts';
 import { openaiChat } from './openai/chat.ts';
 import { openaiFamily } from './openai/family.ts';
-import { openaiResponses } from './openai/responses.ts';
+import { openaiResponses } from './openai/responses/responses.ts';
 import type { Dialect, Family } from './types.ts';
 
 const codes = Object.keys(refusalTable) as RefusalCode[];

@@ -72,9 +72,16 @@ test('what is no JSON object in UTF-8 is refused', () => {
     '"',
   ])
     assert.notEqual(problemOf(text), 'none', JSON.stringify(text));
-  assert.match(problemOf(Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from('{}')])), /not valid JSON/);
   assert.match(problemOf(Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])), /UTF-8/);
   assert.match(problemOf(Buffer.from('{"a":1}', 'utf16le')), /not valid JSON/);
+});
+
+test('a byte order mark before the text is left out, one within it is not JSON', () => {
+  const body = readBody(Buffer.from('\ufeff{"a":1}'));
+  assert.ok(!('problem' in body));
+  assert.deepEqual([body.bytes.toString(), body.value], ['{"a":1}', { a: 1 }]);
+  assert.deepEqual(body.members.get('a'), { start: 5, end: 6 });
+  for (const text of ['\ufeff\ufeff{}', '{\ufeff}', '{}\ufeff']) assert.match(problemOf(text), /not valid JSON/);
 });
 
 test('a body may be nested 128 levels deep and no deeper', () => {

@@ -55,7 +55,8 @@ const boundUnits = 64 * 1024;
  * Reads a request body that every parser reads alike, or says why it cannot: it must be a JSON object
  * in UTF-8, without duplicate keys at any depth and without escapes in its own keys.
  */
-export function readBody(bytes: Buffer): JsonBody | Unreadable {
+export function readBody(received: Buffer): JsonBody | Unreadable {
+  const bytes = withoutMark(received);
   if (!isUtf8(bytes)) return unreadable('it is not valid UTF-8');
   const scan = new Scan(bytes, 0, bytes.length);
   scan.run(bytes.length);
@@ -71,7 +72,7 @@ export class BodyReader {
   #free: Promise<unknown> = Promise.resolve();
 
   read(bytes: Buffer): JsonBody | Unreadable | Promise<JsonBody | Unreadable> {
-    return bytes.length <= largeBytes ? readBody(bytes) : this.#readLarge(bytes);
+    return bytes.length <= largeBytes ? readBody(bytes) : this.#readLarge(withoutMark(bytes));
   }
 
   async #readLarge(bytes: Buffer): Promise<JsonBody | Unreadable> {
@@ -117,6 +118,11 @@ function bodyOf(
 ): JsonBody | Unreadable {
   if (bound.keys !== scan.colons) return unreadable('it has the same key twice in one object');
   return new ParsedBody(bytes, { value, members: scan.members, tokens: Math.max(bound.tokens, bytes.length) });
+}
+
+/** Without the byte order mark that some writers put before UTF-8. RFC 8259 8.1 lets a reader ignore it; not every provider does. */
+function withoutMark(bytes: Buffer): Buffer {
+  return bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 }
 
 function unreadable(what: string): Unreadable {

@@ -4,7 +4,7 @@ import { anthropicCountTokens, anthropicMessages } from './anthropic/messages.ts
 import { geminiEmbed, geminiGenerate } from './gemini/requests.ts';
 import { openaiChat } from './openai/chat.ts';
 import { openaiEmbeddings } from './openai/embeddings.ts';
-import { openaiResponses } from './openai/responses.ts';
+import { openaiResponses } from './openai/responses/responses.ts';
 import type { Fate } from './sse.ts';
 import type { Dialect, StreamMeter } from './types.ts';
 

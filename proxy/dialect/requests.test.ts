@@ -8,7 +8,7 @@ import { geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini/request
 import { type JsonBody, readBody } from './json.ts';
 import { openaiChat } from './openai/chat.ts';
 import { openaiEmbeddings } from './openai/embeddings.ts';
-import { openaiResponses } from './openai/responses.ts';
+import { openaiResponses } from './openai/responses/responses.ts';
 import type { Changes, Dialect, Facts } from './types.ts';
 
 function bodyOf(value: unknown): JsonBody {

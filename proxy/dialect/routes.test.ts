@@ -21,6 +21,10 @@ function call(target: string): readonly unknown[] | null {
 test('every route of the contract leads to its dialect', () => {
   assert.deepEqual(call('/v1/chat/completions'), ['/v1/chat/completions', 'openai.chat', openaiFamily, {}, '']);
   assert.deepEqual(call('/v1/responses?x=1'), ['/v1/responses', 'openai.responses', openaiFamily, {}, '?x=1']);
+  assert.deepEqual(call('/v1/responses/compact'), ['/v1/responses/compact', 'openai.compact', openaiFamily, {}, '']);
+  assert.deepEqual(call('/v1/completions'), ['/v1/completions', 'openai.completions', openaiFamily, {}, '']);
+  assert.deepEqual(call('/v1/fim/completions'), ['/v1/fim/completions', 'mistral.fim', openaiFamily, {}, '']);
+  assert.deepEqual(call('/v1/moderations'), ['/v1/moderations', 'openai.moderations', openaiFamily, {}, '']);
   assert.deepEqual(call('/v1/embeddings'), ['/v1/embeddings', 'openai.embeddings', openaiFamily, {}, '']);
   for (const path of ['/v1/messages', '/messages'])
     assert.deepEqual(call(`${path}?beta=true`), ['/v1/messages', 'anthropic.messages', anthropicFamily, {}, '?beta=true']);
@@ -36,7 +40,7 @@ test('every route of the contract leads to its dialect', () => {
     gemini('embedContent', 'gemini.embedContent', false);
     gemini('batchEmbedContents', 'gemini.batchEmbedContents', false);
   }
-  assert.equal(endpointTemplates.length, 10);
+  assert.equal(endpointTemplates.length, 14);
 });
 
 test('KeyForge’s own routes are no calls', () => {
@@ -48,6 +52,12 @@ test('KeyForge’s own routes are no calls', () => {
   });
   assert.deepEqual(route('GET', '/v1beta/models'), { kind: 'api', family: geminiFamily, operation: 'list_models' });
   assert.deepEqual(route('GET', '/v1/models', { 'x-goog-api-key': 'k' }), { kind: 'api', family: geminiFamily, operation: 'list_models' });
+  for (const [path, family] of [
+    ['/v1/models/meta-llama/llama-3-70b', openaiFamily],
+    ['/v1/models/meta-llama%2Fllama-3-70b', openaiFamily],
+    ['/v1beta/models/meta-llama/llama-3-70b', geminiFamily],
+  ] as const)
+    assert.deepEqual(route('GET', path), { kind: 'api', family, operation: 'get_model', model: 'meta-llama/llama-3-70b' });
   assert.deepEqual(route('GET', '/keyforge/v1/self'), { kind: 'api', family: openaiFamily, operation: 'get_self' });
   assert.deepEqual(route('GET', '/keyforge/v1/keys'), { kind: 'api', family: openaiFamily, operation: 'list_keys' });
   assert.deepEqual(route('POST', '/keyforge/v1/keys'), { kind: 'api', family: openaiFamily, operation: 'create_key' });
@@ -67,6 +77,8 @@ test('anything else is not found', () => {
     ['GET', '/'],
     ['GET', '/v1/chat/completions'],
     ['HEAD', '/v1/models'],
+    ['GET', '/v1/models/'],
+    ['GET', '/v1/models/a/../b'],
     ['POST', '/v1/models'],
     ['post', '/v1/responses'],
     ['POST', ''],
@@ -93,6 +105,43 @@ test('anything else is not found', () => {
   ] as const) {
     assert.equal(route(method, target), null, `${method} ${target.slice(0, 80)}`);
   }
+});
+
+test('Azure’s SDKs find OpenAI’s routes under their own paths', () => {
+  for (const path of ['/openai/v1/chat/completions', '/openai/deployments/gpt-4o/chat/completions'])
+    assert.deepEqual(call(`${path}?api-version=2024-10-21`)?.slice(0, 2), ['/v1/chat/completions', 'openai.chat'], path);
+  for (const path of ['/openai/v1/messages', '/openai/deployments/a/b/chat/completions', '/openai/chat/completions'])
+    assert.equal(call(path), null, path);
+});
+
+test('a path that misses a route by its base URL is told which one was meant', () => {
+  const message = (method: string, path: string): string => {
+    const found = matchRoute(method, path, {});
+    return isRefusal(found) ? found.message : 'found';
+  };
+  for (const [method, path, meant] of [
+    ['POST', '//v1/responses', '/v1/responses'],
+    ['POST', '/v1/responses/', '/v1/responses'],
+    ['POST', '/v1/v1/messages', '/v1/messages'],
+    ['POST', '/v1/v1/chat/completions', '/v1/chat/completions'],
+    ['POST', '/chat/completions', '/v1/chat/completions'],
+    ['POST', '/v1beta/openai/chat/completions', '/v1/chat/completions'],
+    ['POST', '/openai/chat/completions', '/v1/chat/completions'],
+    ['POST', '/api/v1/chat/completions', '/v1/chat/completions'],
+    ['POST', '/v1/v1beta/models/gemini-2.5-flash:generateContent', '/v1beta/models/gemini-2.5-flash:generateContent'],
+    ['POST', '/anthropic/v1/messages', '/v1/messages'],
+    ['GET', '/models', '/v1/models'],
+    ['GET', '/v1/models/', '/v1/models'],
+  ] as const)
+    assert.match(message(method, path), new RegExp(`Did you mean ${meant.replace('.', '\\.')}\\? Set the base URL`), path);
+  assert.match(message('GET', '/v1/chat/completions'), /Did you mean POST \/v1\/chat\/completions\?/);
+  for (const [method, path] of [
+    ['GET', '/v1/responses/resp_1'],
+    ['POST', '/v1/responses/resp_1/cancel'],
+    ['DELETE', '/v1/responses/resp_1'],
+  ] as const)
+    assert.match(message(method, path), /no stored responses/);
+  assert.doesNotMatch(message('POST', '/v1/files'), /Did you mean/);
 });
 
 test('a model in a path is decoded once and means one thing', () => {

@@ -1,15 +1,22 @@
 import { anthropicCountTokens, anthropicMessages } from './anthropic/messages.ts';
 import { geminiBatchEmbed, geminiCountTokens, geminiEmbed, geminiGenerate } from './gemini/requests.ts';
 import { openaiChat } from './openai/chat.ts';
+import { mistralFim, openaiCompletions } from './openai/completions.ts';
 import { openaiEmbeddings } from './openai/embeddings.ts';
-import { openaiResponses } from './openai/responses.ts';
+import { openaiModerations } from './openai/moderations.ts';
+import { openaiCompact } from './openai/responses/compact.ts';
+import { openaiResponses } from './openai/responses/responses.ts';
 import type { Dialect, DialectId, Family } from './types.ts';
 
 /** Every dialect by its id. */
 export const dialects: Readonly<Record<DialectId, Dialect>> = {
   'openai.chat': openaiChat,
   'openai.responses': openaiResponses,
+  'openai.compact': openaiCompact,
   'openai.embeddings': openaiEmbeddings,
+  'openai.completions': openaiCompletions,
+  'openai.moderations': openaiModerations,
+  'mistral.fim': mistralFim,
   'anthropic.messages': anthropicMessages,
   'anthropic.count_tokens': anthropicCountTokens,
   'gemini.generateContent': geminiGenerate,

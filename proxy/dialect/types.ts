@@ -11,7 +11,11 @@ import type { Fate } from './sse.ts';
 export type DialectId =
   | 'openai.chat'
   | 'openai.responses'
+  | 'openai.compact'
   | 'openai.embeddings'
+  | 'openai.completions'
+  | 'openai.moderations'
+  | 'mistral.fim'
   | 'anthropic.messages'
   | 'anthropic.count_tokens'
   | 'gemini.generateContent'
@@ -29,13 +33,20 @@ export interface Family {
   errorBody(refusal: Refusal, requestId: string): object;
   /** The text that ends a stream with an error, after a whole event. SDKs raise it; it never looks like a clean end. */
   streamError(refusal: Refusal, requestId: string, framing: Framing): string;
+  /** One model in this API's format, alone and in the list. */
+  model(model: ShownModel): object;
   /** The answer to this API's request for a list of models. */
-  modelList(models: readonly ListedModel[]): object;
+  modelList(models: readonly ShownModel[]): object;
 }
 
-interface ListedModel {
+/** What clients may know of a model. */
+export interface ShownModel {
   readonly id: string;
   readonly provider: string;
+  /** Absent: unknown. */
+  readonly contextTokens?: number | undefined;
+  /** Absent: unknown. */
+  readonly maxOutputTokens?: number | undefined;
 }
 
 /** Everything in a body that the line uses, read once. */
@@ -84,6 +95,8 @@ export interface Dialect {
   readonly streamError?: Family['streamError'];
   /** False for what providers do not bill and quotas do not count (`count_tokens`). */
   readonly billed: boolean;
+  /** True if its models need no price on any key (moderation); absent: they do, as policy demands. */
+  readonly needsNoPrice?: true;
   /** True if an output limit makes sense; false for embeddings and counting. */
   readonly generates: boolean;
   /** Reads the facts. `action` comes from the path: the model (Gemini) and whether it streams. */

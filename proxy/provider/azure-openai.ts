@@ -12,7 +12,9 @@ export const azureOpenAi: Provider = {
   paths: {
     'openai.chat': { json: '/openai/v1/chat/completions' },
     'openai.responses': { json: '/openai/v1/responses' },
+    'openai.compact': { json: '/openai/v1/responses/compact' },
     'openai.embeddings': { json: '/openai/v1/embeddings' },
+    'openai.completions': { json: '/openai/v1/completions' },
   },
   authentication: { header: 'api-key', prefix: '' },
   overheadOf: (model) => (ofOpenAi.test(model) ? openAi : openAiCompatible).overheadOf(model),

@@ -16,6 +16,7 @@ export const mistral: Provider = {
   paths: {
     'openai.chat': { json: '/v1/chat/completions' },
     'openai.embeddings': { json: '/v1/embeddings' },
+    'mistral.fim': { json: '/v1/fim/completions' },
   },
   authentication: { header: 'authorization', prefix: 'Bearer ' },
   outputField: 'max_tokens',

@@ -7,10 +7,13 @@ import type { Provider } from './types.ts';
 /** Chat templates of open models carry system prompts of their own, and Grok counts 687 tokens for "Who are you". */
 const tokens: Overhead['tokens'] = { request: 1024, tools: 1024, structuredOutput: 256, hostedTools: 1024 };
 
+// Only OpenAI's own moderation is free.
+const { 'openai.moderations': _, ...paths } = openAi.paths;
+
 /** Any server that speaks OpenAI's dialect (vLLM, Ollama, gateways). An endpoint that ends in `/v1` is used as written. */
 export const openAiCompatible: Provider = {
   kind: 'OpenAICompatible',
-  paths: openAi.paths,
+  paths,
   authentication: { header: 'authorization', prefix: 'Bearer ' },
   outputField: 'max_tokens',
   // A gateway may serve any model; Qwen-VL takes 16,384 for a picture, less than the dearest of OpenAI's.

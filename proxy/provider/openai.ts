@@ -89,7 +89,10 @@ export const openAi: Provider = {
   paths: {
     'openai.chat': { json: '/v1/chat/completions' },
     'openai.responses': { json: '/v1/responses' },
+    'openai.compact': { json: '/v1/responses/compact' },
     'openai.embeddings': { json: '/v1/embeddings' },
+    'openai.completions': { json: '/v1/completions' },
+    'openai.moderations': { json: '/v1/moderations' },
   },
   authentication: { header: 'authorization', prefix: 'Bearer ' },
   overheadOf: (model) => ({

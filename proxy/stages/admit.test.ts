@@ -10,7 +10,7 @@ import type { GrantDenial } from '../../core/protocol/money.ts';
 import { anthropicCountTokens } from '../dialect/anthropic/messages.ts';
 import { openaiChat } from '../dialect/openai/chat.ts';
 import { openaiEmbeddings } from '../dialect/openai/embeddings.ts';
-import { openaiResponses } from '../dialect/openai/responses.ts';
+import { openaiResponses } from '../dialect/openai/responses/responses.ts';
 import type { Dialect, Facts } from '../dialect/types.ts';
 import { bot, createPurse, demand, keyDocument, poolDocument, price } from '../line.fixture.ts';
 import { mistral } from '../provider/mistral.ts';

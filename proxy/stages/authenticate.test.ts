@@ -23,8 +23,8 @@ function createState(isStale: () => boolean = () => false): ActiveKeys {
 }
 
 /** The key that called, or the code of the refusal. */
-function caller(headers: IncomingHttpHeaders): string {
-  const found = authenticate(createState(), headers, nowMs);
+function caller(headers: IncomingHttpHeaders, target?: string): string {
+  const found = authenticate(createState(), headers, nowMs, target);
   if ('code' in found) return found.code;
   assert.equal(found.tokenId, tokenId(token));
   return found.active.key;
@@ -56,6 +56,29 @@ test('no token is no caller: there is no default', () => {
 test('two different keys in one request are no key', () => {
   assert.equal(caller({ authorization: `Bearer ${token}`, 'x-api-key': mintToken() }), 'invalid_key');
   assert.equal(caller({ 'x-api-key': [token, token] as unknown as string }), 'invalid_key');
+});
+
+test('of a KeyForge key and keys of vendors, the KeyForge key is the caller’s', () => {
+  const vendors = { authorization: 'Bearer sk-ant-api03-x', 'x-api-key': 'sk-ant-api03-x', 'api-key': 'azure', 'x-goog-api-key': 'AIza' };
+  for (const name of Object.keys(vendors)) {
+    const own = name === 'authorization' ? `Bearer ${token}` : token;
+    assert.equal(caller({ ...vendors, [name]: own }, '/v1beta/models?key=AIza'), bot, name);
+  }
+  assert.equal(caller(vendors, `/v1beta/models/m:generateContent?alt=sse&key=${token}`), bot);
+  assert.equal(caller(vendors), 'invalid_key');
+  assert.equal(caller({ 'x-goog-api-key': token }, `/v1beta/models?key=${mintToken()}`), 'invalid_key');
+});
+
+test('a refusal names where a key was that is not KeyForge’s, and says if there are two that are', () => {
+  const message = (headers: IncomingHttpHeaders, target?: string): string => {
+    const found = authenticate(createState(), headers, nowMs, target);
+    return 'code' in found ? found.message : 'found';
+  };
+  assert.match(message({ 'x-api-key': 'sk-old' }), /: x-api-key holds a key that KeyForge did not issue/);
+  assert.match(message({ authorization: 'Bearer sk-old', 'api-key': 'x' }), /: authorization and api-key hold keys that/);
+  assert.match(message({}, '/v1beta/models?key=AIza'), /: the query parameter key holds a key that/);
+  assert.match(message({ authorization: 'Basic eDp5' }), /authorization header holds no Bearer token/);
+  assert.match(message({ 'x-api-key': token, 'api-key': retired }), /two different KeyForge keys/);
 });
 
 test('a token that worked before is revoked, one that never did is unknown, and the message recognises a typing error', () => {

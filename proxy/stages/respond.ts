@@ -41,7 +41,9 @@ export function respondRefusal(response: ServerResponse, family: Family, refusal
   if (refusal.code === 'unsupported_encoding') headers.push('accept-encoding', acceptedEncodings);
   // The rest of a request body must not be read as the next request.
   const isUnread = !response.req.complete;
-  if (isUnread) headers.push('connection', 'close');
+  // RFC 9110 15.5.22: 426 names the protocol to use.
+  if (refusal.code === 'upgrade_required') headers.push('upgrade', 'HTTP/1.1', 'connection', 'upgrade, close');
+  else if (isUnread) headers.push('connection', 'close');
   response.writeHead(status, headers);
   if (isUnread) endUnread(response, body);
   else response.end(body);

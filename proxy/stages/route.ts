@@ -1,7 +1,7 @@
 import { isRefusal, type Refusal } from '../../core/errors.ts';
 import type { PoolName } from '../../core/names.ts';
 import type { KeyDocument, PoolDocument } from '../../core/policy/documents.ts';
-import { type Candidate, routeModel } from '../../core/policy/route.ts';
+import { type Candidate, routeFree, routeModel } from '../../core/policy/route.ts';
 import type { Dialect, Facts } from '../dialect/types.ts';
 import { providerOf } from '../provider/table.ts';
 import type { Reachable } from './send.ts';
@@ -16,7 +16,8 @@ export function route(
   dialect: Dialect,
   facts: Facts,
 ): readonly Reachable[] | Refusal {
-  const candidates = routeModel(document, pools, facts.model, (pool) => providerOf(pool.provider)?.paths[dialect.id] !== undefined);
+  const find = dialect.needsNoPrice === true ? routeFree : routeModel;
+  const candidates = find(document, pools, facts.model, (pool) => providerOf(pool.provider)?.paths[dialect.id] !== undefined);
   if (isRefusal(candidates)) return candidates;
   const known = reached.get(candidates);
   if (known !== undefined) return known;

@@ -7,6 +7,7 @@ import { openaiResponses } from './openai-responses.ts';
 import { allText, objects } from './read.ts';
 
 const dimensions = 8;
+const summaryTokens = 40;
 
 /** A whole answer without generation; `usage` is what is billed, absent where the provider bills nothing. */
 export interface Whole {
@@ -36,6 +37,16 @@ export function openaiCount(body: Json): Whole | BadRequest {
   const prompt = openaiResponses.parse(body, {});
   if ('badRequest' in prompt) return prompt;
   return { body: { object: 'response.input_tokens', input_tokens: inputTokens(prompt) } };
+}
+
+/** POST /v1/responses/compact: one summary of a fixed length. */
+export function openaiCompact(body: Json): Whole | BadRequest {
+  const prompt = openaiResponses.parse(body, {});
+  if ('badRequest' in prompt) return prompt;
+  const usage = { ...embedUsage(inputTokens(prompt)), output: summaryTokens };
+  const used = { input_tokens: usage.input, output_tokens: usage.output, total_tokens: usage.input + usage.output };
+  const output = [{ id: 'cmp_1', type: 'compaction', encrypted_content: 'c3VtbWFyeQ==' }];
+  return { body: { id: 'resp_compacted', object: 'response.compaction', created_at: 1_700_000_000, output, usage: used }, usage };
 }
 
 /** POST …:countTokens. */

@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { placeholders, readRecipes } from './page.ts';
 
 /** Where an agent finds KeyForge. */
 export interface Target {
@@ -18,89 +19,35 @@ export interface Start {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** A real agent, its pinned package, and how it is pointed at a base URL. */
+/** A real agent and its pinned package. */
 export interface Agent {
+  /** Its heading in docs/agents.md. */
   readonly name: string;
   readonly install: string;
-  prepare(target: Target): Promise<Start>;
 }
 
 export const agents: readonly Agent[] = [
-  {
-    name: 'Claude Code',
-    install: '@anthropic-ai/claude-code@2.1.329',
-    async prepare({ proxyUrl, token, prompt }) {
-      return {
-        program: 'claude',
-        args: ['-p', prompt, '--model', 'claude-haiku-4-5'],
-        environment: {
-          ANTHROPIC_BASE_URL: proxyUrl,
-          ANTHROPIC_API_KEY: token,
-          CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
-          DISABLE_AUTOUPDATER: '1',
-        },
-      };
-    },
-  },
-  {
-    name: 'Codex',
-    install: '@openai/codex@0.169.0',
-    async prepare({ proxyUrl, token, home, prompt }) {
-      await mkdir(join(home, '.codex'), { recursive: true });
-      const config = [
-        'model = "gpt-5.4-mini"',
-        'model_provider = "keyforge"',
-        '[model_providers.keyforge]',
-        'name = "KeyForge"',
-        `base_url = "${proxyUrl}/v1"`,
-        'env_key = "OPENAI_API_KEY"',
-        'wire_api = "responses"',
-      ];
-      await writeFile(join(home, '.codex', 'config.toml'), `${config.join('\n')}\n`);
-      return { program: 'codex', args: ['exec', '--skip-git-repo-check', prompt], environment: { OPENAI_API_KEY: token } };
-    },
-  },
-  {
-    name: 'opencode',
-    install: 'opencode-ai@1.18.33',
-    async prepare({ proxyUrl, token, home, prompt }) {
-      const provider = {
-        npm: '@ai-sdk/openai-compatible',
-        name: 'KeyForge',
-        options: { baseURL: `${proxyUrl}/v1`, apiKey: token },
-        models: { 'gpt-5.4-mini': { name: 'gpt-5.4-mini' } },
-      };
-      const config = {
-        provider: { keyforge: provider },
-        model: 'keyforge/gpt-5.4-mini',
-        small_model: 'keyforge/gpt-5.4-mini',
-        autoupdate: false,
-        share: 'disabled',
-      };
-      await writeFile(join(home, 'opencode.json'), JSON.stringify(config));
-      return {
-        program: 'opencode',
-        args: ['run', '-m', 'keyforge/gpt-5.4-mini', prompt],
-        environment: { OPENCODE_CONFIG: join(home, 'opencode.json') },
-      };
-    },
-  },
-  {
-    name: 'Gemini CLI',
-    install: '@google/gemini-cli@0.61.0',
-    async prepare({ proxyUrl, token, home, prompt }) {
-      await mkdir(join(home, '.gemini'), { recursive: true });
-      const settings = {
-        security: { auth: { selectedType: 'gemini-api-key' } },
-        general: { disableAutoUpdate: true },
-        privacy: { usageStatisticsEnabled: false },
-      };
-      await writeFile(join(home, '.gemini', 'settings.json'), JSON.stringify(settings));
-      return {
-        program: 'gemini',
-        args: ['-m', 'gemini-2.5-flash', '-p', prompt],
-        environment: { GOOGLE_GEMINI_BASE_URL: proxyUrl, GEMINI_API_KEY: token, GEMINI_CLI_TRUST_WORKSPACE: 'true' },
-      };
-    },
-  },
+  { name: 'Claude Code', install: '@anthropic-ai/claude-code@2.1.329' },
+  { name: 'Codex', install: '@openai/codex@0.169.0' },
+  { name: 'opencode', install: 'opencode-ai@1.18.33' },
+  { name: 'Gemini CLI', install: '@google/gemini-cli@0.61.0' },
 ];
+
+/** Writes the files that docs/agents.md names for an agent, and gives its command, with the real values. */
+export async function prepare({ name }: Agent, target: Target): Promise<Start> {
+  const recipe = readRecipes().get(name);
+  const [program, ...args] = recipe?.command ?? [];
+  if (recipe === undefined || program === undefined) throw new Error(`docs/agents.md has no command for ${name}`);
+  const real = (text: string): string =>
+    text
+      .replaceAll(placeholders.origin, target.proxyUrl)
+      .replaceAll(placeholders.token, target.token)
+      .replaceAll(placeholders.prompt, target.prompt);
+  for (const [path, text] of recipe.files) {
+    const file = join(target.home, path.replace(/^~\//, ''));
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, real(text));
+  }
+  const environment = Object.fromEntries(Object.entries(recipe.variables).map(([variable, value]) => [variable, real(value)]));
+  return { program, args: args.map(real), environment };
+}

@@ -12,7 +12,7 @@ import type { SimulatedModel } from '../../simulator/types.ts';
 import { childEnvironment, type Ended, ended, startUp } from '../cli.ts';
 import { credentialValue, eventually } from '../harness.ts';
 import { keyManifest, poolManifest } from '../manifests.ts';
-import { type Agent, agents } from './agents.ts';
+import { type Agent, agents, prepare } from './agents.ts';
 
 const answer = 'KEYFORGE-SCRIPTED-ANSWER-42';
 const prompt = 'Reply with your scripted answer and nothing else.';
@@ -93,7 +93,7 @@ async function tryAgent(agent: Agent, root: string): Promise<Outcome> {
   const dataDir = join(folder, 'data');
   const up = await startUp(manifests, dataDir, secrets);
   try {
-    const start = await agent.prepare({ proxyUrl: up.proxyUrl, token: up.token, home, prompt });
+    const start = await prepare(agent, { proxyUrl: up.proxyUrl, token: up.token, home, prompt });
     const end = await bounded(join(installed, 'node_modules', '.bin', start.program), start.args, {
       cwd: home,
       timeoutMs: turnMs,

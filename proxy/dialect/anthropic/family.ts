@@ -1,5 +1,6 @@
 import { type Refusal, refusalTable } from '../../../core/errors.ts';
-import type { Family } from '../types.ts';
+import { defined } from '../../../core/json.ts';
+import type { Family, ShownModel } from '../types.ts';
 
 /** The error types of Anthropic’s API documentation, by status. */
 const errorTypes: Readonly<Record<number, string>> = {
@@ -27,8 +28,16 @@ export const anthropicFamily: Family = {
   requiredHeader: { name: 'anthropic-version', value: '2023-06-01' },
   errorBody,
   streamError: (refusal, requestId) => `event: error\ndata: ${JSON.stringify(errorBody(refusal, requestId))}\n\n`,
-  modelList(models) {
-    const data = models.map(({ id }) => ({ type: 'model', id, display_name: id, created_at: '1970-01-01T00:00:00Z' }));
-    return { data, has_more: false, first_id: data.at(0)?.id ?? null, last_id: data.at(-1)?.id ?? null };
-  },
+  model,
+  modelList: (models) => ({
+    data: models.map(model),
+    has_more: false,
+    first_id: models.at(0)?.id ?? null,
+    last_id: models.at(-1)?.id ?? null,
+  }),
 };
+
+function model({ id, contextTokens, maxOutputTokens }: ShownModel): object {
+  const limits = defined({ max_input_tokens: contextTokens, max_tokens: maxOutputTokens });
+  return { type: 'model', id, display_name: id, created_at: '1970-01-01T00:00:00Z', ...limits };
+}

@@ -1,5 +1,6 @@
 import { type Refusal, refusalTable } from '../../../core/errors.ts';
-import type { Family } from '../types.ts';
+import { defined } from '../../../core/json.ts';
+import type { Family, ShownModel } from '../types.ts';
 
 /** `google.rpc.Code`, by HTTP status. */
 const rpcCodes: Readonly<Record<number, string>> = {
@@ -37,7 +38,11 @@ export const geminiFamily: Family = {
     const body = JSON.stringify(errorBody(refusal, requestId));
     return framing === 'array' ? `,${body}]` : `data: ${body}\r\n\r\n`;
   },
-  modelList: (models) => ({
-    models: models.map(({ id }) => ({ name: `models/${id}`, displayName: id, supportedGenerationMethods: methods })),
-  }),
+  model,
+  modelList: (models) => ({ models: models.map(model) }),
 };
+
+function model({ id, contextTokens, maxOutputTokens }: ShownModel): object {
+  const limits = defined({ inputTokenLimit: contextTokens, outputTokenLimit: maxOutputTokens });
+  return { name: `models/${id}`, displayName: id, ...limits, supportedGenerationMethods: methods };
+}

@@ -49,7 +49,8 @@ const limitFields = ['max_completion_tokens', 'max_tokens'] as const;
 const counts = [...limitFields, 'n', 'best_of'];
 const rules: FieldRules = { governing: new Set(['model', 'stream', ...otherModels, ...counts, ...shapes.keys()]), otherModels };
 
-const maxChoices = 1024;
+/** More answers than any server generates at once. */
+export const maxChoices = 1024;
 
 function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders): Facts | Refusal {
   const { value } = body;
@@ -92,7 +93,7 @@ function readLimit(value: JsonObject): number | undefined | Refusal {
 }
 
 /** Reads how many answers are generated: older vLLM generates `best_of` answers to return the best `n`. */
-function readChoices(value: JsonObject): number | Refusal {
+export function readChoices(value: JsonObject): number | Refusal {
   const returned = readCount(value, 'n', maxChoices);
   if (isRefusal(returned)) return returned;
   const generated = readCount(value, 'best_of', maxChoices);

@@ -1,5 +1,5 @@
 import { type Refusal, type RefusalCode, refusalTable } from '../../../core/errors.ts';
-import type { Family } from '../types.ts';
+import type { Family, ShownModel } from '../types.ts';
 
 /** OpenRouter's fields that name further models. */
 export const otherModels: readonly string[] = ['models', 'route', 'preset', 'fallbacks', 'lora_path'];
@@ -25,11 +25,13 @@ export const openaiFamily: Family = {
   queryParameters: [],
   errorBody: (refusal) => ({ error: errorOf(refusal) }),
   streamError: (refusal) => `data: ${JSON.stringify({ error: errorOf(refusal) })}\n\n`,
-  modelList: (models) => ({
-    object: 'list',
-    data: models.map(({ id, provider }) => ({ id, object: 'model', created: 0, owned_by: provider })),
-  }),
+  model,
+  modelList: (models) => ({ object: 'list', data: models.map(model) }),
 };
+
+function model({ id, provider }: ShownModel): object {
+  return { id, object: 'model', created: 0, owned_by: provider };
+}
 
 /** The error that ends a Responses stream. OpenAI’s SDK raises the first event; Codex ignores it and acts on the second. */
 export function responsesStreamError(refusal: Refusal, requestId: string): string {

@@ -9,7 +9,7 @@ import { readBody } from '../json.ts';
 import type { Dialect } from '../types.ts';
 import { openaiChat } from './chat.ts';
 import { openaiEmbeddings } from './embeddings.ts';
-import { openaiResponses } from './responses.ts';
+import { openaiResponses } from './responses/responses.ts';
 
 const minimal = new Map<Dialect, object>([
   [openaiChat, { model: 'gpt-6', messages: [{ role: 'user', content: 'Hi' }] }],

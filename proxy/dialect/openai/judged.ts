@@ -50,6 +50,9 @@ export const freeInChat: ReadonlySet<string> = new Set([...sampling, ...shown, .
 /** Free in Responses. */
 export const freeInResponses: ReadonlySet<string> = new Set([...sampling, ...shown, ...handling, 'stream_options', 'personality']);
 
+/** Free in text completions. */
+export const freeInCompletions: ReadonlySet<string> = new Set([...sampling, ...shown, ...handling]);
+
 /** Free in embeddings. */
 export const freeInEmbeddings: ReadonlySet<string> = new Set([
   ...handling,

@@ -6,8 +6,10 @@ import { stringBound, valueBound } from '../../../core/price/text.ts';
 import { type JsonBody, readBody } from '../json.ts';
 import type { Changes, Dialect, Facts } from '../types.ts';
 import { openaiChat } from './chat.ts';
+import { mistralFim, openaiCompletions } from './completions.ts';
 import { openaiEmbeddings } from './embeddings.ts';
-import { openaiResponses } from './responses.ts';
+import { openaiCompact } from './responses/compact.ts';
+import { openaiResponses } from './responses/responses.ts';
 
 type Body = Readonly<Record<string, unknown>>;
 
@@ -572,9 +574,8 @@ test('what has no bound says why', () => {
   const cases: readonly (readonly [Dialect, Body, RegExp])[] = [
     [openaiChat, { tools: [{ type: 'unheard_of' }] }, /unheard_of/],
     [openaiChat, { tools: [{}] }, /tool null/],
-    [openaiResponses, { background: true }, /background/],
     [openaiResponses, { prompt: { id: 'pmpt_1' } }, /stored prompt/],
-    [openaiResponses, given({ type: 'compaction_trigger' }), /compaction/],
+    [openaiResponses, given({ type: 'compaction_trigger' }, { role: 'user', content: 'Hi' }), /compaction_trigger/],
     [openaiResponses, { tools: [{ type: 'code_interpreter', container: 'cntr_1' }] }, /container of unknown size/],
     [
       openaiResponses,
@@ -590,6 +591,54 @@ test('what has no bound says why', () => {
     [openaiResponses, { tools: [{ type: 'unheard_of' }] }, /unheard_of/],
   ];
   for (const [dialect, more, reason] of cases) assert.match(demand(dialect, more).unmeterable ?? '', reason, JSON.stringify(more));
+});
+
+test('a compaction that the caller asks for is one summary of a single reading', () => {
+  const item = { role: 'user', content: 'Hi' };
+  const triggered = demand(openaiResponses, given(item, { type: 'compaction_trigger' }));
+  assert.deepEqual([triggered.summaries, triggered.inputReads, triggered.unmeterable], [1, 1, undefined]);
+  const tools = [{ type: 'web_search' }, { type: 'function', name: 'f' }];
+  const compacted = demand(openaiCompact, { model: 'gpt-6', input: [item], tools });
+  assert.deepEqual(
+    [compacted.summaries, compacted.inputReads, compacted.openCalls, compacted.unmeterable, compacted.features],
+    [1, 1, undefined, undefined, ['tools']],
+  );
+});
+
+test('a text completion demands an answer for each prompt, of each of the answers that are generated', () => {
+  const bounds = (more: Body): readonly unknown[] => {
+    const { choices, extraOutputTokens, anyOutput, features } = demand(openaiCompletions, { model: 'm', ...more });
+    return [choices, extraOutputTokens > 0, anyOutput, features];
+  };
+  assert.deepEqual(bounds({}), [1, false, false, []]);
+  assert.deepEqual(bounds({ prompt: 'Hi', logprobs: 5, suffix: '.' }), [1, false, false, []]);
+  assert.deepEqual(bounds({ prompt: [1, 2, 3], n: 2 }), [2, false, false, []]);
+  assert.deepEqual(bounds({ prompt: ['Hi', 'Ho', [1]], n: 2, best_of: 4 }), [12, false, false, []]);
+  assert.deepEqual(bounds({ prompt: 'Hi', echo: true }), [1, true, false, []]);
+  for (const more of [{ prompt: 1 }, { prompt: [{}] }, { prompt: [['Hi']] }, { echo: 'yes' }, { suffix: 1 }, { max_tokens: -1 }, { n: 0 }])
+    assert.equal(refused(openaiCompletions, { model: 'm', ...more }).code, 'invalid_request', JSON.stringify(more));
+});
+
+test('a text completion without a limit is sent with the API’s own, and fill in the middle as it is', () => {
+  const value = { model: 'm', prompt: 'Hi' };
+  assert.equal(read(openaiCompletions, value).maxOutputTokens, 16);
+  assert.equal(read(openaiCompletions, { ...value, max_tokens: 0 }).maxOutputTokens, 0);
+  assert.deepEqual(rewritten(openaiCompletions, value, {}), { max_tokens: 16, ...value });
+  assert.deepEqual(rewritten(openaiCompletions, { ...value, max_tokens: 9 }, { maxOutputTokens: 5, standardTier: true }), {
+    ...value,
+    max_tokens: 5,
+  });
+  assert.equal(read(mistralFim, value).maxOutputTokens, undefined);
+  assert.deepEqual(rewritten(mistralFim, value, {}), value);
+});
+
+test('a background response is refused on every key: nobody could fetch it', () => {
+  for (const dialect of [openaiResponses, openaiCompact]) {
+    const { code, message } = refused(dialect, { model: 'gpt-6', background: true });
+    assert.equal(code, 'unmeterable_request');
+    assert.match(message, /background/);
+  }
+  assert.equal(read(openaiResponses, { background: false }).demand.unmeterable, undefined);
 });
 
 test('compaction has a bound only where the call cannot reach its threshold', () => {

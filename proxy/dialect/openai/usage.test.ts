@@ -4,7 +4,7 @@ import type { Usage } from '../../../core/price/types.ts';
 import type { Dialect, Reading } from '../types.ts';
 import { openaiChat } from './chat.ts';
 import { openaiEmbeddings } from './embeddings.ts';
-import { openaiResponses } from './responses.ts';
+import { openaiResponses } from './responses/responses.ts';
 
 type Body = Readonly<Record<string, unknown>>;
 

@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { isRefusal, type Refusal } from '../../../core/errors.ts';
-import { isObject, type JsonObject } from '../../../core/json.ts';
-import { affinityOf, openingText } from '../affinity.ts';
-import { readAnswer } from '../answer.ts';
+import { isRefusal, type Refusal, refuse } from '../../../../core/errors.ts';
+import { isObject, type JsonObject } from '../../../../core/json.ts';
+import { affinityOf, openingText } from '../../affinity.ts';
+import { readAnswer } from '../../answer.ts';
 import {
   asArray,
   asObject,
@@ -15,19 +15,19 @@ import {
   refuseShapes,
   type Shapes,
   shapesOf,
-} from '../fields.ts';
-import type { JsonBody } from '../json.ts';
-import { type Edit, spliceBody } from '../splice.ts';
-import { addStored, demandOf, startTally, type Tally, unbounded } from '../tally.ts';
-import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
-import { templateTokens } from './count.ts';
-import { openaiFamily, otherModels, responsesStreamError } from './family.ts';
+} from '../../fields.ts';
+import type { JsonBody } from '../../json.ts';
+import { type Edit, spliceBody } from '../../splice.ts';
+import { addStored, demandOf, startTally, type Tally, unbounded } from '../../tally.ts';
+import type { Changes, Dialect, Facts, RouteAction } from '../../types.ts';
+import { templateTokens } from '../count.ts';
+import { openaiFamily, otherModels, responsesStreamError } from '../family.ts';
+import { freeInResponses, judgeFields } from '../judged.ts';
+import { countShared, generatingEdits, readThinking, sharedShapes } from '../shared.ts';
+import { countHostedTools } from '../tools.ts';
+import { responseNotes, responseUsage } from '../usage.ts';
 import { countItems } from './items.ts';
-import { freeInResponses, judgeFields } from './judged.ts';
 import { ResponsesMeter } from './responses-meter.ts';
-import { countShared, generatingEdits, readThinking, sharedShapes } from './shared.ts';
-import { countHostedTools } from './tools.ts';
-import { responseNotes, responseUsage } from './usage.ts';
 
 const shapes: Shapes = shapesOf({
   ...sharedShapes,
@@ -44,6 +44,11 @@ const counts = ['max_output_tokens', 'max_tool_calls'];
 const rules: FieldRules = { governing: new Set(['model', 'stream', ...otherModels, ...counts, ...shapes.keys()]), otherModels };
 
 function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders): Facts | Refusal {
+  return readResponse(body, headers, countHostedTools);
+}
+
+/** Reads a request. `countTools`: how the tools that it offers count. */
+export function readResponse(body: JsonBody, headers: IncomingHttpHeaders, countTools: typeof countHostedTools): Facts | Refusal {
   const { value } = body;
   const model = readModel(body, rules);
   if (isRefusal(model)) return model;
@@ -53,10 +58,12 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
   if (isRefusal(limit)) return limit;
   const toolCalls = readCount(value, 'max_tool_calls');
   if (isRefusal(toolCalls)) return toolCalls;
-  const thought = refuseShapes(value, shapes) ?? readThinking(value, undefined);
+  const thought = refuseShapes(value, shapes) ?? refuseBackground(value) ?? readThinking(value, undefined);
   if (isRefusal(thought)) return thought;
   const tally = startTally(body.tokens);
-  const refusal = countInput(tally, value, toolCalls ?? null);
+  const added = countItems(tally, asArray(value['input']).filter(isObject));
+  if (isRefusal(added)) return added;
+  const refusal = countTools(tally, [...asArray(value['tools']).filter(isObject), ...added], toolCalls ?? null);
   if (refusal !== null) return refusal;
   countFields(tally, value, limit ?? null);
   const continued = asString(value['previous_response_id']);
@@ -87,10 +94,13 @@ function opening(value: JsonObject): string {
   );
 }
 
-function countInput(tally: Tally, value: JsonObject, toolCalls: number | null): Refusal | null {
-  const added = countItems(tally, asArray(value['input']).filter(isObject));
-  if (isRefusal(added)) return added;
-  return countHostedTools(tally, [...asArray(value['tools']).filter(isObject), ...added], toolCalls);
+/** The answer names no usage when it comes, and KeyForge has no route to fetch it later: it would be paid for nothing. */
+function refuseBackground(value: JsonObject): Refusal | null {
+  if (value['background'] !== true) return null;
+  return refuse(
+    'unmeterable_request',
+    'KeyForge serves no background responses, because their usage is known only later: leave background out, and set stream to true for long answers.',
+  );
 }
 
 function countFields(tally: Tally, value: JsonObject, limit: number | null): void {
@@ -99,7 +109,6 @@ function countFields(tally: Tally, value: JsonObject, limit: number | null): voi
   if (isGiven(format) && format !== 'text') tally.features.add('structuredOutput');
   if (isGiven(value['previous_response_id']) || isGiven(value['conversation'])) addStored(tally, 'text', 'image', 'document');
   if (isGiven(value['prompt'])) unbounded(tally, 'a stored prompt may bring tools and text of any size');
-  if (value['background'] === true) unbounded(tally, 'a background response reports its usage only later');
   const strategies = asArray(value['context_management']);
   if (strategies.some((strategy) => !isIdle(tally, asObject(strategy), limit)))
     unbounded(

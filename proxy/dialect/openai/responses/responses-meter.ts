@@ -1,11 +1,11 @@
-import { type JsonObject, parseJson } from '../../../core/json.ts';
-import type { Usage } from '../../../core/price/types.ts';
-import { type AnswerNotes, generatedTokens, reading, servedName } from '../answer.ts';
-import { asObject, asString } from '../fields.ts';
-import { EventMeter } from '../meter.ts';
-import { eventData, type Fate, memberFinder, SseEnds } from '../sse.ts';
-import type { Reading } from '../types.ts';
-import { responseNotes, responseUsage } from './usage.ts';
+import { type JsonObject, parseJson } from '../../../../core/json.ts';
+import type { Usage } from '../../../../core/price/types.ts';
+import { type AnswerNotes, generatedTokens, reading, servedName } from '../../answer.ts';
+import { asObject, asString } from '../../fields.ts';
+import { EventMeter } from '../../meter.ts';
+import { eventData, type Fate, memberFinder, SseEnds } from '../../sse.ts';
+import type { Reading } from '../../types.ts';
+import { responseNotes, responseUsage } from '../usage.ts';
 
 const hasUsage = memberFinder('usage');
 const echo = /^event: response\.(?:created|queued|in_progress)\r?\n/;

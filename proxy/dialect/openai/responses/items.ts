@@ -1,8 +1,8 @@
-import { isRefusal, type Refusal } from '../../../core/errors.ts';
-import { isObject, type JsonObject } from '../../../core/json.ts';
-import { asString, badField, isGiven } from '../fields.ts';
-import { addStored, type Tally, unbounded } from '../tally.ts';
-import { countContent, countPart, countResult, countUnknown } from './parts.ts';
+import { isRefusal, type Refusal } from '../../../../core/errors.ts';
+import { isObject, type JsonObject } from '../../../../core/json.ts';
+import { asString, badField, isGiven } from '../../fields.ts';
+import { addStored, type Tally, unbounded } from '../../tally.ts';
+import { countContent, countPart, countResult, countUnknown } from '../parts.ts';
 
 const textItems = new Set([
   'function_call',
@@ -62,7 +62,7 @@ function countMedia(tally: Tally, type: string, item: JsonObject): Refusal | nul
       countResult(tally, item['result']);
       return null;
     case 'compaction_trigger':
-      unbounded(tally, 'compaction at the provider writes output beyond the output limit');
+      tally.summaries += 1;
       return null;
     default:
       countUnknown(tally);
@@ -80,6 +80,9 @@ function countOutput(tally: Tally, output: unknown): Refusal | null {
 /** Counts the items of an input. Returns the tools that they add. */
 export function countItems(tally: Tally, items: readonly JsonObject[]): readonly JsonObject[] | Refusal {
   const tools: JsonObject[] = [];
+  // "Must be the final input item" (openai 7.55, responses.d.ts): the answer is then one summary of a single reading.
+  if (items.slice(0, -1).some((item) => item['type'] === 'compaction_trigger'))
+    unbounded(tally, 'a compaction_trigger that is not the last input item may make the model read its input again');
   for (const item of items) {
     const added = countItem(tally, item);
     if (isRefusal(added)) return added;

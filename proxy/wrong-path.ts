@@ -1,0 +1,36 @@
+import { type Refusal, refuse } from '../core/errors.ts';
+
+/** Refuses a path that is no route, and names the one that was meant. `isRoute`: true if a method and path lead somewhere. */
+export function refuseUnknown(method: string, path: string, isRoute: (method: string, path: string) => boolean): Refusal {
+  const asked = `${method.slice(0, 16)} ${path.slice(0, 100)}`;
+  return refuse('not_found', `There is no route ${asked}${hint(method, path, isRoute)}; docs/providers.md lists those there are.`);
+}
+
+const maxPathLength = 512;
+
+function hint(method: string, path: string, isRoute: (method: string, path: string) => boolean): string {
+  if (path.length > maxPathLength) return '';
+  if (/^\/v1\/responses\/[^/]/.test(path))
+    return ': KeyForge serves no stored responses; send POST /v1/responses and read the answer from it, as a stream if it is long';
+  for (const meant of variants(path)) {
+    if (isRoute(method, meant)) return `. Did you mean ${meant}? ${baseUrl(meant)}`;
+  }
+  const other = ['POST', 'GET'].find((each) => each !== method && isRoute(each, path));
+  return other === undefined ? '' : `. Did you mean ${other} ${path}?`;
+}
+
+/** What a base URL that ends wrongly does to a path: doubled slashes and versions, none, a slash at the end, a vendor's folder. */
+function variants(path: string): readonly string[] {
+  const clean = path
+    .replace(/\/{2,}/g, '/')
+    .replace(/(.)\/$/, '$1')
+    .replace(/^(\/v1(?:beta)?)+(?=\/v1(?:beta)?\/)/, '');
+  const bare = clean.replace(/^\/(?:v1beta\/openai|v1\/openai|openai|anthropic|api|v1beta|v1)(?=\/)/, '');
+  return [clean, bare, `/v1${clean}`, `/v1beta${clean}`, `/v1${bare}`, `/v1beta${bare}`];
+}
+
+function baseUrl(meant: string): string {
+  return /^\/v1\/messages|^\/v1beta\//.test(meant)
+    ? 'Set the base URL to that of KeyForge without a path, and without a slash at its end'
+    : 'Set the base URL to …/v1 once, without a slash at its end';
+}

@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import Anthropic from '@anthropic-ai/sdk';
+import { GoogleGenAI } from '@google/genai';
+import OpenAI, { AzureOpenAI } from 'openai';
+import type { CallBody } from '../core/audit/types.ts';
+import { eventually, startWorld, type World } from './harness.ts';
+import { keyManifest } from './manifests.ts';
+
+let world: World;
+
+before(async () => {
+  world = await startWorld({
+    keys: {
+      'bot.yaml': keyManifest('bot'),
+      'narrow.yaml': keyManifest('narrow', { endpoints: { allow: ['/v1/responses'] } }),
+    },
+  });
+});
+after(() => world.close());
+
+/** The stored records of an endpoint, once there are this many. */
+function recordsOf(endpoint: string, count: number): Promise<readonly CallBody[]> {
+  return eventually(async () => {
+    const found = (await world.records()).filter((record) => record.endpoint === endpoint);
+    return found.length >= count ? found : undefined;
+  }, `${count} records of ${endpoint}`);
+}
+
+const input = [{ role: 'user', content: 'Hi' }];
+
+test('a compaction is forwarded as it is, and charged as the response that it is', async () => {
+  const body = { model: 'gpt-5.4-mini', input, instructions: 'Be brief.', service_tier: 'default', tools: [{ type: 'web_search' }] };
+  const response = await world.post('/v1/responses/compact', body);
+  const answer = (await response.json()) as Record<string, unknown>;
+  assert.deepEqual([response.status, answer['object']], [200, 'response.compaction']);
+  const call = world.provider.calls().at(-1);
+  assert.deepEqual([call?.path, JSON.parse(call?.body.toString() ?? '')], ['/v1/responses/compact', body]);
+  const [record] = await recordsOf('/v1/responses/compact', 1);
+  assert.deepEqual([record?.code, record?.usage?.output], ['ok', 40]);
+  assert.ok(Number(record?.costNanoUsd) > 0);
+
+  const denied = await world.post('/v1/responses/compact', body, { token: world.tokenOf('narrow') });
+  assert.equal(denied.status, 403);
+  assert.match(await denied.text(), /"code":"endpoint_denied"/);
+});
+
+test('a compaction trigger reaches the provider byte for byte', async () => {
+  const text =
+    '{"model":"gpt-5.4-mini","max_output_tokens":20,"service_tier":"default","input":[{"role":"user","content":"Hi"}, {"type" : "compaction_trigger"}]}';
+  const response = await fetch(`${world.proxyUrl}/v1/responses`, {
+    ...{ method: 'POST', body: text },
+    headers: { authorization: `Bearer ${world.token}`, 'content-type': 'application/json' },
+  });
+  assert.equal(response.status, 200, await response.text());
+  assert.equal(world.provider.calls().at(-1)?.body.toString(), text);
+});
+
+test('a body with a byte order mark is served without it', async () => {
+  const text = '{"model":"gpt-5.4-mini","max_tokens":5,"service_tier":"default","messages":[{"role":"user","content":"Hi"}]}';
+  const response = await fetch(`${world.proxyUrl}/v1/chat/completions`, {
+    ...{ method: 'POST', body: `\ufeff${text}` },
+    headers: { authorization: `Bearer ${world.token}`, 'content-type': 'application/json' },
+  });
+  assert.equal(response.status, 200, await response.text());
+  assert.equal(world.provider.calls().at(-1)?.body.toString(), text);
+});
+
+test('a vendor’s key beside the KeyForge key reaches nobody, whichever header holds which', async () => {
+  const body = JSON.stringify({ model: 'claude-haiku-4-5', max_tokens: 5, messages: [{ role: 'user', content: 'Hi' }] });
+  const vendor = 'sk-ant-api03-of-an-earlier-login';
+  for (const headers of [
+    { authorization: `Bearer ${world.token}`, 'x-api-key': vendor },
+    { authorization: `Bearer ${vendor}`, 'x-api-key': world.token },
+  ]) {
+    const response = await fetch(`${world.proxyUrl}/v1/messages?beta=true&key=${vendor}`, { method: 'POST', body, headers });
+    assert.equal(response.status, 200, await response.text());
+    const call = world.provider.calls().at(-1);
+    assert.doesNotMatch(JSON.stringify([call?.path, call?.headers, call?.body.toString()]), /earlier-login|vk_/);
+  }
+  assert.doesNotMatch(world.log.text(), /earlier-login/);
+  const refused = await fetch(`${world.proxyUrl}/v1/messages`, { method: 'POST', body, headers: { 'x-api-key': vendor } });
+  const text = await refused.text();
+  assert.equal(refused.status, 401);
+  assert.match(text, /x-api-key holds a key that KeyForge did not issue/);
+  assert.doesNotMatch(text, /earlier-login/);
+});
+
+test('a text completion is charged for the answers to each of its prompts, streamed or not', async () => {
+  const body = { model: 'gpt-5.4-mini', prompt: ['Say this', 'Say that'], n: 2, max_tokens: 7 };
+  for (const stream of [false, true]) {
+    const response = await world.post('/v1/completions', { ...body, stream });
+    const text = await response.text();
+    assert.equal(response.status, 200, text);
+    assert.match(text, /"object":"text_completion"/);
+    const call = world.provider.calls().at(-1);
+    const expected = stream ? { ...body, stream, stream_options: { include_usage: true } } : { ...body, stream };
+    assert.deepEqual(JSON.parse(call?.body.toString() ?? ''), expected);
+    assert.equal(text.includes('"usage"'), !stream);
+    assert.equal(response.headers.get('x-keyforge-warnings'), null);
+  }
+  assert.deepEqual(
+    (await recordsOf('/v1/completions', 2)).map(({ code, usage }) => [code, usage?.output]),
+    [
+      ['ok', 28],
+      ['ok', 28],
+    ],
+  );
+  const unlimited = await world.post('/v1/completions', { model: 'gpt-5.4-mini', prompt: 'Say' });
+  assert.equal(unlimited.status, 200);
+  assert.equal((JSON.parse(world.provider.calls().at(-1)?.body.toString() ?? '') as { max_tokens: number }).max_tokens, 16);
+});
+
+test('moderation is free, recorded, and open to keys whose policy allows its model and endpoint', async () => {
+  const answer = { id: 'modr-1', model: 'omni-moderation-latest', results: [{ flagged: false }] };
+  const remove = world.provider.rule({
+    fault: { kind: 'answer', status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(answer) },
+  });
+  const body = { input: 'Hi' };
+  const response = await world.post('/v1/moderations', body);
+  assert.deepEqual([response.status, await response.json()], [200, answer]);
+  remove();
+  assert.deepEqual(JSON.parse(world.provider.calls().at(-1)?.body.toString() ?? ''), body);
+  const [record] = await recordsOf('/v1/moderations', 1);
+  assert.deepEqual([record?.code, record?.model, record?.costNanoUsd], ['ok', 'omni-moderation-latest', '0']);
+  const denied = await world.post('/v1/moderations', body, { token: world.tokenOf('narrow') });
+  assert.equal(denied.status, 403);
+});
+
+test('a background response is refused before it reaches the provider', async () => {
+  const before = world.provider.calls().length;
+  const response = await world.post('/v1/responses', { model: 'gpt-5.4-mini', input: 'Hi', background: true });
+  assert.equal(response.status, 403);
+  assert.match(await response.text(), /background/);
+  assert.equal(world.provider.calls().length, before);
+});
+
+test('the official SDKs read one model’s data, and know a missing one by their own error', async () => {
+  const before = world.provider.calls().length;
+  const openai = new OpenAI({ baseURL: `${world.proxyUrl}/v1`, apiKey: world.token });
+  const anthropic = new Anthropic({ baseURL: world.proxyUrl, apiKey: world.token });
+  const gemini = new GoogleGenAI({ apiKey: world.token, httpOptions: { baseUrl: world.proxyUrl } });
+  assert.equal((await openai.models.retrieve('gpt-5.4-mini')).id, 'gpt-5.4-mini');
+  assert.equal((await anthropic.models.retrieve('claude-haiku-4-5')).id, 'claude-haiku-4-5');
+  assert.equal((await gemini.models.get({ model: 'gemini-2.5-flash' })).name, 'models/gemini-2.5-flash');
+  await assert.rejects(openai.models.retrieve('nothing'), OpenAI.NotFoundError);
+  await assert.rejects(anthropic.models.retrieve('nothing'), Anthropic.NotFoundError);
+  await assert.rejects(gemini.models.get({ model: 'nothing' }), /NOT_FOUND/);
+  assert.equal(world.provider.calls().length, before);
+});
+
+test('the SDK of Azure and OpenAI’s older and newer calls work as they are', async () => {
+  const openai = new OpenAI({ baseURL: `${world.proxyUrl}/v1`, apiKey: world.token });
+  const model = 'gpt-5.4-mini';
+  assert.match((await openai.completions.create({ model, prompt: 'Say hello', max_tokens: 5 })).choices[0]?.text ?? '', /\w/);
+  let text = '';
+  for await (const chunk of await openai.completions.create({ model, prompt: 'Say hello', max_tokens: 5, stream: true }))
+    text += chunk.choices[0]?.text ?? '';
+  assert.match(text, /\w/);
+  assert.equal((await openai.responses.compact({ model, input: 'Hi' })).object, 'response.compaction');
+  const azure = new AzureOpenAI({ endpoint: world.proxyUrl, apiKey: world.token, apiVersion: '2024-10-21' });
+  const messages = [{ role: 'user' as const, content: 'Say hello' }];
+  assert.match((await azure.chat.completions.create({ model, messages })).choices[0]?.message.content ?? '', /hello/i);
+  assert.equal(world.provider.calls().at(-1)?.path, '/v1/chat/completions');
+});
