@@ -26,6 +26,7 @@ import { AnswerSizes } from './money/answer-sizes.ts';
 import type { Funds } from './money/funds.ts';
 import { TokenCounts } from './money/token-counts.ts';
 import type { Caller } from './stages/authenticate.ts';
+import { Opinions } from './upstream/opinions.ts';
 import { createOrigins, defaultUpstreamSettings } from './upstream/origins.ts';
 
 export const bot: KeyName = keyName('agents', 'bot');
@@ -222,7 +223,13 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
   const context: ProxyContext = {
     activeKeys,
     control: createControl(plan.control),
-    upstream: { origins, pools, settings: defaultUpstreamSettings, clock: now },
+    upstream: {
+      origins,
+      pools,
+      settings: defaultUpstreamSettings,
+      opinions: new Opinions({ origins, settings: defaultUpstreamSettings, clock: now }),
+      clock: now,
+    },
     drains: plan.drains ?? createDrains(defaultLimits),
     metrics,
     limits: defaultLimits,

@@ -98,10 +98,9 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   });
 
   countFreeErrors(context, sent.attempts, held.amountNano);
-  const { demand } = admission.facts;
   const { candidate } = sent;
-  const end = asBilled(metered.end, demand, candidate.provider);
-  const measured = settle(end, candidate.price, held.amountNano, boundOfOutput(candidate, demand));
+  const end = asBilled(metered.end, admission.facts.demand, candidate.provider);
+  const measured = settle(end, candidate.price, held.amountNano, boundOfOutput(candidate, admission.facts.demand));
   const paidFrom = held.settle(measured.costNano, tokensOf(measured.usage));
   const settlement = withLost(measured, held.lostNano);
   const recorded = call.record({

@@ -24,6 +24,7 @@ import { AnswerSizes } from './money/answer-sizes.ts';
 import { createFunds, type Funds } from './money/funds.ts';
 import { TokenCounts } from './money/token-counts.ts';
 import { createAgentServer, listen } from './server.ts';
+import { Opinions } from './upstream/opinions.ts';
 import { createOrigins, defaultUpstreamSettings } from './upstream/origins.ts';
 
 /** A listening address of a proxy. Port 0: any free port. */
@@ -103,7 +104,13 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const operations = await serveOperations(options, metrics, activeKeys);
   // No funds are open yet: the first policy arrives later.
   const instance = await options.instance;
-  const upstream = { origins, pools, settings: defaultUpstreamSettings, clock };
+  const upstream = {
+    origins,
+    pools,
+    settings: defaultUpstreamSettings,
+    opinions: new Opinions({ origins, settings: defaultUpstreamSettings, clock }),
+    clock,
+  };
   const context: ProxyContext = {
     ...{ activeKeys, control, upstream, drains, metrics, limits, bodies, logger },
     ...{ connections: new Connections(limits, monotonic), bodyReader: new BodyReader() },

@@ -14,7 +14,7 @@ import { keyManifest, poolManifest } from './manifests.ts';
 
 const path = '/v1/chat/completions';
 const ask = { model: 'gpt-5.4-mini', max_tokens: 100, messages: [{ role: 'user', content: 'Hello attack' }] };
-const slow = { simulation: { conditions: { msPerToken: 20 } } };
+const slow = { simulation: { conditions: { msPerToken: 100 } } };
 
 const cappedTeam = { issueToken: false, limits: [{ window: 'Day', usd: '0.02' }] };
 const underTeam = { parentRef: { name: 'team', namespace: 'agents' }, limits: [] };

@@ -52,7 +52,7 @@ export interface Pools {
    * calls without a session rotate. `tried`: the quota scopes that limited earlier attempts of this call.
    */
   pick(pool: PoolName, model: string, affinity: string | undefined, tried: ReadonlySet<string>): Picked | NoneLeft;
-  /** Applies the verdict about an attempt, with the provider's body if it is JSON. `caller` and `overloaded` change nothing. */
+  /** Applies the verdict about an attempt, with the provider's body if it is JSON. `caller`, `misfit` and `overloaded` change nothing. */
   report(picked: Picked, model: string, failure: { readonly verdict: Verdict; readonly body?: string }): void;
   state(): readonly CredentialState[];
 }
@@ -99,7 +99,7 @@ export function createPools({ clock }: { readonly clock: () => number }): Pools 
     },
 
     report(picked, model, { verdict, body }) {
-      if (verdict.kind === 'caller' || verdict.kind === 'overloaded') return;
+      if (verdict.kind === 'caller' || verdict.kind === 'overloaded' || verdict.kind === 'misfit') return;
       const credential = pools.get(picked.pool)?.credentials.find(({ name }) => name === picked.credential);
       if (verdict.kind === 'unauthorized') {
         // If the value was replaced during the attempt, the provider rejected the previous value, not this one.

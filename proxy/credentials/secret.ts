@@ -1,8 +1,10 @@
 import { inspect } from 'node:util';
+import { SecretForms } from './secret-forms.ts';
 
 /** A credential's value. Prints as `[redacted]` everywhere; `reveal` is for the one place that builds the upstream request. */
 export class Secret {
   readonly #value: string;
+  #forms: SecretForms | null = null;
 
   constructor(value: string) {
     this.#value = value;
@@ -11,6 +13,12 @@ export class Secret {
   /** The value itself. */
   reveal(): string {
     return this.#value;
+  }
+
+  /** Finds it in what its provider sends. */
+  get forms(): SecretForms {
+    this.#forms ??= new SecretForms(this.#value);
+    return this.#forms;
   }
 
   /** True if it is this value. */

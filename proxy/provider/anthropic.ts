@@ -23,6 +23,8 @@ const spendCodes = new Set(['enforced_spend_limit_reached', 'contract_spend_limi
 /** Matched only at the start: the rest of a message may quote the caller, who must not be able to disable a credential. */
 const spentMessage = /^(?:Your credit balance is too low|You have reached your specified (?:workspace )?API usage limits)/;
 const revokedMessage = /^(?:(?:Your|This|The) (?:API key|OAuth token)|OAuth token) (?:has been|was|is) (?:revoked|disabled|deactivated)/i;
+/** Of a request whose context needs a plan that the account lacks; it is no limit of rate. */
+const extraUsageMessage = /^Extra usage is required for long context/;
 const regainAccess = /You will regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) UTC/;
 
 function classify(answer: ErrorAnswer): Verdict {
@@ -38,6 +40,7 @@ function classify(answer: ErrorAnswer): Verdict {
   if (spendCodes.has(code)) return spent(code, error, deadline);
   if (status === 402 || (status === 400 && spentMessage.test(error.message))) return spent(`http_${status}`, error, deadline);
   if (code === 'ramp_limit_exceeded') return cooldown(code, { deadline, nowMs });
+  if (status === 429 && extraUsageMessage.test(error.message)) return { kind: 'caller', code: 'extra_usage_required' };
   if (status === 429) return modelCooldown('rate_limit_error', { deadline, nowMs });
   return { kind: 'caller', code: `http_${status}` };
 }
@@ -89,6 +92,7 @@ export const anthropic: Provider = {
     'anthropic.count_tokens': { json: '/v1/messages/count_tokens' },
   },
   authentication: { header: 'x-api-key', prefix: '' },
+  probe: { path: '/v1/models', headers: ['anthropic-version', '2023-06-01'] },
   overheadOf: (model) => ({ tokens, pictureTokens: (size) => pictureTokens(size, model) }),
   counting: {
     'anthropic.messages': {

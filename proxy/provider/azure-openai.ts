@@ -17,6 +17,7 @@ export const azureOpenAi: Provider = {
     'openai.completions': { json: '/openai/v1/completions' },
   },
   authentication: { header: 'api-key', prefix: '' },
+  probe: { path: '/openai/v1/models', headers: [] },
   overheadOf: (model) => (ofOpenAi.test(model) ? openAi : openAiCompatible).overheadOf(model),
   isLenient: true,
   // A deployment's own: learn.microsoft.com/azure/foundry/openai/concepts/priority-processing. Models of other makers may refuse the field.

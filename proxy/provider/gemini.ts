@@ -115,6 +115,7 @@ export const gemini: Provider = {
     'gemini.batchEmbedContents': { json: '/v1beta/models/{model}:batchEmbedContents' },
   },
   authentication: { header: 'x-goog-api-key', prefix: '' },
+  probe: { path: '/v1beta/models', headers: [] },
   overheadOf: (model) => ({ tokens, pictureTokens: (size) => pictureTokens(size, model) }),
   counting: {
     // Text only (ai.google.dev/gemini-api/docs/tokens); recorded counts equal the usage that followed.

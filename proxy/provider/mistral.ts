@@ -19,6 +19,7 @@ export const mistral: Provider = {
     'mistral.fim': { json: '/v1/fim/completions' },
   },
   authentication: { header: 'authorization', prefix: 'Bearer ' },
+  probe: { path: '/v1/models', headers: [] },
   outputField: 'max_tokens',
   overheadOf: () => overhead,
   // 500 is a "server error" (docs.mistral.ai/resources/error-glossary). Assumed: it is not billed.

@@ -15,6 +15,7 @@ export const openAiCompatible: Provider = {
   kind: 'OpenAICompatible',
   paths,
   authentication: { header: 'authorization', prefix: 'Bearer ' },
+  probe: { path: '/v1/models', headers: [] },
   outputField: 'max_tokens',
   // A gateway may serve any model; Qwen-VL takes 16,384 for a picture, less than the dearest of OpenAI's.
   overheadOf: (model) => ({ tokens, pictureTokens: (size) => openAiPictureTokens(model, size) }),

@@ -37,6 +37,8 @@ export function classifyOpenAi(answer: ErrorAnswer): Verdict {
   const deadline = deadlineOf(answer.headers, nowMs);
   const code = error.code === '' ? error.type : error.code;
 
+  const ownFault = faultOfRequest(status, error);
+  if (ownFault !== null) return { kind: ownFault.kind, code: ownFault.code };
   if (status === 401 || (status === 403 && revokedCodes.has(code))) return { kind: 'unauthorized', code: `http_${status}` };
   if (overloadCodes.has(code)) return overloaded(code, { deadline, nowMs });
   if (status >= 500) return overloaded(`http_${status}`, { deadline, nowMs });
@@ -50,6 +52,28 @@ export function classifyOpenAi(answer: ErrorAnswer): Verdict {
   return error.type === 'insufficient_quota'
     ? disabled('insufficient_quota', deadline)
     : modelCooldown('rate_limit_exceeded', { deadline, nowMs });
+}
+
+/** Restricted keys: the credential is good, but not for this endpoint. Matched anywhere: the message begins with a phrase that varies. */
+const missingScopes = /\bMissing scopes?:/;
+/** OpenRouter, of a request whose bound is above the balance: openrouter.ai/docs/api/reference/errors-and-debugging. Smaller ones fit. */
+const canAfford = /\bcan only afford \d+/;
+/** "Request too large for gpt-4o …: Limit 30000, Requested 61337". Below the limit, the same words tell of a limit that passes. */
+const tooLarge = /^Request too large\b.*\bLimit (\d+), Requested (\d+)/s;
+
+/** What is wrong with this request alone, so that no other call may suffer from it; null: nothing is known. */
+function faultOfRequest(
+  status: number,
+  { code, message }: ErrorBody,
+): { readonly kind: 'caller' | 'misfit'; readonly code: string } | null {
+  if ((status === 401 || status === 403) && (code === 'missing_scope' || missingScopes.test(message)))
+    return { kind: 'caller', code: 'missing_scope' };
+  if (status === 402 && canAfford.test(message)) return { kind: 'caller', code: 'can_only_afford' };
+  if (status !== 429) return null;
+  // Capacity of the flex tier, which says nothing about other tiers: developers.openai.com/api/docs/guides/flex-processing
+  if (code === 'resource_unavailable') return { kind: 'caller', code };
+  const [, limit, requested] = tooLarge.exec(message) ?? [];
+  return limit !== undefined && Number(requested) > Number(limit) ? { kind: 'misfit', code: 'request_too_large' } : null;
 }
 
 /**
@@ -95,6 +119,7 @@ export const openAi: Provider = {
     'openai.moderations': { json: '/v1/moderations' },
   },
   authentication: { header: 'authorization', prefix: 'Bearer ' },
+  probe: { path: '/v1/models', headers: [] },
   overheadOf: (model) => ({
     tokens,
     ...(withFreePreviews.test(model) ? { freePreviews: true } : {}),

@@ -20,6 +20,8 @@ export const openRouter: Provider = {
     'anthropic.messages': { json: '/v1/messages' },
   },
   authentication: { header: 'authorization', prefix: 'Bearer ' },
+  // The list of models needs no key here: openrouter.ai/docs/api/reference/limits
+  probe: { path: '/v1/key', headers: [] },
   outputField: 'max_tokens',
   overheadOf: (model) => ({ tokens, pictureTokens: (size) => openAiPictureTokens(model.slice(model.indexOf('/') + 1), size) }),
   isLenient: true,

@@ -12,6 +12,11 @@ export interface Provider {
   readonly paths: Readonly<Partial<Record<DialectId, ProviderPath>>>;
   /** Header that carries the credential, and what precedes it. */
   readonly authentication: { readonly header: string; readonly prefix: string };
+  /**
+   * A free GET that any valid credential may make, whatever its scopes: it says whether a rejection is about the credential or about
+   * one caller's request. Null: there is none, so that a rejection counts.
+   */
+  readonly probe: { readonly path: string; readonly headers: readonly string[] } | null;
   /** What it adds to a request of this model. */
   overheadOf(model: string): Overhead;
   /** True if servers of this kind accept body fields that the API does not name, and may bill for what they do. */
@@ -63,7 +68,8 @@ interface ProviderPath {
  * What to do about a failed attempt.
  * - `cooldown`: the quota scope (or only this model in it) is limited until `untilMs`; try another scope.
  * - `disabled`: the scope has no money or has reached its monthly limit; until `untilMs` if the provider names a date.
- * - `unauthorized`: the provider rejects this credential; stop using it for a while.
+ * - `unauthorized`: the provider rejects this credential, or this request with it; a second opinion decides which.
+ * - `misfit`: the request is larger than this scope's limit can ever take; another scope may take it, and smaller ones fit here.
  * - `overloaded`: the whole vendor is overloaded. Rotation would add load, so the caller gets the answer.
  * - `caller`: the caller's own mistake, or anything else that passes through unchanged.
  */
@@ -71,5 +77,6 @@ export type Verdict =
   | { readonly kind: 'cooldown'; readonly untilMs: number; readonly model: boolean; readonly code: string }
   | { readonly kind: 'disabled'; readonly untilMs?: number; readonly code: string }
   | { readonly kind: 'unauthorized'; readonly code: string }
+  | { readonly kind: 'misfit'; readonly code: string }
   | { readonly kind: 'overloaded'; readonly retryAfterMs?: number; readonly code: string }
   | { readonly kind: 'caller'; readonly code: string };

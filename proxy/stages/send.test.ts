@@ -41,8 +41,11 @@ async function createBed(
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     request.on('end', () => {
       const key = (request.headers.authorization ?? '').replace('Bearer sk-', '');
-      log.push(`seen ${key}`);
-      seen.push({ path: request.url ?? '', key, body: JSON.parse(Buffer.concat(chunks).toString()) });
+      // A request of the proxy's own, about the credential, is answered like the call.
+      if (request.method !== 'GET') {
+        log.push(`seen ${key}`);
+        seen.push({ path: request.url ?? '', key, body: JSON.parse(Buffer.concat(chunks).toString()) });
+      }
       provider(key, response);
     });
   });

@@ -103,6 +103,7 @@ function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
     headers: input.headers,
     body: dialect.rewrite(input.body, changes(input, candidate)),
     model: candidate.upstreamModel,
+    isLimitedApart: !dialect.billed,
     ...(facts.affinity === undefined ? {} : { affinity: facts.affinity }),
     meters,
     onAttempt: input.onDispatch,

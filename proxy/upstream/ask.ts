@@ -28,7 +28,8 @@ interface Reply {
   readonly body: Buffer | null;
 }
 
-const unread: Meters = { stream: () => null, large: meterNothing, whole: () => ({ usage: null }) };
+/** For answers to requests of ours, which nobody bills. */
+export const unread: Meters = { stream: () => null, large: meterNothing, whole: () => ({ usage: null }) };
 
 /** Asks once, and reports nothing to the pools: whatever becomes of it, the credential stays as usable as it was. Null: not asked. */
 export async function askOnce(deps: UpstreamDeps, question: Question): Promise<Reply | null> {

@@ -114,10 +114,9 @@ export class Attempt implements ConnectionHandler, FlowingBody {
     // Media types ignore case: RFC 9110, 8.3.1.
     const streams = status < 300 && headers['content-type']?.toLowerCase().startsWith('text/event-stream') === true;
     try {
+      // Encoded although identity was requested: such an answer is held, and decoded whole.
       this.#meter = streams && !this.#isEncoded() ? this.#meters.stream() : null;
       this.#phase = this.#meter === null ? 'collecting' : 'preamble';
-      // Encoded although identity was requested: the meter cannot read such a stream, so it is forwarded unread.
-      if (streams && this.#isEncoded()) this.#flow();
     } catch (error) {
       this.#throw(error);
     }

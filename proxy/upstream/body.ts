@@ -29,8 +29,3 @@ export function jsonText(bytes: Buffer): string | undefined {
   const value = parseJson(text);
   return typeof value === 'object' && value !== null ? text : undefined;
 }
-
-/** Removes our credential (ASCII) from bytes in which the provider repeats it; without one, returns the same buffer. */
-export function withoutSecret(bytes: Buffer, secret: string): Buffer {
-  return bytes.includes(secret) ? Buffer.from(bytes.toString('latin1').replaceAll(secret, '[redacted]'), 'latin1') : bytes;
-}

@@ -1,11 +1,14 @@
 import { type Refusal, refuse } from '../../core/errors.ts';
 import { defined, parseJson } from '../../core/json.ts';
 import type { NoneLeft } from '../credentials/pool.ts';
+import type { SecretForms } from '../credentials/secret-forms.ts';
+import { readError } from '../provider/error-body.ts';
 import { isFree, showsWork } from '../provider/error-cost.ts';
 import type { Verdict } from '../provider/types.ts';
 import { headersForClient } from '../stages/headers.ts';
 import type { AttemptResult } from './attempt.ts';
-import { decodeWhole, jsonText, withoutSecret } from './body.ts';
+import { decodeWhole, jsonText } from './body.ts';
+import { Redactor } from './redactor.ts';
 import type { AttemptFact, FlowingBody, ProviderAnswer, UpstreamCall, UpstreamOutcome, WholeBody } from './types.ts';
 
 type Fact = Pick<AttemptFact, 'status' | 'outcome' | 'code'>;
@@ -15,11 +18,11 @@ type Answered = Extract<AttemptResult, { kind: 'answered' }>;
 type Judged =
   | { readonly kind: 'lost'; readonly answer: UpstreamOutcome; readonly fact: Fact }
   | { readonly kind: 'final'; readonly answer: UpstreamOutcome; readonly fact: Fact }
-  | { readonly kind: 'rotate'; readonly verdict: Verdict; readonly body?: string; readonly fact: Fact };
+  | { readonly kind: 'rotate'; readonly verdict: Verdict; readonly body?: string; readonly answer: UpstreamOutcome; readonly fact: Fact };
 
 interface At {
   /** The credential, so that no answer repeats it. */
-  readonly secret: string;
+  readonly secret: SecretForms;
   readonly nowMs: number;
 }
 
@@ -68,10 +71,13 @@ function judgeError(call: UpstreamCall, result: Answered, body: string, at: At):
   const verdict = call.provider.classify({ status, headers, body, nowMs: at.nowMs });
   const fact: Fact = { status, ...chargeFor(call, result, body), code: verdict.code };
   const costsNothing = fact.outcome === 'refused';
+  // The status would blame the caller's own key.
+  const answer: UpstreamOutcome =
+    status === 401 ? { kind: 'refusal', refusal: refuseRequest(call, body, at) } : answerOf(result, at.secret);
   if (costsNothing && rotates(verdict))
-    return { kind: 'rotate', verdict, fact, ...defined({ body: jsonText(withoutSecret(Buffer.from(body), at.secret)) }) };
-  const answer = answerOf(result, at.secret);
-  return { kind: 'final', answer: costsNothing && verdict.kind === 'overloaded' ? { ...answer, isOutage: true } : answer, fact };
+    return { kind: 'rotate', verdict, answer, fact, ...defined({ body: jsonText(at.secret.removed(Buffer.from(body))) }) };
+  const isOutage = costsNothing && verdict.kind === 'overloaded' && answer.kind === 'answer';
+  return { kind: 'final', answer: isOutage ? { ...answer, isOutage } : answer, fact };
 }
 
 /** What an error costs: what it says that it used; otherwise by the provider's row, but never nothing where the model has run. */
@@ -86,27 +92,44 @@ function chargeFor(call: UpstreamCall, result: Answered, body: string): Pick<Fac
 }
 
 function rotates(verdict: Verdict): boolean {
-  return verdict.kind === 'cooldown' || verdict.kind === 'disabled' || verdict.kind === 'unauthorized';
+  return verdict.kind !== 'caller' && verdict.kind !== 'overloaded';
 }
 
 /** The part of an answer that the client may see. It never contains the credential. */
-function answerOf({ status, headers, body, meter }: Answered, secret: string): ProviderAnswer {
-  const forClient = headersForClient(headers).map((text) => (text.includes(secret) ? '[redacted]' : text));
+function answerOf({ status, headers, body, meter }: Answered, secret: SecretForms): ProviderAnswer {
+  const forClient = headersForClient(headers).map((text) => secret.within(text));
   const encoding = headers['content-encoding'] ?? 'identity';
   const decoded = body.kind === 'whole' && encoding !== 'identity' ? decodeWhole(body.bytes, encoding) : null;
   if (encoding !== 'identity' && decoded === null) forClient.push('content-encoding', encoding);
   return { kind: 'answer', status, headers: forClient, body: bodyWithoutSecret(body, decoded, secret), meter };
 }
 
-function bodyWithoutSecret(body: WholeBody | FlowingBody, decoded: Buffer | null, secret: string): WholeBody | FlowingBody {
-  if (body.kind === 'whole') return { kind: 'whole', bytes: withoutSecret(decoded ?? body.bytes, secret) };
-  // Within one chunk only: an error that repeats the credential is one short event.
-  const pipe: FlowingBody['pipe'] = (write) => body.pipe((chunk) => write(withoutSecret(chunk, secret)));
+function bodyWithoutSecret(body: WholeBody | FlowingBody, decoded: Buffer | null, secret: SecretForms): WholeBody | FlowingBody {
+  if (body.kind === 'whole') return { kind: 'whole', bytes: secret.removed(decoded ?? body.bytes) };
+  const pipe: FlowingBody['pipe'] = async (write) => {
+    const redactor = new Redactor(secret);
+    const end = await body.pipe((chunk) => {
+      const clean = redactor.push(chunk);
+      return clean.length === 0 || write(clean);
+    });
+    const held = redactor.flush();
+    if (held !== null) write(held);
+    return end;
+  };
   return { kind: 'flowing', pipe, resume: () => body.resume() };
 }
 
 function final(refusal: Refusal, fact: Fact): Extract<Judged, { kind: 'final' }> {
   return { kind: 'final', answer: { kind: 'refusal', refusal }, fact };
+}
+
+const maxQuotedLength = 300;
+
+/** The refusal if the provider accepts the credential, but not this request with it: a missing scope, a model's permission. */
+function refuseRequest({ pool, model }: UpstreamCall, body: string, { secret }: At): Refusal {
+  const said = secret.removed(Buffer.from(readError(body).message.slice(0, maxQuotedLength))).toString();
+  const message = `The provider of pool ${pool.pool} rejects this request for ${model} with the pool's credential: ${said}`;
+  return refuse('provider_unauthorized', message);
 }
 
 /** The refusal if a call found no free connection for its whole wait. */

@@ -161,18 +161,28 @@ test('a client that does not read makes the provider wait until resume', async (
   assert.equal(received, 32 * 1024 * 1024 + 'flushed\n'.length);
 });
 
-test('an encoded stream passes unread', async (t) => {
-  const bytes = gzipSync('hello\n');
+test('an encoded stream is held and decoded, so that it is metered and repeats no credential', async (t) => {
   const bed = await testbed(t, (_key, response) =>
-    response.writeHead(200, { 'content-type': 'text/event-stream', 'content-encoding': 'gzip' }).end(bytes),
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'content-encoding': 'gzip' }).end(gzipSync(`hello ${canary}-a\n`)),
   );
-  const { body, meter, headers } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
-  assert.equal(meter, null);
-  assert.ok(headers.includes('content-encoding'));
-  const chunks: Buffer[] = [];
+  const { body, headers } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
+  assert.ok(!headers.includes('content-encoding'));
+  assert.deepEqual(body, { kind: 'whole', bytes: Buffer.from('hello [redacted]\n') });
+});
+
+test('a credential that a stream repeats is removed across its chunks, and the rest comes without delay', async (t) => {
+  const bed = await testbed(t, async (_key, response) => {
+    events(response).write(`hello\n${canary.slice(0, 5)}`);
+    await sleep(5);
+    response.write(`${canary.slice(5)}-`);
+    await sleep(5);
+    response.end('a bye\n');
+  });
+  const { body } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
   assert.ok(body.kind === 'flowing');
+  const chunks: Buffer[] = [];
   await body.pipe((chunk) => chunks.push(chunk) > 0);
-  assert.deepEqual(Buffer.concat(chunks), bytes);
+  assert.equal(Buffer.concat(chunks).toString(), 'hello\n[redacted] bye\nflushed\n');
 });
 
 test('a meter or a sink that throws is our fault: the call rejects and the connection ends', async (t) => {

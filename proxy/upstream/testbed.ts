@@ -10,6 +10,7 @@ import { meterLarge } from '../dialect/meter.ts';
 import { openaiChat } from '../dialect/openai/chat.ts';
 import type { StreamMeter } from '../dialect/types.ts';
 import { openAi } from '../provider/openai.ts';
+import { Opinions } from './opinions.ts';
 import { createOrigins, defaultUpstreamSettings, type UpstreamSettings } from './origins.ts';
 import type { Flight, FlowingBody, Meters, UpstreamAnswer, UpstreamCall } from './types.ts';
 import { callUpstream } from './upstream.ts';
@@ -25,6 +26,8 @@ export interface Testbed {
   /** Credentials in the order in which the provider saw them. */
   readonly seen: string[];
   readonly requests: IncomingMessage[];
+  /** Credentials about which the proxy asked, in this order. */
+  readonly probes: string[];
   call(more?: Partial<UpstreamCall>): Flight;
 }
 
@@ -46,11 +49,15 @@ export async function testbed(
 ): Promise<Testbed> {
   const seen: string[] = [];
   const requests: IncomingMessage[] = [];
+  const probes: string[] = [];
   const origin = await serve(context, (request, response) => {
     const key = (request.headers.authorization ?? '').replace(`Bearer ${canary}-`, '');
     request.resume().on('end', () => {
-      seen.push(key);
-      requests.push(request);
+      if (request.method === 'GET') probes.push(key);
+      else {
+        seen.push(key);
+        requests.push(request);
+      }
       provider(key, response, request);
     });
   });
@@ -77,7 +84,8 @@ export async function testbed(
     [document],
     keys.map(({ name }) => ({ pool, name, value: `${canary}-${name}\n` })),
   );
-  const deps = { origins, pools, settings, clock: () => clock.nowMs };
+  const opinions = new Opinions({ origins, settings, clock: () => clock.nowMs });
+  const deps = { origins, pools, settings, opinions, clock: () => clock.nowMs };
   const call = (more: Partial<UpstreamCall> = {}): Flight =>
     callUpstream(deps, {
       key: keyName('agents', 'bot'),
@@ -91,7 +99,7 @@ export async function testbed(
       meters: { ...lineMeters, stream: () => null },
       ...more,
     });
-  return { pools, clock, seen, requests, call };
+  return { pools, clock, seen, requests, probes, call };
 }
 
 /** Starts a loopback server for one test; returns its origin. */

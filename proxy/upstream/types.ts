@@ -30,6 +30,8 @@ export interface UpstreamCall {
   readonly body: Buffer;
   /** The provider's name of the model; a limit may apply to it alone. */
   readonly model: string;
+  /** True if the provider limits such calls apart from those that generate (counting): their limits put nothing else aside. */
+  readonly isLimitedApart?: boolean;
   readonly affinity?: string;
   readonly meters: Meters;
   /** Called once a slot is free, before each attempt is sent, to write the open record. If it throws, the call ends. */

@@ -105,6 +105,83 @@ test('the later of two deadlines wins, and a long wait is not called retryable',
   assert.equal(refusal.retryable, false);
 });
 
+const missingScope = {
+  error: { message: 'You have insufficient permissions. Missing scopes: api.responses.write', type: 'invalid_request_error' },
+};
+
+test('a rejection that the provider does not repeat for a request of ours is the caller’s own, and nobody else suffers from it', async (t) => {
+  const bed = await testbed(t, (_key, response, request) =>
+    request.method === 'GET' ? json(response, 200, { data: [] }) : json(response, 401, invalidKey),
+  );
+  for (let n = 0; n < 3; n += 1) {
+    const { refusal } = await expectKind(bed.call(), 'refusal');
+    assert.deepEqual([refusal.code, /Incorrect API key provided/.test(refusal.message)], ['provider_unauthorized', true]);
+  }
+  assert.deepEqual(bed.probes, ['a'], 'one request of ours answers for all of them');
+  assert.equal(bed.pools.state()[0]?.status, 'ready');
+});
+
+test('a credential that the provider rejects for a request of ours too is put aside', async (t) => {
+  const bed = await testbed(t, (_key, response) => json(response, 401, invalidKey));
+  assert.equal((await expectKind(bed.call(), 'refusal')).refusal.code, 'provider_unauthorized');
+  assert.deepEqual([bed.probes, bed.pools.state()[0]?.status], [['a'], 'unauthorized']);
+});
+
+test('missing scopes, a balance that pays for smaller calls and a lack of flex capacity pass through, without a cooldown', async (t) => {
+  const errors: readonly (readonly [number, object])[] = [
+    [403, missingScope],
+    [
+      402,
+      {
+        error: {
+          code: 402,
+          message: 'This request requires more credits, or fewer max_tokens. You requested up to 64000 tokens, but can only afford 41000.',
+        },
+      },
+    ],
+    [429, { error: { code: 'resource_unavailable', message: 'No capacity.', type: 'rate_limit_error' } }],
+  ];
+  for (const [status, body] of errors) {
+    const bed = await testbed(t, (_key, response) => json(response, status, body), { keys: { a: 'org-1', b: 'org-2' } });
+    assert.equal((await expectKind(bed.call(), 'answer')).status, status);
+    assert.deepEqual([bed.seen.length, bed.probes], [1, []]);
+    assert.ok(bed.pools.state().every((credential) => credential.status === 'ready'));
+  }
+  const bed = await testbed(t, (_key, response) => json(response, 401, missingScope));
+  const { refusal } = await expectKind(bed.call(), 'refusal');
+  assert.match(refusal.message, /Missing scopes: api.responses.write/);
+  assert.deepEqual([refusal.code, bed.probes, bed.pools.state()[0]?.status], ['provider_unauthorized', [], 'ready']);
+});
+
+test('a call that can never fit a scope’s limit is tried once at each scope, passes through, and limits nobody', async (t) => {
+  const tooLarge = (limit: number, requested: number): object => ({
+    error: {
+      message: `Request too large for gpt-4o in organization org-x on tokens per min (TPM): Limit ${limit}, Requested ${requested}. Shorten it.`,
+      ...{ type: 'tokens', param: null, code: 'rate_limit_exceeded' },
+    },
+  });
+  const keys = { a: 'org-1', b: 'org-2', c: 'org-3' };
+  const bed = await testbed(t, (_key, response) => json(response, 429, tooLarge(30_000, 61_337)), { keys });
+  const answer = await expectKind(bed.call(), 'answer');
+  assert.equal(answer.status, 429);
+  assert.deepEqual(bed.seen.toSorted(), ['a', 'b', 'c']);
+  assert.ok(bed.pools.state().every(({ status }) => status === 'ready'));
+  // Below the limit, the words tell of a limit that passes.
+  const passing = await testbed(t, (_key, response) => json(response, 429, tooLarge(250_000, 546)), { keys });
+  assert.equal((await expectKind(passing.call(), 'refusal')).refusal.code, 'provider_limited');
+});
+
+test('the limit of counting puts no generating call aside', async (t) => {
+  const bed = await testbed(t, (_key, response, request) =>
+    request.headers['x-count'] === undefined ? json(response, 200, {}) : limited(response, '30'),
+  );
+  const count = { isLimitedApart: true, headers: ['x-count', '1'] };
+  assert.equal((await expectKind(bed.call(count), 'refusal')).refusal.code, 'provider_limited');
+  assert.equal((await expectKind(bed.call(), 'answer')).status, 200);
+  assert.equal((await expectKind(bed.call(count), 'refusal')).refusal.code, 'provider_limited');
+  assert.equal(bed.seen.length, 2);
+});
+
 test('a limit is confined to its model', async (t) => {
   const bed = await testbed(t, (_key, response) => limited(response, '30'));
   await expectKind(bed.call(), 'refusal');
@@ -265,10 +342,10 @@ test('a call that finds no free connection for its whole wait is told to retry: 
     ...{ maxConnections: 1, settings: { slotWaitMs: 100 } },
   });
   const busy = bed.call();
-  let dispatched = 0;
-  const waiting = bed.call({ onAttempt: () => void (dispatched += 1) });
+  const dispatched: string[] = [];
+  const waiting = bed.call({ onAttempt: () => void dispatched.push('sent') });
   const { refusal, attempts } = await expectKind(waiting, 'refusal');
-  assert.deepEqual([refusal.code, attempts, dispatched], ['overloaded', [], 0]);
+  assert.deepEqual([refusal.code, attempts, dispatched], ['overloaded', [], []]);
   const left = bed.call();
   left.stop();
   assert.equal((await left.answer).kind, 'stopped');

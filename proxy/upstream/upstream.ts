@@ -1,14 +1,17 @@
 import type { NoneLeft, Picked, Pools } from '../credentials/pool.ts';
+import type { Verdict } from '../provider/types.ts';
 import { Attempt } from './attempt.ts';
 import { judge, refuseAll, refuseBusy } from './judge.ts';
+import type { Opinions } from './opinions.ts';
 import { joinPath, type Origins, type UpstreamSettings } from './origins.ts';
 import type { Slots } from './slots.ts';
-import type { AttemptFact, Flight, UpstreamAnswer, UpstreamCall } from './types.ts';
+import type { AttemptFact, Flight, UpstreamAnswer, UpstreamCall, UpstreamOutcome } from './types.ts';
 
 export interface UpstreamDeps {
   readonly origins: Origins;
   readonly pools: Pools;
   readonly settings: UpstreamSettings;
+  readonly opinions: Opinions;
   /** Milliseconds since the epoch. */
   readonly clock: () => number;
 }
@@ -55,6 +58,7 @@ async function rotate(deps: UpstreamDeps, call: UpstreamCall, { start, stopped }
   const attempts: AttemptFact[] = [];
   const tried = new Set<string>();
   let lastBody: string | undefined;
+  let misfit: UpstreamOutcome | null = null;
   let resent = false;
   let again: Picked | null = null;
   for (;;) {
@@ -63,13 +67,14 @@ async function rotate(deps: UpstreamDeps, call: UpstreamCall, { start, stopped }
       if (stopped().aborted) return { kind: 'stopped', attempts };
       return { kind: 'refusal', refusal: refuseBusy(call), attempts };
     }
-    const picked: Picked | NoneLeft = again ?? deps.pools.pick(pool, call.model, call.affinity, tried);
+    const picked: Picked | NoneLeft = again ?? deps.pools.pick(pool, limitedAs(call), call.affinity, tried);
     if (picked.kind === 'none') {
       slots.release(call.key);
+      if (misfit !== null) return { ...misfit, attempts };
       return { kind: 'refusal', refusal: refuseAll(call, { none: picked, lastBody, nowMs: deps.clock() }), attempts };
     }
     const attempt = sendIn(slots, call, () => start(picked));
-    const judged = judge(call, await attempt.result, { secret: picked.secret.reveal(), nowMs: deps.clock() });
+    const judged = judge(call, await attempt.result, { secret: picked.secret.forms, nowMs: deps.clock() });
     const fact: AttemptFact = { pool, credential: picked.credential, ...judged.fact };
     attempts.push(fact);
     call.onAttemptEnd?.(fact);
@@ -80,11 +85,23 @@ async function rotate(deps: UpstreamDeps, call: UpstreamCall, { start, stopped }
 
     // After an error within a stream, ignore the rest.
     attempt.abort('stopped');
-    deps.pools.report(picked, call.model, judged);
-    if (judged.verdict.kind === 'unauthorized') continue;
+    const { verdict } = judged;
+    if (verdict.kind === 'unauthorized' && !(await deps.opinions.isRejected(call, picked))) return { ...judged.answer, attempts };
+    deps.pools.report(picked, limitedAs(call), { ...judged, verdict: call.isLimitedApart === true ? ofModel(verdict) : verdict });
+    if (verdict.kind === 'unauthorized') continue;
+    if (verdict.kind === 'misfit') misfit = judged.answer;
     tried.add(picked.quotaScope);
     lastBody = judged.body ?? lastBody;
   }
+}
+
+/** Under what name a provider's limits hold: those of counting are not those of the model. */
+function limitedAs({ model, isLimitedApart }: UpstreamCall): string {
+  return isLimitedApart === true ? `counting ${model}` : model;
+}
+
+function ofModel(verdict: Verdict): Verdict {
+  return verdict.kind === 'cooldown' ? { ...verdict, model: true } : verdict;
 }
 
 /** Sends an attempt in a slot that was taken for it, which its end gives back. */

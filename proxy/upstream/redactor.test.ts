@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { SecretForms } from '../credentials/secret-forms.ts';
+import { Redactor } from './redactor.ts';
+
+const value = 'sk-proj-Ab1_cD2-eF3+gH4/iJ5';
+const secret = new SecretForms(value);
+
+function escaped(which: (index: number) => boolean): string {
+  return [...value].map((letter, i) => (which(i) ? `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}` : letter)).join('');
+}
+
+const forms = [
+  value,
+  ...['', 'a', 'ab', 'abc'].flatMap((before) => [
+    Buffer.from(`${before}${value}and more`).toString('base64'),
+    Buffer.from(`${before}${value}`).toString('base64url'),
+  ]),
+  escaped(() => true),
+  escaped((i) => i % 3 === 0),
+  escaped((i) => i === 0).replace('\\u0073', '\\u0073'.toUpperCase().replace('\\U', '\\u')),
+];
+
+/** Everything that a reader could turn back into the credential. */
+function reveals(text: string): boolean {
+  const plain = text.replaceAll(/\\u00([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  const runs = text.match(/[A-Za-z0-9+/_-]{8,}/g) ?? [];
+  return [plain, ...runs.flatMap((run) => [0, 1, 2, 3].map((skip) => Buffer.from(run.slice(skip), 'base64').toString('latin1')))].some(
+    (each) => each.includes(value),
+  );
+}
+
+test('a credential is removed in every form, and nothing else is touched', () => {
+  for (const form of forms) {
+    const text = `{"error":"the key ${form} is wrong"}`;
+    assert.ok(reveals(text), form);
+    const clean = secret.removed(Buffer.from(text)).toString();
+    assert.ok(!reveals(clean) && clean.includes('[redacted]'), clean);
+    assert.ok(clean.startsWith('{"error":"the key ') && clean.endsWith(' is wrong"}'), clean);
+    assert.equal(secret.within(form).includes('[redacted]'), true);
+  }
+  const other = Buffer.from('{"text":"sk-proj-Ab1_cD2 \\u0073k-proj"}');
+  assert.equal(secret.removed(other), other);
+});
+
+test('it is found across any chunks, and what does not begin it is never held back', () => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...forms),
+      fc.string({ maxLength: 20 }),
+      fc.string({ maxLength: 20 }),
+      fc.array(fc.nat(), { maxLength: 12 }),
+      (form, before, after, cuts) => {
+        const bytes = Buffer.from(`${before} ${form} ${after}`);
+        const ends = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].sort((a, b) => a - b);
+        const redactor = new Redactor(secret);
+        const pieces = [...ends, bytes.length].map((end, i) => redactor.push(bytes.subarray(ends[i - 1] ?? 0, end)));
+        const text = Buffer.concat([...pieces, redactor.flush() ?? Buffer.alloc(0)]).toString();
+        assert.ok(!reveals(text), text);
+      },
+    ),
+    { numRuns: 2000 },
+  );
+  const redactor = new Redactor(secret);
+  const event = Buffer.from('data: {"delta":"task"}\n\n');
+  assert.equal(redactor.push(event), event);
+  assert.equal(redactor.push(Buffer.from('data: "tas')).toString(), 'data: "ta');
+  assert.equal(redactor.push(Buffer.from('k"\n\n')).toString(), 'sk"\n\n');
+});
