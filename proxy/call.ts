@@ -192,13 +192,13 @@ export class Call implements InFlight, Recipient, Disposable {
     logger.error({ requestId: this.requestId, key: this.#key.key, ...breach }, 'a bill was above its bound: it is charged in full');
   }
 
-  #count({ code, servedModel, settlement, firstByteMs }: Omit<CallOutcome, 'nowMs'>, nowMs: number): void {
+  #count({ code, knownAs = 'other', settlement, firstByteMs }: Omit<CallOutcome, 'nowMs'>, nowMs: number): void {
     const { startedMs, endpoint } = this.#request;
     this.#context.metrics.countCall({
       key: this.#key.key,
       endpoint,
       code,
-      model: servedModel,
+      model: settlement.usage === null && settlement.costNano === 0 ? undefined : knownAs,
       usage: settlement.usage,
       costNano: settlement.costNano,
       latencyMs: nowMs - startedMs,

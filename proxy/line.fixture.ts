@@ -212,6 +212,7 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
   const origins = createOrigins(defaultUpstreamSettings, () => performance.now());
   t.after(() => Promise.all([origins.close(), activeKeys.close()]));
   const metrics = createMetrics({
+    isKnown: () => true,
     inFlight: () => 0,
     waiting: () => 0,
     bodies: { usedBytes: 0, waiting: 0 },

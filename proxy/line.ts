@@ -112,6 +112,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
     attempts: sent.attempts,
     priceBook: candidate.pool.priceBookDigest,
     servedModel: metered.end.reading.servedModel ?? candidate.upstreamModel,
+    knownAs: candidate.knownAs,
   });
 
   if (recorded) respondRest(call, metered.rest, { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings });

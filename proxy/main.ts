@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { defined } from '../core/json.ts';
-import type { KeyName } from '../core/names.ts';
+import { type KeyName, storedKey } from '../core/names.ts';
 import type { ControlPort } from '../core/protocol/control.ts';
 import type { Push } from '../core/protocol/snapshot.ts';
 import type { ProxyContext } from './context.ts';
@@ -83,6 +83,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     onQuarantine: (stream, _epoch, reason) => haltStream(activeKeys, stream, reason),
   });
   const metrics = createMetrics({
+    isKnown: (key) => activeKeys.byKey(storedKey(key)) !== undefined,
     ...{ inFlight: () => countInFlight(activeKeys), waiting: () => countWaiting(activeKeys), bodies, atProviders: () => origins.load() },
     unshippedEntries: () => shipper.behind().entries,
     healthyCredentials: () => pools.state().map(({ pool, credential, status }) => ({ pool, credential, healthy: status === 'ready' })),

@@ -8,6 +8,7 @@ const quiet: Gauges = {
   waiting: () => 4,
   bodies: { usedBytes: 7, waiting: 2 },
   atProviders: () => ({ used: 4, waiting: 1 }),
+  isKnown: (key: string) => key !== 'agents/gone',
   inFlight: () => 0,
   unshippedEntries: () => 0,
   healthyCredentials: () => [],
@@ -103,6 +104,7 @@ test('gauges are read when they are scraped, and forget credentials that are gon
     inFlight: () => inFlight,
     bodies: { usedBytes: 7, waiting: 2 },
     atProviders: () => ({ used: 4, waiting: 1 }),
+    isKnown: (key: string) => key !== 'agents/gone',
     unshippedEntries: () => 17,
     healthyCredentials: () => credentials,
   });
@@ -149,4 +151,15 @@ test('the proxy is alive before it is ready', async (t) => {
   assert.deepEqual([health.status, readiness.status, await readiness.text()], [200, 503, 'not ready: the operator\n']);
   waitingFor = null;
   assert.equal((await fetch(`${url}/readyz`)).status, 200);
+});
+
+test('rows of a key that is gone are read a few times more, and then go too', async () => {
+  const metrics = createMetrics(quiet);
+  metrics.countCall(call);
+  metrics.countCall({ ...call, key: 'agents/gone' });
+  for (let scrape = 0; scrape < 4; scrape += 1) assert.equal((await lines(metrics, 'keyforge_requests_total{')).length, 2);
+  assert.deepEqual(
+    (await lines(metrics, 'keyforge_requests_total{')).map((line) => /key="([^"]*)"/.exec(line)?.[1]),
+    ['agents/bot'],
+  );
 });

@@ -33,6 +33,8 @@ export interface Metrics {
 
 /** Current figures, read at scrape time. */
 export interface Gauges {
+  /** False: the key is gone, and so are its rows after the next scrapes. */
+  isKnown(key: string): boolean;
   inFlight(): number;
   waiting(): number;
   /** Request bodies in receipt and in flight, and those that wait for room. */
@@ -53,7 +55,7 @@ const waitBuckets = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 15, 20, 30];
 export function createMetrics(gauges: Gauges): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
-  const calls = new CallSums(registry);
+  const calls = new CallSums(registry, gauges.isKnown);
   const attempts = new LabelledSum(registry, {
     name: 'keyforge_upstream_attempts_total',
     help: 'Calls to providers by credential and outcome.',
@@ -150,13 +152,22 @@ interface CallRow {
   cachedInput: number;
   cacheWrite: number;
   output: number;
+  /** Since the key was gone. */
+  scrapes: number;
 }
+
+/** The row of a key that is gone is still read, so that what it cost last is seen. */
+const lastScrapes = 4;
+/** Beyond it, further labels share one row. */
+const maxRows = 10_000;
 
 /** Requests, dollars and tokens by the labels of calls. */
 class CallSums {
   readonly #rows = new Map<string, CallRow>();
+  readonly #isKnown: (key: string) => boolean;
 
-  constructor(registry: Registry) {
+  constructor(registry: Registry, isKnown: (key: string) => boolean) {
+    this.#isKnown = isKnown;
     counter(
       registry,
       {
@@ -197,13 +208,19 @@ class CallSums {
     const id = `${key}\n${endpoint}\n${code}\n${model}`;
     const known = this.#rows.get(id);
     if (known !== undefined) return known;
-    const row = { key, endpoint, code, model, count: 0, costNano: 0, input: 0, cachedInput: 0, cacheWrite: 0, output: 0 };
+    if (this.#rows.size >= maxRows && key !== '') return this.#rowOf('', '', code, model === '' ? '' : 'other');
+    const row = { key, endpoint, code, model, count: 0, costNano: 0, input: 0, cachedInput: 0, cacheWrite: 0, output: 0, scrapes: 0 };
     this.#rows.set(id, row);
     return row;
   }
 
   #fillRequests(metric: Counter): void {
-    for (const { key, endpoint, code, count } of this.#rows.values()) metric.inc({ key, endpoint, code }, count);
+    for (const [id, row] of this.#rows) {
+      const { key, endpoint, code, count } = row;
+      metric.inc({ key, endpoint, code }, count);
+      row.scrapes = key === '' || this.#isKnown(key) ? 0 : row.scrapes + 1;
+      if (row.scrapes === lastScrapes) this.#rows.delete(id);
+    }
   }
 
   #fillCost(metric: Counter): void {

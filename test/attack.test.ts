@@ -247,3 +247,13 @@ test('a key deleted while KeyForge was down is charged for its open calls, once,
     await rm(root, { recursive: true, force: true });
   }
 });
+
+test('no name that a caller makes up becomes a series of metrics', async () => {
+  await using world = await startWorld({ keys: { 'bot.yaml': keyManifest('bot', { limits: [{ window: 'Day', usd: '100.00' }] }) } });
+  const called = world.provider.calls().length;
+  for (let n = 0; n < 50; n += 1) await (await world.post(path, { ...ask, model: `ft:gpt-4o-2024-08-06:acme::made-up-${n}` })).text();
+  assert.equal(world.provider.calls().length, called + 50);
+  const text = await (await fetch(`${world.standalone.metricsUrl}/metrics`)).text();
+  assert.ok(!text.includes('made-up'));
+  assert.ok(text.split('\n').filter((line) => line.startsWith('keyforge_') && line.includes('agents/bot')).length < 12);
+});

@@ -30,6 +30,7 @@ function metricsOf(registry: { getMetricsAsArray(): readonly object[] }): readon
 
 function proxyMetrics(): readonly string[] {
   const gauges = {
+    isKnown: () => true,
     inFlight: () => 0,
     waiting: () => 0,
     bodies: { usedBytes: 0, waiting: 0 },

@@ -15,6 +15,8 @@ export interface Candidate {
   /** The public name, after aliases and without a pool's prefix. */
   readonly model: string;
   readonly upstreamModel: string;
+  /** Its name in manifests or the price book, for metrics; absent: only the caller names it. */
+  readonly knownAs?: string;
   /** Null: the model is allowed by name, but its price is unknown. */
   readonly price: ModelPrice | null;
 }
@@ -110,7 +112,8 @@ function withoutPrefix({ pool }: PoolDocument, model: string): readonly string[]
 function priced(document: KeyDocument, pool: PoolDocument, model: string): readonly Candidate[] {
   const found = findModel(pool, model);
   if (found === null || !permits(document, model, found)) return [];
-  return [{ pool, model, upstreamModel: found.upstreamName, price: found.price }];
+  // Without a name in the book, the pool's own list has it by this very name.
+  return [{ pool, model, upstreamModel: found.upstreamName, knownAs: found.bookId ?? model, price: found.price }];
 }
 
 function unpriced(document: KeyDocument, pool: PoolDocument, model: string): readonly Candidate[] {

@@ -24,6 +24,8 @@ export interface CallOutcome
   readonly settlement: Settlement;
   readonly attempts: readonly AttemptFact[];
   readonly firstByteMs?: number | undefined;
+  /** For metrics, which carry no caller's text; absent: the model has no name of ours. */
+  readonly knownAs?: string | undefined;
 }
 
 /** Makes the body of a call's entry, its members in canonical order. No prompt text, no credential value. Pure. */
