@@ -8,10 +8,11 @@ import { Call } from './call.ts';
 import type { Exchange, ProxyContext } from './context.ts';
 import type { JsonBody } from './dialect/json.ts';
 import { type CallRoute, callerFamily, matchRoute } from './dialect/routes.ts';
-import type { Facts, Family } from './dialect/types.ts';
+import type { Facts, Family, Reading } from './dialect/types.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
 import { BodyHold } from './intake/byte-budget.ts';
 import { type Admission, type AdmitInput, admit } from './stages/admit.ts';
+import type { CallOutcome } from './stages/audit.ts';
 import { authenticate, type Caller } from './stages/authenticate.ts';
 import { count } from './stages/count.ts';
 import { foresee } from './stages/foresee.ts';
@@ -105,14 +106,12 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   const settlement = withLost(measured, held.lostNano);
   const recorded = call.record({
     ...metered,
+    ...namesOf(candidate, metered.end.reading),
     ...noteAnswer(context, document, { id: metered.end.reading.answerId, tokens: tokensOf(settlement.usage) }),
     settlement,
     paidFrom,
     breach: isCapped(document) ? breachIn(candidate, admission, measured) : undefined,
     attempts: sent.attempts,
-    priceBook: candidate.pool.priceBookDigest,
-    servedModel: metered.end.reading.servedModel ?? candidate.upstreamModel,
-    knownAs: candidate.knownAs,
   });
 
   if (recorded) respondRest(call, metered.rest, { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings });
@@ -132,6 +131,13 @@ function startKeepAlive(call: Call, { candidates, facts, warnings }: Admission, 
   if (dialect.id === 'gemini.generateContent' && !queryForProvider(dialect.family, search).endsWith('alt=sse')) return null;
   return new KeepAlive(call.response, { everyMs, headers: () => noteHeaders({ ...call.notes(), warnings }) });
 }
+
+/** The model and its price book, for the entry and for metrics. */
+function namesOf({ pool, upstreamModel, knownAs }: Reachable, { servedModel = upstreamModel }: Reading): ModelNames {
+  return { priceBook: pool.priceBookDigest, servedModel, knownAs };
+}
+
+type ModelNames = Pick<CallOutcome, 'priceBook' | 'servedModel' | 'knownAs'>;
 
 /** Remembers an answer that a later request may continue, and names it for the entry. */
 function noteAnswer(

@@ -26,6 +26,7 @@ import { TokenCounts } from './money/token-counts.ts';
 import { createAgentServer, listen } from './server.ts';
 import { Opinions } from './upstream/opinions.ts';
 import { createOrigins, defaultUpstreamSettings } from './upstream/origins.ts';
+import type { UpstreamDeps } from './upstream/upstream.ts';
 
 /** A listening address of a proxy. Port 0: any free port. */
 export interface Address {
@@ -65,6 +66,12 @@ const lastDrainMs = 5_000;
 /** At shutdown, the wait for an operator that restarts at the same time, because the Pod's records end with it. */
 const lastShipMs = 5_000;
 
+function createUpstream(clock: () => number, monotonic: () => number): UpstreamDeps {
+  const settings = defaultUpstreamSettings;
+  const origins = createOrigins(settings, monotonic);
+  return { origins, pools: createPools({ clock }), settings, opinions: new Opinions({ origins, settings, clock }), clock };
+}
+
 /** Starts the data plane: metrics and health at once, the agent's port after the first policy arrives. */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { control, logger, bootId } = options;
@@ -72,8 +79,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const clock = Date.now;
   const monotonic = (): number => performance.now();
   const bodies = new ByteBudget({ totalBytes: limits.bodiesBytes ?? bodyBudgetBytes() });
-  const pools = createPools({ clock });
-  const origins = createOrigins(defaultUpstreamSettings, monotonic);
+  const upstream = createUpstream(clock, monotonic);
+  const { pools, origins } = upstream;
   const drains = createDrains(limits);
   const spool = openSpool({ dir: join(options.dataDir, 'spool'), bootId, logger });
   const shipper = createShipper({
@@ -105,13 +112,6 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const operations = await serveOperations(options, metrics, activeKeys);
   // No funds are open yet: the first policy arrives later.
   const instance = await options.instance;
-  const upstream = {
-    origins,
-    pools,
-    settings: defaultUpstreamSettings,
-    opinions: new Opinions({ origins, settings: defaultUpstreamSettings, clock }),
-    clock,
-  };
   const context: ProxyContext = {
     ...{ activeKeys, control, upstream, drains, metrics, limits, bodies, logger },
     ...{ connections: new Connections(limits, monotonic), bodyReader: new BodyReader() },
