@@ -13,17 +13,21 @@ export class SecretForms {
   readonly #plain: Buffer;
   /** Parts of base64 that depend on the credential alone, whatever stands around it. */
   readonly #encoded: readonly Buffer[];
+  /** Of any form. */
+  readonly #leastLength: number;
   /** 1 for each byte with which a form begins. */
   readonly #begins = new Uint8Array(256);
 
   constructor(value: string) {
     this.#plain = Buffer.from(value);
     this.#encoded = encodings(this.#plain);
+    this.#leastLength = Math.min(...[this.#plain, ...this.#encoded].map(({ length }) => length));
     for (const first of [backslash, ...[this.#plain, ...this.#encoded].map(([byte = backslash]) => byte)]) this.#begins[first] = 1;
   }
 
   /** The text, or a mark in place of it where the credential is in it. */
   within(text: string): string {
+    if (text.length < this.#leastLength) return text;
     const bytes = Buffer.from(text, 'latin1');
     return this.removed(bytes) === bytes ? text : mark.toString();
   }
