@@ -26,6 +26,7 @@ interface Bed {
 /** A provider that keeps a call whose text is `keep`, answers 500 to `fail`, and serves all others. */
 async function start(t: TestContext, keys: Readonly<Record<string, string>>): Promise<Bed> {
   const kept: ServerResponse[] = [];
+  let isOver = false;
   const server = createServer((request, response) => {
     // A call that is lost on a reused connection would be sent again.
     response.shouldKeepAlive = false;
@@ -34,7 +35,8 @@ async function start(t: TestContext, keys: Readonly<Record<string, string>>): Pr
       body += chunk.toString();
     });
     request.on('end', () => {
-      if (body.includes('keep')) kept.push(response);
+      if (isOver) response.destroy();
+      else if (body.includes('keep')) kept.push(response);
       else response.writeHead(body.includes('fail') ? 500 : 200, { 'content-type': 'application/json' }).end(completion);
     });
   });
@@ -47,6 +49,7 @@ async function start(t: TestContext, keys: Readonly<Record<string, string>>): Pr
   );
   const world = await startWorld({ keys, pools: () => pools.join('---\n') });
   t.after(async () => {
+    isOver = true;
     for (const response of kept) response.destroy();
     await world.close();
     server.closeAllConnections();
@@ -152,4 +155,33 @@ test('the key sees its limit, and a changed one holds for the next call', async 
   assert.deepEqual(await self(), [{ key: 'agents/one', calls: 2 }]);
   await keep('one');
   assert.equal((await ask(token)).status, 429);
+});
+
+test('a key that floods the provider holds two thirds of the connections, and waits for more; another key is served at once', async (t) => {
+  const { world, kept, ask } = await start(t, { 'flood.yaml': keyManifest('flood'), 'calm.yaml': keyManifest('calm') });
+  const calls = 300;
+  const share = 256;
+  const flood = Array.from({ length: calls }, () => ask(world.tokenOf('flood'), 'keep').then(({ status }) => status));
+  const gauge = async (name: string): Promise<number> => {
+    const text = await (await fetch(`${world.standalone.metricsUrl}/metrics`)).text();
+    return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1]);
+  };
+  await eventually(
+    async () => ((await gauge('keyforge_provider_calls_waiting')) === calls - share ? true : undefined),
+    'all calls of the flood',
+  );
+  await eventually(() => (kept.length === share ? true : undefined), 'the share of the flood at the provider');
+  for (let n = 0; n < 10; n += 1) assert.equal((await ask(world.tokenOf('calm'))).status, 200);
+  assert.deepEqual([kept.length, await gauge('keyforge_provider_calls')], [share, share]);
+
+  // What ends gives its place to one that waits.
+  const answered = (async () => {
+    for (let n = 0; n < calls; n += 1) {
+      const response = await eventually(() => kept[n], `call ${n} at the provider`);
+      response.writeHead(200, { 'content-type': 'application/json' }).end(completion);
+    }
+  })();
+  assert.deepEqual(new Set(await Promise.all(flood)), new Set([200]));
+  await answered;
+  await eventually(async () => ((await gauge('keyforge_provider_calls')) === 0 ? true : undefined), 'all places free');
 });
