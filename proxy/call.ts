@@ -3,6 +3,7 @@ import type { CallCode, PaidFrom, RecordedBreach } from '../core/audit/types.ts'
 import { type Refusal, refusalTable, refuse } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
 import type { KeyName, TokenId } from '../core/names.ts';
+import type { KeyDocument } from '../core/policy/documents.ts';
 import type { Exchange, ProxyContext } from './context.ts';
 import type { CallRoute } from './dialect/routes.ts';
 import type { Dialect, Framing, StreamMeter } from './dialect/types.ts';
@@ -28,6 +29,8 @@ export class Call implements InFlight, Recipient, Disposable {
   #clientLeft = false;
   #revokedFor: Refusal | null = null;
   #flight: Flight | null = null;
+  /** The limits of concurrent calls that count this one. */
+  #countedIn: KeyDocument['concurrentCalls'];
   #endDrain: (() => void) | null = null;
   #finished: PromiseWithResolvers<void> | null = null;
   /** Made when something waits for the end. */
@@ -37,6 +40,7 @@ export class Call implements InFlight, Recipient, Disposable {
   readonly #onClose = (): void => {
     if (this.response.writableFinished) return;
     this.#clientLeft = true;
+    this.#exit();
     this.#abandoned?.abort();
     this.#drainFlight();
   };
@@ -96,6 +100,21 @@ export class Call implements InFlight, Recipient, Disposable {
     return this.#finished.promise;
   }
 
+  /** Counts the call in the limits of concurrent calls, until its end or until nobody waits for its answer. Null: it may go on. */
+  enter(): Refusal | null {
+    const limits = this.#request.document.concurrentCalls;
+    if (limits === undefined || this.isAbandoned) return null;
+    const refusal = this.#context.concurrentCalls.enter(limits);
+    if (refusal === null) this.#countedIn = limits;
+    return refusal;
+  }
+
+  #exit(): void {
+    const limits = this.#countedIn;
+    this.#countedIn = undefined;
+    if (limits !== undefined) this.#context.concurrentCalls.leave(limits);
+  }
+
   /** Adds facts of the request to the entry. */
   note(more: Partial<Pick<CallRequest, 'bytes' | 'stream' | 'model'>>): void {
     this.#request = { ...this.#request, ...more };
@@ -137,6 +156,7 @@ export class Call implements InFlight, Recipient, Disposable {
   revoke(reason: Refusal): void {
     if (this.isAbandoned || this.response.writableEnded) return;
     this.#revokedFor = reason;
+    this.#exit();
     this.#abandoned?.abort();
     respondFailure(this, reason, { requestId: this.requestId });
     this.#drainFlight();
@@ -207,6 +227,7 @@ export class Call implements InFlight, Recipient, Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#exit();
     this.#endDrain?.();
     this.#key.inFlight.delete(this);
     this.response.off('close', this.#onClose);

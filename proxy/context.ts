@@ -6,6 +6,7 @@ import type { ByteBudget } from './intake/byte-budget.ts';
 import type { Connections } from './intake/connections.ts';
 import type { ProxyLimits } from './limits.ts';
 import type { ActiveKeys } from './link/active-keys.ts';
+import type { ConcurrentCalls } from './link/concurrent-calls.ts';
 import type { Drains } from './link/drains.ts';
 import type { Metrics } from './metrics.ts';
 import type { AnswerSizes } from './money/answer-sizes.ts';
@@ -24,6 +25,7 @@ export interface ProxyContext {
   readonly bodies: ByteBudget;
   readonly connections: Connections;
   readonly bodyReader: BodyReader;
+  readonly concurrentCalls: ConcurrentCalls;
   readonly logger: Logger;
   readonly tokenCounts: TokenCounts;
   readonly answerSizes: AnswerSizes;

@@ -20,6 +20,7 @@ import { ByteBudget } from './intake/byte-budget.ts';
 import { Connections } from './intake/connections.ts';
 import { defaultLimits } from './limits.ts';
 import { createActiveKeys } from './link/active-keys.ts';
+import { ConcurrentCalls } from './link/concurrent-calls.ts';
 import { createDrains, type Drains } from './link/drains.ts';
 import { createMetrics } from './metrics.ts';
 import { AnswerSizes } from './money/answer-sizes.ts';
@@ -235,6 +236,7 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
     metrics,
     limits: defaultLimits,
     bodyReader: new BodyReader(),
+    concurrentCalls: new ConcurrentCalls(),
     connections: new Connections(defaultLimits, now),
     bodies: new ByteBudget({ totalBytes: 64 * 1024 * 1024 }),
     logger: pino({ level: 'silent' }),

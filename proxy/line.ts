@@ -68,7 +68,8 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   if (isRefusal(candidates)) return await call.deny(candidates);
 
   const headers = headersForProvider(request.rawHeaders, dialect.family);
-  const admission = await admit(admissionOf({ context, exchange, route, caller, call, body, facts, candidates, headers }));
+  const admission =
+    call.enter() ?? (await admit(admissionOf({ context, exchange, route, caller, call, body, facts, candidates, headers })));
   if (isRefusal(admission)) return call.isAbandoned ? await call.leave() : await call.deny(admission);
   using held = hold(funds, admission.reservation, (paidFrom, costNano) => call.lose(paidFrom, costNano));
   if (call.isAbandoned) return await call.leave();

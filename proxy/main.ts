@@ -18,6 +18,7 @@ import { bodyBudgetBytes } from './intake/memory.ts';
 import { defaultLimits, type ProxyLimits } from './limits.ts';
 import { serve } from './line.ts';
 import { type ActiveKeys, createActiveKeys } from './link/active-keys.ts';
+import { ConcurrentCalls } from './link/concurrent-calls.ts';
 import { createDrains, type Drains } from './link/drains.ts';
 import { createMetrics, createMetricsServer, type Metrics } from './metrics.ts';
 import { AnswerSizes } from './money/answer-sizes.ts';
@@ -114,7 +115,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const instance = await options.instance;
   const context: ProxyContext = {
     ...{ activeKeys, control, upstream, drains, metrics, limits, bodies, logger },
-    ...{ connections: new Connections(limits, monotonic), bodyReader: new BodyReader() },
+    ...{ connections: new Connections(limits, monotonic), bodyReader: new BodyReader(), concurrentCalls: new ConcurrentCalls() },
     tokenCounts: new TokenCounts(monotonic),
     answerSizes: new AnswerSizes(control),
     ...{ now: clock, monotonic },

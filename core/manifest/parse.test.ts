@@ -27,7 +27,7 @@ const badManifests: readonly (readonly [string, unknown, readonly string[]])[] =
   [
     'an unknown field far from all',
     key({ rate: { burst: 5 } }),
-    ['spec.rate.burst: unknown field "burst"; allowed: requestsPerMinute, tokensPerMinute'],
+    ['spec.rate.burst: unknown field "burst"; allowed: requestsPerMinute, tokensPerMinute, concurrentCalls'],
   ],
   ['an empty field', key({ limits: null }), ['spec.limits: limits is empty; give it a value or remove it']],
   [

@@ -123,7 +123,8 @@ export interface VirtualKeySpec {
   /** Route templates; absent = all that can be metered. */
   readonly endpoints?: { readonly allow: readonly string[] };
   readonly limits: readonly Limit[];
-  readonly rate: { readonly requestsPerMinute?: number; readonly tokensPerMinute?: number };
+  /** `concurrentCalls` counts in each proxy by itself. */
+  readonly rate: { readonly requestsPerMinute?: number; readonly tokensPerMinute?: number; readonly concurrentCalls?: number };
   readonly perRequest: { readonly usdNano?: NanoUsd; readonly outputTokens?: number };
   /** Milliseconds since the epoch. */
   readonly expiresAtMs?: number;

@@ -70,7 +70,7 @@ function specFields(namespace: string) {
       models: object({}, { allow: list(modelPattern, 256), deny: list(modelPattern, 256), aliases: record(modelName, 64) }),
       endpoints: object({ allow: list(routeTemplate, 64) }, {}),
       limits,
-      rate: object({}, { requestsPerMinute: count, tokensPerMinute: count }),
+      rate: object({}, { requestsPerMinute: count, tokensPerMinute: count, concurrentCalls: count }),
       perRequest,
       expiresAt: instant,
       ttl: positiveDuration,

@@ -310,6 +310,23 @@ describe('the effective policy', () => {
     assert.equal(documentOf({ keys: [parent, child] }, 'n/bot').requestsPerMinute, 5);
   });
 
+  it('has the limit of concurrent calls of each node of its path, which takes from no account', () => {
+    const org = vk('n/org', { pools: [openai], rate: { concurrentCalls: 8 } });
+    const team = vk('n/team', { parentRef: keyName('n', 'org') });
+    const bot = vk('n/bot', { parentRef: keyName('n', 'team'), rate: { concurrentCalls: 2 } });
+    const { concurrentCalls, counted } = documentOf({ keys: [org, team, bot] }, 'n/bot');
+    assert.deepEqual(
+      [concurrentCalls, counted],
+      [
+        [
+          { key: 'n/org', calls: 8 },
+          { key: 'n/bot', calls: 2 },
+        ],
+        false,
+      ],
+    );
+  });
+
   it('counts requests for a quota or a rate anywhere on the path', () => {
     for (const spec of [{ rate: { tokensPerMinute: 5 } }, { limits: [{ window: 'Day', requests: 5, timeZone: 'Etc/UTC' }] }] as const) {
       const keys = [vk('n/p', { pools: [openai], ...spec }), vk('n/a', { parentRef: keyName('n', 'p') })];

@@ -25,15 +25,17 @@ test('the view of a policy shows what applies to the key, in a fixed order, and 
 });
 
 test('money is in dollars and an expiry a date', () => {
-  const { perRequest, expiresAt, endpoints, suspendedBy, delegation } = describePolicy({
+  const { perRequest, expiresAt, endpoints, suspendedBy, concurrentCalls, delegation } = describePolicy({
     ...document,
     endpoints: ['/v1/messages'],
     perRequest: { usdNano: 500_000_000, outputTokens: 64 },
     expiresAtMs: Date.UTC(2026, 11, 1),
     suspendedBy: document.key,
+    concurrentCalls: [{ key: document.key, calls: 8 }],
     delegation: { maxDepth: 1, maxChildren: 2 },
   });
   assert.deepEqual(perRequest, { usd: '0.50', outputTokens: 64 });
   assert.deepEqual([expiresAt, endpoints, suspendedBy], ['2026-12-01T00:00:00.000Z', ['/v1/messages'], document.key]);
+  assert.deepEqual(concurrentCalls, [{ key: document.key, calls: 8 }]);
   assert.deepEqual(delegation, { maxDepth: 1, maxChildren: 2 });
 });

@@ -6,7 +6,7 @@ import type { KeyDocument } from './documents.ts';
 export interface PolicyView
   extends Pick<
     KeyDocument,
-    'key' | 'path' | 'digest' | 'owner' | 'labels' | 'pools' | 'models' | 'endpoints' | 'suspendedBy' | 'delegation'
+    'key' | 'path' | 'digest' | 'owner' | 'labels' | 'pools' | 'models' | 'endpoints' | 'concurrentCalls' | 'suspendedBy' | 'delegation'
   > {
   readonly perRequest: {
     /** Dollars, as a decimal. */
@@ -19,7 +19,8 @@ export interface PolicyView
 
 /** Writes a policy for people: money in dollars, times as dates. The order of its fields is the order in `policy.json`. */
 export function describePolicy(document: KeyDocument): PolicyView {
-  const { key, path, digest, owner, labels, pools, models, endpoints, perRequest, expiresAtMs, suspendedBy, delegation } = document;
+  const { key, path, digest, owner, labels, pools, models, endpoints, perRequest } = document;
+  const { concurrentCalls, expiresAtMs, suspendedBy, delegation } = document;
   const { usdNano, outputTokens } = perRequest;
   return {
     key,
@@ -32,6 +33,7 @@ export function describePolicy(document: KeyDocument): PolicyView {
     ...defined({ endpoints }),
     perRequest: defined({ usd: usdNano === undefined ? undefined : formatUsd(usdNano), outputTokens }),
     ...defined({
+      concurrentCalls,
       expiresAt: expiresAtMs === undefined ? undefined : new Date(expiresAtMs).toISOString(),
       suspendedBy,
       delegation,

@@ -30,6 +30,8 @@ export interface KeyDocument {
   readonly counted: boolean;
   /** The smallest rate of the path, which also bounds how often providers count for the key; absent: none. */
   readonly requestsPerMinute?: number;
+  /** By node of the path that has such a limit, root first: its own calls in flight and those of all keys below, in each proxy. Absent: none. */
+  readonly concurrentCalls?: readonly ConcurrencyLimit[];
   /** Earliest over the path, milliseconds since the epoch. */
   readonly expiresAtMs?: number;
   /** The nearest suspended node of the path; absent: none. */
@@ -39,6 +41,11 @@ export interface KeyDocument {
   readonly run?: string;
   /** `sha256:…` of the document's canonical bytes; the `policy` of its entries. */
   readonly digest: string;
+}
+
+export interface ConcurrencyLimit {
+  readonly key: KeyName;
+  readonly calls: number;
 }
 
 /** A pool without its credential values, for proxies. */

@@ -1,7 +1,7 @@
 import { defined } from '../json.ts';
 import { minOf } from '../money.ts';
 import type { PoolName } from '../names.ts';
-import type { KeyDocument } from './documents.ts';
+import type { ConcurrencyLimit, KeyDocument } from './documents.ts';
 import type { TreeNode, TreePath } from './tree.ts';
 
 type Delegation = KeyDocument['delegation'];
@@ -31,6 +31,20 @@ function endpointsOf(path: TreePath): readonly string[] | undefined {
   return lists.at(-1)?.filter((endpoint) => lists.every((list) => list.includes(endpoint)));
 }
 
+function concurrencyOf(path: TreePath): readonly ConcurrencyLimit[] | undefined {
+  const limits = path.flatMap(({ key, spec: { rate } }) =>
+    rate.concurrentCalls === undefined ? [] : [{ key, calls: rate.concurrentCalls }],
+  );
+  return limits.length === 0 ? undefined : limits;
+}
+
+/** True if each request takes from an account. Calls in flight do not: the proxy counts them. */
+function isCounted({ limits, rate }: TreeNode['spec']): boolean {
+  return (
+    limits.some(({ requests }) => requests !== undefined) || rate.requestsPerMinute !== undefined || rate.tokensPerMinute !== undefined
+  );
+}
+
 /**
  * The effective policy of a path's last node: allowed = intersection, denied = union, numbers = minimum. Owner, labels and
  * aliases merge by name, and the nearest node wins. A field wider than an ancestor's has no effect.
@@ -53,11 +67,12 @@ export function narrow(path: TreePath, node: TreeNode, pools: readonly PoolName[
       usdNano: minOf(specs.map(({ perRequest }) => perRequest.usdNano)),
       outputTokens: minOf(specs.map(({ perRequest }) => perRequest.outputTokens)),
     }),
-    counted: specs.some(({ limits, rate }) => limits.some(({ requests }) => requests !== undefined) || Object.keys(rate).length > 0),
+    counted: specs.some(isCounted),
     ...defined({
       endpoints: endpointsOf(path),
       smallestCapNano: minOf(capped),
       requestsPerMinute: minOf(specs.map(({ rate }) => rate.requestsPerMinute)),
+      concurrentCalls: concurrencyOf(path),
       expiresAtMs: minOf(path.map(expiryOf)),
       suspendedBy: path.findLast(({ spec }) => spec.suspended)?.key,
       delegation: delegationOf(path),

@@ -36,6 +36,7 @@ test('policy.json is byte for byte what earlier releases wrote, so that an upgra
       perRequest: { usdNano: 500_000_000, outputTokens: 64 },
       smallestCapNano: 5,
       counted: true,
+      concurrentCalls: [{ key: bot, calls: 4 }],
       expiresAtMs: Date.UTC(2026, 11, 1),
       suspendedBy: team,
       delegation: { maxDepth: 1, maxChildren: 2 },
@@ -44,7 +45,7 @@ test('policy.json is byte for byte what earlier releases wrote, so that an upgra
     },
     path: [
       { key: team, spec: { ...emptySpec, limits: [{ window: 'Month', usdNano: 5_000_000_000, requests: 9, timeZone: 'Etc/UTC' }] } },
-      { key: bot, spec: { ...emptySpec, rate: { requestsPerMinute: 60 } } },
+      { key: bot, spec: { ...emptySpec, rate: { requestsPerMinute: 60, concurrentCalls: 4 } } },
     ],
   });
   const { 'policy.json': packed = '' } = secret['data'] as Readonly<Record<string, string>>;
@@ -55,7 +56,7 @@ test('policy.json is byte for byte what earlier releases wrote, so that an upgra
       '{"key": "agents/bot","path": ["platform/team"],"digest": "sha256:00","owner": {"team": "ml"},"labels": {},',
       '"pools": ["platform/openai"],"models": {"allow": [["m-*"]],"deny": [],"aliases": {"fast": "m-1"}},"endpoints": ["/v1/messages"],',
       '"limits": [{"key": "platform/team","window": "Month","requests": 9,"timeZone": "Etc/UTC","usd": "5.00"}],',
-      '"rates": [{"key": "agents/bot","requestsPerMinute": 60}],"perRequest": {"usd": "0.50","outputTokens": 64},',
+      '"rates": [{"key": "agents/bot","requestsPerMinute": 60,"concurrentCalls": 4}],"perRequest": {"usd": "0.50","outputTokens": 64},',
       '"expiresAt": "2026-12-01T00:00:00.000Z","suspendedBy": "platform/team","delegation": {"maxDepth": 1,"maxChildren": 2}}',
     ].join(''),
   );

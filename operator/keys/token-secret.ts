@@ -85,7 +85,8 @@ function ownerReference(owner: KubeObject, uid: string): OwnerReference {
 
 /** The effective policy for people, with the limits and rates of each key on its path. */
 function policyText({ document, path }: TokenSecretInput): unknown {
-  const { perRequest, expiresAt, suspendedBy, delegation, ...scope } = describePolicy(document);
+  // The rates below have each key's limit of concurrent calls.
+  const { perRequest, concurrentCalls: _, expiresAt, suspendedBy, delegation, ...scope } = describePolicy(document);
   const limits = path.flatMap(({ key, spec }) =>
     spec.limits.map(({ usdNano, ...limit }) => ({
       key,

@@ -9,7 +9,10 @@ type Account = AccountView['accounts'][number];
 
 /** The answer to `GET /keyforge/v1/self`: all that an agent may know of its own key. Dollars are decimals. */
 interface SelfView
-  extends Pick<PolicyView, 'key' | 'owner' | 'labels' | 'expiresAt' | 'perRequest' | 'models' | 'endpoints' | 'delegation'> {
+  extends Pick<
+    PolicyView,
+    'key' | 'owner' | 'labels' | 'expiresAt' | 'perRequest' | 'models' | 'endpoints' | 'concurrentCalls' | 'delegation'
+  > {
   readonly remainingUsd?: string;
   readonly limits: readonly LimitView[];
 }
@@ -25,7 +28,7 @@ interface LimitView extends Pick<Account, 'key' | 'window' | 'requestsUsed' | 'r
 /** Reports a key's policy, and what is spent and left of each limit on its path. */
 export async function describeSelf(control: Pick<ControlPort, 'account'>, document: KeyDocument): Promise<SelfView> {
   const { accounts } = await control.account(document.key);
-  const { key, owner, labels, expiresAt, perRequest, models, endpoints, delegation } = describePolicy(document);
+  const { key, owner, labels, expiresAt, perRequest, models, endpoints, concurrentCalls, delegation } = describePolicy(document);
   return {
     key,
     owner,
@@ -34,7 +37,7 @@ export async function describeSelf(control: Pick<ControlPort, 'account'>, docume
     limits: accounts.map(limitOf),
     perRequest,
     models,
-    ...defined({ endpoints, delegation }),
+    ...defined({ endpoints, concurrentCalls, delegation }),
   };
 }
 

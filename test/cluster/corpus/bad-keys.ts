@@ -61,6 +61,7 @@ export const badKeys: readonly CorpusCase[] = [
     says: ['"Etc/UTC" or "Europe/Berlin"'],
   },
   { what: 'half a request', manifest: key({ rate: { requestsPerMinute: 0.5 } }), wrong: 'spec.rate.requestsPerMinute', says: [] },
+  { what: 'no concurrent calls', manifest: key({ rate: { concurrentCalls: 0 } }), wrong: 'spec.rate.concurrentCalls', says: [] },
   { what: 'a count in quotes', manifest: key({ rate: { tokensPerMinute: '9' } }), wrong: 'spec.rate.tokensPerMinute', says: [] },
   {
     what: 'no dollars a request',

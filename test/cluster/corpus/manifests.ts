@@ -62,7 +62,7 @@ export const wholeKey: CorpusManifest = key({
     { window: 'Day', usd: '5.00' },
     { window: 'Total', requests: 1 },
   ],
-  rate: { requestsPerMinute: 60, tokensPerMinute: 100000 },
+  rate: { requestsPerMinute: 60, tokensPerMinute: 100000, concurrentCalls: 8 },
   perRequest: { usd: '0.50', outputTokens: 8192 },
   expiresAt: '2026-12-01T00:00:00Z',
   suspended: false,
