@@ -21,6 +21,8 @@ export const mistral: Provider = {
   authentication: { header: 'authorization', prefix: 'Bearer ' },
   probe: { path: '/v1/models', headers: [] },
   outputField: 'max_tokens',
+  // 422 "extra_forbidden" for `stream_options`: openai/openai-agents-python#442. The last chunk of a stream carries usage.
+  sendsUsageUnasked: true,
   overheadOf: () => overhead,
   // 500 is a "server error" (docs.mistral.ai/resources/error-glossary). Assumed: it is not billed.
   errors: [...refusals, { status: 500, ownBody: true, costs: 'nothing' }],

@@ -29,6 +29,8 @@ export interface Provider {
   readonly choosesHost?: true;
   /** Its token counter, by the dialect of the call that is counted. */
   readonly counting?: Readonly<Partial<Record<DialectId, CountingPoint>>>;
+  /** True if its streams of OpenAI chat end with usage unasked, and it may refuse to be asked. */
+  readonly sendsUsageUnasked?: true;
   /** The name of the output limit in OpenAI chat, if it is not `max_completion_tokens`. */
   readonly outputField?: 'max_tokens';
   /** What its error answers cost, first match first. */

@@ -1,14 +1,17 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Family } from '../dialect/types.ts';
 
-/** Client headers that a provider acts on or that name the session. No other header is forwarded. */
+/**
+ * Client headers that a provider acts on or that name the session. No other header is forwarded: `idempotency-key` would give one key
+ * the answer of another that shares its credential, and `openai-organization` and `openai-project` choose what a credential bills.
+ */
 const toProvider = new Set([
   'accept',
   'anthropic-beta',
   'anthropic-version',
   'conversation-id',
   'conversation_id',
-  'idempotency-key',
+  'openai-beta',
   'originator',
   'session-id',
   'session_id',
@@ -22,9 +25,7 @@ const toProvider = new Set([
   'x-session-affinity',
   'x-session-id',
 ]);
-const toProviderPrefixes = ['openai-', 'x-stainless-', 'x-codex-', 'x-claude-code-'];
-/** They choose the account that a credential bills. Only the pool may choose it. */
-const accountChoosers = new Set(['openai-organization', 'openai-project']);
+const toProviderPrefixes = ['x-stainless-', 'x-codex-', 'x-claude-code-'];
 
 /** Hop-by-hop headers (RFC 9110 7.6.1), framing that KeyForge sets itself, and headers about the provider's origin. */
 const notToClient = new Set([
@@ -101,7 +102,7 @@ export function queryForProvider({ queryParameters }: Family, search: string): s
 
 /** The lower-case name of a header to forward, otherwise null. Names repeat over calls, so each is judged once. */
 const goesToProvider = remember((lower) => {
-  const goes = toProvider.has(lower) || (toProviderPrefixes.some((prefix) => lower.startsWith(prefix)) && !accountChoosers.has(lower));
+  const goes = toProvider.has(lower) || toProviderPrefixes.some((prefix) => lower.startsWith(prefix));
   return goes ? lower : null;
 });
 

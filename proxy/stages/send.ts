@@ -122,7 +122,7 @@ function changes({ facts, limits, isCapped }: SendInput, { upstreamModel, provid
     maxOutputTokens: limits.outputTokens,
     thinkingTokens: limits.thinkingTokens,
     toolCalls: limits.toolCalls,
-    includeUsage: hidesUsage(facts),
+    includeUsage: hidesUsage(facts) && provider.sendsUsageUnasked !== true,
     outputField: provider.outputField,
     standardTier: isCapped && provider.hasDefaultTier?.(upstreamModel) === true,
     maxPrice: isCapped && provider.choosesHost === true ? maxPrice : undefined,
