@@ -15,7 +15,8 @@ export const openAiCompatible: Provider = {
   kind: 'OpenAICompatible',
   paths,
   authentication: { header: 'authorization', prefix: 'Bearer ' },
-  probe: { path: '/v1/models', headers: [] },
+  // Some servers list their models to anyone, so that no list says anything about a credential.
+  probe: null,
   outputField: 'max_tokens',
   // A gateway may serve any model; Qwen-VL takes 16,384 for a picture, less than the dearest of OpenAI's.
   overheadOf: (model) => ({ tokens, pictureTokens: (size) => openAiPictureTokens(model, size) }),
