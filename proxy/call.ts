@@ -14,6 +14,9 @@ import type { Caller } from './stages/authenticate.ts';
 import { type Notes, type Recipient, respondFailure } from './stages/respond.ts';
 import type { AttemptFact, Flight } from './upstream/types.ts';
 
+/** In metrics, for a model that only its caller names. */
+const unnamed = 'other';
+
 const nothingSent = { settlement: { costNano: 0, usage: null, estimated: false }, paidFrom: [], attempts: [] } as const;
 
 /** One call of one key: its client, the content of its entry, and how it ends early. */
@@ -191,7 +194,7 @@ export class Call implements InFlight, Recipient, Disposable {
   record(outcome: Omit<CallOutcome, 'nowMs'>): boolean {
     const nowMs = this.#context.now();
     this.#count(outcome, nowMs);
-    if (outcome.breach !== undefined) this.#alarm(outcome.breach);
+    if (outcome.breach !== undefined) this.#alarm(outcome.breach, outcome.knownAs);
     try {
       const attempts = [...this.#counts, ...outcome.attempts];
       this.#key.funds.record(callBody(this.#request, { ...outcome, attempts, nowMs }));
@@ -206,13 +209,13 @@ export class Call implements InFlight, Recipient, Disposable {
     }
   }
 
-  #alarm(breach: RecordedBreach): void {
+  #alarm(breach: RecordedBreach, knownAs = unnamed): void {
     const { metrics, logger } = this.#context;
-    metrics.countBreach(breach.pool, breach.model);
+    metrics.countBreach(breach.pool, knownAs);
     logger.error({ requestId: this.requestId, key: this.#key.key, ...breach }, 'a bill was above its bound: it is charged in full');
   }
 
-  #count({ code, knownAs = 'other', settlement, firstByteMs }: Omit<CallOutcome, 'nowMs'>, nowMs: number): void {
+  #count({ code, knownAs = unnamed, settlement, firstByteMs }: Omit<CallOutcome, 'nowMs'>, nowMs: number): void {
     const { startedMs, endpoint } = this.#request;
     this.#context.metrics.countCall({
       key: this.#key.key,

@@ -22,7 +22,7 @@ import { defaultLimits } from './limits.ts';
 import { createActiveKeys } from './link/active-keys.ts';
 import { ConcurrentCalls } from './link/concurrent-calls.ts';
 import { createDrains, type Drains } from './link/drains.ts';
-import { createMetrics } from './metrics.ts';
+import { createMetrics, type Gauges } from './metrics.ts';
 import { AnswerSizes } from './money/answer-sizes.ts';
 import type { Funds } from './money/funds.ts';
 import { TokenCounts } from './money/token-counts.ts';
@@ -32,6 +32,17 @@ import { createOrigins, defaultUpstreamSettings } from './upstream/origins.ts';
 
 export const bot: KeyName = keyName('agents', 'bot');
 export const openai: PoolName = poolName('platform', 'openai');
+
+/** For tests: nothing is going on. */
+export const quietGauges: Gauges = {
+  isKnown: () => true,
+  inFlight: () => 0,
+  waiting: () => 0,
+  bodies: { usedBytes: 0, waiting: 0 },
+  atProviders: () => ({ used: 0, waiting: 0 }),
+  unshippedEntries: () => 0,
+  healthyCredentials: () => [],
+};
 
 /** An uncapped key that may call everything in one pool. */
 export function keyDocument(more: Partial<KeyDocument> = {}): KeyDocument {
@@ -212,15 +223,7 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
   pools.update(documents, credentials);
   const origins = createOrigins(defaultUpstreamSettings, () => performance.now());
   t.after(() => Promise.all([origins.close(), activeKeys.close()]));
-  const metrics = createMetrics({
-    isKnown: () => true,
-    inFlight: () => 0,
-    waiting: () => 0,
-    bodies: { usedBytes: 0, waiting: 0 },
-    atProviders: () => ({ used: 0, waiting: 0 }),
-    unshippedEntries: () => 0,
-    healthyCredentials: () => [],
-  });
+  const metrics = createMetrics(quietGauges);
   let ids = 0;
   const context: ProxyContext = {
     activeKeys,

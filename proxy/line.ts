@@ -99,7 +99,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
     now: context.now,
   });
 
-  countFreeErrors(context, sent.attempts, held.amountNano);
+  countAttempts(context, sent.attempts, held.amountNano);
   const { candidate } = sent;
   const end = asBilled(metered.end, admission.facts.demand, candidate.provider);
   const measured = settle(end, candidate.price, held.amountNano, boundOfOutput(candidate, admission.facts.demand));
@@ -149,8 +149,9 @@ function noteAnswer(
   return id === undefined || tokens === 0 ? {} : { answerSha256: answerSizes.note(key, id, tokens) };
 }
 
-function countFreeErrors({ metrics }: ProxyContext, attempts: readonly AttemptFact[], boundNano: NanoUsd): void {
-  for (const { pool, status, code, outcome } of attempts) {
+function countAttempts({ metrics }: ProxyContext, attempts: readonly AttemptFact[], boundNano: NanoUsd): void {
+  for (const { pool, credential, status, code, outcome } of attempts) {
+    metrics.countAttempt(pool, credential, outcome);
     if (outcome === 'refused' && status !== undefined && code !== undefined) metrics.countFreeError({ pool, status, code }, boundNano);
   }
 }

@@ -1,18 +1,10 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { usage } from './line.fixture.ts';
+import { quietGauges, usage } from './line.fixture.ts';
 import { createMetrics, createMetricsServer, type FinishedCall, type Gauges, type Metrics } from './metrics.ts';
 import { listen } from './server.ts';
 
-const quiet: Gauges = {
-  waiting: () => 4,
-  bodies: { usedBytes: 7, waiting: 2 },
-  atProviders: () => ({ used: 4, waiting: 1 }),
-  isKnown: (key: string) => key !== 'agents/gone',
-  inFlight: () => 0,
-  unshippedEntries: () => 0,
-  healthyCredentials: () => [],
-};
+const quiet: Gauges = { ...quietGauges, isKnown: (key) => key !== 'agents/gone' };
 
 const call: FinishedCall = {
   key: 'agents/bot',
@@ -100,6 +92,7 @@ test('gauges are read when they are scraped, and forget credentials that are gon
     { pool: 'platform/openai', credential: 'proj-b', healthy: false },
   ];
   const metrics = createMetrics({
+    ...quietGauges,
     waiting: () => 4,
     inFlight: () => inFlight,
     bodies: { usedBytes: 7, waiting: 2 },

@@ -73,7 +73,7 @@ export function createMetrics(gauges: Gauges): Metrics {
   });
   const breaches = new LabelledSum(registry, {
     name: 'keyforge_bound_breaches_total',
-    help: 'Bills above the bound of their call, by pool and upstream model.',
+    help: 'Bills above the bound of their call, by pool and model.',
     labelNames: ['pool', 'model'],
   });
   const duration = new Histogram({

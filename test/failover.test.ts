@@ -112,6 +112,17 @@ test('a refused credential is set aside; the last one is provider_unauthorized, 
   const response = await world.post(path, ask);
   assert.equal(response.status, 502);
   assert.equal(await codeOf(response), 'provider_unauthorized');
+  const metrics = await (await fetch(`${world.standalone.metricsUrl}/metrics`)).text();
+  const attempts = [...metrics.matchAll(/^keyforge_upstream_attempts_total\{.*outcome="(\w+)"\} (\d+)$/gm)].map(([, outcome, count]) => [
+    outcome,
+    count,
+  ]);
+  assert.deepEqual(attempts.toSorted(), [
+    ['answered', '1'],
+    ['answered', '1'],
+    ['refused', '1'],
+    ['refused', '1'],
+  ]);
 });
 
 test('an overloaded vendor is not hammered with every credential', async () => {

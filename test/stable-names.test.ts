@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { refusalTable } from '../core/errors.ts';
 import { closeCodes } from '../core/protocol/session.ts';
 import { createClusterMetrics } from '../operator/cluster/metrics.ts';
+import { quietGauges } from '../proxy/line.fixture.ts';
 import { createMetrics } from '../proxy/metrics.ts';
 
 /**
@@ -29,16 +30,7 @@ function metricsOf(registry: { getMetricsAsArray(): readonly object[] }): readon
 }
 
 function proxyMetrics(): readonly string[] {
-  const gauges = {
-    isKnown: () => true,
-    inFlight: () => 0,
-    waiting: () => 0,
-    bodies: { usedBytes: 0, waiting: 0 },
-    atProviders: () => ({ used: 0, waiting: 0 }),
-    unshippedEntries: () => 0,
-    healthyCredentials: () => [],
-  };
-  return metricsOf(createMetrics(gauges).registry);
+  return metricsOf(createMetrics(quietGauges).registry);
 }
 
 function operatorMetrics(): readonly string[] {

@@ -1,4 +1,5 @@
-const mark = Buffer.from('[redacted]');
+/** What stands in place of a credential. */
+export const mark: Buffer = Buffer.from('[redacted]');
 const backslash = 0x5c;
 const lowerU = 0x75;
 const blank = 0x20;

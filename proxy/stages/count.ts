@@ -10,7 +10,7 @@ import type { Dialect } from '../dialect/types.ts';
 import type { Levels } from '../money/quote.ts';
 import type { TokenCounts } from '../money/token-counts.ts';
 import type { CountingPoint } from '../provider/types.ts';
-import { askOnce } from '../upstream/ask.ts';
+import { ask as askProvider } from '../upstream/ask.ts';
 import type { AttemptFact } from '../upstream/types.ts';
 import type { UpstreamDeps } from '../upstream/upstream.ts';
 import type { Reachable } from './send.ts';
@@ -120,27 +120,20 @@ async function ask(
 ): Promise<number | null | undefined> {
   const { provider, pool, upstreamModel } = candidate;
   const path = point.path.replace('{model}', () => encodeURIComponent(upstreamModel));
-  const mayAsk = (credential: string): boolean => tokenCounts.take(document, `${pool.pool} ${credential}`);
-  const reply = await askOnce(upstream, {
-    provider,
-    pool,
-    path,
-    headers,
-    body: bytes,
-    model: upstreamModel,
-    affinity,
-    mayAsk,
-    timeoutMs: countTimeoutMs,
-  });
-  if (reply === null) return undefined;
+  const picked = upstream.pools.pick(pool.pool, upstreamModel, affinity, new Set());
+  if (picked.kind === 'none' || !tokenCounts.take(document, `${pool.pool} ${picked.credential}`)) return undefined;
+  const { credential, secret } = picked;
+  const question = { provider, pool, secret, path, headers, body: bytes, timeoutMs: countTimeoutMs };
+  // Whatever becomes of it, the credential stays as usable as it was.
+  const reply = await askProvider(upstream, { ...question, method: 'POST' });
   call.noteCount({
     pool: pool.pool,
-    credential: reply.credential,
+    credential,
     outcome: 'refused',
     purpose: 'count',
-    ...(reply.status === undefined ? {} : { status: reply.status }),
+    ...(reply === null ? {} : { status: reply.status }),
   });
-  if (reply.body === null || reply.status !== 200) return null;
+  if (reply === null || reply.body === null || reply.status !== 200) return null;
   const tokens = counters[dialect.id]?.read(parseJson(reply.body.toString('utf8'))) ?? null;
   return tokens !== null && Number.isSafeInteger(tokens) && tokens >= 0 ? tokens : null;
 }

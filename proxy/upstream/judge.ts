@@ -15,7 +15,7 @@ type Fact = Pick<AttemptFact, 'status' | 'outcome' | 'code'>;
 type Answered = Extract<AttemptResult, { kind: 'answered' }>;
 
 /** What to do after an attempt: end the call with it, possibly after it was sent again, or try the next credential. */
-type Judged =
+export type Judged =
   | { readonly kind: 'lost'; readonly answer: UpstreamOutcome; readonly fact: Fact }
   | { readonly kind: 'final'; readonly answer: UpstreamOutcome; readonly fact: Fact }
   | { readonly kind: 'rotate'; readonly verdict: Verdict; readonly body?: string; readonly answer: UpstreamOutcome; readonly fact: Fact };

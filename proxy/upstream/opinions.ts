@@ -1,8 +1,7 @@
 import type { Picked } from '../credentials/pool.ts';
 import type { Secret } from '../credentials/secret.ts';
-import { unread } from './ask.ts';
-import { Attempt } from './attempt.ts';
-import { joinPath, type Origins, type UpstreamSettings } from './origins.ts';
+import { ask } from './ask.ts';
+import type { Origins, UpstreamSettings } from './origins.ts';
 import type { UpstreamCall } from './types.ts';
 
 const timeoutMs = 5000;
@@ -45,17 +44,10 @@ export class Opinions {
 
   async #ask({ pool, provider }: Pick<UpstreamCall, 'pool' | 'provider'>, secret: Secret): Promise<boolean> {
     if (provider.probe === null) return true;
-    const { origins, settings, clock } = this.#deps;
-    const { dispatcher, prefix } = origins.of(pool, provider);
-    const { header, prefix: before } = provider.authentication;
-    const attempt = new Attempt(settings, unread, { firstByteMs: timeoutMs });
-    const headers = [...provider.probe.headers, header, before + secret.reveal()];
-    dispatcher.dispatch({ method: 'GET', path: joinPath(prefix, provider.probe.path), headers }, attempt);
-    const result = await attempt.result;
-    if (result.kind === 'failed') return false;
-    const body = result.body.kind === 'whole' ? result.body.bytes.toString() : '';
-    attempt.abort('stopped');
-    const { status } = result;
-    return status >= 400 && provider.classify({ status, headers: result.headers, body, nowMs: clock() }).kind === 'unauthorized';
+    const { path, headers } = provider.probe;
+    const reply = await ask(this.#deps, { pool, provider, secret, method: 'GET', path, headers, timeoutMs });
+    if (reply === null || reply.status < 400) return false;
+    const answer = { status: reply.status, headers: reply.headers, body: reply.body?.toString() ?? '', nowMs: this.#deps.clock() };
+    return provider.classify(answer).kind === 'unauthorized';
   }
 }

@@ -62,6 +62,9 @@ test('it is found across any chunks, and what does not begin it is never held ba
     ),
     { numRuns: 2000 },
   );
+  const cut = new Redactor(secret);
+  assert.equal(cut.push(Buffer.from(`the key ${value.slice(0, -1)}`)).toString(), 'the key ');
+  assert.equal(cut.flush()?.toString(), '[redacted]');
   const redactor = new Redactor(secret);
   const event = Buffer.from('data: {"delta":"task"}\n\n');
   assert.equal(redactor.push(event), event);

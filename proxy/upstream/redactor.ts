@@ -1,4 +1,7 @@
-import type { SecretForms } from '../credentials/secret-forms.ts';
+import { mark, type SecretForms } from '../credentials/secret-forms.ts';
+
+/** The longest beginning that vendors give to all their credentials, as `sk-ant-api03-`, and room. */
+const maxPublicBytes = 16;
 
 /** Removes a credential from bytes that arrive in pieces. It holds back only what could be its beginning. */
 export class Redactor {
@@ -18,10 +21,10 @@ export class Redactor {
     return open === 0 ? clean : clean.subarray(0, clean.length - open);
   }
 
-  /** What is still held, after the last piece. */
+  /** What is still held, after the last piece: a stream may end within the credential. */
   flush(): Buffer | null {
     const held = this.#held;
     this.#held = null;
-    return held;
+    return held === null || held.length <= maxPublicBytes ? held : mark;
   }
 }

@@ -170,6 +170,19 @@ test('an encoded stream is held and decoded, so that it is metered and repeats n
   assert.deepEqual(body, { kind: 'whole', bytes: Buffer.from('hello [redacted]\n') });
 });
 
+test('a rejection within a stream that is about this request alone passes whole', async (t) => {
+  const text = 'error {"error":{"code":401,"message":"no permission"}}\nrest\n';
+  const bed = await testbed(t, (_key, response, request) =>
+    request.method === 'GET' ? json(response, 200, {}) : events(response).end(text),
+  );
+  const { body } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
+  assert.ok(body.kind === 'flowing');
+  const chunks: Buffer[] = [];
+  assert.equal(await body.pipe((chunk) => chunks.push(chunk) > 0), 'complete');
+  assert.equal(Buffer.concat(chunks).toString(), `${text}flushed\n`);
+  assert.deepEqual([bed.probes, bed.pools.state()[0]?.status], [['a'], 'ready']);
+});
+
 test('a credential that a stream repeats is removed across its chunks, and the rest comes without delay', async (t) => {
   const bed = await testbed(t, async (_key, response) => {
     events(response).write(`hello\n${canary.slice(0, 5)}`);

@@ -1,10 +1,10 @@
 import type { NoneLeft, Picked, Pools } from '../credentials/pool.ts';
 import type { Verdict } from '../provider/types.ts';
 import { Attempt } from './attempt.ts';
-import { judge, refuseAll, refuseBusy } from './judge.ts';
+import { dispatch } from './dispatch.ts';
+import { type Judged, judge, refuseAll, refuseBusy } from './judge.ts';
 import type { Opinions } from './opinions.ts';
-import { joinPath, type Origins, type UpstreamSettings } from './origins.ts';
-import type { Slots } from './slots.ts';
+import type { Origin, Origins, UpstreamSettings } from './origins.ts';
 import type { AttemptFact, Flight, UpstreamAnswer, UpstreamCall, UpstreamOutcome } from './types.ts';
 
 export interface UpstreamDeps {
@@ -21,77 +21,125 @@ export interface UpstreamDeps {
  * rotates to another quota scope. It never follows redirects. A provider's outage costs at most the bound of the call.
  */
 export function callUpstream(deps: UpstreamDeps, call: UpstreamCall): Flight {
-  let current: Attempt | null = null;
-  let isStopped = false;
-  let stopping: AbortController | null = null;
-  const start = (picked: Picked): Attempt => {
-    call.onAttempt?.(picked.credential);
-    current = dispatch(deps, call, picked);
-    if (isStopped) current.abort('stopped');
-    return current;
-  };
-  const stopped = (): AbortSignal => {
-    stopping ??= new AbortController();
-    if (isStopped) stopping.abort();
-    return stopping.signal;
-  };
-  return {
-    answer: rotate(deps, call, { start, stopped }),
-    onDisconnect: call.pool.onDisconnect ?? 'Drain',
-    stop() {
-      isStopped = true;
-      stopping?.abort();
-      current?.abort('stopped');
-    },
-  };
+  const rotation = new Rotation(deps, call);
+  return { answer: rotation.run(), onDisconnect: call.pool.onDisconnect ?? 'Drain', stop: () => rotation.stop() };
 }
 
-interface Flying {
-  start(picked: Picked): Attempt;
-  /** Aborted once the flight is stopped. */
-  stopped(): AbortSignal;
-}
+/** One call on its way from credential to credential. */
+class Rotation {
+  readonly #deps: UpstreamDeps;
+  readonly #call: UpstreamCall;
+  readonly #origin: Origin;
+  readonly #attempts: AttemptFact[] = [];
+  /** Quota scopes that limited the call. */
+  readonly #tried = new Set<string>();
+  #current: Attempt | null = null;
+  #isStopped = false;
+  /** Made when the call has to wait for a slot. */
+  #stopping: AbortController | null = null;
+  #lastBody: string | undefined;
+  /** The answer of a scope that can never take a call of this size. */
+  #misfit: UpstreamOutcome | null = null;
 
-async function rotate(deps: UpstreamDeps, call: UpstreamCall, { start, stopped }: Flying): Promise<UpstreamAnswer> {
-  const pool = call.pool.pool;
-  const { slots } = deps.origins.of(call.pool, call.provider);
-  const attempts: AttemptFact[] = [];
-  const tried = new Set<string>();
-  let lastBody: string | undefined;
-  let misfit: UpstreamOutcome | null = null;
-  let resent = false;
-  let again: Picked | null = null;
-  for (;;) {
-    const hasSlot = slots.take(call.key, stopped);
-    if (hasSlot !== true && !(await hasSlot)) {
-      if (stopped().aborted) return { kind: 'stopped', attempts };
-      return { kind: 'refusal', refusal: refuseBusy(call), attempts };
-    }
-    const picked: Picked | NoneLeft = again ?? deps.pools.pick(pool, limitedAs(call), call.affinity, tried);
-    if (picked.kind === 'none') {
-      slots.release(call.key);
-      if (misfit !== null) return { ...misfit, attempts };
-      return { kind: 'refusal', refusal: refuseAll(call, { none: picked, lastBody, nowMs: deps.clock() }), attempts };
-    }
-    const attempt = sendIn(slots, call, () => start(picked));
-    const judged = judge(call, await attempt.result, { secret: picked.secret.forms, nowMs: deps.clock() });
-    const fact: AttemptFact = { pool, credential: picked.credential, ...judged.fact };
-    attempts.push(fact);
-    call.onAttemptEnd?.(fact);
-    again = judged.kind === 'lost' && !resent && (await mayResend(call, fact)) ? picked : null;
-    resent ||= again !== null;
-    if (again !== null) continue;
-    if (judged.kind !== 'rotate') return { ...judged.answer, attempts };
+  constructor(deps: UpstreamDeps, call: UpstreamCall) {
+    this.#deps = deps;
+    this.#call = call;
+    this.#origin = deps.origins.of(call.pool, call.provider);
+  }
 
+  async run(): Promise<UpstreamAnswer> {
+    return { ...(await this.#rotate()), attempts: this.#attempts };
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#stopping?.abort();
+    this.#current?.abort('stopped');
+  }
+
+  async #rotate(): Promise<UpstreamOutcome> {
+    const { pools } = this.#deps;
+    const { key, pool, affinity } = this.#call;
+    const { slots } = this.#origin;
+    const stopped = (): AbortSignal => this.#stopSignal();
+    let resends = 1;
+    let again: Picked | null = null;
+    for (;;) {
+      const hasSlot = slots.take(key, stopped);
+      if (hasSlot !== true && !(await hasSlot))
+        return this.#isStopped ? { kind: 'stopped' } : { kind: 'refusal', refusal: refuseBusy(this.#call) };
+      const picked: Picked | NoneLeft = again ?? pools.pick(pool.pool, limitedAs(this.#call), affinity, this.#tried);
+      if (picked.kind === 'none') {
+        slots.release(key);
+        return this.#misfit ?? this.#refuseAll(picked);
+      }
+      const judged = await this.#attempt(picked);
+      if (judged.kind === 'lost' && resends > 0 && (await this.#mayResend(judged.fact))) {
+        resends -= 1;
+        again = picked;
+        continue;
+      }
+      again = null;
+      if (judged.kind !== 'rotate' || !(await this.#putAside(picked, judged))) return judged.answer;
+    }
+  }
+
+  /** Sends one attempt in the slot that was taken for it, which the attempt's end gives back. */
+  async #attempt(picked: Picked): Promise<Judged> {
+    const { clock } = this.#deps;
+    const { key, pool, onAttemptEnd } = this.#call;
+    const attempt = this.#begin(picked, () => this.#origin.slots.release(key));
+    this.#current = attempt;
+    if (this.#isStopped) attempt.abort('stopped');
+    const judged = judge(this.#call, await attempt.result, { secret: picked.secret.forms, nowMs: clock() });
+    const fact: AttemptFact = { pool: pool.pool, credential: picked.credential, ...judged.fact };
+    this.#attempts.push(fact);
+    onAttemptEnd?.(fact);
+    return judged;
+  }
+
+  #begin(picked: Picked, onEnd: () => void): Attempt {
+    const { path, query, headers, body, meters, provider, onAttempt } = this.#call;
+    try {
+      onAttempt?.(picked.credential);
+    } catch (error) {
+      onEnd();
+      throw error;
+    }
+    const attempt = new Attempt(this.#deps.settings, meters, { firstByteMs: this.#origin.waits.firstByteMs, onEnd });
+    const { secret } = picked;
+    dispatch({ origin: this.#origin, provider, secret }, { method: 'POST', path: path + query, headers, body }, attempt);
+    return attempt;
+  }
+
+  /** Applies what a provider said against a credential; false: it was about this request alone, so no other credential is tried. */
+  async #putAside(picked: Picked, judged: Extract<Judged, { kind: 'rotate' }>): Promise<boolean> {
+    const { opinions, pools } = this.#deps;
+    const { verdict, answer, body } = judged;
+    if (verdict.kind === 'unauthorized' && !(await opinions.isRejected(this.#call, picked))) return false;
     // After an error within a stream, ignore the rest.
-    attempt.abort('stopped');
-    const { verdict } = judged;
-    if (verdict.kind === 'unauthorized' && !(await deps.opinions.isRejected(call, picked))) return { ...judged.answer, attempts };
-    deps.pools.report(picked, limitedAs(call), { ...judged, verdict: call.isLimitedApart === true ? ofModel(verdict) : verdict });
-    if (verdict.kind === 'unauthorized') continue;
-    if (verdict.kind === 'misfit') misfit = judged.answer;
-    tried.add(picked.quotaScope);
-    lastBody = judged.body ?? lastBody;
+    this.#current?.abort('stopped');
+    pools.report(picked, limitedAs(this.#call), { ...judged, verdict: this.#call.isLimitedApart === true ? ofModel(verdict) : verdict });
+    if (verdict.kind === 'unauthorized') return true;
+    if (verdict.kind === 'misfit') this.#misfit = answer;
+    this.#tried.add(picked.quotaScope);
+    this.#lastBody = body ?? this.#lastBody;
+    return true;
+  }
+
+  /** What was not sent costs nothing, so its reservation pays for the next attempt. */
+  async #mayResend({ outcome }: Pick<AttemptFact, 'outcome'>): Promise<boolean> {
+    return outcome === 'not_sent' || ((await this.#call.onResend?.()) ?? false);
+  }
+
+  #refuseAll(none: NoneLeft): UpstreamOutcome {
+    return { kind: 'refusal', refusal: refuseAll(this.#call, { none, lastBody: this.#lastBody, nowMs: this.#deps.clock() }) };
+  }
+
+  #stopSignal(): AbortSignal {
+    this.#stopping ??= new AbortController();
+    if (this.#isStopped) this.#stopping.abort();
+    return this.#stopping.signal;
   }
 }
 
@@ -102,37 +150,4 @@ function limitedAs({ model, isLimitedApart }: UpstreamCall): string {
 
 function ofModel(verdict: Verdict): Verdict {
   return verdict.kind === 'cooldown' ? { ...verdict, model: true } : verdict;
-}
-
-/** Sends an attempt in a slot that was taken for it, which its end gives back. */
-function sendIn(slots: Slots, call: UpstreamCall, start: () => Attempt): Attempt {
-  try {
-    return start();
-  } catch (error) {
-    slots.release(call.key);
-    throw error;
-  }
-}
-
-/** What was not sent costs nothing, so its reservation pays for the next attempt. */
-async function mayResend(call: UpstreamCall, { outcome }: AttemptFact): Promise<boolean> {
-  return outcome === 'not_sent' || ((await call.onResend?.()) ?? false);
-}
-
-/** The only place that reveals a credential. Only the pool's document decides where it is sent. */
-function dispatch(deps: UpstreamDeps, call: UpstreamCall, picked: Picked): Attempt {
-  const { dispatcher, prefix, waits, slots } = deps.origins.of(call.pool, call.provider);
-  const { header, prefix: before } = call.provider.authentication;
-  const attempt = new Attempt(deps.settings, call.meters, { firstByteMs: waits.firstByteMs, onEnd: () => slots.release(call.key) });
-  dispatcher.dispatch(
-    {
-      method: 'POST',
-      path: joinPath(prefix, call.path) + call.query,
-      headers: [...call.headers, header, before + picked.secret.reveal()],
-      body: call.body,
-      bodyTimeout: waits.idleMs,
-    },
-    attempt,
-  );
-  return attempt;
 }
