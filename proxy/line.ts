@@ -128,8 +128,7 @@ function refuseUnread({ activeKeys, now }: ProxyContext, { request }: Exchange, 
 function startKeepAlive(call: Call, { candidates, facts, warnings }: Admission, { dialect, search }: CallRoute): KeepAlive | null {
   const everyMs = facts.stream ? candidates[0]?.pool.sseKeepAliveMs : undefined;
   if (everyMs === undefined) return null;
-  // Without `alt=sse`, Gemini streams one JSON array.
-  if (dialect.id === 'gemini.generateContent' && !queryForProvider(dialect.family, search).endsWith('alt=sse')) return null;
+  if (dialect.streamsEvents?.(queryForProvider(dialect.family, search)) === false) return null;
   return new KeepAlive(call.response, { everyMs, headers: () => noteHeaders({ ...call.notes(), warnings }) });
 }
 

@@ -1,4 +1,4 @@
-import { type Refusal, refuse } from '../../core/errors.ts';
+import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
 import { isObject, type JsonObject } from '../../core/json.ts';
 import type { JsonBody } from './json.ts';
 
@@ -95,7 +95,7 @@ export function firstRefusal<T>(values: readonly T[], read: (value: T) => Refusa
 }
 
 /** Reads `stream`; false if absent or null. */
-export function readStream(object: JsonObject): boolean | Refusal {
+function readStream(object: JsonObject): boolean | Refusal {
   const value = object['stream'];
   if (!isGiven(value)) return false;
   return typeof value === 'boolean' ? value : badField('stream', 'true or false');
@@ -116,6 +116,14 @@ export function readModel(body: JsonBody, { governing, otherModels }: FieldRules
   const value = body.value['model'];
   if (typeof value !== 'string' || value.length === 0 || !value.isWellFormed()) return badField('model', 'a model’s name');
   return value.length > maxModelLength ? badField('model', `at most ${maxModelLength} characters long`) : value;
+}
+
+/** Reads which model a body asks, and whether its answer streams. Call this first: see `readModel`. */
+export function readTarget(body: JsonBody, rules: FieldRules): { readonly model: string; readonly stream: boolean } | Refusal {
+  const model = readModel(body, rules);
+  if (isRefusal(model)) return model;
+  const stream = readStream(body.value);
+  return isRefusal(stream) ? stream : { model, stream };
 }
 
 // Letters outside ASCII that equal ASCII letters for readers that ignore case (Unicode simple folding).

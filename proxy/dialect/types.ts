@@ -107,6 +107,8 @@ export interface Dialect {
   readUsage(body: Buffer): Reading;
   /** Makes a meter for a stream. `usageChunk`: whether to keep a chunk that holds only usage, which the caller may not have requested. */
   meterStream(usageChunk: Fate): StreamMeter;
+  /** True if a stream asked for with this query (of `queryForProvider`) is one of server-sent events. Absent: every stream is. */
+  streamsEvents?(query: string): boolean;
 }
 
 /** Puts a request to the provider's token counter. Pure. */

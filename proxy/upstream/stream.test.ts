@@ -171,15 +171,23 @@ test('an encoded stream is held and decoded, so that it is metered and repeats n
 });
 
 test('a rejection within a stream that is about this request alone passes whole', async (t) => {
-  const text = 'error {"error":{"code":401,"message":"no permission"}}\nrest\n';
-  const bed = await testbed(t, (_key, response, request) =>
-    request.method === 'GET' ? json(response, 200, {}) : events(response).end(text),
-  );
+  const text = 'error {"error":{"code":401,"message":"no permission"}}\n';
+  const streams: ServerResponse[] = [];
+  const bed = await testbed(t, (_key, response, request) => {
+    if (request.method === 'POST') {
+      streams.push(response);
+      events(response).write(text);
+      return;
+    }
+    json(response, 200, {});
+    // Only then the rest, so that an abort meanwhile would show.
+    setTimeout(() => streams[0]?.end('rest\n'), 50);
+  });
   const { body } = await expectKind(bed.call({ meters: lineMeters }), 'answer');
   assert.ok(body.kind === 'flowing');
   const chunks: Buffer[] = [];
   assert.equal(await body.pipe((chunk) => chunks.push(chunk) > 0), 'complete');
-  assert.equal(Buffer.concat(chunks).toString(), `${text}flushed\n`);
+  assert.equal(Buffer.concat(chunks).toString(), `${text}rest\nflushed\n`);
   assert.deepEqual([bed.probes, bed.pools.state()[0]?.status], [['a'], 'ready']);
 });
 

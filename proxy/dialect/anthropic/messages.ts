@@ -4,7 +4,7 @@ import type { JsonObject } from '../../../core/json.ts';
 import type { Effort, Thinking } from '../../../core/price/output-limit.ts';
 import { affinityOf, openingText } from '../affinity.ts';
 import { readAnswer } from '../answer.ts';
-import { asArray, asObject, type FieldRules, readCount, readModel, readStream } from '../fields.ts';
+import { asArray, asObject, type FieldRules, readCount, readTarget } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { meterNothing } from '../meter.ts';
 import { type Edit, maxPriceEdits, spliceBody } from '../splice.ts';
@@ -46,10 +46,8 @@ const rules: FieldRules = { governing: new Set(governing), otherModels };
 
 function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders): Facts | Refusal {
   const { value } = body;
-  const model = readModel(body, rules);
-  if (isRefusal(model)) return model;
-  const stream = readStream(value);
-  if (isRefusal(stream)) return stream;
+  const target = readTarget(body, rules);
+  if (isRefusal(target)) return target;
   // 0 fills the cache and generates nothing (platform.claude.com/docs/en/build-with-claude/prompt-caching).
   const limit = value['max_tokens'] === 0 ? 0 : readCount(value, 'max_tokens');
   if (isRefusal(limit)) return limit;
@@ -60,8 +58,7 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
   const messages = asArray(value['messages']);
   const affinity = affinityOf(headers, value, [], () => openingText(value['system'], messages[0]));
   return {
-    model,
-    stream,
+    ...target,
     maxOutputTokens: limit,
     thinking,
     demand: demandOf(tally),

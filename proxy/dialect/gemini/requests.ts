@@ -106,6 +106,8 @@ export const geminiGenerate: Dialect = {
   rewrite,
   readUsage,
   meterStream: () => new GeminiMeter(),
+  // Otherwise it streams one JSON array.
+  streamsEvents: (query) => query.endsWith('alt=sse'),
 };
 
 /** Gemini token counting, which is not billed. */

@@ -12,8 +12,7 @@ import {
   firstRefusal,
   isGiven,
   readCount,
-  readModel,
-  readStream,
+  readTarget,
   refuseShapes,
   type Shapes,
   shapesOf,
@@ -54,10 +53,8 @@ export const maxChoices = 1024;
 
 function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders): Facts | Refusal {
   const { value } = body;
-  const model = readModel(body, rules);
-  if (isRefusal(model)) return model;
-  const stream = readStream(value);
-  if (isRefusal(stream)) return stream;
+  const target = readTarget(body, rules);
+  if (isRefusal(target)) return target;
   const limit = readLimit(value);
   if (isRefusal(limit)) return limit;
   const choices = readChoices(value);
@@ -71,8 +68,7 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
   if (refusal !== null) return refusal;
   countFields(tally, value);
   return {
-    model,
-    stream,
+    ...target,
     maxOutputTokens: limit,
     unjudged: judgeFields(tally, value, { governing: rules.governing, free: freeInChat }),
     templateTokens: () => templateTokens(body.value),

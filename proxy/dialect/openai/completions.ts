@@ -2,18 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isRefusal, type Refusal } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/json.ts';
 import { affinityOf, openingText } from '../affinity.ts';
-import {
-  asObject,
-  badField,
-  type FieldRules,
-  isGiven,
-  readCount,
-  readModel,
-  readStream,
-  refuseShapes,
-  type Shapes,
-  shapesOf,
-} from '../fields.ts';
+import { asObject, badField, type FieldRules, isGiven, readCount, readTarget, refuseShapes, type Shapes, shapesOf } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { type Edit, spliceBody } from '../splice.ts';
 import { demandOf, startTally } from '../tally.ts';
@@ -36,10 +25,8 @@ const defaultTokens = 16;
 /** `fim`: Mistral's, which has no default limit and sends usage unasked. */
 function read(body: JsonBody, headers: IncomingHttpHeaders, kind: 'completion' | 'fim'): Facts | Refusal {
   const { value } = body;
-  const model = readModel(body, rules);
-  if (isRefusal(model)) return model;
-  const stream = readStream(value);
-  if (isRefusal(stream)) return stream;
+  const target = readTarget(body, rules);
+  if (isRefusal(target)) return target;
   // 0 with `echo` scores the prompt.
   const limit = value['max_tokens'] === 0 ? 0 : readCount(value, 'max_tokens');
   if (isRefusal(limit)) return limit;
@@ -56,8 +43,7 @@ function read(body: JsonBody, headers: IncomingHttpHeaders, kind: 'completion' |
   // Some servers count the prompt that they repeat as output.
   if (value['echo'] === true) tally.extraOutputTokens += body.tokens * tally.choices;
   return {
-    model,
-    stream,
+    ...target,
     maxOutputTokens: kind === 'fim' ? limit : (limit ?? defaultTokens),
     unjudged: judgeFields(tally, value, { governing: rules.governing, free: freeInCompletions }),
     demand: demandOf(tally),

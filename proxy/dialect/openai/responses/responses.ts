@@ -10,8 +10,7 @@ import {
   type FieldRules,
   isGiven,
   readCount,
-  readModel,
-  readStream,
+  readTarget,
   refuseShapes,
   type Shapes,
   shapesOf,
@@ -50,10 +49,8 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
 /** Reads a request. `countTools`: how the tools that it offers count. */
 export function readResponse(body: JsonBody, headers: IncomingHttpHeaders, countTools: typeof countHostedTools): Facts | Refusal {
   const { value } = body;
-  const model = readModel(body, rules);
-  if (isRefusal(model)) return model;
-  const stream = readStream(value);
-  if (isRefusal(stream)) return stream;
+  const target = readTarget(body, rules);
+  if (isRefusal(target)) return target;
   const limit = readCount(value, 'max_output_tokens');
   if (isRefusal(limit)) return limit;
   const toolCalls = readCount(value, 'max_tool_calls');
@@ -68,8 +65,7 @@ export function readResponse(body: JsonBody, headers: IncomingHttpHeaders, count
   countFields(tally, value, limit ?? null);
   const continued = asString(value['previous_response_id']);
   return {
-    model,
-    stream,
+    ...target,
     maxOutputTokens: limit,
     templateTokens: () => templateTokens(body.value),
     unjudged: [...hostedTools(tally), ...judgeFields(tally, value, { governing: rules.governing, free: freeInResponses })],
