@@ -90,7 +90,8 @@ test('a Namespace, a Secret, a pool and a key in one go become a token, a status
   const conditions = status.conditions.map(
     (each: Record<string, unknown>) => `${each['type']} ${each['status']} ${each['observedGeneration']}`,
   );
-  assert.deepEqual(conditions.toSorted(), [`Capped True ${metadata.generation}`, `Ready True ${metadata.generation}`]);
+  const { generation } = metadata;
+  assert.deepEqual(conditions.toSorted(), [`Capped True ${generation}`, `NearLimit False ${generation}`, `Ready True ${generation}`]);
   assert.equal(status.observedGeneration, metadata.generation);
   const { keyHint, secretName, spent, remaining, window, requestsUsed, activeProxies } = status;
   const token = await tokenIn(cp, 'agents', 'bot');
