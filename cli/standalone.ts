@@ -101,15 +101,26 @@ function running(operator: OperatorThread, proxy: DataPlane, release: () => void
 function claim(dataDir: string): { readonly release: () => void } {
   let lock: ReturnType<typeof lockFile>;
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    mkdirSync(join(dataDir, 'spool'), { recursive: true, mode: 0o700 });
     chmodSync(dataDir, 0o700);
     lock = lockFile(join(dataDir, 'lock'));
+    if (lock !== null && isSpoolLocked(dataDir)) {
+      lock.release();
+      lock = null;
+    }
   } catch (error) {
     throw new StandaloneFailed([`data folder ${dataDir} cannot be used (${codeOf(error)}): give one that this user owns with --data`]);
   }
   if (lock === null)
     throw new StandaloneFailed([`data folder ${dataDir} is in use by another KeyForge: stop it, or give another with --data`]);
   return lock;
+}
+
+/** True if a running proxy has the spool: then somebody deleted the folder's own lock, and its operator must not be disturbed either. */
+function isSpoolLocked(dataDir: string): boolean {
+  const lock = lockFile(join(dataDir, 'spool', 'lock'));
+  lock?.release();
+  return lock === null;
 }
 
 /** The name of this installation in its streams; made once for a data folder. */
