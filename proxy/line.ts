@@ -42,6 +42,7 @@ export async function serve(context: ProxyContext, request: IncomingMessage, res
   } catch (error) {
     rescue(context, exchange, route.family, error);
   }
+  context.connections.rest(request.socket);
 }
 
 /** Runs every stage of a call in order. Each stage is called only here. */
