@@ -23,6 +23,8 @@ interface StandaloneOptions {
   /** Loopback only. */
   readonly adminListen: Address | null;
   readonly metricsListen: Address | null;
+  /** Origins whose pages may call from a browser. Default: none. */
+  readonly allowedOrigins?: readonly string[];
   /** `KEYFORGE_SECRET_*` variables: credential values that are not among the manifests. */
   readonly secrets: Readonly<Record<string, string>>;
   /** `frozen`: manifests are read once. */
@@ -52,11 +54,11 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   try {
     const instance = instanceOf(options.dataDir);
     const channel = new MessageChannel();
-    const { manifests, dataDir, adminListen, secrets, watch, logger, listen, metricsListen } = options;
+    const { manifests, dataDir, adminListen, secrets, watch, logger, listen, metricsListen, allowedOrigins = [] } = options;
     const logLevel = logger.level;
     operator = await startOperator({ manifests, dataDir, adminListen, secrets, watch, logLevel, instance, control: channel.port1 });
     const control = connectControl(portChannel(channel.port2));
-    const proxy = await startProxy({ control, dataDir, instance, bootId: bootId(), listen, metricsListen, logger });
+    const proxy = await startProxy({ control, dataDir, instance, bootId: bootId(), listen, metricsListen, allowedOrigins, logger });
     const urlFile = join(options.dataDir, 'admin.url');
     if (operator.adminUrl !== null) replaceFile(urlFile, `${operator.adminUrl}\n`);
     return running(operator, proxy, () => {

@@ -13,6 +13,7 @@ function hint(method: string, path: string, isRoute: (method: string, path: stri
   for (const meant of variants(path)) {
     if (isRoute(method, meant)) return `. Did you mean ${meant}? ${baseUrl(meant)}`;
   }
+  if (method === 'OPTIONS') return '. A page in a browser may call if --allowed-origins names its origin';
   // A Gemini action that is no route would be a model's name to GET.
   const other = action.test(path) ? undefined : ['POST', 'GET'].find((each) => each !== method && isRoute(each, path));
   if (other !== undefined) return `. Did you mean ${other} ${path}?`;
