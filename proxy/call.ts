@@ -17,6 +17,13 @@ import type { AttemptFact, Flight } from './upstream/types.ts';
 /** In metrics, for a model that only its caller names. */
 const unnamed = 'other';
 
+/** What is known of a request once it was read. */
+interface ReadFacts {
+  bytes?: Buffer | undefined;
+  stream?: boolean | undefined;
+  model?: string | undefined;
+}
+
 const nothingSent = { settlement: { costNano: 0, usage: null, estimated: false }, paidFrom: [], attempts: [] } as const;
 
 /** One call of one key: its client, the content of its entry, and how it ends early. */
@@ -27,7 +34,7 @@ export class Call implements InFlight, Recipient, Disposable {
   readonly response: ServerResponse;
   readonly #context: ProxyContext;
   readonly #key: ActiveKey;
-  #request: CallRequest;
+  readonly #request: CallRequest & ReadFacts;
   #stream: StreamMeter | null = null;
   #clientLeft = false;
   #revokedFor: Refusal | null = null;
@@ -65,6 +72,9 @@ export class Call implements InFlight, Recipient, Disposable {
       endpoint: route.endpoint,
       dialect: route.dialect.id,
       traceparent: typeof traceparent === 'string' ? traceparent : undefined,
+      bytes: undefined,
+      stream: undefined,
+      model: undefined,
     };
     active.inFlight.add(this);
     response.on('close', this.#onClose);
@@ -119,8 +129,8 @@ export class Call implements InFlight, Recipient, Disposable {
   }
 
   /** Adds facts of the request to the entry. */
-  note(more: Partial<Pick<CallRequest, 'bytes' | 'stream' | 'model'>>): void {
-    this.#request = { ...this.#request, ...more };
+  note(more: ReadFacts): void {
+    Object.assign(this.#request, more);
   }
 
   /** Adds the provider's count of this call's input to the entry. */
@@ -191,13 +201,12 @@ export class Call implements InFlight, Recipient, Disposable {
   }
 
   /** Writes the entry. Returns false if it cannot be written; the answer was then an error. */
-  record(outcome: Omit<CallOutcome, 'nowMs'>): boolean {
+  record(outcome: CallOutcome): boolean {
     const nowMs = this.#context.now();
     this.#count(outcome, nowMs);
     if (outcome.breach !== undefined) this.#alarm(outcome.breach, outcome.knownAs);
     try {
-      const attempts = [...this.#counts, ...outcome.attempts];
-      this.#key.funds.record(callBody(this.#request, { ...outcome, attempts, nowMs }));
+      this.#key.funds.record(callBody(this.#request, outcome, { counts: this.#counts, nowMs }));
       return true;
     } catch (error) {
       if (!(error instanceof SpoolUnavailable)) throw error;
@@ -215,7 +224,7 @@ export class Call implements InFlight, Recipient, Disposable {
     logger.error({ requestId: this.requestId, key: this.#key.key, ...breach }, 'a bill was above its bound: it is charged in full');
   }
 
-  #count({ code, knownAs = unnamed, settlement, firstByteMs }: Omit<CallOutcome, 'nowMs'>, nowMs: number): void {
+  #count({ code, knownAs = unnamed, settlement, firstByteMs }: CallOutcome, nowMs: number): void {
     const { startedMs, endpoint } = this.#request;
     this.#context.metrics.countCall({
       key: this.#key.key,

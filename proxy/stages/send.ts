@@ -104,7 +104,7 @@ function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
     body: dialect.rewrite(input.body, changes(input, candidate)),
     model: candidate.upstreamModel,
     isLimitedApart: !dialect.billed,
-    ...(facts.affinity === undefined ? {} : { affinity: facts.affinity }),
+    affinity: facts.affinity,
     meters,
     onAttempt: input.onDispatch,
     onResend: input.onResend,

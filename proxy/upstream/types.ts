@@ -32,7 +32,7 @@ export interface UpstreamCall {
   readonly model: string;
   /** True if the provider limits such calls apart from those that generate (counting): their limits put nothing else aside. */
   readonly isLimitedApart?: boolean;
-  readonly affinity?: string;
+  readonly affinity?: string | undefined;
   readonly meters: Meters;
   /** Called once a slot is free, before each attempt is sent, to write the open record. If it throws, the call ends. */
   readonly onAttempt?: (credential: string) => void;
