@@ -45,6 +45,7 @@ function createStream(): Stream {
     openCall: () => {},
     noteOutcome: () => {},
     append,
+    countRefusal: () => false,
     release: (grants) => void append({ grants, key: bot, time, type: 'release', v: 1 }),
     heartbeat: () => void append({ key: bot, time, type: 'heartbeat', v: 1 }),
     halt: () => {},
