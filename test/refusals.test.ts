@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { countedRefusals, readRecords } from '../operator/store/recorded-calls.ts';
 import { startSimulation } from '../simulator/provider.ts';
 import { runKeyforge, startUp } from './cli.ts';
-import { credentialValue, eventually, startWorld, untilEarlyInMinute } from './harness.ts';
+import { credentialValue, eventually, recordedCodes, startWorld, untilEarlyInMinute } from './harness.ts';
 import { keyManifest, poolManifest } from './manifests.ts';
 
 const ask = JSON.stringify({ model: 'gpt-5.4-mini', max_tokens: 1_000, messages: [{ role: 'user', content: 'Hello refusals' }] });
@@ -34,16 +34,6 @@ async function flood(url: string, token: string, times: number): Promise<Readonl
   return codes;
 }
 
-/** How often the entries of a data folder have each code. */
-function recorded(dataDir: string): ReadonlyMap<string, number> {
-  const codes = new Map<string, number>();
-  for (const record of readRecords(dataDir)) {
-    const counted = record.type === 'call' ? [{ code: record.code, count: 1 }] : countedRefusals(record);
-    for (const { code, count } of counted) codes.set(code, (codes.get(code) ?? 0) + count);
-  }
-  return codes;
-}
-
 function spooled(dataDir: string): readonly string[] {
   const dir = join(dataDir, 'spool');
   return readdirSync(dir)
@@ -66,7 +56,7 @@ test('4,000 refusals of a key without money are each counted, in a few entries a
   await world.standalone.close();
   const minutes = Math.floor(Date.now() / 60_000) - Math.floor(startedMs / 60_000) + 1;
 
-  assert.deepEqual(recorded(world.dataDir), codes);
+  assert.deepEqual(recordedCodes(world.dataDir), codes);
   const entries = readRecords(world.dataDir);
   assert.ok(entries.length <= 2 * codes.size * minutes, `${entries.length} entries of ${codes.size} codes in ${minutes} minutes`);
   const bytes = spooled(world.dataDir).reduce((sum, path) => sum + statSync(path).size, 0);
@@ -95,7 +85,7 @@ test('what was counted a second before a SIGKILL is in the entry of the recovery
     const again = await startUp(manifests, dataDir, environment);
     await flood(again.proxyUrl, again.token, 1);
     await again.kill('SIGTERM');
-    assert.deepEqual([...recorded(dataDir).values()], [201]);
+    assert.deepEqual([...recordedCodes(dataDir).values()], [201]);
     const recoveries = readRecords(dataDir).filter(({ type }) => type === 'epoch_recovered');
     assert.equal(recoveries.flatMap(countedRefusals).length, 1);
     await isIntact(dataDir);

@@ -153,7 +153,9 @@ class WalletKeeper implements Funds {
   }
 
   countRefusal(requestId: string, call: RefusedCall): boolean {
-    return this.#deps.recorder.countRefusal(requestId, call);
+    const isCounted = this.#deps.recorder.countRefusal(requestId, call);
+    if (isCounted) this.#release(this.#wallet.retired());
+    return isCounted;
   }
 
   remainingNano(): NanoUsd | undefined {
