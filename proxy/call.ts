@@ -4,6 +4,7 @@ import { type Refusal, refusalTable, refuse } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
 import type { KeyName, TokenId } from '../core/names.ts';
 import type { KeyDocument } from '../core/policy/documents.ts';
+import { knownModel } from '../core/policy/route.ts';
 import type { Exchange, ProxyContext } from './context.ts';
 import type { CallRoute } from './dialect/routes.ts';
 import type { Dialect, Framing, StreamMeter } from './dialect/types.ts';
@@ -14,7 +15,7 @@ import type { Caller } from './stages/authenticate.ts';
 import { type Notes, type Recipient, respondFailure } from './stages/respond.ts';
 import type { AttemptFact, Flight } from './upstream/types.ts';
 
-/** In metrics, for a model that only its caller names. */
+/** In metrics and counted refusals, for a model that only its caller names. */
 const unnamed = 'other';
 
 /** What is known of a request once it was read. */
@@ -200,11 +201,12 @@ export class Call implements InFlight, Recipient, Disposable {
     });
   }
 
-  /** Writes the entry. Returns false if it cannot be written; the answer was then an error. */
+  /** Writes the entry, or counts the refusal with others of its kind. Returns false if it cannot be written; the answer was then an error. */
   record(outcome: CallOutcome): boolean {
     const nowMs = this.#context.now();
     this.#count(outcome, nowMs);
     if (outcome.breach !== undefined) this.#alarm(outcome.breach, outcome.knownAs);
+    if (this.#isCounted(outcome)) return true;
     try {
       this.#key.funds.record(callBody(this.#request, outcome, { counts: this.#counts, nowMs }));
       return true;
@@ -216,6 +218,15 @@ export class Call implements InFlight, Recipient, Disposable {
       respondFailure(this, refusal, { requestId });
       return false;
     }
+  }
+
+  /** True if this is one more refusal of many: no provider received anything of the call, and nothing paid for it. */
+  #isCounted({ code, paidFrom, settlement, attempts }: Omit<CallOutcome, 'nowMs'>): boolean {
+    if (code === 'ok' || attempts.length + this.#counts.length + paidFrom.length > 0) return false;
+    if (settlement.costNano > 0 || settlement.estimated) return false;
+    const { document, endpoint, model } = this.#request;
+    const known = model === undefined ? undefined : (knownModel(document, this.#context.activeKeys.pools, model) ?? unnamed);
+    return this.#key.funds.countRefusal(this.requestId, { code, endpoint, model: known, tokenId: this.tokenId });
   }
 
   #alarm(breach: RecordedBreach, knownAs = unnamed): void {
