@@ -221,7 +221,7 @@ export class Call implements InFlight, Recipient, Disposable {
   }
 
   /** True if this is one more refusal of many: no provider received anything of the call, and nothing paid for it. */
-  #isCounted({ code, paidFrom, settlement, attempts }: Omit<CallOutcome, 'nowMs'>): boolean {
+  #isCounted({ code, paidFrom, settlement, attempts }: CallOutcome): boolean {
     if (code === 'ok' || attempts.length + this.#counts.length + paidFrom.length > 0) return false;
     if (settlement.costNano > 0 || settlement.estimated) return false;
     const { document, endpoint, model } = this.#request;
