@@ -99,6 +99,7 @@ test('gauges are read when they are scraped, and forget credentials that are gon
     atProviders: () => ({ used: 4, waiting: 1 }),
     isKnown: (key: string) => key !== 'agents/gone',
     unshippedEntries: () => 17,
+    deniedRetries: () => [{ pool: 'platform/openai', count: 5 }],
     healthyCredentials: () => credentials,
   });
   assert.deepEqual(await lines(metrics, 'keyforge_requests_in_flight'), ['keyforge_requests_in_flight 3']);
@@ -107,6 +108,8 @@ test('gauges are read when they are scraped, and forget credentials that are gon
   assert.deepEqual(await lines(metrics, 'keyforge_provider_calls '), ['keyforge_provider_calls 4']);
   assert.deepEqual(await lines(metrics, 'keyforge_provider_calls_waiting'), ['keyforge_provider_calls_waiting 1']);
   assert.deepEqual(await lines(metrics, 'keyforge_entries_unshipped'), ['keyforge_entries_unshipped 17']);
+  for (let scrape = 0; scrape < 2; scrape += 1)
+    assert.deepEqual(await lines(metrics, 'keyforge_retries_denied_total'), ['keyforge_retries_denied_total{pool="platform/openai"} 5']);
   assert.deepEqual(await lines(metrics, 'keyforge_credential_healthy'), [
     'keyforge_credential_healthy{pool="platform/openai",credential="proj-a"} 1',
     'keyforge_credential_healthy{pool="platform/openai",credential="proj-b"} 0',

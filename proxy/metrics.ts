@@ -42,6 +42,8 @@ export interface Gauges {
   /** Calls at providers, and calls that wait for a connection to one. */
   atProviders(): { readonly used: number; readonly waiting: number };
   unshippedEntries(): number;
+  /** Since each pool began. */
+  deniedRetries(): readonly { readonly pool: string; readonly count: number }[];
   healthyCredentials(): readonly { readonly pool: string; readonly credential: string; readonly healthy: boolean }[];
 }
 
@@ -129,6 +131,14 @@ function registerGauges(registry: Registry, gauges: Gauges): void {
   gauge(registry, { name: 'keyforge_entries_unshipped', help: 'Audit entries that the operator has not acknowledged yet.' }, (metric) =>
     metric.set(gauges.unshippedEntries()),
   );
+  const denied = {
+    name: 'keyforge_retries_denied_total',
+    help: 'Further attempts of calls that the retry budget of a pool denied.',
+    labelNames: ['pool'],
+  };
+  counter(registry, denied, (metric) => {
+    for (const { pool, count } of gauges.deniedRetries()) metric.inc({ pool }, count);
+  });
   const credentials = {
     name: 'keyforge_credential_healthy',
     help: '1 if the proxy may use the credential now, 0 during a cooldown or after its provider rejected it.',

@@ -3,8 +3,8 @@ import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
-import { keyName } from '../../core/names.ts';
-import { canary, drain, expectKind, json, limited, serve, testbed } from './testbed.ts';
+import { keyName, poolName } from '../../core/names.ts';
+import { canary, drain, expectKind, json, limited, lineMeters, serve, testbed } from './testbed.ts';
 
 /** Asks until there is an answer. */
 async function until<T>(ask: () => T | undefined | false): Promise<T> {
@@ -169,6 +169,68 @@ test('a call that can never fit a scope’s limit is tried once at each scope, p
   // Below the limit, the words tell of a limit that passes.
   const passing = await testbed(t, (_key, response) => json(response, 429, tooLarge(250_000, 546)), { keys });
   assert.equal((await expectKind(passing.call(), 'refusal')).refusal.code, 'provider_limited');
+});
+
+test('in a storm of 429 a pool makes few attempts more than it has calls, and each call gets the answer of its provider', async (t) => {
+  const keys = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`k${i}`, `scope-${i}`]));
+  const body = { error: { message: 'Rate limit reached', code: 'rate_limit_exceeded' } };
+  const bed = await testbed(t, (_key, response) => json(response, 429, body, { 'retry-after-ms': '1' }), { keys });
+  for (let i = 0; i < 10; i += 1) {
+    const answer = await expectKind(bed.call(), 'answer');
+    assert.deepEqual([answer.status, answer.isLimit], [429, true]);
+    assert.deepEqual(answer.body, { kind: 'whole', bytes: Buffer.from(JSON.stringify(body)) });
+    assert.ok(answer.headers.includes('retry-after-ms'));
+    bed.clock.nowMs += 2;
+  }
+  assert.equal(bed.seen.length, 10 + 30);
+  assert.deepEqual(bed.pools.deniedRetries(), [{ pool: 'platform/openai', count: 10 }]);
+  bed.clock.nowMs += 10_000;
+  await expectKind(bed.call(), 'answer');
+  assert.equal(bed.seen.length, 10 + 30 + 31);
+});
+
+/** Leaves the pool of a testbed without retries. */
+function spendRetries({ pools }: Awaited<ReturnType<typeof testbed>>): void {
+  while (pools.takeRetry(poolName('platform', 'openai')));
+}
+
+test('a pool without another credential denies no retry: the refusal says when to come back', async (t) => {
+  const bed = await testbed(t, (_key, response) => limited(response, '20'), { keys: { a: 'org', b: 'org' } });
+  spendRetries(bed);
+  const { refusal } = await expectKind(bed.call(), 'refusal');
+  assert.deepEqual([refusal.code, refusal.retryAfterSeconds], ['provider_limited', 20]);
+  assert.deepEqual(bed.pools.deniedRetries(), [{ pool: 'platform/openai', count: 1 }]);
+});
+
+test('without a retry left, an error within a stream goes on to the client whole', async (t) => {
+  const event = 'error {"error":{"code":"rate_limit_exceeded"}}';
+  const bed = await testbed(
+    t,
+    (_key, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(`${event}\n`);
+      setTimeout(() => response.end('rest\n'), 20);
+    },
+    { keys: { a: 'org-1', b: 'org-2' } },
+  );
+  spendRetries(bed);
+  const answer = await expectKind(bed.call({ meters: lineMeters }), 'answer');
+  assert.equal(answer.isLimit, true);
+  if (answer.body.kind !== 'flowing') throw new Error('it was held');
+  assert.deepEqual(await drain(answer.body), { text: `${event}\nrest\nflushed\n`, end: 'complete' });
+  assert.equal(bed.seen.length, 1);
+});
+
+test('a request that was lost is not sent again without a retry left', async (t) => {
+  const bed = await testbed(t, (_key, response, request) => {
+    if (bed.seen.length === 1) json(response, 200, {});
+    else request.socket.destroy();
+  });
+  await expectKind(bed.call(), 'answer');
+  spendRetries(bed);
+  const onResend = (): boolean => assert.fail('it was sent again');
+  assert.equal((await expectKind(bed.call({ onResend }), 'refusal')).refusal.code, 'provider_error');
+  assert.equal(bed.seen.length, 2);
 });
 
 test('the limit of counting puts no generating call aside', async (t) => {
