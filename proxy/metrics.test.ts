@@ -159,3 +159,15 @@ test('rows of a key that is gone are read a few times more, and then go too', as
     ['agents/bot'],
   );
 });
+
+test('labels beyond a ceiling share one row, and the sum stays', async () => {
+  const metrics = createMetrics(quiet);
+  for (let n = 0; n < 5000; n += 1) metrics.countFreeError({ pool: 'platform/openai', status: 429, code: `made_up_${n}` }, 1_000_000_000);
+  for (let n = 0; n < 12_000; n += 1) metrics.countCall({ ...call, model: `made-up-${n}` });
+  const errors = await lines(metrics, 'keyforge_free_errors_held_usd_total{');
+  assert.equal(errors.length, 1001);
+  assert.ok(errors.includes('keyforge_free_errors_held_usd_total{pool="other",status="other",code="other"} 4000'));
+  const costs = await lines(metrics, 'keyforge_cost_usd_total{');
+  assert.equal(costs.length, 10_001);
+  assert.ok(costs.includes('keyforge_cost_usd_total{key="",gen_ai_response_model="other"} 500'));
+});

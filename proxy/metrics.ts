@@ -170,6 +170,8 @@ interface CallRow {
 const lastScrapes = 4;
 /** Beyond it, further labels share one row. */
 const maxRows = 10_000;
+/** The same, for sums by labels that name no key: pools, credentials and codes are few, but a proxy may outlive many. */
+const maxSums = 1_000;
 
 /** Requests, dollars and tokens by the labels of calls. */
 class CallSums {
@@ -255,10 +257,12 @@ function modelLabels({ key, model }: CallRow): { readonly key: string; readonly 
 /** A sum for each combination of labels. */
 class LabelledSum {
   readonly #labelNames: readonly string[];
+  readonly #others: readonly string[];
   readonly #totals = new Map<string, { readonly labels: Record<string, string>; count: number }>();
 
   constructor(registry: Registry, metric: Required<MetricInfo>) {
     this.#labelNames = metric.labelNames;
+    this.#others = metric.labelNames.map(() => 'other');
     counter(registry, metric, (total) => {
       for (const { labels, count } of this.#totals.values()) total.inc(labels, count);
     });
@@ -269,6 +273,7 @@ class LabelledSum {
     const id = values.join('\n');
     const total = this.#totals.get(id);
     if (total !== undefined) total.count += amount;
+    else if (this.#totals.size >= maxSums && values !== this.#others) this.add(this.#others, amount);
     else this.#totals.set(id, { labels: Object.fromEntries(this.#labelNames.map((name, i) => [name, values[i] ?? ''])), count: amount });
   }
 }
