@@ -127,18 +127,9 @@ test('a credential that the provider rejects for a request of ours too is put as
   assert.deepEqual([bed.probes, bed.pools.state()[0]?.status], [['a'], 'unauthorized']);
 });
 
-test('missing scopes, a balance that pays for smaller calls and a lack of flex capacity pass through, without a cooldown', async (t) => {
+test('missing scopes and a lack of flex capacity pass through, without a cooldown', async (t) => {
   const errors: readonly (readonly [number, object])[] = [
     [403, missingScope],
-    [
-      402,
-      {
-        error: {
-          code: 402,
-          message: 'This request requires more credits, or fewer max_tokens. You requested up to 64000 tokens, but can only afford 41000.',
-        },
-      },
-    ],
     [429, { error: { code: 'resource_unavailable', message: 'No capacity.', type: 'rate_limit_error' } }],
   ];
   for (const [status, body] of errors) {
@@ -166,6 +157,12 @@ test('a call that can never fit a scope’s limit is tried once at each scope, p
   assert.equal(answer.status, 429);
   assert.deepEqual(bed.seen.toSorted(), ['a', 'b', 'c']);
   assert.ok(bed.pools.state().every(({ status }) => status === 'ready'));
+  // A balance that pays for smaller calls is no different.
+  const afford = 'This request requires more credits, or fewer max_tokens. You requested up to 64000 tokens, but can only afford 41000.';
+  const refused = { error: { code: 402, message: afford } };
+  const poor = await testbed(t, (key, response) => (key === 'c' ? json(response, 200, {}) : json(response, 402, refused)), { keys });
+  for (let n = 0; n < 4; n += 1) assert.equal((await expectKind(poor.call(), 'answer')).status, 200);
+  assert.ok(poor.pools.state().every(({ status }) => status === 'ready'));
   // Below the limit, the words tell of a limit that passes.
   const passing = await testbed(t, (_key, response) => json(response, 429, tooLarge(250_000, 546)), { keys });
   assert.equal((await expectKind(passing.call(), 'refusal')).refusal.code, 'provider_limited');
