@@ -127,6 +127,66 @@ test('a credential that the provider rejects for a request of ours too is put as
   assert.deepEqual([bed.probes, bed.pools.state()[0]?.status], [['a'], 'unauthorized']);
 });
 
+test('a second opinion that fails puts nothing aside: the caller gets its own error, others are served, and few are asked for', async (t) => {
+  const failures: Readonly<Record<string, (response: ServerResponse) => void>> = {
+    'an outage': (response) => json(response, 500, { error: { message: 'down', type: 'server_error' } }),
+    'a page': (response) => response.writeHead(502).end('<html>'),
+    'a limit': (response) => limited(response, '60'),
+    'a redirect': (response) => response.writeHead(302, { location: '/' }).end(),
+    'a cut': (response) => response.socket?.destroy(),
+    silence: () => {},
+  };
+  for (const [name, fail] of Object.entries(failures)) {
+    const bed = await testbed(
+      t,
+      (_key, response, request) => {
+        if (request.method === 'GET') fail(response);
+        else if (request.headers['x-good'] === '1') json(response, 200, {});
+        else json(response, 401, invalidKey);
+      },
+      { settings: { opinionMs: 100 } },
+    );
+    const rejected = [bed.call(), bed.call(), bed.call()];
+    const served = await expectKind(bed.call({ headers: ['x-good', '1'] }), 'answer');
+    assert.equal(served.status, 200, name);
+    for (const flight of rejected) {
+      const { refusal } = await expectKind(flight, 'refusal');
+      assert.match(refusal.message, /rejects this request .* Incorrect API key provided/, name);
+    }
+    assert.deepEqual([bed.probes.length, bed.pools.state()[0]?.status], [1, 'ready'], name);
+    bed.clock.nowMs += 9_000;
+    await expectKind(bed.call(), 'refusal');
+    assert.equal(bed.probes.length, 1, `${name}: it still holds`);
+    bed.clock.nowMs += 1_000;
+    await expectKind(bed.call(), 'refusal');
+    assert.deepEqual([bed.probes.length, bed.pools.state()[0]?.status], [2, 'ready'], name);
+  }
+});
+
+test('after a second opinion that failed, the next one puts a credential aside that is gone', async (t) => {
+  const bed = await testbed(
+    t,
+    (key, response, request) => {
+      if (key === 'b') json(response, 200, {});
+      else if (request.method === 'GET' && bed.probes.length === 1) json(response, 503, {});
+      else json(response, 401, invalidKey);
+    },
+    { keys: { a: 'org-1', b: 'org-2' } },
+  );
+  const rejections = async (): Promise<number> => {
+    const answers = await Promise.all([bed.call(), bed.call()].map(({ answer }) => answer));
+    return answers.filter(({ kind }) => kind === 'refusal').length;
+  };
+  assert.equal(await rejections(), 1);
+  bed.clock.nowMs += 10_000;
+  assert.equal(await rejections(), 0);
+  assert.deepEqual(bed.probes, ['a', 'a']);
+  assert.deepEqual(
+    bed.pools.state().map(({ status }) => status),
+    ['unauthorized', 'ready'],
+  );
+});
+
 test('missing scopes and a lack of flex capacity pass through, without a cooldown', async (t) => {
   const errors: readonly (readonly [number, object])[] = [
     [403, missingScope],
