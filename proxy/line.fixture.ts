@@ -42,6 +42,7 @@ export const quietGauges: Gauges = {
   bodies: { usedBytes: 0, waiting: 0 },
   atProviders: () => ({ used: 0, waiting: 0 }),
   unshippedEntries: () => 0,
+  deniedRetries: () => [],
   healthyCredentials: () => [],
 };
 

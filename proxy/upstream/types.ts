@@ -92,6 +92,8 @@ export interface ProviderAnswer {
   readonly meter: StreamMeter | null;
   /** True: an error that costs nothing, because the provider is overloaded or out of reach. */
   readonly isOutage?: true;
+  /** True: an error that costs nothing, about the credential; the pool has no retry left for another one. */
+  readonly isLimit?: true;
 }
 
 /** How a call to one candidate ended. */
