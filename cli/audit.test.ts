@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, before, type TestContext, test } from 'node:test';
 import { pino } from 'pino';
-import { bot, closeBody, createWorld, recoveredBody, stream } from '../operator/evidence/evidence.fixture.ts';
+import { bot, closeBody, createWorld, recoveredBody, refusalsBody, stream } from '../operator/evidence/evidence.fixture.ts';
 import { recordOwn } from '../operator/evidence/own-stream.ts';
 import { loadRootKey } from '../operator/store/root-key.ts';
 import { openSpool } from '../proxy/evidence/spool/spool.ts';
@@ -209,4 +209,38 @@ test('tail for people has one line a call: time, key, code, model, tokens, dolla
   assert.equal(lines[1], '2026-11-20T10:00:00.000Z agents/bot ok gpt-5.4-mini 12+5 tokens $0.0000001');
   assert.ok(lines.includes('2026-11-20T10:00:00Z agents/bot key_created'));
   assert.equal((await audit('tail', '--data', home, '--key', 'agents/nobody')).out, '');
+});
+
+test('counted refusals are lines of their own, and an edited count is found', async (t) => {
+  const dir = mkdtempSync(join(tmpdir(), 'keyforge-audit-'));
+  t.after(() => rmSync(dir, { recursive: true, force: true }));
+  const world = createWorld(join(dir, 'keyforge.db'), loadRootKey(join(dir, 'root.key'), randomBytes));
+  const first = world.writer();
+  world.ship([first.open(), first.write(refusalsBody({ count: 3_999, model: 'gpt-5.4-mini' }))]);
+  const { v: _v, type: _type, time: _time, key: _key, ...group } = refusalsBody({ count: 7, code: 'rate_limited' });
+  world.ship([world.writer().write(recoveredBody({ lastSeq: 1, refusals: [group, { ...group, endpoint: 'other' }] }))]);
+  world.store.close();
+  const at = '2026-11-20T10:00:00.000Z';
+  const { out } = await audit('tail', '--data', dir);
+  assert.deepEqual(out.trimEnd().split('\n').slice(1), [
+    `${at} agents/bot refusals 3999 budget_exhausted gpt-5.4-mini /v1/chat/completions ${at} to ${at}`,
+    `${at} agents/bot epoch_recovered`,
+    `${at} agents/bot epoch_recovered 7 rate_limited - /v1/chat/completions ${at} to ${at}`,
+    `${at} agents/bot epoch_recovered 7 rate_limited - other ${at} to ${at}`,
+  ]);
+  assert.match((await audit('verify', '--data', dir)).out, /^intact: 3 entries in 2 epochs verified$/m);
+  for (const [from, to, message] of [
+    ['3999', '3998', /epoch 1 seq 1: its salt or body/],
+    ['7', '6', /epoch 2 seq 0: its salt or body/],
+  ] as const) {
+    const db = new DatabaseSync(join(dir, 'keyforge.db'));
+    const edit = db.prepare(`UPDATE entries SET body = CAST(replace(CAST(body AS TEXT), '"count":' || ?, '"count":' || ?) AS BLOB)`);
+    edit.run(from, to);
+    const verified = await audit('verify', '--data', dir);
+    assert.equal(verified.code, 1);
+    assert.match(verified.out, message);
+    edit.run(to, from);
+    db.close();
+  }
+  assert.equal((await audit('verify', '--data', dir)).code, 0);
 });

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { CallBody, Entry, EntryBody } from '../core/audit/types.ts';
+import type { CallBody, Entry, EntryBody, RefusalGroup } from '../core/audit/types.ts';
 import { formatUsd } from '../core/money.ts';
 import { type EpochId, epochId } from '../core/names.ts';
 import { checkStore } from '../operator/evidence/check.ts';
@@ -85,7 +85,14 @@ function spooledIn(data: string): Iterable<Entry> {
 
 function describe(body: EntryBody): string {
   if (body.type === 'call') return describeCall(body);
-  return `${body.time} ${'key' in body ? body.key : body.object} ${body.type}`;
+  const place = `${body.time} ${'key' in body ? body.key : body.object} ${body.type}`;
+  if (body.type === 'refusals') return `${place} ${describeRefusals(body)}`;
+  const recovered = body.type === 'epoch_recovered' ? (body.refusals ?? []) : [];
+  return [place, ...recovered.map((group) => `${place} ${describeRefusals(group)}`)].join('\n');
+}
+
+function describeRefusals({ code, count, endpoint, model, from, to }: RefusalGroup): string {
+  return `${count} ${code} ${model ?? '-'} ${endpoint} ${from} to ${to}`;
 }
 
 function describeCall(call: CallBody): string {

@@ -56,6 +56,8 @@ export function parseUsdPerMillion(text: string): PicoUsdPerToken | null {
 export function formatUsd(nano: NanoUsd): string {
   const sign = nano < 0 ? '-' : '';
   const digits = Math.abs(nano).toString().padStart(10, '0');
-  const fraction = digits.slice(-9).replace(/0{1,7}$/, '');
-  return `${sign}${digits.slice(0, -9)}.${fraction}`;
+  let end = digits.length;
+  const least = end - 7;
+  while (end > least && digits[end - 1] === '0') end -= 1;
+  return `${sign}${digits.slice(0, -9)}.${digits.slice(-9, end)}`;
 }

@@ -4,6 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { setImmediate as settled } from 'node:timers/promises';
 import type { CallBody } from '../core/audit/types.ts';
 import { isRefusal, refuse } from '../core/errors.ts';
+import { poolName } from '../core/names.ts';
 import { Call } from './call.ts';
 import { geminiGenerate } from './dialect/gemini/requests.ts';
 import { matchRoute } from './dialect/routes.ts';
@@ -64,6 +65,51 @@ test('a call that is denied is one entry and one answer, which names what remain
     await conversation.world.metrics(),
     /keyforge_requests_total\{key="agents\/bot",endpoint="\/v1\/chat\/completions",code="budget_exhausted"\} 1/,
   );
+});
+
+test('a further refusal is counted without a text of its caller, and is answered as the first one is', async (t) => {
+  const purse = createPurse(1_000_000, { counts: true });
+  const { response, world } = await converse(
+    t,
+    (call) => {
+      call.note({ model: 'a secret prompt' });
+      return call.deny(refuse('model_denied', 'No.'));
+    },
+    purse,
+  );
+  const { tokenId } = world.caller();
+  assert.deepEqual(purse.refused, [{ code: 'model_denied', endpoint: '/v1/chat/completions', model: 'other', tokenId }]);
+  assert.deepEqual([response.status, response.headers.get('x-keyforge-remaining-usd'), purse.entries], [403, '0.001', []]);
+  assert.match(
+    await world.metrics(),
+    /keyforge_requests_total\{key="agents\/bot",endpoint="\/v1\/chat\/completions",code="model_denied"\} 1/,
+  );
+});
+
+test('a call that reached a provider, was counted by one or paid for is never counted with others', async (t) => {
+  const attempt = { pool: poolName('sys', 'openai'), credential: 'a', status: 429, outcome: 'refused' } as const;
+  const refused = { ...ok, code: 'provider_limited', status: 429, settlement: { costNano: 0, usage: null, estimated: false } } as const;
+  const cases: readonly ((call: Call) => boolean)[] = [
+    (call) => call.record({ ...refused, attempts: [attempt] }),
+    (call) => {
+      call.noteCount({ ...attempt, purpose: 'count' });
+      return call.record(refused);
+    },
+    (call) => call.record({ ...refused, paidFrom: [{ grant: 'g-1', costNanoUsd: '0', requests: 1 }] }),
+    (call) => call.record({ ...refused, settlement: { costNano: 0, usage: null, estimated: true } }),
+    (call) => call.record({ ...ok, settlement: { costNano: 0, usage: null, estimated: false } }),
+  ];
+  for (const run of cases) {
+    const conversation = await converse(
+      t,
+      (call, response) => {
+        assert.equal(run(call), true);
+        response.end();
+      },
+      createPurse(1_000_000, { counts: true }),
+    );
+    assert.deepEqual([conversation.world.purse.refused, conversation.world.purse.entries.length], [[], 1]);
+  }
 });
 
 test('a refusal whose stream cannot be opened is still a refusal: nothing was served, nothing is recorded', async (t) => {

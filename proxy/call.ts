@@ -4,6 +4,7 @@ import { type Refusal, refusalTable, refuse } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
 import type { KeyName, TokenId } from '../core/names.ts';
 import type { KeyDocument } from '../core/policy/documents.ts';
+import { knownModel } from '../core/policy/route.ts';
 import type { Exchange, ProxyContext } from './context.ts';
 import type { CallRoute } from './dialect/routes.ts';
 import type { Dialect, Framing, StreamMeter } from './dialect/types.ts';
@@ -14,8 +15,15 @@ import type { Caller } from './stages/authenticate.ts';
 import { type Notes, type Recipient, respondFailure } from './stages/respond.ts';
 import type { AttemptFact, Flight } from './upstream/types.ts';
 
-/** In metrics, for a model that only its caller names. */
+/** In metrics and counted refusals, for a model that only its caller names. */
 const unnamed = 'other';
+
+/** What is known of a request once it was read. */
+interface ReadFacts {
+  bytes?: Buffer | undefined;
+  stream?: boolean | undefined;
+  model?: string | undefined;
+}
 
 const nothingSent = { settlement: { costNano: 0, usage: null, estimated: false }, paidFrom: [], attempts: [] } as const;
 
@@ -27,7 +35,7 @@ export class Call implements InFlight, Recipient, Disposable {
   readonly response: ServerResponse;
   readonly #context: ProxyContext;
   readonly #key: ActiveKey;
-  #request: CallRequest;
+  readonly #request: CallRequest & ReadFacts;
   #stream: StreamMeter | null = null;
   #clientLeft = false;
   #revokedFor: Refusal | null = null;
@@ -65,6 +73,9 @@ export class Call implements InFlight, Recipient, Disposable {
       endpoint: route.endpoint,
       dialect: route.dialect.id,
       traceparent: typeof traceparent === 'string' ? traceparent : undefined,
+      bytes: undefined,
+      stream: undefined,
+      model: undefined,
     };
     active.inFlight.add(this);
     response.on('close', this.#onClose);
@@ -119,8 +130,8 @@ export class Call implements InFlight, Recipient, Disposable {
   }
 
   /** Adds facts of the request to the entry. */
-  note(more: Partial<Pick<CallRequest, 'bytes' | 'stream' | 'model'>>): void {
-    this.#request = { ...this.#request, ...more };
+  note(more: ReadFacts): void {
+    Object.assign(this.#request, more);
   }
 
   /** Adds the provider's count of this call's input to the entry. */
@@ -190,14 +201,14 @@ export class Call implements InFlight, Recipient, Disposable {
     });
   }
 
-  /** Writes the entry. Returns false if it cannot be written; the answer was then an error. */
-  record(outcome: Omit<CallOutcome, 'nowMs'>): boolean {
+  /** Writes the entry, or counts the refusal with others of its kind. Returns false if it cannot be written; the answer was then an error. */
+  record(outcome: CallOutcome): boolean {
     const nowMs = this.#context.now();
     this.#count(outcome, nowMs);
     if (outcome.breach !== undefined) this.#alarm(outcome.breach, outcome.knownAs);
+    if (this.#isCounted(outcome)) return true;
     try {
-      const attempts = [...this.#counts, ...outcome.attempts];
-      this.#key.funds.record(callBody(this.#request, { ...outcome, attempts, nowMs }));
+      this.#key.funds.record(callBody(this.#request, outcome, { counts: this.#counts, nowMs }));
       return true;
     } catch (error) {
       if (!(error instanceof SpoolUnavailable)) throw error;
@@ -209,13 +220,22 @@ export class Call implements InFlight, Recipient, Disposable {
     }
   }
 
+  /** True if this is one more refusal of many: no provider received anything of the call, and nothing paid for it. */
+  #isCounted({ code, paidFrom, settlement, attempts }: CallOutcome): boolean {
+    if (code === 'ok' || attempts.length + this.#counts.length + paidFrom.length > 0) return false;
+    if (settlement.costNano > 0 || settlement.estimated) return false;
+    const { document, endpoint, model } = this.#request;
+    const known = model === undefined ? undefined : (knownModel(document, this.#context.activeKeys.pools, model) ?? unnamed);
+    return this.#key.funds.countRefusal(this.requestId, { code, endpoint, model: known, tokenId: this.tokenId });
+  }
+
   #alarm(breach: RecordedBreach, knownAs = unnamed): void {
     const { metrics, logger } = this.#context;
     metrics.countBreach(breach.pool, knownAs);
     logger.error({ requestId: this.requestId, key: this.#key.key, ...breach }, 'a bill was above its bound: it is charged in full');
   }
 
-  #count({ code, knownAs = unnamed, settlement, firstByteMs }: Omit<CallOutcome, 'nowMs'>, nowMs: number): void {
+  #count({ code, knownAs = unnamed, settlement, firstByteMs }: CallOutcome, nowMs: number): void {
     const { startedMs, endpoint } = this.#request;
     this.#context.metrics.countCall({
       key: this.#key.key,

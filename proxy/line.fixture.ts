@@ -15,6 +15,7 @@ import { mintToken } from '../core/token.ts';
 import type { ProxyContext } from './context.ts';
 import { createPools } from './credentials/pool.ts';
 import { BodyReader } from './dialect/json.ts';
+import type { RefusedCall } from './evidence/refusal-groups.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
 import { ByteBudget } from './intake/byte-budget.ts';
 import { Connections } from './intake/connections.ts';
@@ -41,6 +42,7 @@ export const quietGauges: Gauges = {
   bodies: { usedBytes: 0, waiting: 0 },
   atProviders: () => ({ used: 0, waiting: 0 }),
   unshippedEntries: () => 0,
+  deniedRetries: () => [],
   healthyCredentials: () => [],
 };
 
@@ -107,6 +109,8 @@ export interface Purse extends Funds {
   readonly opened: readonly string[];
   /** What was recorded as the cost of an open call. */
   readonly outcomes: readonly { readonly requestId: string; readonly costNano: NanoUsd }[];
+  /** Refusals that were offered to be counted. */
+  readonly refused: readonly RefusedCall[];
   freeNano(): NanoUsd;
   reservedNano(): NanoUsd;
   /** Makes the spool refuse all further records. */
@@ -116,13 +120,14 @@ export interface Purse extends Funds {
 /** Funds without a ledger: one grant `g-1`, and a denial when that is not enough. */
 export function createPurse(
   amountNano: NanoUsd,
-  plan: { readonly denial?: GrantDenial; readonly nothingLeft?: GrantDenial; readonly notReady?: Refusal } = {},
+  plan: { readonly denial?: GrantDenial; readonly nothingLeft?: GrantDenial; readonly notReady?: Refusal; readonly counts?: true } = {},
 ): Purse {
   const wallet = new Wallet();
   wallet.deposit({ id: 'g-1', key: bot, amountNano, requests: 1000, tokens: 1e9, validAfterMs: 0 }, 0);
   const entries: ProxyBody[] = [];
   const opened: string[] = [];
   const outcomes: { requestId: string; costNano: NanoUsd }[] = [];
+  const refused: RefusedCall[] = [];
   let full = false;
 
   function write<T>(to: T[], value: T): void {
@@ -135,6 +140,7 @@ export function createPurse(
     entries,
     opened,
     outcomes,
+    refused,
     ready: () => Promise.resolve(plan.notReady ?? null),
     reserve(need) {
       const result = wallet.reserve(need, 0, need.atLeastNano);
@@ -145,6 +151,7 @@ export function createPurse(
     settle: (reservation, costNano, tokens): readonly PaidFrom[] => wallet.settle(reservation, costNano, tokens),
     cancel: (reservation) => wallet.cancel(reservation),
     record: (body) => write(entries, body),
+    countRefusal: (_requestId, call) => refused.push(call) > 0 && plan.counts === true,
     remainingNano: () => wallet.heldNano() - wallet.reservedNano(),
     waiting: () => 0,
     nothingLeft: () => plan.nothingLeft ?? null,

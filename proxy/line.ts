@@ -8,7 +8,7 @@ import { Call } from './call.ts';
 import type { Exchange, ProxyContext } from './context.ts';
 import type { JsonBody } from './dialect/json.ts';
 import { type CallRoute, callerFamily, matchRoute } from './dialect/routes.ts';
-import type { Facts, Family, Reading } from './dialect/types.ts';
+import type { Facts, Family } from './dialect/types.ts';
 import { SpoolUnavailable } from './evidence/spool/spool.ts';
 import { BodyHold } from './intake/byte-budget.ts';
 import { type Admission, type AdmitInput, admit } from './stages/admit.ts';
@@ -19,11 +19,11 @@ import { foresee } from './stages/foresee.ts';
 import { headersForProvider, queryForProvider } from './stages/headers.ts';
 import { hold } from './stages/hold.ts';
 import { KeepAlive } from './stages/keep-alive.ts';
-import { meter } from './stages/meter.ts';
+import { type Metered, meter } from './stages/meter.ts';
 import { receive } from './stages/receive.ts';
 import { noteHeaders, respondRefusal, respondRest } from './stages/respond.ts';
 import { route as routeCall } from './stages/route.ts';
-import { type Reachable, send } from './stages/send.ts';
+import { type Reachable, type Sent, send } from './stages/send.ts';
 import { asBilled, boundOfOutput, breachIn, settle, tokensOf, withLost } from './stages/settle.ts';
 import type { AttemptFact } from './upstream/types.ts';
 
@@ -33,7 +33,7 @@ export async function serve(context: ProxyContext, request: IncomingMessage, res
   const route = matchRoute(request.method ?? '', request.url ?? '', request.headers);
   if (isRefusal(route)) return denyUnknown(context, exchange, callerFamily(request.url ?? '', request.headers), route);
   const { activeKeys } = context;
-  const caller = activeKeys.revision === 0 ? noPolicy() : authenticate(activeKeys, request.headers, context.now(), request.url);
+  const caller = activeKeys.revision === 0 ? noPolicy() : authenticate(activeKeys, request, context.now());
   if (isRefusal(caller)) return denyUnknown(context, exchange, route.family, caller);
   context.connections.know(request.socket);
   try {
@@ -106,15 +106,14 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   const measured = settle(end, candidate.price, held.amountNano, boundOfOutput(candidate, admission.facts.demand));
   const paidFrom = held.settle(measured.costNano, tokensOf(measured.usage));
   const settlement = withLost(measured, held.lostNano);
-  const recorded = call.record({
-    ...metered,
-    ...namesOf(candidate, metered.end.reading),
-    ...noteAnswer(context, document, { id: metered.end.reading.answerId, tokens: tokensOf(settlement.usage) }),
-    settlement,
-    paidFrom,
-    breach: isCapped(document) ? breachIn(candidate, admission, measured) : undefined,
-    attempts: sent.attempts,
-  });
+  const recorded = call.record(
+    outcomeOf(metered, sent, {
+      settlement,
+      paidFrom,
+      answerSha256: noteAnswer(context, document, { id: end.reading.answerId, tokens: tokensOf(settlement.usage) }),
+      breach: isCapped(document) ? breachIn(candidate, admission, measured) : undefined,
+    }),
+  );
 
   if (recorded) respondRest(call, metered.rest, { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings });
 }
@@ -133,20 +132,37 @@ function startKeepAlive(call: Call, { candidates, facts, warnings }: Admission, 
   return new KeepAlive(call.response, { everyMs, headers: () => noteHeaders({ ...call.notes(), warnings }) });
 }
 
-/** The model and its price book, for the entry and for metrics. */
-function namesOf({ pool, upstreamModel, knownAs }: Reachable, { servedModel = upstreamModel }: Reading): ModelNames {
-  return { priceBook: pool.priceBookDigest, servedModel, knownAs };
+/** The facts of a call's end, for its entry and for metrics. */
+function outcomeOf(
+  { code, status, firstByteMs, responseSha256, end }: Metered,
+  { candidate: { pool, upstreamModel, knownAs }, attempts }: Sent,
+  { settlement, paidFrom, answerSha256, breach }: Pick<CallOutcome, 'settlement' | 'paidFrom' | 'answerSha256' | 'breach'>,
+): CallOutcome {
+  const { servedModel = upstreamModel } = end.reading;
+  const priceBook = pool.priceBookDigest;
+  return {
+    code,
+    status,
+    firstByteMs,
+    responseSha256,
+    settlement,
+    paidFrom,
+    answerSha256,
+    breach,
+    attempts,
+    servedModel,
+    knownAs,
+    priceBook,
+  };
 }
-
-type ModelNames = Pick<CallOutcome, 'priceBook' | 'servedModel' | 'knownAs'>;
 
 /** Remembers an answer that a later request may continue, and names it for the entry. */
 function noteAnswer(
   { answerSizes }: ProxyContext,
   { key }: KeyDocument,
   { id, tokens }: { readonly id: string | undefined; readonly tokens: number },
-): { readonly answerSha256?: string } {
-  return id === undefined || tokens === 0 ? {} : { answerSha256: answerSizes.note(key, id, tokens) };
+): string | undefined {
+  return id === undefined || tokens === 0 ? undefined : answerSizes.note(key, id, tokens);
 }
 
 function countAttempts({ metrics }: ProxyContext, attempts: readonly AttemptFact[], boundNano: NanoUsd): void {
@@ -175,13 +191,16 @@ function admissionOf(routed: Routed): AdmitInput {
   const { document, funds } = caller.active;
   const { dialect } = route;
   const sinceMs = context.monotonic();
-  const recheck = (): Refusal | null => checkAgain(routed);
   return {
     requestId: exchange.requestId,
-    ...{ document, dialect, facts, candidates },
+    document,
+    dialect,
+    facts,
+    candidates,
     exact: exchange.request.headers['x-keyforge-max-tokens'] === 'exact',
     ready: () => funds.ready(),
     reserve(need, wait) {
+      const recheck = (): Refusal | null => checkAgain(routed);
       if (!wait) return funds.reserve(need, { sinceMs, recheck, maxWaitMs: 0 });
       body.drop();
       return funds.reserve(need, { sinceMs, recheck, signal: () => call.abandoned });

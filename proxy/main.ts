@@ -70,7 +70,7 @@ const lastDrainMs = 5_000;
 /** At shutdown, the wait for an operator that restarts at the same time, because the Pod's records end with it. */
 const lastShipMs = 5_000;
 
-function createUpstream(clock: () => number, monotonic: () => number): UpstreamDeps {
+function createUpstream(clock: () => number): UpstreamDeps {
   const settings = defaultUpstreamSettings;
   const origins = createOrigins(settings, monotonic);
   return { origins, pools: createPools({ clock }), settings, opinions: new Opinions({ origins, settings, clock }), clock };
@@ -81,9 +81,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { control, logger, bootId } = options;
   const limits = { ...defaultLimits, ...options.limits };
   const clock = Date.now;
-  const monotonic = (): number => performance.now();
   const bodies = new ByteBudget({ totalBytes: limits.bodiesBytes ?? bodyBudgetBytes() });
-  const upstream = createUpstream(clock, monotonic);
+  const upstream = createUpstream(clock);
   const { pools, origins } = upstream;
   const drains = createDrains(limits);
   const spool = openSpool({ dir: join(options.dataDir, 'spool'), bootId, logger });
@@ -97,6 +96,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     isKnown: (key) => activeKeys.byKey(storedKey(key)) !== undefined,
     ...{ inFlight: () => countInFlight(activeKeys), waiting: () => countWaiting(activeKeys), bodies, atProviders: () => origins.load() },
     unshippedEntries: () => shipper.behind().entries,
+    deniedRetries: () => pools.deniedRetries(),
     healthyCredentials: () => pools.state().map(({ pool, credential, status }) => ({ pool, credential, healthy: status === 'ready' })),
   });
   const openFunds = (key: KeyName, free: Promise<void>): Funds =>
@@ -151,6 +151,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
 function agentServer(context: ProxyContext, allowedOrigins: readonly string[]): Server {
   const handler: Handler = (request, response) => serve(context, request, response);
   return createAgentServer(allowOrigins(handler, new Set(allowedOrigins)), context);
+}
+
+/** Milliseconds that no correction of the clock changes. */
+function monotonic(): number {
+  return performance.now();
 }
 
 interface Operations {

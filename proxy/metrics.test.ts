@@ -99,6 +99,7 @@ test('gauges are read when they are scraped, and forget credentials that are gon
     atProviders: () => ({ used: 4, waiting: 1 }),
     isKnown: (key: string) => key !== 'agents/gone',
     unshippedEntries: () => 17,
+    deniedRetries: () => [{ pool: 'platform/openai', count: 5 }],
     healthyCredentials: () => credentials,
   });
   assert.deepEqual(await lines(metrics, 'keyforge_requests_in_flight'), ['keyforge_requests_in_flight 3']);
@@ -107,6 +108,8 @@ test('gauges are read when they are scraped, and forget credentials that are gon
   assert.deepEqual(await lines(metrics, 'keyforge_provider_calls '), ['keyforge_provider_calls 4']);
   assert.deepEqual(await lines(metrics, 'keyforge_provider_calls_waiting'), ['keyforge_provider_calls_waiting 1']);
   assert.deepEqual(await lines(metrics, 'keyforge_entries_unshipped'), ['keyforge_entries_unshipped 17']);
+  for (let scrape = 0; scrape < 2; scrape += 1)
+    assert.deepEqual(await lines(metrics, 'keyforge_retries_denied_total'), ['keyforge_retries_denied_total{pool="platform/openai"} 5']);
   assert.deepEqual(await lines(metrics, 'keyforge_credential_healthy'), [
     'keyforge_credential_healthy{pool="platform/openai",credential="proj-a"} 1',
     'keyforge_credential_healthy{pool="platform/openai",credential="proj-b"} 0',
@@ -155,4 +158,16 @@ test('rows of a key that is gone are read a few times more, and then go too', as
     (await lines(metrics, 'keyforge_requests_total{')).map((line) => /key="([^"]*)"/.exec(line)?.[1]),
     ['agents/bot'],
   );
+});
+
+test('labels beyond a ceiling share one row, and the sum stays', async () => {
+  const metrics = createMetrics(quiet);
+  for (let n = 0; n < 5000; n += 1) metrics.countFreeError({ pool: 'platform/openai', status: 429, code: `made_up_${n}` }, 1_000_000_000);
+  for (let n = 0; n < 12_000; n += 1) metrics.countCall({ ...call, model: `made-up-${n}` });
+  const errors = await lines(metrics, 'keyforge_free_errors_held_usd_total{');
+  assert.equal(errors.length, 1001);
+  assert.ok(errors.includes('keyforge_free_errors_held_usd_total{pool="other",status="other",code="other"} 4000'));
+  const costs = await lines(metrics, 'keyforge_cost_usd_total{');
+  assert.equal(costs.length, 10_001);
+  assert.ok(costs.includes('keyforge_cost_usd_total{key="",gen_ai_response_model="other"} 500'));
 });

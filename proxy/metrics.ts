@@ -42,6 +42,8 @@ export interface Gauges {
   /** Calls at providers, and calls that wait for a connection to one. */
   atProviders(): { readonly used: number; readonly waiting: number };
   unshippedEntries(): number;
+  /** Since each pool began. */
+  deniedRetries(): readonly { readonly pool: string; readonly count: number }[];
   healthyCredentials(): readonly { readonly pool: string; readonly credential: string; readonly healthy: boolean }[];
 }
 
@@ -129,6 +131,14 @@ function registerGauges(registry: Registry, gauges: Gauges): void {
   gauge(registry, { name: 'keyforge_entries_unshipped', help: 'Audit entries that the operator has not acknowledged yet.' }, (metric) =>
     metric.set(gauges.unshippedEntries()),
   );
+  const denied = {
+    name: 'keyforge_retries_denied_total',
+    help: 'Further attempts of calls that the retry budget of a pool denied.',
+    labelNames: ['pool'],
+  };
+  counter(registry, denied, (metric) => {
+    for (const { pool, count } of gauges.deniedRetries()) metric.inc({ pool }, count);
+  });
   const credentials = {
     name: 'keyforge_credential_healthy',
     help: '1 if the proxy may use the credential now, 0 during a cooldown or after its provider rejected it.',
@@ -160,6 +170,8 @@ interface CallRow {
 const lastScrapes = 4;
 /** Beyond it, further labels share one row. */
 const maxRows = 10_000;
+/** The same, for sums by labels that name no key: pools, credentials and codes are few, but a proxy may outlive many. */
+const maxSums = 1_000;
 
 /** Requests, dollars and tokens by the labels of calls. */
 class CallSums {
@@ -245,10 +257,12 @@ function modelLabels({ key, model }: CallRow): { readonly key: string; readonly 
 /** A sum for each combination of labels. */
 class LabelledSum {
   readonly #labelNames: readonly string[];
+  readonly #others: readonly string[];
   readonly #totals = new Map<string, { readonly labels: Record<string, string>; count: number }>();
 
   constructor(registry: Registry, metric: Required<MetricInfo>) {
     this.#labelNames = metric.labelNames;
+    this.#others = metric.labelNames.map(() => 'other');
     counter(registry, metric, (total) => {
       for (const { labels, count } of this.#totals.values()) total.inc(labels, count);
     });
@@ -259,6 +273,7 @@ class LabelledSum {
     const id = values.join('\n');
     const total = this.#totals.get(id);
     if (total !== undefined) total.count += amount;
+    else if (this.#totals.size >= maxSums && values !== this.#others) this.add(this.#others, amount);
     else this.#totals.set(id, { labels: Object.fromEntries(this.#labelNames.map((name, i) => [name, values[i] ?? ''])), count: amount });
   }
 }

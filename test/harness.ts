@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Standalone, startStandalone } from '../cli/standalone.ts';
 import type { CallBody } from '../core/audit/types.ts';
-import { readCalls } from '../operator/store/recorded-calls.ts';
+import { countedRefusals, readCalls, readRecords } from '../operator/store/recorded-calls.ts';
 import { simulatedModels } from '../simulator/models.ts';
 import { type Simulation, type SimulationOptions, startSimulation } from '../simulator/provider.ts';
 import type { SimulatedModel } from '../simulator/types.ts';
@@ -44,7 +44,7 @@ export interface World extends AsyncDisposable {
   remove(file: string): Promise<void>;
   /** POST JSON to the proxy with a token (default: the world's). */
   post(path: string, body: unknown, more?: { readonly token?: string; readonly headers?: Record<string, string> }): Promise<Response>;
-  /** Recorded calls, once every one that was answered is stored. */
+  /** Calls with an entry each, once every one that was answered is stored: without refusals that are counted. */
   records(atLeast?: number): Promise<readonly CallBody[]>;
   close(): Promise<void>;
 }
@@ -172,4 +172,14 @@ export async function untilEarlyInMinute(): Promise<void> {
 /** Dollars of all records, in nano-USD. */
 export function recordedNano(records: readonly CallBody[]): bigint {
   return records.reduce((sum, record) => sum + BigInt(record.costNanoUsd), 0n);
+}
+
+/** How often the entries of a data folder have each code. Refusals that are counted have theirs at the end of the minute or of KeyForge. */
+export function recordedCodes(dataDir: string): ReadonlyMap<string, number> {
+  const codes = new Map<string, number>();
+  for (const record of readRecords(dataDir)) {
+    const counted = record.type === 'call' ? [{ code: record.code, count: 1 }] : countedRefusals(record);
+    for (const { code, count } of counted) codes.set(code, (codes.get(code) ?? 0) + count);
+  }
+  return codes;
 }

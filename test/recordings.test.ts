@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { CallBody, EntryUsage } from '../core/audit/types.ts';
-import { startWorld, type World } from './harness.ts';
+import { eventually, startWorld, type World } from './harness.ts';
 import { poolManifest } from './manifests.ts';
 import { type Exchange, type Replay, readExchanges, startReplay, wireBody } from './replay.ts';
 
@@ -112,7 +112,10 @@ test('every recorded answer comes through byte for byte, and is settled at the u
     assert.ok(bytes.equals(wire), `${exchange.id}: ${firstDifference(bytes, wire)}`);
     expected.set(id, exchange);
   }
-  const records = new Map((await world.records(replayed.length)).map((record) => [record.requestId, record]));
+  const records = await eventually(async () => {
+    const found = new Map((await world.records(expected.size)).map((record) => [record.requestId, record]));
+    return [...expected.keys()].every((id) => found.has(id)) ? found : undefined;
+  }, 'the record of each answer');
   let named = 0;
   for (const [id, exchange] of expected) {
     const record = records.get(id);

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { CallBody } from '../core/audit/types.ts';
 import { poolName } from '../core/names.ts';
 import type { PoolDocument } from '../core/policy/documents.ts';
-import { createWorld, poolDocument, price } from '../proxy/line.fixture.ts';
+import { createWorld, openai, poolDocument, price } from '../proxy/line.fixture.ts';
 import { serve as serveLine } from '../proxy/line.ts';
 import { serve } from '../proxy/upstream/testbed.ts';
 import { simulatedModels } from '../simulator/models.ts';
@@ -408,6 +408,26 @@ for (const [id, api] of Object.entries(apis)) {
     await closed.promise;
     const entry = await record();
     assert.deepEqual([entry.attempts.length, charge(entry)], [2, 'exact']);
+  });
+
+  test(`${id}: a limited call without a retry left gets the provider's answer, or that of the next pool`, async (t) => {
+    const keys = ['proj-a', 'proj-b'].map((name) => ({ name, quotaScope: name }));
+    let seen = 0;
+    const limits: Answer = (response) => {
+      seen += 1;
+      response.writeHead(429, { 'content-type': 'application/json', 'retry-after': '7' }).end('{"error":{"message":"slower"}}');
+    };
+    for (const more of [{}, { elsewhere: events }]) {
+      const { call, record, context } = await bed(t, api, limits, { keys, ...more });
+      while (context.upstream.pools.takeRetry(openai));
+      const response = await call();
+      const text = await response.text();
+      const served = 'elsewhere' in more;
+      assert.deepEqual([response.status, text], served ? [200, api.events.join('')] : [429, '{"error":{"message":"slower"}}']);
+      if (!served) assert.equal(response.headers.get('retry-after'), '7');
+      assert.equal(charge(await record()), served ? 'exact' : 'nothing');
+    }
+    assert.equal(seen, 2);
   });
 
   for (const status of [502, 504, 522, 524]) {

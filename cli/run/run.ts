@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readCalls } from '../../operator/store/recorded-calls.ts';
+import { readRecords } from '../../operator/store/recorded-calls.ts';
 import { readEnvironment } from '../config.ts';
 import { createLogger } from '../logger.ts';
 import { StandaloneFailed } from '../operator-thread.ts';
@@ -105,6 +105,6 @@ async function runIn(folder: string, { options, manifests, environment, io }: Ru
   } finally {
     await standalone.close();
   }
-  io.stderr.write(`${summarise(readCalls(dataDir))}\n`);
+  io.stderr.write(`${summarise(readRecords(dataDir))}\n`);
   return code;
 }

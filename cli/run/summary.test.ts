@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { CallBody } from '../../core/audit/types.ts';
+import type { CallBody, EpochRecoveredBody, RefusalsBody } from '../../core/audit/types.ts';
 import { summarise } from './summary.ts';
 
 function call(more: Partial<CallBody>): CallBody {
-  return { code: 'ok', costNanoUsd: '0', ...more } as CallBody;
+  return { type: 'call', code: 'ok', costNanoUsd: '0', ...more } as CallBody;
 }
 
 test('a summary has calls, tokens and dollars by model, and what was not ok', () => {
@@ -23,6 +23,19 @@ test('a summary has calls, tokens and dollars by model, and what was not ok', ()
       '  claude-haiku-4-5: 1 call, 15 tokens in, 7 out, $0.000000007',
       '  not ok: client_disconnected 1, model_denied 1',
     ].join('\n'),
+  );
+});
+
+test('refusals that were counted are calls that were not ok, also those of a recovery', () => {
+  const counted = { type: 'refusals', code: 'budget_exhausted', count: 3_998 } as RefusalsBody;
+  const recovered = {
+    type: 'epoch_recovered',
+    refusals: [{ code: 'rate_limited', count: 2 }],
+    charges: [],
+  } as unknown as EpochRecoveredBody;
+  assert.equal(
+    summarise([call({ code: 'budget_exhausted' }), counted, recovered]),
+    'keyforge: 4001 calls, $0.00\n  not ok: budget_exhausted 3999, rate_limited 2',
   );
 });
 

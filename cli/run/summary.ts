@@ -1,5 +1,5 @@
-import type { CallBody } from '../../core/audit/types.ts';
 import { formatUsd } from '../../core/money.ts';
+import { countedRefusals, type RecordedCalls } from '../../operator/store/recorded-calls.ts';
 
 interface Line {
   calls: number;
@@ -9,9 +9,12 @@ interface Line {
 }
 
 /** The end of a run in plain words: calls, tokens and dollars by model, refusals by code. Several lines, no newline at the end. */
-export function summarise(calls: readonly CallBody[]): string {
+export function summarise(records: readonly RecordedCalls[]): string {
   const models = new Map<string, Line>();
+  const calls = records.filter((record) => record.type === 'call');
+  const refused = records.flatMap(countedRefusals);
   const refusals = new Map<string, number>();
+  for (const { code, count } of refused) refusals.set(code, (refusals.get(code) ?? 0) + count);
   let total = 0;
   for (const call of calls) {
     const nano = Number(call.costNanoUsd);
@@ -32,9 +35,8 @@ export function summarise(calls: readonly CallBody[]): string {
     ([name, line]) => `  ${name}: ${count(line.calls, 'call')}, ${line.input} tokens in, ${line.output} out, $${formatUsd(line.nano)}`,
   );
   const codes = [...refusals].map(([code, number]) => `${code} ${number}`).join(', ');
-  return [`keyforge: ${count(calls.length, 'call')}, $${formatUsd(total)}`, ...lines, ...(codes === '' ? [] : [`  not ok: ${codes}`])].join(
-    '\n',
-  );
+  const number = refused.reduce((sum, group) => sum + group.count, calls.length);
+  return [`keyforge: ${count(number, 'call')}, $${formatUsd(total)}`, ...lines, ...(codes === '' ? [] : [`  not ok: ${codes}`])].join('\n');
 }
 
 function count(number: number, noun: string): string {

@@ -1,6 +1,6 @@
-import type { CallBody } from '../../core/audit/types.ts';
+import type { CallBody, RefusalGroup } from '../../core/audit/types.ts';
 import { formatUsd } from '../../core/money.ts';
-import { openCalls } from '../../operator/store/recorded-calls.ts';
+import { countedRefusals, openCalls } from '../../operator/store/recorded-calls.ts';
 
 const everyMs = 200;
 
@@ -15,7 +15,12 @@ function callLine(call: CallBody, remainingUsd: string | undefined): string {
   return `${time}  ${model}  ${tokens}  ${cost}${left}${call.code === 'ok' ? '' : `  (${call.status} ${call.code})`}`;
 }
 
-/** Calls back with a line for each call recorded from now on; returns how to stop. */
+/** One line a group of counted refusals: when the last one was, model, how many, and why. */
+function refusalsLine({ code, count, endpoint, model, to }: RefusalGroup): string {
+  return `${to.slice(11, 19)}  ${model ?? endpoint}  ${count} more refused  (${code})`;
+}
+
+/** Calls back with a line for each call and each group of refusals recorded from now on; returns how to stop. */
 export function followCalls(
   dataDir: string,
   remaining: () => Promise<string | undefined>,
@@ -26,10 +31,13 @@ export function followCalls(
   let stopped = false;
 
   async function look(): Promise<void> {
-    const calls = records.next();
-    if (calls.length === 0) return;
+    const recorded = records.next();
+    if (recorded.length === 0) return;
     const left = await remaining();
-    for (const call of calls) print(callLine(call, left));
+    for (const record of recorded) {
+      if (record.type === 'call') print(callLine(record, left));
+      for (const group of countedRefusals(record)) print(refusalsLine(group));
+    }
   }
 
   async function loop(): Promise<void> {

@@ -101,6 +101,29 @@ export interface Attempt {
   readonly purpose?: 'count' | undefined;
 }
 
+/** Refusals of one kind within a minute that have no entry each. None of these calls reached a provider. */
+export interface RefusalGroup {
+  readonly code: CallCode;
+  /** `other`: of several endpoints. */
+  readonly endpoint: string;
+  /** As manifests or the price book name it, else `other`; absent: no model was read, or there were several. */
+  readonly model?: string | undefined;
+  /** Absent: of several tokens. */
+  readonly tokenId?: TokenId | undefined;
+  /** When the first and the last were refused. */
+  readonly from: string;
+  readonly to: string;
+  readonly count: number;
+}
+
+/** Further refusals in a minute, like one that has a `call` entry. */
+export interface RefusalsBody extends RefusalGroup {
+  readonly v: 1;
+  readonly type: 'refusals';
+  readonly time: string;
+  readonly key: KeyName;
+}
+
 export interface EpochOpenBody {
   readonly v: 1;
   readonly type: 'epoch_open';
@@ -125,6 +148,8 @@ export interface EpochRecoveredBody {
   readonly whole: boolean;
   /** Calls that were open. */
   readonly charges: readonly RecoveredCharge[];
+  /** Refusals that were counted and had no entry. Absent: none. */
+  readonly refusals?: readonly RefusalGroup[] | undefined;
 }
 
 /** What the reservations of one open call are charged: those of known cost in one charge, the others in another. */
@@ -194,5 +219,5 @@ export interface CreditPart {
   readonly nanoUsd: NanoText;
 }
 
-export type ProxyBody = CallBody | EpochOpenBody | EpochRecoveredBody | ReleaseBody | HeartbeatBody | EpochCloseBody;
+export type ProxyBody = CallBody | RefusalsBody | EpochOpenBody | EpochRecoveredBody | ReleaseBody | HeartbeatBody | EpochCloseBody;
 export type EntryBody = ProxyBody | OperatorBody;

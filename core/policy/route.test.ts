@@ -6,7 +6,7 @@ import type { PoolModel } from '../manifest/types.ts';
 import { keyName, type PoolName } from '../names.ts';
 import type { ModelPrice } from '../price/types.ts';
 import type { KeyDocument, PoolDocument } from './documents.ts';
-import { listModels, routeFree, routeModel } from './route.ts';
+import { knownModel, listModels, routeFree, routeModel } from './route.ts';
 
 function model(name: string, upstreamName = name): PoolModel {
   return { name, upstreamName, price: { input: 1, output: 1 } };
@@ -231,5 +231,20 @@ describe('listModels', () => {
       ids(key(), ({ provider }) => provider === 'OpenRouter'),
       ['sys/router:openai/gpt-5', 'sys/router:gpt-5'],
     );
+  });
+});
+
+describe('knownModel', () => {
+  it('names a model as manifests do, also where the key may not use it', () => {
+    const document = key({ aliases: { fast: 'gpt-5-mini' }, deny: ['claude-*'], allow: [['gpt-5-mini']] });
+    const known = ['gpt-5', 'fast', 'claude-sonnet-5', 'sys/openai/cheap', 'openai/gpt-5-mini'].map((name) =>
+      knownModel(document, pools, name),
+    );
+    assert.deepEqual(known, ['gpt-5', 'gpt-5-mini', 'claude-sonnet-5', 'cheap', 'gpt-5-mini']);
+  });
+
+  it('does not know what only the caller names, of any length', () => {
+    for (const name of ['', 'my secret', 'openai/mine', 'x'.repeat(10_000)])
+      assert.equal(knownModel(key({ allow: [[name]] }), pools, name), null);
   });
 });

@@ -64,6 +64,18 @@ export function routeFree(
   return candidates.length > 0 ? candidates : routed;
 }
 
+/** The name of a model in manifests or the price book, whether the key may use it or not; null: only the caller names it. */
+export function knownModel(document: KeyDocument, pools: Pools, model: string): string | null {
+  const name = aliased(document, model);
+  for (const pool of poolsOf(document, pools)) {
+    for (const reading of [name, ...withoutPrefix(pool, name)]) {
+      const found = findModel(pool, reading);
+      if (found !== null) return found.bookId ?? reading;
+    }
+  }
+  return null;
+}
+
 function recall(document: KeyDocument, pools: Pools, model: string): Readings {
   if (model.length > maxNameLength) return [];
   const byDocument = remembered.get(pools) ?? new WeakMap<KeyDocument, Map<string, Readings>>();

@@ -57,9 +57,13 @@ function thoughtTokens({ maxOutputTokens }: ModelPrice, { thoughts = 0 }: Demand
 function readingOf(price: ModelPrice, demand: Demand, overhead: Overhead): Reading {
   let textTokens = demand.textTokens + (overhead.tokens.request ?? 0) + thoughtTokens(price, demand);
   for (const name of featuresOf(demand)) textTokens += overhead.tokens[name] ?? 0;
-  const media = Object.entries(demand.media).map(([modality, tokens]) => ({ modality: modality as InputModality, tokens }));
-  const pictures = sumOf(demand.pictures.map((size) => overhead.pictureTokens(size)));
-  if (demand.pictures.length > 0) media.push({ modality: 'image', tokens: pictures });
+  const media: Reading['media'][number][] = [];
+  for (const name in demand.media) {
+    const modality = name as InputModality;
+    media.push({ modality, tokens: demand.media[modality] ?? 0 });
+  }
+  if (demand.pictures.length > 0)
+    media.push({ modality: 'image', tokens: sumOf(demand.pictures.map((size) => overhead.pictureTokens(size))) });
   return { textTokens, media };
 }
 
@@ -126,7 +130,8 @@ interface Readings {
 /** The ways to bound what all readings have: by what the tools may add, and by the model's context. */
 function readingsOf(price: ModelPrice, demand: Demand, overhead: Overhead): readonly Readings[] {
   const first = readingOf(price, demand, overhead);
-  const given = first.textTokens + sumOf(first.media.map(({ tokens }) => tokens));
+  let given = first.textTokens;
+  for (const { tokens } of first.media) given += tokens;
   const firstTokens = demand.stored === undefined ? given : Math.max(given, contextOf(price));
   const isFree = demand.onlyPreviews === true && overhead.freePreviews === true;
   const further = isFree ? 0 : Math.max(0, demand.inputReads - 1);
@@ -216,15 +221,11 @@ function termsOf(price: ModelPrice, demand: Demand, overhead: Overhead): Terms {
   return { alternatives, feesNano: fees, ...percents };
 }
 
-/** Runs a computation that may find no bound. An amount beyond the range of money is none. */
-function bounded<T>(compute: () => T): T | Unbounded {
-  try {
-    return compute();
-  } catch (error) {
-    if (error instanceof NoBound) return { kind: 'unbounded', reason: error.message };
-    if (error instanceof MoneyOverflow) return { kind: 'unbounded', reason: 'the maximum cost of the request is too large to count' };
-    throw error;
-  }
+/** Why a computation found no bound: an amount beyond the range of money is none. Throws any other error again. */
+function unbounded(error: unknown): Unbounded {
+  if (error instanceof NoBound) return { kind: 'unbounded', reason: error.message };
+  if (error instanceof MoneyOverflow) return { kind: 'unbounded', reason: 'the maximum cost of the request is too large to count' };
+  throw error;
 }
 
 function percentOf(nano: NanoUsd, percent: number): NanoUsd {
@@ -244,17 +245,23 @@ export class Bound {
 
   /** Bounds a call, or says why it has no bound. Never throws. */
   static of(price: ModelPrice, demand: Demand, overhead: Overhead): Bound | Unbounded {
-    return bounded(() => new Bound(termsOf(price, demand, overhead)));
+    try {
+      return new Bound(termsOf(price, demand, overhead));
+    } catch (error) {
+      return unbounded(error);
+    }
   }
 
   /** The bound with this output limit. Never throws. */
   at(outputTokens: number): NanoUsd | Unbounded {
-    return bounded(() => {
-      const { alternatives, feesNano, servingPercent, learnedPercent } = this.#terms;
-      let pico = Number.POSITIVE_INFINITY;
-      for (const lines of alternatives) pico = Math.min(pico, dearestLine(lines, outputTokens));
+    const { alternatives, feesNano, servingPercent, learnedPercent } = this.#terms;
+    let pico = Number.POSITIVE_INFINITY;
+    for (const lines of alternatives) pico = Math.min(pico, dearestLine(lines, outputTokens));
+    try {
       return percentOf(addMoney(percentOf(picoToNano(pico), servingPercent), feesNano), learnedPercent);
-    });
+    } catch (error) {
+      return unbounded(error);
+    }
   }
 
   /** The largest output limit whose bound fits the funds; -1 if not even 0 fits. */

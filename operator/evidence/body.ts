@@ -75,12 +75,31 @@ const checks: Readonly<Record<ProxyBody['type'], Check>> = {
       const problem = checkPaidFrom(charge['paidFrom']);
       if (problem !== null) return problem;
     }
-    return null;
+    return checkRecoveredRefusals(body);
   },
   release: (body) => (Array.isArray(body['grants']) && body['grants'].every(isText) ? null : 'it names no grants'),
+  refusals: checkRefusals,
   heartbeat: () => null,
   epoch_close: () => null,
 };
+
+function checkRecoveredRefusals({ refusals = [] }: JsonObject): string | null {
+  if (!Array.isArray(refusals)) return 'its refusals are no list';
+  for (const group of refusals as readonly unknown[]) {
+    const problem = isObject(group) ? checkRefusals(group) : 'its refusals are no groups';
+    if (problem !== null) return problem;
+  }
+  return null;
+}
+
+/** Checks a group of refusals. The code `ok` is of calls that were served: each has its own entry. */
+function checkRefusals({ code, count, endpoint, from, model, to, tokenId }: JsonObject): string | null {
+  if (!isText(code) || code === 'ok' || !isText(endpoint)) return 'the refusals have no code or no endpoint';
+  if (!isAbsentOrText(model) || !isAbsentOrText(tokenId)) return 'the model or the token of the refusals is no text';
+  if (!matches(from, timePattern) || !matches(to, timePattern)) return 'the refusals have no times';
+  if (Date.parse(from) > Date.parse(to)) return 'the refusals end before they begin';
+  return isWhole(count, 1) ? null : 'the refusals are not counted';
+}
 
 /** Checks what a bill teaches: only about a pool that the call went to. */
 function checkBreach({ breach, attempts }: JsonObject): string | null {
@@ -109,6 +128,10 @@ function checkPaidFrom(paidFrom: unknown, sum?: string): string | null {
 
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== '';
+}
+
+function isAbsentOrText(value: unknown): boolean {
+  return value === undefined || isText(value);
 }
 
 function isWhole(value: unknown, min: number): value is number {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type Chain, createChain } from '../../core/audit/chain.ts';
-import type { CallBody, Entry, EpochRecoveredBody, PaidFrom, ProxyBody } from '../../core/audit/types.ts';
+import type { CallBody, Entry, EpochRecoveredBody, PaidFrom, ProxyBody, RefusalsBody } from '../../core/audit/types.ts';
 import { type KeyName, keyName, type StreamId, streamId, type TokenId } from '../../core/names.ts';
 import type { AccountPlan } from '../../core/policy/documents.ts';
 import { decodeEntries, encodeEntries } from '../../core/protocol/entry-wire.ts';
@@ -120,6 +120,11 @@ export function callBody(paidFrom: readonly PaidFrom[]): CallBody {
 
 export function recoveredBody(more: Partial<EpochRecoveredBody>): EpochRecoveredBody {
   return { charges: [], key: bot, lastSeq: 0, recoveredEpoch: 1, time, type: 'epoch_recovered', v: 1, whole: true, ...more };
+}
+
+export function refusalsBody(more: Partial<RefusalsBody> = {}): RefusalsBody {
+  const group = { code: 'budget_exhausted', count: 3, endpoint: '/v1/chat/completions', from: time, to: time } as const;
+  return { ...group, key: bot, time, type: 'refusals', v: 1, ...more };
 }
 
 export function closeBody(): ProxyBody {

@@ -12,7 +12,18 @@ import { learnedByPool } from '../ledger/learn.ts';
 import { spent } from '../ledger/view.ts';
 import { checkStore } from './check.ts';
 import { openEpoch } from './epoch.ts';
-import { bot, callBody, closeBody, createWorld, recoveredBody, stream, team, type World, type Writer } from './evidence.fixture.ts';
+import {
+  bot,
+  callBody,
+  closeBody,
+  createWorld,
+  recoveredBody,
+  refusalsBody,
+  stream,
+  team,
+  type World,
+  type Writer,
+} from './evidence.fixture.ts';
 
 function stored(world: World): EntryBody[] {
   return world.store.transaction((tx) => tx.streams.entries(0, 1000)).map(({ body }) => JSON.parse(body.toString()) as EntryBody);
@@ -135,6 +146,53 @@ test('every single-field change of an entry is refused', () => {
   }
 });
 
+/** What makes a group of refusals none. */
+const malformedGroups: readonly (readonly [object, RegExp])[] = [
+  [{ count: 0 }, /not counted/],
+  [{ count: '3' }, /not counted/],
+  [{ count: 1.5 }, /not counted/],
+  [{ count: -1 }, /not counted/],
+  [{ code: '' }, /no code or no endpoint/],
+  [{ code: 'ok' }, /no code or no endpoint/],
+  [{ endpoint: 7 }, /no code or no endpoint/],
+  [{ from: 'now' }, /no times/],
+  [{ to: undefined }, /no times/],
+  [{ from: '2026-11-20T10:00:01Z', to: '2026-11-20T10:00:00.999Z' }, /end before they begin/],
+  [{ model: 7 }, /no text/],
+  [{ tokenId: '' }, /no text/],
+];
+
+test('refusals are stored, settle nothing, and verify', () => {
+  const world = createWorld();
+  const { writer, grant } = funded(world);
+  world.ship([writer.write(refusalsBody()), writer.call([{ costNanoUsd: '30', grant }])]);
+  assert.equal(settled(world), 30);
+  assert.deepEqual(
+    stored(world).find(({ type }) => type === 'refusals'),
+    refusalsBody(),
+  );
+  assert.deepEqual(checkStore(world.store, world.deps.rootKey, []).problems, []);
+});
+
+test('a recovery names whole groups of refusals, or is refused', () => {
+  const { type: _, v: _v, key: _key, time: _time, ...group } = refusalsBody();
+  const cases: readonly (readonly [unknown, RegExp])[] = [
+    [{}, /no list/],
+    [[7], /no groups/],
+    ...malformedGroups.map(([more, reason]): readonly [unknown, RegExp] => [[group, { ...group, ...more }], reason]),
+  ];
+  for (const [refusals, reason] of cases) {
+    const world = createWorld();
+    funded(world);
+    assert.match(refusal(world, world.writer().write(recoveredBody({ refusals: refusals as never }))), reason);
+    world.store.close();
+  }
+  const world = createWorld();
+  funded(world);
+  world.ship([world.writer().write(recoveredBody({ refusals: [group] }))]);
+  assert.equal(stored(world).at(-1)?.type, 'epoch_recovered');
+});
+
 test('bodies that are not what they must be are refused, with the reason', () => {
   const other = { key: 'agents/bat' };
   const cases: readonly (readonly [object, RegExp])[] = [
@@ -154,6 +212,7 @@ test('bodies that are not what they must be are refused, with the reason', () =>
     [{ ...callBody([]), requestId: '' }, /requestId/],
     [{ ...closeBody(), type: 'release' }, /names no grants/],
     [recoveredBody({}), /begins with epoch_open/],
+    ...malformedGroups.map(([group, reason]): readonly [object, RegExp] => [{ ...refusalsBody(), ...group }, reason]),
   ];
   for (const [body, reason] of cases) {
     const world = createWorld();

@@ -61,6 +61,7 @@ export function settleEntry(tx: Tx, entry: EntryPlace, body: ProxyBody): readonl
     case 'epoch_open':
       return burnEarlier(tx, ledger, entry);
     case 'heartbeat':
+    case 'refusals':
       return [];
   }
 }

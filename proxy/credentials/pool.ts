@@ -4,6 +4,7 @@ import type { PoolDocument } from '../../core/policy/documents.ts';
 import type { Verdict } from '../provider/types.ts';
 import { choose } from './affinity.ts';
 import { applyLimit, createQuotaScope, probeMs, promisedAtMs, type QuotaScope, scopeStatus, usableAtMs } from './cooldowns.ts';
+import { RetryBudget } from './retry-budget.ts';
 import { Secret } from './secret.ts';
 
 /** A credential for one attempt. */
@@ -52,9 +53,17 @@ export interface Pools {
    * calls without a session rotate. `tried`: the quota scopes that limited earlier attempts of this call.
    */
   pick(pool: PoolName, model: string, affinity: string | undefined, tried: ReadonlySet<string>): Picked | NoneLeft;
+  /** True if `pick` would find a credential. */
+  hasUsable(pool: PoolName, model: string, tried: ReadonlySet<string>): boolean;
+  /** Counts the first attempt of a call, which adds to the pool's retries. */
+  noteCall(pool: PoolName): void;
+  /** Takes one retry of the pool's budget, for a further attempt of a call; false: none is left. */
+  takeRetry(pool: PoolName): boolean;
   /** Applies the verdict about an attempt, with the provider's body if it is JSON. `caller`, `misfit` and `overloaded` change nothing. */
   report(picked: Picked, model: string, failure: { readonly verdict: Verdict; readonly body?: string }): void;
   state(): readonly CredentialState[];
+  /** How many retries each pool's budget has denied. */
+  deniedRetries(): readonly { readonly pool: PoolName; readonly count: number }[];
 }
 
 interface Credential {
@@ -70,6 +79,7 @@ interface Credential {
 interface Pool {
   readonly name: PoolName;
   readonly credentials: readonly Credential[];
+  readonly retries: RetryBudget;
   turn: number;
 }
 
@@ -90,13 +100,20 @@ export function createPools({ clock }: { readonly clock: () => number }): Pools 
       const pool = pools.get(poolName);
       if (pool === undefined) return { kind: 'none', unauthorized: true };
       const nowMs = clock();
-      const usable = pool.credentials.filter(
-        ({ refusedUntilMs, scope }) => refusedUntilMs <= nowMs && usableAtMs(scope, model) <= nowMs && !tried.has(scope.name),
-      );
+      const usable = pool.credentials.filter((credential) => isUsable(credential, { model, tried, nowMs }));
       const picked = affinity === undefined ? usable[pool.turn++ % usable.length] : choose(usable, affinity);
       if (picked === undefined || picked === null) return noneLeft(pool, model, nowMs);
       return { kind: 'picked', pool: poolName, credential: picked.name, quotaScope: picked.scope.name, secret: picked.secret };
     },
+
+    hasUsable(poolName, model, tried) {
+      const nowMs = clock();
+      return pools.get(poolName)?.credentials.some((credential) => isUsable(credential, { model, tried, nowMs })) === true;
+    },
+
+    noteCall: (pool) => pools.get(pool)?.retries.noteCall(clock()),
+
+    takeRetry: (pool) => pools.get(pool)?.retries.take(clock()) === true,
 
     report(picked, model, { verdict, body }) {
       if (verdict.kind === 'caller' || verdict.kind === 'overloaded' || verdict.kind === 'misfit') return;
@@ -121,7 +138,19 @@ export function createPools({ clock }: { readonly clock: () => number }): Pools 
         })),
       );
     },
+
+    deniedRetries: () => [...pools.values()].map(({ name, retries }) => ({ pool: name, count: retries.denied })),
   };
+}
+
+interface Search {
+  readonly model: string;
+  readonly tried: ReadonlySet<string>;
+  readonly nowMs: number;
+}
+
+function isUsable({ refusedUntilMs, scope }: Credential, { model, tried, nowMs }: Search): boolean {
+  return refusedUntilMs <= nowMs && usableAtMs(scope, model) <= nowMs && !tried.has(scope.name);
 }
 
 function rebuild(document: PoolDocument, previous: Pool | undefined, values: ReadonlyMap<string, string>): Pool {
@@ -142,7 +171,7 @@ function rebuild(document: PoolDocument, previous: Pool | undefined, values: Rea
       refusedUntilMs: same ? old.refusedUntilMs : sendable.test(value) ? 0 : Number.POSITIVE_INFINITY,
     });
   }
-  return { name: document.pool, credentials, turn: previous?.turn ?? 0 };
+  return { name: document.pool, credentials, retries: previous?.retries ?? new RetryBudget(), turn: previous?.turn ?? 0 };
 }
 
 function noneLeft(pool: Pool, model: string, nowMs: number): NoneLeft {

@@ -29,11 +29,8 @@ export type ApiRoute =
 
 export type Route = CallRoute | ApiRoute;
 
-interface Target {
-  readonly endpoint: string;
-  readonly dialect: Dialect;
-  readonly action: RouteAction;
-}
+/** A route without its query. */
+type Target = CallRoute;
 
 const messages = call('/v1/messages', 'anthropic.messages');
 
@@ -61,7 +58,8 @@ const geminiActions: ReadonlyMap<string, Target> = new Map([
 ]);
 
 function call(endpoint: string, dialect: DialectId, action: RouteAction = {}): Target {
-  return { endpoint, dialect: dialects[dialect], action };
+  const { family } = dialects[dialect];
+  return { kind: 'call', endpoint, dialect: dialects[dialect], family, action, search: '' };
 }
 
 /** Every template that `endpoints` of a policy may name. */
@@ -96,7 +94,7 @@ export function callerFamily(path: string, headers: IncomingHttpHeaders): Family
 function callRoute(method: string, path: string, search: string): CallRoute | null {
   if (method !== 'POST') return null;
   const found = posts.get(path) ?? geminiTarget(path) ?? azureTarget(path);
-  return found === null ? null : { kind: 'call', ...found, family: found.dialect.family, search };
+  return found === null || search === '' ? found : { ...found, search };
 }
 
 /** OpenAI's routes as Azure's SDKs write them. The body names the model too, and that name counts. */

@@ -7,6 +7,7 @@ import { type KeyName, type StreamId, streamId } from '../../core/names.ts';
 import type { ControlPort } from '../../core/protocol/control.ts';
 import type { OpenReply } from '../../core/protocol/evidence.ts';
 import { recoveredBody } from './recovered-body.ts';
+import { RefusalGroups, type RefusedCall } from './refusal-groups.ts';
 import { type Spool, SpoolUnavailable } from './spool/spool.ts';
 
 interface RecorderOptions {
@@ -45,6 +46,12 @@ export interface Recorder {
    * keeps it and writes it before anything else: do not append it again.
    */
   append(body: ProxyBody): { readonly seq: number };
+  /**
+   * Counts a refusal that is not the first of its code, endpoint and token in a minute. False: append its entry. The spool has
+   * the count within a second; it becomes an entry at the end of the minute or of the epoch. Call it only for a call of which
+   * nothing was sent and that nothing paid for. Never throws.
+   */
+  countRefusal(requestId: string, call: RefusedCall): boolean;
   /** Releases grants; nothing of them may be spent afterwards. Throws SpoolUnavailable: the grants are then still held. */
   release(grants: readonly string[]): void;
   /** Writes a heartbeat after a minute without an entry. Call this every few seconds. */
@@ -59,6 +66,8 @@ export interface Recorder {
 }
 
 const heartbeatAfterMs = 60_000;
+/** A crash loses at most what was counted within this time. */
+const saveRefusalsMs = 1_000;
 
 /** Makes a recorder. It contacts the operator only in `ready`, where it also settles the open calls of the stream's last epoch. */
 export function createRecorder(options: RecorderOptions): Recorder {
@@ -73,6 +82,8 @@ class StreamRecorder implements Recorder {
   readonly #openCalls = new Map<string, Reservation>();
   /** Entries of open calls that the spool could not take. */
   readonly #kept: CallBody[] = [];
+  readonly #refusals = new RefusalGroups();
+  #savingRefusals: NodeJS.Timeout | null = null;
   #chain: Chain | null = null;
   #epoch = 0;
   #opening: Promise<void> | null = null;
@@ -126,8 +137,49 @@ class StreamRecorder implements Recorder {
       return { seq: this.#write(this.#flushKept(), body) };
     } catch (error) {
       // A body that no entry can carry is a defect. Kept, it would stop the key: its call stays open instead, and recovery charges it.
-      if (error instanceof SpoolUnavailable && body.type === 'call' && this.#openCalls.has(body.requestId)) this.#kept.push(body);
+      if (error instanceof SpoolUnavailable && body.type === 'call') this.#keep(body);
       throw error;
+    }
+  }
+
+  #keep(body: CallBody): void {
+    if (this.#openCalls.has(body.requestId)) this.#kept.push(body);
+    else this.#refusals.forget(body);
+  }
+
+  countRefusal(requestId: string, call: RefusedCall): boolean {
+    if (this.#chain === null || this.#ended || this.#openCalls.has(requestId)) return false;
+    if (!this.#endMinute() || !this.#refusals.count(call, this.#options.clock())) return false;
+    this.#savingRefusals ??= setTimeout(() => this.#saveRefusals(), saveRefusalsMs).unref();
+    return true;
+  }
+
+  /** Writes the entries of groups whose minute is over, and the counts of the others. What the spool cannot take is tried again. */
+  #saveRefusals(): void {
+    const { stream } = this;
+    const epoch = this.#epoch;
+    this.#savingRefusals = null;
+    if (this.#ended) return;
+    succeeds(() => {
+      if (this.#refusals.isOver(this.#options.clock())) this.#sealRefusals();
+      for (const kept of this.#refusals.changed()) this.#options.spool.writeRefusals({ stream, epoch, ...kept });
+    });
+    if (this.#refusals.size > 0) this.#savingRefusals = setTimeout(() => this.#saveRefusals(), saveRefusalsMs).unref();
+  }
+
+  /** False: the spool could not take the groups of the minute before, and no others may begin. */
+  #endMinute(): boolean {
+    return !this.#refusals.isOver(this.#options.clock()) || succeeds(() => this.#sealRefusals());
+  }
+
+  /** Writes the entry of each group. Throws SpoolUnavailable. */
+  #sealRefusals(): void {
+    const { key } = this.#options;
+    for (const { id, group } of this.#refusals.all()) {
+      const { code, count, endpoint, from, model, to, tokenId } = group;
+      const time = this.#time();
+      this.#write(this.#flushKept(), { code, count, endpoint, from, key, model, time, to, tokenId, type: 'refusals', v: 1 }, id);
+      this.#refusals.drop(id);
     }
   }
 
@@ -147,6 +199,8 @@ class StreamRecorder implements Recorder {
   close(): void {
     if (this.#chain === null || this.#ended) return;
     this.#flushKept();
+    this.#sealRefusals();
+    if (this.#savingRefusals !== null) clearTimeout(this.#savingRefusals);
     if (this.#openCalls.size === 0) this.append({ key: this.#options.key, time: this.#time(), type: 'epoch_close', v: 1 });
     this.#ended = true;
     this.#chain.wipe();
@@ -178,9 +232,10 @@ class StreamRecorder implements Recorder {
     return this.#chain;
   }
 
-  #write(chain: Chain, body: ProxyBody): number {
+  /** `ends`: the group of refusals that this entry ends; default: the open call that it ends, if any. */
+  #write(chain: Chain, body: ProxyBody, ends?: string): number {
     const { spool, clock } = this.#options;
-    const endsCall = body.type === 'call' && this.#openCalls.has(body.requestId) ? body.requestId : '';
+    const endsCall = ends ?? (body.type === 'call' && this.#openCalls.has(body.requestId) ? body.requestId : '');
     const endsEpoch = body.type === 'epoch_close';
     const { seq } = chain.append(body, this.#random, (entry) => spool.writeEntry({ entry, endsCall, endsEpoch }));
     this.#openCalls.delete(endsCall);
@@ -190,5 +245,16 @@ class StreamRecorder implements Recorder {
 
   #time(): string {
     return new Date(this.#options.clock()).toISOString();
+  }
+}
+
+/** False: the spool could not take it. */
+function succeeds(write: () => void): boolean {
+  try {
+    write();
+    return true;
+  } catch (error) {
+    if (!(error instanceof SpoolUnavailable)) throw error;
+    return false;
   }
 }

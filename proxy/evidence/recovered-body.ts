@@ -6,10 +6,12 @@ import type { RecoveredStream, SpooledAttempt, SpooledCall } from './spool/epoch
 
 /**
  * Charges the calls that were open when the process ended: each reservation at its bound, or at its cost if that was
- * recorded. Only this entry settles across epochs.
+ * recorded. Counts the refusals that had no entry. Only this entry settles across epochs.
  */
-export function recoveredBody({ key, epoch, lastSeq, whole, openCalls }: RecoveredStream, time: string): EpochRecoveredBody {
-  return { charges: openCalls.flatMap(chargesOf), key, lastSeq, recoveredEpoch: epoch, time, type: 'epoch_recovered', v: 1, whole };
+export function recoveredBody({ key, epoch, lastSeq, whole, ...left }: RecoveredStream, time: string): EpochRecoveredBody {
+  const charges = left.openCalls.flatMap(chargesOf);
+  const refusals = left.refusals.length === 0 ? undefined : left.refusals;
+  return { charges, key, lastSeq, recoveredEpoch: epoch, refusals, time, type: 'epoch_recovered', v: 1, whole };
 }
 
 function chargesOf({ requestId, attempts }: SpooledCall): readonly RecoveredCharge[] {

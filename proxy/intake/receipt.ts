@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Readable, Transform } from 'node:stream';
 import type { Refusal } from '../../core/errors.ts';
 import { type BodyHold, smallBytes } from './byte-budget.ts';
+import { damaged, overloaded, tooLarge } from './refusals.ts';
 
 /** What a body without a length takes at a time. */
 const stepBytes = 256 * 1024;
@@ -13,13 +14,10 @@ interface ReceiptOptions {
   readonly limitBytes: number;
   /** The body's length, of `Content-Length`; null: nobody knows. */
   readonly announced: number | null;
-  readonly hold?: BodyHold;
-  readonly paceMs?: number;
+  readonly hold: BodyHold | undefined;
+  readonly paceMs: number | undefined;
   /** In the order in which the bytes pass them. */
   readonly decoders: readonly Transform[];
-  readonly tooLarge: () => Refusal;
-  readonly damaged: () => Refusal;
-  readonly overloaded: () => Refusal;
 }
 
 /** The receipt of one body. */
@@ -43,7 +41,7 @@ export class Receipt {
 
   /** Reads to the end. The bytes; or why they are refused; null: the client left. */
   read(): Promise<Buffer | Refusal | null> {
-    const { announced, hold, overloaded, paceMs = defaultPaceMs } = this.#options;
+    const { announced, hold, paceMs = defaultPaceMs } = this.#options;
     const request = this.#request;
     if (hold !== undefined && (announced === null || announced >= smallBytes)) {
       hold.onGiveWay = () => this.#refuse(overloaded());
@@ -66,13 +64,13 @@ export class Receipt {
     return source;
   }
 
-  readonly #onDamage = (): void => this.#refuse(this.#options.damaged());
+  readonly #onDamage = (): void => this.#refuse(damaged(this.#request.headers['content-encoding'] ?? ''));
 
   readonly #onData = (chunk: Buffer): void => {
     const before = this.#length;
     this.#length += chunk.length;
-    const { limitBytes, tooLarge, overloaded } = this.#options;
-    if (this.#length > limitBytes) this.#refuse(tooLarge());
+    const { limitBytes } = this.#options;
+    if (this.#length > limitBytes) this.#refuse(tooLarge(limitBytes));
     else if (this.#whole !== null) chunk.copy(this.#whole, before);
     else if (this.#hasRoom()) this.#chunks.push(chunk);
     else this.#refuse(overloaded());
@@ -100,7 +98,7 @@ export class Receipt {
   #judgePace(paceMs: number): void {
     const arrived = this.#length - this.#lengthBefore;
     this.#lengthBefore = this.#length;
-    const { hold, overloaded } = this.#options;
+    const { hold } = this.#options;
     if (hold?.budget.isShort === true && arrived < (leastBytesPerSecond * paceMs) / 1000) this.#refuse(overloaded());
   }
 

@@ -45,6 +45,7 @@ function createStream(): Stream {
     openCall: () => {},
     noteOutcome: () => {},
     append,
+    countRefusal: () => false,
     release: (grants) => void append({ grants, key: bot, time, type: 'release', v: 1 }),
     heartbeat: () => void append({ key: bot, time, type: 'heartbeat', v: 1 }),
     halt: () => {},
@@ -655,6 +656,19 @@ test('a whole recall gives each grant back when its last call has ended and is r
   world.funds.record({ type: 'call', key: bot } as ProxyBody);
   assert.deepEqual(types(world), ['epoch_open', 'call', 'release']);
   assert.deepEqual((world.stream.bodies.at(-1) as { readonly grants?: unknown }).grants, ['g-whole']);
+});
+
+test('a whole recall also gives a grant back when its last call was refused before it was sent, and is counted', async () => {
+  const world = createWorld(() => grant(100, { id: 'g-whole' }));
+  const held = await reserve(world, need(40));
+  world.funds.recall(true);
+  world.funds.cancel(held);
+  const refused = { code: 'overloaded', endpoint: '/v1/chat/completions' } as const;
+  assert.equal(world.funds.countRefusal('r-1', refused), false);
+  assert.deepEqual(types(world), ['epoch_open'], 'not before the entry of the call');
+  Object.assign(world.stream, { countRefusal: () => true });
+  assert.equal(world.funds.countRefusal('r-1', refused), true);
+  assert.deepEqual(types(world), ['epoch_open', 'release']);
 });
 
 test('that nothing is left is known for some seconds, until a grant, and only of denials that no smaller call would pass', async () => {

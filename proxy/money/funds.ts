@@ -7,6 +7,7 @@ import { type Refusal, refuse } from '../../core/errors.ts';
 import type { NanoUsd } from '../../core/money.ts';
 import type { KeyName, StreamId } from '../../core/names.ts';
 import type { Grant, GrantDenial } from '../../core/protocol/money.ts';
+import type { RefusedCall } from '../evidence/refusal-groups.ts';
 import { SpoolUnavailable } from '../evidence/spool/spool.ts';
 import type { Metrics } from '../metrics.ts';
 import { grantWait } from './grant-wait.ts';
@@ -37,6 +38,8 @@ export interface Funds {
   cancel(reservation: Reservation): void;
   /** Chains and spools an entry; throws SpoolUnavailable. */
   record(body: ProxyBody): void;
+  /** Counts a refusal like one that was recorded moments ago; false: `record` it. Never throws. */
+  countRefusal(requestId: string, call: RefusedCall): boolean;
   /** What the tightest window has left, as far as this proxy knows; undefined: uncapped, or no grant yet. */
   remainingNano(): NanoUsd | undefined;
   /** Releases idle grants; `whole`: each of the others too, as soon as its calls have ended, and no call uses it any more. */
@@ -147,6 +150,12 @@ class WalletKeeper implements Funds {
     this.#deps.recorder.append(body);
     // After the entry of the call that ended: a closed grant pays for nothing.
     this.#release(this.#wallet.retired());
+  }
+
+  countRefusal(requestId: string, call: RefusedCall): boolean {
+    const isCounted = this.#deps.recorder.countRefusal(requestId, call);
+    if (isCounted) this.#release(this.#wallet.retired());
+    return isCounted;
   }
 
   remainingNano(): NanoUsd | undefined {

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http';
 import { isObject } from '../../core/json.ts';
 import type { Overhead, PictureSize } from '../../core/price/demand.ts';
 import { deadlineOf } from './deadline.ts';
@@ -24,7 +25,7 @@ const spendCodes = new Set(['enforced_spend_limit_reached', 'contract_spend_limi
 const spentMessage = /^(?:Your credit balance is too low|You have reached your specified (?:workspace )?API usage limits)/;
 const revokedMessage = /^(?:(?:Your|This|The) (?:API key|OAuth token)|OAuth token) (?:has been|was|is) (?:revoked|disabled|deactivated)/i;
 /** Of a request whose context needs a plan that the account lacks; it is no limit of rate. */
-const extraUsageMessage = /^Extra usage is required for long context/;
+const extraUsageMessage = /^(?:Extra usage is|Usage credits are) required for long context/;
 const regainAccess = /You will regain access on (\d{4}-\d\d-\d\d) at (\d\d:\d\d) UTC/;
 
 function classify(answer: ErrorAnswer): Verdict {
@@ -40,9 +41,31 @@ function classify(answer: ErrorAnswer): Verdict {
   if (spendCodes.has(code)) return spent(code, error, deadline);
   if (status === 402 || (status === 400 && spentMessage.test(error.message))) return spent(`http_${status}`, error, deadline);
   if (code === 'ramp_limit_exceeded') return cooldown(code, { deadline, nowMs });
-  if (status === 429 && extraUsageMessage.test(error.message)) return { kind: 'caller', code: 'extra_usage_required' };
-  if (status === 429) return modelCooldown('rate_limit_error', { deadline, nowMs });
-  return { kind: 'caller', code: `http_${status}` };
+  return status === 429 ? limited(error, answer, deadline) : { kind: 'caller', code: `http_${status}` };
+}
+
+function limited(error: ErrorBody, { headers, nowMs }: ErrorAnswer, deadline: number | null): Verdict {
+  if (extraUsageMessage.test(error.message)) return { kind: 'caller', code: 'extra_usage_required' };
+  if (isOfFastMode(headers)) return { kind: 'misfit', code: 'fast_mode_limit' };
+  if (isTooLarge(error, headers)) return { kind: 'misfit', code: 'request_too_large' };
+  return modelCooldown('rate_limit_error', { deadline, nowMs });
+}
+
+/** Fast mode has limits of its own: platform.claude.com/docs/en/build-with-claude/fast-mode */
+function isOfFastMode(headers: IncomingHttpHeaders): boolean {
+  const isUsedUp = (prefix: string): boolean =>
+    Object.entries(headers).some(([name, value]) => name.startsWith(prefix) && name.endsWith('-remaining') && value === '0');
+  return isUsedUp('anthropic-fast-') && !isUsedUp('anthropic-ratelimit-');
+}
+
+/**
+ * "This request would exceed … input tokens per minute", although all of the minute's tokens are left: the limit is a bucket of
+ * tokens (platform.claude.com/docs/en/api/rate-limits), and this request alone is larger than a full one.
+ */
+function isTooLarge({ message }: ErrorBody, headers: IncomingHttpHeaders): boolean {
+  if (!/^This request would exceed\b.* input tokens per minute/.test(message)) return false;
+  const limit = headers['anthropic-ratelimit-input-tokens-limit'];
+  return limit !== undefined && limit === headers['anthropic-ratelimit-input-tokens-remaining'];
 }
 
 function statusWithin({ type }: ErrorBody): number {

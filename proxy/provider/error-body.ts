@@ -12,11 +12,16 @@ export interface ErrorBody {
 
 /**
  * Finds the error object of a JSON answer or of a stream's first error event: `{error}`, `[{error}]`, `{response: {error}}`, or
- * the object itself (OpenAI Responses `error` events, Mistral). If there is none, the texts are empty.
+ * the object itself (OpenAI Responses `error` events, Mistral; xAI with `error` as its message). If there is none, the texts are empty.
  */
 export function readError(body: string): ErrorBody {
   const object = findError(parseJson(body));
-  return { code: text(object['code']), type: text(object['type']), message: text(object['message'] ?? object['detail']), object };
+  return {
+    code: text(object['code']),
+    type: text(object['type']),
+    message: text(object['message'] ?? object['detail'] ?? object['error']),
+    object,
+  };
 }
 
 /** The HTTP status that is the code of an error within a 200 answer (Gemini, OpenRouter); otherwise 200. */

@@ -46,6 +46,11 @@ test('500 and 502 of servers of unknown make are free only if the pool says so',
   assert.deepEqual(freeAt(502, page, true), ['OpenRouter', 'OpenAICompatible']);
 });
 
+test('Groq’s lack of flex capacity is free', () => {
+  const full = JSON.stringify({ error: { message: 'full', type: 'x', code: 'capacity_exceeded' } });
+  assert.deepEqual([freeAt(498, full), freeAt(498, own)], [['OpenAICompatible'], []]);
+});
+
 test('a prompt that Azure’s content filter refused costs the bound, also behind a gateway', () => {
   const plain = { message: 'filtered', type: null, param: 'prompt', code: 'content_filter', status: 400 };
   const inner = { message: 'filtered', code: 'bad', innererror: { code: 'ResponsibleAIPolicyViolation' } };

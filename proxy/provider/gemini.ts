@@ -41,6 +41,7 @@ function limited(details: readonly JsonObject[], message: string, answer: ErrorA
   const until = (deadline: number) => ({ deadline: Math.max(deadline, retryAtMs ?? 0), nowMs });
   const violations = details.flatMap((detail) => (Array.isArray(detail['violations']) ? detail['violations'].filter(isObject) : []));
 
+  if (isOfSearch(violations, message)) return { kind: 'misfit', code: 'quota_search' };
   // A limit of 0: this project may not use this model, so the next attempt is tomorrow.
   if (violations.some((violation) => violation['quotaValue'] === '0') || / limit: 0(?:,|\s|$)/.test(message)) {
     return modelCooldown('quota_zero', until(nowMs + day));
@@ -49,6 +50,16 @@ function limited(details: readonly JsonObject[], message: string, answer: ErrorA
     return modelCooldown('quota_per_day', until(nextPacificMidnight(nowMs)));
   }
   return modelCooldown('quota_per_minute', { deadline: retryAtMs, nowMs });
+}
+
+/**
+ * True if every quota that is used up is one of grounding (`search_grounding_request_per_project_per_day_per_user`): it limits calls
+ * that search, and this project may have none (ai.google.dev/gemini-api/docs/pricing). Calls without search are not limited.
+ */
+function isOfSearch(violations: readonly JsonObject[], message: string): boolean {
+  const named = violations.map((violation) => `${violation['quotaId']} ${violation['quotaMetric']}`);
+  const quotas = named.length > 0 ? named : (message.match(/Quota exceeded for metric: [^\s,]+/g) ?? []);
+  return quotas.length > 0 && quotas.every((quota) => /grounding/i.test(quota));
 }
 
 /** The later of RetryInfo and the headers. */

@@ -1,5 +1,5 @@
 import type { Overhead } from '../../core/price/demand.ts';
-import { contentFilter, maybeRan, refusals } from './error-cost.ts';
+import { contentFilter, type ErrorRow, maybeRan, refusals } from './error-cost.ts';
 import { classifyOpenAi, openAi, statusWithinOpenAi } from './openai.ts';
 import { openAiPictureTokens } from './openai-pictures.ts';
 import type { Provider } from './types.ts';
@@ -9,6 +9,9 @@ const tokens: Overhead['tokens'] = { request: 1024, tools: 1024, structuredOutpu
 
 // Only OpenAI's own moderation is free.
 const { 'openai.moderations': _, ...paths } = openAi.paths;
+
+/** Groq's flex tier is full: the request "will not be processed". console.groq.com/docs/errors */
+const noFlexCapacity: ErrorRow = { status: 498, codes: ['capacity_exceeded'], costs: 'nothing' };
 
 /** Any server that speaks OpenAI's dialect (vLLM, Ollama, gateways). An endpoint that ends in `/v1` is used as written. */
 export const openAiCompatible: Provider = {
@@ -27,7 +30,7 @@ export const openAiCompatible: Provider = {
   },
   isLenient: true,
   closesIdleSoon: true,
-  errors: [contentFilter, ...refusals, ...maybeRan],
+  errors: [contentFilter, noFlexCapacity, ...refusals, ...maybeRan],
   statusWithin: statusWithinOpenAi,
   classify: classifyOpenAi,
 };

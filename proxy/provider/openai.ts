@@ -2,6 +2,7 @@ import type { Overhead } from '../../core/price/demand.ts';
 import { deadlineOf } from './deadline.ts';
 import { type ErrorBody, readError, statusInCode } from './error-body.ts';
 import { refusals } from './error-cost.ts';
+import { verdictOfVendor } from './openai-errors.ts';
 import { openAiPictureTokens } from './openai-pictures.ts';
 import type { ErrorAnswer, Provider, Verdict } from './types.ts';
 import { disabled, modelCooldown, overloaded } from './verdict.ts';
@@ -37,8 +38,8 @@ export function classifyOpenAi(answer: ErrorAnswer): Verdict {
   const deadline = deadlineOf(answer.headers, nowMs);
   const code = error.code === '' ? error.type : error.code;
 
-  const ownFault = faultOfRequest(status, error);
-  if (ownFault !== null) return { kind: ownFault.kind, code: ownFault.code };
+  const known = verdictOfVendor(error, { status, nowMs, deadline });
+  if (known !== null) return known;
   if (status === 401 || (status === 403 && revokedCodes.has(code))) return { kind: 'unauthorized', code: `http_${status}` };
   if (overloadCodes.has(code)) return overloaded(code, { deadline, nowMs });
   if (status >= 500) return overloaded(`http_${status}`, { deadline, nowMs });
@@ -52,28 +53,6 @@ export function classifyOpenAi(answer: ErrorAnswer): Verdict {
   return error.type === 'insufficient_quota'
     ? disabled('insufficient_quota', deadline)
     : modelCooldown('rate_limit_exceeded', { deadline, nowMs });
-}
-
-/** Restricted keys: the credential is good, but not for this endpoint. Matched anywhere: the message begins with a phrase that varies. */
-const missingScopes = /\bMissing scopes?:/;
-/** OpenRouter, of a request whose bound is above the balance: openrouter.ai/docs/api/reference/errors-and-debugging. Smaller ones fit. */
-const canAfford = /\bcan only afford \d+/;
-/** "Request too large for gpt-4o …: Limit 30000, Requested 61337". Below the limit, the same words tell of a limit that passes. */
-const tooLarge = /^Request too large\b.*\bLimit (\d+), Requested (\d+)/s;
-
-/** What is wrong with this request alone, so that no other call may suffer from it; null: nothing is known. */
-function faultOfRequest(
-  status: number,
-  { code, message }: ErrorBody,
-): { readonly kind: 'caller' | 'misfit'; readonly code: string } | null {
-  if ((status === 401 || status === 403) && (code === 'missing_scope' || missingScopes.test(message)))
-    return { kind: 'caller', code: 'missing_scope' };
-  if (status === 402 && canAfford.test(message)) return { kind: 'caller', code: 'can_only_afford' };
-  if (status !== 429) return null;
-  // Capacity of the flex tier, which says nothing about other tiers: developers.openai.com/api/docs/guides/flex-processing
-  if (code === 'resource_unavailable') return { kind: 'caller', code };
-  const [, limit, requested] = tooLarge.exec(message) ?? [];
-  return limit !== undefined && Number(requested) > Number(limit) ? { kind: 'misfit', code: 'request_too_large' } : null;
 }
 
 /**

@@ -6,6 +6,7 @@ import { isCapped } from '../../core/policy/check.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import { type Demand, withKnown } from '../../core/price/demand.ts';
 import { type OutputLimits, outputLimits, thinkingWithin } from '../../core/price/output-limit.ts';
+import type { InputModality } from '../../core/price/types.ts';
 import type { GrantDenial } from '../../core/protocol/money.ts';
 import type { Dialect, Facts } from '../dialect/types.ts';
 import { type Priced, Quote } from '../money/quote.ts';
@@ -54,7 +55,9 @@ export interface AdmitInput {
 const unknownModelOutput = 16_384;
 
 /** A call as far as it is known: where it may go and what it may cost there. */
-interface Case extends AdmitInput {
+interface Case {
+  readonly input: AdmitInput;
+  readonly candidates: readonly Reachable[];
   /** Undefined: nothing limits the output, and no dollars limit the key. */
   readonly limits: OutputLimits | undefined;
   /** Null: it has no bound, and no dollars limit the key. */
@@ -85,7 +88,7 @@ function reserveFor(input: AdmitInput): Admission | Refusal | Promise<Admission 
   if (isRefusal(call)) return call;
   const need = needOf(call);
   if (isRefusal(need)) return tighten(call, need, null);
-  const atOnce = call.reserve({ ...need, atLeastNano: need.preferredNano }, false);
+  const atOnce = input.reserve({ ...need, atLeastNano: need.preferredNano }, false);
   if (!(atOnce instanceof Promise)) return admitted(call, atOnce);
   return atOnce.then((outcome) => {
     if ('amountNano' in outcome) return admitted(call, outcome);
@@ -99,12 +102,12 @@ async function tighten(call: Case, short: GrantDenial | Refusal, need: Need | nu
   const tight = counted === null ? need : needOf(counted);
   if (tight === null || isRefusal(tight)) return tight ?? denied(call, short);
   const waiting = counted ?? call;
-  const outcome = await waiting.reserve(tight, true);
+  const outcome = await waiting.input.reserve(tight, true);
   return 'amountNano' in outcome ? admitted(waiting, outcome) : denied(waiting, outcome);
 }
 
 /** The most that the call could get once calls in flight have settled; infinite if others hold it for now. */
-function fundsIn({ document }: Case, short: GrantDenial | Refusal): NanoUsd {
+function fundsIn({ input: { document } }: Case, short: GrantDenial | Refusal): NanoUsd {
   const perRequest = document.perRequest.usdNano ?? Number.POSITIVE_INFINITY;
   return isRefusal(short) || short.code === 'budget_reserved'
     ? perRequest
@@ -112,17 +115,18 @@ function fundsIn({ document }: Case, short: GrantDenial | Refusal): NanoUsd {
 }
 
 async function countedCase(call: Case, fundsNano: NanoUsd): Promise<Case | null> {
+  const { input, quote, limits } = call;
+  const { facts, dialect } = input;
   const [candidate] = call.candidates;
-  const { quote, limits, facts, dialect } = call;
   if (candidate === undefined || quote === null || limits === undefined) return null;
   if (!isWorthCounting({ candidate, dialect, demand: facts.demand, floor: limits.floor, needed: quote.levels, fundsNano })) return null;
   // The call must use the credential that counts.
-  const affinity = facts.affinity ?? call.requestId;
-  const tokens = await call.count(candidate, affinity);
+  const affinity = facts.affinity ?? input.requestId;
+  const tokens = await input.count(candidate, affinity);
   if (tokens === null) return null;
   // The count bounds only what this provider bills, so no other candidate may serve the call.
   const demand = countedDemand(facts.demand, tokens);
-  const counted = caseOf({ ...call, facts: { ...facts, demand, affinity }, candidates: [withoutOverhead(candidate)] });
+  const counted = caseOf({ ...input, facts: { ...facts, demand, affinity }, candidates: [withoutOverhead(candidate)] });
   return isRefusal(counted) ? null : counted;
 }
 
@@ -137,11 +141,15 @@ function caseOf(input: AdmitInput): Case | Refusal {
   if (isRefusal(candidates)) return candidates;
   const limits = limitsOf(input, candidates);
   if (isRefusal(limits)) return limits;
-  const priced = candidates.flatMap(({ price, overhead }): readonly Priced[] => (price === null ? [] : [{ price, overhead }]));
+  const priced = candidates.filter(isPriced);
   const quote = limits === undefined || priced.length === 0 ? 'its output has no limit' : Quote.make(priced, input.facts.demand, limits);
-  if (quote instanceof Quote) return { ...input, candidates, limits, quote };
-  if (!isCapped(input.document)) return { ...input, candidates, limits, quote: null };
+  if (quote instanceof Quote) return { input, candidates, limits, quote };
+  if (!isCapped(input.document)) return { input, candidates, limits, quote: null };
   return refuse('unmeterable_request', `The cost of this call has no bound, and a budget limits ${input.document.key}: ${quote}.`);
+}
+
+function isPriced(candidate: Reachable): candidate is Reachable & Priced {
+  return candidate.price !== null;
 }
 
 /** The candidates that a capped key may use: those with a price, that do nothing beyond what KeyForge has judged. */
@@ -193,7 +201,7 @@ function limitsOf({ document, dialect, facts, exact }: AdmitInput, candidates: r
 }
 
 /** What to reserve, within `perRequest.usd`; the ledger checks the other caps. */
-function needOf({ document, facts, limits, quote }: Case): Need | Refusal {
+function needOf({ input: { document, facts }, limits, quote }: Case): Need | Refusal {
   const { atLeastNano, preferredNano, boundNano } = quote?.levels ?? { atLeastNano: 0, preferredNano: 0, boundNano: 0 };
   const ceilingNano = document.perRequest.usdNano ?? Number.MAX_SAFE_INTEGER;
   if (atLeastNano > ceilingNano) {
@@ -221,25 +229,25 @@ function isShortOfMoney(outcome: GrantDenial | Refusal): outcome is GrantDenial 
 }
 
 function admitted(call: Case, reservation: Reservation): Admission {
-  const { facts, quote, limits, candidates } = call;
-  const admission: Admission = { reservation, candidates, facts, warnings: [] };
-  if (quote === null || limits === undefined || !call.dialect.generates) return admission;
+  const { quote, limits, candidates } = call;
+  const { facts, document, dialect } = call.input;
+  if (quote === null || limits === undefined || !dialect.generates) return { reservation, candidates, facts, warnings: none };
   const { outputTokens, toolCalls } = quote.termsFor(reservation.amountNano);
   const asked = facts.maxOutputTokens;
   // Without a cap and without a policy limit, do not add a limit to the caller's body.
-  const isFree = !isCapped(call.document) && asked === undefined && call.document.perRequest.outputTokens === undefined;
+  const isFree = !isCapped(document) && asked === undefined && document.perRequest.outputTokens === undefined;
   const limit = isFree || outputTokens === asked ? undefined : outputTokens;
   const thinkingTokens = isFree ? undefined : thinkingWithin(facts.thinking, outputTokens);
-  const limited = isCapped(call.document) ? toolCalls : undefined;
-  const warnings = [
-    ...(limited === undefined ? [] : [`calls of hosted tools limited to ${limited}`]),
-    ...(limit === undefined
-      ? []
-      : [asked === undefined ? `output limit set to ${limit}` : `output limit lowered from ${asked} to ${limit}`]),
-    ...(thinkingTokens === undefined ? [] : [`thinking budget lowered to ${thinkingTokens}`]),
-  ];
-  return { ...admission, toolCalls: limited, outputTokens: limit, thinkingTokens, warnings };
+  const limited = isCapped(document) ? toolCalls : undefined;
+  const warnings: string[] = [];
+  if (limited !== undefined) warnings.push(`calls of hosted tools limited to ${limited}`);
+  if (limit !== undefined)
+    warnings.push(asked === undefined ? `output limit set to ${limit}` : `output limit lowered from ${asked} to ${limit}`);
+  if (thinkingTokens !== undefined) warnings.push(`thinking budget lowered to ${thinkingTokens}`);
+  return { reservation, candidates, facts, toolCalls: limited, outputTokens: limit, thinkingTokens, warnings };
 }
+
+const none: readonly string[] = [];
 
 function denied({ quote }: Case, denial: GrantDenial | Refusal): Refusal {
   if (isRefusal(denial)) return denial;
@@ -250,6 +258,7 @@ function denied({ quote }: Case, denial: GrantDenial | Refusal): Refusal {
 
 /** Estimates four bytes a token of prompt, and a short answer. Real use corrects it, and debt delays the next call. */
 function estimateTokens(demand: Demand, outputTokens: number | undefined): number {
-  const media = Object.values(demand.media).reduce((sum, tokens) => sum + tokens, 0);
-  return Math.ceil((demand.textTokens + media) / 4) + Math.min(outputTokens ?? 0, 256) * demand.choices;
+  let tokens = demand.textTokens;
+  for (const modality in demand.media) tokens += demand.media[modality as InputModality] ?? 0;
+  return Math.ceil(tokens / 4) + Math.min(outputTokens ?? 0, 256) * demand.choices;
 }

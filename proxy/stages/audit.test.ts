@@ -16,8 +16,9 @@ const request: CallRequest = {
   dialect: 'openai.chat',
 };
 
+const end = { nowMs: request.startedMs + 1234, counts: [] };
+
 const answered: CallOutcome = {
-  nowMs: request.startedMs + 1234,
   code: 'ok',
   status: 200,
   settlement: { costNano: 200, usage: usage(100, 50, { reasoning: 20, fees: { webSearch: 1 } }), estimated: false },
@@ -34,14 +35,14 @@ const answered: CallOutcome = {
 
 /** The entry's body as it is read back from its bytes. */
 function written(outcome: CallOutcome): CallBody {
-  return JSON.parse(canonicalize(callBody(request, outcome)));
+  return JSON.parse(canonicalize(callBody(request, outcome, end)));
 }
 
 const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
 
 test('the entry of an answered call is the contract, byte for byte', () => {
   const traceparent = `00-${trace}-00f067aa0ba902b7-01`;
-  const body = callBody({ ...request, traceparent, bytes: Buffer.from('{}'), stream: true, model: 'fast' }, answered);
+  const body = callBody({ ...request, traceparent, bytes: Buffer.from('{}'), stream: true, model: 'fast' }, answered, end);
   const golden = [
     '{"attempts":[{"costNanoUsd":"0","credential":"proj-a","pool":"platform/openai","status":429},',
     '{"costNanoUsd":"200","credential":"proj-b","pool":"platform/openai","status":200}],',
@@ -61,14 +62,13 @@ test('the entry of an answered call is the contract, byte for byte', () => {
 
 test('a count is an attempt that says so, and an answer that may be continued is named by a hash', () => {
   const counted = { pool: openai, credential: 'proj-a', status: 200, outcome: 'refused', purpose: 'count' } as const;
-  const text = JSON.stringify(callBody(request, { ...answered, attempts: [counted, ...answered.attempts], answerSha256: 'cc' }));
+  const text = JSON.stringify(callBody(request, { ...answered, answerSha256: 'cc' }, { ...end, counts: [counted] }));
   const first = '{"costNanoUsd":"0","credential":"proj-a","pool":"platform/openai","purpose":"count","status":200}';
   assert.ok(text.startsWith(`{"answerSha256":"cc","attempts":[${first},`), text);
 });
 
 test('what is unknown is absent, never null', () => {
   const body = written({
-    nowMs: request.startedMs,
     code: 'model_denied',
     status: 403,
     settlement: { costNano: 0, usage: null, estimated: false },
@@ -86,18 +86,18 @@ test('what is unknown is absent, never null', () => {
 
 test('a bill above its bound names what it teaches, of which model in which pool', () => {
   const breach = { pool: openai, model: 'gpt-5.4-mini', percent: 200, features: ['tools' as const], possible: true };
-  const text = JSON.stringify(callBody(request, { ...answered, breach }));
+  const text = JSON.stringify(callBody(request, { ...answered, breach }, end));
   const members = `"breach":{"features":["tools"],"model":"gpt-5.4-mini","percent":200,"pool":"${openai}","possible":true},"code":"ok"`;
   assert.ok(text.includes(members), text);
 });
 
 test('a refusal names the account that refused', () => {
-  const body = callBody(request, { ...answered, code: 'budget_exhausted', limitedBy: 'platform/team-ml Month' });
+  const body = callBody(request, { ...answered, code: 'budget_exhausted', limitedBy: 'platform/team-ml Month' }, end);
   assert.equal(body.limitedBy, 'platform/team-ml Month');
 });
 
 test('the whole cost belongs to the last attempt, so that the attempts sum up to the call', () => {
-  const body = callBody(request, { ...answered, attempts: [...answered.attempts, ...answered.attempts] });
+  const body = callBody(request, { ...answered, attempts: [...answered.attempts, ...answered.attempts] }, end);
   assert.deepEqual(
     body.attempts.map(({ costNanoUsd }) => costNanoUsd),
     ['0', '0', '0', '200'],
@@ -109,7 +109,7 @@ test('an attempt that was sent again has its bound, and the last attempt the res
   assert.ok(refused !== undefined && last !== undefined);
   const lost = { pool: openai, credential: 'proj-a', outcome: 'unknown' } as const;
   const settlement = { ...answered.settlement, costNano: 300, lostNano: 100 };
-  const body = callBody(request, { ...answered, settlement, attempts: [lost, refused, last] });
+  const body = callBody(request, { ...answered, settlement, attempts: [lost, refused, last] }, end);
   assert.deepEqual(
     body.attempts.map(({ costNanoUsd }) => costNanoUsd),
     ['100', '0', '200'],
@@ -117,7 +117,7 @@ test('an attempt that was sent again has its bound, and the last attempt the res
 });
 
 test('the trace id of a W3C traceparent is kept, anything else is not', () => {
-  const of = (traceparent: string | undefined): string | undefined => callBody({ ...request, traceparent }, answered).trace;
+  const of = (traceparent: string | undefined): string | undefined => callBody({ ...request, traceparent }, answered, end).trace;
   assert.equal(of(`00-${trace}-00f067aa0ba902b7-01`), trace);
   assert.equal(of(`cc-${trace}-00f067aa0ba902b7-01-later-version`), trace);
   for (const bad of [undefined, '', trace, `00-${trace.toUpperCase()}-00f067aa0ba902b7-01`, `00-${trace.slice(1)}-00f067aa0ba902b7-01`])

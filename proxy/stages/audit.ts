@@ -20,7 +20,6 @@ export interface CallOutcome
     CallBody,
     'answerSha256' | 'breach' | 'code' | 'status' | 'paidFrom' | 'limitedBy' | 'servedModel' | 'priceBook' | 'responseSha256'
   > {
-  readonly nowMs: number;
   readonly settlement: Settlement;
   readonly attempts: readonly AttemptFact[];
   readonly firstByteMs?: number | undefined;
@@ -28,13 +27,19 @@ export interface CallOutcome
   readonly knownAs?: string | undefined;
 }
 
+interface CallEnding {
+  readonly nowMs: number;
+  /** Counts of its input by a provider, before its attempts. */
+  readonly counts: readonly AttemptFact[];
+}
+
 /** Makes the body of a call's entry, its members in canonical order. No prompt text, no credential value. Pure. */
-export function callBody(request: CallRequest, outcome: CallOutcome): CallBody {
+export function callBody(request: CallRequest, outcome: CallOutcome, { nowMs, counts }: CallEnding): CallBody {
   const { settlement } = outcome;
   const { document, bytes } = request;
   return {
     answerSha256: outcome.answerSha256,
-    attempts: attempts(outcome),
+    attempts: attempts(outcome, counts),
     breach: breachOf(outcome),
     code: outcome.code,
     costNanoUsd: String(settlement.costNano),
@@ -43,7 +48,7 @@ export function callBody(request: CallRequest, outcome: CallOutcome): CallBody {
     estimated: settlement.estimated,
     key: document.key,
     labels: document.labels,
-    latencyMs: outcome.nowMs - request.startedMs,
+    latencyMs: nowMs - request.startedMs,
     limitedBy: outcome.limitedBy,
     model: request.model,
     owner: document.owner,
@@ -58,7 +63,7 @@ export function callBody(request: CallRequest, outcome: CallOutcome): CallBody {
     servedModel: outcome.servedModel,
     status: outcome.status,
     stream: request.stream ?? false,
-    time: new Date(outcome.nowMs).toISOString(),
+    time: new Date(nowMs).toISOString(),
     tokenId: request.tokenId,
     trace: traceOf(request.traceparent),
     ttftMs: outcome.firstByteMs === undefined ? undefined : outcome.firstByteMs - request.startedMs,
@@ -69,7 +74,8 @@ export function callBody(request: CallRequest, outcome: CallOutcome): CallBody {
 }
 
 /** Assigns the cost to the last attempt, less the bound of one that was sent again. The provider rejected all others. */
-function attempts({ attempts, settlement }: CallOutcome): Attempt[] {
+function attempts({ attempts: sent, settlement }: CallOutcome, counts: readonly AttemptFact[]): Attempt[] {
+  const attempts = counts.length === 0 ? sent : [...counts, ...sent];
   const { costNano, lostNano = 0 } = settlement;
   const costOf = ({ outcome }: AttemptFact, index: number): NanoUsd => {
     if (index === attempts.length - 1) return costNano - lostNano;

@@ -24,7 +24,7 @@ function createState(isStale: () => boolean = () => false): ActiveKeys {
 
 /** The key that called, or the code of the refusal. */
 function caller(headers: IncomingHttpHeaders, target?: string): string {
-  const found = authenticate(createState(), headers, nowMs, target);
+  const found = authenticate(createState(), { headers, url: target }, nowMs);
   if ('code' in found) return found.code;
   assert.equal(found.tokenId, tokenId(token));
   return found.active.key;
@@ -71,7 +71,7 @@ test('of a KeyForge key and keys of vendors, the KeyForge key is the caller’s'
 
 test('a refusal names where a key was that is not KeyForge’s, and says if there are two that are', () => {
   const message = (headers: IncomingHttpHeaders, target?: string): string => {
-    const found = authenticate(createState(), headers, nowMs, target);
+    const found = authenticate(createState(), { headers, url: target }, nowMs);
     return 'code' in found ? found.message : 'found';
   };
   assert.match(message({ 'x-api-key': 'sk-old' }), /: x-api-key holds a key that KeyForge did not issue/);
@@ -83,7 +83,7 @@ test('a refusal names where a key was that is not KeyForge’s, and says if ther
 
 test('a token that worked before is revoked, one that never did is unknown, and the message recognises a typing error', () => {
   const message = (headers: IncomingHttpHeaders): string => {
-    const found = authenticate(createState(), headers, nowMs);
+    const found = authenticate(createState(), { headers }, nowMs);
     return 'code' in found ? `${found.code}: ${found.message}` : 'found';
   };
   assert.match(message({ 'x-api-key': retired }), /^key_revoked: /);
@@ -95,14 +95,14 @@ test('a token that worked before is revoked, one that never did is unknown, and 
 test('while policy is out of date, nobody is authenticated', () => {
   let stale = true;
   const state = createState(() => stale);
-  const found = authenticate(state, { 'x-api-key': token }, nowMs);
+  const found = authenticate(state, { headers: { 'x-api-key': token } }, nowMs);
   assert.ok('code' in found);
   assert.deepEqual([found.code, found.retryAfterSeconds], ['policy_stale', 10]);
   stale = false;
-  assert.ok('active' in authenticate(state, { 'x-api-key': token }, nowMs));
+  assert.ok('active' in authenticate(state, { headers: { 'x-api-key': token } }, nowMs));
 });
 
 test('nothing of what was sent is in the message', () => {
-  const found = authenticate(createState(), { 'x-api-key': 'sk-proj-1234' }, nowMs);
+  const found = authenticate(createState(), { headers: { 'x-api-key': 'sk-proj-1234' } }, nowMs);
   assert.ok('code' in found && !found.message.includes('sk-proj'));
 });

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
+import type { Socket } from 'node:net';
 import { type Refusal, refuse } from '../../core/errors.ts';
 import { type TokenId, tokenId } from '../../core/names.ts';
 import { isToken } from '../../core/token.ts';
@@ -10,23 +11,42 @@ export interface Caller {
   readonly tokenId: TokenId;
 }
 
+/** What of a request says who sends it. */
+interface Presented {
+  readonly headers: IncomingHttpHeaders;
+  /** Path and query, which may hold the key as `?key=`. */
+  readonly url?: string | undefined;
+  readonly socket?: Socket;
+}
+
 /**
  * Finds the caller by the SHA-256 of its token. Without a token there is no caller. While policy may be out of date, it refuses
- * everybody. `target`: path and query, which may hold the key as `?key=`.
+ * everybody.
  */
-export function authenticate(keys: ActiveKeys, headers: IncomingHttpHeaders, nowMs: number, target = ''): Caller | Refusal {
-  const token = presentedToken(headers, target);
+export function authenticate(keys: ActiveKeys, { headers, url = '', socket }: Presented, nowMs: number): Caller | Refusal {
+  const token = presentedToken(headers, url);
   if (typeof token !== 'string') return token;
   if (keys.isStale()) {
     const message =
       'This proxy cannot reach the KeyForge operator and its policy is out of date: it refuses calls until it reaches the operator.';
     return refuse('policy_stale', message, { retryAfterSeconds: 10 });
   }
-  const id = tokenId(token);
+  const id = socket === undefined ? tokenId(token) : idOn(socket, token);
   const found = keys.byToken(id, nowMs);
   if (found === 'gone') return refuse('key_revoked', 'This key was deleted, rotated or revoked: ask its owner for the current one.');
   if (found === null) return refuse('invalid_key', unknownMessage(token));
   return { active: found, tokenId: id };
+}
+
+/** The last token of each connection, which most of its requests repeat. */
+const lastTokens = new WeakMap<Socket, { readonly token: string; readonly id: TokenId }>();
+
+function idOn(socket: Socket, token: string): TokenId {
+  const last = lastTokens.get(socket);
+  if (last?.token === token) return last.id;
+  const id = tokenId(token);
+  lastTokens.set(socket, { token, id });
+  return id;
 }
 
 /** Called only after a failed lookup: the checksum distinguishes a typing error from the key of another KeyForge. */

@@ -11,13 +11,13 @@ import type { Sent } from './send.ts';
 import type { CallEnd } from './settle.ts';
 
 /** How a call ended, and the rest of its answer. */
-interface Metered {
+export interface Metered {
   readonly end: CallEnd;
   readonly code: CallCode;
   readonly status: number;
   readonly firstByteMs?: number | undefined;
   /** Hexadecimal SHA-256 of the bytes for the client, without the comments of `KeepAlive`. */
-  readonly responseSha256?: string;
+  readonly responseSha256?: string | undefined;
   readonly rest: Rest;
 }
 

@@ -1,9 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Transform } from 'node:stream';
-import { type Refusal, refuse } from '../../core/errors.ts';
+import type { Refusal } from '../../core/errors.ts';
 import { type BodyHold, smallBytes } from '../intake/byte-budget.ts';
-import { acceptedEncodings, decodersFor } from '../intake/encoding.ts';
+import { decodersFor } from '../intake/encoding.ts';
 import { Receipt } from '../intake/receipt.ts';
+import { overloaded, tooLarge, unsupported } from '../intake/refusals.ts';
 
 interface Intake {
   /** Maximum of the body, as sent and as decoded. */
@@ -26,8 +27,7 @@ export function receive(request: IncomingMessage, intake: Intake): Promise<Buffe
   const length = request.headers['content-length'];
   if (Number(length ?? 0) > limitBytes) return Promise.resolve(tooLarge(limitBytes));
   const announced = length === undefined || decoders.length > 0 ? null : Number(length);
-  const refusals = { tooLarge: () => tooLarge(limitBytes), damaged: () => damaged(encoding ?? ''), overloaded };
-  const receipt = new Receipt(request, { ...intake, ...refusals, limitBytes, announced, decoders });
+  const receipt = new Receipt(request, { limitBytes, announced, hold, paceMs: intake.paceMs, decoders });
   if (hold === undefined) return receipt.read();
   const hasRoom = hold.budget.take(hold, announced ?? smallBytes - 1);
   if (hasRoom === true) return receipt.read();
@@ -45,25 +45,4 @@ async function readLater(
   request.socket.off('close', leave);
   if (request.socket.destroyed) return null;
   return isThere ? receipt.read() : overloaded();
-}
-
-function tooLarge(limitBytes: number): Refusal {
-  return refuse(
-    'too_large',
-    `The body is larger than ${limitBytes} bytes: send less, or upload large files to the provider by other means.`,
-  );
-}
-
-function unsupported(encoding: string): Refusal {
-  const message = `The body is sent with content-encoding ${JSON.stringify(encoding.slice(0, 64))}: send it uncompressed, or in one of ${acceptedEncodings}.`;
-  return refuse('unsupported_encoding', message);
-}
-
-function damaged(encoding: string): Refusal {
-  return refuse('invalid_request', `The body cannot be decoded as ${JSON.stringify(encoding.slice(0, 64))}: it is damaged or cut off.`);
-}
-
-function overloaded(): Refusal {
-  const message = 'KeyForge has no room for this body now, because other bodies take the memory: send it again shortly.';
-  return refuse('overloaded', message, { retryAfterSeconds: 2 });
 }

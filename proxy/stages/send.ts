@@ -76,7 +76,8 @@ export async function send(deps: UpstreamDeps, input: SendInput): Promise<Sent> 
 /** True after a provider that rejected or limited every credential, and at another endpoint after one that is overloaded or out of reach. */
 function maySucceed({ pool }: Reachable, { answer, candidate }: Sent): boolean {
   if (answer.kind === 'refusal') return answer.refusal.code === 'provider_limited' || answer.refusal.code === 'provider_unauthorized';
-  return answer.kind === 'answer' && answer.isOutage === true && pool.endpoint !== candidate.pool.endpoint;
+  if (answer.kind !== 'answer') return false;
+  return answer.isLimit === true || (answer.isOutage === true && pool.endpoint !== candidate.pool.endpoint);
 }
 
 function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
@@ -104,7 +105,7 @@ function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
     body: dialect.rewrite(input.body, changes(input, candidate)),
     model: candidate.upstreamModel,
     isLimitedApart: !dialect.billed,
-    ...(facts.affinity === undefined ? {} : { affinity: facts.affinity }),
+    affinity: facts.affinity,
     meters,
     onAttempt: input.onDispatch,
     onResend: input.onResend,

@@ -1,12 +1,14 @@
 import type { Picked } from '../credentials/pool.ts';
 import type { Secret } from '../credentials/secret.ts';
+import type { Provider } from '../provider/types.ts';
 import { ask } from './ask.ts';
 import type { Origins, UpstreamSettings } from './origins.ts';
 import type { UpstreamCall } from './types.ts';
 
-const timeoutMs = 5000;
 /** An opinion holds for so long: a caller whose calls are rejected again and again makes one request of ours in this time. */
 const freshMs = 30_000;
+/** The same if the provider gave none, so that a credential that is gone is found out soon. */
+const unknownFreshMs = 10_000;
 
 interface OpinionDeps {
   readonly origins: Origins;
@@ -15,9 +17,14 @@ interface OpinionDeps {
   readonly clock: () => number;
 }
 
+type Probe = NonNullable<Provider['probe']>;
+
+/** `unknown`: no answer in time, or one that says nothing about the credential (a limit, an outage). */
+type Answer = 'accepted' | 'rejected' | 'unknown';
+
 interface Opinion {
-  readonly atMs: number;
-  readonly isRejected: Promise<boolean>;
+  freshUntilMs: number;
+  readonly answer: Promise<Answer>;
 }
 
 /**
@@ -32,22 +39,28 @@ export class Opinions {
     this.#deps = deps;
   }
 
-  /** True if the provider rejects this credential whoever calls, or has no free request that would show it. Never rejects. */
-  isRejected(call: Pick<UpstreamCall, 'pool' | 'provider'>, { secret }: Pick<Picked, 'secret'>): Promise<boolean> {
+  /**
+   * True if the provider rejects this credential whoever calls, or has no free request that would show it. Without an opinion, the
+   * rejection stays with its caller, and the credential with all others. Never rejects.
+   */
+  async isRejected(call: Pick<UpstreamCall, 'pool' | 'provider'>, { secret }: Pick<Picked, 'secret'>): Promise<boolean> {
+    if (call.provider.probe === null) return true;
     const nowMs = this.#deps.clock();
     const known = this.#opinions.get(secret);
-    if (known !== undefined && nowMs - known.atMs < freshMs) return known.isRejected;
-    const isRejected = this.#ask(call, secret);
-    this.#opinions.set(secret, { atMs: nowMs, isRejected });
-    return isRejected;
+    if (known !== undefined && nowMs < known.freshUntilMs) return (await known.answer) === 'rejected';
+    const opinion: Opinion = { freshUntilMs: nowMs + freshMs, answer: this.#ask(call, secret, call.provider.probe) };
+    this.#opinions.set(secret, opinion);
+    const answer = await opinion.answer;
+    if (answer === 'unknown') opinion.freshUntilMs = nowMs + unknownFreshMs;
+    return answer === 'rejected';
   }
 
-  async #ask({ pool, provider }: Pick<UpstreamCall, 'pool' | 'provider'>, secret: Secret): Promise<boolean> {
-    if (provider.probe === null) return true;
-    const { path, headers } = provider.probe;
-    const reply = await ask(this.#deps, { pool, provider, secret, method: 'GET', path, headers, timeoutMs });
-    if (reply === null || reply.status < 400) return false;
+  async #ask({ pool, provider }: Pick<UpstreamCall, 'pool' | 'provider'>, secret: Secret, probe: Probe): Promise<Answer> {
+    const timeoutMs = this.#deps.settings.opinionMs;
+    const reply = await ask(this.#deps, { pool, provider, secret, method: 'GET', ...probe, timeoutMs });
+    if (reply === null) return 'unknown';
+    if (reply.status < 300) return 'accepted';
     const answer = { status: reply.status, headers: reply.headers, body: reply.body?.toString() ?? '', nowMs: this.#deps.clock() };
-    return provider.classify(answer).kind === 'unauthorized';
+    return provider.classify(answer).kind === 'unauthorized' ? 'rejected' : 'unknown';
   }
 }

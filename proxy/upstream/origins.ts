@@ -27,6 +27,8 @@ export interface UpstreamSettings {
   /** Maximum hold of a stream's first bytes, in time and size, during which another credential can still replace an error. */
   readonly preambleMs: number;
   readonly preambleBytes: number;
+  /** Maximum wait for a second opinion about a credential; calls that were rejected with it wait as long for their error. */
+  readonly opinionMs: number;
 }
 
 export const defaultUpstreamSettings: UpstreamSettings = {
@@ -43,6 +45,7 @@ export const defaultUpstreamSettings: UpstreamSettings = {
   wholeBytes: 8 * 1024 * 1024,
   preambleMs: 10_000,
   preambleBytes: 1024 * 1024,
+  opinionMs: 5000,
 };
 
 /** The destination of one pool's calls. */

@@ -32,7 +32,7 @@ export interface UpstreamCall {
   readonly model: string;
   /** True if the provider limits such calls apart from those that generate (counting): their limits put nothing else aside. */
   readonly isLimitedApart?: boolean;
-  readonly affinity?: string;
+  readonly affinity?: string | undefined;
   readonly meters: Meters;
   /** Called once a slot is free, before each attempt is sent, to write the open record. If it throws, the call ends. */
   readonly onAttempt?: (credential: string) => void;
@@ -92,6 +92,8 @@ export interface ProviderAnswer {
   readonly meter: StreamMeter | null;
   /** True: an error that costs nothing, because the provider is overloaded or out of reach. */
   readonly isOutage?: true;
+  /** True: an error that costs nothing, about the credential; the pool has no retry left for another one. */
+  readonly isLimit?: true;
 }
 
 /** How a call to one candidate ended. */

@@ -3,8 +3,8 @@ import type { ServerResponse } from 'node:http';
 import { test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
-import { keyName } from '../../core/names.ts';
-import { canary, drain, expectKind, json, limited, serve, testbed } from './testbed.ts';
+import { keyName, poolName } from '../../core/names.ts';
+import { canary, drain, expectKind, json, limited, lineMeters, serve, testbed } from './testbed.ts';
 
 /** Asks until there is an answer. */
 async function until<T>(ask: () => T | undefined | false): Promise<T> {
@@ -127,18 +127,69 @@ test('a credential that the provider rejects for a request of ours too is put as
   assert.deepEqual([bed.probes, bed.pools.state()[0]?.status], [['a'], 'unauthorized']);
 });
 
-test('missing scopes, a balance that pays for smaller calls and a lack of flex capacity pass through, without a cooldown', async (t) => {
+test('a second opinion that fails puts nothing aside: the caller gets its own error, others are served, and few are asked for', async (t) => {
+  const failures: Readonly<Record<string, (response: ServerResponse) => void>> = {
+    'an outage': (response) => json(response, 500, { error: { message: 'down', type: 'server_error' } }),
+    'a page': (response) => response.writeHead(502).end('<html>'),
+    'a limit': (response) => limited(response, '60'),
+    'a redirect': (response) => response.writeHead(302, { location: '/' }).end(),
+    'a cut': (response) => response.socket?.destroy(),
+    silence: () => {},
+  };
+  for (const [name, fail] of Object.entries(failures)) {
+    const bed = await testbed(
+      t,
+      (_key, response, request) => {
+        if (request.method === 'GET') fail(response);
+        else if (request.headers['x-good'] === '1') json(response, 200, {});
+        else json(response, 401, invalidKey);
+      },
+      { settings: { opinionMs: 100 } },
+    );
+    const rejected = [bed.call(), bed.call(), bed.call()];
+    const served = await expectKind(bed.call({ headers: ['x-good', '1'] }), 'answer');
+    assert.equal(served.status, 200, name);
+    for (const flight of rejected) {
+      const { refusal } = await expectKind(flight, 'refusal');
+      assert.match(refusal.message, /rejects this request .* Incorrect API key provided/, name);
+    }
+    assert.deepEqual([bed.probes.length, bed.pools.state()[0]?.status], [1, 'ready'], name);
+    bed.clock.nowMs += 9_000;
+    await expectKind(bed.call(), 'refusal');
+    assert.equal(bed.probes.length, 1, `${name}: it still holds`);
+    bed.clock.nowMs += 1_000;
+    await expectKind(bed.call(), 'refusal');
+    assert.deepEqual([bed.probes.length, bed.pools.state()[0]?.status], [2, 'ready'], name);
+  }
+});
+
+test('after a second opinion that failed, the next one puts a credential aside that is gone', async (t) => {
+  const bed = await testbed(
+    t,
+    (key, response, request) => {
+      if (key === 'b') json(response, 200, {});
+      else if (request.method === 'GET' && bed.probes.length === 1) json(response, 503, {});
+      else json(response, 401, invalidKey);
+    },
+    { keys: { a: 'org-1', b: 'org-2' } },
+  );
+  const rejections = async (): Promise<number> => {
+    const answers = await Promise.all([bed.call(), bed.call()].map(({ answer }) => answer));
+    return answers.filter(({ kind }) => kind === 'refusal').length;
+  };
+  assert.equal(await rejections(), 1);
+  bed.clock.nowMs += 10_000;
+  assert.equal(await rejections(), 0);
+  assert.deepEqual(bed.probes, ['a', 'a']);
+  assert.deepEqual(
+    bed.pools.state().map(({ status }) => status),
+    ['unauthorized', 'ready'],
+  );
+});
+
+test('missing scopes and a lack of flex capacity pass through, without a cooldown', async (t) => {
   const errors: readonly (readonly [number, object])[] = [
     [403, missingScope],
-    [
-      402,
-      {
-        error: {
-          code: 402,
-          message: 'This request requires more credits, or fewer max_tokens. You requested up to 64000 tokens, but can only afford 41000.',
-        },
-      },
-    ],
     [429, { error: { code: 'resource_unavailable', message: 'No capacity.', type: 'rate_limit_error' } }],
   ];
   for (const [status, body] of errors) {
@@ -166,9 +217,77 @@ test('a call that can never fit a scope’s limit is tried once at each scope, p
   assert.equal(answer.status, 429);
   assert.deepEqual(bed.seen.toSorted(), ['a', 'b', 'c']);
   assert.ok(bed.pools.state().every(({ status }) => status === 'ready'));
+  // A balance that pays for smaller calls is no different.
+  const afford = 'This request requires more credits, or fewer max_tokens. You requested up to 64000 tokens, but can only afford 41000.';
+  const refused = { error: { code: 402, message: afford } };
+  const poor = await testbed(t, (key, response) => (key === 'c' ? json(response, 200, {}) : json(response, 402, refused)), { keys });
+  for (let n = 0; n < 4; n += 1) assert.equal((await expectKind(poor.call(), 'answer')).status, 200);
+  assert.ok(poor.pools.state().every(({ status }) => status === 'ready'));
   // Below the limit, the words tell of a limit that passes.
   const passing = await testbed(t, (_key, response) => json(response, 429, tooLarge(250_000, 546)), { keys });
   assert.equal((await expectKind(passing.call(), 'refusal')).refusal.code, 'provider_limited');
+});
+
+test('in a storm of 429 a pool makes few attempts more than it has calls, and each call gets the answer of its provider', async (t) => {
+  const keys = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`k${i}`, `scope-${i}`]));
+  const body = { error: { message: 'Rate limit reached', code: 'rate_limit_exceeded' } };
+  const bed = await testbed(t, (_key, response) => json(response, 429, body, { 'retry-after-ms': '1' }), { keys });
+  for (let i = 0; i < 10; i += 1) {
+    const answer = await expectKind(bed.call(), 'answer');
+    assert.deepEqual([answer.status, answer.isLimit], [429, true]);
+    assert.deepEqual(answer.body, { kind: 'whole', bytes: Buffer.from(JSON.stringify(body)) });
+    assert.ok(answer.headers.includes('retry-after-ms'));
+    bed.clock.nowMs += 2;
+  }
+  assert.equal(bed.seen.length, 10 + 30);
+  assert.deepEqual(bed.pools.deniedRetries(), [{ pool: 'platform/openai', count: 10 }]);
+  bed.clock.nowMs += 10_000;
+  await expectKind(bed.call(), 'answer');
+  assert.equal(bed.seen.length, 10 + 30 + 31);
+});
+
+/** Leaves the pool of a testbed without retries. */
+function spendRetries({ pools }: Awaited<ReturnType<typeof testbed>>): void {
+  while (pools.takeRetry(poolName('platform', 'openai')));
+}
+
+test('a pool without another credential denies no retry: the refusal says when to come back', async (t) => {
+  const bed = await testbed(t, (_key, response) => limited(response, '20'), { keys: { a: 'org', b: 'org' } });
+  spendRetries(bed);
+  const { refusal } = await expectKind(bed.call(), 'refusal');
+  assert.deepEqual([refusal.code, refusal.retryAfterSeconds], ['provider_limited', 20]);
+  assert.deepEqual(bed.pools.deniedRetries(), [{ pool: 'platform/openai', count: 1 }]);
+});
+
+test('without a retry left, an error within a stream goes on to the client whole', async (t) => {
+  const event = 'error {"error":{"code":"rate_limit_exceeded"}}';
+  const bed = await testbed(
+    t,
+    (_key, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.write(`${event}\n`);
+      setTimeout(() => response.end('rest\n'), 20);
+    },
+    { keys: { a: 'org-1', b: 'org-2' } },
+  );
+  spendRetries(bed);
+  const answer = await expectKind(bed.call({ meters: lineMeters }), 'answer');
+  assert.equal(answer.isLimit, true);
+  if (answer.body.kind !== 'flowing') throw new Error('it was held');
+  assert.deepEqual(await drain(answer.body), { text: `${event}\nrest\nflushed\n`, end: 'complete' });
+  assert.equal(bed.seen.length, 1);
+});
+
+test('a request that was lost is not sent again without a retry left', async (t) => {
+  const bed = await testbed(t, (_key, response, request) => {
+    if (bed.seen.length === 1) json(response, 200, {});
+    else request.socket.destroy();
+  });
+  await expectKind(bed.call(), 'answer');
+  spendRetries(bed);
+  const onResend = (): boolean => assert.fail('it was sent again');
+  assert.equal((await expectKind(bed.call({ onResend }), 'refusal')).refusal.code, 'provider_error');
+  assert.equal(bed.seen.length, 2);
 });
 
 test('the limit of counting puts no generating call aside', async (t) => {

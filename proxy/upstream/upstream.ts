@@ -80,14 +80,16 @@ class Rotation {
         continue;
       }
       again = null;
-      if (judged.kind !== 'rotate' || !(await this.#putAside(picked, judged))) return judged.answer;
+      const end = judged.kind === 'rotate' ? await this.#putAside(picked, judged) : judged.answer;
+      if (end !== null) return end;
     }
   }
 
   /** Sends one attempt in the slot that was taken for it, which the attempt's end gives back. */
   async #attempt(picked: Picked): Promise<Judged> {
-    const { clock } = this.#deps;
+    const { clock, pools } = this.#deps;
     const { key, pool, onAttemptEnd } = this.#call;
+    if (this.#attempts.length === 0) pools.noteCall(pool.pool);
     const attempt = this.#begin(picked, () => this.#origin.slots.release(key));
     this.#current = attempt;
     if (this.#isStopped) attempt.abort('stopped');
@@ -112,23 +114,34 @@ class Rotation {
     return attempt;
   }
 
-  /** Applies what a provider said against a credential; false: it was about this request alone, so no other credential is tried. */
-  async #putAside(picked: Picked, judged: Extract<Judged, { kind: 'rotate' }>): Promise<boolean> {
+  /** Applies what a provider said against a credential. Returns how the call ends, or null: another credential is next. */
+  async #putAside(picked: Picked, judged: Extract<Judged, { kind: 'rotate' }>): Promise<UpstreamOutcome | null> {
     const { opinions, pools } = this.#deps;
     const { verdict, answer, body } = judged;
-    if (verdict.kind === 'unauthorized' && !(await opinions.isRejected(this.#call, picked))) return false;
+    // It was about this request alone.
+    if (verdict.kind === 'unauthorized' && !(await opinions.isRejected(this.#call, picked))) return answer;
+    pools.report(picked, limitedAs(this.#call), { ...judged, verdict: this.#call.isLimitedApart === true ? ofModel(verdict) : verdict });
+    if (verdict.kind !== 'unauthorized') {
+      if (verdict.kind === 'misfit') this.#misfit = answer;
+      this.#tried.add(picked.quotaScope);
+      this.#lastBody = body ?? this.#lastBody;
+    }
+    if (!this.#mayRotate()) return answer.kind === 'answer' && verdict.kind !== 'misfit' ? { ...answer, isLimit: true } : answer;
     // After an error within a stream, ignore the rest.
     this.#current?.abort('stopped');
-    pools.report(picked, limitedAs(this.#call), { ...judged, verdict: this.#call.isLimitedApart === true ? ofModel(verdict) : verdict });
-    if (verdict.kind === 'unauthorized') return true;
-    if (verdict.kind === 'misfit') this.#misfit = answer;
-    this.#tried.add(picked.quotaScope);
-    this.#lastBody = body ?? this.#lastBody;
-    return true;
+    return null;
+  }
+
+  /** False: another credential could take the call, but the pool has no retry left. */
+  #mayRotate(): boolean {
+    const { pools } = this.#deps;
+    const { pool } = this.#call.pool;
+    return !pools.hasUsable(pool, limitedAs(this.#call), this.#tried) || pools.takeRetry(pool);
   }
 
   /** What was not sent costs nothing, so its reservation pays for the next attempt. */
   async #mayResend({ outcome }: Pick<AttemptFact, 'outcome'>): Promise<boolean> {
+    if (!this.#deps.pools.takeRetry(this.#call.pool.pool)) return false;
     return outcome === 'not_sent' || ((await this.#call.onResend?.()) ?? false);
   }
 

@@ -1,7 +1,8 @@
+import type { RefusalGroup } from '../../../core/audit/types.ts';
 import type { Reservation } from '../../../core/budget/types.ts';
 import type { NanoUsd } from '../../../core/money.ts';
 import { type EpochId, epochId, type KeyName, keyOfStream, type StreamId } from '../../../core/names.ts';
-import type { EntryRecord, OpenRecord, OutcomeRecord } from './frame.ts';
+import type { EntryRecord, OpenRecord, OutcomeRecord, RefusalsRecord } from './frame.ts';
 
 /** One file of the spool. Positions are bytes since the spool began: a record's position is `base` + its offset. */
 export interface Segment {
@@ -11,8 +12,8 @@ export interface Segment {
   bytes: number;
   /** Highest seq in it, by epoch. */
   readonly heads: Map<SpooledEpoch, number>;
-  /** Open and outcome records in it whose call has not ended. */
-  openCalls: number;
+  /** Records in it of what has no entry yet: open calls and their outcomes, groups of refusals. */
+  pins: number;
 }
 
 /** The spool's state of one epoch of one stream. */
@@ -32,6 +33,8 @@ interface SpooledEpoch {
   lostFrom: number | null;
   /** Calls without an entry, and the segments of their records. */
   readonly openCalls: Map<string, OpenCall>;
+  /** Groups without an entry, each with its newest record. */
+  readonly refusals: Map<string, { readonly segment: Segment; readonly group: RefusalGroup }>;
 }
 
 interface OpenCall {
@@ -62,6 +65,8 @@ export interface RecoveredStream {
   /** Same boot and nothing lost: money beyond what the open calls are charged may be released. */
   readonly whole: boolean;
   readonly openCalls: readonly SpooledCall[];
+  /** Refusals that were counted and have no entry. */
+  readonly refusals: readonly RefusalGroup[];
 }
 
 /** What is saved of an epoch beside its records. */
@@ -93,6 +98,13 @@ export class Epochs {
     setCost(call, costNano);
   }
 
+  noteRefusals(segment: Segment, { stream, epoch, id, group }: Omit<RefusalsRecord, 'kind'>): void {
+    const state = this.#open(stream, epoch);
+    endGroup(state, id);
+    segment.pins += 1;
+    state.refusals.set(id, { segment, group });
+  }
+
   noteEntry(segment: Segment, { entry, endsCall, endsEpoch }: Omit<EntryRecord, 'kind'>): void {
     const state = this.#open(entry.stream, entry.epoch);
     if (state.seen !== null && entry.seq > Math.max(state.seen, state.acked) + 1) {
@@ -104,7 +116,9 @@ export class Epochs {
     state.head = Math.max(state.head, entry.seq);
     state.closed ||= endsEpoch;
     segment.heads.set(state, entry.seq);
-    if (endsCall !== '') endCall(state, endsCall);
+    if (endsCall === '') return;
+    endCall(state, endsCall);
+    endGroup(state, endsCall);
   }
 
   /** Marks epochs that may have lost records: those of a segment, or all. */
@@ -125,7 +139,7 @@ export class Epochs {
 
   /** True if nothing in the segment is needed any more. */
   isSettled(segment: Segment): boolean {
-    if (segment.openCalls > 0) return false;
+    if (segment.pins > 0) return false;
     for (const [state, seq] of segment.heads) if (state.acked < seq) return false;
     return true;
   }
@@ -165,12 +179,12 @@ export class Epochs {
       seen: null,
       lostFrom: null,
       openCalls: new Map(),
+      refusals: new Map(),
     };
     this.#epochs.set(id, made);
     const previous = this.#latest.get(stream);
     if (previous === undefined || previous.epoch < epoch) this.#latest.set(stream, made);
-    // The first entry of a new epoch charges the calls that were open in the previous one.
-    if (previous !== undefined && previous.epoch < epoch) for (const requestId of previous.openCalls.keys()) endCall(previous, requestId);
+    if (previous !== undefined && previous.epoch < epoch) supersede(previous);
     return made;
   }
 
@@ -182,7 +196,7 @@ export class Epochs {
 /** Keeps a segment until the call has ended. */
 function pin(call: OpenCall, segment: Segment): void {
   call.segments.push(segment);
-  segment.openCalls += 1;
+  segment.pins += 1;
 }
 
 function setCost({ attempts }: OpenCall, costNano: NanoUsd | null): void {
@@ -191,12 +205,26 @@ function setCost({ attempts }: OpenCall, costNano: NanoUsd | null): void {
 }
 
 function endCall(state: SpooledEpoch, requestId: string): void {
-  for (const segment of state.openCalls.get(requestId)?.segments ?? []) segment.openCalls -= 1;
+  for (const segment of state.openCalls.get(requestId)?.segments ?? []) segment.pins -= 1;
   state.openCalls.delete(requestId);
+}
+
+function endGroup(state: SpooledEpoch, id: string): void {
+  const known = state.refusals.get(id);
+  if (known === undefined) return;
+  known.segment.pins -= 1;
+  state.refusals.delete(id);
+}
+
+/** The first entry of a new epoch charges the calls and counts the refusals that had no entry in the previous one. */
+function supersede(previous: SpooledEpoch): void {
+  for (const requestId of previous.openCalls.keys()) endCall(previous, requestId);
+  for (const id of previous.refusals.keys()) endGroup(previous, id);
 }
 
 function recover(state: SpooledEpoch): RecoveredStream {
   const openCalls = [...state.openCalls].map(([requestId, { attempts }]) => ({ requestId, attempts }));
-  const key = keyOfStream(state.stream);
-  return { stream: state.stream, key, epoch: state.epoch, lastSeq: state.head, whole: state.whole, openCalls };
+  const refusals = [...state.refusals.values()].map(({ group }) => group);
+  const { stream, epoch, head: lastSeq, whole } = state;
+  return { stream, key: keyOfStream(stream), epoch, lastSeq, whole, openCalls, refusals };
 }

@@ -8,6 +8,7 @@ import { createFrameEncoder, maxFrameBytes, type PlacedRecord, readFrames, type 
 import { folder } from './spool.fixture.ts';
 
 const bytesOf = (size: number): fc.Arbitrary<Buffer> => fc.uint8Array({ minLength: size, maxLength: size }).map((all) => Buffer.from(all));
+const refused = { code: 'not_found', endpoint: 'other', from: '2026-11-20T00:00:00.000Z', to: '2026-11-20T00:00:00.000Z' } as const;
 const texts = fc.string({ unit: 'grapheme', maxLength: 40 });
 const records: fc.Arbitrary<SpoolRecord> = fc.oneof(
   texts.map((bootId) => ({ kind: 'header' as const, bootId })),
@@ -17,6 +18,7 @@ const records: fc.Arbitrary<SpoolRecord> = fc.oneof(
       { kind: 'open', ...call, reservation: { parts: [{ grant: 'g', nano }], amountNano: nano } },
       { kind: 'open', ...call },
       { kind: 'outcome', ...call, costNano: nano },
+      { kind: 'refusals', stream: call.stream, epoch, id: requestId, group: { ...refused, count: nano } },
     );
   }),
   fc

@@ -1,7 +1,7 @@
 import { readSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import { macBytes, saltBytes } from '../../../core/audit/entry.ts';
-import type { Entry } from '../../../core/audit/types.ts';
+import type { Entry, RefusalGroup } from '../../../core/audit/types.ts';
 import type { Reservation } from '../../../core/budget/types.ts';
 import type { NanoUsd } from '../../../core/money.ts';
 import { type StreamId, storedStream } from '../../../core/names.ts';
@@ -33,16 +33,26 @@ export interface OutcomeRecord {
   readonly costNano: NanoUsd;
 }
 
+/** What a group of refusals has counted so far. Each replaces the one before it, until the group's entry. */
+export interface RefusalsRecord {
+  readonly kind: 'refusals';
+  readonly stream: StreamId;
+  readonly epoch: number;
+  /** Of the group; no request has this id. */
+  readonly id: string;
+  readonly group: RefusalGroup;
+}
+
 export interface EntryRecord {
   readonly kind: 'entry';
   readonly entry: Entry;
-  /** The open call that this entry ends; empty if none. */
+  /** The open call or group of refusals that this entry ends; empty if none. */
   readonly endsCall: string;
   /** True on an epoch's `epoch_close`. */
   readonly endsEpoch: boolean;
 }
 
-type TextRecord = HeaderRecord | OpenRecord | OutcomeRecord;
+type TextRecord = HeaderRecord | OpenRecord | OutcomeRecord | RefusalsRecord;
 export type SpoolRecord = TextRecord | EntryRecord;
 
 /** A frame: length and CRC-32 of its payload (32 bits each, little endian), then the payload. */
@@ -55,7 +65,13 @@ const tagOpen = 2;
 const tagEntry = 3;
 const tagLastEntry = 4;
 const tagOutcome = 5;
-const textTags: Readonly<Record<TextRecord['kind'], number>> = { header: tagHeader, open: tagOpen, outcome: tagOutcome };
+const tagRefusals = 6;
+const textTags: Readonly<Record<TextRecord['kind'], number>> = {
+  header: tagHeader,
+  open: tagOpen,
+  outcome: tagOutcome,
+  refusals: tagRefusals,
+};
 /** Tag, epoch and seq (48 bits each, little endian), two MACs, salt, and the lengths of stream and request id. */
 const entryHeadBytes = 1 + 6 + 6 + 2 * macBytes + saltBytes + 2 + 2;
 
@@ -145,6 +161,7 @@ function decode(payload: Buffer): SpoolRecord | null {
   if (tag === tagHeader) return { kind: 'header', ...decodeText<HeaderRecord>(payload) };
   if (tag === tagOpen) return { kind: 'open', ...decodeText<OpenRecord>(payload) };
   if (tag === tagOutcome) return { kind: 'outcome', ...decodeText<OutcomeRecord>(payload) };
+  if (tag === tagRefusals) return { kind: 'refusals', ...decodeText<RefusalsRecord>(payload) };
   if ((tag !== tagEntry && tag !== tagLastEntry) || payload.length < entryHeadBytes) return null;
   const macAt = 13 + macBytes;
   const saltAt = macAt + macBytes;

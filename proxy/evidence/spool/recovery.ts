@@ -76,7 +76,7 @@ function listBases(dir: string): number[] {
 }
 
 function scan(dir: string, base: number, bootId: string, epochs: Epochs): Scanned {
-  const segment: Segment = { base, path: segmentPath(dir, base), bytes: 0, heads: new Map(), openCalls: 0 };
+  const segment: Segment = { base, path: segmentPath(dir, base), bytes: 0, heads: new Map(), pins: 0 };
   const fd = openSync(segment.path, 'r');
   try {
     const fileBytes = fstatSync(fd).size;
@@ -86,6 +86,7 @@ function scan(dir: string, base: number, bootId: string, epochs: Epochs): Scanne
       if (record.kind === 'header') sameBoot = record.bootId === bootId;
       else if (record.kind === 'open') epochs.noteOpen(segment, record);
       else if (record.kind === 'outcome') epochs.noteOutcome(segment, record);
+      else if (record.kind === 'refusals') epochs.noteRefusals(segment, record);
       else epochs.noteEntry(segment, record);
     }
     if (!sameBoot) epochs.distrust(segment);

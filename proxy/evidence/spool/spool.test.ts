@@ -122,7 +122,15 @@ test('acknowledged segments are removed, those with an open call are not, and po
 
   const next = open(dir);
   assert.deepEqual(next.recovered, [
-    { stream, key: 'agents/bot', epoch: 1, lastSeq: 39, whole: true, openCalls: [{ requestId: 'r-1', attempts: [attempt(5)] }] },
+    {
+      stream,
+      key: 'agents/bot',
+      epoch: 1,
+      lastSeq: 39,
+      whole: true,
+      openCalls: [{ requestId: 'r-1', attempts: [attempt(5)] }],
+      refusals: [],
+    },
   ]);
   assert.deepEqual(owed(next), []);
   const second = newChain(stream, 2);
@@ -145,7 +153,7 @@ test('an open epoch that is acknowledged and trimmed is still recovered; a close
   await spool.close();
   assert.deepEqual(segmentsIn(dir), []);
   const next = open(dir);
-  assert.deepEqual(next.recovered, [{ stream, key: 'agents/bot', epoch: 1, lastSeq: 0, whole: true, openCalls: [] }]);
+  assert.deepEqual(next.recovered, [{ stream, key: 'agents/bot', epoch: 1, lastSeq: 0, whole: true, openCalls: [], refusals: [] }]);
   await next.close();
 });
 

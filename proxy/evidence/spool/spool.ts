@@ -4,7 +4,15 @@ import type { Logger } from 'pino';
 import type { Entry } from '../../../core/audit/types.ts';
 import type { StreamId } from '../../../core/names.ts';
 import { Epochs, type RecoveredStream, type Segment } from './epochs.ts';
-import { createFrameEncoder, type EntryRecord, type OpenRecord, type OutcomeRecord, readFrames, type SpoolRecord } from './frame.ts';
+import {
+  createFrameEncoder,
+  type EntryRecord,
+  type OpenRecord,
+  type OutcomeRecord,
+  type RefusalsRecord,
+  readFrames,
+  type SpoolRecord,
+} from './frame.ts';
 import { lockFile } from './lock.ts';
 import { type PlacedEntry, Recent } from './recent.ts';
 import { recoverSegments, saveEpochs } from './recovery.ts';
@@ -45,6 +53,8 @@ export interface Spool {
   writeOpen(record: Omit<OpenRecord, 'kind'>): void;
   /** Writes what the last attempt of an open call cost. Throws SpoolUnavailable. */
   writeOutcome(record: Omit<OutcomeRecord, 'kind'>): void;
+  /** Writes what a group of refusals has counted so far. Throws SpoolUnavailable. */
+  writeRefusals(record: Omit<RefusalsRecord, 'kind'>): void;
   /** Writes an entry. Throws SpoolUnavailable. */
   writeEntry(record: Omit<EntryRecord, 'kind'>): void;
   /** Reads unacknowledged entries of all streams, in the order in which they were written. For one reader. */
@@ -127,6 +137,10 @@ class DiskSpool implements Spool {
 
   writeOutcome(record: Omit<OutcomeRecord, 'kind'>): void {
     this.#epochs.noteOutcome(this.#write({ kind: 'outcome', ...record }), record);
+  }
+
+  writeRefusals(record: Omit<RefusalsRecord, 'kind'>): void {
+    this.#epochs.noteRefusals(this.#write({ kind: 'refusals', ...record }), record);
   }
 
   writeEntry(record: Omit<EntryRecord, 'kind'>): void {

@@ -88,7 +88,7 @@ export class SegmentWriter {
     const { dir, bootId, syncer, onSegment } = this.#options;
     const base = this.#end;
     const header = createFrameEncoder()({ kind: 'header', bootId });
-    const segment: Segment = { base, path: segmentPath(dir, base), bytes: header.length, heads: new Map(), openCalls: 0 };
+    const segment: Segment = { base, path: segmentPath(dir, base), bytes: header.length, heads: new Map(), pins: 0 };
     const fd = openSync(segment.path, 'w+', 0o600);
     try {
       writeWhole(fd, header, 0);
