@@ -27,8 +27,8 @@ export function isCapped({ smallestCapNano, perRequest }: KeyDocument): boolean 
 export function sharerOf({ key, path }: KeyDocument): KeyName {
   let sharer = key;
   for (let depth = path.length - 1; depth >= 0; depth -= 1) {
-    const parent = path[depth] as KeyName;
-    if (sharer.charCodeAt(parent.length) !== dot || !sharer.startsWith(parent)) return sharer;
+    const parent = path[depth];
+    if (parent === undefined || sharer.charCodeAt(parent.length) !== dot || !sharer.startsWith(parent)) return sharer;
     sharer = parent;
   }
   return sharer;
