@@ -12,7 +12,7 @@ interface Origin {
   open: number;
   /** Oldest first. */
   readonly keyless: Set<Socket>;
-  /** Those with a known key that await no answer, longest first. */
+  /** Those with a known key that await no answer, longest first; empty if addresses have no limit. */
   readonly resting: Set<Socket>;
 }
 
@@ -24,6 +24,7 @@ interface Origin {
 export class Connections {
   readonly #limits: ConnectionLimits;
   readonly #monotonic: () => number;
+  readonly #hasAddressLimit: boolean;
   readonly #open = new Map<Socket, Origin>();
   /** Since when, oldest first. */
   readonly #keyless = new Map<Socket, number>();
@@ -34,6 +35,7 @@ export class Connections {
   constructor(limits: ConnectionLimits, monotonic: () => number) {
     this.#limits = limits;
     this.#monotonic = monotonic;
+    this.#hasAddressLimit = limits.connectionsPerAddress !== undefined;
   }
 
   add(socket: Socket): void {
@@ -52,15 +54,14 @@ export class Connections {
   /** The connection has presented a known key, with a request that awaits its answer. */
   know(socket: Socket): void {
     if (this.#keyless.delete(socket)) this.#open.get(socket)?.keyless.delete(socket);
-    else if (this.#resting.delete(socket)) this.#open.get(socket)?.resting.delete(socket);
+    else if (this.#resting.delete(socket) && this.#hasAddressLimit) this.#open.get(socket)?.resting.delete(socket);
   }
 
   /** A request of a connection with a known key has its answer. */
   rest(socket: Socket): void {
-    const origin = this.#open.get(socket);
-    if (origin === undefined) return;
+    if (socket.destroyed) return;
     this.#resting.add(socket);
-    origin.resting.add(socket);
+    if (this.#hasAddressLimit) this.#open.get(socket)?.resting.add(socket);
   }
 
   /** Closes those that had their time to present a key. Call it every second. */
