@@ -1,6 +1,7 @@
 /** What stands in place of a credential. */
 export const mark: Buffer = Buffer.from('[redacted]');
 const backslash = 0x5c;
+const slash = 0x2f;
 const lowerU = 0x75;
 const blank = 0x20;
 /** Bytes of `\u0041`. */
@@ -14,6 +15,8 @@ export class SecretForms {
   readonly #plain: Buffer;
   /** Parts of base64 that depend on the credential alone, whatever stands around it. */
   readonly #encoded: readonly Buffer[];
+  /** With what the escape of any of its characters begins. */
+  readonly #escapes: readonly string[];
   /** Of any form. */
   readonly #leastLength: number;
   /** 1 for each byte with which a form begins. */
@@ -22,6 +25,7 @@ export class SecretForms {
   constructor(value: string) {
     this.#plain = Buffer.from(value);
     this.#encoded = encodings(this.#plain);
+    this.#escapes = this.#plain.includes(slash) ? ['\\u00', '\\/'] : ['\\u00'];
     this.#leastLength = Math.min(...[this.#plain, ...this.#encoded].map(({ length }) => length));
     for (const first of [backslash, ...[this.#plain, ...this.#encoded].map(([byte = backslash]) => byte)]) this.#begins[first] = 1;
   }
@@ -39,7 +43,7 @@ export class SecretForms {
     for (const needle of [this.#plain, ...this.#encoded])
       if (clean.includes(needle))
         clean = Buffer.from(clean.toString('latin1').replaceAll(needle.toString('latin1'), mark.toString()), 'latin1');
-    return clean.includes('\\u00') ? this.#withoutEscaped(clean) : clean;
+    return this.#escapes.some((beginning) => clean.includes(beginning)) ? this.#withoutEscaped(clean) : clean;
   }
 
   /** How many bytes at the end could be the beginning of the credential, in any of its forms. */
@@ -84,6 +88,11 @@ export class SecretForms {
       if (at >= bytes.length) return 'open';
       if (bytes[at] === wanted) {
         at += 1;
+        continue;
+      }
+      // PHP and others escape a slash so.
+      if (wanted === slash && bytes[at] === backslash && bytes[at + 1] === slash) {
+        at += 2;
         continue;
       }
       const found = escapedByte(bytes, at);

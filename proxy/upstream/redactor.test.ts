@@ -19,12 +19,16 @@ const forms = [
   ]),
   escaped(() => true),
   escaped((i) => i % 3 === 0),
+  value.replaceAll('/', '\\/'),
+  escaped((i) => i % 4 === 1).replaceAll('/', '\\/'),
   escaped((i) => i === 0).replace('\\u0073', '\\u0073'.toUpperCase().replace('\\U', '\\u')),
 ];
 
 /** Everything that a reader could turn back into the credential. */
 function reveals(text: string): boolean {
-  const plain = text.replaceAll(/\\u00([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  const plain = text
+    .replaceAll('\\/', '/')
+    .replaceAll(/\\u00([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
   const runs = text.match(/[A-Za-z0-9+/_-]{8,}/g) ?? [];
   return [plain, ...runs.flatMap((run) => [0, 1, 2, 3].map((skip) => Buffer.from(run.slice(skip), 'base64').toString('latin1')))].some(
     (each) => each.includes(value),
