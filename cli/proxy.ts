@@ -12,7 +12,8 @@ import type { ServerStreams } from './streams.ts';
 const policyStaleMs = 3_600_000;
 
 const usage = `keyforge proxy --control wss://HOST:PORT/control [--listen 127.0.0.1:8787] [--metrics-listen 0.0.0.0:9464]
-               [--data /var/lib/keyforge] [--token-file FILE] [--connections-per-address N] [--log-level LEVEL]
+               [--data /var/lib/keyforge] [--token-file FILE] [--connections-per-address N] [--allowed-origins ORIGIN,…]
+               [--log-level LEVEL]
 
 The data plane in a cluster: the sidecar of one Pod, or the gateway. The operator identifies it by its Pod and decides which keys it serves.
 
@@ -26,6 +27,8 @@ The data plane in a cluster: the sidecar of one Pod, or the gateway. The operato
   --connections-per-address N
                          open connections from one address; leave it out on loopback and behind a trusted proxy, where all have
                          one address (default 0: no limit)
+  --allowed-origins ORIGIN,…
+                         origins whose pages may call from a browser (default none)
   --log-level LEVEL      trace debug info warn error fatal silent (default info); JSON on stderr
 
 Each flag can be given as KEYFORGE_CONTROL and so on; the flag wins. SIGTERM lets calls in flight finish.
@@ -36,7 +39,7 @@ Exit code: 0 done, 1 failed, 2 wrong usage.
 export async function runProxy(args: readonly string[], io: ServerStreams): Promise<number> {
   const command = readOptions({ name: 'keyforge proxy', text: usage, read: readProxyCommand }, args, io);
   if (typeof command === 'number') return command;
-  const { controlUrl, controlCa, tokenFile, dataDir, listen, metricsListen, connectionsPerAddress } = command;
+  const { controlUrl, controlCa, tokenFile, dataDir, listen, metricsListen, connectionsPerAddress, allowedOrigins } = command;
   const logger = createLogger(command.logLevel).child({ component: 'proxy' });
   const monotonic = (): number => performance.now();
   const session = connectOperator({
@@ -55,6 +58,7 @@ export async function runProxy(args: readonly string[], io: ServerStreams): Prom
     bootId: bootId(),
     listen,
     metricsListen,
+    allowedOrigins,
     logger,
     limits: connectionsPerAddress > 0 ? { connectionsPerAddress } : {},
     isStale: () => monotonic() - session.lastContact() > policyStaleMs,

@@ -23,6 +23,8 @@ interface StandaloneOptions {
   /** Loopback only. */
   readonly adminListen: Address | null;
   readonly metricsListen: Address | null;
+  /** Origins whose pages may call from a browser. Default: none. */
+  readonly allowedOrigins?: readonly string[];
   /** `KEYFORGE_SECRET_*` variables: credential values that are not among the manifests. */
   readonly secrets: Readonly<Record<string, string>>;
   /** `frozen`: manifests are read once. */
@@ -52,11 +54,11 @@ export async function startStandalone(options: StandaloneOptions): Promise<Stand
   try {
     const instance = instanceOf(options.dataDir);
     const channel = new MessageChannel();
-    const { manifests, dataDir, adminListen, secrets, watch, logger, listen, metricsListen } = options;
+    const { manifests, dataDir, adminListen, secrets, watch, logger, listen, metricsListen, allowedOrigins = [] } = options;
     const logLevel = logger.level;
     operator = await startOperator({ manifests, dataDir, adminListen, secrets, watch, logLevel, instance, control: channel.port1 });
     const control = connectControl(portChannel(channel.port2));
-    const proxy = await startProxy({ control, dataDir, instance, bootId: bootId(), listen, metricsListen, logger });
+    const proxy = await startProxy({ control, dataDir, instance, bootId: bootId(), listen, metricsListen, allowedOrigins, logger });
     const urlFile = join(options.dataDir, 'admin.url');
     if (operator.adminUrl !== null) replaceFile(urlFile, `${operator.adminUrl}\n`);
     return running(operator, proxy, () => {
@@ -101,15 +103,26 @@ function running(operator: OperatorThread, proxy: DataPlane, release: () => void
 function claim(dataDir: string): { readonly release: () => void } {
   let lock: ReturnType<typeof lockFile>;
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    mkdirSync(join(dataDir, 'spool'), { recursive: true, mode: 0o700 });
     chmodSync(dataDir, 0o700);
     lock = lockFile(join(dataDir, 'lock'));
+    if (lock !== null && isSpoolLocked(dataDir)) {
+      lock.release();
+      lock = null;
+    }
   } catch (error) {
     throw new StandaloneFailed([`data folder ${dataDir} cannot be used (${codeOf(error)}): give one that this user owns with --data`]);
   }
   if (lock === null)
     throw new StandaloneFailed([`data folder ${dataDir} is in use by another KeyForge: stop it, or give another with --data`]);
   return lock;
+}
+
+/** True if a running proxy has the spool: then somebody deleted the folder's own lock, and its operator must not be disturbed either. */
+function isSpoolLocked(dataDir: string): boolean {
+  const lock = lockFile(join(dataDir, 'spool', 'lock'));
+  lock?.release();
+  return lock === null;
 }
 
 /** The name of this installation in its streams; made once for a data folder. */

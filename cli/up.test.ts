@@ -110,10 +110,16 @@ test('up serves its manifests, follows edits, and obeys keys', async () => {
   assert.deepEqual(['', 'tokens'].map(modeOf), [0o700, 0o700]);
   assert.deepEqual(['root.key', 'admin.token', 'keyforge.db', 'tokens/agents/bot'].map(modeOf), [0o600, 0o600, 0o600, 0o600]);
 
-  // A second one on the same folder is turned away.
-  const second = await ended(spawnUp());
-  assert.equal(second.code, 1);
-  assert.match(second.stderr, /in use by another KeyForge/);
+  // A second one on the same folder is turned away, before it touches anything, even where somebody deleted the lock.
+  const adminToken = readFileSync(join(dir, 'data', 'admin.token'), 'utf8');
+  for (const isLost of [false, true, true]) {
+    if (isLost) rmSync(join(dir, 'data', 'lock'));
+    const second = await ended(spawnUp());
+    assert.deepEqual([second.code, second.stderr.split('\n').length], [1, 2], second.stderr);
+    assert.match(second.stderr, /in use by another KeyForge: stop it/);
+  }
+  assert.equal(readFileSync(join(dir, 'data', 'admin.token'), 'utf8'), adminToken);
+  assert.equal((await keys('list')).code, 0);
 
   // An edit, one with a mistake, a deletion.
   writeFileSync(manifest, pool + key('bot', '7.00') + key('other', '1.00'));

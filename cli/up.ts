@@ -11,7 +11,7 @@ import { exportLines } from './start/welcome.ts';
 import type { ServerStreams, Streams } from './streams.ts';
 
 const usage = `keyforge up -f PATH… [--listen 127.0.0.1:8787] [--admin-listen 127.0.0.1:8788]
-            [--metrics-listen 127.0.0.1:9464] [--data DIR] [--json] [--log-level LEVEL]
+            [--metrics-listen 127.0.0.1:9464] [--data DIR] [--allowed-origins ORIGIN,…] [--json] [--log-level LEVEL]
 
 Runs KeyForge in one process: policy, budgets, records and the proxy that agents call.
 
@@ -21,6 +21,8 @@ Runs KeyForge in one process: policy, budgets, records and the proxy that agents
   --admin-listen ADDR    where \`keyforge keys\` calls; loopback only (default 127.0.0.1:8788)
   --metrics-listen ADDR  /metrics, /healthz, /readyz (default 127.0.0.1:9464)
   --data DIR             keys, budgets and records; private to this user (default .keyforge)
+  --allowed-origins ORIGIN,…
+                         origins whose pages may call from a browser, such as http://localhost:3000 (default none)
   --json                 first line of stdout: {"ready":true,"proxy","admin","metrics","keys":[{"namespace","name","key"}]}
   --log-level LEVEL      trace debug info warn error fatal silent (default warn, with --json info); logs go to stderr
 

@@ -14,6 +14,7 @@ import { createShipper } from './evidence/shipper.ts';
 import { openSpool } from './evidence/spool/spool.ts';
 import { ByteBudget } from './intake/byte-budget.ts';
 import { Connections } from './intake/connections.ts';
+import { allowOrigins } from './intake/cross-origin.ts';
 import { bodyBudgetBytes } from './intake/memory.ts';
 import { defaultLimits, type ProxyLimits } from './limits.ts';
 import { serve } from './line.ts';
@@ -24,7 +25,7 @@ import { createMetrics, createMetricsServer, type Metrics } from './metrics.ts';
 import { AnswerSizes } from './money/answer-sizes.ts';
 import { createFunds, type Funds } from './money/funds.ts';
 import { TokenCounts } from './money/token-counts.ts';
-import { createAgentServer, listen } from './server.ts';
+import { createAgentServer, type Handler, listen } from './server.ts';
 import { Opinions } from './upstream/opinions.ts';
 import { createOrigins, defaultUpstreamSettings } from './upstream/origins.ts';
 import type { UpstreamDeps } from './upstream/upstream.ts';
@@ -51,6 +52,8 @@ interface ProxyOptions {
   /** True if the operator was unreachable for too long to trust its policy. Absent: never. */
   readonly isStale?: () => boolean;
   readonly limits?: Partial<ProxyLimits>;
+  /** Origins whose pages may call from a browser, e.g. `http://localhost:3000`. Default: none. */
+  readonly allowedOrigins?: readonly string[];
 }
 
 /** A running proxy. */
@@ -126,7 +129,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   // Charge what an earlier process left open, and release its money before a call needs it, for deleted keys too.
   for (const { key } of spool.recovered) activeKeys.reclaim(key);
   const ticking = setInterval(() => tick(activeKeys), tickMs);
-  const agent = createAgentServer((request, response) => serve(context, request, response), context);
+  const agent = agentServer(context, options.allowedOrigins ?? []);
   const url = await listen(agent, options.listen);
   return {
     url,
@@ -143,6 +146,11 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       operations.close();
     },
   };
+}
+
+function agentServer(context: ProxyContext, allowedOrigins: readonly string[]): Server {
+  const handler: Handler = (request, response) => serve(context, request, response);
+  return createAgentServer(allowOrigins(handler, new Set(allowedOrigins)), context);
 }
 
 /** Milliseconds that no correction of the clock changes. */

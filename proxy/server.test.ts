@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, get, type Server } from 'node:http';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { Connections } from './intake/connections.ts';
 import { defaultLimits, type ProxyLimits } from './limits.ts';
@@ -34,12 +34,14 @@ async function idleSockets(t: TestContext, url: string, count: number): Promise<
   return { open: () => open };
 }
 
-/** A handler for which every request has a known key. */
+/** A handler for which every request has a known key; one for `/slow` has no end. */
 function known(connections: () => Connections): Handler {
   return async (request, response) => {
     connections().know(request.socket);
     request.resume();
+    if (request.url === '/slow') return;
     response.end('ok');
+    connections().rest(request.socket);
   };
 }
 
@@ -152,6 +154,33 @@ for (const [what, limit] of Object.entries({ 'of all': { connections: 100 }, 'of
     const more = await idleSockets(t, started.url, 150);
     await until(() => sockets.open() + more.open() === 99);
     assert.equal(await call(), 200);
+  });
+}
+
+/** Opens sockets that have had an answer, or wait for one. */
+async function keyedSockets(t: TestContext, url: string, { path, count }: { path: string; count: number }): Promise<Socket[]> {
+  const sockets = Array.from({ length: count }, () => connect(Number(new URL(url).port), '127.0.0.1').on('error', () => {}));
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+  });
+  const answered = sockets.map((socket) => (path === '/slow' ? once(socket, 'connect') : once(socket, 'data')));
+  for (const socket of sockets) socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`);
+  await Promise.all(answered);
+  return sockets;
+}
+
+for (const [what, limit] of Object.entries({ 'of all': { connections: 40 }, 'of one address': { connectionsPerAddress: 40 } })) {
+  test(`idle sockets of known keys up to the limit ${what} do not shut out a call, and none that waits for its answer is cut`, async (t) => {
+    const started = await start(
+      t,
+      known(() => started.connections),
+      { ...defaultLimits, ...limit },
+    );
+    const waiting = await keyedSockets(t, started.url, { path: '/slow', count: 10 });
+    const resting = await keyedSockets(t, started.url, { path: '/', count: 30 });
+    for (let call = 0; call < 3; call += 1) assert.match(await raw(started.url, 'GET / HTTP/1.1\r\nhost: x\r\n\r\nx'), /ok/);
+    assert.deepEqual([resting[0]?.closed, resting.at(-1)?.closed], [true, false]);
+    assert.ok(waiting.every((socket) => !socket.closed));
   });
 }
 

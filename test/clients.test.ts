@@ -163,3 +163,29 @@ test('the SDK of Azure and OpenAI’s older and newer calls work as they are', a
   assert.match((await azure.chat.completions.create({ model, messages })).choices[0]?.message.content ?? '', /hello/i);
   assert.equal(world.provider.calls().at(-1)?.path, '/v1/chat/completions');
 });
+
+test('a wrong base URL is the not-found error of each official SDK, and names the right one', async () => {
+  const apiKey = world.token;
+  const messages = [{ role: 'user' as const, content: 'Hi' }];
+  const openai = (path: string) =>
+    new OpenAI({ baseURL: world.proxyUrl + path, apiKey }).chat.completions.create({ model: 'gpt-5.4-mini', max_tokens: 5, messages });
+  const anthropic = (path: string) =>
+    new Anthropic({ baseURL: world.proxyUrl + path, apiKey }).messages.create({ model: 'claude-haiku-4-5', max_tokens: 5, messages });
+  const gemini = (path: string) =>
+    new GoogleGenAI({ apiKey, httpOptions: { baseUrl: world.proxyUrl + path } }).models.generateContent({
+      ...{ model: 'gemini-2.5-flash', contents: 'Hi' },
+    });
+  // The SDKs themselves take one slash at the end away.
+  for (const served of [openai('/v1/'), anthropic('/'), gemini('/')]) await served;
+  const called = world.provider.calls().length;
+  for (const path of ['', '/', '//v1', '/v1/v1', '/openai', '/v1beta/openai', '/v1/chat/completions'])
+    await assert.rejects(openai(path), (error) => error instanceof OpenAI.NotFoundError && /mean \/v1\/chat/.test(error.message), path);
+  for (const path of ['/v1', '/v1/', '//', '/anthropic', '/v1/messages'])
+    await assert.rejects(
+      anthropic(path),
+      (error) => error instanceof Anthropic.NotFoundError && /mean \/v1\/mess/.test(error.message),
+      path,
+    );
+  for (const path of ['/v1', '/v1beta', '/v1beta/']) await assert.rejects(gemini(path), /NOT_FOUND/, path);
+  assert.equal(world.provider.calls().length, called);
+});

@@ -157,6 +157,28 @@ test('the key sees its limit, and a changed one holds for the next call', async 
   assert.equal((await ask(token)).status, 429);
 });
 
+test('sub-agent keys get their key no larger share of the connections: a stranger is served at once', async (t) => {
+  const { world, kept, ask } = await start(t, {
+    'swarm.yaml': keyManifest('swarm', { delegation: { maxDepth: 2, maxChildren: 8 } }),
+    'calm.yaml': keyManifest('calm'),
+  });
+  const mint = async (name: string, token: string): Promise<string> => {
+    const minted = await world.post('/keyforge/v1/keys', { name }, { token });
+    assert.equal(minted.status, 201, await minted.clone().text());
+    return ((await minted.json()) as { readonly key: string }).key;
+  };
+  const swarm = world.tokenOf('swarm');
+  const tokens = [swarm];
+  for (const name of ['a', 'b', 'c', 'd']) tokens.push(await mint(name, swarm));
+  for (const name of ['e', 'f', 'g', 'h']) tokens.push(await mint(name, tokens[1] ?? ''));
+  const share = 256;
+  const flood = Array.from({ length: 400 }, (_, n) => ask(tokens[n % tokens.length] ?? '', 'keep'));
+  void Promise.allSettled(flood);
+  await eventually(() => (kept.length >= share ? true : undefined), 'the flood at the provider');
+  for (let n = 0; n < 10; n += 1) assert.equal((await ask(world.tokenOf('calm'))).status, 200);
+  assert.equal(kept.length, share);
+});
+
 test('a key that floods the provider holds two thirds of the connections, and waits for more; another key is served at once', async (t) => {
   const { world, kept, ask } = await start(t, { 'flood.yaml': keyManifest('flood'), 'calm.yaml': keyManifest('calm') });
   const calls = 300;

@@ -40,6 +40,25 @@ test('a socket that asks for an upgrade or a tunnel and is reset ends nothing bu
   assert.equal(await speak(world, tunnel), '');
 });
 
+test('a method that is no route is a 404 that says so, and HEAD gets no body', async () => {
+  await using world = await startWorld();
+  for (const [method, path] of [
+    ['HEAD', '/v1/models'],
+    ['HEAD', '/'],
+    ['OPTIONS', '/v1/chat/completions'],
+    ['OPTIONS', '*'],
+    ['TRACE', '/v1/messages'],
+    ['PUT', '/v1/responses'],
+  ] as const) {
+    const heard = await speak(world, `${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
+    assert.match(heard, /^HTTP\/1\.1 404 .*\r\n\r\n/s, `${method} ${path}`);
+    const body = heard.slice(heard.indexOf('\r\n\r\n') + 4);
+    if (method === 'HEAD') assert.equal(body, '');
+    else assert.ok(body.includes(`There is no route ${method} ${path}`), body);
+  }
+  assert.deepEqual(world.provider.calls(), []);
+});
+
 test('a client that offers HTTP/2 in the clear, as Java’s does, is served in HTTP/1.1', async () => {
   await using world = await startWorld();
   const body = JSON.stringify({ model: 'gpt-5.4-mini', max_tokens: 5, messages: [{ role: 'user', content: 'Hi' }] });

@@ -23,6 +23,8 @@ export interface WorldOptions {
   readonly models?: readonly SimulatedModel[];
   readonly simulation?: Partial<SimulationOptions>;
   readonly watch?: 'files' | 'frozen';
+  /** Default: none. */
+  readonly allowedOrigins?: readonly string[];
 }
 
 /** KeyForge in front of a simulated provider, in a folder of its own. */
@@ -85,6 +87,7 @@ export async function startWorld(options: WorldOptions = {}): Promise<World> {
       ),
     ),
     watch: options.watch ?? 'files',
+    allowedOrigins: options.allowedOrigins ?? [],
     logger: log.logger,
   });
 

@@ -13,6 +13,8 @@ interface ProxyCommand {
   readonly dataDir: string;
   /** 0: no limit. */
   readonly connectionsPerAddress: number;
+  /** Origins whose pages may call from a browser. */
+  readonly allowedOrigins: readonly string[];
   readonly logLevel: string;
 }
 
@@ -26,6 +28,7 @@ export function readProxyCommand(args: readonly string[], environment: Environme
     'metrics-listen': { type: 'string' },
     data: { type: 'string' },
     'connections-per-address': { type: 'string' },
+    'allowed-origins': { type: 'string' },
     'log-level': { type: 'string' },
   });
   const command: ProxyCommand = {
@@ -36,6 +39,7 @@ export function readProxyCommand(args: readonly string[], environment: Environme
     metricsListen: read.address('metrics-listen', '0.0.0.0:9464'),
     dataDir: read.text('data') ?? '/var/lib/keyforge',
     connectionsPerAddress: read.count('connections-per-address', 0),
+    allowedOrigins: read.origins('allowed-origins'),
     logLevel: read.logLevel('info'),
   };
   read.noWords();

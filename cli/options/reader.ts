@@ -90,6 +90,19 @@ export class Reader {
     return Number(text);
   }
 
+  /** Origins of pages, joined by commas. */
+  origins(name: string): readonly string[] {
+    const origins =
+      this.text(name)
+        ?.split(',')
+        .map((origin) => origin.trim()) ?? [];
+    for (const origin of origins) {
+      if (/^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@*]+$/.test(origin)) continue;
+      this.problem(`--${name}: ${origin} is no origin; name each page's as its browser does, such as http://localhost:3000`);
+    }
+    return origins;
+  }
+
   /** `--log-level`. */
   logLevel(standard: string): string {
     const level = this.text('log-level') ?? standard;

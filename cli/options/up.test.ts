@@ -13,6 +13,7 @@ test('up has the documented defaults and takes every path after -f, as a shell p
     adminListen: { host: '127.0.0.1', port: 8788 },
     metricsListen: { host: '127.0.0.1', port: 9464 },
     dataDir: '.keyforge',
+    allowedOrigins: [],
     json: false,
     logLevel: 'warn',
     secrets: {},

@@ -10,6 +10,8 @@ export interface UpOptions {
   readonly adminListen: Address;
   readonly metricsListen: Address;
   readonly dataDir: string;
+  /** Origins whose pages may call from a browser. */
+  readonly allowedOrigins: readonly string[];
   readonly json: boolean;
   readonly logLevel: string;
   /** `KEYFORGE_SECRET_*`. */
@@ -24,6 +26,7 @@ export function readUpOptions(args: readonly string[], environment: Environment)
     'admin-listen': { type: 'string' },
     'metrics-listen': { type: 'string' },
     data: { type: 'string' },
+    'allowed-origins': { type: 'string' },
     json: { type: 'boolean' },
     'log-level': { type: 'string' },
   });
@@ -37,6 +40,7 @@ export function readUpOptions(args: readonly string[], environment: Environment)
     adminListen: read.address('admin-listen', '127.0.0.1:8788'),
     metricsListen: read.address('metrics-listen', '127.0.0.1:9464'),
     dataDir: read.text('data') ?? '.keyforge',
+    allowedOrigins: read.origins('allowed-origins'),
     json,
     logLevel: read.logLevel(json ? 'info' : 'warn'),
     secrets: givenSecrets(environment),

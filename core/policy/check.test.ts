@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { keyName } from '../names.ts';
-import { checkEndpoint, checkKey } from './check.ts';
+import { childKeyName, keyName } from '../names.ts';
+import { checkEndpoint, checkKey, sharerOf } from './check.ts';
 import type { KeyDocument } from './documents.ts';
 
 const plain: KeyDocument = {
@@ -49,5 +49,17 @@ describe('checkEndpoint', () => {
     assert.equal(refusal?.code, 'endpoint_denied');
     assert.equal(refusal?.message, 'key agents/bot may not call /v1/messages/count_tokens; allowed: /v1/messages, /v1/embeddings');
     assert.equal(checkEndpoint({ ...plain, endpoints: [] }, '/v1/x')?.message, 'key agents/bot may not call /v1/x; none is allowed');
+  });
+});
+
+describe('sharerOf', () => {
+  it('is the VirtualKey itself, or the one from which a sub-agent key descends', () => {
+    assert.equal(sharerOf(plain), plain.key);
+    const sub = childKeyName(plain.key, 'sub');
+    assert.equal(sharerOf({ ...plain, key: sub, path: [...plain.path, plain.key] }), plain.key);
+    assert.equal(sharerOf({ ...plain, key: childKeyName(sub, 'deeper'), path: [...plain.path, plain.key, sub] }), plain.key);
+    // A VirtualKey below another one has a share of its own, whatever it is called.
+    assert.equal(sharerOf({ ...plain, key: keyName('agents', 'bots'), path: [plain.key] }), keyName('agents', 'bots'));
+    assert.equal(sharerOf({ ...plain, path: [] }), plain.key);
   });
 });

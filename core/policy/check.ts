@@ -1,4 +1,5 @@
 import { type Refusal, refuse } from '../errors.ts';
+import type { KeyName } from '../names.ts';
 import type { KeyDocument } from './documents.ts';
 
 /** Refuses a suspended or expired key; null: the key may be used. Suspension comes before expiry. */
@@ -18,6 +19,23 @@ export function checkKey(document: KeyDocument, nowMs: number): Refusal | null {
 export function isCapped({ smallestCapNano, perRequest }: KeyDocument): boolean {
   return smallestCapNano !== undefined || perRequest.usdNano !== undefined;
 }
+
+/**
+ * Who counts where keys take turns: a sub-agent key counts as the VirtualKey that it descends from, because minting keys must
+ * get nobody a larger share.
+ */
+export function sharerOf({ key, path }: KeyDocument): KeyName {
+  let sharer = key;
+  for (let depth = path.length - 1; depth >= 0; depth -= 1) {
+    const parent = path[depth];
+    if (parent === undefined || sharer.charCodeAt(parent.length) !== dot || !sharer.startsWith(parent)) return sharer;
+    sharer = parent;
+  }
+  return sharer;
+}
+
+/** Between the names of a parent and of a sub-agent key below it. */
+const dot = 0x2e;
 
 /** Refuses a route, named by its template, that the key may not call; null: it may. */
 export function checkEndpoint(document: KeyDocument, endpoint: string): Refusal | null {

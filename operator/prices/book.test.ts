@@ -187,6 +187,14 @@ describe('bookOf', () => {
     assert.equal(sonnet.contextTokens, 1_000_000);
   });
 
+  it('has the standard context of Sonnet 4.5, whose long one is no longer sold, and keeps its dearer tier for prompts above it', () => {
+    // "Claude Sonnet 4.5: Context window: 200K tokens" (platform.claude.com/docs/en/models/sonnet-4-5/overview).
+    for (const name of ['claude-sonnet-4-5', 'claude-sonnet-4-5-20250929']) {
+      const { contextTokens, tiers } = priceOf('Anthropic', name);
+      assert.deepEqual([contextTokens, tiers.map(({ above, rates }) => [above, rates.input])], [200_000, [[200_000, 6_000_000]]]);
+    }
+  });
+
   it('prices pictures and documents as text at OpenAI and Anthropic, and audio never', () => {
     for (const [kind, name] of [
       ['OpenAI', 'gpt-4o'],

@@ -130,10 +130,23 @@ test('a path that misses a route by its base URL is told which one was meant', (
     ['POST', '/api/v1/chat/completions', '/v1/chat/completions'],
     ['POST', '/v1/v1beta/models/gemini-2.5-flash:generateContent', '/v1beta/models/gemini-2.5-flash:generateContent'],
     ['POST', '/anthropic/v1/messages', '/v1/messages'],
+    ['POST', '/models/gemini-2.5-flash:generateContent', '/v1beta/models/gemini-2.5-flash:generateContent'],
+    ['POST', '/v1alpha/models/gemini-2.5-flash:embedContent', '/v1beta/models/gemini-2.5-flash:embedContent'],
+    ['POST', '/v1beta/models/gemini-2.5-flash:countTokens/', '/v1beta/models/gemini-2.5-flash:countTokens'],
+    ['POST', '/v1/chat/completions/chat/completions', '/v1/chat/completions'],
+    ['POST', '/v1/responses/responses', '/v1/responses'],
+    ['POST', '/v1/messages/v1/messages', '/v1/messages'],
+    ['POST', '/v1/messages/messages', '/v1/messages'],
+    ['POST', '/v1/embeddings/embeddings/', '/v1/embeddings'],
     ['GET', '/models', '/v1/models'],
     ['GET', '/v1/models/', '/v1/models'],
+    ['GET', '//v1beta/models', '/v1beta/models'],
   ] as const)
     assert.match(message(method, path), new RegExp(`Did you mean ${meant.replace('.', '\\.')}\\? Set the base URL`), path);
+  // Google's SDKs add the version themselves, as Anthropic's do; OpenAI's do not.
+  for (const path of ['/models/g:generateContent', '/v1/v1/models/g:generateContent', '/v1/v1/messages'])
+    assert.match(message('POST', path), /without a path/, path);
+  assert.match(message('POST', '/v1/v1/embeddings'), /to …\/v1 once/);
   assert.match(message('GET', '/v1/chat/completions'), /Did you mean POST \/v1\/chat\/completions\?/);
   for (const [method, path] of [
     ['GET', '/v1/responses/resp_1'],
@@ -141,7 +154,9 @@ test('a path that misses a route by its base URL is told which one was meant', (
     ['DELETE', '/v1/responses/resp_1'],
   ] as const)
     assert.match(message(method, path), /no stored responses/);
-  assert.doesNotMatch(message('POST', '/v1/files'), /Did you mean/);
+  // A model of that name, colon and all, is not what was meant.
+  for (const path of ['/v1/files', '/v1beta/models/g:batchGenerateContent', '/v1beta/models/g:predict', '/v1/responses/input_tokens'])
+    assert.match(message('POST', path), /^There is no route POST [^ ]+; docs\/providers\.md lists/, path);
 });
 
 test('a model in a path is decoded once and means one thing', () => {

@@ -12,11 +12,14 @@ interface Origin {
   open: number;
   /** Oldest first. */
   readonly keyless: Set<Socket>;
+  /** Those with a known key that await no answer, longest first. */
+  readonly resting: Set<Socket>;
 }
 
 /**
  * The open connections of agents. One that has not presented a known key must do so in time. Where there is no room for a new
- * one, the oldest of those gives way, so that sockets without a key never shut out calls; without any, the new one is closed.
+ * one, the oldest of those gives way, then the one that has been idle for longest, so that sockets without a call never shut out
+ * calls; without any, the new one is closed.
  */
 export class Connections {
   readonly #limits: ConnectionLimits;
@@ -24,6 +27,8 @@ export class Connections {
   readonly #open = new Map<Socket, Origin>();
   /** Since when, oldest first. */
   readonly #keyless = new Map<Socket, number>();
+  /** Longest first. */
+  readonly #resting = new Set<Socket>();
   readonly #origins = new Map<string, Origin>();
 
   constructor(limits: ConnectionLimits, monotonic: () => number) {
@@ -40,14 +45,22 @@ export class Connections {
     this.#open.set(socket, origin);
     this.#keyless.set(socket, this.#monotonic());
     socket.once('close', () => this.#remove(socket));
-    // The new one is the last of both lists.
-    if (origin.open > connectionsPerAddress) this.#close(first(origin.keyless));
-    else if (this.#open.size > connections) this.#close(first(this.#keyless.keys()));
+    if (origin.open > connectionsPerAddress) this.#close(weakest(origin.keyless, origin.resting));
+    else if (this.#open.size > connections) this.#close(weakest(this.#keyless, this.#resting));
   }
 
-  /** The connection has presented a known key. */
+  /** The connection has presented a known key, with a request that awaits its answer. */
   know(socket: Socket): void {
     if (this.#keyless.delete(socket)) this.#open.get(socket)?.keyless.delete(socket);
+    else if (this.#resting.delete(socket)) this.#open.get(socket)?.resting.delete(socket);
+  }
+
+  /** A request of a connection with a known key has its answer. */
+  rest(socket: Socket): void {
+    const origin = this.#open.get(socket);
+    if (origin === undefined) return;
+    this.#resting.add(socket);
+    origin.resting.add(socket);
   }
 
   /** Closes those that had their time to present a key. Call it every second. */
@@ -62,7 +75,7 @@ export class Connections {
   #originAt(address: string): Origin {
     const known = this.#origins.get(address);
     if (known !== undefined) return known;
-    const origin = { address, open: 0, keyless: new Set<Socket>() };
+    const origin = { address, open: 0, keyless: new Set<Socket>(), resting: new Set<Socket>() };
     this.#origins.set(address, origin);
     return origin;
   }
@@ -80,12 +93,14 @@ export class Connections {
     this.#open.delete(socket);
     this.#keyless.delete(socket);
     origin.keyless.delete(socket);
+    if (this.#resting.delete(socket)) origin.resting.delete(socket);
     origin.open -= 1;
     if (origin.open === 0) this.#origins.delete(origin.address);
   }
 }
 
-function first<T>(values: Iterable<T>): T | undefined {
-  for (const value of values) return value;
-  return undefined;
+/** The one that gives way. The newest is the last without a key. */
+function weakest(keyless: Pick<ReadonlyMap<Socket, unknown>, 'size' | 'keys'>, resting: Iterable<Socket>): Socket | undefined {
+  if (keyless.size <= 1) for (const socket of resting) if (socket.writableLength === 0) return socket;
+  return keyless.keys().next().value;
 }

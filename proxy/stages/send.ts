@@ -23,7 +23,7 @@ interface SendLimits {
 }
 
 export interface SendInput {
-  /** Whose call it is. */
+  /** Who counts for the call where keys share connections: `sharerOf`. */
   readonly key: KeyName;
   readonly candidates: readonly Reachable[];
   readonly dialect: Dialect;
