@@ -16,6 +16,8 @@ export class SecretForms {
   readonly #core: Buffer;
   /** Parts of base64 that depend on the credential alone, whatever stands around it. */
   readonly #encoded: readonly Buffer[];
+  /** The core, the parts of base64, and what begins an escape: where none of them is in a text, the credential is not. */
+  readonly #clues: readonly string[];
   /** Of any form. */
   readonly #leastLength: number;
   /** 1 for each byte with which a form begins, but for those in base64. */
@@ -30,6 +32,7 @@ export class SecretForms {
     this.#core = coreOf(value);
     this.#encoded = encodings(this.#plain);
     this.#leastLength = Math.min(...[this.#plain, ...this.#encoded].map(({ length }) => length));
+    this.#clues = [this.#core, ...this.#encoded, unicode].map((bytes) => bytes.toString('latin1'));
     for (const byte of this.#plain) this.#has[byte] = 1;
     for (const byte of [...this.#plain.subarray(0, 1), ...introducers]) this.#begins[byte] = 1;
     for (const [first = blank] of this.#encoded) this.#beginsEncoded[first] = 1;
@@ -37,7 +40,7 @@ export class SecretForms {
 
   /** The text, or a mark in place of it where the credential is in it. */
   within(text: string): string {
-    if (text.length < this.#leastLength) return text;
+    if (text.length < this.#leastLength || !this.#clues.some((clue) => text.includes(clue))) return text;
     const bytes = Buffer.from(text, 'latin1');
     return this.removed(bytes) === bytes ? text : mark.toString();
   }
