@@ -14,7 +14,7 @@ interface HeaderRecord {
 }
 
 /** Written before each attempt of a call is sent. */
-export interface OpenRecord {
+interface OpenRecord {
   readonly kind: 'open';
   readonly stream: StreamId;
   readonly epoch: number;
@@ -24,7 +24,7 @@ export interface OpenRecord {
 }
 
 /** Written when the cost of a call's last attempt is certain and its entry is not written yet. */
-export interface OutcomeRecord {
+interface OutcomeRecord {
   readonly kind: 'outcome';
   readonly stream: StreamId;
   readonly epoch: number;
@@ -34,7 +34,7 @@ export interface OutcomeRecord {
 }
 
 /** What a group of refusals has counted so far. Each replaces the one before it, until the group's entry. */
-export interface RefusalsRecord {
+interface RefusalsRecord {
   readonly kind: 'refusals';
   readonly stream: StreamId;
   readonly epoch: number;
@@ -43,7 +43,7 @@ export interface RefusalsRecord {
   readonly group: RefusalGroup;
 }
 
-export interface EntryRecord {
+interface EntryRecord {
   readonly kind: 'entry';
   readonly entry: Entry;
   /** The open call or group of refusals that this entry ends; empty if none. */
