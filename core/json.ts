@@ -28,3 +28,8 @@ export function defined<T extends object>(fields: T): Defined<T> {
   for (const [name, value] of Object.entries(fields)) if (value !== undefined) given[name] = value;
   return given as Defined<T>;
 }
+
+/** A scalar as text. A list or an object is `{}`: the value of a caller may have members of its own that break its conversion. */
+export function scalarText(value: unknown): string {
+  return typeof value === 'object' && value !== null ? '{}' : String(value);
+}

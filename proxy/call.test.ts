@@ -208,7 +208,7 @@ const flight: Flight = { answer: new Promise(() => {}), onDisconnect: 'Drain', s
 async function open(t: TestContext, path = '/v1/chat/completions'): Promise<OpenCall> {
   const taken: Flight[] = [];
   const drains = { begun: 0, over: 0 };
-  const take = (given: { stop(): void }): (() => void) => {
+  const take = (_key: unknown, given: { stop(): void }): (() => void) => {
     taken.push(given as Flight);
     drains.begun += 1;
     return () => {

@@ -13,6 +13,8 @@ export interface OpenReply {
   readonly nonce: string;
   /** Hexadecimal K₀; in memory only, and wiped with the first ratchet. */
   readonly chainKey: string;
+  /** The operator stores entries of type `refusals`. Absent: it is older, and each refusal needs an entry of its own. */
+  readonly takesRefusals?: true;
 }
 
 /** Entries of any streams, in order within each. The ledger stores and settles them in one transaction. */

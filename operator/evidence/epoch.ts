@@ -15,7 +15,7 @@ const instancePattern = /^[A-Za-z0-9]([A-Za-z0-9._-]{0,252})$/;
 export function openEpoch(tx: Tx, { key, instance }: OpenRequest, deps: SealDeps): OpenReply {
   if (!instancePattern.test(instance)) throw new RangeError(`"${instance}" is not a name for a proxy: use letters, digits, . _ and -`);
   const { row, chainKey } = startEpoch(tx, { stream: streamId(key, instance), key, instance }, deps);
-  return { stream: row.stream, epoch: row.epoch, nonce: row.nonce, chainKey: chainKey.toString('hex') };
+  return { stream: row.stream, epoch: row.epoch, nonce: row.nonce, chainKey: chainKey.toString('hex'), takesRefusals: true };
 }
 
 /** Writes the row of a stream's next epoch. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { isRefusal, type Refusal } from '../../core/errors.ts';
 import { anthropicFamily } from './anthropic/family.ts';
 import { anthropicCountTokens, anthropicMessages } from './anthropic/messages.ts';
@@ -49,6 +50,39 @@ const minimal = new Map<Dialect, Record<string, unknown>>([
 function withField(dialect: Dialect, more: Record<string, unknown>): Record<string, unknown> {
   return { ...minimal.get(dialect), ...more };
 }
+
+/** Members of these names break what JavaScript does with an object: its conversion to text or a number, its tests and loops. */
+const breaking = fc.constantFrom('toString', 'valueOf', 'toJSON', 'constructor', 'length', 'then', 'includes', 'hasOwnProperty');
+const names = fc.constantFrom(
+  ...['model', 'messages', 'input', 'contents', 'parts', 'content', 'role', 'type', 'tools', 'max_tokens', 'maxOutputTokens', 'n'],
+  ...['service_tier', 'serviceTier', 'thinking', 'thinkingConfig', 'thinkingLevel', 'thinkingBudget', 'generationConfig', 'reasoning'],
+  ...['effort', 'modalities', 'responseModalities', 'mediaResolution', 'level', 'numTokens', 'speed', 'provider', 'max_price', 'prompt'],
+  ...['cache_control', 'ttl', 'source', 'data', 'mimeType', 'inlineData', 'file', 'image_url', 'max_uses', 'prediction', 'audio'],
+);
+const { hostile } = fc.letrec((tie) => ({
+  hostile: fc.oneof(
+    { maxDepth: 4, depthSize: 'small' },
+    fc.constantFrom<unknown>(null, 0, -1, 2, 'auto', 'high', 'text', '', true),
+    fc.array(tie('hostile'), { maxLength: 2 }),
+    fc.dictionary(fc.oneof(breaking, names), tie('hostile'), { maxKeys: 3 }),
+  ),
+}));
+
+test('no request of any shape breaks its reading, or the writing of what was read', () => {
+  const changes: Changes = { model: 'm', maxOutputTokens: 9, toolCalls: 1, includeUsage: true, standardTier: true };
+  const request = fc.tuple(fc.constantFrom(...minimal.keys()), fc.dictionary(names, hostile, { maxKeys: 4 }));
+  fc.assert(
+    fc.property(request, ([dialect, more]) => {
+      const body = bodyOf(withField(dialect, more));
+      const facts = dialect.read(body, action, {});
+      if (isRefusal(facts)) return;
+      const thinkingTokens = facts.thinking?.kind === 'budget' ? 9 : undefined;
+      const written = readBody(dialect.rewrite(body, { ...changes, thinkingTokens, maxPrice: { input: 1, output: 1 } }));
+      assert.ok(!('problem' in written), JSON.stringify(written));
+    }),
+    { numRuns: 3000 },
+  );
+});
 
 test('a plain request of each dialect demands its text and nothing else', () => {
   for (const [dialect, value] of minimal) {

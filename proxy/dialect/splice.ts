@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../core/json.ts';
+import { type JsonObject, scalarText } from '../../core/json.ts';
 import type { Members } from '../intake/scan.ts';
 import { asObject, isGiven } from './fields.ts';
 import { type JsonBody, membersAt } from './json.ts';
@@ -20,21 +20,10 @@ interface Splice {
 export function spliceBody(body: JsonBody, edits: readonly Edit[]): Buffer {
   if (edits.length === 0) return body.bytes;
   const splices: Splice[] = [];
-  const inserts: string[] = [];
-  for (const edit of edits) {
-    const splice = spliceOf(body, edit);
-    if (typeof splice === 'string') inserts.push(splice);
-    else splices.push(splice);
-  }
-  if (inserts.length > 0) {
-    const first = body.bytes.indexOf(openingBrace) + 1;
-    splices.push({ start: first, end: first, text: joined(inserts, body.members) });
-  }
+  for (const edit of edits) splices.push(spliceOf(body, edit, splices));
   if (splices.length > 1) splices.sort((a, b) => a.start - b.start);
   return replaced(body.bytes, splices);
 }
-
-const openingBrace = 0x7b;
 
 /** Replaces these ranges, which ascend and do not overlap. */
 function replaced(bytes: Buffer, splices: readonly Splice[]): Buffer {
@@ -52,22 +41,31 @@ function replaced(bytes: Buffer, splices: readonly Splice[]): Buffer {
   return result;
 }
 
-/** A replacement within the body, or the text of a member to add at its front. */
-function spliceOf(body: JsonBody, { path, value }: Edit): Splice | string {
-  const [outer, inner] = path;
-  const range = body.members.get(outer);
-  const text = JSON.stringify(value);
-  const whole = inner === undefined ? text : `{${JSON.stringify(inner)}:${text}}`;
-  if (range === undefined) return `${JSON.stringify(outer)}:${whole}`;
-  if (inner === undefined || body.value[outer] === null) return { ...range, text: whole };
-  const members = membersAt(body, range);
-  const within = members.get(inner);
-  if (within !== undefined) return { ...within, text };
-  return { start: range.start + 1, end: range.start + 1, text: joined([`${JSON.stringify(inner)}:${text}`], members) };
+/** A replacement of a value, or a new member. A value that is no object has no members, so all of it is replaced. */
+function spliceOf(body: JsonBody, { path: [outer, inner], value }: Edit, before: readonly Splice[]): Splice {
+  const { members } = body;
+  const range = members.get(outer);
+  const text = inner === undefined ? JSON.stringify(value) : `{"${inner}":${JSON.stringify(value)}}`;
+  if (range === undefined) return insertion(body.bytes.indexOf(openingBrace), `"${outer}":${text}`, { members, before });
+  if (inner === undefined || asObject(body.value[outer]) === null) return { ...range, text };
+  const present = membersAt(body, range);
+  const found = present.get(inner);
+  if (found !== undefined) return { ...found, text: JSON.stringify(value) };
+  return insertion(range.start, text.slice(1, -1), { members: present, before });
 }
 
-function joined(inserts: readonly string[], present: Members): string {
-  return inserts.join(',') + (present.size > 0 ? ',' : '');
+const openingBrace = 0x7b;
+
+/** Puts a member at the front of the object that opens at `brace` and has these members, after those that were put there before. */
+function insertion(
+  brace: number,
+  member: string,
+  { members, before }: { readonly members: Members; readonly before: readonly Splice[] },
+): Splice {
+  const start = brace + 1;
+  if (members.size > 0) return { start, end: start, text: `${member},` };
+  const isFirst = before.every((splice) => splice.start !== start);
+  return { start, end: start, text: isFirst ? member : `,${member}` };
 }
 
 /** OpenRouter’s limit of what a host may cost, never above the caller’s own; in every API that OpenRouter serves. */
@@ -83,7 +81,7 @@ const picoPerToken = 1_000_000;
 /** The lower of the caller's prices and these, in USD per million tokens. */
 function lowest(given: JsonObject, { input, output }: { readonly input: number; readonly output: number }): JsonObject {
   const lower = (value: unknown, most: number): number => {
-    const wanted = isGiven(value) ? Number(value) : Number.NaN;
+    const wanted = isGiven(value) ? Number(scalarText(value)) : Number.NaN;
     return wanted >= 0 && wanted < most ? wanted : most;
   };
   return { prompt: lower(given['prompt'], input / picoPerToken), completion: lower(given['completion'], output / picoPerToken) };

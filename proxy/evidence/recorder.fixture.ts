@@ -15,17 +15,19 @@ import { type Spool, SpoolUnavailable } from './spool/spool.ts';
 export const root: Buffer = randomBytes(32);
 
 /** An operator that opens epochs and knows their nonces. */
-function createOperator(): Pick<ControlPort, 'open'> & { nonces: string[]; down: boolean } {
+function createOperator(): Pick<ControlPort, 'open'> & { nonces: string[]; down: boolean; old: boolean } {
   const nonces: string[] = [];
   return {
     nonces,
     down: false,
+    old: false,
     open() {
       if (this.down) return Promise.reject(new ControlUnavailable('away'));
       const nonce = randomBytes(16).toString('hex');
       nonces.push(nonce);
       const chainKey = deriveEpochKey(root, nonce, stream, nonces.length).toString('hex');
-      return Promise.resolve({ stream, epoch: nonces.length, nonce, chainKey });
+      const opened = { stream, epoch: nonces.length, nonce, chainKey };
+      return Promise.resolve(this.old ? opened : { ...opened, takesRefusals: true });
     },
   };
 }

@@ -49,7 +49,7 @@ export interface Recorder {
   /**
    * Counts a refusal that is not the first of its code, endpoint and token in a minute. False: append its entry. The spool has
    * the count within a second; it becomes an entry at the end of the minute or of the epoch. Call it only for a call of which
-   * nothing was sent and that nothing paid for. Never throws.
+   * nothing was sent and that nothing paid for. An older operator gets an entry for each refusal. Never throws.
    */
   countRefusal(requestId: string, call: RefusedCall): boolean;
   /** Releases grants; nothing of them may be spent afterwards. Throws SpoolUnavailable: the grants are then still held. */
@@ -83,6 +83,8 @@ class StreamRecorder implements Recorder {
   /** Entries of open calls that the spool could not take. */
   readonly #kept: CallBody[] = [];
   readonly #refusals = new RefusalGroups();
+  /** From the epoch's opening on, if the operator takes the entries. */
+  #countsRefusals = false;
   #savingRefusals: NodeJS.Timeout | null = null;
   #chain: Chain | null = null;
   #epoch = 0;
@@ -148,7 +150,7 @@ class StreamRecorder implements Recorder {
   }
 
   countRefusal(requestId: string, call: RefusedCall): boolean {
-    if (this.#chain === null || this.#ended || this.#openCalls.has(requestId)) return false;
+    if (!this.#countsRefusals || this.#ended || this.#openCalls.has(requestId)) return false;
     if (!this.#endMinute() || !this.#refusals.count(call, this.#options.clock())) return false;
     this.#savingRefusals ??= setTimeout(() => this.#saveRefusals(), saveRefusalsMs).unref();
     return true;
@@ -212,6 +214,7 @@ class StreamRecorder implements Recorder {
     const chain = createChain({ stream: reply.stream, epoch: reply.epoch, key: Buffer.from(reply.chainKey, 'hex') });
     this.#write(chain, this.#firstBody(reply));
     this.#epoch = reply.epoch;
+    this.#countsRefusals = reply.takesRefusals === true;
     this.#chain = chain;
   }
 

@@ -112,6 +112,14 @@ test('nothing is counted before an epoch is open or after it has ended', async (
   assert.equal(recorder.countRefusal('r', refused), false);
 });
 
+test('an operator that does not know counted refusals gets an entry for each', async (t) => {
+  const world = createTimedWorld(t);
+  world.operator.old = true;
+  await world.recorder.ready();
+  refuse(world, 3);
+  assert.deepEqual(types(world), ['epoch_open', 'call', 'call', 'call']);
+});
+
 test('a full spool loses no count: groups wait for it, and no group of another minute begins', async (t) => {
   const world = createTimedWorld(t);
   await world.recorder.ready();

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject } from '../../core/json.ts';
+import { isObject, type JsonObject, scalarText } from '../../core/json.ts';
 import type { Overhead, PictureSize } from '../../core/price/demand.ts';
 import { deadlineOf, parseDuration } from './deadline.ts';
 import { readError, statusInCode } from './error-body.ts';
@@ -28,7 +28,7 @@ function classify(answer: ErrorAnswer): Verdict {
   const reason = details.map((detail) => detail['reason']).find((value) => typeof value === 'string' && keyReasons.has(value));
 
   if (status === 401 || reason !== undefined || (status === 403 && leakedMessage.test(error.message))) {
-    return { kind: 'unauthorized', code: reason === undefined ? `http_${status}` : String(reason) };
+    return { kind: 'unauthorized', code: reason === undefined ? `http_${status}` : scalarText(reason) };
   }
   if (status >= 500) return overloaded(`http_${status}`, { deadline: retryAt(details, answer), nowMs: answer.nowMs });
   if (status === 402) return disabled('http_402', null);
@@ -46,7 +46,7 @@ function limited(details: readonly JsonObject[], message: string, answer: ErrorA
   if (violations.some((violation) => violation['quotaValue'] === '0') || / limit: 0(?:,|\s|$)/.test(message)) {
     return modelCooldown('quota_zero', until(nowMs + day));
   }
-  if (violations.some((violation) => String(violation['quotaId']).includes('PerDay'))) {
+  if (violations.some((violation) => scalarText(violation['quotaId']).includes('PerDay'))) {
     return modelCooldown('quota_per_day', until(nextPacificMidnight(nowMs)));
   }
   return modelCooldown('quota_per_minute', { deadline: retryAtMs, nowMs });
@@ -64,7 +64,7 @@ function isOfSearch(violations: readonly JsonObject[], message: string): boolean
 
 /** The later of RetryInfo and the headers. */
 function retryAt(details: readonly JsonObject[], answer: ErrorAnswer): number | null {
-  const delays = details.map((detail) => parseDuration(String(detail['retryDelay'] ?? ''))).filter((ms) => ms > 0);
+  const delays = details.map((detail) => parseDuration(scalarText(detail['retryDelay'] ?? ''))).filter((ms) => ms > 0);
   const latest = Math.max(deadlineOf(answer.headers, answer.nowMs) ?? 0, ...delays.map((ms) => answer.nowMs + Math.ceil(ms)));
   return latest === 0 ? null : latest;
 }

@@ -1,4 +1,4 @@
-import { isObject } from '../../core/json.ts';
+import { isObject, scalarText } from '../../core/json.ts';
 import type { ErrorBody } from './error-body.ts';
 import type { ErrorAnswer, Verdict } from './types.ts';
 import { cooldown, disabled, modelCooldown, overloaded } from './verdict.ts';
@@ -78,7 +78,7 @@ const rows: readonly Row[] = [
     'spend_limit',
     [403],
     ({ message, object }) =>
-      /^(?:Key limit exceeded|Workspace \w+ budget of )/.test(message) || spendSources.has(String(metadataOf(object)['limit_source'])),
+      /^(?:Key limit exceeded|Workspace \w+ budget of )/.test(message) || spendSources.has(scalarText(metadataOf(object)['limit_source'])),
   ),
   // xAI: "Your newly created team doesn't have any credits", "Your team … has either used all available credits or …".
   row('spent', 'no_credits', [403, 429], ({ message }) =>
@@ -134,6 +134,6 @@ function metadataOf(error: ErrorBody['object']): ErrorBody['object'] {
 
 /** When OpenRouter's spend limit ends. */
 function resetOf({ object }: ErrorBody): number | null {
-  const atMs = Date.parse(String(metadataOf(object)['resets_at']));
+  const atMs = Date.parse(scalarText(metadataOf(object)['resets_at']));
   return Number.isNaN(atMs) ? null : atMs;
 }

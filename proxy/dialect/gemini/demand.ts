@@ -1,5 +1,5 @@
 import { isRefusal, type Refusal, refuse } from '../../../core/errors.ts';
-import type { JsonObject } from '../../../core/json.ts';
+import { type JsonObject, scalarText } from '../../../core/json.ts';
 import { asObject, isGiven, readCount } from '../fields.ts';
 import { addFee, addRounds, addStored, type Tally, unbounded } from '../tally.ts';
 import { camelCase, type GeminiFields } from './fields.ts';
@@ -22,7 +22,7 @@ export function countGenerate(tally: Tally, request: JsonObject, fields: GeminiF
 }
 
 function countTier(tally: Tally, tier: unknown): void {
-  const name = String(tier ?? '')
+  const name = scalarText(tier ?? '')
     .toLowerCase()
     .replace(/^service_tier_/, '');
   if (name === 'priority') tally.servings.add('priority');
@@ -60,7 +60,7 @@ function modalitiesOf(given: unknown): readonly string[] {
     ['3', 'AUDIO'],
   ]);
   if (!isGiven(given)) return [];
-  return (Array.isArray(given) ? given : [given]).map((value) => names.get(String(value)) ?? String(value).toUpperCase());
+  return (Array.isArray(given) ? given : [given]).map((value) => names.get(scalarText(value)) ?? scalarText(value).toUpperCase());
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../../core/json.ts';
+import { type JsonObject, scalarText } from '../../../core/json.ts';
 import { asString, isGiven } from '../fields.ts';
 import { countInline } from '../media.ts';
 import { addMedia, addStored, notText, type Tally, unbounded } from '../tally.ts';
@@ -78,8 +78,8 @@ const ultraHighTokens = 2240;
 
 function countResolution(tally: Tally, resolution: JsonObject | null, fields: GeminiFields): void {
   const level = fields.get(resolution, 'level');
-  const asked = Number(fields.get(resolution, 'numTokens') ?? 0);
-  const tokens = Math.max(isGiven(level) && !plainLevels.test(String(level)) ? ultraHighTokens : 0, asked);
+  const asked = Number(scalarText(fields.get(resolution, 'numTokens') ?? 0));
+  const tokens = Math.max(isGiven(level) && !plainLevels.test(scalarText(level)) ? ultraHighTokens : 0, asked);
   if (Number.isNaN(tokens)) unbounded(tally, 'the field mediaResolution.numTokens is not a number');
   else if (tokens > 0) addMedia(tally, 'image', tokens);
 }

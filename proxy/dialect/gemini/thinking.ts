@@ -1,5 +1,5 @@
 import { isRefusal, type Refusal } from '../../../core/errors.ts';
-import type { JsonObject } from '../../../core/json.ts';
+import { type JsonObject, scalarText } from '../../../core/json.ts';
 import type { Effort, Thinking } from '../../../core/price/output-limit.ts';
 import { badField, isGiven } from '../fields.ts';
 import type { GeminiFields } from './fields.ts';
@@ -27,7 +27,7 @@ export function readThinking(config: JsonObject | null, model: string, fields: G
   if (budget !== undefined && budget > 0) {
     return { kind: 'budget', tokens: budget, leastTokens: leastBudgets.find(([models]) => models.test(model))?.[1] ?? budget };
   }
-  const effort = efforts.get(String(fields.get(thinking, 'thinkingLevel') ?? '').toUpperCase());
+  const effort = efforts.get(scalarText(fields.get(thinking, 'thinkingLevel') ?? '').toUpperCase());
   return effort === undefined ? undefined : { kind: 'effort', effort };
 }
 

@@ -1,4 +1,4 @@
-import type { JsonObject } from '../../../core/json.ts';
+import { type JsonObject, scalarText } from '../../../core/json.ts';
 import type { FeeCounts, Serving, Usage } from '../../../core/price/types.ts';
 import { asArray, asObject } from '../fields.ts';
 import { tokens, withParts } from '../usage.ts';
@@ -24,7 +24,7 @@ export function geminiUsage(metadata: JsonObject | null, searches: ReadonlySet<s
   const cachedInput = tokens(metadata, 'cachedContentTokenCount');
   const input = Math.max(0, tokens(metadata, 'promptTokenCount') - cachedInput) + tokens(metadata, 'toolUsePromptTokenCount');
   const output = tokens(metadata, 'candidatesTokenCount') + tokens(metadata, 'thoughtsTokenCount');
-  const serving = servings.get(metadata['trafficType']) ?? servings.get(String(metadata['serviceTier'] ?? '').toLowerCase());
+  const serving = servings.get(metadata['trafficType']) ?? servings.get(scalarText(metadata['serviceTier'] ?? '').toLowerCase());
   return withParts(
     { input, cachedInput, cacheWrite: 0, output, reasoning: tokens(metadata, 'thoughtsTokenCount') },
     {

@@ -1,4 +1,4 @@
-import { isObject, type JsonObject, parseJson } from '../../../core/json.ts';
+import { isObject, type JsonObject, parseJson, scalarText } from '../../../core/json.ts';
 import { shownBound } from '../../../core/price/shown.ts';
 import { stringBound, valueBound } from '../../../core/price/text.ts';
 import { asArray, asObject } from '../fields.ts';
@@ -32,7 +32,7 @@ const roles = new Set(['system', 'developer', 'user', 'assistant']);
 
 /** A message whose Responses form holds exactly the same text; null: there is none. */
 function exactItem(message: unknown): JsonObject | null {
-  if (!isObject(message) || typeof message['content'] !== 'string' || !roles.has(String(message['role']))) return null;
+  if (!isObject(message) || typeof message['content'] !== 'string' || !roles.has(scalarText(message['role']))) return null;
   const others = Object.keys(message).filter((name) => name !== 'role' && name !== 'content');
   return others.length === 0 ? { role: message['role'], content: message['content'] } : null;
 }

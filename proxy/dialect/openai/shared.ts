@@ -1,5 +1,5 @@
 import { isRefusal, type Refusal } from '../../../core/errors.ts';
-import type { JsonObject } from '../../../core/json.ts';
+import { type JsonObject, scalarText } from '../../../core/json.ts';
 import type { Effort, Thinking } from '../../../core/price/output-limit.ts';
 import { asArray, asObject, asString, type FieldShapes, isGiven, readCount } from '../fields.ts';
 import { type Edit, maxPriceEdits } from '../splice.ts';
@@ -54,8 +54,8 @@ function countCacheWrites(tally: Tally, body: JsonObject): void {
 }
 
 function countTier(tally: Tally, tier: unknown): void {
-  if (!isGiven(tier) || cheapTiers.has(String(tier))) return;
-  if (priorityTiers.has(String(tier))) tally.servings.add('priority');
+  if (!isGiven(tier) || cheapTiers.has(scalarText(tier))) return;
+  if (priorityTiers.has(scalarText(tier))) tally.servings.add('priority');
   else unbounded(tally, `service_tier ${JSON.stringify(tier).slice(0, 40)} may cost more than the standard price`);
 }
 

@@ -2,7 +2,7 @@ import type { RefusalGroup } from '../../../core/audit/types.ts';
 import type { Reservation } from '../../../core/budget/types.ts';
 import type { NanoUsd } from '../../../core/money.ts';
 import { type EpochId, epochId, type KeyName, keyOfStream, type StreamId } from '../../../core/names.ts';
-import type { EntryRecord, OpenRecord, OutcomeRecord, RefusalsRecord } from './frame.ts';
+import type { RecordMembers } from './frame.ts';
 
 /** One file of the spool. Positions are bytes since the spool began: a record's position is `base` + its offset. */
 export interface Segment {
@@ -82,7 +82,7 @@ export class Epochs {
     Object.assign(this.#open(saved.stream, saved.epoch), saved, { head: saved.acked });
   }
 
-  noteOpen(segment: Segment, { stream, epoch, requestId, reservation }: Omit<OpenRecord, 'kind'>): void {
+  noteOpen(segment: Segment, { stream, epoch, requestId, reservation }: RecordMembers['open']): void {
     const { openCalls } = this.#open(stream, epoch);
     const call = openCalls.get(requestId) ?? { segments: [], attempts: [] };
     openCalls.set(requestId, call);
@@ -91,21 +91,21 @@ export class Epochs {
     else call.attempts.push({ reservation, costNano: null });
   }
 
-  noteOutcome(segment: Segment, { stream, epoch, requestId, costNano }: Omit<OutcomeRecord, 'kind'>): void {
+  noteOutcome(segment: Segment, { stream, epoch, requestId, costNano }: RecordMembers['outcome']): void {
     const call = this.#open(stream, epoch).openCalls.get(requestId);
     if (call === undefined) return;
     pin(call, segment);
     setCost(call, costNano);
   }
 
-  noteRefusals(segment: Segment, { stream, epoch, id, group }: Omit<RefusalsRecord, 'kind'>): void {
+  noteRefusals(segment: Segment, { stream, epoch, id, group }: RecordMembers['refusals']): void {
     const state = this.#open(stream, epoch);
     endGroup(state, id);
     segment.pins += 1;
     state.refusals.set(id, { segment, group });
   }
 
-  noteEntry(segment: Segment, { entry, endsCall, endsEpoch }: Omit<EntryRecord, 'kind'>): void {
+  noteEntry(segment: Segment, { entry, endsCall, endsEpoch }: RecordMembers['entry']): void {
     const state = this.#open(entry.stream, entry.epoch);
     if (state.seen !== null && entry.seq > Math.max(state.seen, state.acked) + 1) {
       state.lostFrom ??= entry.seq;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { keyName, type StreamId, streamId } from '../../../core/names.ts';
-import { createFrameEncoder, maxFrameBytes, type PlacedRecord, readFrames, type SpoolRecord } from './frame.ts';
+import { createFrameEncoder, maxFrameBytes, type PlacedRecord, type RecordMembers, readFrames, type SpoolRecord } from './frame.ts';
 import { folder } from './spool.fixture.ts';
 
 const bytesOf = (size: number): fc.Arbitrary<Buffer> => fc.uint8Array({ minLength: size, maxLength: size }).map((all) => Buffer.from(all));
@@ -58,12 +58,18 @@ function readBack(dir: string, bytes: Buffer): PlacedRecord[] {
   }
 }
 
+const encode = createFrameEncoder();
+
+/** The frame of a record; valid until the next. */
+function encoded({ kind, ...members }: SpoolRecord): Buffer {
+  return encode(kind, members as RecordMembers[typeof kind]);
+}
+
 test('any records come back from their frames', (t) => {
   const dir = folder(t);
-  const encode = createFrameEncoder();
   fc.assert(
     fc.property(fc.array(records, { maxLength: 6 }), (written) => {
-      const bytes = Buffer.concat(written.map((record) => Buffer.from(encode(record))));
+      const bytes = Buffer.concat(written.map((record) => Buffer.from(encoded(record))));
       const read = readBack(dir, bytes);
       assert.deepEqual(
         read.map(({ record }) => record),
@@ -89,12 +95,11 @@ test('frames are read as they were written before there were outcomes', (t) => {
 });
 
 test('frames are found across the chunks in which a large file is read', (t) => {
-  const encode = createFrameEncoder();
   const record: SpoolRecord = { kind: 'header', bootId: 'x'.repeat(700_000) };
-  const read = readBack(folder(t), Buffer.concat([record, record, record].map((each) => Buffer.from(encode(each)))));
+  const read = readBack(folder(t), Buffer.concat([record, record, record].map((each) => Buffer.from(encoded(each)))));
   assert.equal(read.length, 3);
 });
 
 test('a record that is larger than any reader takes is not written', () => {
-  assert.throws(() => createFrameEncoder()({ kind: 'header', bootId: 'x'.repeat(maxFrameBytes) }), RangeError);
+  assert.throws(() => encoded({ kind: 'header', bootId: 'x'.repeat(maxFrameBytes) }), RangeError);
 });

@@ -14,7 +14,7 @@ interface HeaderRecord {
 }
 
 /** Written before each attempt of a call is sent. */
-export interface OpenRecord {
+interface OpenRecord {
   readonly kind: 'open';
   readonly stream: StreamId;
   readonly epoch: number;
@@ -24,7 +24,7 @@ export interface OpenRecord {
 }
 
 /** Written when the cost of a call's last attempt is certain and its entry is not written yet. */
-export interface OutcomeRecord {
+interface OutcomeRecord {
   readonly kind: 'outcome';
   readonly stream: StreamId;
   readonly epoch: number;
@@ -34,7 +34,7 @@ export interface OutcomeRecord {
 }
 
 /** What a group of refusals has counted so far. Each replaces the one before it, until the group's entry. */
-export interface RefusalsRecord {
+interface RefusalsRecord {
   readonly kind: 'refusals';
   readonly stream: StreamId;
   readonly epoch: number;
@@ -43,7 +43,7 @@ export interface RefusalsRecord {
   readonly group: RefusalGroup;
 }
 
-export interface EntryRecord {
+interface EntryRecord {
   readonly kind: 'entry';
   readonly entry: Entry;
   /** The open call or group of refusals that this entry ends; empty if none. */
@@ -54,6 +54,8 @@ export interface EntryRecord {
 
 type TextRecord = HeaderRecord | OpenRecord | OutcomeRecord | RefusalsRecord;
 export type SpoolRecord = TextRecord | EntryRecord;
+/** The members of each kind of record beside its kind. */
+export type RecordMembers = { readonly [R in SpoolRecord as R['kind']]: Omit<R, 'kind'> };
 
 /** A frame: length and CRC-32 of its payload (32 bits each, little endian), then the payload. */
 const frameHeadBytes = 8;
@@ -75,8 +77,10 @@ const textTags: Readonly<Record<TextRecord['kind'], number>> = {
 /** Tag, epoch and seq (48 bits each, little endian), two MACs, salt, and the lengths of stream and request id. */
 const entryHeadBytes = 1 + 6 + 6 + 2 * macBytes + saltBytes + 2 + 2;
 
+type EncodeFrame = <K extends SpoolRecord['kind']>(kind: K, members: RecordMembers[K]) => Buffer;
+
 /** Makes an encoder that reuses one buffer: a frame is valid until the next. Throws RangeError if a record is too large. */
-export function createFrameEncoder(): (record: SpoolRecord) => Buffer {
+export function createFrameEncoder(): EncodeFrame {
   let buffer = Buffer.allocUnsafe(16_384);
 
   function reserve(payloadBytes: number): void {
@@ -97,7 +101,7 @@ export function createFrameEncoder(): (record: SpoolRecord) => Buffer {
     return seal(frameHeadBytes + 1 + buffer.write(text, frameHeadBytes + 1));
   }
 
-  function encodeEntry({ entry, endsCall, endsEpoch }: EntryRecord): Buffer {
+  function encodeEntry({ entry, endsCall, endsEpoch }: RecordMembers['entry']): Buffer {
     const streamBytes = Buffer.byteLength(entry.stream);
     const callBytes = Buffer.byteLength(endsCall);
     reserve(entryHeadBytes + streamBytes + callBytes + entry.body.length);
@@ -117,11 +121,10 @@ export function createFrameEncoder(): (record: SpoolRecord) => Buffer {
     return seal(at + entry.body.length);
   }
 
-  return (record) => {
-    if (record.kind === 'entry') return encodeEntry(record);
-    const { kind, ...members } = record;
-    return encodeText(textTags[kind], JSON.stringify(members));
-  };
+  return (kind, members) =>
+    kind === 'entry'
+      ? encodeEntry(members as RecordMembers['entry'])
+      : encodeText(textTags[kind as TextRecord['kind']], JSON.stringify(members));
 }
 
 /** A record, and the position in the file at which its frame ends. */

@@ -4,15 +4,7 @@ import type { Logger } from 'pino';
 import type { Entry } from '../../../core/audit/types.ts';
 import type { StreamId } from '../../../core/names.ts';
 import { Epochs, type RecoveredStream, type Segment } from './epochs.ts';
-import {
-  createFrameEncoder,
-  type EntryRecord,
-  type OpenRecord,
-  type OutcomeRecord,
-  type RefusalsRecord,
-  readFrames,
-  type SpoolRecord,
-} from './frame.ts';
+import { createFrameEncoder, type RecordMembers, readFrames, type SpoolRecord } from './frame.ts';
 import { lockFile } from './lock.ts';
 import { type PlacedEntry, Recent } from './recent.ts';
 import { recoverSegments, saveEpochs } from './recovery.ts';
@@ -50,13 +42,13 @@ export interface Spool {
   /** Streams whose last epoch, of an earlier process, has not closed. A stream leaves the list when it is opened again. */
   readonly recovered: readonly RecoveredStream[];
   /** Writes the open record, before a call is sent. Throws SpoolUnavailable. */
-  writeOpen(record: Omit<OpenRecord, 'kind'>): void;
+  writeOpen(record: RecordMembers['open']): void;
   /** Writes what the last attempt of an open call cost. Throws SpoolUnavailable. */
-  writeOutcome(record: Omit<OutcomeRecord, 'kind'>): void;
+  writeOutcome(record: RecordMembers['outcome']): void;
   /** Writes what a group of refusals has counted so far. Throws SpoolUnavailable. */
-  writeRefusals(record: Omit<RefusalsRecord, 'kind'>): void;
+  writeRefusals(record: RecordMembers['refusals']): void;
   /** Writes an entry. Throws SpoolUnavailable. */
-  writeEntry(record: Omit<EntryRecord, 'kind'>): void;
+  writeEntry(record: RecordMembers['entry']): void;
   /** Reads unacknowledged entries of all streams, in the order in which they were written. For one reader. */
   read(from: number, max: { readonly entries: number; readonly bytes: number }): SpoolBatch;
   /** Position of the oldest record. */
@@ -131,20 +123,20 @@ class DiskSpool implements Spool {
     return this.#epochs.unclosed();
   }
 
-  writeOpen(record: Omit<OpenRecord, 'kind'>): void {
-    this.#epochs.noteOpen(this.#write({ kind: 'open', ...record }), record);
+  writeOpen(record: RecordMembers['open']): void {
+    this.#epochs.noteOpen(this.#write('open', record), record);
   }
 
-  writeOutcome(record: Omit<OutcomeRecord, 'kind'>): void {
-    this.#epochs.noteOutcome(this.#write({ kind: 'outcome', ...record }), record);
+  writeOutcome(record: RecordMembers['outcome']): void {
+    this.#epochs.noteOutcome(this.#write('outcome', record), record);
   }
 
-  writeRefusals(record: Omit<RefusalsRecord, 'kind'>): void {
-    this.#epochs.noteRefusals(this.#write({ kind: 'refusals', ...record }), record);
+  writeRefusals(record: RecordMembers['refusals']): void {
+    this.#epochs.noteRefusals(this.#write('refusals', record), record);
   }
 
-  writeEntry(record: Omit<EntryRecord, 'kind'>): void {
-    this.#epochs.noteEntry(this.#write({ kind: 'entry', ...record }), record);
+  writeEntry(record: RecordMembers['entry']): void {
+    this.#epochs.noteEntry(this.#write('entry', record), record);
     this.#recent.add({ entry: record.entry, end: this.#writer.end });
     this.#listener();
   }
@@ -199,9 +191,9 @@ class DiskSpool implements Spool {
     this.#lock.release();
   }
 
-  #write(record: SpoolRecord): Segment {
+  #write<K extends SpoolRecord['kind']>(kind: K, record: RecordMembers[K]): Segment {
     if (this.#closed) throw new SpoolUnavailable('the spool is closed');
-    const frame = this.#encode(record);
+    const frame = this.#encode(kind, record);
     try {
       return this.#writer.append(frame);
     } catch (error) {

@@ -87,7 +87,7 @@ export class SegmentWriter {
   #roll(): ActiveSegment {
     const { dir, bootId, syncer, onSegment } = this.#options;
     const base = this.#end;
-    const header = createFrameEncoder()({ kind: 'header', bootId });
+    const header = createFrameEncoder()('header', { bootId });
     const segment: Segment = { base, path: segmentPath(dir, base), bytes: header.length, heads: new Map(), pins: 0 };
     const fd = openSync(segment.path, 'w+', 0o600);
     try {
