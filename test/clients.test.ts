@@ -171,6 +171,12 @@ test('the SDK of Azure and OpenAI’s older and newer calls work as they are', a
   assert.match(text, /\w/);
   assert.equal((await openai.responses.compact({ model, input: 'Hi' })).object, 'response.compaction');
   const azure = new AzureOpenAI({ endpoint: world.proxyUrl, apiKey: world.token, apiVersion: '2024-10-21' });
+  const listed = (await azure.models.list()).data.map(({ id }) => id);
+  assert.deepEqual(
+    listed,
+    (await openai.models.list()).data.map(({ id }) => id),
+  );
+  assert.equal((await azure.models.retrieve(model)).id, model);
   const messages = [{ role: 'user' as const, content: 'Say hello' }];
   assert.match((await azure.chat.completions.create({ model, messages })).choices[0]?.message.content ?? '', /hello/i);
   assert.equal(world.provider.calls().at(-1)?.path, '/v1/chat/completions');

@@ -111,6 +111,12 @@ test('anything else is not found', () => {
 test('Azure’s SDKs find OpenAI’s routes under their own paths', () => {
   for (const path of ['/openai/v1/chat/completions', '/openai/deployments/gpt-4o/chat/completions'])
     assert.deepEqual(call(`${path}?api-version=2024-10-21`)?.slice(0, 2), ['/v1/chat/completions', 'openai.chat'], path);
+  for (const path of ['/openai/v1/models', '/openai/models'])
+    assert.deepEqual(route('GET', path), { kind: 'api', family: openaiFamily, operation: 'list_models' }, path);
+  assert.deepEqual(route('GET', '/openai/v1/models/gpt-4o'), {
+    ...{ kind: 'api', family: openaiFamily, operation: 'get_model' },
+    model: 'gpt-4o',
+  });
   for (const path of ['/openai/v1/messages', '/openai/deployments/a/b/chat/completions', '/openai/chat/completions'])
     assert.equal(call(path), null, path);
 });
