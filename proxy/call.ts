@@ -3,6 +3,7 @@ import type { CallCode, PaidFrom, RecordedBreach } from '../core/audit/types.ts'
 import { type Refusal, refusalTable, refuse } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
 import type { KeyName, TokenId } from '../core/names.ts';
+import { sharerOf } from '../core/policy/check.ts';
 import type { KeyDocument } from '../core/policy/documents.ts';
 import { knownModel } from '../core/policy/route.ts';
 import type { Exchange, ProxyContext } from './context.ts';
@@ -163,7 +164,7 @@ export class Call implements InFlight, Recipient, Disposable {
     if (flight === null) return;
     // The client left after the provider's own end: the rest is a few bytes, and the usage is known.
     if (flight.onDisconnect === 'Cancel' && this.#stream?.complete !== true) flight.stop();
-    else this.#endDrain = this.#context.drains.take(this.#key.key, flight);
+    else this.#endDrain = this.#context.drains.take(sharerOf(this.#key.document), flight);
   }
 
   /** Ends the call now, with the reason as its answer. Does nothing if the answer is sent or nobody waits for it. */
