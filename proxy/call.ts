@@ -1,8 +1,10 @@
 import type { ServerResponse } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { CallCode, PaidFrom, RecordedBreach } from '../core/audit/types.ts';
 import { type Refusal, refusalTable, refuse } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
 import type { KeyName, TokenId } from '../core/names.ts';
+import { sharerOf } from '../core/policy/check.ts';
 import type { KeyDocument } from '../core/policy/documents.ts';
 import { knownModel } from '../core/policy/route.ts';
 import type { Exchange, ProxyContext } from './context.ts';
@@ -182,7 +184,18 @@ export class Call implements InFlight, Recipient, Disposable {
     const open = (await this.#key.funds.ready()) === null;
     const { code, limitedBy } = refusal;
     const recorded = !open || this.record({ ...nothingSent, code, status: refusalTable[code].status, limitedBy });
+    await this.slow();
     if (recorded) respondFailure(this, refusal, this.notes());
+  }
+
+  /** Waits before the answer of a call that was not served, where its key makes many of them. */
+  async slow(): Promise<void> {
+    const { document, bytes } = this.#request;
+    const delayMs = this.#context.pace.delayMs(sharerOf(document), bytes?.length);
+    if (delayMs === 0 || this.isAbandoned) return;
+    // Where connections are short, this one gives way.
+    this.#context.connections.rest(this.response.req.socket);
+    await pause(delayMs);
   }
 
   /** Ends a call that was abandoned before anything was sent, with one entry and no answer. */
