@@ -7,7 +7,7 @@ import { type KeyName, storedKey } from '../core/names.ts';
 import type { ControlPort } from '../core/protocol/control.ts';
 import type { Push } from '../core/protocol/snapshot.ts';
 import type { ProxyContext } from './context.ts';
-import { createPools, type Pools } from './credentials/pool.ts';
+import { createPools } from './credentials/pool.ts';
 import { BodyReader } from './dialect/json.ts';
 import { createRecorder } from './evidence/recorder.ts';
 import { createShipper } from './evidence/shipper.ts';
@@ -135,7 +135,7 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const shared = { activeKeys, control, upstream, drains, metrics, limits, bodies, logger };
   const context: ProxyContext = { ...shared, ...perProcess(limits, control), now: clock, monotonic, newId: createRequestIds() };
   shipper.start();
-  const stopWatching = await firstPolicy(control, (push) => applyPush(push, pools, activeKeys));
+  const stopWatching = await firstPolicy(control, (push) => applyPush(push, upstream, activeKeys));
   // Charge what an earlier process left open, and release its money before a call needs it, for deleted keys too.
   for (const { key } of spool.recovered) activeKeys.reclaim(key);
   const ticking = setInterval(() => tick(activeKeys), tickMs);
@@ -182,13 +182,14 @@ async function serveOperations({ metricsListen, waitingFor }: ProxyOptions, metr
   return { url: await listen(server, metricsListen), close: () => void server.close() };
 }
 
-function applyPush(push: Push, pools: Pools, activeKeys: ActiveKeys): void {
+function applyPush(push: Push, { pools, origins }: UpstreamDeps, activeKeys: ActiveKeys): void {
   switch (push.kind) {
     case 'recall':
       for (const key of push.keys) activeKeys.byKey(key)?.funds.recall(push.whole);
       return;
     case 'snapshot':
       pools.update(push.pools, push.credentials);
+      origins.keepOnly(push.pools);
       activeKeys.apply(push);
       return;
   }
