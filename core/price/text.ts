@@ -1,9 +1,9 @@
 /**
  * Characters that NFC or NFKC replaces with more bytes (ligatures, fractions, units, notes), and accented letters before
- * a mark: there, a mark that sorts first may take the place of the letter's own.
+ * a mark: there, a mark that sorts first may take the place of the letter's own. NFKC makes marks of U+FF9E and U+FF9F.
  */
 const growing =
-  /[\u00a8-\u00be\u013f\u0140\u0149\u01c4-\u01c6\u02d8-\u02dd\u037a\u0384\u0385\u0587\u0675-\u0678\u0958-\u095f\u09dc-\u09df\u0a33-\u0a5e\u0b5c\u0b5d\u0e33\u0eb3\u0edc\u0edd\u0f43-\u0fb9\u1fc1\u1fcd-\u1fcf\u1fdd-\u1fdf\u1fed\u1fee\u2033-\u2057\u2150-\u2189\u222c-\u2230\u247d-\u2487\u2a0c\u2adc\u309b-\u309f\u30ff\u3200-\u33ff\ufa6c-\ufad7\ufb13-\ufdfc\ufe71-\ufe7f\ufef5-\ufefc\u{1d15e}-\u{1d1c0}\u{1f12a}\u{1f200}\u{1f201}\u{1f240}-\u{1f248}]|\u0344|[\u00c0-\u024f\u0370-\u04ff\u1e00-\u1fff](?=\p{M})/gu;
+  /[\u00a8-\u00be\u013f\u0140\u0149\u01c4-\u01c6\u02d8-\u02dd\u037a\u0384\u0385\u0587\u0675-\u0678\u0958-\u095f\u09dc-\u09df\u0a33-\u0a5e\u0b5c\u0b5d\u0e33\u0eb3\u0edc\u0edd\u0f43-\u0fb9\u1fc1\u1fcd-\u1fcf\u1fdd-\u1fdf\u1fed\u1fee\u2033-\u2057\u2150-\u2189\u222c-\u2230\u247d-\u2487\u2a0c\u2adc\u309b-\u309f\u30ff\u3200-\u33ff\ufa6c-\ufad7\ufb13-\ufdfc\ufe71-\ufe7f\ufef5-\ufefc\u{1d15e}-\u{1d1c0}\u{1f12a}\u{1f200}\u{1f201}\u{1f240}-\u{1f248}]|\u0344|[\u00c0-\u024f\u0370-\u04ff\u1e00-\u1fff](?=[\p{M}\uff9e\uff9f])/gu;
 
 /** Bytes that a character gains where it is decomposed. */
 function growth(character: string): number {
@@ -118,6 +118,25 @@ export function valueBound(value: unknown): ValueBound {
   return bounding;
 }
 
+/** How many values of a container are opened at once. */
+const openedValues = 1024;
+/** A longer key is bounded like a text. */
+const longKey = 1024;
+
+/** A container whose values from `from` on are not opened yet. */
+class Rest {
+  readonly container: object;
+  /** Null: it is a list. */
+  readonly keys: readonly string[] | null;
+  readonly from: number;
+
+  constructor(container: object, keys: readonly string[] | null, from: number) {
+    this.container = container;
+    this.keys = keys;
+    this.from = from;
+  }
+}
+
 /** `valueBound` that may pause and read on. */
 export class ValueBounding implements ValueBound {
   readonly #open: unknown[];
@@ -151,7 +170,8 @@ export class ValueBounding implements ValueBound {
         this.#boundPart(next, left);
         return;
       }
-      if (typeof next === 'object' && next !== null) this.#openContainer(next);
+      if (next instanceof Rest) this.#openValues(next.container, next.keys, next.from);
+      else if (typeof next === 'object' && next !== null) this.#openContainer(next);
       else this.#tokens += this.#textAt === 0 ? scalarBound(next) : this.#restOf(next as string);
       if (typeof next === 'string') left -= next.length;
     }
@@ -175,13 +195,27 @@ export class ValueBounding implements ValueBound {
     this.#tokens += perContainer;
     if (Array.isArray(container)) {
       this.#tokens += container.length * perElement;
-      for (const element of container) this.#open.push(element);
+      this.#openValues(container, null, 0);
+    } else this.#openValues(container, Object.keys(container), 0);
+  }
+
+  #openValues(container: object, keys: readonly string[] | null, from: number): void {
+    const open = this.#open;
+    const values = container as Readonly<Record<string | number, unknown>>;
+    const count = keys === null ? (container as readonly unknown[]).length : keys.length;
+    const end = Math.min(from + openedValues, count);
+    if (end < count) open.push(new Rest(container, keys, end));
+    if (keys === null) {
+      for (let at = from; at < end; at += 1) open.push(values[at]);
       return;
     }
-    for (const key of Object.keys(container)) {
+    for (let at = from; at < end; at += 1) {
+      const key = keys[at] as string;
       this.#keys += 1;
-      this.#tokens += quotedBound(key) + perMember;
-      this.#open.push((container as Record<string, unknown>)[key]);
+      this.#tokens += perMember;
+      if (key.length > longKey) open.push(key);
+      else this.#tokens += quotedBound(key);
+      open.push(values[key]);
     }
   }
 }

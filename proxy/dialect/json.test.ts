@@ -104,6 +104,15 @@ test('a body of too many lists, objects or members is refused before it is parse
   assert.equal(problemOf(fill('[],', 240_000)), 'none');
 });
 
+test('a body of more than 1000 fields of its own is refused, and a nested object may have them', async () => {
+  const fields = (count: number): string => Array.from({ length: count }, (_, at) => `"f${at}":1`).join(',');
+  assert.equal(problemOf(`{${fields(1000)}}`), 'none');
+  assert.match(problemOf(`{${fields(1001)}}`), /more than 1000 fields; send less at once/);
+  assert.equal(problemOf(`{"metadata":{${fields(2000)}}}`), 'none');
+  const large = await reader.read(Buffer.from(`{${fields(1001)},"x":"${'x'.repeat(300_000)}"}`));
+  assert.match('problem' in large ? large.problem : 'none', /more than 1000 fields/);
+});
+
 test('a batch of 300,000 tokens to embed is read', () => {
   const input = Array.from({ length: 2048 }, () => Array.from({ length: 146 }, (_, at) => at * 600));
   assert.equal(problemOf(JSON.stringify({ model: 'text-embedding-3-small', input })), 'none');
@@ -111,7 +120,9 @@ test('a batch of 300,000 tokens to embed is read', () => {
 
 test('a large body is read like a small one, and the event loop turns while it is', async () => {
   const long = 'aé\u00bd\u{1f600}'.repeat(400_000);
-  for (const value of [{ a: long, b: [long, { c: 1 }] }, { a: Array.from({ length: 90_000 }, () => ({})) }]) {
+  const dense = { a: Array.from({ length: 20_000 }, () => ({})) };
+  assert.ok(JSON.stringify(dense).length < 100_000);
+  for (const value of [{ a: long, b: [long, { c: 1 }] }, { a: Array.from({ length: 90_000 }, () => ({})) }, dense]) {
     const bytes = Buffer.from(JSON.stringify(value));
     let turns = 0;
     let isRead = false;

@@ -1,8 +1,10 @@
 import { isUtf8 } from 'node:buffer';
-import { setImmediate as turn } from 'node:timers/promises';
 import { isObject, type JsonObject, parseJson } from '../../core/json.ts';
 import { type ValueBound, ValueBounding, valueBound } from '../../core/price/text.ts';
-import { type Members, Scan } from '../intake/scan.ts';
+import { Parsing } from '../intake/parsing.ts';
+import { Pieces } from '../intake/pieces.ts';
+import { type Members, type Range, Scan } from '../intake/scan.ts';
+import { Turns } from '../intake/turns.ts';
 
 /** An unambiguous request body, with the byte ranges of its top-level members, so that an edit touches nothing else. */
 export interface JsonBody {
@@ -46,10 +48,16 @@ interface Unreadable {
 
 /** Larger bodies are read in turns of the event loop. */
 const largeBytes = 256 * 1024;
+/** So are smaller ones of more lists, objects and members. */
+const largeParts = 16 * 1024;
 /** What one turn scans. */
-const scanBytes = 1024 * 1024;
+const scanBytes = 256 * 1024;
+/** What one turn parses: see `Parsing`. */
+const parseUnits = 256 * 1024;
 /** What one turn bounds: characters and values. */
 const boundUnits = 64 * 1024;
+/** Maximum of a body's own members: the largest API has a hundred fields, and each is judged by its name. */
+const maxFields = 1000;
 
 /**
  * Reads a request body that every parser reads alike, or says why it cannot: it must be a JSON object
@@ -57,58 +65,81 @@ const boundUnits = 64 * 1024;
  */
 export function readBody(received: Buffer): JsonBody | Unreadable {
   const bytes = withoutMark(received);
+  const scan = scanned(bytes);
+  return 'members' in scan ? parsedBody(bytes, scan) : scan;
+}
+
+/** Scans at once. */
+function scanned(bytes: Buffer): Scan | Unreadable {
   if (!isUtf8(bytes)) return unreadable('it is not valid UTF-8');
-  const scan = new Scan(bytes, 0, bytes.length);
-  scan.run(bytes.length);
+  const scan = new Scan(bytes, { start: 0, end: bytes.length });
+  // More than once only if a string has very many escapes.
+  while (!scan.isDone) scan.run(bytes.length);
   const problem = problemOf(scan);
-  if (problem !== null) return unreadable(problem);
+  return problem === null ? scan : unreadable(problem);
+}
+
+/** Parses at once. */
+function parsedBody(bytes: Buffer, scan: Scan): JsonBody | Unreadable {
   const value = parsed(bytes.toString('utf8'));
   return 'problem' in value ? value : bodyOf(bytes, scan, { value: value.value, bound: valueBound(value.value) });
 }
 
 /** Reads bodies of any size like `readBody`. Other requests get their turns while a large one is read. */
 export class BodyReader {
+  readonly #turns = new Turns();
   /** Resolves when nobody parses. */
   #free: Promise<unknown> = Promise.resolve();
 
-  read(bytes: Buffer): JsonBody | Unreadable | Promise<JsonBody | Unreadable> {
-    return bytes.length <= largeBytes ? readBody(bytes) : this.#readLarge(withoutMark(bytes));
+  read(received: Buffer): JsonBody | Unreadable | Promise<JsonBody | Unreadable> {
+    const bytes = withoutMark(received);
+    if (bytes.length > largeBytes) return this.#readLarge(bytes);
+    const scan = scanned(bytes);
+    if (!('members' in scan)) return scan;
+    return scan.parts > largeParts ? this.#readLarge(bytes) : parsedBody(bytes, scan);
   }
 
   async #readLarge(bytes: Buffer): Promise<JsonBody | Unreadable> {
     if (!isUtf8(bytes)) return unreadable('it is not valid UTF-8');
-    const scan = new Scan(bytes, 0, bytes.length);
+    const pieces = new Pieces();
+    const scan = new Scan(bytes, { start: 0, end: bytes.length }, pieces);
     while (!scan.isDone) {
       scan.run(scanBytes);
       const problem = problemOf(scan);
       if (problem !== null) return unreadable(problem);
-      await turn();
+      await this.#turns.next();
     }
-    // One after the other: the text of a body takes up to twice its memory again.
-    const parsing = this.#free.then(() => parsedInTurns(bytes));
-    this.#free = parsing;
-    const value = await parsing;
-    if ('problem' in value) return value;
-    const bound = new ValueBounding(value.value);
+    // One after the other: what was parsed of a body may take more memory than its bytes.
+    const reading = this.#free.then(() => this.#parse(bytes, scan, pieces));
+    this.#free = reading;
+    return await reading;
+  }
+
+  /** Never rejects. */
+  async #parse(bytes: Buffer, scan: Scan, pieces: Pieces): Promise<JsonBody | Unreadable> {
+    const parsing = new Parsing(bytes, pieces);
+    while (!parsing.isDone) {
+      parsing.run(parseUnits);
+      await this.#turns.next();
+    }
+    if (parsing.problem !== null) return unreadable(parsing.problem);
+    const { value } = parsing;
+    if (!isObject(value)) return unreadable(notAnObject);
+    const bound = new ValueBounding(value);
     while (!bound.isDone) {
-      await turn();
       bound.run(boundUnits);
+      await this.#turns.next();
     }
-    return bodyOf(bytes, scan, { value: value.value, bound });
+    return bodyOf(bytes, scan, { value, bound });
   }
 }
 
-/** Never rejects. To decode the text takes as long as to parse it. */
-async function parsedInTurns(bytes: Buffer): Promise<{ readonly value: JsonObject } | Unreadable> {
-  const text = bytes.toString('utf8');
-  await turn();
-  return parsed(text);
-}
+const notAnObject = 'it is not a JSON object';
 
 function parsed(text: string): { readonly value: JsonObject } | Unreadable {
   const value = parseJson(text);
   if (value === undefined) return unreadable('it is not valid JSON');
-  return isObject(value) ? { value } : unreadable('it is not a JSON object');
+  return isObject(value) ? { value } : unreadable(notAnObject);
 }
 
 function bodyOf(
@@ -129,14 +160,15 @@ function unreadable(what: string): Unreadable {
   return { problem: `The request body cannot be read: ${what}.` };
 }
 
-function problemOf({ problem, escapedKey }: Scan): string | null {
+function problemOf({ problem, escapedKey, members }: Scan): string | null {
+  if (members.size > maxFields) return `it has more than ${maxFields} fields; send less at once`;
   return problem ?? (escapedKey === null ? null : `the key "${escapedKey}" is written with escapes; write it plainly`);
 }
 
 /** The members of the object at this range of a body. */
-export function membersAt(body: JsonBody, range: { readonly start: number; readonly end: number }): Members {
-  const scan = new Scan(body.bytes, range.start, range.end);
-  scan.run(range.end - range.start);
+export function membersAt(body: JsonBody, range: Range): Members {
+  const scan = new Scan(body.bytes, range);
+  while (!scan.isDone) scan.run(range.end - range.start);
   if (scan.problem !== null) throw new Error(`a part of a body that was read cannot be read: ${scan.problem}`);
   return scan.members;
 }
