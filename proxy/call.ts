@@ -119,7 +119,7 @@ export class Call implements InFlight, Recipient, Disposable {
   }
 
   /** Adds facts of the request to the entry. */
-  note(more: Partial<Pick<CallRequest, 'bytes' | 'stream' | 'model'>>): void {
+  note(more: Partial<Pick<CallRequest, 'requestSha256' | 'stream' | 'model'>>): void {
     this.#request = { ...this.#request, ...more };
   }
 

@@ -170,8 +170,8 @@ export class ValueBounding implements ValueBound {
         this.#boundPart(next, left);
         return;
       }
-      if (next instanceof Rest) this.#openValues(next.container, next.keys, next.from);
-      else if (typeof next === 'object' && next !== null) this.#openContainer(next);
+      if (next instanceof Rest) left -= this.#openValues(next.container, next.keys, next.from);
+      else if (typeof next === 'object' && next !== null) left -= this.#openContainer(next);
       else this.#tokens += this.#textAt === 0 ? scalarBound(next) : this.#restOf(next as string);
       if (typeof next === 'string') left -= next.length;
     }
@@ -191,15 +191,15 @@ export class ValueBounding implements ValueBound {
     return rest;
   }
 
-  #openContainer(container: object): void {
+  #openContainer(container: object): number {
     this.#tokens += perContainer;
-    if (Array.isArray(container)) {
-      this.#tokens += container.length * perElement;
-      this.#openValues(container, null, 0);
-    } else this.#openValues(container, Object.keys(container), 0);
+    if (!Array.isArray(container)) return this.#openValues(container, Object.keys(container), 0);
+    this.#tokens += container.length * perElement;
+    return this.#openValues(container, null, 0);
   }
 
-  #openValues(container: object, keys: readonly string[] | null, from: number): void {
+  /** Returns the tokens of the keys that it bounded. */
+  #openValues(container: object, keys: readonly string[] | null, from: number): number {
     const open = this.#open;
     const values = container as Readonly<Record<string | number, unknown>>;
     const count = keys === null ? (container as readonly unknown[]).length : keys.length;
@@ -207,8 +207,9 @@ export class ValueBounding implements ValueBound {
     if (end < count) open.push(new Rest(container, keys, end));
     if (keys === null) {
       for (let at = from; at < end; at += 1) open.push(values[at]);
-      return;
+      return 0;
     }
+    const before = this.#tokens;
     for (let at = from; at < end; at += 1) {
       const key = keys[at] as string;
       this.#keys += 1;
@@ -217,5 +218,6 @@ export class ValueBounding implements ValueBound {
       else this.#tokens += quotedBound(key);
       open.push(values[key]);
     }
+    return this.#tokens - before;
   }
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { BodyReader, type JsonBody, readBody } from './json.ts';
@@ -118,25 +119,51 @@ test('a batch of 300,000 tokens to embed is read', () => {
   assert.equal(problemOf(JSON.stringify({ model: 'text-embedding-3-small', input })), 'none');
 });
 
+/** How many turns the event loop has while this is done. */
+async function countTurns<T>(work: () => Promise<T>): Promise<{ readonly result: T; readonly turns: number }> {
+  let turns = 0;
+  let isDone = false;
+  const count = (): void => {
+    turns += 1;
+    if (!isDone) setImmediate(count);
+  };
+  setImmediate(count);
+  const result = await work();
+  isDone = true;
+  return { result, turns };
+}
+
 test('a large body is read like a small one, and the event loop turns while it is', async () => {
   const long = 'aé\u00bd\u{1f600}'.repeat(400_000);
   const dense = { a: Array.from({ length: 20_000 }, () => ({})) };
   assert.ok(JSON.stringify(dense).length < 100_000);
   for (const value of [{ a: long, b: [long, { c: 1 }] }, { a: Array.from({ length: 90_000 }, () => ({})) }, dense]) {
     const bytes = Buffer.from(JSON.stringify(value));
-    let turns = 0;
-    let isRead = false;
-    const count = (): void => {
-      turns += 1;
-      if (!isRead) setImmediate(count);
-    };
-    setImmediate(count);
-    const inTurns = await reader.read(bytes);
-    isRead = true;
+    const { result: inTurns, turns } = await countTurns(async () => reader.read(bytes));
     assert.deepEqual(inTurns, read(bytes));
     assert.deepEqual('problem' in inTurns ? null : inTurns.value, value);
     assert.ok(turns > 2, `${turns} turns for ${bytes.length} bytes`);
   }
+});
+
+test('a body that was dropped is parsed again as it was, a large one in turns', async () => {
+  const value = { a: Array.from({ length: 20_000 }, (_, at) => ({ at, text: 'x'.repeat(10) })) };
+  const large = await reader.read(Buffer.from(JSON.stringify(value)));
+  assert.ok(!('problem' in large));
+  assert.equal(large.restore(), null, 'nothing was dropped');
+  large.drop();
+  const { turns } = await countTurns(async () => large.restore());
+  assert.ok(turns > 2, `${turns} turns`);
+  assert.equal(large.restore(), null);
+  assert.deepEqual(large.value, value);
+  const small = read('{"a":1}');
+  small.drop();
+  assert.equal(small.restore(), null);
+  assert.deepEqual(small.value, { a: 1 });
+});
+
+test('a body of any size is hashed as it is, a large one in turns', async () => {
+  for (const bytes of [Buffer.from('{}'), Buffer.alloc(5_000_001, 'x')]) assert.equal(await reader.digest(bytes), hash('sha256', bytes));
 });
 
 test('a large body that cannot be read is refused like a small one', async () => {

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import { createHash, hash } from 'node:crypto';
 import { isObject, type JsonObject, parseJson } from '../../core/json.ts';
 import { type ValueBound, ValueBounding, valueBound } from '../../core/price/text.ts';
 import { Parsing } from '../intake/parsing.ts';
@@ -17,19 +18,27 @@ export interface JsonBody {
   readonly tokens: number;
   /** Drops `value`, which takes as much memory as the bytes or more, before a long wait. */
   drop(): void;
+  /** Before `value` is read after a drop: parses a large body again, in turns; null: there is nothing to wait for. */
+  restore(): Promise<void> | null;
 }
+
+/** What was read in a body, without its bytes. */
+type Content = Pick<JsonBody, 'members' | 'tokens' | 'value'>;
 
 class ParsedBody implements JsonBody {
   readonly bytes: Buffer;
   readonly members: Members;
   readonly tokens: number;
+  readonly #parseAgain: (() => Promise<JsonObject>) | null;
   #value: JsonObject | null;
 
-  constructor(bytes: Buffer, { members, tokens, value }: Pick<JsonBody, 'members' | 'tokens' | 'value'>) {
+  /** Without `parseAgain`, the body is small enough to be parsed again at once. */
+  constructor(bytes: Buffer, { members, tokens, value }: Content, parseAgain: (() => Promise<JsonObject>) | null) {
     this.bytes = bytes;
     this.members = members;
     this.tokens = tokens;
     this.#value = value;
+    this.#parseAgain = parseAgain;
   }
 
   get value(): JsonObject {
@@ -39,6 +48,14 @@ class ParsedBody implements JsonBody {
 
   drop(): void {
     this.#value = null;
+  }
+
+  restore(): Promise<void> | null {
+    return this.#value === null && this.#parseAgain !== null ? this.#restored(this.#parseAgain) : null;
+  }
+
+  async #restored(parseAgain: () => Promise<JsonObject>): Promise<void> {
+    this.#value = await parseAgain();
   }
 }
 
@@ -54,6 +71,8 @@ const largeParts = 16 * 1024;
 const scanBytes = 256 * 1024;
 /** What one turn parses: see `Parsing`. */
 const parseUnits = 256 * 1024;
+/** What one turn hashes. */
+const digestBytes = 1024 * 1024;
 /** What one turn bounds: characters and values. */
 const boundUnits = 64 * 1024;
 /** Maximum of a body's own members: the largest API has a hundred fields, and each is judged by its name. */
@@ -82,7 +101,7 @@ function scanned(bytes: Buffer): Scan | Unreadable {
 /** Parses at once. */
 function parsedBody(bytes: Buffer, scan: Scan): JsonBody | Unreadable {
   const value = parsed(bytes.toString('utf8'));
-  return 'problem' in value ? value : bodyOf(bytes, scan, { value: value.value, bound: valueBound(value.value) });
+  return 'problem' in value ? value : bodyOf(bytes, scan, { value: value.value, bound: valueBound(value.value), parseAgain: null });
 }
 
 /** Reads bodies of any size like `readBody`. Other requests get their turns while a large one is read. */
@@ -99,9 +118,38 @@ export class BodyReader {
     return scan.parts > largeParts ? this.#readLarge(bytes) : parsedBody(bytes, scan);
   }
 
+  /** The SHA-256 of a body, in hex. */
+  digest(bytes: Buffer): string | Promise<string> {
+    return bytes.length <= largeBytes ? hash('sha256', bytes) : this.#digestLarge(bytes);
+  }
+
+  async #digestLarge(bytes: Buffer): Promise<string> {
+    const digest = createHash('sha256');
+    for (let at = 0; at < bytes.length; at += digestBytes) {
+      digest.update(bytes.subarray(at, at + digestBytes));
+      await this.#turns.next();
+    }
+    return digest.digest('hex');
+  }
+
   async #readLarge(bytes: Buffer): Promise<JsonBody | Unreadable> {
     if (!isUtf8(bytes)) return unreadable('it is not valid UTF-8');
     const pieces = new Pieces();
+    const scan = await this.#scan(bytes, pieces);
+    if (!('members' in scan)) return scan;
+    return await this.#inOrder(async () => {
+      const value = await this.#parse(bytes, pieces);
+      if ('problem' in value) return value;
+      const bound = new ValueBounding(value.value);
+      while (!bound.isDone) {
+        bound.run(boundUnits);
+        await this.#turns.next();
+      }
+      return bodyOf(bytes, scan, { value: value.value, bound, parseAgain: () => this.#parseAgain(bytes) });
+    });
+  }
+
+  async #scan(bytes: Buffer, pieces: Pieces): Promise<Scan | Unreadable> {
     const scan = new Scan(bytes, { start: 0, end: bytes.length }, pieces);
     while (!scan.isDone) {
       scan.run(scanBytes);
@@ -109,14 +157,10 @@ export class BodyReader {
       if (problem !== null) return unreadable(problem);
       await this.#turns.next();
     }
-    // One after the other: what was parsed of a body may take more memory than its bytes.
-    const reading = this.#free.then(() => this.#parse(bytes, scan, pieces));
-    this.#free = reading;
-    return await reading;
+    return scan;
   }
 
-  /** Never rejects. */
-  async #parse(bytes: Buffer, scan: Scan, pieces: Pieces): Promise<JsonBody | Unreadable> {
+  async #parse(bytes: Buffer, pieces: Pieces): Promise<{ readonly value: JsonObject } | Unreadable> {
     const parsing = new Parsing(bytes, pieces);
     while (!parsing.isDone) {
       parsing.run(parseUnits);
@@ -124,13 +168,22 @@ export class BodyReader {
     }
     if (parsing.problem !== null) return unreadable(parsing.problem);
     const { value } = parsing;
-    if (!isObject(value)) return unreadable(notAnObject);
-    const bound = new ValueBounding(value);
-    while (!bound.isDone) {
-      bound.run(boundUnits);
-      await this.#turns.next();
-    }
-    return bodyOf(bytes, scan, { value, bound });
+    return isObject(value) ? { value } : unreadable(notAnObject);
+  }
+
+  async #parseAgain(bytes: Buffer): Promise<JsonObject> {
+    const pieces = new Pieces();
+    await this.#scan(bytes, pieces);
+    const value = await this.#inOrder(() => this.#parse(bytes, pieces));
+    if ('problem' in value) throw new Error(`a body that was read cannot be read again: ${value.problem}`);
+    return value.value;
+  }
+
+  /** One after the other: what was parsed of a body may take more memory than its bytes. */
+  #inOrder<T>(parse: () => Promise<T>): Promise<T> {
+    const parsing = this.#free.then(parse);
+    this.#free = parsing.catch(() => {});
+    return parsing;
   }
 }
 
@@ -142,13 +195,15 @@ function parsed(text: string): { readonly value: JsonObject } | Unreadable {
   return isObject(value) ? { value } : unreadable(notAnObject);
 }
 
-function bodyOf(
-  bytes: Buffer,
-  scan: Scan,
-  { value, bound }: { readonly value: JsonObject; readonly bound: ValueBound },
-): JsonBody | Unreadable {
+interface Parsed {
+  readonly value: JsonObject;
+  readonly bound: ValueBound;
+  readonly parseAgain: (() => Promise<JsonObject>) | null;
+}
+
+function bodyOf(bytes: Buffer, scan: Scan, { value, bound, parseAgain }: Parsed): JsonBody | Unreadable {
   if (bound.keys !== scan.colons) return unreadable('it has the same key twice in one object');
-  return new ParsedBody(bytes, { value, members: scan.members, tokens: Math.max(bound.tokens, bytes.length) });
+  return new ParsedBody(bytes, { value, members: scan.members, tokens: Math.max(bound.tokens, bytes.length) }, parseAgain);
 }
 
 /** Without the byte order mark that some writers put before UTF-8. RFC 8259 8.1 lets a reader ignore it; not every provider does. */

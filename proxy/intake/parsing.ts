@@ -21,10 +21,12 @@ const letterU = 0x75;
 /** A list or object that is not whole yet. */
 type Open = { readonly list: unknown[] } | { readonly object: Record<string, unknown>; key: string };
 
-/** A long string of which a part is decoded. */
+/** A long string of which a part is read. */
 interface LongString {
+  readonly start: number;
   readonly end: number;
-  text: string;
+  /** What its parts are decoded to; null: it has no escapes, so that it is decoded as one, outside of the heap. */
+  text: string | null;
 }
 
 /** What may come next. `first`: a value, a key, or the end of an empty container. */
@@ -179,7 +181,8 @@ export class Parsing {
       this.#addText(this.#parsed(start, end + 1));
     } else {
       this.#at = start + 1;
-      this.#long = { end, text: '' };
+      const hasEscapes = this.#bytes.subarray(start + 1, end).includes(backslash);
+      this.#long = { start: start + 1, end, text: hasEscapes ? '' : null };
     }
     return 0;
   }
@@ -192,11 +195,11 @@ export class Parsing {
       this.#fail();
       return 0;
     }
-    long.text += part;
+    if (long.text !== null) long.text += part;
     if (this.#at < long.end) return 0;
     this.#at += 1;
     this.#long = null;
-    this.#addText(long.text);
+    this.#addText(long.text ?? this.#bytes.toString('utf8', long.start, long.end));
     return 0;
   }
 

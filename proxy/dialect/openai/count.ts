@@ -2,10 +2,16 @@ import { isObject, type JsonObject, parseJson } from '../../../core/json.ts';
 import { shownBound } from '../../../core/price/shown.ts';
 import { stringBound, valueBound } from '../../../core/price/text.ts';
 import { asArray, asObject } from '../fields.ts';
+import { requestOf } from '../splice.ts';
 import type { Counter } from '../types.ts';
 
 /** The parameters of POST /v1/responses/input_tokens (developers.openai.com/api/docs/guides/token-counting). */
-const counted = ['input', 'instructions', 'tools', 'tool_choice', 'parallel_tool_calls', 'reasoning', 'text', 'truncation', 'personality'];
+const counted = new Map(
+  ['input', 'instructions', 'tools', 'tool_choice', 'parallel_tool_calls', 'reasoning', 'text', 'truncation', 'personality'].map((name) => [
+    name,
+    name,
+  ]),
+);
 
 /** Fields of compatible servers whose text reaches the model, but not the counter. */
 const untold = ['documents', 'input_ids', 'chat_template_kwargs', 'safe_prompt'];
@@ -21,21 +27,21 @@ function read(answer: unknown): number | null {
 /** OpenAI’s counter of Responses: it counts exactly what the model receives, pictures and tools included. */
 export const responsesCounter: Counter = {
   modalities: ['image'],
-  request({ value }, model) {
-    if (hasAny(value, untold)) return null;
-    return Object.fromEntries([['model', model], ...Object.entries(value).filter(([name]) => counted.includes(name))]);
+  request(body, model) {
+    return hasAny(body.value, untold) ? null : requestOf(model, body, counted);
   },
   read,
 };
 
 const roles = new Set(['system', 'developer', 'user', 'assistant']);
 
-/** A message whose Responses form holds exactly the same text; null: there is none. */
-function exactItem(message: unknown): JsonObject | null {
-  if (!isObject(message) || typeof message['content'] !== 'string' || !roles.has(String(message['role']))) return null;
-  const others = Object.keys(message).filter((name) => name !== 'role' && name !== 'content');
-  return others.length === 0 ? { role: message['role'], content: message['content'] } : null;
+/** True for a message that is an item of Responses as it is. */
+function isItem(message: unknown): boolean {
+  if (!isObject(message) || typeof message['content'] !== 'string' || !roles.has(String(message['role']))) return false;
+  return Object.keys(message).every((name) => name === 'role' || name === 'content');
 }
+
+const asInput = new Map([['messages', 'input']]);
 
 /** Fields of a chat request whose text reaches the model beside the messages. */
 const told = [...['tools', 'tool_choice', 'functions', 'function_call', 'response_format', 'web_search_options', 'prediction'], ...untold];
@@ -43,10 +49,10 @@ const told = [...['tools', 'tool_choice', 'functions', 'function_call', 'respons
 /** The same counter for chat: only for plain messages, which have an exact form in Responses. */
 export const chatCounter: Counter = {
   modalities: [],
-  request({ value }, model) {
-    if (hasAny(value, told) || !Array.isArray(value['messages'])) return null;
-    const input = value['messages'].map(exactItem);
-    return input.includes(null) ? null : { model, input };
+  request(body, model) {
+    const messages = body.value['messages'];
+    if (hasAny(body.value, told) || !Array.isArray(messages) || !messages.every(isItem)) return null;
+    return requestOf(model, body, asInput);
   },
   read,
 };
