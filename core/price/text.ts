@@ -1,13 +1,44 @@
-/**
- * Characters that NFC or NFKC replaces with more bytes (ligatures, fractions, units, notes), and accented letters before
- * a mark: there, a mark that sorts first may take the place of the letter's own. NFKC makes marks of U+FF9E and U+FF9F.
- */
+/** Characters that NFC or NFKC replaces with more bytes: ligatures, fractions, units, notes. */
 const growing =
-  /[\u00a8-\u00be\u013f\u0140\u0149\u01c4-\u01c6\u02d8-\u02dd\u037a\u0384\u0385\u0587\u0675-\u0678\u0958-\u095f\u09dc-\u09df\u0a33-\u0a5e\u0b5c\u0b5d\u0e33\u0eb3\u0edc\u0edd\u0f43-\u0fb9\u1fc1\u1fcd-\u1fcf\u1fdd-\u1fdf\u1fed\u1fee\u2033-\u2057\u2150-\u2189\u222c-\u2230\u247d-\u2487\u2a0c\u2adc\u309b-\u309f\u30ff\u3200-\u33ff\ufa6c-\ufad7\ufb13-\ufdfc\ufe71-\ufe7f\ufef5-\ufefc\u{1d15e}-\u{1d1c0}\u{1f12a}\u{1f200}\u{1f201}\u{1f240}-\u{1f248}]|\u0344|[\u00c0-\u024f\u0370-\u04ff\u1e00-\u1fff](?=[\p{M}\uff9e\uff9f])/gu;
+  /[\u00a8-\u00be\u013f\u0140\u0149\u01c4-\u01c6\u02d8-\u02dd\u037a\u0384\u0385\u0587\u0675-\u0678\u0958-\u095f\u09dc-\u09df\u0a33-\u0a5e\u0b5c\u0b5d\u0e33\u0eb3\u0edc\u0edd\u0f43-\u0fb9\u1fc1\u1fcd-\u1fcf\u1fdd-\u1fdf\u1fed\u1fee\u2033-\u2057\u2150-\u2189\u222c-\u2230\u247d-\u2487\u2a0c\u2adc\u309b-\u309f\u30ff\u3200-\u33ff\ufa6c-\ufad7\ufb13-\ufdfc\ufe71-\ufe7f\ufef5-\ufefc\u{1d15e}-\u{1d1c0}\u{1f12a}\u{1f200}\u{1f201}\u{1f240}-\u{1f248}]|\u0344/u;
+/** Accented letters: before a mark, a mark that sorts first may take the place of the letter's own. */
+const accented = /[\u00c0-\u024f\u0370-\u04ff\u1e00-\u1fff]/u;
+/** NFKC makes marks of the last two. */
+const mark = /[\p{M}\uff9e\uff9f]/u;
 
 /** Bytes that a character gains where it is decomposed. */
 function growth(character: string): number {
   return Math.max(0, Buffer.byteLength(character.normalize('NFKD')) - Buffer.byteLength(character));
+}
+
+/** What `kindOf` answers: a sum of these, and of the growth, which is at most 30. */
+const growsAlways = 0x20;
+const isMark = 0x40;
+const isJudged = 0x80;
+const growthBits = 0x1f;
+
+/** The kinds of characters that were judged: by code unit, and by code point beyond these. */
+const kinds = new Uint8Array(0x1_0000);
+const furtherKinds = new Map<number, number>();
+/** Beyond it they are judged anew: a text may have a million of them. */
+const maxFurtherKinds = 4096;
+
+/** How a character grows: judged once, because a text may have millions of the same. */
+function kindOf(codePoint: number): number {
+  const known = codePoint < kinds.length ? kinds[codePoint] : furtherKinds.get(codePoint);
+  if (known !== undefined && known !== 0) return known;
+  const character = String.fromCodePoint(codePoint);
+  const grows = growing.test(character);
+  let kind = isJudged;
+  if (mark.test(character)) kind += isMark;
+  if (grows) kind += growsAlways;
+  if (grows || accented.test(character)) kind += growth(character);
+  if (codePoint < kinds.length) kinds[codePoint] = kind;
+  else {
+    if (furtherKinds.size === maxFurtherKinds) furtherKinds.clear();
+    furtherKinds.set(codePoint, kind);
+  }
+  return kind;
 }
 
 /** Texts are searched in slices, because most slices of most texts are plain ASCII, which is quick to see. */
@@ -18,22 +49,31 @@ const sliceLength = 256;
  * composing never lengthens. Summed by character, because one form may lengthen what another form shortens.
  */
 function normalGrowth(text: string, from: number, to: number): number {
-  const known = new Map<string, number>();
   let bytes = 0;
   for (let start = from; start < to; start += sliceLength) {
-    const length = Math.min(sliceLength, to - start);
-    // One more, which may be a mark or the other half of a pair.
-    const slice = text.slice(start, start + length + 1);
-    if (Buffer.byteLength(slice) === slice.length) continue;
-    for (const { 0: character, index } of slice.matchAll(growing)) {
-      if (index === length) break;
-      const more = known.get(character) ?? growth(character);
-      known.set(character, more);
-      bytes += more;
-    }
+    const end = Math.min(start + sliceLength, to);
+    const slice = text.slice(start, end);
+    if (Buffer.byteLength(slice) !== slice.length) bytes += sliceGrowth(text, start, end);
   }
   return bytes;
 }
+
+function sliceGrowth(text: string, from: number, to: number): number {
+  let bytes = 0;
+  for (let at = from; at < to; at += 1) {
+    const unit = text.charCodeAt(at);
+    if (unit < 0x80) continue;
+    const kind = kindOf(unit === musicHalf || unit === enclosedHalf ? (text.codePointAt(at) ?? 0) : unit);
+    const more = kind & growthBits;
+    if (more === 0) continue;
+    if ((kind & growsAlways) > 0 || (kindOf(text.codePointAt(at + 1) ?? 0) & isMark) > 0) bytes += more;
+  }
+  return bytes;
+}
+
+/** The first halves of the pairs that may grow: notes, and enclosed letters. */
+const musicHalf = 0xd834;
+const enclosedHalf = 0xd83c;
 
 /**
  * Maximum of tokens in a text. Byte-level tokenizers never give more tokens than UTF-8 bytes; those that normalise first
