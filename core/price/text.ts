@@ -41,6 +41,11 @@ function kindOf(codePoint: number): number {
   return kind;
 }
 
+/** Maximum of the bytes of a character of 16 bits in any normal form, whatever follows it. */
+export function decomposedBytes(unit: number): number {
+  return 3 + (kindOf(unit) & growthBits);
+}
+
 /** Texts are searched in slices, because most slices of most texts are plain ASCII, which is quick to see. */
 const sliceLength = 256;
 
@@ -95,7 +100,7 @@ export interface ValueBound {
 const perContainer = 2; // [] or {}
 const perElement = 2; // ", "
 const perMember = 4; // ": " and ", "
-const longestDouble = 309; // digits of 1.8e308 if a parser with big integers writes it out
+export const longestDouble: number = 309; // digits of 1.8e308 if a parser with big integers writes it out
 
 /** True for a short text whose every character is one byte in JSON. That covers most keys, and the test is cheaper than writing. */
 function isShortAndPlain(text: string): boolean {

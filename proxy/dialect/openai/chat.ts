@@ -71,7 +71,7 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
     ...target,
     maxOutputTokens: limit,
     unjudged: judgeFields(tally, value, { governing: rules.governing, free: freeInChat }),
-    templateTokens: () => templateTokens(body.value),
+    templateTokens: () => templateTokens(body),
     demand: demandOf(tally),
     wantsUsage: asObject(value['stream_options'])?.['include_usage'] === true,
     affinity: affinityOf(headers, value, [], () => openingText(messages[0], messages.find(isFromUser))),

@@ -1,7 +1,8 @@
 import { isObject, type JsonObject, parseJson } from '../../../core/json.ts';
-import { shownBound } from '../../../core/price/shown.ts';
+import { shownBound, shownTextBound } from '../../../core/price/shown.ts';
 import { stringBound, valueBound } from '../../../core/price/text.ts';
 import { asArray, asObject } from '../fields.ts';
+import type { JsonBody } from '../json.ts';
 import { requestOf } from '../splice.ts';
 import type { Counter } from '../types.ts';
 
@@ -57,20 +58,42 @@ export const chatCounter: Counter = {
   read,
 };
 
+/** Arguments of calls up to this length in all are parsed. Longer ones have a bound that is read from their text, and is a little higher. */
+const maxParsedLength = 64 * 1024;
+/** No open model's context holds more arguments of calls, or tools: 4 and 2 MiB are above a million tokens. */
+const maxArgumentLength = 4 * 1024 * 1024;
+const maxToolBytes = 2 * 1024 * 1024;
+
 /**
  * Bound of the tokens by which a server's chat template may show tools and arguments of calls longer than they were sent:
- * open models' templates write them as JSON of their own, indented and escaped.
+ * open models' templates write them as JSON of their own, indented and escaped. Beyond any amount of money if there are too
+ * many of them to be read at once.
  */
-export function templateTokens(value: JsonObject): number {
-  const tools = asArray(value['tools']).reduce<number>((sum, tool) => sum + Math.max(0, shownBound(tool) - valueBound(tool).tokens), 0);
-  const calls = asArray(value['messages']).flatMap((message) =>
-    asArray(asObject(message)?.['tool_calls']).map((call) => asObject(call)?.['function']),
-  );
-  return [...calls, ...asArray(value['input'])].reduce<number>((sum, call) => sum + argumentTokens(call), tools);
+export function templateTokens({ value, members }: JsonBody): number {
+  const { start, end } = members.get('tools') ?? { start: 0, end: 0 };
+  if (end - start > maxToolBytes) return Number.MAX_SAFE_INTEGER;
+  let tokens = 0;
+  for (const tool of asArray(value['tools'])) tokens += Math.max(0, shownBound(tool) - valueBound(tool).tokens);
+  let length = 0;
+  for (const text of argumentsIn(value)) {
+    length += text.length;
+    if (length > maxArgumentLength) return Number.MAX_SAFE_INTEGER;
+    const shown = length > maxParsedLength ? shownTextBound(text) : shownBound(parseJson(text) ?? text);
+    tokens += Math.max(0, shown - stringBound(text));
+  }
+  return tokens;
 }
 
-function argumentTokens(call: unknown): number {
-  const text = isObject(call) ? call['arguments'] : undefined;
-  if (typeof text !== 'string') return 0;
-  return Math.max(0, shownBound(parseJson(text) ?? text) - stringBound(text));
+/** The arguments of earlier calls, as text: of chat, and of Responses. */
+function* argumentsIn(value: JsonObject): IterableIterator<string> {
+  for (const message of asArray(value['messages'])) {
+    for (const call of asArray(asObject(message)?.['tool_calls'])) {
+      const text = asObject(asObject(call)?.['function'])?.['arguments'];
+      if (typeof text === 'string') yield text;
+    }
+  }
+  for (const item of asArray(value['input'])) {
+    const text = asObject(item)?.['arguments'];
+    if (typeof text === 'string') yield text;
+  }
 }
