@@ -114,6 +114,13 @@ test('a body of more than 1000 fields of its own is refused, and a nested object
   assert.match('problem' in large ? large.problem : 'none', /more than 1000 fields/);
 });
 
+test('an object that KeyForge edits may have a MiB, and others more', () => {
+  const withObject = (name: string, bytes: number): string => `{"${name}":{"x":"${'x'.repeat(bytes)}"}}`;
+  assert.equal(problemOf(withObject('generationConfig', 1_000_000)), 'none');
+  assert.match(problemOf(withObject('generationConfig', 1_100_000)), /its field "generationConfig" has more than 1048576 bytes/);
+  assert.equal(problemOf(withObject('metadata', 1_100_000)), 'none');
+});
+
 test('a batch of 300,000 tokens to embed is read', () => {
   const input = Array.from({ length: 2048 }, () => Array.from({ length: 146 }, (_, at) => at * 600));
   assert.equal(problemOf(JSON.stringify({ model: 'text-embedding-3-small', input })), 'none');

@@ -78,6 +78,11 @@ const boundUnits = 64 * 1024;
 /** Maximum of a body's own members: the largest API has a hundred fields, and each is judged by its name. */
 const maxFields = 1000;
 
+/** Objects that dialects may edit: their members are found at once. */
+const editable = ['generationConfig', 'generation_config', 'stream_options', 'provider', 'reasoning', 'thinking'];
+/** Maximum of each in a large body. */
+const maxEditableBytes = 1024 * 1024;
+
 /**
  * Reads a request body that every parser reads alike, or says why it cannot: it must be a JSON object
  * in UTF-8, without duplicate keys at any depth and without escapes in its own keys.
@@ -202,8 +207,14 @@ interface Parsed {
 }
 
 function bodyOf(bytes: Buffer, scan: Scan, { value, bound, parseAgain }: Parsed): JsonBody | Unreadable {
+  const large = bytes.length > maxEditableBytes ? editable.find((name) => sizeOf(scan.members.get(name)) > maxEditableBytes) : undefined;
+  if (large !== undefined) return unreadable(`its field "${large}" has more than ${maxEditableBytes} bytes; send less at once`);
   if (bound.keys !== scan.colons) return unreadable('it has the same key twice in one object');
   return new ParsedBody(bytes, { value, members: scan.members, tokens: Math.max(bound.tokens, bytes.length) }, parseAgain);
+}
+
+function sizeOf(range: Range | undefined): number {
+  return range === undefined ? 0 : range.end - range.start;
 }
 
 /** Without the byte order mark that some writers put before UTF-8. RFC 8259 8.1 lets a reader ignore it; not every provider does. */

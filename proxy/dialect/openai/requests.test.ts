@@ -696,6 +696,12 @@ test('what a template may add to tools and arguments of calls is bounded', () =>
   assert.ok(added(openaiChat, { messages: [{ role: 'assistant', tool_calls: [call] }] }) > 0);
 });
 
+test('a prediction of more than a MiB is bounded by the whole body', () => {
+  const more = { prediction: { type: 'content', content: 'x'.repeat(1_100_000) } };
+  const { extraOutputTokens, textTokens } = read(openaiChat, more).demand;
+  assert.equal(extraOutputTokens, textTokens);
+});
+
 test('arguments of calls are not parsed where they are long, and have no bound where no context holds them', () => {
   const added = (text: string): number => {
     const item = { type: 'function_call', call_id: 'c', name: 'f', arguments: text };
