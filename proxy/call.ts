@@ -22,7 +22,7 @@ const unnamed = 'other';
 
 /** What is known of a request once it was read. */
 interface ReadFacts {
-  bytes?: Buffer | undefined;
+  requestSha256?: string | undefined;
   stream?: boolean | undefined;
   model?: string | undefined;
 }
@@ -75,7 +75,7 @@ export class Call implements InFlight, Recipient, Disposable {
       endpoint: route.endpoint,
       dialect: route.dialect.id,
       traceparent: typeof traceparent === 'string' ? traceparent : undefined,
-      bytes: undefined,
+      requestSha256: undefined,
       stream: undefined,
       model: undefined,
     };
@@ -190,11 +190,11 @@ export class Call implements InFlight, Recipient, Disposable {
 
   /** Waits before the answer of a call that was not served, where its key makes many of them. */
   async slow(): Promise<void> {
-    const { document, bytes } = this.#request;
-    const delayMs = this.#context.pace.delayMs(sharerOf(document), bytes?.length);
+    const { headers, socket } = this.response.req;
+    const delayMs = this.#context.pace.delayMs(sharerOf(this.#request.document), Number(headers['content-length'] ?? 0));
     if (delayMs === 0 || this.isAbandoned) return;
     // Where connections are short, this one gives way.
-    this.#context.connections.rest(this.response.req.socket);
+    this.#context.connections.rest(socket);
     await pause(delayMs);
   }
 

@@ -58,7 +58,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   const bytes = await receive(request, { limitBytes: context.limits.bodyBytes, hold: bodyHold });
   if (bytes === null) return await call.leave();
   if (isRefusal(bytes)) return await call.deny(bytes);
-  call.note({ bytes });
+  call.note({ requestSha256: await context.bodyReader.digest(bytes) });
   const body = await context.bodyReader.read(bytes);
   if ('problem' in body) return await call.deny(refuse('invalid_request', body.problem));
   const facts = dialect.read(body, route.action, request.headers);

@@ -1,6 +1,18 @@
 import { isRefusal, type Refusal, refuse } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/json.ts';
-import { asArray, asObject, asString, badField, firstRefusal, isGiven, readCount, refuseShapes, type Shapes, shapesOf } from '../fields.ts';
+import {
+  asArray,
+  asObject,
+  asString,
+  badField,
+  firstRefusal,
+  isGiven,
+  named,
+  readCount,
+  refuseShapes,
+  type Shapes,
+  shapesOf,
+} from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { countImagePayload, countInline } from '../media.ts';
 import { addFee, addPicture, addRounds, addStored, startTally, type Tally, unbounded } from '../tally.ts';
@@ -256,7 +268,7 @@ function countTools(tally: Tally, tools: readonly unknown[], isOpen: (tool: Json
       return null;
     }
     if (isGiven(tool['model'])) {
-      const model = JSON.stringify(tool['model']).slice(0, 100);
+      const model = named(tool['model'], 100);
       return refuse('model_denied', `The tool ${type.slice(0, 60)} names a model of its own, ${model}; only \`model\` may choose one.`);
     }
     if (!isOpen(tool)) return countServerTool(tally, type, tool);
@@ -285,7 +297,7 @@ function countServerTool(tally: Tally, type: string, tool: JsonObject): Refusal 
     addFee(tally, 'container', 1);
     addLoop(tally, null, maxRounds);
   } else {
-    unbounded(tally, `the tool ${JSON.stringify(type).slice(0, 60)} runs at the provider without a limit on its cost`);
+    unbounded(tally, `the tool ${named(type, 60)} runs at the provider without a limit on its cost`);
   }
   return null;
 }

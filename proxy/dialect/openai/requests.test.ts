@@ -695,3 +695,26 @@ test('what a template may add to tools and arguments of calls is bounded', () =>
   const call = { id: 'c', type: 'function', function: { name: 'f', arguments: '{"a":"ж"}' } };
   assert.ok(added(openaiChat, { messages: [{ role: 'assistant', tool_calls: [call] }] }) > 0);
 });
+
+test('a prediction of more than a MiB is bounded by the whole body', () => {
+  const more = { prediction: { type: 'content', content: 'x'.repeat(1_100_000) } };
+  const { extraOutputTokens, textTokens } = read(openaiChat, more).demand;
+  assert.equal(extraOutputTokens, textTokens);
+});
+
+test('arguments of calls are not parsed where they are long, and have no bound where no context holds them', () => {
+  const added = (text: string): number => {
+    const item = { type: 'function_call', call_id: 'c', name: 'f', arguments: text };
+    const function_ = { name: 'f', arguments: text };
+    const inChat = { messages: [{ role: 'assistant', tool_calls: [{ id: 'c', type: 'function', function: function_ }] }] };
+    const tokens = read(openaiChat, inChat).templateTokens?.() ?? 0;
+    assert.equal(tokens, read(openaiResponses, given(item)).templateTokens?.());
+    return tokens;
+  };
+  const lists = (length: number): string => `[${'[],'.repeat(length / 3)}1]`;
+  // Two lines and brackets for each list.
+  assert.ok(added(lists(3_000_000)) > 20_000_000);
+  assert.equal(added(lists(30_000_000)), Number.MAX_SAFE_INTEGER);
+  const tools = [{ type: 'function', function: { name: 'f', description: 'x'.repeat(3_000_000) } }];
+  assert.equal(read(openaiChat, { tools }).templateTokens?.(), Number.MAX_SAFE_INTEGER);
+});
