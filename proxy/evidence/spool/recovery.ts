@@ -62,7 +62,15 @@ export function recoverSegments(from: {
   if (cutBytes > 0 || (saved === null && bases.length > 0)) epochs.distrust();
   if (cutBytes > 0) logger.warn({ dir, cutBytes }, 'the spool had a torn tail; the unspent money of its streams is not released');
   try {
-    saveEpochs(dir, bootId, epochs.prune());
+    const kept = scanned.map(({ segment }) => segment).filter(({ bytes }) => bytes > 0);
+    saveEpochs(
+      dir,
+      bootId,
+      epochs.prune(
+        kept,
+        kept.reduce((end, { base, bytes }) => Math.max(end, base + bytes), 0),
+      ),
+    );
     scanned.forEach(cut);
   } catch (error) {
     logger.error({ err: error, dir }, 'the proxy cannot write the spool at start; it refuses calls until it can');

@@ -223,8 +223,10 @@ class DiskSpool implements Spool {
     const { dir, bootId, logger } = this.#options;
     this.#saveTimer = null;
     try {
-      saveEpochs(dir, bootId, this.#epochs.prune());
-      this.#trim(this.#segments.filter((segment) => this.#isSettled(segment)));
+      const settled = this.#segments.filter((segment) => this.#isSettled(segment));
+      const kept = this.#segments.filter((segment) => !this.#isSettled(segment));
+      saveEpochs(dir, bootId, this.#epochs.prune(kept, this.#writer.end));
+      this.#trim(settled);
     } catch (error) {
       logger.error({ err: error }, 'the proxy cannot save spool acknowledgements; it may ship entries twice after a restart');
       const firstNeeded = this.#segments.findIndex((segment) => !this.#isSettled(segment));
