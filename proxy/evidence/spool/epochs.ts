@@ -36,7 +36,7 @@ interface SpooledEpoch {
   lostFrom: number | null;
   /** Calls without an entry, and the segments of their records. */
   readonly openCalls: Map<string, OpenCall>;
-  /** Groups without an entry, each with its newest record. */
+  /** Groups of refusals without an entry. */
   readonly refusals: Map<string, OpenGroup>;
   /** Calls and groups whose end is in a later segment than their first record, and the segments of their records. */
   readonly ended: Map<string, Segment[]>;
@@ -279,6 +279,12 @@ function hasEnded({ closed, ended }: SpooledEpoch, id: string, segment: Segment)
 function supersede(previous: SpooledEpoch): void {
   for (const id of [...previous.openCalls.keys(), ...previous.refusals.keys()]) release(previous, id);
   previous.closed = true;
+}
+
+/** Position after the last of these segments, the oldest of which is first. */
+export function endOf(segments: readonly Segment[]): number {
+  const last = segments.at(-1);
+  return last === undefined ? 0 : last.base + last.bytes;
 }
 
 /** The segments before the last hole. */

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Entry } from '../../../core/audit/types.ts';
 import type { StreamId } from '../../../core/names.ts';
-import { Epochs, type RecoveredStream, type Segment } from './epochs.ts';
+import { Epochs, endOf, type RecoveredStream, type Segment } from './epochs.ts';
 import {
   createFrameEncoder,
   type EntryRecord,
@@ -119,8 +119,7 @@ class DiskSpool implements Spool {
     this.#epochs = epochs;
     this.#segments = segments;
     this.#folder = folder;
-    const last = segments.at(-1);
-    const end = last === undefined ? 0 : last.base + last.bytes;
+    const end = endOf(segments);
     this.#recent = new Recent(end, maxRecentBytes);
     this.#syncer = new Syncer({ folder, delayMs: syncDelayMs, logger });
     const onSegment = (segment: Segment): unknown => segments.push(segment);
