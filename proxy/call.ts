@@ -165,7 +165,7 @@ export class Call implements InFlight, Recipient, Disposable {
     if (flight === null) return;
     // The client left after the provider's own end: the rest is a few bytes, and the usage is known.
     if (flight.onDisconnect === 'Cancel' && this.#stream?.complete !== true) flight.stop();
-    else this.#endDrain = this.#context.drains.take(this.#key.key, flight);
+    else this.#endDrain = this.#context.drains.take(sharerOf(this.#key.document), flight);
   }
 
   /** Ends the call now, with the reason as its answer. Does nothing if the answer is sent or nobody waits for it. */

@@ -35,7 +35,7 @@ export async function serve(context: ProxyContext, request: IncomingMessage, res
   const { activeKeys } = context;
   const caller = activeKeys.revision === 0 ? noPolicy() : authenticate(activeKeys, request, context.now());
   if (isRefusal(caller)) return denyUnknown(context, exchange, route.family, caller);
-  context.connections.know(request.socket);
+  context.connections.know(request);
   try {
     if (route.kind === 'call') await serveCall(context, exchange, route, caller);
     else await serveApi(context, exchange, route, caller);

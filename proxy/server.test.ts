@@ -34,12 +34,12 @@ async function idleSockets(t: TestContext, url: string, count: number): Promise<
   return { open: () => open };
 }
 
-/** A handler for which every request has a known key; one for `/slow` has no end. */
+/** A handler for which every request has a known key; only one for `/` has an answer. */
 function known(connections: () => Connections): Handler {
   return async (request, response) => {
-    connections().know(request.socket);
+    connections().know(request);
     request.resume();
-    if (request.url === '/slow') return;
+    if (request.url !== '/') return;
     response.end('ok');
     connections().rest(request.socket);
   };
@@ -163,8 +163,9 @@ async function keyedSockets(t: TestContext, url: string, { path, count }: { path
   t.after(() => {
     for (const socket of sockets) socket.destroy();
   });
-  const answered = sockets.map((socket) => (path === '/slow' ? once(socket, 'connect') : once(socket, 'data')));
-  for (const socket of sockets) socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\n\r\n`);
+  const answered = sockets.map((socket) => (path === '/' ? once(socket, 'data') : once(socket, 'connect')));
+  const length = path === '/drip' ? 'content-length: 9\r\n' : '';
+  for (const socket of sockets) socket.write(`POST ${path} HTTP/1.1\r\nhost: x\r\n${length}\r\n`);
   await Promise.all(answered);
   return sockets;
 }
@@ -180,6 +181,22 @@ for (const [what, limit] of Object.entries({ 'of all': { connections: 40 }, 'of 
     const resting = await keyedSockets(t, started.url, { path: '/', count: 30 });
     for (let call = 0; call < 3; call += 1) assert.match(await raw(started.url, 'GET / HTTP/1.1\r\nhost: x\r\n\r\nx'), /ok/);
     assert.deepEqual([resting[0]?.closed, resting.at(-1)?.closed], [true, false]);
+    assert.ok(waiting.every((socket) => !socket.closed));
+  });
+}
+
+for (const [what, limit] of Object.entries({ 'of all': { connections: 40 }, 'of one address': { connectionsPerAddress: 40 } })) {
+  test(`requests of known keys whose bodies never come, up to the limit ${what}, do not shut out a call`, async (t) => {
+    const started = await start(
+      t,
+      known(() => started.connections),
+      { ...defaultLimits, ...limit },
+    );
+    const waiting = await keyedSockets(t, started.url, { path: '/slow', count: 10 });
+    const dripping = await keyedSockets(t, started.url, { path: '/drip', count: 30 });
+    for (let call = 0; call < 3; call += 1) assert.match(await raw(started.url, 'GET / HTTP/1.1\r\nhost: x\r\n\r\nx'), /ok/);
+    await until(() => dripping.some((socket) => socket.closed));
+    assert.ok(dripping.filter((socket) => socket.closed).length <= 3);
     assert.ok(waiting.every((socket) => !socket.closed));
   });
 }

@@ -17,7 +17,7 @@ function hint(method: string, path: string, isRoute: (method: string, path: stri
   // A Gemini action that is no route would be a model's name to GET.
   const other = action.test(path) ? undefined : ['POST', 'GET'].find((each) => each !== method && isRoute(each, path));
   if (other !== undefined) return `. Did you mean ${other} ${path}?`;
-  return /^\/v1\/responses\/(?!input_tokens$)[^/]/.test(path)
+  return /^\/v1\/responses\/[^/]/.test(path)
     ? ': KeyForge serves no stored responses; send POST /v1/responses and read the answer from it, as a stream if it is long'
     : '';
 }

@@ -127,6 +127,18 @@ test('moderation is free, recorded, and open to keys whose policy allows its mod
   assert.equal(denied.status, 403);
 });
 
+test('OpenAI’s SDK counts the tokens of a response: free, forwarded as it is, and outside the quota', async () => {
+  const body = { model: 'gpt-5.4-mini', input: 'Say hello', tools: [{ type: 'web_search' as const }], previous_response_id: 'resp_1' };
+  const openai = (key: string) => new OpenAI({ baseURL: `${world.proxyUrl}/v1`, apiKey: world.tokenOf(key) });
+  const { input_tokens } = await openai('bot').responses.inputTokens.count(body);
+  assert.ok(input_tokens > 0);
+  const call = world.provider.calls().at(-1);
+  assert.deepEqual([call?.path, JSON.parse(call?.body.toString() ?? '')], ['/v1/responses/input_tokens', body]);
+  const [record] = await recordsOf('/v1/responses/input_tokens', 1);
+  assert.deepEqual([record?.code, record?.model, record?.costNanoUsd], ['ok', 'gpt-5.4-mini', '0']);
+  await assert.rejects(openai('narrow').responses.inputTokens.count(body), OpenAI.PermissionDeniedError);
+});
+
 test('a background response is refused before it reaches the provider', async () => {
   const before = world.provider.calls().length;
   const response = await world.post('/v1/responses', { model: 'gpt-5.4-mini', input: 'Hi', background: true });
@@ -159,6 +171,12 @@ test('the SDK of Azure and OpenAI’s older and newer calls work as they are', a
   assert.match(text, /\w/);
   assert.equal((await openai.responses.compact({ model, input: 'Hi' })).object, 'response.compaction');
   const azure = new AzureOpenAI({ endpoint: world.proxyUrl, apiKey: world.token, apiVersion: '2024-10-21' });
+  const listed = (await azure.models.list()).data.map(({ id }) => id);
+  assert.deepEqual(
+    listed,
+    (await openai.models.list()).data.map(({ id }) => id),
+  );
+  assert.equal((await azure.models.retrieve(model)).id, model);
   const messages = [{ role: 'user' as const, content: 'Say hello' }];
   assert.match((await azure.chat.completions.create({ model, messages })).choices[0]?.message.content ?? '', /hello/i);
   assert.equal(world.provider.calls().at(-1)?.path, '/v1/chat/completions');

@@ -157,20 +157,46 @@ test('the key sees its limit, and a changed one holds for the next call', async 
   assert.equal((await ask(token)).status, 429);
 });
 
-test('sub-agent keys get their key no larger share of the connections: a stranger is served at once', async (t) => {
-  const { world, kept, ask } = await start(t, {
-    'swarm.yaml': keyManifest('swarm', { delegation: { maxDepth: 2, maxChildren: 8 } }),
-    'calm.yaml': keyManifest('calm'),
-  });
+const swarmKeys = {
+  'swarm.yaml': keyManifest('swarm', { delegation: { maxDepth: 2, maxChildren: 8 } }),
+  'calm.yaml': keyManifest('calm'),
+};
+
+/** The tokens of the swarm: its key, four sub-agents, and four below the first of them. */
+async function swarmOf(world: World): Promise<readonly string[]> {
   const mint = async (name: string, token: string): Promise<string> => {
     const minted = await world.post('/keyforge/v1/keys', { name }, { token });
     assert.equal(minted.status, 201, await minted.clone().text());
     return ((await minted.json()) as { readonly key: string }).key;
   };
-  const swarm = world.tokenOf('swarm');
-  const tokens = [swarm];
-  for (const name of ['a', 'b', 'c', 'd']) tokens.push(await mint(name, swarm));
+  const tokens = [world.tokenOf('swarm')];
+  for (const name of ['a', 'b', 'c', 'd']) tokens.push(await mint(name, tokens[0] ?? ''));
   for (const name of ['e', 'f', 'g', 'h']) tokens.push(await mint(name, tokens[1] ?? ''));
+  return tokens;
+}
+
+test('sub-agent keys get their key no larger share of the calls that are read on after their clients left', async (t) => {
+  const { world, kept } = await start(t, swarmKeys);
+  const leaving = new AbortController();
+  const leave = async (token: string): Promise<void> => {
+    const body = JSON.stringify({ model, max_tokens: 16, messages: [{ role: 'user', content: 'keep' }] });
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
+    const call = fetch(`${world.proxyUrl}/v1/chat/completions`, { method: 'POST', headers, body, signal: leaving.signal });
+    await assert.rejects(call, { name: 'AbortError' });
+  };
+  const calls = (await swarmOf(world)).flatMap((token) => Array.from({ length: 9 }, () => leave(token)));
+  await eventually(() => (kept.length === calls.length ? true : undefined), 'all calls at the provider');
+  leaving.abort();
+  await Promise.all(calls);
+  // Two thirds of 64 are read on.
+  const open = (): number => kept.filter((response) => !response.destroyed).length;
+  await eventually(() => (open() <= 43 ? true : undefined), 'the end of the others');
+  assert.equal(open(), 43);
+});
+
+test('sub-agent keys get their key no larger share of the connections: a stranger is served at once', async (t) => {
+  const { world, kept, ask } = await start(t, swarmKeys);
+  const tokens = await swarmOf(world);
   const share = 256;
   const flood = Array.from({ length: 400 }, (_, n) => ask(tokens[n % tokens.length] ?? '', 'keep'));
   void Promise.allSettled(flood);

@@ -167,4 +167,11 @@ describe('modelNames', () => {
     const book = ids.map((id) => ({ id, match: { startsWith: id }, price }));
     assert.deepEqual(modelNames({ models: [], book, learned: {} }), ['gpt-4o']);
   });
+
+  it('leaves out names that only an aggregator has, in its own list or not', () => {
+    const good = ['openai/gpt-4o:extended', 'anthropic.claude-sonnet-4-5-v1:0', 'gemini-1.5-pro'];
+    const ids = ['gpt-4o:extended', 'devstral-small:free', 'gemini-flash-1.5', 'gemini-pro-1.5', ...good];
+    const book = ids.map((id) => ({ id, match: { equals: id }, price }));
+    assert.deepEqual(modelNames({ models: [], book, learned: {} }), good);
+  });
 });

@@ -160,9 +160,12 @@ export function findModel(pool: PricedPool, model: string): FoundModel | null {
 /** Ids of the price list that name a family of models: no provider answers to them. */
 const familyIds = new Set(['ada', 'babbage', 'codex-mini', 'computer-use', 'curie', 'davinci']);
 
-/** False for the name of a family, or the start of a fine-tuned model's name (`ft:gpt-3.5-turbo-`). */
+/** Names that OpenRouter made of a vendor's, listed without the vendor: `gpt-4o:extended`, `gemini-flash-1.5`. */
+const ofAggregator = /^[^/]*:[a-z]+$|^gemini-(?:flash|pro)-1\.5/;
+
+/** False for an aggregator's name, for the name of a family, or the start of a fine-tuned model's name (`ft:gpt-3.5-turbo-`). */
 function isConcrete(id: string): boolean {
-  return !familyIds.has(id) && !/[-:]$/.test(id);
+  return !familyIds.has(id) && !/[-:]$/.test(id) && !ofAggregator.test(id);
 }
 
 /** Concrete names for listings, each once: the pool's own models, then the book's ids that can be called by that name. */

@@ -45,7 +45,12 @@ const nearPart = 0.8;
 /** The limit on the key's path of which most is used, if that is at least 80 %. */
 export function nearLimit({ limits }: Pick<KeyListing, 'limits'>): LimitListing | undefined {
   const [fullest] = limits.toSorted((one, other) => usedPart(other) - usedPart(one));
-  return fullest !== undefined && usedPart(fullest) >= nearPart ? fullest : undefined;
+  return fullest !== undefined && isNear(fullest) ? fullest : undefined;
+}
+
+/** True if at least 80 % of the limit is used. */
+export function isNear(limit: LimitListing): boolean {
+  return usedPart(limit) >= nearPart;
 }
 
 /** From 0 to 1. A cap of 0 is a closed door and does not end. */

@@ -20,6 +20,7 @@ import { ProviderPrices } from '../prices/prices.ts';
 import { serveControl } from '../sessions/port.ts';
 import { openDataFolder } from '../store/data-folder.ts';
 import type { FromOperator, IssuedKey, OperatorOptions, ToOperator } from './config.ts';
+import { NearLimits } from './near-limits.ts';
 import { readPolicy } from './read-policy.ts';
 
 /** Runs the standalone operator in a thread of its own, so that no fsync delays a request of the proxy. */
@@ -46,15 +47,29 @@ async function run(options: OperatorOptions, notify: (message: FromOperator) => 
   const bounds = createBoundDesk({ store, record, onChange: () => broker.refresh() });
   const admin = await startAdmin(options, { desk: broker.desk, prices: priceDesk, bounds, logger });
   const stopServing = serveControl(portChannel(options.control), broker, logger);
+  const stopWarning = warnNearLimits(broker, logger);
   notify({ kind: 'started', adminUrl: admin?.url ?? null, keys: issuedKeys(broker) });
   return async () => {
     await stopFollowing();
     await admin?.close();
     rmSync(join(options.dataDir, 'admin.token'), { force: true });
     stopServing();
+    stopWarning();
     broker.close();
     store.close();
   };
+}
+
+const warnEveryMs = 30_000;
+
+/** Says in the log when a limit is nearly used. Returns how to stop. */
+function warnNearLimits({ desk }: Broker, logger: Logger): () => void {
+  const limits = new NearLimits();
+  const timer = setInterval(() => {
+    for (const { key, window, endsAt } of limits.look(desk.list()))
+      logger.warn({ key, window, endsAt }, 'at least 80 % of a limit is used: raise it in spec.limits, or expect refusals');
+  }, warnEveryMs);
+  return () => clearInterval(timer);
 }
 
 interface Following {

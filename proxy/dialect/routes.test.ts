@@ -21,6 +21,7 @@ function call(target: string): readonly unknown[] | null {
 test('every route of the contract leads to its dialect', () => {
   assert.deepEqual(call('/v1/chat/completions'), ['/v1/chat/completions', 'openai.chat', openaiFamily, {}, '']);
   assert.deepEqual(call('/v1/responses?x=1'), ['/v1/responses', 'openai.responses', openaiFamily, {}, '?x=1']);
+  assert.deepEqual(call('/v1/responses/input_tokens'), ['/v1/responses/input_tokens', 'openai.input_tokens', openaiFamily, {}, '']);
   assert.deepEqual(call('/v1/responses/compact'), ['/v1/responses/compact', 'openai.compact', openaiFamily, {}, '']);
   assert.deepEqual(call('/v1/completions'), ['/v1/completions', 'openai.completions', openaiFamily, {}, '']);
   assert.deepEqual(call('/v1/fim/completions'), ['/v1/fim/completions', 'mistral.fim', openaiFamily, {}, '']);
@@ -40,7 +41,7 @@ test('every route of the contract leads to its dialect', () => {
     gemini('embedContent', 'gemini.embedContent', false);
     gemini('batchEmbedContents', 'gemini.batchEmbedContents', false);
   }
-  assert.equal(endpointTemplates.length, 14);
+  assert.equal(endpointTemplates.length, 15);
 });
 
 test('KeyForge’s own routes are no calls', () => {
@@ -110,6 +111,12 @@ test('anything else is not found', () => {
 test('Azure’s SDKs find OpenAI’s routes under their own paths', () => {
   for (const path of ['/openai/v1/chat/completions', '/openai/deployments/gpt-4o/chat/completions'])
     assert.deepEqual(call(`${path}?api-version=2024-10-21`)?.slice(0, 2), ['/v1/chat/completions', 'openai.chat'], path);
+  for (const path of ['/openai/v1/models', '/openai/models'])
+    assert.deepEqual(route('GET', path), { kind: 'api', family: openaiFamily, operation: 'list_models' }, path);
+  assert.deepEqual(route('GET', '/openai/v1/models/gpt-4o'), {
+    ...{ kind: 'api', family: openaiFamily, operation: 'get_model' },
+    model: 'gpt-4o',
+  });
   for (const path of ['/openai/v1/messages', '/openai/deployments/a/b/chat/completions', '/openai/chat/completions'])
     assert.equal(call(path), null, path);
 });
@@ -155,7 +162,7 @@ test('a path that misses a route by its base URL is told which one was meant', (
   ] as const)
     assert.match(message(method, path), /no stored responses/);
   // A model of that name, colon and all, is not what was meant.
-  for (const path of ['/v1/files', '/v1beta/models/g:batchGenerateContent', '/v1beta/models/g:predict', '/v1/responses/input_tokens'])
+  for (const path of ['/v1/files', '/v1beta/models/g:batchGenerateContent', '/v1beta/models/g:predict'])
     assert.match(message('POST', path), /^There is no route POST [^ ]+; docs\/providers\.md lists/, path);
 });
 

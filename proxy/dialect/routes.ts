@@ -38,6 +38,7 @@ const messages = call('/v1/messages', 'anthropic.messages');
 const posts: ReadonlyMap<string, Target> = new Map([
   ['/v1/chat/completions', call('/v1/chat/completions', 'openai.chat')],
   ['/v1/responses', call('/v1/responses', 'openai.responses')],
+  ['/v1/responses/input_tokens', call('/v1/responses/input_tokens', 'openai.input_tokens')],
   ['/v1/responses/compact', call('/v1/responses/compact', 'openai.compact')],
   ['/v1/embeddings', call('/v1/embeddings', 'openai.embeddings')],
   ['/v1/completions', call('/v1/completions', 'openai.completions')],
@@ -68,6 +69,8 @@ export const endpointTemplates: readonly string[] = [
 ];
 
 const modelPrefixes = ['/v1beta/models/', '/v1/models/'] as const;
+/** The last two as Azure's SDKs write them. */
+const listPaths: ReadonlySet<string> = new Set(['/v1/models', '/v1beta/models', '/openai/v1/models', '/openai/models']);
 const keysPath = '/keyforge/v1/keys';
 const maxPathLength = 1024;
 
@@ -136,11 +139,11 @@ function decodedName(encoded: string): string | null {
 function apiRoute(method: string, path: string, headers: IncomingHttpHeaders): ApiRoute | null {
   const route = { kind: 'api', family: callerFamily(path, headers) } as const;
   if (method === 'GET') {
-    if (path === '/v1/models' || path === '/v1beta/models') return { ...route, operation: 'list_models' };
+    if (listPaths.has(path)) return { ...route, operation: 'list_models' };
     if (path === '/keyforge/v1/self') return { ...route, operation: 'get_self' };
     if (path === keysPath) return { ...route, operation: 'list_keys' };
-    const prefix = modelPrefixes.find((start) => path.startsWith(start));
-    const model = prefix === undefined ? null : decodedName(path.slice(prefix.length));
+    const prefix = [...listPaths].find((list) => path.startsWith(`${list}/`));
+    const model = prefix === undefined ? null : decodedName(path.slice(prefix.length + 1));
     return model === null ? null : { ...route, operation: 'get_model', model };
   }
   if (method === 'POST' && path === keysPath) return { ...route, operation: 'create_key' };

@@ -5,6 +5,7 @@ import { mistralFim, openaiCompletions } from './openai/completions.ts';
 import { openaiEmbeddings } from './openai/embeddings.ts';
 import { openaiModerations } from './openai/moderations.ts';
 import { openaiCompact } from './openai/responses/compact.ts';
+import { openaiInputTokens } from './openai/responses/input-tokens.ts';
 import { openaiResponses } from './openai/responses/responses.ts';
 import type { Dialect, DialectId, Family } from './types.ts';
 
@@ -12,6 +13,7 @@ import type { Dialect, DialectId, Family } from './types.ts';
 export const dialects: Readonly<Record<DialectId, Dialect>> = {
   'openai.chat': openaiChat,
   'openai.responses': openaiResponses,
+  'openai.input_tokens': openaiInputTokens,
   'openai.compact': openaiCompact,
   'openai.embeddings': openaiEmbeddings,
   'openai.completions': openaiCompletions,

@@ -10,6 +10,7 @@ import type { Fate } from './sse.ts';
 export type DialectId =
   | 'openai.chat'
   | 'openai.responses'
+  | 'openai.input_tokens'
   | 'openai.compact'
   | 'openai.embeddings'
   | 'openai.completions'

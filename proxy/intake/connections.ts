@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 
 interface ConnectionLimits {
@@ -12,28 +13,38 @@ interface Origin {
   open: number;
   /** Oldest first. */
   readonly keyless: Set<Socket>;
-  /** Those with a known key that await no answer, longest first. */
+  /** Those with a known key that await no answer, longest first; empty if addresses have no limit. */
   readonly resting: Set<Socket>;
+}
+
+/** Connections without a call, longest first. */
+interface Idle {
+  readonly keyless: Pick<ReadonlyMap<Socket, unknown>, 'size' | 'keys'>;
+  readonly resting: Iterable<Socket>;
 }
 
 /**
  * The open connections of agents. One that has not presented a known key must do so in time. Where there is no room for a new
- * one, the oldest of those gives way, then the one that has been idle for longest, so that sockets without a call never shut out
- * calls; without any, the new one is closed.
+ * one, the oldest of those gives way, then the one that has been idle for longest, then the one whose request has been arriving
+ * for longest, so that sockets without a call never shut out calls; without any, the new one is closed.
  */
 export class Connections {
   readonly #limits: ConnectionLimits;
   readonly #monotonic: () => number;
+  readonly #hasAddressLimit: boolean;
   readonly #open = new Map<Socket, Origin>();
   /** Since when, oldest first. */
   readonly #keyless = new Map<Socket, number>();
   /** Longest first. */
   readonly #resting = new Set<Socket>();
+  /** Requests with a known key that await their answer, oldest first. */
+  readonly #calls = new Map<Socket, IncomingMessage>();
   readonly #origins = new Map<string, Origin>();
 
   constructor(limits: ConnectionLimits, monotonic: () => number) {
     this.#limits = limits;
     this.#monotonic = monotonic;
+    this.#hasAddressLimit = limits.connectionsPerAddress !== undefined;
   }
 
   add(socket: Socket): void {
@@ -45,22 +56,24 @@ export class Connections {
     this.#open.set(socket, origin);
     this.#keyless.set(socket, this.#monotonic());
     socket.once('close', () => this.#remove(socket));
-    if (origin.open > connectionsPerAddress) this.#close(weakest(origin.keyless, origin.resting));
-    else if (this.#open.size > connections) this.#close(weakest(this.#keyless, this.#resting));
+    if (origin.open > connectionsPerAddress) this.#close(this.#weakest(origin, origin));
+    else if (this.#open.size > connections) this.#close(this.#weakest({ keyless: this.#keyless, resting: this.#resting }));
   }
 
-  /** The connection has presented a known key, with a request that awaits its answer. */
-  know(socket: Socket): void {
+  /** The request has a known key, and awaits its answer. */
+  know(request: IncomingMessage): void {
+    const { socket } = request;
+    this.#calls.set(socket, request);
     if (this.#keyless.delete(socket)) this.#open.get(socket)?.keyless.delete(socket);
-    else if (this.#resting.delete(socket)) this.#open.get(socket)?.resting.delete(socket);
+    else if (this.#resting.delete(socket) && this.#hasAddressLimit) this.#open.get(socket)?.resting.delete(socket);
   }
 
   /** A request of a connection with a known key has its answer. */
   rest(socket: Socket): void {
-    const origin = this.#open.get(socket);
-    if (origin === undefined) return;
+    this.#calls.delete(socket);
+    if (socket.destroyed) return;
     this.#resting.add(socket);
-    origin.resting.add(socket);
+    if (this.#hasAddressLimit) this.#open.get(socket)?.resting.add(socket);
   }
 
   /** Closes those that had their time to present a key. Call it every second. */
@@ -70,6 +83,16 @@ export class Connections {
       if (since > before) return;
       this.#close(socket);
     }
+  }
+
+  /** The one that gives way: the newest is the last without a key. `origin`: only one of that address. */
+  #weakest({ keyless, resting }: Idle, origin?: Origin): Socket | undefined {
+    const [oldest] = keyless.keys();
+    if (keyless.size > 1) return oldest;
+    for (const socket of resting) if (socket.writableLength === 0) return socket;
+    for (const [socket, { complete }] of this.#calls)
+      if (!complete && (origin === undefined || this.#open.get(socket) === origin)) return socket;
+    return oldest;
   }
 
   #originAt(address: string): Origin {
@@ -91,16 +114,11 @@ export class Connections {
     const origin = this.#open.get(socket);
     if (origin === undefined) return;
     this.#open.delete(socket);
+    this.#calls.delete(socket);
     this.#keyless.delete(socket);
     origin.keyless.delete(socket);
     if (this.#resting.delete(socket)) origin.resting.delete(socket);
     origin.open -= 1;
     if (origin.open === 0) this.#origins.delete(origin.address);
   }
-}
-
-/** The one that gives way. The newest is the last without a key. */
-function weakest(keyless: Pick<ReadonlyMap<Socket, unknown>, 'size' | 'keys'>, resting: Iterable<Socket>): Socket | undefined {
-  if (keyless.size <= 1) for (const socket of resting) if (socket.writableLength === 0) return socket;
-  return keyless.keys().next().value;
 }

@@ -92,6 +92,7 @@ export const openAi: Provider = {
   paths: {
     'openai.chat': { json: '/v1/chat/completions' },
     'openai.responses': { json: '/v1/responses' },
+    'openai.input_tokens': { json: '/v1/responses/input_tokens' },
     'openai.compact': { json: '/v1/responses/compact' },
     'openai.embeddings': { json: '/v1/embeddings' },
     'openai.completions': { json: '/v1/completions' },
