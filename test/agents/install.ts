@@ -6,9 +6,16 @@ import { run } from '../cluster/run.ts';
 import { pythonOf } from '../python/environment.ts';
 import type { Agent } from './agents.ts';
 
-/** The folder of an agent's programs, installed now if the cache does not have it; rejects where its registry does not. */
-export async function programsOf(agent: Agent): Promise<string> {
-  if ('pip' in agent.package) return join(await pythonOf(join(import.meta.dirname, agent.package.pip)), '..');
+/** Gives what starts a program of an agent's package, without its arguments. */
+export type Launch = (program: string) => readonly [string, ...string[]];
+
+/** Installs an agent if the cache does not have it; rejects where its registry does not. */
+export async function installed(agent: Agent): Promise<Launch> {
+  if ('pip' in agent.package) {
+    const python = await pythonOf(join(import.meta.dirname, agent.package.pip));
+    // Scripts of pip name the folder in which they were made, and the cache moves it.
+    return (program) => [python, '-m', program];
+  }
   const { npm } = agent.package;
   const folder = await cached({
     name: `agent-${agent.name.toLowerCase().replace(/\W+/g, '-')}`,
@@ -16,7 +23,7 @@ export async function programsOf(agent: Agent): Promise<string> {
     duration: 'about half a minute',
     make: (empty) => install(npm, empty),
   });
-  return join(folder, 'node_modules', '.bin');
+  return (program) => [join(folder, 'node_modules', '.bin', program)];
 }
 
 async function install(npm: string, folder: string): Promise<void> {

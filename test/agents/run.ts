@@ -10,7 +10,7 @@ import { formatUsd } from '../../core/money.ts';
 import { childEnvironment, type Ended, ended } from '../cli.ts';
 import { type Elsewhere, startElsewhere } from '../elsewhere.ts';
 import { type Agent, agents, prepare } from './agents.ts';
-import { programsOf } from './install.ts';
+import { installed, type Launch } from './install.ts';
 import { placeholders, type Recipe, readAlone, readRecipes } from './page.ts';
 import { type AgentWorld, answer, note, startAgentWorld } from './world.ts';
 
@@ -23,7 +23,7 @@ type Outcome = 'passed' | 'failed' | 'not installed';
 interface Stage {
   readonly world: AgentWorld;
   readonly elsewhere: Elsewhere;
-  readonly programs: string;
+  readonly launch: Launch;
   readonly home: string;
 }
 
@@ -59,13 +59,13 @@ function turnsOf({ name }: Agent): readonly Turn[] {
 }
 
 /** Runs a turn and prints what KeyForge recorded of it; gives what is wrong, empty where nothing is. */
-async function runTurn(turn: Turn, { world, elsewhere, programs, home }: Stage): Promise<readonly string[]> {
+async function runTurn(turn: Turn, { world, elsewhere, launch, home }: Stage): Promise<readonly string[]> {
   process.stdout.write(`   ${turn.title}\n`);
   await mkdir(home, { recursive: true });
   await writeFile(join(home, 'note.txt'), `${note}\n`);
   const start = await prepare(turn.recipe, { proxyUrl: world.proxyUrl, token: world.token, home, prompt });
   const environment = { HOME: home, XDG_CONFIG_HOME: join(home, '.config'), ...elsewhere.environment, ...start.environment };
-  const end = await bounded(join(programs, start.program), start.args, environment);
+  const end = await bounded([...launch(start.program), ...start.args], environment);
   for (const call of await world.news()) {
     const usage = call.usage === undefined ? '' : ` ${call.usage.input + call.usage.cachedInput} in, ${call.usage.output} out`;
     process.stdout.write(
@@ -87,7 +87,7 @@ async function runTurn(turn: Turn, { world, elsewhere, programs, home }: Stage):
 }
 
 /** A program with a deadline; whatever is left of its process group is ended with it. */
-async function bounded(program: string, args: readonly string[], environment: Readonly<Record<string, string>>): Promise<Ended> {
+async function bounded([program = '', ...args]: readonly string[], environment: Readonly<Record<string, string>>): Promise<Ended> {
   const cwd = environment['HOME'];
   const child = spawn(program, args, { cwd, env: childEnvironment(environment), stdio: ['ignore', 'pipe', 'pipe'], detached: true });
   const timer = setTimeout(() => process.kill(-(child.pid ?? 0), 'SIGKILL'), turnMs);
@@ -99,10 +99,10 @@ async function bounded(program: string, args: readonly string[], environment: Re
 
 /** All turns of one agent. */
 async function tryAgent(agent: Agent, root: string): Promise<Outcome> {
-  const programs = await programsOf(agent).catch((error: Error) => {
+  const launch = await installed(agent).catch((error: Error) => {
     process.stdout.write(`   ${error.message.trim().split('\n').slice(-4).join('\n')}\n`);
   });
-  if (programs === undefined) return 'not installed';
+  if (launch === undefined) return 'not installed';
   const folder = await mkdtemp(join(root, 'agent-'));
   let home = '';
   await using world = await startAgentWorld(agent, folder, () => join(home, 'note.txt'));
@@ -110,7 +110,7 @@ async function tryAgent(agent: Agent, root: string): Promise<Outcome> {
   const wrong: string[] = [];
   for (const [index, turn] of turnsOf(agent).entries()) {
     home = join(folder, `home-${index}`);
-    wrong.push(...(await runTurn(turn, { world, elsewhere, programs, home })).map((problem) => `${turn.title}: ${problem}`));
+    wrong.push(...(await runTurn(turn, { world, elsewhere, launch, home })).map((problem) => `${turn.title}: ${problem}`));
   }
   for (const problem of wrong) process.stdout.write(`   ${problem}\n`);
   return wrong.length === 0 ? 'passed' : 'failed';
