@@ -185,7 +185,7 @@ function countBlock(tally: Tally, added: unknown[], block: JsonObject): Refusal 
       return fetched === null ? null : countBlock(tally, added, fetched);
     }
     case 'tool_addition':
-      added.push(asObject(block['tool'])?.['definition']);
+      countAddition(tally, added, asObject(block['tool']));
       return null;
     case 'compaction':
       return countContent(tally, added, 'compaction.tool_changes', block['tool_changes']);
@@ -194,6 +194,13 @@ function countBlock(tally: Tally, added: unknown[], block: JsonObject): Refusal 
       addStored(tally, 'text', 'image', 'document');
       return null;
   }
+}
+
+/** Counts a tool that a block adds: by a definition, or by the name of one that the request's `tools` define already. */
+function countAddition(tally: Tally, added: unknown[], tool: JsonObject | null): void {
+  const definition = tool?.['definition'];
+  if (isGiven(definition)) added.push(definition);
+  else if (tool?.['type'] !== 'tool_reference') addStored(tally, 'text', 'image', 'document');
 }
 
 function countImage(tally: Tally, source: JsonObject | null): void {

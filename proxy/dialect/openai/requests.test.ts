@@ -458,6 +458,25 @@ test('what KeyForge does not know may be anything', () => {
   assert.equal(demand(openaiChat, { messages: [told] }).stored, undefined);
 });
 
+test('messages between agents and compactions of Codex are text, but for pictures in them', () => {
+  const secret = { type: 'encrypted_content', encrypted_content: 'gAAAA' };
+  const message = { type: 'agent_message', author: '/root', recipient: '/root/worker' };
+  for (const item of [
+    { ...message, content: [{ type: 'input_text', text: 'Go on' }, secret] },
+    { type: 'multi_agent_call', call_id: 'c', action: 'wait_agent', arguments: '{}' },
+    { type: 'multi_agent_call_output', call_id: 'c', action: 'wait_agent', output: [{ type: 'output_text', text: 'Done' }] },
+    { type: 'compaction_summary', encrypted_content: 'gAAAA' },
+    { type: 'context_compaction', encrypted_content: 'gAAAA' },
+  ]) {
+    const { stored, media, textTokens } = demand(openaiResponses, given(item));
+    assert.deepEqual([stored, media, textTokens], [undefined, {}, valueBound({ model: 'gpt-6', input: [item] }).tokens], item.type);
+  }
+  const shown = demand(openaiResponses, given({ ...message, content: [{ type: 'input_image', image_url: pictureUrl }] }));
+  assert.deepEqual([shown.pictures.length, shown.stored], [1, undefined]);
+  // Without its content, the provider would have to look it up.
+  assert.deepEqual(demand(openaiResponses, given({ type: 'context_compaction', id: 'cmp_1' })).stored, ['text']);
+});
+
 test('a previous response is named, so that its size can be known', () => {
   const facts = read(openaiResponses, { previous_response_id: 'resp_1' });
   assert.deepEqual([facts.continues, facts.demand.stored], ['resp_1', ['text', 'image', 'document']]);
