@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { type ClientRequest, type IncomingMessage, request as requestTo, type ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { setImmediate as settled } from 'node:timers/promises';
@@ -120,7 +121,7 @@ test('a refusal whose stream cannot be opened is still a refusal: nothing was se
 
 test('what is noted on the way is in the entry, the body by its hash alone', async (t) => {
   const conversation = await converse(t, (call, response) => {
-    call.note({ bytes: Buffer.from('a secret prompt') });
+    call.note({ requestSha256: hash('sha256', 'a secret prompt') });
     call.note({ stream: true, model: 'fast' });
     assert.equal(call.record(ok), true);
     response.end();

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { CallCode, PaidFrom, RecordedBreach } from '../core/audit/types.ts';
 import { type Refusal, refusalTable, refuse } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
@@ -21,7 +22,7 @@ const unnamed = 'other';
 
 /** What is known of a request once it was read. */
 interface ReadFacts {
-  bytes?: Buffer | undefined;
+  requestSha256?: string | undefined;
   stream?: boolean | undefined;
   model?: string | undefined;
 }
@@ -74,7 +75,7 @@ export class Call implements InFlight, Recipient, Disposable {
       endpoint: route.endpoint,
       dialect: route.dialect.id,
       traceparent: typeof traceparent === 'string' ? traceparent : undefined,
-      bytes: undefined,
+      requestSha256: undefined,
       stream: undefined,
       model: undefined,
     };
@@ -183,7 +184,18 @@ export class Call implements InFlight, Recipient, Disposable {
     const open = (await this.#key.funds.ready()) === null;
     const { code, limitedBy } = refusal;
     const recorded = !open || this.record({ ...nothingSent, code, status: refusalTable[code].status, limitedBy });
+    await this.slow();
     if (recorded) respondFailure(this, refusal, this.notes());
+  }
+
+  /** Waits before the answer of a call that was not served, where its key makes many of them. */
+  async slow(): Promise<void> {
+    const { headers, socket } = this.response.req;
+    const delayMs = this.#context.pace.delayMs(sharerOf(this.#request.document), Number(headers['content-length'] ?? 0));
+    if (delayMs === 0 || this.isAbandoned) return;
+    // Where connections are short, this one gives way.
+    this.#context.connections.rest(socket);
+    await pause(delayMs);
   }
 
   /** Ends a call that was abandoned before anything was sent, with one entry and no answer. */

@@ -11,6 +11,7 @@ import type { Drains } from './link/drains.ts';
 import type { Metrics } from './metrics.ts';
 import type { AnswerSizes } from './money/answer-sizes.ts';
 import type { TokenCounts } from './money/token-counts.ts';
+import type { Pace } from './stages/pace.ts';
 import type { UpstreamDeps } from './upstream/upstream.ts';
 
 /** What all requests share. */
@@ -26,6 +27,7 @@ export interface ProxyContext {
   readonly connections: Connections;
   readonly bodyReader: BodyReader;
   readonly concurrentCalls: ConcurrentCalls;
+  readonly pace: Pace;
   readonly logger: Logger;
   readonly tokenCounts: TokenCounts;
   readonly answerSizes: AnswerSizes;

@@ -28,6 +28,7 @@ import { AnswerSizes } from './money/answer-sizes.ts';
 import type { Funds } from './money/funds.ts';
 import { TokenCounts } from './money/token-counts.ts';
 import type { Caller } from './stages/authenticate.ts';
+import { Pace } from './stages/pace.ts';
 import { Opinions } from './upstream/opinions.ts';
 import { createOrigins, defaultUpstreamSettings } from './upstream/origins.ts';
 
@@ -247,6 +248,7 @@ export function createWorld(t: TestContext, plan: Plan = {}): World {
     limits: defaultLimits,
     bodyReader: new BodyReader(),
     concurrentCalls: new ConcurrentCalls(),
+    pace: new Pace({ monotonic: () => performance.now() }),
     connections: new Connections(defaultLimits, now),
     bodies: new ByteBudget({ totalBytes: 64 * 1024 * 1024 }),
     logger: pino({ level: 'silent' }),

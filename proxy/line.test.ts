@@ -5,7 +5,8 @@ import { type TestContext, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import type { CallBody } from '../core/audit/types.ts';
 import { refuse } from '../core/errors.ts';
-import { createWorld, poolDocument, type World } from './line.fixture.ts';
+import { mintToken } from '../core/token.ts';
+import { bot, createWorld, poolDocument, type World } from './line.fixture.ts';
 import { serve as serveLine } from './line.ts';
 import type { InFlight } from './link/active-keys.ts';
 import { serve } from './upstream/testbed.ts';
@@ -109,4 +110,24 @@ test('a request that is lost on a reused connection is sent again: the call cost
     Number(second.costNanoUsd),
   );
   assert.deepEqual([world.purse.reservedNano(), 1_000_000 - world.purse.freeNano()], [0, 20 + Number(second.costNanoUsd)]);
+});
+
+test('a key that floods waits for the answer to each further call that is not served, in any API; others do not', async (t) => {
+  const world = createWorld(t);
+  const origin = await serve(t, (request, response) => void serveLine(world.context, request, response));
+  const floods = { bot: bot, unknown: '' } as const;
+  for (const key of Object.values(floods)) for (let n = 0; n < 240; n += 1) world.context.pace.delayMs(key);
+  const ask = async (path: string, token: string): Promise<string> => {
+    const response = await fetch(`${origin}${path}`, { method: 'POST', body: '{', headers: { authorization: `Bearer ${token}` } });
+    return `${response.status} ${JSON.stringify(await response.json()).includes('error')}`;
+  };
+  const order: string[] = [];
+  const paths = ['/v1/chat/completions', '/v1/messages', '/v1beta/models/m:generateContent', '/v1/responses'];
+  const slowed = paths.map((path) => ask(path, world.token).then((answer) => order.push(answer)));
+  const unknown = ask('/v1/chat/completions', mintToken()).then((answer) => order.push(answer));
+  // Each refusal has its entry before it waits.
+  while (world.purse.entries.length < paths.length) await setTimeout(2);
+  assert.deepEqual([order, world.caller().active.inFlight.size], [[], paths.length]);
+  await Promise.all([...slowed, unknown]);
+  assert.deepEqual(order.toSorted(), ['400 true', '400 true', '400 true', '400 true', '401 true']);
 });

@@ -58,7 +58,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
   const bytes = await receive(request, { limitBytes: context.limits.bodyBytes, hold: bodyHold });
   if (bytes === null) return await call.leave();
   if (isRefusal(bytes)) return await call.deny(bytes);
-  call.note({ bytes });
+  call.note({ requestSha256: await context.bodyReader.digest(bytes) });
   const body = await context.bodyReader.read(bytes);
   if ('problem' in body) return await call.deny(refuse('invalid_request', body.problem));
   const facts = dialect.read(body, route.action, request.headers);
@@ -115,6 +115,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
     }),
   );
 
+  if (settlement.costNano === 0 && metered.code !== 'ok') await call.slow();
   if (recorded) respondRest(call, metered.rest, { ...call.notes(), costNano: settlement.costNano, warnings: admission.warnings });
 }
 
@@ -232,7 +233,10 @@ function noPolicy(): Refusal {
 /** Denies a request whose key is unknown. It is counted but not recorded, because it belongs to no stream. */
 function denyUnknown(context: ProxyContext, { response, requestId }: Exchange, family: Family, refusal: Refusal): void {
   context.metrics.countRefused(refusal.code);
-  respondRefusal(response, family, refusal, { requestId });
+  const delayMs = context.pace.delayMs('');
+  const respond = (): void => respondRefusal(response, family, refusal, { requestId });
+  if (delayMs === 0) respond();
+  else setTimeout(respond, delayMs);
 }
 
 function rescue(context: ProxyContext, { response, requestId }: Exchange, family: Family, error: unknown): void {

@@ -7,7 +7,7 @@ import { type KeyName, storedKey } from '../core/names.ts';
 import type { ControlPort } from '../core/protocol/control.ts';
 import type { Push } from '../core/protocol/snapshot.ts';
 import type { ProxyContext } from './context.ts';
-import { createPools, type Pools } from './credentials/pool.ts';
+import { createPools } from './credentials/pool.ts';
 import { BodyReader } from './dialect/json.ts';
 import { createRecorder } from './evidence/recorder.ts';
 import { createShipper } from './evidence/shipper.ts';
@@ -26,6 +26,7 @@ import { AnswerSizes } from './money/answer-sizes.ts';
 import { createFunds, type Funds } from './money/funds.ts';
 import { TokenCounts } from './money/token-counts.ts';
 import { createAgentServer, type Handler, listen } from './server.ts';
+import { Pace } from './stages/pace.ts';
 import { Opinions } from './upstream/opinions.ts';
 import { createOrigins, defaultUpstreamSettings } from './upstream/origins.ts';
 import type { UpstreamDeps } from './upstream/upstream.ts';
@@ -76,6 +77,21 @@ function createUpstream(clock: () => number): UpstreamDeps {
   return { origins, pools: createPools({ clock }), settings, opinions: new Opinions({ origins, settings, clock }), clock };
 }
 
+/** What calls share that needs nothing but its settings. */
+function perProcess(
+  limits: ProxyLimits,
+  control: ControlPort,
+): Pick<ProxyContext, 'connections' | 'bodyReader' | 'concurrentCalls' | 'pace' | 'tokenCounts' | 'answerSizes'> {
+  return {
+    connections: new Connections(limits, monotonic),
+    bodyReader: new BodyReader(),
+    concurrentCalls: new ConcurrentCalls(),
+    pace: new Pace({ monotonic }),
+    tokenCounts: new TokenCounts(monotonic),
+    answerSizes: new AnswerSizes(control),
+  };
+}
+
 /** Starts the data plane: metrics and health at once, the agent's port after the first policy arrives. */
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const { control, logger, bootId } = options;
@@ -116,16 +132,10 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   const operations = await serveOperations(options, metrics, activeKeys);
   // No funds are open yet: the first policy arrives later.
   const instance = await options.instance;
-  const context: ProxyContext = {
-    ...{ activeKeys, control, upstream, drains, metrics, limits, bodies, logger },
-    ...{ connections: new Connections(limits, monotonic), bodyReader: new BodyReader(), concurrentCalls: new ConcurrentCalls() },
-    tokenCounts: new TokenCounts(monotonic),
-    answerSizes: new AnswerSizes(control),
-    ...{ now: clock, monotonic },
-    newId: createRequestIds(),
-  };
+  const shared = { activeKeys, control, upstream, drains, metrics, limits, bodies, logger };
+  const context: ProxyContext = { ...shared, ...perProcess(limits, control), now: clock, monotonic, newId: createRequestIds() };
   shipper.start();
-  const stopWatching = await firstPolicy(control, (push) => applyPush(push, pools, activeKeys));
+  const stopWatching = await firstPolicy(control, (push) => applyPush(push, upstream, activeKeys));
   // Charge what an earlier process left open, and release its money before a call needs it, for deleted keys too.
   for (const { key } of spool.recovered) activeKeys.reclaim(key);
   const ticking = setInterval(() => tick(activeKeys), tickMs);
@@ -172,13 +182,14 @@ async function serveOperations({ metricsListen, waitingFor }: ProxyOptions, metr
   return { url: await listen(server, metricsListen), close: () => void server.close() };
 }
 
-function applyPush(push: Push, pools: Pools, activeKeys: ActiveKeys): void {
+function applyPush(push: Push, { pools, origins }: UpstreamDeps, activeKeys: ActiveKeys): void {
   switch (push.kind) {
     case 'recall':
       for (const key of push.keys) activeKeys.byKey(key)?.funds.recall(push.whole);
       return;
     case 'snapshot':
       pools.update(push.pools, push.credentials);
+      origins.keepOnly(push.pools);
       activeKeys.apply(push);
       return;
   }

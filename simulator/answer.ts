@@ -9,6 +9,8 @@ interface Composition {
   readonly cache: CacheUse;
   /** Exactly what to say instead of the default; undefined: the default. */
   readonly text: string | undefined;
+  /** Call this tool, whatever the prompt; undefined: the default. */
+  readonly toolCall?: Answer['toolCall'];
   /** Produce this many tokens of text, whatever the prompt. */
   readonly outputTokens: number | undefined;
   /** Think this many tokens first, whatever the prompt; undefined: as the model does. */
@@ -41,6 +43,7 @@ export function compose(prompt: Prompt, model: SimulatedModel, how: Composition)
 }
 
 function toolCall(prompt: Prompt, how: Composition): Answer['toolCall'] {
+  if (how.toolCall !== undefined) return how.toolCall;
   if (prompt.tools.length === 0 || prompt.toolChoice === 'none' || prompt.afterTool || how.text !== undefined) return undefined;
   const named = typeof prompt.toolChoice === 'object' ? prompt.toolChoice.name : undefined;
   const wanted = prompt.tools.find((tool) => tool.name === named) ?? prompt.tools.find((tool) => prompt.text.includes(tool.name));

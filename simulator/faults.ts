@@ -1,3 +1,5 @@
+import type { Answer } from './types.ts';
+
 /**
  * How a call goes wrong.
  * Answers with a status are what the provider of that family really sends. `billed` (default true): whether a
@@ -39,6 +41,8 @@ export interface Conditions {
   readonly delayMs?: number;
   /** Say exactly this. */
   readonly text?: string;
+  /** Call this tool, whatever the prompt. */
+  readonly toolCall?: Answer['toolCall'];
 }
 
 /** Applies to calls that fit all that is named; the newest rule that fits wins. */

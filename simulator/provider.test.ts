@@ -51,6 +51,14 @@ test('a max_tokens limit is kept and named as the finish reason', async () => {
   assert.equal(answer.usage?.completion_tokens, 5);
 });
 
+test('a rule may have any tool called, with any arguments', async () => {
+  const undo = simulation.rule({ conditions: { toolCall: { name: 'read', arguments: { path: 'a.txt' } } } });
+  const { choices } = await openai.chat.completions.create({ model: 'gpt-5.4-mini', messages: [{ role: 'user', content: 'Hi' }] });
+  undo();
+  const call = choices[0]?.message.tool_calls?.[0];
+  assert.deepEqual(call?.type === 'function' && [call.function.name, JSON.parse(call.function.arguments)], ['read', { path: 'a.txt' }]);
+});
+
 test('each dialect calls a tool that the prompt names, with arguments that fit its schema', async () => {
   const prompt = 'Use get_weather please';
   const chat = await openai.chat.completions.create({

@@ -179,6 +179,7 @@ class Provider {
       createdSeconds: Math.floor(nowMs / 1000),
       cache: this.#cache.use(model, prompt, { inputTokens: inputTokens(prompt), nowMs }),
       text: conditions.text,
+      toolCall: conditions.toolCall,
       outputTokens: conditions.outputTokens,
       thinkingTokens: conditions.thinkingTokens,
     });

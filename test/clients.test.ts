@@ -13,6 +13,7 @@ before(async () => {
   world = await startWorld({
     keys: {
       'bot.yaml': keyManifest('bot'),
+      'free.yaml': keyManifest('free', { limits: [] }),
       'narrow.yaml': keyManifest('narrow', { endpoints: { allow: ['/v1/responses'] } }),
     },
   });
@@ -55,6 +56,90 @@ test('a compaction trigger reaches the provider byte for byte', async () => {
   assert.equal(response.status, 200, await response.text());
   assert.equal(world.provider.calls().at(-1)?.body.toString(), text);
 });
+
+const ask = { model: 'claude-haiku-4-5', max_tokens: 100, messages: [{ role: 'user', content: 'Hi' }] };
+const opening = { role: 'user', content: 'Hi' };
+const reader = { name: 'Read', input_schema: { type: 'object' } };
+
+/** What coding agents send in sessions with a base URL of their own, and some gateways refuse. */
+const sessions: readonly (readonly [sent: string, path: string, body: Readonly<Record<string, unknown>>])[] = [
+  [
+    'Claude Code: adaptive thinking, an effort, edits of the context, a scope of the cache',
+    '/v1/messages?beta=true',
+    {
+      ...{ thinking: { type: 'adaptive', display: 'omitted' }, output_config: { effort: 'medium' }, metadata: { user_id: '{}' } },
+      context_management: { edits: [{ type: 'clear_thinking_20251015', keep: 'all' }] },
+      system: [{ type: 'text', text: 'Help.', cache_control: { type: 'ephemeral', scope: 'global' } }],
+    },
+  ],
+  [
+    'Claude Code: a turn of the system that adds a tool by name and removes one',
+    '/v1/messages?beta=true',
+    {
+      tools: [reader, { ...reader, name: 'mcp__files__read', defer_loading: true }],
+      messages: [
+        opening,
+        {
+          role: 'system',
+          content: [
+            { type: 'text', text: 'Tools have changed.' },
+            { type: 'tool_addition', tool: { type: 'tool_reference', name: 'mcp__files__read' } },
+            { type: 'tool_removal', tool: { type: 'tool_reference', name: 'Read' } },
+          ],
+        },
+      ],
+    },
+  ],
+  [
+    'Claude Code: the result of a search for tools',
+    '/v1/messages?beta=true',
+    {
+      tools: [reader, { ...reader, name: 'ToolSearch' }],
+      messages: [
+        opening,
+        { role: 'assistant', content: [{ type: 'tool_use', id: 'toolu_1', name: 'ToolSearch', input: {} }] },
+        {
+          role: 'user',
+          content: [{ type: 'tool_result', tool_use_id: 'toolu_1', content: [{ type: 'tool_reference', tool_name: 'Read' }] }],
+        },
+      ],
+    },
+  ],
+  [
+    'Codex: its metadata, tools of every kind, and the items of several agents',
+    '/v1/responses',
+    {
+      ...{ store: false, include: ['reasoning.encrypted_content'], prompt_cache_key: 'k', client_metadata: { turn_id: 't' } },
+      ...{ service_tier: 'default', max_output_tokens: 100, parallel_tool_calls: true, reasoning: { summary: 'auto' } },
+      tools: [
+        { type: 'function', name: 'exec_command', strict: false, parameters: {} },
+        { type: 'custom', name: 'apply_patch', format: { type: 'grammar', syntax: 'lark', definition: 'start: "a"' } },
+        { type: 'namespace', name: 'multi_agent_v1', description: 'x', tools: [{ type: 'function', name: 'wait', parameters: {} }] },
+      ],
+      input: [
+        { type: 'message', role: 'developer', content: [{ type: 'input_text', text: 'Be brief.' }] },
+        { type: 'context_compaction', encrypted_content: 'gAAAA' },
+        {
+          ...{ type: 'agent_message', author: '/root', recipient: '/root/worker' },
+          content: [{ type: 'encrypted_content', encrypted_content: 'gAAAA' }],
+        },
+        { type: 'function_call', call_id: 'c', name: 'exec_command', arguments: '{}' },
+        { type: 'function_call_output', call_id: 'c', output: 'done' },
+      ],
+    },
+  ],
+];
+
+for (const [sent, path, more] of sessions)
+  test(`a capped key and a key without a cap send it as it is: ${sent}`, async () => {
+    const body = path === '/v1/responses' ? { model: 'gpt-5.4-mini', ...more } : { ...ask, ...more };
+    for (const key of ['bot', 'free']) {
+      const response = await world.post(path, body, { token: world.tokenOf(key), headers: { 'anthropic-version': '2023-06-01' } });
+      assert.equal(response.status, 200, `${key}: ${await response.text()}`);
+      const call = world.provider.calls().at(-1);
+      assert.deepEqual([call?.path, call?.body.toString()], [path, JSON.stringify(body)], key);
+    }
+  });
 
 test('a body with a byte order mark is served without it', async () => {
   const text = '{"model":"gpt-5.4-mini","max_tokens":5,"service_tier":"default","messages":[{"role":"user","content":"Hi"}]}';

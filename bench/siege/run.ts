@@ -84,6 +84,8 @@ interface World {
 interface Phase extends Honest {
   readonly name: string;
   readonly memoryMb: number;
+  /** The longest delay of the proxy's event loop. */
+  readonly heldMs: number;
 }
 
 /** Runs the honest agents for a while, alone or under an attack. */
@@ -94,11 +96,19 @@ async function phase(name: string, seconds: number, { proxy, tokens }: World): P
   const watch = setInterval(() => {
     if (isRunning(proxy)) most = Math.max(most, memoryMb(proxy.process.child.pid ?? 0));
   }, 200);
+  await heldMs(proxy);
   const plan = { url: proxy.url, tokens: [tokens.alice, tokens.bob], seconds };
   const { stdout } = await run('taskset', ['-c', '1', process.execPath, join(here, 'honest.ts'), JSON.stringify(plan)]);
   clearInterval(watch);
   attack?.kill('SIGKILL');
-  return { name, memoryMb: most, ...(JSON.parse(stdout) as Honest) };
+  return { name, memoryMb: most, heldMs: await heldMs(proxy), ...(JSON.parse(stdout) as Honest) };
+}
+
+/** The longest delay of the proxy's event loop since this was read last; NaN: the proxy has ended. */
+async function heldMs(proxy: RunningProxy): Promise<number> {
+  if (!isRunning(proxy)) return Number.NaN;
+  const text = await (await fetch(proxy.metricsUrl)).text();
+  return Number(/^nodejs_eventloop_lag_max_seconds (\S+)$/m.exec(text)?.[1]) * 1000;
 }
 
 function startAttack(name: string, spoils: Spoils): ReturnType<typeof spawn> {
@@ -163,11 +173,11 @@ async function compareBills(place: Place, { proxy, tokens }: World, provider: Pi
   });
 }
 
-function print(place: Place, { name, calls, p50Ms, p99Ms, failures, memoryMb: mb }: Phase, peace: Phase): void {
+function print(place: Place, { name, calls, p50Ms, p99Ms, failures, memoryMb: mb, heldMs: held }: Phase, peace: Phase): void {
   const ratio = p99Ms / peace.p99Ms;
   const failed = Object.entries(failures).map(([status, count]) => `${count} × ${status}`);
   console.log(
-    `${place.name.padEnd(8)} ${name.padEnd(34)} ${String(calls).padStart(5)} calls  p50 ${p50Ms.toFixed(0).padStart(5)} ms  p99 ${p99Ms.toFixed(0).padStart(5)} ms (${ratio.toFixed(2)} ×${ratio > maxP99Ratio ? ' !' : ''})  ${mb.toFixed(0).padStart(4)} MB  ${failed.join(', ')}`,
+    `${place.name.padEnd(8)} ${name.padEnd(34)} ${String(calls).padStart(5)} calls  p50 ${p50Ms.toFixed(0).padStart(5)} ms  p99 ${p99Ms.toFixed(0).padStart(5)} ms (${ratio.toFixed(2)} ×${ratio > maxP99Ratio ? ' !' : ''})  ${mb.toFixed(0).padStart(4)} MB  held ${held.toFixed(0).padStart(4)} ms  ${failed.join(', ')}`,
   );
 }
 

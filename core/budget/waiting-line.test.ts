@@ -92,6 +92,33 @@ test('a place that left is not offered anything', () => {
   assert.deepEqual([purse.line.has(call), purse.line.size, purse.offer()], [false, 0, []]);
 });
 
+test('a line of any places in any order is the line of a list that is sorted after each change', () => {
+  const change = fc.record({ key: fc.nat(1), sinceMs: fc.nat(5), leaves: fc.option(fc.nat(20)) });
+  fc.assert(
+    fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
+      const line = new WaitingLine<Call>();
+      let model: Call[] = [];
+      for (const [nano, { key: at, sinceMs, leaves }] of changes.entries()) {
+        const call = { key: keys[at] ?? assert.fail(), sinceMs, maxWaitMs, nano };
+        const leaving = leaves === null ? undefined : model[leaves % (model.length + 1)];
+        if (leaving === undefined) line.add(call);
+        else line.remove(leaving);
+        model = leaving === undefined ? [...model, call] : model.filter((other) => other !== leaving);
+        for (const key of keys) {
+          const ofKey = (each: Call): boolean => each.key === key;
+          // Stable: of one age, the one that came first.
+          assert.deepEqual(
+            [...line].filter(ofKey),
+            model.filter(ofKey).sort((a, b) => a.sinceMs - b.sinceMs),
+          );
+        }
+        assert.deepEqual([line.size, line.has(call), model.every((other) => line.has(other))], [model.length, model.includes(call), true]);
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
 type Step =
   | { readonly do: 'wait'; readonly key: number; readonly nano: number }
   | { readonly do: 'end'; readonly which: number }

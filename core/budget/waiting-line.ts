@@ -25,8 +25,8 @@ export function takesLess(place: Place, nowMs: number): boolean {
 
 /** Those who wait for money, in one order: the key served longest ago is first; within a key, age counts. In memory, without I/O. */
 export class WaitingLine<P extends Place> {
-  /** By key; each list by age. */
-  readonly #places = new Map<KeyName, readonly P[]>();
+  /** By key; each list by age, and changed in place: a line may be long, and each of its places comes and goes. */
+  readonly #places = new Map<KeyName, P[]>();
   /** When each key was served, as a count; in this order. */
   readonly #turns = new Map<KeyName, number>();
   #lastTurn = 0;
@@ -36,28 +36,29 @@ export class WaitingLine<P extends Place> {
     return this.#size;
   }
 
-  /** The places of all keys, without order between keys. */
+  /** The places of all keys, without order between keys. The line must not change meanwhile. */
   *[Symbol.iterator](): IterableIterator<P> {
     for (const places of this.#places.values()) yield* places;
   }
 
   has(place: P): boolean {
-    return this.#places.get(place.key)?.includes(place) === true;
+    return indexOf(this.#places.get(place.key) ?? [], place) >= 0;
   }
 
   add(place: P): void {
-    const places = this.#places.get(place.key) ?? [];
-    const younger = places.findIndex(({ sinceMs }) => sinceMs > place.sinceMs);
-    this.#places.set(place.key, places.toSpliced(younger === -1 ? places.length : younger, 0, place));
+    const places = this.#places.get(place.key);
+    if (places === undefined) this.#places.set(place.key, [place]);
+    else places.splice(firstYounger(places, place.sinceMs), 0, place);
     this.#size += 1;
   }
 
   /** Takes a place out; does nothing if it has left. */
   remove(place: P): void {
-    if (!this.has(place)) return;
-    const places = this.#places.get(place.key)?.filter((other) => other !== place) ?? [];
+    const places = this.#places.get(place.key) ?? [];
+    const at = indexOf(places, place);
+    if (at < 0) return;
+    places.splice(at, 1);
     if (places.length === 0) this.#places.delete(place.key);
-    else this.#places.set(place.key, places);
     this.#size -= 1;
   }
 
@@ -104,4 +105,24 @@ export class WaitingLine<P extends Place> {
       .sort((a, b) => turnOf(a) - turnOf(b) || (a[1][0]?.sinceMs ?? 0) - (b[1][0]?.sinceMs ?? 0))
       .map(([, places]) => places);
   }
+}
+
+/** Where the places begin that are younger than this. */
+function firstYounger(places: readonly Place[], sinceMs: number): number {
+  let from = 0;
+  let to = places.length;
+  while (from < to) {
+    const middle = (from + to) >>> 1;
+    if ((places[middle]?.sinceMs ?? 0) > sinceMs) to = middle;
+    else from = middle + 1;
+  }
+  return from;
+}
+
+/** Where a place stands; -1: nowhere. */
+function indexOf(places: readonly Place[], place: Place): number {
+  for (let at = firstYounger(places, place.sinceMs) - 1; places[at]?.sinceMs === place.sinceMs; at -= 1) {
+    if (places[at] === place) return at;
+  }
+  return -1;
 }

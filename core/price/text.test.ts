@@ -61,6 +61,8 @@ describe('stringBound', () => {
     for (const character of composed) for (const mark of marks) assert.ok(!isAboveBound(character + mark), escape(character + mark));
     // A dot below goes before an acute accent.
     assert.equal(Buffer.byteLength('é\u0323'.normalize('NFC')), 5);
+    // NFKC makes a mark of the first, which goes before the second.
+    assert.ok(!isAboveBound('é\uff9e\u0323'));
     for (const lead of [0, 254, 255, 256, 257]) assert.ok(!isAboveBound(`${'漢'.repeat(lead)}é\u0323`), `${lead}`);
   });
 

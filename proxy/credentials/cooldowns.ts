@@ -4,6 +4,9 @@ import { type Choosable, hashText } from './affinity.ts';
 /** Retry delay of a scope without money if the provider names no date, so that a payment needs no restart of KeyForge. */
 export const probeMs = 300_000;
 
+/** Models of a scope with a limit in force. Callers name models; beyond it, the limit noted first is forgotten, and found again. */
+const maxModels = 256;
+
 /** Credentials that share a provider's limits, and the end of each limit. Owned by its pool. */
 export interface QuotaScope extends Choosable {
   readonly name: string;
@@ -55,6 +58,10 @@ export function applyLimit(
   } else if (verdict.model) {
     for (const [model, untilMs] of scope.modelsUntilMs) if (untilMs <= at.nowMs) scope.modelsUntilMs.delete(model);
     scope.modelsUntilMs.set(at.model, Math.max(verdict.untilMs, scope.modelsUntilMs.get(at.model) ?? 0));
+    for (const first of scope.modelsUntilMs.keys()) {
+      if (scope.modelsUntilMs.size <= maxModels) break;
+      scope.modelsUntilMs.delete(first);
+    }
   } else {
     scope.cooledUntilMs = Math.max(verdict.untilMs, scope.cooledUntilMs);
   }

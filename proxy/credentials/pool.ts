@@ -57,8 +57,8 @@ export interface Pools {
   hasUsable(pool: PoolName, model: string, tried: ReadonlySet<string>): boolean;
   /** Counts the first attempt of a call, which adds to the pool's retries. */
   noteCall(pool: PoolName): void;
-  /** Takes one retry of the pool's budget, for a further attempt of a call; false: none is left. */
-  takeRetry(pool: PoolName): boolean;
+  /** Takes one retry of the pool's budget, or of a part of it, for a further attempt of a call; false: none is left. */
+  takeRetry(pool: PoolName, part?: number): boolean;
   /** Applies the verdict about an attempt, with the provider's body if it is JSON. `caller`, `misfit` and `overloaded` change nothing. */
   report(picked: Picked, model: string, failure: { readonly verdict: Verdict; readonly body?: string }): void;
   state(): readonly CredentialState[];
@@ -113,7 +113,7 @@ export function createPools({ clock }: { readonly clock: () => number }): Pools 
 
     noteCall: (pool) => pools.get(pool)?.retries.noteCall(clock()),
 
-    takeRetry: (pool) => pools.get(pool)?.retries.take(clock()) === true,
+    takeRetry: (pool, part) => pools.get(pool)?.retries.take(clock(), part) === true,
 
     report(picked, model, { verdict, body }) {
       if (verdict.kind === 'caller' || verdict.kind === 'overloaded' || verdict.kind === 'misfit') return;

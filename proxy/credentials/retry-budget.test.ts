@@ -24,6 +24,12 @@ test('a busy pool has a fifth of its calls of the last 10 s', () => {
   assert.equal(takeAll(budget, 60_000), 30, 'calls of a minute ago count no more');
 });
 
+test('who may take only a part leaves the rest', () => {
+  const budget = new RetryBudget();
+  assert.equal(Array.from({ length: 50 }, () => budget.take(5000, 0.5)).filter(Boolean).length, 15);
+  assert.equal(takeAll(budget, 5000), 15);
+});
+
 test('a clock that goes back gives nothing twice', () => {
   const budget = new RetryBudget();
   assert.equal(takeAll(budget, 100_000), 30);

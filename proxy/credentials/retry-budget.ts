@@ -30,10 +30,10 @@ export class RetryBudget {
     this.#calls[slot] = (this.#calls[slot] ?? 0) + 1;
   }
 
-  /** Takes one retry; false: none is left. */
-  take(nowMs: number): boolean {
+  /** Takes one retry; false: none is left of this part of the budget. */
+  take(nowMs: number, part = 1): boolean {
     const slot = this.#slotAt(nowMs);
-    if (sum(this.#retries) >= Math.max(leastRetries, sum(this.#calls) * ratio)) {
+    if (sum(this.#retries) >= part * Math.max(leastRetries, sum(this.#calls) * ratio)) {
       this.#denied += 1;
       return false;
     }

@@ -25,6 +25,13 @@ export function isGiven(value: unknown): boolean {
 const maxTokens = 2 ** 31 - 1;
 const maxModelLength = 256;
 
+/** A caller's value for a message, at most so long: text as JSON, and of a list or object only its kind. */
+export function named(value: unknown, maxLength: number): string {
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, maxLength)).slice(0, maxLength);
+  if (typeof value !== 'object' || value === null) return String(value);
+  return Array.isArray(value) ? 'a list' : 'an object';
+}
+
 /** Refuses a field with a wrong value. */
 export function badField(name: string, mustBe: string): Refusal {
   return refuse('invalid_request', `The field ${name} must be ${mustBe}.`);

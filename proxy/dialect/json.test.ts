@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { BodyReader, type JsonBody, readBody } from './json.ts';
@@ -104,28 +105,72 @@ test('a body of too many lists, objects or members is refused before it is parse
   assert.equal(problemOf(fill('[],', 240_000)), 'none');
 });
 
+test('a body of more than 1000 fields of its own is refused, and a nested object may have them', async () => {
+  const fields = (count: number): string => Array.from({ length: count }, (_, at) => `"f${at}":1`).join(',');
+  assert.equal(problemOf(`{${fields(1000)}}`), 'none');
+  assert.match(problemOf(`{${fields(1001)}}`), /more than 1000 fields; send less at once/);
+  assert.equal(problemOf(`{"metadata":{${fields(2000)}}}`), 'none');
+  const large = await reader.read(Buffer.from(`{${fields(1001)},"x":"${'x'.repeat(300_000)}"}`));
+  assert.match('problem' in large ? large.problem : 'none', /more than 1000 fields/);
+});
+
+test('an object that KeyForge edits may have a MiB, and others more', () => {
+  const withObject = (name: string, bytes: number): string => `{"${name}":{"x":"${'x'.repeat(bytes)}"}}`;
+  assert.equal(problemOf(withObject('generationConfig', 1_000_000)), 'none');
+  assert.match(problemOf(withObject('generationConfig', 1_100_000)), /its field "generationConfig" has more than 1048576 bytes/);
+  assert.equal(problemOf(withObject('metadata', 1_100_000)), 'none');
+});
+
 test('a batch of 300,000 tokens to embed is read', () => {
   const input = Array.from({ length: 2048 }, () => Array.from({ length: 146 }, (_, at) => at * 600));
   assert.equal(problemOf(JSON.stringify({ model: 'text-embedding-3-small', input })), 'none');
 });
 
+/** How many turns the event loop has while this is done. */
+async function countTurns<T>(work: () => Promise<T>): Promise<{ readonly result: T; readonly turns: number }> {
+  let turns = 0;
+  let isDone = false;
+  const count = (): void => {
+    turns += 1;
+    if (!isDone) setImmediate(count);
+  };
+  setImmediate(count);
+  const result = await work();
+  isDone = true;
+  return { result, turns };
+}
+
 test('a large body is read like a small one, and the event loop turns while it is', async () => {
   const long = 'aé\u00bd\u{1f600}'.repeat(400_000);
-  for (const value of [{ a: long, b: [long, { c: 1 }] }, { a: Array.from({ length: 90_000 }, () => ({})) }]) {
+  const dense = { a: Array.from({ length: 20_000 }, () => ({})) };
+  assert.ok(JSON.stringify(dense).length < 100_000);
+  for (const value of [{ a: long, b: [long, { c: 1 }] }, { a: Array.from({ length: 90_000 }, () => ({})) }, dense]) {
     const bytes = Buffer.from(JSON.stringify(value));
-    let turns = 0;
-    let isRead = false;
-    const count = (): void => {
-      turns += 1;
-      if (!isRead) setImmediate(count);
-    };
-    setImmediate(count);
-    const inTurns = await reader.read(bytes);
-    isRead = true;
+    const { result: inTurns, turns } = await countTurns(async () => reader.read(bytes));
     assert.deepEqual(inTurns, read(bytes));
     assert.deepEqual('problem' in inTurns ? null : inTurns.value, value);
     assert.ok(turns > 2, `${turns} turns for ${bytes.length} bytes`);
   }
+});
+
+test('a body that was dropped is parsed again as it was, a large one in turns', async () => {
+  const value = { a: Array.from({ length: 20_000 }, (_, at) => ({ at, text: 'x'.repeat(10) })) };
+  const large = await reader.read(Buffer.from(JSON.stringify(value)));
+  assert.ok(!('problem' in large));
+  assert.equal(large.restore(), null, 'nothing was dropped');
+  large.drop();
+  const { turns } = await countTurns(async () => large.restore());
+  assert.ok(turns > 2, `${turns} turns`);
+  assert.equal(large.restore(), null);
+  assert.deepEqual(large.value, value);
+  const small = read('{"a":1}');
+  small.drop();
+  assert.equal(small.restore(), null);
+  assert.deepEqual(small.value, { a: 1 });
+});
+
+test('a body of any size is hashed as it is, a large one in turns', async () => {
+  for (const bytes of [Buffer.from('{}'), Buffer.alloc(5_000_001, 'x')]) assert.equal(await reader.digest(bytes), hash('sha256', bytes));
 });
 
 test('a large body that cannot be read is refused like a small one', async () => {

@@ -1,8 +1,11 @@
 import { isUtf8 } from 'node:buffer';
-import { setImmediate as turn } from 'node:timers/promises';
+import { createHash, hash } from 'node:crypto';
 import { isObject, type JsonObject, parseJson } from '../../core/json.ts';
 import { type ValueBound, ValueBounding, valueBound } from '../../core/price/text.ts';
-import { type Members, Scan } from '../intake/scan.ts';
+import { Parsing } from '../intake/parsing.ts';
+import { Pieces } from '../intake/pieces.ts';
+import { type Members, type Range, Scan } from '../intake/scan.ts';
+import { Turns } from '../intake/turns.ts';
 
 /** An unambiguous request body, with the byte ranges of its top-level members, so that an edit touches nothing else. */
 export interface JsonBody {
@@ -15,19 +18,27 @@ export interface JsonBody {
   readonly tokens: number;
   /** Drops `value`, which takes as much memory as the bytes or more, before a long wait. */
   drop(): void;
+  /** Before `value` is read after a drop: parses a large body again, in turns; null: there is nothing to wait for. */
+  restore(): Promise<void> | null;
 }
+
+/** What was read in a body, without its bytes. */
+type Content = Pick<JsonBody, 'members' | 'tokens' | 'value'>;
 
 class ParsedBody implements JsonBody {
   readonly bytes: Buffer;
   readonly members: Members;
   readonly tokens: number;
+  readonly #parseAgain: (() => Promise<JsonObject>) | null;
   #value: JsonObject | null;
 
-  constructor(bytes: Buffer, { members, tokens, value }: Pick<JsonBody, 'members' | 'tokens' | 'value'>) {
+  /** Without `parseAgain`, the body is small enough to be parsed again at once. */
+  constructor(bytes: Buffer, { members, tokens, value }: Content, parseAgain: (() => Promise<JsonObject>) | null) {
     this.bytes = bytes;
     this.members = members;
     this.tokens = tokens;
     this.#value = value;
+    this.#parseAgain = parseAgain;
   }
 
   get value(): JsonObject {
@@ -38,6 +49,14 @@ class ParsedBody implements JsonBody {
   drop(): void {
     this.#value = null;
   }
+
+  restore(): Promise<void> | null {
+    return this.#value === null && this.#parseAgain !== null ? this.#restored(this.#parseAgain) : null;
+  }
+
+  async #restored(parseAgain: () => Promise<JsonObject>): Promise<void> {
+    this.#value = await parseAgain();
+  }
 }
 
 interface Unreadable {
@@ -46,10 +65,23 @@ interface Unreadable {
 
 /** Larger bodies are read in turns of the event loop. */
 const largeBytes = 256 * 1024;
+/** So are smaller ones of more lists, objects and members. */
+const largeParts = 16 * 1024;
 /** What one turn scans. */
-const scanBytes = 1024 * 1024;
+const scanBytes = 256 * 1024;
+/** What one turn parses: see `Parsing`. */
+const parseUnits = 256 * 1024;
+/** What one turn hashes. */
+const digestBytes = 1024 * 1024;
 /** What one turn bounds: characters and values. */
 const boundUnits = 64 * 1024;
+/** Maximum of a body's own members: the largest API has a hundred fields, and each is judged by its name. */
+const maxFields = 1000;
+
+/** Objects that dialects may edit: their members are found at once. */
+const editable = ['generationConfig', 'generation_config', 'stream_options', 'provider', 'reasoning', 'thinking'];
+/** Maximum of each in a large body. */
+const maxEditableBytes = 1024 * 1024;
 
 /**
  * Reads a request body that every parser reads alike, or says why it cannot: it must be a JSON object
@@ -57,67 +89,132 @@ const boundUnits = 64 * 1024;
  */
 export function readBody(received: Buffer): JsonBody | Unreadable {
   const bytes = withoutMark(received);
+  const scan = scanned(bytes);
+  return 'members' in scan ? parsedBody(bytes, scan) : scan;
+}
+
+/** Scans at once. */
+function scanned(bytes: Buffer): Scan | Unreadable {
   if (!isUtf8(bytes)) return unreadable('it is not valid UTF-8');
-  const scan = new Scan(bytes, 0, bytes.length);
-  scan.run(bytes.length);
+  const scan = new Scan(bytes, { start: 0, end: bytes.length });
+  // More than once only if a string has very many escapes.
+  while (!scan.isDone) scan.run(bytes.length);
   const problem = problemOf(scan);
-  if (problem !== null) return unreadable(problem);
+  return problem === null ? scan : unreadable(problem);
+}
+
+/** Parses at once. */
+function parsedBody(bytes: Buffer, scan: Scan): JsonBody | Unreadable {
   const value = parsed(bytes.toString('utf8'));
-  return 'problem' in value ? value : bodyOf(bytes, scan, { value: value.value, bound: valueBound(value.value) });
+  return 'problem' in value ? value : bodyOf(bytes, scan, { value: value.value, bound: valueBound(value.value), parseAgain: null });
 }
 
 /** Reads bodies of any size like `readBody`. Other requests get their turns while a large one is read. */
 export class BodyReader {
+  readonly #turns = new Turns();
   /** Resolves when nobody parses. */
   #free: Promise<unknown> = Promise.resolve();
 
-  read(bytes: Buffer): JsonBody | Unreadable | Promise<JsonBody | Unreadable> {
-    return bytes.length <= largeBytes ? readBody(bytes) : this.#readLarge(withoutMark(bytes));
+  read(received: Buffer): JsonBody | Unreadable | Promise<JsonBody | Unreadable> {
+    const bytes = withoutMark(received);
+    if (bytes.length > largeBytes) return this.#readLarge(bytes);
+    const scan = scanned(bytes);
+    if (!('members' in scan)) return scan;
+    return scan.parts > largeParts ? this.#readLarge(bytes) : parsedBody(bytes, scan);
+  }
+
+  /** The SHA-256 of a body, in hex. */
+  digest(bytes: Buffer): string | Promise<string> {
+    return bytes.length <= largeBytes ? hash('sha256', bytes) : this.#digestLarge(bytes);
+  }
+
+  async #digestLarge(bytes: Buffer): Promise<string> {
+    const digest = createHash('sha256');
+    for (let at = 0; at < bytes.length; at += digestBytes) {
+      digest.update(bytes.subarray(at, at + digestBytes));
+      await this.#turns.next();
+    }
+    return digest.digest('hex');
   }
 
   async #readLarge(bytes: Buffer): Promise<JsonBody | Unreadable> {
     if (!isUtf8(bytes)) return unreadable('it is not valid UTF-8');
-    const scan = new Scan(bytes, 0, bytes.length);
+    const pieces = new Pieces();
+    const scan = await this.#scan(bytes, pieces);
+    if (!('members' in scan)) return scan;
+    return await this.#inOrder(async () => {
+      const value = await this.#parse(bytes, pieces);
+      if ('problem' in value) return value;
+      const bound = new ValueBounding(value.value);
+      while (!bound.isDone) {
+        bound.run(boundUnits);
+        await this.#turns.next();
+      }
+      return bodyOf(bytes, scan, { value: value.value, bound, parseAgain: () => this.#parseAgain(bytes) });
+    });
+  }
+
+  async #scan(bytes: Buffer, pieces: Pieces): Promise<Scan | Unreadable> {
+    const scan = new Scan(bytes, { start: 0, end: bytes.length }, pieces);
     while (!scan.isDone) {
       scan.run(scanBytes);
       const problem = problemOf(scan);
       if (problem !== null) return unreadable(problem);
-      await turn();
+      await this.#turns.next();
     }
-    // One after the other: the text of a body takes up to twice its memory again.
-    const parsing = this.#free.then(() => parsedInTurns(bytes));
-    this.#free = parsing;
-    const value = await parsing;
-    if ('problem' in value) return value;
-    const bound = new ValueBounding(value.value);
-    while (!bound.isDone) {
-      await turn();
-      bound.run(boundUnits);
+    return scan;
+  }
+
+  async #parse(bytes: Buffer, pieces: Pieces): Promise<{ readonly value: JsonObject } | Unreadable> {
+    const parsing = new Parsing(bytes, pieces);
+    while (!parsing.isDone) {
+      parsing.run(parseUnits);
+      await this.#turns.next();
     }
-    return bodyOf(bytes, scan, { value: value.value, bound });
+    if (parsing.problem !== null) return unreadable(parsing.problem);
+    const { value } = parsing;
+    return isObject(value) ? { value } : unreadable(notAnObject);
+  }
+
+  async #parseAgain(bytes: Buffer): Promise<JsonObject> {
+    const pieces = new Pieces();
+    await this.#scan(bytes, pieces);
+    const value = await this.#inOrder(() => this.#parse(bytes, pieces));
+    if ('problem' in value) throw new Error(`a body that was read cannot be read again: ${value.problem}`);
+    return value.value;
+  }
+
+  /** One after the other: what was parsed of a body may take more memory than its bytes. */
+  #inOrder<T>(parse: () => Promise<T>): Promise<T> {
+    const parsing = this.#free.then(parse);
+    this.#free = parsing.catch(() => {});
+    return parsing;
   }
 }
 
-/** Never rejects. To decode the text takes as long as to parse it. */
-async function parsedInTurns(bytes: Buffer): Promise<{ readonly value: JsonObject } | Unreadable> {
-  const text = bytes.toString('utf8');
-  await turn();
-  return parsed(text);
-}
+const notAnObject = 'it is not a JSON object';
 
 function parsed(text: string): { readonly value: JsonObject } | Unreadable {
   const value = parseJson(text);
   if (value === undefined) return unreadable('it is not valid JSON');
-  return isObject(value) ? { value } : unreadable('it is not a JSON object');
+  return isObject(value) ? { value } : unreadable(notAnObject);
 }
 
-function bodyOf(
-  bytes: Buffer,
-  scan: Scan,
-  { value, bound }: { readonly value: JsonObject; readonly bound: ValueBound },
-): JsonBody | Unreadable {
+interface Parsed {
+  readonly value: JsonObject;
+  readonly bound: ValueBound;
+  readonly parseAgain: (() => Promise<JsonObject>) | null;
+}
+
+function bodyOf(bytes: Buffer, scan: Scan, { value, bound, parseAgain }: Parsed): JsonBody | Unreadable {
+  const large = bytes.length > maxEditableBytes ? editable.find((name) => sizeOf(scan.members.get(name)) > maxEditableBytes) : undefined;
+  if (large !== undefined) return unreadable(`its field "${large}" has more than ${maxEditableBytes} bytes; send less at once`);
   if (bound.keys !== scan.colons) return unreadable('it has the same key twice in one object');
-  return new ParsedBody(bytes, { value, members: scan.members, tokens: Math.max(bound.tokens, bytes.length) });
+  return new ParsedBody(bytes, { value, members: scan.members, tokens: Math.max(bound.tokens, bytes.length) }, parseAgain);
+}
+
+function sizeOf(range: Range | undefined): number {
+  return range === undefined ? 0 : range.end - range.start;
 }
 
 /** Without the byte order mark that some writers put before UTF-8. RFC 8259 8.1 lets a reader ignore it; not every provider does. */
@@ -129,14 +226,15 @@ function unreadable(what: string): Unreadable {
   return { problem: `The request body cannot be read: ${what}.` };
 }
 
-function problemOf({ problem, escapedKey }: Scan): string | null {
+function problemOf({ problem, escapedKey, members }: Scan): string | null {
+  if (members.size > maxFields) return `it has more than ${maxFields} fields; send less at once`;
   return problem ?? (escapedKey === null ? null : `the key "${escapedKey}" is written with escapes; write it plainly`);
 }
 
 /** The members of the object at this range of a body. */
-export function membersAt(body: JsonBody, range: { readonly start: number; readonly end: number }): Members {
-  const scan = new Scan(body.bytes, range.start, range.end);
-  scan.run(range.end - range.start);
+export function membersAt(body: JsonBody, range: Range): Members {
+  const scan = new Scan(body.bytes, range);
+  while (!scan.isDone) scan.run(range.end - range.start);
   if (scan.problem !== null) throw new Error(`a part of a body that was read cannot be read: ${scan.problem}`);
   return scan.members;
 }

@@ -67,6 +67,7 @@ test('a text file counts as its text, other files as the context', () => {
     ...counted((tally, payload) => countInline(tally, type, payload), bytes).stored,
   ];
   assert.deepEqual(stored('text/plain', Buffer.from([0xff, 0xfe, 0])), ['document']);
+  assert.deepEqual(stored('text/plain', Buffer.alloc(4 * 1024 * 1024, 'x')), ['document'], 'more than a context');
   assert.deepEqual(stored('application/zip', mp3), ['document']);
   assert.deepEqual(stored('video/mp4', mp3), ['video', 'audio']);
 });

@@ -61,8 +61,15 @@ export function countAudio(tally: Tally, payload: string): void {
   else addStored(tally, 'audio');
 }
 
+/** A longer text is not decoded: no model's context holds it. */
+const maxTextFileLength = 4 * 1024 * 1024;
+
 function countTextFile(tally: Tally, payload: string): void {
   notText(tally, payload);
+  if (payload.length > maxTextFileLength) {
+    addStored(tally, 'document');
+    return;
+  }
   const bytes = Buffer.from(payload, 'base64');
   if (isUtf8(bytes)) tally.textTokens += stringBound(bytes.toString('utf8'));
   else addStored(tally, 'document');

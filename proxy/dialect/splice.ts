@@ -4,6 +4,16 @@ import { asObject, isGiven } from './fields.ts';
 import { type JsonBody, membersAt } from './json.ts';
 import type { Changes } from './types.ts';
 
+/** JSON text of this model and the members of a body that `names` has, each byte for byte under the name that it has there. */
+export function requestOf(model: string, body: JsonBody, names: ReadonlyMap<string, string>): Buffer {
+  const parts: Buffer[] = [Buffer.from(`{"model":${JSON.stringify(model)}`)];
+  for (const [member, { start, end }] of body.members) {
+    const name = names.get(member);
+    if (name !== undefined) parts.push(Buffer.from(`,${JSON.stringify(name)}:`), body.bytes.subarray(start, end));
+  }
+  return Buffer.concat([...parts, Buffer.from('}')]);
+}
+
 /** One value to set: a top-level member, or a member of a top-level object. */
 export interface Edit {
   readonly path: readonly [member: string] | readonly [object: string, member: string];

@@ -1,6 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Refusal } from '../../core/errors.ts';
-import type { JsonObject } from '../../core/json.ts';
 import type { NanoUsd } from '../../core/money.ts';
 import type { Demand } from '../../core/price/demand.ts';
 import type { Thinking } from '../../core/price/output-limit.ts';
@@ -116,8 +115,8 @@ export interface Dialect {
 export interface Counter {
   /** What the counter covers beside text. */
   readonly modalities: readonly InputModality[];
-  /** The counter's request, as a JSON value; null: this one has no exact form. */
-  request(body: JsonBody, model: string): JsonObject | null;
+  /** The counter's request, as JSON text; null: this one has no exact form. */
+  request(body: JsonBody, model: string): Buffer | null;
   /** Input tokens of its answer, a JSON value; null: it names none. */
   read(answer: unknown): number | null;
 }

@@ -9,8 +9,12 @@ export function tokens(object: JsonObject | null, name: string): number {
   return typeof value === 'number' && Number.isFinite(value) && value > 0 ? Math.ceil(value) : 0;
 }
 
+type Parts = {
+  readonly [K in Exclude<keyof Usage, 'input' | 'cachedInput' | 'cacheWrite' | 'output' | 'reasoning'>]?: Usage[K] | undefined;
+};
+
 /** Adds figures that are parts of a class; omits those that are 0. */
-export function withParts(usage: Usage, parts: Omit<Usage, 'input' | 'cachedInput' | 'cacheWrite' | 'output' | 'reasoning'>): Usage {
+export function withParts(usage: Usage, parts: Parts): Usage {
   const given: Record<string, unknown> = { ...usage };
   for (const name in parts) {
     const value = parts[name as keyof typeof parts];

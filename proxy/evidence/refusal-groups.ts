@@ -14,7 +14,7 @@ interface Counted {
 
 /** A group without an entry, as the spool keeps it. */
 interface KeptGroup {
-  /** Names the group among those without an entry. No request has this id. */
+  /** Unique in the epoch; no request has this id. */
   readonly id: string;
   readonly group: RefusalGroup;
 }
@@ -48,7 +48,7 @@ export class RefusalGroups {
     if (minuteOf(nowMs) !== this.#minute) this.#kinds.clear();
     this.#minute = minuteOf(nowMs);
     const kind = kindOf(call);
-    if (this.#kinds.has(kind)) this.#add(`${kind} ${call.model ?? ''}`, call, nowMs);
+    if (this.#kinds.has(kind)) this.#add(`${this.#minute} ${kind} ${call.model ?? ''}`, call, nowMs);
     else if (this.#kinds.size < maxKinds) return !this.#kinds.add(kind);
     else this.#addByCode(call, nowMs);
     return true;
@@ -86,8 +86,9 @@ export class RefusalGroups {
   }
 
   #addByCode({ code }: RefusedCall, nowMs: number): void {
-    const known = this.#groups.get(code);
-    if (known === undefined) this.#groups.set(code, begin({ code, endpoint: 'other' }, nowMs));
+    const id = `${this.#minute} ${code}`;
+    const known = this.#groups.get(id);
+    if (known === undefined) this.#groups.set(id, begin({ code, endpoint: 'other' }, nowMs));
     else more(known, nowMs);
   }
 }

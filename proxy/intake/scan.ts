@@ -1,7 +1,16 @@
 import { parseJson } from '../../core/json.ts';
+import type { Pieces } from './pieces.ts';
+import { stringEnd } from './string-end.ts';
+
+/** Part of a body's bytes. */
+export interface Range {
+  readonly start: number;
+  /** The position after it. */
+  readonly end: number;
+}
 
 /** Byte ranges of the values of one object's members, by key. */
-export type Members = ReadonlyMap<string, { readonly start: number; readonly end: number }>;
+export type Members = ReadonlyMap<string, Range>;
 
 /** Deeper bodies are refused: no dialect needs them, and recursive readers downstream would break. */
 const maxDepth = 128;
@@ -14,32 +23,8 @@ const maxParts = 100_000;
 const maxCommas = 500_000;
 
 const quote = 0x22;
-const backslash = 0x5c;
-const nearBytes = 32;
 
-/**
- * Position of the quote that ends the string whose content starts at `from`; -1 if there is none before `end`.
- * It reads short strings byte by byte and searches long ones.
- */
-function stringEnd(bytes: Buffer, from: number, end: number): number {
-  let at = from;
-  for (;;) {
-    const near = Math.min(at + nearBytes, end);
-    while (at < near) {
-      const byte = bytes[at];
-      if (byte === quote) return at;
-      at += byte === backslash ? 2 : 1;
-    }
-    const found = bytes.indexOf(quote, at);
-    if (found < 0 || found >= end) return -1;
-    let slashes = 0;
-    while (found - slashes > at && bytes[found - slashes - 1] === backslash) slashes += 1;
-    if (slashes % 2 === 0) return found;
-    at = found + 1;
-  }
-}
-
-function isSpace(byte: number | undefined): boolean {
+export function isSpace(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
@@ -49,7 +34,7 @@ function isSpace(byte: number | undefined): boolean {
  * and read on. Correct for valid JSON only; harmless otherwise.
  */
 export class Scan {
-  readonly members: Map<string, { readonly start: number; readonly end: number }> = new Map();
+  readonly members: Map<string, Range> = new Map();
   readonly #bytes: Buffer;
   readonly #end: number;
   #at: number;
@@ -63,16 +48,26 @@ export class Scan {
   #valueStart = 0;
   #escapedKey: string | null = null;
   #broken: string | null = null;
+  /** True after a pause within a string. */
+  #inString = false;
+  /** Receives the positions of the containers; null: nobody asks. */
+  readonly #pieces: Pieces | null;
 
-  constructor(bytes: Buffer, start: number, end: number) {
+  constructor(bytes: Buffer, { start, end }: Range, pieces: Pieces | null = null) {
     this.#bytes = bytes;
     this.#at = start;
     this.#end = end;
+    this.#pieces = pieces;
   }
 
   /** Members of all objects, as written. */
   get colons(): number {
     return this.#colons;
+  }
+
+  /** Lists, objects and members: what a parser takes time and memory for. */
+  get parts(): number {
+    return this.#containers + this.#colons;
   }
 
   get isDone(): boolean {
@@ -82,7 +77,7 @@ export class Scan {
   /** Why the bytes cannot be read, as far as they were scanned; null: nothing is wrong. */
   get problem(): string | null {
     if (this.#broken !== null) return this.#broken;
-    if (this.#containers + this.#colons > maxParts) return `it has more than ${maxParts} lists, objects and members; send less at once`;
+    if (this.parts > maxParts) return `it has more than ${maxParts} lists, objects and members; send less at once`;
     if (this.#commas > maxCommas) return `it has more than ${maxCommas} elements; send less at once`;
     return null;
   }
@@ -92,26 +87,21 @@ export class Scan {
     return this.#escapedKey;
   }
 
-  /** Reads about `most` more bytes: a string is never cut. */
+  /** Reads about `most` more bytes. It ends within a string only if that has very many escapes. */
   run(most: number): void {
     const bytes = this.#bytes;
     const end = this.#end;
     const stop = Math.min(this.#at + most, end);
-    let at = this.#at;
+    const pieces = this.#pieces;
     let depth = this.#depth;
+    let at = this.#inString ? this.#endString(this.#at, depth) + 1 : this.#at;
     let colons = 0;
     let commas = 0;
     let containers = 0;
-    for (; at < stop; at += 1) {
+    for (; at < stop && !this.#inString; at += 1) {
       switch (bytes[at]) {
         case quote:
-          if (depth === 1 && this.#valueStart === 0) this.#keyStart = at + 1;
-          at = stringEnd(bytes, at + 1, end);
-          if (at < 0) {
-            this.#stop('a string does not end');
-            return;
-          }
-          if (depth === 1 && this.#valueStart === 0) this.#keyEnd = at;
+          at = this.#readString(at + 1, depth);
           break;
         case 0x3a: // :
           colons += 1;
@@ -125,14 +115,16 @@ export class Scan {
             this.#stop(`it is nested deeper than ${maxDepth} levels`);
             return;
           }
+          pieces?.open(depth, at);
           break;
         case 0x2c: // ,
           commas += 1;
-          if (depth === 1 && this.#valueStart > 0) this.#endMember(at);
+          if (depth === 1) this.#endMember(at);
           break;
         case 0x7d: // }
         case 0x5d: // ]
-          if (depth === 1 && this.#valueStart > 0) this.#endMember(at);
+          if (depth === 1) this.#endMember(at);
+          pieces?.close(depth, at);
           depth -= 1;
           break;
         default:
@@ -145,12 +137,31 @@ export class Scan {
     this.#containers += containers;
   }
 
+  #readString(from: number, depth: number): number {
+    if (depth === 1 && this.#valueStart === 0) this.#keyStart = from;
+    return this.#endString(from, depth);
+  }
+
+  /** Reads a string on from here; returns the position of the quote that ends it, or the one before a pause. */
+  #endString(from: number, depth: number): number {
+    const found = stringEnd(this.#bytes, from, this.#end);
+    this.#inString = found < -1;
+    if (this.#inString) return ~found - 1;
+    if (found < 0) {
+      this.#stop('a string does not end');
+      return this.#end;
+    }
+    if (depth === 1 && this.#valueStart === 0) this.#keyEnd = found;
+    return found;
+  }
+
   #stop(problem: string): void {
     this.#broken = problem;
     this.#at = this.#end;
   }
 
   #endMember(at: number): void {
+    if (this.#valueStart === 0) return;
     const written = this.#bytes.toString('utf8', this.#keyStart, this.#keyEnd);
     const isEscaped = written.includes('\\');
     if (isEscaped) this.#escapedKey ??= written.slice(0, 64);
@@ -159,7 +170,7 @@ export class Scan {
     this.#valueStart = 0;
   }
 
-  #trimmed(from: number, to: number): { readonly start: number; readonly end: number } {
+  #trimmed(from: number, to: number): Range {
     const bytes = this.#bytes;
     let start = from;
     let end = to;

@@ -180,6 +180,27 @@ test('an expiry ends the calls in flight; a postponed one does not', (t) => {
   assert.deepEqual(codes(call), ['key_expired']);
 });
 
+test('a key that is deleted leaves no timer of its expiry', (t) => {
+  const set = t.mock.method(globalThis, 'setTimeout');
+  const clear = t.mock.method(globalThis, 'clearTimeout');
+  const world = createWorld();
+  world.state.apply(
+    world.snapshot(...['a', 'b', 'c'].map((name) => key({ key: keyName('subs', name), expiresAtMs: startMs + 3_600_000 }, []))),
+  );
+  const begun = set.mock.calls.map(({ result }) => result);
+  assert.equal(begun.length, 3);
+  world.state.apply(world.snapshot());
+  const ended = new Set(clear.mock.calls.map(({ arguments: [timer] }) => timer));
+  assert.deepEqual(
+    begun.map((timer) => ended.has(timer)),
+    [true, true, true],
+  );
+  // Nor does a later policy.
+  const cleared = clear.mock.callCount();
+  world.state.apply(world.snapshot());
+  assert.equal(clear.mock.callCount(), cleared);
+});
+
 test('an expiry further off than any timer still comes', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const world = createWorld();

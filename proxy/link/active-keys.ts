@@ -141,6 +141,7 @@ class KeyTable implements ActiveKeys {
     const { key, funds } = active;
     this.#keys.delete(key);
     this.#leaving.set(key, active);
+    this.#watchExpiry(active);
     endCalls(active, () => refuse('key_revoked', `The key ${key} was deleted.`));
     funds.recall();
     void finished(active).then(() => {

@@ -39,6 +39,12 @@ describe('TokenCounts', () => {
     assert.equal(asked(), 100);
   });
 
+  it('lets no number of sub-agents renew what a credential has used', () => {
+    const counts = make();
+    const asked = Array.from({ length: 5000 }, (_, n) => counts.take({ key: keyName('agents', `sub-${n}`) }, 'sys/openai a'));
+    assert.equal(asked.filter(Boolean).length, 300);
+  });
+
   it('lets a key ask no more often than its rate', () => {
     const counts = make();
     assert.equal(counts.take({ key: bot, requestsPerMinute: 1 }, 'sys/openai a'), true);

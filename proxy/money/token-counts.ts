@@ -51,7 +51,11 @@ export class TokenCounts {
     const window = { startMs: nowMs, used: 0 };
     this.#windows.delete(of);
     this.#windows.set(of, window);
-    trim(this.#windows);
+    // Not by number: a caller with many sub-agents would renew the window of a credential.
+    for (const [oldest, { startMs }] of this.#windows) {
+      if (nowMs < startMs + minuteMs) break;
+      this.#windows.delete(oldest);
+    }
     return window;
   }
 }

@@ -64,8 +64,12 @@ export class WaitingCalls {
 
   /** The call for which to ask: the oldest one that the ledger has not answered, otherwise the oldest. */
   next(): WaitingCall | undefined {
-    const calls = [...this.#line];
-    return calls.find(({ denial }) => denial === null) ?? calls[0];
+    let oldest: WaitingCall | undefined;
+    for (const call of this.#line) {
+      if (call.denial === null) return call;
+      oldest ??= call;
+    }
+    return oldest;
   }
 
   /** True if a new call may go before those that wait: none of them fits, and none has waited half of its time. */
@@ -113,11 +117,11 @@ export class WaitingCalls {
 
   /** The ledger's answer to another call, if it holds for this need too: it lacks no less, and may yet come to have enough. */
   #knownDenial(need: Need): GrantDenial | null {
-    const known = [...this.#line].find(
-      ({ denial, need: other }) =>
-        denial !== null && (isSame(need, other) || (!wantsLess(need, other) && need.atLeastNano <= (denial.potentialNano ?? 0))),
-    );
-    return known?.denial ?? null;
+    for (const { denial, need: other } of this.#line) {
+      if (denial === null) continue;
+      if (isSame(need, other) || (!wantsLess(need, other) && need.atLeastNano <= (denial.potentialNano ?? 0))) return denial;
+    }
+    return null;
   }
 
   #startTimers(call: WaitingCall, nowMs: number): readonly NodeJS.Timeout[] {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { test } from 'node:test';
 import oracle from 'canonicalize';
 import { canonicalize } from '../../core/audit/canonical.ts';
@@ -42,7 +43,7 @@ const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
 
 test('the entry of an answered call is the contract, byte for byte', () => {
   const traceparent = `00-${trace}-00f067aa0ba902b7-01`;
-  const body = callBody({ ...request, traceparent, bytes: Buffer.from('{}'), stream: true, model: 'fast' }, answered, end);
+  const body = callBody({ ...request, traceparent, requestSha256: hash('sha256', '{}'), stream: true, model: 'fast' }, answered, end);
   const golden = [
     '{"attempts":[{"costNanoUsd":"0","credential":"proj-a","pool":"platform/openai","status":429},',
     '{"costNanoUsd":"200","credential":"proj-b","pool":"platform/openai","status":200}],',

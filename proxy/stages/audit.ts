@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import type { Attempt, CallBody, EntryUsage, RecordedBreach } from '../../core/audit/types.ts';
 import type { NanoUsd } from '../../core/money.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
@@ -10,7 +9,8 @@ export interface CallRequest extends Pick<CallBody, 'requestId' | 'tokenId' | 'e
   readonly startedMs: number;
   readonly document: KeyDocument;
   readonly traceparent?: string | undefined;
-  readonly bytes?: Buffer | undefined;
+  /** Of the body as received; absent: it was not. */
+  readonly requestSha256?: string | undefined;
   readonly stream?: boolean | undefined;
 }
 
@@ -36,7 +36,7 @@ interface CallEnding {
 /** Makes the body of a call's entry, its members in canonical order. No prompt text, no credential value. Pure. */
 export function callBody(request: CallRequest, outcome: CallOutcome, { nowMs, counts }: CallEnding): CallBody {
   const { settlement } = outcome;
-  const { document, bytes } = request;
+  const { document } = request;
   return {
     answerSha256: outcome.answerSha256,
     attempts: attempts(outcome, counts),
@@ -57,7 +57,7 @@ export function callBody(request: CallRequest, outcome: CallOutcome, { nowMs, co
     policy: document.digest,
     priceBook: outcome.priceBook,
     requestId: request.requestId,
-    requestSha256: bytes === undefined ? undefined : hash('sha256', bytes),
+    requestSha256: request.requestSha256,
     responseSha256: outcome.responseSha256,
     run: document.run,
     servedModel: outcome.servedModel,

@@ -101,9 +101,8 @@ interface CountInput {
 export async function count(deps: CountDeps, input: CountInput): Promise<number | null> {
   const { candidate, dialect, body } = input;
   const point = pointOf(candidate, dialect);
-  const request = counters[dialect.id]?.request(body, candidate.upstreamModel) ?? null;
-  if (point === null || request === null) return null;
-  const bytes = Buffer.from(JSON.stringify(request));
+  const bytes = counters[dialect.id]?.request(body, candidate.upstreamModel) ?? null;
+  if (point === null || bytes === null) return null;
   const id = `${candidate.pool.pool} ${point.path} ${hash('sha256', bytes)}`;
   const known = deps.tokenCounts.recall(id);
   const counted = known === undefined ? await ask(deps, input, { point, bytes }) : known;

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { anthropicFamily } from '../dialect/anthropic/family.ts';
 import { geminiFamily } from '../dialect/gemini/family.ts';
@@ -152,4 +154,16 @@ test('only harmless query parameters pass, and never two', () => {
   assert.equal(queryForProvider(anthropicFamily, '?beta=true%0d%0ahost:evil'), '');
   assert.equal(queryForProvider(openaiFamily, '?api-version=1&key=x'), '');
   assert.equal(queryForProvider(openaiFamily, ''), '');
+});
+
+test('names that a caller makes up fill no memory', () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const held = (): number => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const before = held();
+  for (let n = 0; n < 1000; n += 1) assert.equal(headersForProvider([`x-${n}-${'a'.repeat(30_000)}`, ''], openaiFamily).length, 4);
+  assert.ok(held() - before < 4_000_000);
 });

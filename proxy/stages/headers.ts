@@ -110,14 +110,18 @@ const goesToClient = remember(
   (lower) => !notToClient.has(lower) && !notToClientPrefixes.some((prefix) => lower.startsWith(prefix)) && !accountNames.test(lower),
 );
 
-/** Caches the first 1,000 answers. Others choose the names, so the cache must be bounded. */
+const maxRemembered = 1000;
+/** No header that anyone uses has a longer name. */
+const maxNameLength = 64;
+
+/** Caches answers. Others choose the names, so number and length of those it keeps are bounded. */
 function remember<T>(judge: (lowerName: string) => T): (name: string) => T {
   const known = new Map<string, T>();
   return (name) => {
     const before = known.get(name);
     if (before !== undefined) return before;
     const verdict = judge(name.toLowerCase());
-    if (known.size < 1000) known.set(name, verdict);
+    if (known.size < maxRemembered && name.length <= maxNameLength) known.set(name, verdict);
     return verdict;
   };
 }

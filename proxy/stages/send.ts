@@ -61,6 +61,8 @@ export async function send(deps: UpstreamDeps, input: SendInput): Promise<Sent> 
     if (last !== null && !maySucceed(candidate, last)) continue;
     // An error within a stream leaves its rest, which nobody reads.
     flight?.stop();
+    const restored = input.body.restore();
+    if (restored !== null) await restored;
     const call = upstreamCall(input, candidate);
     input.body.drop();
     flight = callUpstream(deps, call);

@@ -30,6 +30,7 @@ export type AttemptResult =
 
 /** How an answer begins that is a stream whatever its header says: a list (Gemini), or the fields and comments of events. */
 const beginsAsStream = /^\ufeff?\s*(?:\[|(?:data|event|id|retry)?:)/;
+const openingBrace = 0x7b;
 /** The highest byte of white space. */
 const space = 0x20;
 /** Bytes in which every beginning shows. */
@@ -197,6 +198,8 @@ export class Attempt implements ConnectionHandler, FlowingBody {
   }
 
   #readBeginning(): void {
+    // Most answers are an object from their first byte.
+    if (this.#blankChunks === 0 && this.#held[0]?.[0] === openingBrace) return;
     const said = this.#held.slice(this.#blankChunks);
     const [first] = said;
     const bytes = said.length === 1 && first !== undefined ? first : Buffer.concat(said);

@@ -2,12 +2,13 @@ import { type Refusal, refuse } from '../../core/errors.ts';
 import { defined, parseJson } from '../../core/json.ts';
 import type { NoneLeft } from '../credentials/pool.ts';
 import type { SecretForms } from '../credentials/secret-forms.ts';
+import { decodeWhole } from '../intake/encoding.ts';
 import { readError } from '../provider/error-body.ts';
 import { isFree, showsWork } from '../provider/error-cost.ts';
 import type { Verdict } from '../provider/types.ts';
 import { headersForClient } from '../stages/headers.ts';
 import type { AttemptResult } from './attempt.ts';
-import { decodeWhole, jsonText } from './body.ts';
+import { jsonText } from './body.ts';
 import { Redactor } from './redactor.ts';
 import type { AttemptFact, FlowingBody, ProviderAnswer, UpstreamCall, UpstreamOutcome, WholeBody } from './types.ts';
 

@@ -68,6 +68,8 @@ interface Waits {
 export interface Origins {
   /** Pools share sockets if endpoint, provider and bounds of connections are the same. Throws if the endpoint is no absolute URL. */
   of(pool: PoolDocument, provider: Provider): Origin;
+  /** Forgets the sockets of endpoints that none of these pools has, unless calls use them. Call it with each policy. */
+  keepOnly(pools: readonly PoolDocument[]): void;
   /** Calls at all providers, and calls that wait for a socket. */
   load(): { readonly used: number; readonly waiting: number };
   /** Closes all sockets and cuts calls in flight. */
@@ -79,6 +81,8 @@ export function createOrigins(settings: UpstreamSettings, monotonic: () => numbe
   const sockets = new Map<string, Sockets>();
   // A document is the same object until the next policy.
   const origins = new WeakMap<PoolDocument, Origin>();
+  const idOf = ({ provider, endpoint, maxConnections, timeouts }: PoolDocument): string =>
+    `${provider} ${endpoint} ${maxConnections ?? settings.connections} ${timeouts?.connectMs ?? settings.connectMs}`;
   return {
     of(pool, provider) {
       const known = origins.get(pool);
@@ -86,7 +90,7 @@ export function createOrigins(settings: UpstreamSettings, monotonic: () => numbe
       const url = new URL(pool.endpoint);
       const connections = pool.maxConnections ?? settings.connections;
       const { connectMs = settings.connectMs, firstByteMs = settings.firstByteMs, idleMs = settings.idleMs } = pool.timeouts ?? {};
-      const id = `${provider.kind} ${pool.endpoint} ${connections} ${connectMs}`;
+      const id = idOf(pool);
       const isBrief = provider.closesIdleSoon === true || url.protocol === 'http:';
       const { dispatcher, slots } = sockets.get(id) ?? {
         dispatcher: openSockets(url, settings, { connections, connectMs, isBrief }),
@@ -96,6 +100,11 @@ export function createOrigins(settings: UpstreamSettings, monotonic: () => numbe
       const origin = { dispatcher, slots, prefix: url.pathname.replace(/\/+$/, ''), waits: { firstByteMs, idleMs } };
       origins.set(pool, origin);
       return origin;
+    },
+    keepOnly(pools) {
+      const wanted = new Set(pools.map(idOf));
+      // They are not closed: a call between two attempts may still hold them. Idle sockets close by themselves.
+      for (const [id, { slots }] of sockets) if (!wanted.has(id) && slots.used + slots.waiting === 0) sockets.delete(id);
     },
     load() {
       const sum = { used: 0, waiting: 0 };

@@ -217,6 +217,10 @@ test('a call that can never fit a scope’s limit is tried once at each scope, p
   assert.equal(answer.status, 429);
   assert.deepEqual(bed.seen.toSorted(), ['a', 'b', 'c']);
   assert.ok(bed.pools.state().every(({ status }) => status === 'ready'));
+  // Nor do many such calls take all retries from the pool's other calls.
+  for (let n = 0; n < 30; n += 1) assert.equal((await expectKind(bed.call(), 'answer')).status, 429);
+  assert.equal(bed.seen.length, 31 + 15);
+  assert.ok(bed.pools.takeRetry(poolName('platform', 'openai')));
   // A balance that pays for smaller calls is no different.
   const afford = 'This request requires more credits, or fewer max_tokens. You requested up to 64000 tokens, but can only afford 41000.';
   const refused = { error: { code: 402, message: afford } };

@@ -16,6 +16,9 @@ export interface UpstreamDeps {
   readonly clock: () => number;
 }
 
+/** Of the retries, for calls that bring them about by their own size: the rest is left for limits that anybody meets. */
+const ownFaultPart = 0.5;
+
 /**
  * Makes the only outbound call. If a provider limits or rejects the current credential before the first byte of content, it
  * rotates to another quota scope. It never follows redirects. A provider's outage costs at most the bound of the call.
@@ -126,17 +129,17 @@ class Rotation {
       this.#tried.add(picked.quotaScope);
       this.#lastBody = body ?? this.#lastBody;
     }
-    if (!this.#mayRotate()) return answer.kind === 'answer' && verdict.kind !== 'misfit' ? { ...answer, isLimit: true } : answer;
+    if (!this.#mayRotate(verdict)) return answer.kind === 'answer' && verdict.kind !== 'misfit' ? { ...answer, isLimit: true } : answer;
     // After an error within a stream, ignore the rest.
     this.#current?.abort('stopped');
     return null;
   }
 
   /** False: another credential could take the call, but the pool has no retry left. */
-  #mayRotate(): boolean {
+  #mayRotate({ kind }: Verdict): boolean {
     const { pools } = this.#deps;
     const { pool } = this.#call.pool;
-    return !pools.hasUsable(pool, limitedAs(this.#call), this.#tried) || pools.takeRetry(pool);
+    return !pools.hasUsable(pool, limitedAs(this.#call), this.#tried) || pools.takeRetry(pool, kind === 'misfit' ? ownFaultPart : 1);
   }
 
   /** What was not sent costs nothing, so its reservation pays for the next attempt. */

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { placeholders, readRecipes } from './page.ts';
+import type { Answer } from '../../simulator/types.ts';
+import { placeholders, type Recipe } from './page.ts';
 
 /** Where an agent finds KeyForge. */
 export interface Target {
@@ -13,7 +14,7 @@ export interface Target {
 
 /** How to start an agent for one turn. */
 export interface Start {
-  /** Name of the program in `node_modules/.bin`. */
+  /** Name of the program among those of its package. */
   readonly program: string;
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
@@ -23,31 +24,50 @@ export interface Start {
 export interface Agent {
   /** Its heading in docs/agents.md. */
   readonly name: string;
-  readonly install: string;
+  /** `npm`: a package with its version; `pip`: a file of requirements in this folder. */
+  readonly package: { readonly npm: string } | { readonly pip: string };
+  /** The call of its own tool that shows it a file; undefined: its model calls no tools. */
+  readonly reads?: (file: string) => NonNullable<Answer['toolCall']>;
 }
 
 export const agents: readonly Agent[] = [
-  { name: 'Claude Code', install: '@anthropic-ai/claude-code@2.1.329' },
-  { name: 'Codex', install: '@openai/codex@0.169.0' },
-  { name: 'opencode', install: 'opencode-ai@1.18.33' },
-  { name: 'Gemini CLI', install: '@google/gemini-cli@0.61.0' },
+  {
+    name: 'Claude Code',
+    package: { npm: '@anthropic-ai/claude-code@2.1.329' },
+    reads: (file) => ({ name: 'Read', arguments: { file_path: file } }),
+  },
+  {
+    name: 'Codex',
+    package: { npm: '@openai/codex@0.169.0' },
+    reads: (file) => ({ name: 'exec_command', arguments: { cmd: `cat ${file}` } }),
+  },
+  {
+    name: 'opencode',
+    package: { npm: 'opencode-ai@1.18.33' },
+    reads: (file) => ({ name: 'read', arguments: { filePath: file } }),
+  },
+  {
+    name: 'Gemini CLI',
+    package: { npm: '@google/gemini-cli@0.61.0' },
+    reads: (file) => ({ name: 'read_file', arguments: { file_path: file } }),
+  },
+  { name: 'Aider', package: { pip: 'requirements-aider.txt' } },
 ];
 
-/** Writes the files that docs/agents.md names for an agent, and gives its command, with the real values. */
-export async function prepare({ name }: Agent, target: Target): Promise<Start> {
-  const recipe = readRecipes().get(name);
-  const [program, ...args] = recipe?.command ?? [];
-  if (recipe === undefined || program === undefined) throw new Error(`docs/agents.md has no command for ${name}`);
+/** Writes the files of a recipe, and gives its command, with the real values. */
+export async function prepare({ files, variables, command }: Recipe, target: Target): Promise<Start> {
+  const [program, ...args] = command;
+  if (program === undefined) throw new Error('docs/agents.md has a recipe without a command');
   const real = (text: string): string =>
     text
       .replaceAll(placeholders.origin, target.proxyUrl)
       .replaceAll(placeholders.token, target.token)
       .replaceAll(placeholders.prompt, target.prompt);
-  for (const [path, text] of recipe.files) {
+  for (const [path, text] of files) {
     const file = join(target.home, path.replace(/^~\//, ''));
     await mkdir(dirname(file), { recursive: true });
     await writeFile(file, real(text));
   }
-  const environment = Object.fromEntries(Object.entries(recipe.variables).map(([variable, value]) => [variable, real(value)]));
+  const environment = Object.fromEntries(Object.entries(variables).map(([variable, value]) => [variable, real(value)]));
   return { program, args: args.map(real), environment };
 }

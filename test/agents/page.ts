@@ -1,35 +1,77 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** What docs/agents.md says of one agent: the files, the variables and the command. */
+/** One way to use an agent, as docs/agents.md gives it: files, variables and a command. */
 export interface Recipe {
   /** By their path, which begins with `~/`. */
   readonly files: ReadonlyMap<string, string>;
   readonly variables: Readonly<Record<string, string>>;
-  /** The last line of its shell block, as words; empty: the block only sets variables. */
+  /** A line of its shell block, as words; empty: the block only sets variables. */
   readonly command: readonly string[];
+}
+
+/** A row of the table of agents: what a command does with the injected variables alone. */
+export interface Alone {
+  readonly command: readonly string[];
+  readonly answers: boolean;
+  /** What it may ask beside KeyForge. */
+  readonly hosts: readonly string[];
 }
 
 /** What the page has in place of the real values. */
 export const placeholders = { origin: 'http://127.0.0.1:8787', token: 'vk_…', prompt: 'Say hello' } as const;
 
-/** The recipes of docs/agents.md by their headings. Sections without a block have none. */
-export function readRecipes(): ReadonlyMap<string, Recipe> {
-  const text = readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'agents.md'), 'utf8');
-  const sections = text.split(/^## /m).slice(1);
+function page(): string {
+  return readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'agents.md'), 'utf8');
+}
+
+/** The recipes of docs/agents.md by their headings, in order: each command of a shell block is one. Sections without a block have none. */
+export function readRecipes(): ReadonlyMap<string, readonly Recipe[]> {
+  const sections = page().split(/^## /m).slice(1);
   return new Map(
-    sections.filter((section) => section.includes('```')).map((section) => [section.split('\n', 1)[0] ?? '', recipeOf(section)]),
+    sections.filter((section) => section.includes('```')).map((section) => [section.split('\n', 1)[0] ?? '', recipesOf(section)]),
   );
 }
 
-function recipeOf(section: string): Recipe {
-  const blocks = [...section.matchAll(/^```(\w+) ?(.*)\n((?:.*\n)*?)```$/gm)];
-  const files = blocks.flatMap(([, , path = '', text = '']) => (path === '' ? [] : [[path, text] as const]));
-  const lines = blocks.filter(([, language]) => language === 'sh').flatMap(([, , , text = '']) => text.trimEnd().split('\n'));
-  const variables = lines.flatMap((line) => /^export (\w+)=(.*)$/.exec(line)?.slice(1) ?? []);
-  const pairs = Array.from({ length: variables.length / 2 }, (_, at) => [variables[at * 2] ?? '', variables[at * 2 + 1] ?? ''] as const);
-  const command = lines.filter((line) => !line.startsWith('export ')).at(-1) ?? '';
-  return { files: new Map(files), variables: Object.fromEntries(pairs), command: wordsOf(command) };
+/** The rows of the table of agents, by agent. */
+export function readAlone(): ReadonlyMap<string, Alone> {
+  const rows = page().matchAll(/^\| (\w[\w ]*) \| `([^`]+)` \| (answers|[^|]+) \| ([^|]*) \|$/gm);
+  return new Map(
+    [...rows].map(([, agent = '', command = '', outcome = '', hosts = '']) => [
+      agent,
+      {
+        command: wordsOf(command),
+        answers: outcome === 'answers',
+        hosts: [...hosts.matchAll(/`([^`]+)`/g)].map(([, host]) => host ?? ''),
+      },
+    ]),
+  );
+}
+
+function recipesOf(section: string): readonly Recipe[] {
+  const recipes: Recipe[] = [];
+  const files = new Map<string, string>();
+  for (const [, language, path = '', text = ''] of section.matchAll(/^```(\w+) ?(.*)\n((?:.*\n)*?)```$/gm)) {
+    if (path !== '') files.set(path, text);
+    if (language !== 'sh') continue;
+    recipes.push(...shellOf(text).map((shell) => ({ ...shell, files: new Map(files) })));
+    files.clear();
+  }
+  return recipes;
+}
+
+/** One for each command of a shell block, with all its variables. */
+function shellOf(text: string): readonly Omit<Recipe, 'files'>[] {
+  const lines = text.trimEnd().split('\n');
+  const variables = lines.flatMap((line) => {
+    const [, name, value] = /^export (\w+)=(.*)$/.exec(line) ?? [];
+    return name === undefined || value === undefined ? [] : [[name, value] as const];
+  });
+  const commands = lines.filter((line) => !line.startsWith('export '));
+  return (commands.length === 0 ? [''] : commands).map((command) => ({
+    variables: Object.fromEntries(variables),
+    command: wordsOf(command),
+  }));
 }
 
 function wordsOf(command: string): readonly string[] {

@@ -1,119 +1,119 @@
-// `npm run test:agents`: real agents, one turn each, through `keyforge up` against a scripted provider.
+// `npm run test:agents`: real agents through `keyforge up` against a scripted provider, with nothing else to reach. Each way of
+// docs/agents.md is one turn, with a tool call where the agent has tools; then comes its command with the injected variables alone.
 // Outside `npm test` for its size: the agents are some hundred megabytes. Arguments choose agents by name, e.g. `-- codex`.
 import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { baseUrls, sdkVariables } from '../../core/base-urls.ts';
 import { formatUsd } from '../../core/money.ts';
-import { readCalls } from '../../operator/store/recorded-calls.ts';
-import { simulatedModels } from '../../simulator/models.ts';
-import { startSimulation } from '../../simulator/provider.ts';
-import type { SimulatedModel } from '../../simulator/types.ts';
-import { childEnvironment, type Ended, ended, startUp } from '../cli.ts';
-import { credentialValue, eventually } from '../harness.ts';
-import { keyManifest, poolManifest } from '../manifests.ts';
+import { childEnvironment, type Ended, ended } from '../cli.ts';
+import { type Elsewhere, startElsewhere } from '../elsewhere.ts';
 import { type Agent, agents, prepare } from './agents.ts';
+import { installed, type Launch } from './install.ts';
+import { placeholders, type Recipe, readAlone, readRecipes } from './page.ts';
+import { type AgentWorld, answer, note, startAgentWorld } from './world.ts';
 
-const answer = 'KEYFORGE-SCRIPTED-ANSWER-42';
-const prompt = 'Reply with your scripted answer and nothing else.';
-const installMs = 300_000;
+const prompt = 'Read note.txt with your tool, then reply.';
 const turnMs = 120_000;
-
-/** Models that agents ask for besides the one they are given: routers, titles, summaries. */
-const extraModels: readonly SimulatedModel[] = [
-  ...['claude-haiku-4-5-20251001', 'claude-sonnet-4-6', 'claude-opus-4-8'].map((name) => like('claude-haiku-4-5', name)),
-  ...['gemini-2.5-flash-lite', 'gemini-2.5-pro', 'gemini-3.5-flash', 'gemini-3.1-flash-lite'].map((name) => like('gemini-2.5-flash', name)),
-];
-
-function like(model: string, name: string): SimulatedModel {
-  const found = simulatedModels.find((each) => each.name === model);
-  if (found === undefined) throw new Error(`no simulated model ${model}`);
-  return { ...found, name };
-}
 
 type Outcome = 'passed' | 'failed' | 'not installed';
 
-/** Installs one agent; false where the registry does not have it. */
-async function install(agent: Agent, folder: string): Promise<boolean> {
-  await mkdir(folder, { recursive: true });
-  // Some agents fetch their binary when they are installed.
-  await writeFile(
-    join(folder, 'package.json'),
-    JSON.stringify({ private: true, allowScripts: { [agent.install.replace(/@[^@]+$/, '')]: true } }),
+/** What a turn runs in. */
+interface Stage {
+  readonly world: AgentWorld;
+  readonly elsewhere: Elsewhere;
+  readonly launch: Launch;
+  readonly home: string;
+}
+
+/** One turn and what is to come of it. */
+interface Turn {
+  readonly title: string;
+  readonly recipe: Recipe;
+  readonly answers: boolean;
+  readonly hosts: readonly string[];
+}
+
+/** The turns that docs/agents.md has for an agent. */
+function turnsOf({ name }: Agent): readonly Turn[] {
+  const alone = readAlone().get(name);
+  if (alone === undefined) throw new Error(`docs/agents.md has no row for ${name} in its table`);
+  const recipes = readRecipes().get(name) ?? [];
+  const variables = Object.fromEntries(
+    sdkVariables.flatMap(({ family, url, keys, also }) => [
+      [url, baseUrls(placeholders.origin)[family]],
+      ...keys.map((key) => [key, placeholders.token]),
+      ...also.map((other) => [other.name, other.value]),
+    ]),
   );
-  const end = await bounded('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', agent.install], {
-    cwd: folder,
-    timeoutMs: installMs,
-    environment: ownEnvironment(),
-  });
-  if (end.code !== 0) process.stdout.write(`${end.stderr.trim().split('\n').slice(-4).join('\n')}\n`);
-  return end.code === 0;
+  return [
+    ...recipes.map((recipe) => ({ title: recipe.command.join(' '), recipe, answers: true, hosts: alone.hosts })),
+    {
+      title: `variables alone: ${alone.command.join(' ')}`,
+      recipe: { files: new Map(), variables, command: alone.command },
+      answers: alone.answers,
+      hosts: alone.hosts,
+    },
+  ];
 }
 
-/** All of ours: a registry, its certificates and proxies may be set there. */
-function ownEnvironment(): Record<string, string> {
-  return Object.fromEntries(Object.entries(process.env).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
-}
-
-interface Bounds {
-  readonly cwd: string;
-  readonly timeoutMs: number;
-  readonly environment?: Readonly<Record<string, string>>;
+/** Runs a turn and prints what KeyForge recorded of it; gives what is wrong, empty where nothing is. */
+async function runTurn(turn: Turn, { world, elsewhere, launch, home }: Stage): Promise<readonly string[]> {
+  process.stdout.write(`   ${turn.title}\n`);
+  await mkdir(home, { recursive: true });
+  await writeFile(join(home, 'note.txt'), `${note}\n`);
+  const start = await prepare(turn.recipe, { proxyUrl: world.proxyUrl, token: world.token, home, prompt });
+  const environment = { HOME: home, XDG_CONFIG_HOME: join(home, '.config'), ...elsewhere.environment, ...start.environment };
+  const end = await bounded([...launch(start.program), ...start.args], environment);
+  for (const call of await world.news()) {
+    const usage = call.usage === undefined ? '' : ` ${call.usage.input + call.usage.cachedInput} in, ${call.usage.output} out`;
+    process.stdout.write(
+      `      ${call.endpoint} ${call.model ?? ''} ${call.status} ${call.code}${usage} $${formatUsd(Number(call.costNanoUsd))}\n`,
+    );
+  }
+  const strays = elsewhere.news();
+  const hosts = [...new Set(strays.map(({ host }) => host))].sort();
+  if (hosts.length > 0) process.stdout.write(`      also asked: ${hosts.join(', ')}\n`);
+  const wrong = [
+    ...(end.stdout.includes(answer) === turn.answers
+      ? []
+      : [turn.answers ? 'the answer is not in its output' : 'it answers, and the page says that it does not']),
+    ...hosts.filter((host) => !turn.hosts.includes(host)).map((host) => `the page does not say that it asks ${host}`),
+    ...strays.filter(({ carriesKey }) => carriesKey).map(({ host }) => `it sends the key to ${host}`),
+  ];
+  if (wrong.length > 0) process.stdout.write(`   exit ${end.code ?? end.signal}\n${end.stdout.slice(-1500)}\n${end.stderr.slice(-2500)}\n`);
+  return wrong;
 }
 
 /** A program with a deadline; whatever is left of its process group is ended with it. */
-async function bounded(program: string, args: readonly string[], { cwd, timeoutMs, environment }: Bounds): Promise<Ended> {
+async function bounded([program = '', ...args]: readonly string[], environment: Readonly<Record<string, string>>): Promise<Ended> {
+  const cwd = environment['HOME'];
   const child = spawn(program, args, { cwd, env: childEnvironment(environment), stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-  const timer = setTimeout(() => process.kill(-(child.pid ?? 0), 'SIGKILL'), timeoutMs);
+  const timer = setTimeout(() => process.kill(-(child.pid ?? 0), 'SIGKILL'), turnMs);
   child.once('error', (error) => child.emit('close', 127, error.message));
   const end = await ended(child);
   clearTimeout(timer);
   return end;
 }
 
-/** One agent, one turn; prints what KeyForge recorded of it. */
+/** All turns of one agent. */
 async function tryAgent(agent: Agent, root: string): Promise<Outcome> {
-  const folder = join(root, agent.name.toLowerCase().replace(/\W+/g, '-'));
-  const installed = join(folder, 'installed');
-  if (!(await install(agent, installed))) return 'not installed';
-  const home = join(folder, 'home');
-  const manifests = join(folder, 'manifests');
-  for (const each of [home, manifests]) await mkdir(each, { recursive: true });
-  const families = { openai: 'OpenAI', anthropic: 'Anthropic', gemini: 'Gemini' } as const;
-  const names = Object.keys(families) as (keyof typeof families)[];
-  const provider = await startSimulation({
-    credentials: names.map((name) => credentialValue(name)),
-    models: [...simulatedModels, ...extraModels],
-    script: (asked) => (asked.schema === undefined ? { text: answer } : undefined),
+  const launch = await installed(agent).catch((error: Error) => {
+    process.stdout.write(`   ${error.message.trim().split('\n').slice(-4).join('\n')}\n`);
   });
-  for (const name of names)
-    await writeFile(join(manifests, `${name}.yaml`), poolManifest({ name, provider: families[name], endpoint: provider.url }));
-  await writeFile(join(manifests, 'bot.yaml'), keyManifest('bot', { limits: [{ window: 'Day', usd: '20.00' }] }));
-  const secrets = Object.fromEntries(names.map((name) => [`KEYFORGE_SECRET_${name.toUpperCase()}_MAIN`, credentialValue(name)]));
-  const dataDir = join(folder, 'data');
-  const up = await startUp(manifests, dataDir, secrets);
-  try {
-    const start = await prepare(agent, { proxyUrl: up.proxyUrl, token: up.token, home, prompt });
-    const end = await bounded(join(installed, 'node_modules', '.bin', start.program), start.args, {
-      cwd: home,
-      timeoutMs: turnMs,
-      environment: { HOME: home, XDG_CONFIG_HOME: join(home, '.config'), NO_PROXY: '127.0.0.1,localhost', ...start.environment },
-    });
-    await eventually(() => (readCalls(dataDir).length > 0 ? true : undefined), 'a record', 2000).catch(() => undefined);
-    for (const call of readCalls(dataDir)) {
-      const tokens =
-        call.usage === undefined
-          ? ''
-          : ` ${call.usage.input + call.usage.cachedInput} in, ${call.usage.output} out, $${formatUsd(Number(call.costNanoUsd))}`;
-      process.stdout.write(`   ${call.endpoint} ${call.model ?? ''} ${call.status} ${call.code}${tokens}\n`);
-    }
-    const passed = end.stdout.includes(answer);
-    if (!passed) process.stdout.write(`   exit ${end.code ?? end.signal}\n${end.stdout.slice(-1500)}\n${end.stderr.slice(-2500)}\n`);
-    return passed ? 'passed' : 'failed';
-  } finally {
-    await up.kill('SIGKILL');
-    await provider.close();
+  if (launch === undefined) return 'not installed';
+  const folder = await mkdtemp(join(root, 'agent-'));
+  let home = '';
+  await using world = await startAgentWorld(agent, folder, () => join(home, 'note.txt'));
+  await using elsewhere = await startElsewhere(world.token);
+  const wrong: string[] = [];
+  for (const [index, turn] of turnsOf(agent).entries()) {
+    home = join(folder, `home-${index}`);
+    wrong.push(...(await runTurn(turn, { world, elsewhere, launch, home })).map((problem) => `${turn.title}: ${problem}`));
   }
+  for (const problem of wrong) process.stdout.write(`   ${problem}\n`);
+  return wrong.length === 0 ? 'passed' : 'failed';
 }
 
 const wanted = process.argv.slice(2).map((name) => name.toLowerCase());
@@ -121,7 +121,7 @@ const chosen = agents.filter(({ name }) => wanted.length === 0 || wanted.some((e
 const root = await mkdtemp(join(tmpdir(), 'keyforge-agents-'));
 const outcomes: Outcome[] = [];
 for (const agent of chosen) {
-  process.stdout.write(`── ${agent.name} (${agent.install})\n`);
+  process.stdout.write(`── ${agent.name} (${Object.values(agent.package).join('')})\n`);
   const outcome = await tryAgent(agent, root).catch((error: unknown) => {
     process.stdout.write(`   ${String(error)}\n`);
     return 'failed' as const;

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { cached } from '../cluster/cache.ts';
 import { run } from '../cluster/run.ts';
 
@@ -8,12 +8,12 @@ export class Unavailable extends Error {
   override readonly name = 'Unavailable';
 }
 
-/** Python of a virtual environment with the pinned packages of a requirements file; made once, kept in the cache. */
+/** Python of a virtual environment with the pinned packages of a requirements file, given by its path; made once, kept in the cache. */
 export async function pythonOf(requirements: string): Promise<string> {
   const { command, version } = await findPython();
   const folder = await cached({
-    name: `python-${requirements.replace('.txt', '')}`,
-    inputs: [await readFile(join(import.meta.dirname, requirements), 'utf8'), version],
+    name: `python-${basename(requirements, '.txt')}`,
+    inputs: [await readFile(requirements, 'utf8'), version],
     duration: 'about two minutes',
     make: (empty) => makeEnvironment(command, empty, requirements),
   });
@@ -34,7 +34,7 @@ async function makeEnvironment(command: string, folder: string, requirements: st
   await run(command, ['-m', 'venv', folder]);
   const python = join(folder, 'bin', 'python');
   const pip = ['-m', 'pip', '--disable-pip-version-check'];
-  const install = [...pip, 'install', '--quiet', '--no-compile', '-r', join(import.meta.dirname, requirements)];
+  const install = [...pip, 'install', '--quiet', '--no-compile', '-r', requirements];
   try {
     await run(python, install);
   } catch (error) {

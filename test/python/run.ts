@@ -38,7 +38,8 @@ async function main(wanted: readonly string[]): Promise<number> {
   const chosen = files.filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part)));
   if (chosen.length === 0) throw new Error(`no file of ${files.join(', ')} is named ${wanted.join(' or ')}`);
   const pythons = new Map<string, string>();
-  for (const requirements of new Set(chosen.map(requirementsOf))) pythons.set(requirements, await pythonOf(requirements));
+  for (const requirements of new Set(chosen.map(requirementsOf)))
+    pythons.set(requirements, await pythonOf(join(import.meta.dirname, requirements)));
   const world = await startPythonWorld();
   const failed: string[] = [];
   for (const file of chosen) {

@@ -1,6 +1,18 @@
 import { isRefusal, type Refusal, refuse } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/json.ts';
-import { asArray, asObject, asString, badField, firstRefusal, isGiven, readCount, refuseShapes, type Shapes, shapesOf } from '../fields.ts';
+import {
+  asArray,
+  asObject,
+  asString,
+  badField,
+  firstRefusal,
+  isGiven,
+  named,
+  readCount,
+  refuseShapes,
+  type Shapes,
+  shapesOf,
+} from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { countImagePayload, countInline } from '../media.ts';
 import { addFee, addPicture, addRounds, addStored, startTally, type Tally, unbounded } from '../tally.ts';
@@ -173,7 +185,7 @@ function countBlock(tally: Tally, added: unknown[], block: JsonObject): Refusal 
       return fetched === null ? null : countBlock(tally, added, fetched);
     }
     case 'tool_addition':
-      added.push(asObject(block['tool'])?.['definition']);
+      countAddition(tally, added, asObject(block['tool']));
       return null;
     case 'compaction':
       return countContent(tally, added, 'compaction.tool_changes', block['tool_changes']);
@@ -182,6 +194,13 @@ function countBlock(tally: Tally, added: unknown[], block: JsonObject): Refusal 
       addStored(tally, 'text', 'image', 'document');
       return null;
   }
+}
+
+/** Counts a tool that a block adds: by a definition, or by the name of one that the request's `tools` define already. */
+function countAddition(tally: Tally, added: unknown[], tool: JsonObject | null): void {
+  const definition = tool?.['definition'];
+  if (isGiven(definition)) added.push(definition);
+  else if (tool?.['type'] !== 'tool_reference') addStored(tally, 'text', 'image', 'document');
 }
 
 function countImage(tally: Tally, source: JsonObject | null): void {
@@ -256,7 +275,7 @@ function countTools(tally: Tally, tools: readonly unknown[], isOpen: (tool: Json
       return null;
     }
     if (isGiven(tool['model'])) {
-      const model = JSON.stringify(tool['model']).slice(0, 100);
+      const model = named(tool['model'], 100);
       return refuse('model_denied', `The tool ${type.slice(0, 60)} names a model of its own, ${model}; only \`model\` may choose one.`);
     }
     if (!isOpen(tool)) return countServerTool(tally, type, tool);
@@ -285,7 +304,7 @@ function countServerTool(tally: Tally, type: string, tool: JsonObject): Refusal 
     addFee(tally, 'container', 1);
     addLoop(tally, null, maxRounds);
   } else {
-    unbounded(tally, `the tool ${JSON.stringify(type).slice(0, 60)} runs at the provider without a limit on its cost`);
+    unbounded(tally, `the tool ${named(type, 60)} runs at the provider without a limit on its cost`);
   }
   return null;
 }

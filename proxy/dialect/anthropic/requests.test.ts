@@ -88,6 +88,12 @@ test('a search that a block adds has no limit that KeyForge could set', () => {
   assert.deepEqual(demand(tools(definition)).openCalls, { fees: ['webSearch'], tools: 1, maxReads: 11 });
 });
 
+test('a block that adds a tool of the request by its name adds nothing, and one of a new kind may add anything', () => {
+  const added = (tool: unknown): unknown => demand(content({ type: 'tool_addition', tool })).stored;
+  assert.equal(added({ type: 'tool_reference', name: 'mcp__files__read' }), undefined);
+  assert.deepEqual(added({ type: 'brand_new' }), ['text', 'image', 'document']);
+});
+
 test('a fetch is bounded by the content that it may add, where the request says', () => {
   const fetch = { type: 'web_fetch_20250910', name: 'web_fetch', max_uses: 3 };
   const bounded = demand(tools({ ...fetch, max_content_tokens: 2000 }));

@@ -1,5 +1,5 @@
 import type { JsonObject } from '../../../core/json.ts';
-import { asArray, asObject, asString, isGiven } from '../fields.ts';
+import { asArray, asObject, asString, isGiven, named } from '../fields.ts';
 import { addFee, addRounds, type Tally, unbounded } from '../tally.ts';
 import { countCaching } from './parts.ts';
 
@@ -16,7 +16,7 @@ export function countChatTools(tally: Tally, body: JsonObject): void {
     countCaching(tally, asObject(tool?.['function'])?.['cache_control']);
     if (type === 'function' || type === 'custom') tally.features.add('tools');
     else if (asString(type)?.includes('web_search') === true) countSearch(tally);
-    else unbounded(tally, `the tool ${JSON.stringify(type ?? null).slice(0, 60)} runs at the provider without a limit on its cost`);
+    else unbounded(tally, `the tool ${named(type ?? null, 60)} runs at the provider without a limit on its cost`);
   }
   if (isGiven(body['web_search_options'])) countSearch(tally);
 }

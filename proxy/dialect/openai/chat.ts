@@ -66,12 +66,12 @@ function read(body: JsonBody, _action: RouteAction, headers: IncomingHttpHeaders
   const messages = asArray(value['messages']);
   const refusal = firstRefusal(messages.filter(isObject), (message) => countMessage(tally, message));
   if (refusal !== null) return refusal;
-  countFields(tally, value);
+  countFields(tally, body);
   return {
     ...target,
     maxOutputTokens: limit,
     unjudged: judgeFields(tally, value, { governing: rules.governing, free: freeInChat }),
-    templateTokens: () => templateTokens(body.value),
+    templateTokens: () => templateTokens(body),
     demand: demandOf(tally),
     wantsUsage: asObject(value['stream_options'])?.['include_usage'] === true,
     affinity: affinityOf(headers, value, [], () => openingText(messages[0], messages.find(isFromUser))),
@@ -115,7 +115,10 @@ function countMessage(tally: Tally, message: JsonObject): Refusal | null {
   return countContent(tally, message['content'], 'messages');
 }
 
-function countFields(tally: Tally, value: JsonObject): void {
+/** A larger prediction is bounded by the whole body, so that it is not read a second time. */
+const maxPredictionBytes = 1024 * 1024;
+
+function countFields(tally: Tally, { value, members, tokens }: JsonBody): void {
   countShared(tally, value);
   countChatTools(tally, value);
   const format = asObject(value['response_format'])?.['type'];
@@ -123,7 +126,8 @@ function countFields(tally: Tally, value: JsonObject): void {
   // Rejected tokens of a prediction are billed as output, beyond the limit (OpenAI’s guide to predicted outputs).
   if (isGiven(value['prediction'])) {
     tally.features.add('prediction');
-    tally.extraOutputTokens += valueBound(value['prediction']).tokens * tally.choices;
+    const { start, end } = members.get('prediction') ?? { start: 0, end: 0 };
+    tally.extraOutputTokens += (end - start > maxPredictionBytes ? tokens : valueBound(value['prediction']).tokens) * tally.choices;
   }
 }
 

@@ -7,7 +7,8 @@ import { chatCounter, responsesCounter } from './count.ts';
 function request(counter: Counter, value: Readonly<Record<string, unknown>>): unknown {
   const body = readBody(Buffer.from(JSON.stringify(value)));
   if ('problem' in body) throw new Error(body.problem);
-  return counter.request(body, 'up');
+  const bytes = counter.request(body, 'up');
+  return bytes === null ? null : JSON.parse(bytes.toString());
 }
 
 const chat = { model: 'a', messages: [{ role: 'user', content: 'Hi' }], temperature: 1 };

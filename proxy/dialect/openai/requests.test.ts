@@ -458,6 +458,25 @@ test('what KeyForge does not know may be anything', () => {
   assert.equal(demand(openaiChat, { messages: [told] }).stored, undefined);
 });
 
+test('messages between agents and compactions of Codex are text, but for pictures in them', () => {
+  const secret = { type: 'encrypted_content', encrypted_content: 'gAAAA' };
+  const message = { type: 'agent_message', author: '/root', recipient: '/root/worker' };
+  for (const item of [
+    { ...message, content: [{ type: 'input_text', text: 'Go on' }, secret] },
+    { type: 'multi_agent_call', call_id: 'c', action: 'wait_agent', arguments: '{}' },
+    { type: 'multi_agent_call_output', call_id: 'c', action: 'wait_agent', output: [{ type: 'output_text', text: 'Done' }] },
+    { type: 'compaction_summary', encrypted_content: 'gAAAA' },
+    { type: 'context_compaction', encrypted_content: 'gAAAA' },
+  ]) {
+    const { stored, media, textTokens } = demand(openaiResponses, given(item));
+    assert.deepEqual([stored, media, textTokens], [undefined, {}, valueBound({ model: 'gpt-6', input: [item] }).tokens], item.type);
+  }
+  const shown = demand(openaiResponses, given({ ...message, content: [{ type: 'input_image', image_url: pictureUrl }] }));
+  assert.deepEqual([shown.pictures.length, shown.stored], [1, undefined]);
+  // Without its content, the provider would have to look it up.
+  assert.deepEqual(demand(openaiResponses, given({ type: 'context_compaction', id: 'cmp_1' })).stored, ['text']);
+});
+
 test('a previous response is named, so that its size can be known', () => {
   const facts = read(openaiResponses, { previous_response_id: 'resp_1' });
   assert.deepEqual([facts.continues, facts.demand.stored], ['resp_1', ['text', 'image', 'document']]);
@@ -694,4 +713,27 @@ test('what a template may add to tools and arguments of calls is bounded', () =>
   assert.ok(added(openaiResponses, { tools: [tool] }) >= indented);
   const call = { id: 'c', type: 'function', function: { name: 'f', arguments: '{"a":"ж"}' } };
   assert.ok(added(openaiChat, { messages: [{ role: 'assistant', tool_calls: [call] }] }) > 0);
+});
+
+test('a prediction of more than a MiB is bounded by the whole body', () => {
+  const more = { prediction: { type: 'content', content: 'x'.repeat(1_100_000) } };
+  const { extraOutputTokens, textTokens } = read(openaiChat, more).demand;
+  assert.equal(extraOutputTokens, textTokens);
+});
+
+test('arguments of calls are not parsed where they are long, and have no bound where no context holds them', () => {
+  const added = (text: string): number => {
+    const item = { type: 'function_call', call_id: 'c', name: 'f', arguments: text };
+    const function_ = { name: 'f', arguments: text };
+    const inChat = { messages: [{ role: 'assistant', tool_calls: [{ id: 'c', type: 'function', function: function_ }] }] };
+    const tokens = read(openaiChat, inChat).templateTokens?.() ?? 0;
+    assert.equal(tokens, read(openaiResponses, given(item)).templateTokens?.());
+    return tokens;
+  };
+  const lists = (length: number): string => `[${'[],'.repeat(length / 3)}1]`;
+  // Two lines and brackets for each list.
+  assert.ok(added(lists(3_000_000)) > 20_000_000);
+  assert.equal(added(lists(30_000_000)), Number.MAX_SAFE_INTEGER);
+  const tools = [{ type: 'function', function: { name: 'f', description: 'x'.repeat(3_000_000) } }];
+  assert.equal(read(openaiChat, { tools }).templateTokens?.(), Number.MAX_SAFE_INTEGER);
 });

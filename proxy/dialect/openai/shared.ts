@@ -1,7 +1,7 @@
 import { isRefusal, type Refusal } from '../../../core/errors.ts';
 import { type JsonObject, scalarText } from '../../../core/json.ts';
 import type { Effort, Thinking } from '../../../core/price/output-limit.ts';
-import { asArray, asObject, asString, type FieldShapes, isGiven, readCount } from '../fields.ts';
+import { asArray, asObject, asString, type FieldShapes, isGiven, named, readCount } from '../fields.ts';
 import { type Edit, maxPriceEdits } from '../splice.ts';
 import { type Tally, unbounded } from '../tally.ts';
 import type { Changes } from '../types.ts';
@@ -40,8 +40,7 @@ export function countShared(tally: Tally, body: JsonObject): void {
   if (Array.isArray(body['plugins']) && body['plugins'].length > 0)
     unbounded(tally, 'plugins run at the provider without a limit on their cost');
   const mode = asObject(body['reasoning'])?.['mode'];
-  if (isGiven(mode) && mode !== 'standard')
-    unbounded(tally, `reasoning.mode ${JSON.stringify(mode).slice(0, 40)} may compute more than one answer`);
+  if (isGiven(mode) && mode !== 'standard') unbounded(tally, `reasoning.mode ${named(mode, 40)} may compute more than one answer`);
   if (body['safe_prompt'] === true) tally.textTokens += safePromptTokens;
 }
 
@@ -56,7 +55,7 @@ function countCacheWrites(tally: Tally, body: JsonObject): void {
 function countTier(tally: Tally, tier: unknown): void {
   if (!isGiven(tier) || cheapTiers.has(scalarText(tier))) return;
   if (priorityTiers.has(scalarText(tier))) tally.servings.add('priority');
-  else unbounded(tally, `service_tier ${JSON.stringify(tier).slice(0, 40)} may cost more than the standard price`);
+  else unbounded(tally, `service_tier ${named(tier, 40)} may cost more than the standard price`);
 }
 
 /** Some models answer with pictures or audio although the request does not ask for it. */
@@ -64,7 +63,7 @@ function countModalities(tally: Tally, modalities: readonly unknown[]): void {
   tally.anyOutput = modalities.length === 0;
   for (const modality of modalities) {
     if (modality === 'audio' || modality === 'image') tally.outputs.add(modality);
-    else if (modality !== 'text') unbounded(tally, `the price of ${JSON.stringify(modality).slice(0, 40)} as output is unknown`);
+    else if (modality !== 'text') unbounded(tally, `the price of ${named(modality, 40)} as output is unknown`);
   }
 }
 

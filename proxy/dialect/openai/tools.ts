@@ -1,7 +1,7 @@
 import { type Refusal, refuse } from '../../../core/errors.ts';
 import type { JsonObject } from '../../../core/json.ts';
 import type { Fee } from '../../../core/price/types.ts';
-import { asObject, asString, badField, firstRefusal, isGiven } from '../fields.ts';
+import { asObject, asString, badField, firstRefusal, isGiven, named } from '../fields.ts';
 import { addFee, addRounds, addStored, type Tally, unbounded } from '../tally.ts';
 import { sessionFees } from './containers.ts';
 import { countCaching } from './parts.ts';
@@ -62,7 +62,7 @@ function collect(tally: Tally, tools: readonly JsonObject[], hosted: HostedTool[
     if (isGiven(tool['model'])) {
       return refuse(
         'model_denied',
-        `The tool ${type} names a model of its own, ${JSON.stringify(tool['model']).slice(0, 100)}; only \`model\` may choose one.`,
+        `The tool ${type.slice(0, 60)} names a model of its own, ${named(tool['model'], 100)}; only \`model\` may choose one.`,
       );
     }
     const found = hostedTool(tally, type, tool);
@@ -92,7 +92,7 @@ function hostedTool(tally: Tally, type: string, tool: JsonObject): HostedTool | 
       unbounded(tally, 'image generation is billed in addition to the output');
       return null;
     default:
-      unbounded(tally, `the tool ${JSON.stringify(type).slice(0, 60)} runs at the provider without a limit on its cost`);
+      unbounded(tally, `the tool ${named(type, 60)} runs at the provider without a limit on its cost`);
       return null;
   }
 }

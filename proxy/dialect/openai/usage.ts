@@ -113,14 +113,13 @@ interface Counts {
 }
 
 /** Splits totals into disjoint classes. Some servers report more cached tokens than input (grok on Azure) or more reasoning than output. */
-function classes({ input, reasoning, details, produced, fees, serviceTier, ...counts }: Counts): Usage {
-  const output = Math.max(counts.output, reasoning);
+function classes({ input, output: named, reasoning, details, produced, fees, serviceTier }: Counts): Usage {
+  const output = Math.max(named, reasoning);
   const cachedInput = tokens(details, 'cached_tokens');
   const cacheWrite = tokens(details, 'cache_write_tokens');
   const plain = Math.max(0, input - cachedInput - cacheWrite);
   const audio = tokens(details, 'audio_tokens');
   const inputAudio = Math.min(audio, plain);
-  const billed = Object.entries(fees).filter(([, count]) => count > 0);
   const serving = typeof serviceTier === 'string' && Object.hasOwn(servingOf, serviceTier) ? servingOf[serviceTier] : undefined;
   return withParts(
     { input: plain, cachedInput, cacheWrite, output, reasoning },
@@ -131,8 +130,14 @@ function classes({ input, reasoning, details, produced, fees, serviceTier, ...co
       outputAudio: Math.min(tokens(produced, 'audio_tokens'), output),
       outputImage: Math.min(tokens(produced, 'image_tokens'), output),
       cacheWrite1h: Math.min(tokens(asObject(details?.['cache_write_tokens_details']), 'ttl_12h_tokens'), cacheWrite),
-      ...(billed.length > 0 ? { fees: Object.fromEntries(billed) } : {}),
-      ...(serving === undefined ? {} : { servings: [serving] }),
+      fees: billed(fees),
+      servings: serving === undefined ? undefined : [serving],
     },
   );
+}
+
+/** The fees that count; undefined: none. */
+function billed(fees: FeeCounts): FeeCounts | undefined {
+  const counted = Object.entries(fees).filter(([, count]) => count > 0);
+  return counted.length === 0 ? undefined : Object.fromEntries(counted);
 }

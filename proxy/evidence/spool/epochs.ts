@@ -10,7 +10,7 @@ export interface Segment {
   readonly path: string;
   /** Length up to the last whole frame. */
   bytes: number;
-  /** Highest seq in it, by epoch. */
+  /** Highest seq in it, by epoch; -1 where it has other records of the epoch, and no entry. */
   readonly heads: Map<SpooledEpoch, number>;
   /** Records in it of what has no entry yet: open calls and their outcomes, groups of refusals. */
   pins: number;
@@ -24,22 +24,34 @@ interface SpooledEpoch {
   head: number;
   /** Seq up to which the operator holds it; -1 if it holds nothing. */
   acked: number;
+  /** True if nothing of it is left to recover: it ended, or a later epoch of the stream began. */
   closed: boolean;
   /** False if records may be lost: a torn tail, a gap, another boot. */
   whole: boolean;
+  /** True if an earlier process saved it. */
+  restored: boolean;
   /** Seq of the last entry that was read or written here; null if none. Entries before the first were trimmed. */
   seen: number | null;
   /** First seq after a gap: the operator can never store it or what follows. */
   lostFrom: number | null;
   /** Calls without an entry, and the segments of their records. */
   readonly openCalls: Map<string, OpenCall>;
-  /** Groups without an entry, each with its newest record. */
-  readonly refusals: Map<string, { readonly segment: Segment; readonly group: RefusalGroup }>;
+  /** Groups of refusals without an entry. */
+  readonly refusals: Map<string, OpenGroup>;
+  /** Calls and groups whose end is in a later segment than their first record, and the segments of their records. */
+  readonly ended: Map<string, Segment[]>;
 }
 
 interface OpenCall {
+  /** Of its records, each once, oldest first. */
   readonly segments: Segment[];
   readonly attempts: SpooledAttempt[];
+}
+
+interface OpenGroup {
+  /** Of its records, each once, oldest first. The last one has the record that counts, and stays until the group has ended. */
+  readonly segments: Segment[];
+  readonly group: RefusalGroup;
 }
 
 /** One reservation of an open call. */
@@ -70,7 +82,10 @@ export interface RecoveredStream {
 }
 
 /** What is saved of an epoch beside its records. */
-export type SavedEpoch = Pick<SpooledEpoch, 'stream' | 'epoch' | 'acked' | 'closed' | 'whole'>;
+export interface SavedEpoch extends Pick<SpooledEpoch, 'stream' | 'epoch' | 'acked' | 'closed' | 'whole'> {
+  /** Calls and groups that have records in the spool, and ended in a segment that is gone. */
+  readonly ended?: readonly string[];
+}
 
 /** Keeps the state of epochs, open calls and acknowledgements, and decides what may be trimmed. No I/O. */
 export class Epochs {
@@ -78,31 +93,38 @@ export class Epochs {
   /** The newest epoch of each stream. */
   readonly #latest = new Map<StreamId, SpooledEpoch>();
 
-  restore(saved: SavedEpoch): void {
-    Object.assign(this.#open(saved.stream, saved.epoch), saved, { head: saved.acked });
+  restore({ stream, epoch, acked, closed, whole, ended = [] }: SavedEpoch): void {
+    const state = this.#open(stream, epoch);
+    Object.assign(state, { acked, closed, whole, head: acked, restored: true });
+    for (const id of ended) state.ended.set(id, []);
   }
 
   noteOpen(segment: Segment, { stream, epoch, requestId, reservation }: RecordMembers['open']): void {
-    const { openCalls } = this.#open(stream, epoch);
-    const call = openCalls.get(requestId) ?? { segments: [], attempts: [] };
-    openCalls.set(requestId, call);
+    const state = this.#note(segment, stream, epoch);
+    if (hasEnded(state, requestId, segment)) return;
+    const call = state.openCalls.get(requestId) ?? { segments: [], attempts: [] };
+    state.openCalls.set(requestId, call);
     pin(call, segment);
     if (reservation === undefined) setCost(call, null);
     else call.attempts.push({ reservation, costNano: null });
   }
 
   noteOutcome(segment: Segment, { stream, epoch, requestId, costNano }: RecordMembers['outcome']): void {
-    const call = this.#open(stream, epoch).openCalls.get(requestId);
-    if (call === undefined) return;
+    const state = this.#note(segment, stream, epoch);
+    const call = state.openCalls.get(requestId);
+    if (hasEnded(state, requestId, segment) || call === undefined) return;
     pin(call, segment);
     setCost(call, costNano);
   }
 
   noteRefusals(segment: Segment, { stream, epoch, id, group }: RecordMembers['refusals']): void {
-    const state = this.#open(stream, epoch);
-    endGroup(state, id);
+    const state = this.#note(segment, stream, epoch);
+    if (hasEnded(state, id, segment)) return;
+    const { segments } = state.refusals.get(id) ?? { segments: [] };
+    unpin(segments.slice(-1));
     segment.pins += 1;
-    state.refusals.set(id, { segment, group });
+    addTo(segments, segment);
+    state.refusals.set(id, { segments, group });
   }
 
   noteEntry(segment: Segment, { entry, endsCall, endsEpoch }: RecordMembers['entry']): void {
@@ -116,9 +138,7 @@ export class Epochs {
     state.head = Math.max(state.head, entry.seq);
     state.closed ||= endsEpoch;
     segment.heads.set(state, entry.seq);
-    if (endsCall === '') return;
-    endCall(state, endsCall);
-    endGroup(state, endsCall);
+    if (endsCall !== '') end(state, endsCall, segment);
   }
 
   /** Marks epochs that may have lost records: those of a segment, or all. */
@@ -155,14 +175,32 @@ export class Epochs {
     return [...this.#latest.values()].filter((state) => !state.closed).map(recover);
   }
 
-  /** Forgets closed and acknowledged epochs; returns what to save of the others. */
-  prune(): readonly SavedEpoch[] {
+  /**
+   * Forgets closed and acknowledged epochs; returns what to save of the others. `kept`: the segments that stay, of a spool that
+   * ends at `end`. Where later segments are gone, those that stay no longer say what has ended: that is saved instead.
+   */
+  prune(kept: readonly Segment[], end: number): readonly SavedEpoch[] {
+    const outdated = beforeHole(kept, end);
+    const saved: SavedEpoch[] = [];
     for (const [id, state] of this.#epochs) {
-      if (!this.#isOver(state)) continue;
+      forgetEnded(state, kept);
+      // A process that begins continues where the last segment ends: it does not see what was trimmed before.
+      const segments = state.restored ? kept : outdated;
+      if (!this.#isOver(state) || segments.some(({ heads }) => heads.has(state))) {
+        saved.push(save(state, segments));
+        continue;
+      }
       this.#epochs.delete(id);
       if (this.#latest.get(state.stream) === state) this.#latest.delete(state.stream);
     }
-    return [...this.#epochs.values()].map(({ stream, epoch, acked, closed, whole }) => ({ stream, epoch, acked, closed, whole }));
+    return saved;
+  }
+
+  /** The epoch of a record that is no entry. */
+  #note(segment: Segment, stream: StreamId, epoch: number): SpooledEpoch {
+    const state = this.#open(stream, epoch);
+    if (!segment.heads.has(state)) segment.heads.set(state, -1);
+    return state;
   }
 
   #open(stream: StreamId, epoch: number): SpooledEpoch {
@@ -176,10 +214,12 @@ export class Epochs {
       acked: -1,
       closed: false,
       whole: true,
+      restored: false,
       seen: null,
       lostFrom: null,
       openCalls: new Map(),
       refusals: new Map(),
+      ended: new Map(),
     };
     this.#epochs.set(id, made);
     const previous = this.#latest.get(stream);
@@ -194,9 +234,17 @@ export class Epochs {
 }
 
 /** Keeps a segment until the call has ended. */
-function pin(call: OpenCall, segment: Segment): void {
-  call.segments.push(segment);
-  segment.pins += 1;
+function pin({ segments }: OpenCall, segment: Segment): void {
+  if (segments.at(-1) !== segment) segment.pins += 1;
+  addTo(segments, segment);
+}
+
+function unpin(segments: readonly Segment[]): void {
+  for (const segment of segments) segment.pins -= 1;
+}
+
+function addTo(segments: Segment[], segment: Segment): void {
+  if (segments.at(-1) !== segment) segments.push(segment);
 }
 
 function setCost({ attempts }: OpenCall, costNano: NanoUsd | null): void {
@@ -204,22 +252,54 @@ function setCost({ attempts }: OpenCall, costNano: NanoUsd | null): void {
   if (last !== undefined) attempts.push({ ...last, costNano });
 }
 
-function endCall(state: SpooledEpoch, requestId: string): void {
-  for (const segment of state.openCalls.get(requestId)?.segments ?? []) segment.pins -= 1;
-  state.openCalls.delete(requestId);
+/** Ends a call or a group with the entry in this segment. */
+function end(state: SpooledEpoch, id: string, segment: Segment): void {
+  const segments = release(state, id);
+  if (segments.length > 0 && segments[0] !== segment) state.ended.set(id, segments);
 }
 
-function endGroup(state: SpooledEpoch, id: string): void {
-  const known = state.refusals.get(id);
-  if (known === undefined) return;
-  known.segment.pins -= 1;
-  state.refusals.delete(id);
+/** Unpins the segments of an open call or group; returns those that have records of it. */
+function release({ openCalls, refusals }: SpooledEpoch, id: string): Segment[] {
+  const call = openCalls.get(id);
+  const group = refusals.get(id);
+  unpin(call?.segments ?? group?.segments.slice(-1) ?? []);
+  openCalls.delete(id);
+  refusals.delete(id);
+  return call?.segments ?? group?.segments ?? [];
+}
+
+/** True for a record that is read back, of what ended in a segment that is gone. */
+function hasEnded({ closed, ended }: SpooledEpoch, id: string, segment: Segment): boolean {
+  const segments = ended.get(id);
+  if (segments !== undefined) addTo(segments, segment);
+  return closed || segments !== undefined;
 }
 
 /** The first entry of a new epoch charges the calls and counts the refusals that had no entry in the previous one. */
 function supersede(previous: SpooledEpoch): void {
-  for (const requestId of previous.openCalls.keys()) endCall(previous, requestId);
-  for (const id of previous.refusals.keys()) endGroup(previous, id);
+  for (const id of [...previous.openCalls.keys(), ...previous.refusals.keys()]) release(previous, id);
+  previous.closed = true;
+}
+
+/** Position after the last of these segments, the oldest of which is first. */
+export function endOf(segments: readonly Segment[]): number {
+  const last = segments.at(-1);
+  return last === undefined ? 0 : last.base + last.bytes;
+}
+
+/** The segments before the last hole. */
+function beforeHole(kept: readonly Segment[], end: number): readonly Segment[] {
+  const last = kept.findLastIndex(({ base, bytes }, index) => base + bytes !== (kept[index + 1]?.base ?? end));
+  return kept.slice(0, last + 1);
+}
+
+function forgetEnded({ ended }: SpooledEpoch, kept: readonly Segment[]): void {
+  for (const [id, segments] of ended) if (!kept.some((segment) => segments.includes(segment))) ended.delete(id);
+}
+
+function save({ stream, epoch, acked, closed, whole, ended }: SpooledEpoch, within: readonly Segment[]): SavedEpoch {
+  const ids = [...ended].filter(([, segments]) => within.some((segment) => segments.includes(segment))).map(([id]) => id);
+  return { stream, epoch, acked, closed, whole, ...(ids.length === 0 ? {} : { ended: ids }) };
 }
 
 function recover(state: SpooledEpoch): RecoveredStream {

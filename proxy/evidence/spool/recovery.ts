@@ -2,7 +2,7 @@ import { closeSync, fstatSync, ftruncateSync, openSync, readdirSync, readFileSyn
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Entry } from '../../../core/audit/types.ts';
-import type { Epochs, SavedEpoch, Segment } from './epochs.ts';
+import { type Epochs, endOf, type SavedEpoch, type Segment } from './epochs.ts';
 import { type PlacedRecord, readFrames } from './frame.ts';
 
 const segmentPattern = /^(\d{16})\.seg$/;
@@ -58,16 +58,17 @@ export function recoverSegments(from: {
   const saved = readSaved(dir);
   for (const each of saved?.epochs ?? []) epochs.restore({ ...each, whole: each.whole && saved?.bootId === bootId });
   const scanned = bases.map((base) => scan(dir, base, bootId, epochs));
+  const segments = scanned.map(({ segment }) => segment).filter(({ bytes }) => bytes > 0);
   const cutBytes = scanned.reduce((sum, { segment, fileBytes }) => sum + fileBytes - segment.bytes, 0);
   if (cutBytes > 0 || (saved === null && bases.length > 0)) epochs.distrust();
   if (cutBytes > 0) logger.warn({ dir, cutBytes }, 'the spool had a torn tail; the unspent money of its streams is not released');
   try {
-    saveEpochs(dir, bootId, epochs.prune());
+    saveEpochs(dir, bootId, epochs.prune(segments, endOf(segments)));
     scanned.forEach(cut);
   } catch (error) {
     logger.error({ err: error, dir }, 'the proxy cannot write the spool at start; it refuses calls until it can');
   }
-  return scanned.map(({ segment }) => segment).filter(({ bytes }) => bytes > 0);
+  return segments;
 }
 
 function listBases(dir: string): number[] {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Entry } from '../../../core/audit/types.ts';
 import type { StreamId } from '../../../core/names.ts';
-import { Epochs, type RecoveredStream, type Segment } from './epochs.ts';
+import { Epochs, endOf, type RecoveredStream, type Segment } from './epochs.ts';
 import { createFrameEncoder, type RecordMembers, readFrames, type SpoolRecord } from './frame.ts';
 import { lockFile } from './lock.ts';
 import { type PlacedEntry, Recent } from './recent.ts';
@@ -111,8 +111,7 @@ class DiskSpool implements Spool {
     this.#epochs = epochs;
     this.#segments = segments;
     this.#folder = folder;
-    const last = segments.at(-1);
-    const end = last === undefined ? 0 : last.base + last.bytes;
+    const end = endOf(segments);
     this.#recent = new Recent(end, maxRecentBytes);
     this.#syncer = new Syncer({ folder, delayMs: syncDelayMs, logger });
     const onSegment = (segment: Segment): unknown => segments.push(segment);
@@ -215,8 +214,10 @@ class DiskSpool implements Spool {
     const { dir, bootId, logger } = this.#options;
     this.#saveTimer = null;
     try {
-      saveEpochs(dir, bootId, this.#epochs.prune());
-      this.#trim(this.#segments.filter((segment) => this.#isSettled(segment)));
+      const settled = this.#segments.filter((segment) => this.#isSettled(segment));
+      const kept = this.#segments.filter((segment) => !this.#isSettled(segment));
+      saveEpochs(dir, bootId, this.#epochs.prune(kept, this.#writer.end));
+      this.#trim(settled);
     } catch (error) {
       logger.error({ err: error }, 'the proxy cannot save spool acknowledgements; it may ship entries twice after a restart');
       const firstNeeded = this.#segments.findIndex((segment) => !this.#isSettled(segment));

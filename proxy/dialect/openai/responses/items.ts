@@ -24,6 +24,8 @@ const textItems = new Set([
   'program',
   'program_output',
   'compaction',
+  'compaction_summary',
+  'multi_agent_call',
 ]);
 
 /** The provider keeps what these refer to, or may read it again. */
@@ -49,14 +51,19 @@ function countMedia(tally: Tally, type: string, item: JsonObject): Refusal | nul
   }
   switch (type) {
     case 'message':
+    case 'agent_message':
       return countContent(tally, item['content'], 'input');
     case 'computer_call_output':
     case 'function_call_output':
     case 'custom_tool_call_output':
+    case 'multi_agent_call_output':
       return countOutput(tally, item['output']);
     case 'reasoning':
       // Without encrypted content, the provider looks it up by its id.
       if (typeof item['encrypted_content'] !== 'string') tally.thoughts += 1;
+      return null;
+    case 'context_compaction':
+      if (typeof item['encrypted_content'] !== 'string') addStored(tally, 'text');
       return null;
     case 'image_generation_call':
       countResult(tally, item['result']);

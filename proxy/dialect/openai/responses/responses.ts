@@ -67,7 +67,7 @@ export function readResponse(body: JsonBody, headers: IncomingHttpHeaders, count
   return {
     ...target,
     maxOutputTokens: limit,
-    templateTokens: () => templateTokens(body.value),
+    templateTokens: () => templateTokens(body),
     unjudged: [...hostedTools(tally), ...judgeFields(tally, value, { governing: rules.governing, free: freeInResponses })],
     demand: demandOf(tally),
     ...thought,
