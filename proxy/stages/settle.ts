@@ -44,7 +44,8 @@ export function asBilled(end: CallEnd, demand: Demand, { choosesHost }: Pick<Pro
   const { usage, namedCostNano } = end.reading;
   if (usage === null) return end;
   const { container, ...otherFees } = usage.fees ?? {};
-  const isFreeSession = container !== undefined && (demand.fees.container === undefined || demand.fees.container === 0);
+  const isOpen = demand.openCalls?.fees.includes('container') === true;
+  const isFreeSession = container !== undefined && !isOpen && (demand.fees.container === undefined || demand.fees.container === 0);
   const named = choosesHost === true ? defined({ namedCostNano }) : {};
   if (!isFreeSession && Object.keys(named).length === 0) return end;
   return { ...end, reading: { ...end.reading, usage: { ...usage, ...(isFreeSession ? { fees: otherFees } : {}), ...named } } };

@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import type { JsonObject } from '../../core/json.ts';
 import { chatAnswer, geminiAnswer, messagesAnswer, responsesAnswer } from './answers.ts';
 import { type Answer, type Row, tryRows } from './rows.ts';
@@ -126,6 +127,17 @@ const anthropicTools: readonly Row[] = [
   },
   {
     ...claude,
+    name: 'web_search with a limit of more uses than the budget pays for',
+    body: { ...haiku, tools: [{ type: 'web_search_20250305', name: 'web_search', max_uses: 8 }] },
+    capUsd: 1.2,
+    answer: (sent) => {
+      const [tool] = sent['tools'] as readonly [{ readonly max_uses: number }];
+      assert.ok(tool.max_uses < 8);
+      return messaged(40_000, { server_tool_use: { web_search_requests: tool.max_uses } }, tool.max_uses * 0.01)();
+    },
+  },
+  {
+    ...claude,
     name: 'web_search without a limit',
     body: { ...haiku, tools: [{ type: 'web_search_20250305', name: 'web_search' }] },
     capUsd: 1.2,
@@ -204,6 +216,18 @@ const openAiTools: readonly Row[] = [
   },
   {
     ...responses,
+    name: 'file_search with a limit of more calls than the budget pays for',
+    body: { ...mini, tools: [{ type: 'file_search', vector_store_ids: ['vs_1'] }], max_tool_calls: 40 },
+    capUsd: 0.3,
+    answer: (sent) => {
+      const calls = Number(sent['max_tool_calls']);
+      assert.ok(calls < 40);
+      const output = Array.from({ length: calls }, () => ({ type: 'file_search_call' }));
+      return ran(sent, output, calls * 0.0025);
+    },
+  },
+  {
+    ...responses,
     name: 'file_search without limits',
     body: { ...mini, tools: [{ type: 'file_search', vector_store_ids: ['vs_1'] }] },
     capUsd: 0.3,
@@ -228,6 +252,13 @@ const openAiTools: readonly Row[] = [
         ],
         0.03,
       ),
+  },
+  {
+    ...responses,
+    name: 'code_interpreter without a limit',
+    body: { ...mini, tools: [{ type: 'code_interpreter', container: { type: 'auto' } }] },
+    capUsd: 1,
+    answer: (sent) => ran(sent, [{ type: 'code_interpreter_call', container_id: 'c1' }], 0.03),
   },
   {
     ...responses,
