@@ -41,6 +41,8 @@ export interface Demand {
   readonly fees: Readonly<{ [fee in keyof FeeCounts]: number | null }>;
   /** Calls of hosted tools that the request offers without a limit, if one can be set in it. The fields above do not count them. */
   readonly openCalls?: OpenCalls;
+  /** Calls of hosted tools that the request itself limits, if its limit can be lowered. The fields above count them whole. */
+  readonly givenCalls?: GivenCalls;
   /** How the provider may serve the call, beside the standard. The dearest counts; an unknown price is refused. */
   readonly servings: readonly Serving[];
   /** True if the request leaves the place of inference to the account: where the price names a dearer one, it counts. */
@@ -57,6 +59,36 @@ export interface OpenCalls {
   readonly tools: number;
   /** Maximum of the times that the provider reads the input, for any number of calls. */
   readonly maxReads: number;
+  /** The caller's own limit, which KeyForge may only lower; absent: there is none. */
+  readonly most?: number;
+}
+
+/** Offers of hosted tools with the limits that the caller set. */
+export interface GivenCalls extends OpenCalls {
+  readonly most: number;
+  /** How many calls are counted, for all tools. */
+  readonly calls: number;
+  /** How many readings are counted for them. */
+  readonly reads: number;
+}
+
+/** The demand as if the request set no limit on its calls, so that a lower one can be set; null: there is none that can be lowered. */
+export function reopened({ givenCalls, ...demand }: Demand): Demand | null {
+  if (givenCalls === undefined || demand.openCalls !== undefined) return null;
+  const { calls, reads, ...openCalls } = givenCalls;
+  const fees: { [fee in Fee]?: number | null } = { ...demand.fees };
+  for (const fee of openCalls.fees) {
+    const counted = fees[fee];
+    // A fee of 0 would say that the call is free.
+    if (counted === calls) delete fees[fee];
+    else if (typeof counted === 'number') fees[fee] = counted - calls;
+  }
+  const { toolResults } = demand;
+  return {
+    ...demand,
+    ...{ fees, openCalls, inputReads: demand.inputReads - reads },
+    ...(toolResults === undefined ? {} : { toolResults: toolResults - calls }),
+  };
 }
 
 /** Sets this many calls as the limit of each open offer, and counts them. */

@@ -1,4 +1,4 @@
-import type { Demand, OpenCalls, PictureSize } from '../../core/price/demand.ts';
+import type { Demand, GivenCalls, OpenCalls, PictureSize } from '../../core/price/demand.ts';
 import type { Feature, Fee, InputModality, OutputModality, Serving } from '../../core/price/types.ts';
 
 /** An unfinished demand: a dialect adds what it finds in a request. It starts as plain text alone. */
@@ -23,6 +23,7 @@ export interface Tally {
   anyOutput: boolean;
   readonly fees: { [fee in Fee]?: number | null };
   openCalls: OpenCalls | undefined;
+  givenCalls: GivenCalls | undefined;
   readonly servings: Set<Serving>;
   anyPlace: boolean;
   unmeterable: string | undefined;
@@ -49,6 +50,7 @@ export function startTally(bodyTokens: number): Tally {
     anyOutput: false,
     fees: {},
     openCalls: undefined,
+    givenCalls: undefined,
     servings: new Set(),
     anyPlace: false,
     unmeterable: undefined,
@@ -101,7 +103,7 @@ export function addRounds(tally: Tally, rounds: number, tokensEach: number | nul
 
 /** The finished demand. */
 export function demandOf(tally: Tally): Demand {
-  const { toolTokens, summaries, thoughts, stored, toolResults, openCalls, unmeterable } = tally;
+  const { toolTokens, summaries, thoughts, stored, toolResults, openCalls, givenCalls, unmeterable } = tally;
   return {
     textTokens: tally.textTokens,
     pictures: tally.pictures,
@@ -123,6 +125,7 @@ export function demandOf(tally: Tally): Demand {
     ...(thoughts === 0 ? {} : { thoughts }),
     ...(Number.isFinite(toolResults) ? { toolResults } : {}),
     ...(openCalls === undefined ? {} : { openCalls }),
+    ...(givenCalls === undefined ? {} : { givenCalls }),
     ...(unmeterable === undefined ? {} : { unmeterable }),
   };
 }

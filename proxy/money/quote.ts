@@ -43,7 +43,7 @@ export class Quote {
 
   /** Quotes a call, or says why it has no bound. Never throws. */
   static make(candidates: readonly Priced[], demand: Demand, limits: OutputLimits): Quote | string {
-    const most = boundsOf(candidates, withCalls(demand, maxToolCalls));
+    const most = boundsOf(candidates, withCalls(demand, mostCalls(demand)));
     if (typeof most === 'string') return most;
     const boundNano = dearest(most, limits.max);
     if (typeof boundNano === 'string') return boundNano;
@@ -74,7 +74,7 @@ export class Quote {
   /** As many calls of hosted tools as the amount pays for beside the preferred output; at least one. */
   #toolCallsFor(nano: NanoUsd): number | undefined {
     if (this.#demand.openCalls === undefined) return undefined;
-    let toolCalls = maxToolCalls;
+    let toolCalls = mostCalls(this.#demand);
     while (toolCalls > 1 && Number(dearest(this.#with(toolCalls), this.#limits.preferred)) > nano) toolCalls -= 1;
     return toolCalls;
   }
@@ -95,6 +95,11 @@ function inputAdvice({ inputReads, openCalls, toolTokens, stored }: Demand): str
   if (inputReads > 1)
     return 'Each call of a hosted tool reads the input again: allow fewer (max_tool_calls, max_uses), leave the tool out, or send less input.';
   return 'Send less input.';
+}
+
+/** What an offer without a limit gets, or less where the caller allowed less. */
+function mostCalls({ openCalls }: Demand): number {
+  return Math.min(maxToolCalls, openCalls?.most ?? maxToolCalls);
 }
 
 interface QuotedRequest {

@@ -314,6 +314,23 @@ test('embeddings have no output to limit', async () => {
   assert.deepEqual(result, { heldNano: 100, outputTokens: undefined, warnings: [] });
 });
 
+test('the caller’s limit of hosted calls is lowered where the funds do not pay for it, and stays where they do', async () => {
+  const calls = { fees: ['webSearch'], tools: 1, maxReads: 1, most: 8, calls: 8, reads: 0 } as const;
+  const given = demand(100, { fees: { webSearch: 8 }, givenCalls: calls });
+  const setup = { document: capped, demand: given, maxOutputTokens: 50, prices: [price({ fees: { webSearch: 1000 } })] };
+  const toolCalls = async (heldNano: number, more: Partial<Setup> = {}): Promise<unknown> => {
+    const result = await outcome({ ...setup, heldNano, ...more });
+    return isRefusal(result) ? result.code : [result.toolCalls, result.reservation?.amountNano, ...result.warnings];
+  };
+  assert.deepEqual(await toolCalls(10_000), [undefined, 8200]);
+  assert.deepEqual(await toolCalls(3200), [3, 3200, 'calls of hosted tools limited to 3']);
+  assert.equal(await toolCalls(1199), 'budget_exhausted');
+  assert.equal(await toolCalls(3200, { exact: true }), 'budget_exhausted');
+  // Never more than the caller allows.
+  const two = demand(100, { fees: { webSearch: 2 }, givenCalls: { ...calls, most: 2, calls: 2 } });
+  assert.deepEqual(await toolCalls(1300, { demand: two }), [1, 1300, 'calls of hosted tools limited to 1']);
+});
+
 test('hosted tools without a limit get one on a capped key: as many as are paid for, up to five', async () => {
   const open = demand(100, { openCalls: { fees: ['webSearch'], tools: 1, maxReads: 1 } });
   const setup = { document: capped, demand: open, maxOutputTokens: 50, prices: [price({ fees: { webSearch: 1000 } })] };

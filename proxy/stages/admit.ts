@@ -4,7 +4,7 @@ import { defined } from '../../core/json.ts';
 import { formatUsd, type NanoUsd } from '../../core/money.ts';
 import { isCapped } from '../../core/policy/check.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
-import { type Demand, withKnown } from '../../core/price/demand.ts';
+import { type Demand, reopened, withKnown } from '../../core/price/demand.ts';
 import { type OutputLimits, outputLimits, thinkingWithin } from '../../core/price/output-limit.ts';
 import type { InputModality } from '../../core/price/types.ts';
 import type { GrantDenial } from '../../core/protocol/money.ts';
@@ -100,10 +100,20 @@ function reserveFor(input: AdmitInput): Admission | Refusal | Promise<Admission 
 async function tighten(call: Case, short: GrantDenial | Refusal, need: Need | null): Promise<Admission | Refusal> {
   const counted = await countedCase(call, fundsIn(call, short));
   const tight = counted === null ? need : needOf(counted);
-  if (tight === null || isRefusal(tight)) return tight ?? denied(call, short);
+  if (tight === null || isRefusal(tight)) return (await withFewerCalls(call.input)) ?? tight ?? denied(call, short);
   const waiting = counted ?? call;
   const outcome = await waiting.input.reserve(tight, true);
-  return 'amountNano' in outcome ? admitted(waiting, outcome) : denied(waiting, outcome);
+  if ('amountNano' in outcome) return admitted(waiting, outcome);
+  const isTooDear = isShortOfMoney(outcome) && outcome.code !== 'budget_reserved';
+  return (isTooDear ? await withFewerCalls(call.input) : null) ?? denied(waiting, outcome);
+}
+
+/** The last try of a call that is too dear with as many calls of hosted tools as it allows: with fewer; null: that does not help. */
+async function withFewerCalls(input: AdmitInput): Promise<Admission | null> {
+  const demand = isCapped(input.document) && !input.exact ? reopened(input.facts.demand) : null;
+  if (demand === null) return null;
+  const outcome = await reserveFor({ ...input, facts: { ...input.facts, demand } });
+  return isRefusal(outcome) ? null : outcome;
 }
 
 /** The most that the call could get once calls in flight have settled; infinite if others hold it for now. */

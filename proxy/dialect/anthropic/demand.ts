@@ -58,8 +58,8 @@ export function countMessages(body: JsonBody): Tally | Refusal {
     refuseShapes(value, shapes) ??
     countContent(tally, added, 'system', value['system']) ??
     firstRefusal(asArray(value['messages']), (message) => countContent(tally, added, 'messages.content', asObject(message)?.['content'])) ??
-    countTools(tally, asArray(value['tools']), isOpenSearch) ??
-    countTools(tally, added, () => false);
+    countTools(tally, asArray(value['tools']), true) ??
+    countTools(tally, added, false);
   if (refusal !== null) return refusal;
   noteCache(tally, value);
   countOptions(tally, value);
@@ -256,12 +256,15 @@ function makesCodeFree(tool: unknown): boolean {
   return Number(version) >= 20_260_209;
 }
 
-/** True for a search tool without a limit. KeyForge can set a limit if the tool is at the top of the request. */
-export function isOpenSearch(tool: JsonObject): boolean {
-  return asString(tool['type'])?.startsWith('web_search_') === true && !isGiven(tool['max_uses']);
+/** True for a search tool without a limit, or with a higher one. KeyForge can set a limit if the tool is at the top of the request. */
+export function isSearchAbove(tool: JsonObject, limit: number): boolean {
+  if (asString(tool['type'])?.startsWith('web_search_') !== true) return false;
+  const uses = tool['max_uses'];
+  return typeof uses === 'number' ? uses > limit : !isGiven(uses);
 }
 
-function countTools(tally: Tally, tools: readonly unknown[], isOpen: (tool: JsonObject) => boolean): Refusal | null {
+/** `isTop`: a limit of calls can be set in these tools. */
+function countTools(tally: Tally, tools: readonly unknown[], isTop: boolean): Refusal | null {
   if (tools.length > 0) tally.features.add('tools');
   return firstRefusal(tools, (entry) => {
     const tool = asObject(entry);
@@ -278,18 +281,19 @@ function countTools(tally: Tally, tools: readonly unknown[], isOpen: (tool: Json
       const model = named(tool['model'], 100);
       return refuse('model_denied', `The tool ${type.slice(0, 60)} names a model of its own, ${model}; only \`model\` may choose one.`);
     }
-    if (!isOpen(tool)) return countServerTool(tally, type, tool);
-    openSearch(tally);
+    if (isTop && isSearchAbove(tool, Number.POSITIVE_INFINITY)) openSearch(tally);
+    else return countServerTool(tally, type, tool, isTop);
     return null;
   });
 }
 
-function countServerTool(tally: Tally, type: string, tool: JsonObject): Refusal | null {
+function countServerTool(tally: Tally, type: string, tool: JsonObject, isTop: boolean): Refusal | null {
   const uses = readCount(tool, 'max_uses');
   if (isRefusal(uses)) return uses;
   if (type.startsWith('web_search_')) {
     addFee(tally, 'webSearch', uses ?? null);
     addLoop(tally, searchResultTokens, uses ?? maxRounds);
+    if (isTop && uses !== undefined) limitSearch(tally, uses);
   } else if (type.startsWith('web_fetch_')) {
     const most = readCount(tool, 'max_content_tokens');
     if (isRefusal(most)) return most;
@@ -315,8 +319,16 @@ function openSearch(tally: Tally): void {
   tally.openCalls = { fees: ['webSearch'], tools, maxReads: maxRounds + 1 };
 }
 
+function limitSearch(tally: Tally, uses: number): void {
+  const { most = 0, calls = 0, tools = 0 } = tally.givenCalls ?? {};
+  tally.givenCalls = {
+    ...{ fees: ['webSearch'], tools: tools + 1, maxReads: maxRounds + 1, reads: 0 },
+    ...{ most: Math.max(most, uses), calls: calls + uses },
+  };
+}
+
 /** Counts a server tool: all of them share one loop, and each of its rounds reads the whole input again. `tokensEach` null: unknown. */
 function addLoop(tally: Tally, tokensEach: number | null, uses: number): void {
   addRounds(tally, Math.max(0, maxRounds + 1 - tally.inputReads), tokensEach);
-  tally.toolResults = Math.min(maxRounds, (Number.isFinite(tally.toolResults) ? tally.toolResults : 0) + uses);
+  tally.toolResults = (Number.isFinite(tally.toolResults) ? tally.toolResults : 0) + uses;
 }

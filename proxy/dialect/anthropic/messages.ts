@@ -11,7 +11,7 @@ import { type Edit, maxPriceEdits, spliceBody } from '../splice.ts';
 import { demandOf } from '../tally.ts';
 import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
 import { namedCost } from '../usage.ts';
-import { countMessages, isOpenSearch } from './demand.ts';
+import { countMessages, isSearchAbove } from './demand.ts';
 import { anthropicFamily } from './family.ts';
 import { AnthropicMeter } from './meter.ts';
 import { type AnthropicCounts, anthropicUsage, mergeAnthropic, noteContainer, noteResults } from './usage.ts';
@@ -111,7 +111,7 @@ function rewrite(body: JsonBody, changes: Changes): Buffer {
 function limited(tools: readonly unknown[], searches: number): readonly unknown[] {
   return tools.map((entry) => {
     const tool = asObject(entry);
-    return tool !== null && isOpenSearch(tool) ? { ...tool, max_uses: searches } : entry;
+    return tool !== null && isSearchAbove(tool, searches) ? { ...tool, max_uses: searches } : entry;
   });
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isRefusal } from '../../../core/errors.ts';
-import type { Demand } from '../../../core/price/demand.ts';
+import { type Demand, reopened, withCalls } from '../../../core/price/demand.ts';
 import { readBody } from '../json.ts';
 import type { Facts } from '../types.ts';
 import { anthropicMessages } from './messages.ts';
@@ -226,6 +226,27 @@ test('a search without a limit is an open offer, and its limit is written to the
   const limited = [given[0], { ...search, max_uses: 4 }, given[2], { ...search, max_uses: 4 }];
   assert.deepEqual(sent, { model: 'm', tools: limited });
   assert.equal(demand(tools(...limited)).openCalls, undefined);
+});
+
+test('a limit of searches can be lowered, beside fetches that keep theirs; one that a block adds cannot', () => {
+  const search = { type: 'web_search_20250305', name: 'web_search' };
+  const fetch = { type: 'web_fetch_20250910', name: 'web_fetch', max_uses: 9, max_content_tokens: 2000 };
+  const at = (max_uses: number): Demand => demand(tools({ ...search, max_uses }, fetch));
+  const open = reopened(at(8));
+  assert.ok(open);
+  for (const calls of [1, 5, 8]) {
+    const { givenCalls: _, textTokens, ...lower } = at(calls);
+    assert.deepEqual(withCalls(open, calls), { ...lower, textTokens });
+  }
+  const body = readBody(
+    Buffer.from(JSON.stringify({ model: 'm', tools: [{ ...search, max_uses: 8 }, { ...search, max_uses: 2 }, fetch] })),
+  );
+  if ('problem' in body) throw new Error(body.problem);
+  const sent = JSON.parse(anthropicMessages.rewrite(body, { toolCalls: 4 }).toString()) as Fields;
+  assert.deepEqual(sent['tools'], [{ ...search, max_uses: 4 }, { ...search, max_uses: 2 }, fetch]);
+  const added = content({ type: 'tool_addition', tool: { definition: { ...search, max_uses: 8 } } });
+  assert.equal(reopened(demand(added)), null);
+  assert.equal(reopened(demand({ ...added, ...tools(search) })), null);
 });
 
 test('the longest cache lifetime that any block asks for counts', () => {

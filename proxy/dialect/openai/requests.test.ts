@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isRefusal, type Refusal } from '../../../core/errors.ts';
-import type { Demand } from '../../../core/price/demand.ts';
+import { type Demand, reopened, withCalls } from '../../../core/price/demand.ts';
 import { stringBound, valueBound } from '../../../core/price/text.ts';
 import { type JsonBody, readBody } from '../json.ts';
 import type { Changes, Dialect, Facts } from '../types.ts';
@@ -558,6 +558,21 @@ test('hosted tools without a limit are open offers, whose limit is written to th
     assert.deepEqual(limited, { ...body, max_tool_calls: 4 });
     assert.equal(demand(openaiResponses, limited as Body).openCalls, undefined);
   }
+});
+
+test('a limit of calls can be lowered: the demand is that of the lower limit', () => {
+  const tools = [{ type: 'web_search' }, { type: 'code_interpreter', container: { type: 'auto' } }, { type: 'mcp', server_label: 'x' }];
+  const at = (max_tool_calls: number): Demand => demand(openaiResponses, { tools, max_tool_calls });
+  const open = reopened(at(7));
+  assert.ok(open);
+  assert.equal(open.openCalls?.most, 7);
+  for (const calls of [1, 3, 7]) {
+    const { givenCalls: _, textTokens, ...lower } = at(calls);
+    assert.deepEqual(withCalls(open, calls), { ...lower, textTokens });
+  }
+  assert.equal(reopened(demand(openaiResponses, { tools })), null);
+  assert.equal(reopened(demand(openaiResponses, { max_tool_calls: 3 })), null);
+  assert.deepEqual(rewritten(openaiResponses, { tools, max_tool_calls: 7 }, { toolCalls: 2 }), { tools, max_tool_calls: 2 });
 });
 
 test('tools that items of the input add are judged like the request’s own', () => {

@@ -36,10 +36,12 @@ export function countHostedTools(tally: Tally, tools: readonly JsonObject[], too
   for (const { tokens } of hosted) addRounds(tally, 0, tokens);
   tally.onlyPreviews = hosted.every((tool) => tool.fees.includes('webSearchPreview'));
   const fees = hosted.flatMap((tool) => tool.fees);
+  const offers = { fees, tools: 1, maxReads: Number.POSITIVE_INFINITY };
   if (toolCalls === null) {
-    tally.openCalls = { fees, tools: 1, maxReads: Number.POSITIVE_INFINITY };
+    tally.openCalls = offers;
     return null;
   }
+  tally.givenCalls = { ...offers, most: toolCalls, calls: toolCalls, reads: toolCalls };
   tally.inputReads += toolCalls;
   for (const fee of fees) addFee(tally, fee, toolCalls);
   return null;
