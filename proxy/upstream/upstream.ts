@@ -28,6 +28,8 @@ export function callUpstream(deps: UpstreamDeps, call: UpstreamCall): Flight {
   return { answer: rotation.run(), onDisconnect: call.pool.onDisconnect ?? 'Drain', stop: () => rotation.stop() };
 }
 
+const none: ReadonlySet<string> = new Set();
+
 /** One call on its way from credential to credential. */
 class Rotation {
   readonly #deps: UpstreamDeps;
@@ -35,7 +37,7 @@ class Rotation {
   readonly #origin: Origin;
   readonly #attempts: AttemptFact[] = [];
   /** Quota scopes that limited the call. */
-  readonly #tried = new Set<string>();
+  #tried: ReadonlySet<string> = none;
   #current: Attempt | null = null;
   #isStopped = false;
   /** Made when the call has to wait for a slot. */
@@ -126,7 +128,7 @@ class Rotation {
     pools.report(picked, limitedAs(this.#call), { ...judged, verdict: this.#call.isLimitedApart === true ? ofModel(verdict) : verdict });
     if (verdict.kind !== 'unauthorized') {
       if (verdict.kind === 'misfit') this.#misfit = answer;
-      this.#tried.add(picked.quotaScope);
+      this.#tried = new Set([...this.#tried, picked.quotaScope]);
       this.#lastBody = body ?? this.#lastBody;
     }
     if (!this.#mayRotate(verdict)) return answer.kind === 'answer' && verdict.kind !== 'misfit' ? { ...answer, isLimit: true } : answer;
