@@ -28,7 +28,7 @@ export function callUpstream(deps: UpstreamDeps, call: UpstreamCall): Flight {
   return { answer: rotation.run(), onDisconnect: call.pool.onDisconnect ?? 'Drain', stop: () => rotation.stop() };
 }
 
-const none: ReadonlySet<string> = new Set();
+const nothingTried: ReadonlySet<string> = new Set();
 
 /** One call on its way from credential to credential. */
 class Rotation {
@@ -37,7 +37,7 @@ class Rotation {
   readonly #origin: Origin;
   readonly #attempts: AttemptFact[] = [];
   /** Quota scopes that limited the call. */
-  #tried: ReadonlySet<string> = none;
+  #tried: ReadonlySet<string> = nothingTried;
   #current: Attempt | null = null;
   #isStopped = false;
   /** Made when the call has to wait for a slot. */
