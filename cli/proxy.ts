@@ -1,4 +1,6 @@
 import { readFile } from 'node:fs/promises';
+import { addressProblem } from '../operator/api/server.ts';
+import { SpoolUnavailable } from '../proxy/evidence/spool/spool.ts';
 import { connectOperator } from '../proxy/link/session.ts';
 import { startProxy } from '../proxy/main.ts';
 import { bootId } from './boot-id.ts';
@@ -67,12 +69,26 @@ export async function runProxy(args: readonly string[], io: ServerStreams): Prom
       return state.kind === 'connected' ? null : `the operator has not let this proxy in: ${state.reason}`;
     },
   });
-  const proxy = await Promise.race([starting, stopped]);
-  if (proxy !== undefined) {
-    logger.info({ url: proxy.url, metrics: proxy.metricsUrl }, 'serving');
-    await stopped;
-    await proxy.close();
+  try {
+    const proxy = await Promise.race([starting, stopped]);
+    if (proxy !== undefined) {
+      logger.info({ url: proxy.url, metrics: proxy.metricsUrl }, 'serving');
+      await stopped;
+      await proxy.close();
+    }
+    return 0;
+  } catch (error) {
+    const problem = problemOf(error);
+    if (problem === null) throw error;
+    io.stderr.write(`keyforge proxy: ${problem}\n`);
+    return 1;
+  } finally {
+    session.close();
   }
-  session.close();
-  return 0;
+}
+
+/** What the user can mend: a folder or an address that another process has. Null: a defect. */
+function problemOf(error: unknown): string | null {
+  if (error instanceof SpoolUnavailable) return error.message;
+  return error instanceof Error ? addressProblem(error.cause ?? error) : null;
 }

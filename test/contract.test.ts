@@ -163,6 +163,45 @@ test('a provider that repeats our credential in an answer that went well, or in 
   }
 });
 
+test('in no API does an answer, a stream, an error or a header hand on a credential that the provider repeats, in whatever form', async () => {
+  await using world = await startWorld();
+  const contents = [{ role: 'user', parts: [{ text: 'Hi' }] }];
+  const gemini = '/v1beta/models/gemini-2.5-flash:';
+  const apis = [
+    ['openai', '/v1/chat/completions', chat],
+    ['openai', '/v1/responses', { model: 'gpt-5.4-mini', max_output_tokens: 20, input: 'Hi' }],
+    ['openai', '/v1/responses/compact', { model: 'gpt-5.4-mini', input: 'Hi' }],
+    ['openai', '/v1/responses/input_tokens', { model: 'gpt-5.4-mini', input: 'Hi' }],
+    ['openai', '/v1/completions', { model: 'gpt-5.4-mini', max_tokens: 5, prompt: 'Hi' }],
+    ['anthropic', '/v1/messages', { ...chat, model: 'claude-haiku-4-5' }],
+    ['anthropic', '/v1/messages/count_tokens', { model: 'claude-haiku-4-5', messages: chat.messages }],
+    ['gemini', `${gemini}generateContent`, { contents }],
+    ['gemini', `${gemini}streamGenerateContent`, { contents }],
+    ['gemini', `${gemini}streamGenerateContent?alt=sse`, { contents }],
+    ['gemini', `${gemini}countTokens`, { contents }],
+  ] as const;
+  for (const [pool, path, body] of apis) {
+    const secret = credentialValue(pool);
+    const escaped = [...secret].map((letter) => `\\u00${letter.charCodeAt(0).toString(16)}`).join('');
+    for (const form of [secret, Buffer.from(`Bearer ${secret}`).toString('base64'), escaped]) {
+      const note = `{"note":"it was ${form}."}`;
+      for (const [status, type, text] of [
+        [200, 'application/json', note],
+        [200, 'text/event-stream', `data: ${note}\n\n`],
+        [400, 'application/json', `{"error":{"message":"it was ${form}."}}`],
+      ] as const) {
+        const headers = { 'content-type': type, ...(form === escaped ? {} : { 'x-echo': form }) };
+        const remove = world.provider.rule({ fault: { kind: 'answer', status, headers, body: text } });
+        const response = await world.post(path, type === 'text/event-stream' && pool !== 'gemini' ? { ...body, stream: true } : body);
+        const seen = `${JSON.stringify([...response.headers])} ${await response.text()}`;
+        assert.ok(!seen.includes(form), `${path} ${status} ${type}: ${seen}`);
+        assert.equal(world.provider.calls().at(-1)?.path.split('?')[0], path.split('?')[0], seen);
+        remove();
+      }
+    }
+  }
+});
+
 test('a sub-agent key ends by the name that it was asked for with', async () => {
   await using world = await startWorld({
     keys: { 'bot.yaml': keyManifest('bot', { delegation: { maxDepth: 1, maxChildren: 2 }, limits: [{ window: 'Day', usd: '1.00' }] }) },

@@ -67,7 +67,7 @@ export class Quote {
   /** What the caller can do to fit this amount. */
   advice(nano: NanoUsd): string {
     const tokens = affordable(this.#least, nano);
-    if (this.#limits.max === 0 || tokens < 1) return 'Send less input.';
+    if (this.#limits.max === 0 || tokens < 1) return inputAdvice(this.#demand);
     return `At most ${tokens} output tokens are affordable, and an answer needs ${this.#limits.floor}: send less input, or ask for less output.`;
   }
 
@@ -84,6 +84,15 @@ export class Quote {
     if (typeof bounds === 'string') throw new Error(`a call with fewer hosted calls has no bound: ${bounds}`);
     return bounds;
   }
+}
+
+/** What makes the input cost less. */
+function inputAdvice({ inputReads, openCalls, toolTokens, stored }: Demand): string {
+  if (toolTokens === undefined && (inputReads > 1 || openCalls !== undefined))
+    return 'Hosted tools add results of unknown size, so that each reading counts as the model’s whole context: limit them (max_content_tokens of a web fetch, fewer calls), leave them out, or choose a model with a smaller context.';
+  if (stored !== undefined)
+    return 'Content of unknown size, such as a file, an address or an earlier answer, counts as the model’s whole context: send it in the request instead.';
+  return 'Send less input.';
 }
 
 interface QuotedRequest {

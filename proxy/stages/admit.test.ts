@@ -248,6 +248,15 @@ test('where the input alone is beyond perRequest.usd the advice is to send less 
   assert.match(message, /Send less input\.$/);
 });
 
+test('where content of unknown size is what costs, the advice is to limit it', async () => {
+  const document = { perRequest: { usdNano: 500 } };
+  const prices = [price({ contextTokens: 1000 })];
+  const fetching = await refused({ document, prices, demand: demand(100, { inputReads: 11 }) });
+  assert.match(fetching.message, /Hosted tools add results of unknown size.*max_content_tokens of a web fetch/);
+  const stored = await refused({ document, prices, demand: demand(100, { stored: ['text'] }) });
+  assert.match(stored.message, /unknown size, such as a file, an address or an earlier answer, counts as the model’s whole context/);
+});
+
 test('an absent limit is set within perRequest.usd, however much the wallet holds', async () => {
   const result = await admitted({ document: { perRequest: { usdNano: 3101 } } });
   assert.deepEqual(result, { heldNano: 3101, outputTokens: 1500, warnings: ['output limit set to 1500'] });
