@@ -42,6 +42,7 @@ const posts: ReadonlyMap<string, Target> = new Map([
   ['/v1/chat/completions', call('/v1/chat/completions', 'openai.chat')],
   ['/v1/responses', call('/v1/responses', 'openai.responses')],
   ['/v1/responses/compact', call('/v1/responses/compact', 'openai.compact')],
+  ['/v1/responses/input_tokens', call('/v1/responses/input_tokens', 'openai.input_tokens')],
   ['/v1/embeddings', call('/v1/embeddings', 'openai.embeddings')],
   ['/v1/completions', call('/v1/completions', 'openai.completions')],
   ['/v1/fim/completions', call('/v1/fim/completions', 'mistral.fim')],

@@ -5,6 +5,7 @@ import { mistralFim, openaiCompletions } from './openai/completions.ts';
 import { openaiEmbeddings } from './openai/embeddings.ts';
 import { openaiModerations } from './openai/moderations.ts';
 import { openaiCompact } from './openai/responses/compact.ts';
+import { openaiInputTokens } from './openai/responses/input-tokens.ts';
 import { openaiResponses } from './openai/responses/responses.ts';
 import type { Dialect, DialectId, Family } from './types.ts';
 
@@ -13,6 +14,7 @@ export const dialects: Readonly<Record<DialectId, Dialect>> = {
   'openai.chat': openaiChat,
   'openai.responses': openaiResponses,
   'openai.compact': openaiCompact,
+  'openai.input_tokens': openaiInputTokens,
   'openai.embeddings': openaiEmbeddings,
   'openai.completions': openaiCompletions,
   'openai.moderations': openaiModerations,

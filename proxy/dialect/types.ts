@@ -12,6 +12,7 @@ export type DialectId =
   | 'openai.chat'
   | 'openai.responses'
   | 'openai.compact'
+  | 'openai.input_tokens'
   | 'openai.embeddings'
   | 'openai.completions'
   | 'openai.moderations'

@@ -7,8 +7,8 @@ import type { Provider } from './types.ts';
 /** Chat templates of open models carry system prompts of their own, and Grok counts 687 tokens for "Who are you". */
 const tokens: Overhead['tokens'] = { request: 1024, tools: 1024, structuredOutput: 256, hostedTools: 1024 };
 
-// Only OpenAI's own moderation is free.
-const { 'openai.moderations': _, ...paths } = openAi.paths;
+// Only OpenAI's own moderation and counting of tokens are known to be free.
+const { 'openai.moderations': _moderations, 'openai.input_tokens': _inputTokens, ...paths } = openAi.paths;
 
 /** Any server that speaks OpenAI's dialect (vLLM, Ollama, gateways). An endpoint that ends in `/v1` is used as written. */
 export const openAiCompatible: Provider = {

@@ -114,6 +114,7 @@ export const openAi: Provider = {
     'openai.chat': { json: '/v1/chat/completions' },
     'openai.responses': { json: '/v1/responses' },
     'openai.compact': { json: '/v1/responses/compact' },
+    'openai.input_tokens': { json: '/v1/responses/input_tokens' },
     'openai.embeddings': { json: '/v1/embeddings' },
     'openai.completions': { json: '/v1/completions' },
     'openai.moderations': { json: '/v1/moderations' },
