@@ -15,6 +15,9 @@ const examples = join(import.meta.dirname, '..', '..', 'examples', 'quickstart')
 
 /** `keyforge up` with the quick start's manifests, its pools simulated, and a key with nothing left. */
 export interface PythonWorld {
+  readonly proxyUrl: string;
+  /** The key of the environment. */
+  readonly token: string;
   /** What an injected container has, an empty home folder, and what the tests themselves read. */
   readonly environment: Readonly<Record<string, string>>;
   /** Calls recorded since the last time. */
@@ -41,10 +44,17 @@ export async function startPythonWorld(): Promise<PythonWorld> {
   const token = await tokenOf('quickstart');
   let seen = readCalls(dataDir).length;
   return {
+    proxyUrl: up.proxyUrl,
+    token,
     environment: {
-      ...Object.fromEntries(sdkVariables.flatMap(({ family, url, keys }) => [[url, urls[family]], ...keys.map((key) => [key, token])])),
+      ...Object.fromEntries(
+        sdkVariables.flatMap(({ family, url, keys, also }) => [
+          [url, urls[family]],
+          ...keys.map((key) => [key, token]),
+          ...also.map(({ name, value }) => [name, value]),
+        ]),
+      ),
       HOME: root,
-      NO_PROXY: '127.0.0.1,localhost',
       KEYFORGE_METRICS_URL: up.metricsUrl,
       KEYFORGE_SPENT_KEY: spent,
     },
