@@ -92,6 +92,8 @@ function inputAdvice({ inputReads, openCalls, toolTokens, stored }: Demand): str
     return 'Hosted tools add results of unknown size, so that each reading counts as the model’s whole context: limit them (max_content_tokens of a web fetch, fewer calls), leave them out, or choose a model with a smaller context.';
   if (stored !== undefined)
     return 'Content of unknown size, such as a file, an address or an earlier answer, counts as the model’s whole context: send it in the request instead.';
+  if (inputReads > 1)
+    return 'Each call of a hosted tool reads the input again: allow fewer (max_tool_calls, max_uses), leave the tool out, or send less input.';
   return 'Send less input.';
 }
 

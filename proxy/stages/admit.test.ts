@@ -248,6 +248,15 @@ test('where the input alone is beyond perRequest.usd the advice is to send less 
   assert.match(message, /Send less input\.$/);
 });
 
+test('where calls of hosted tools are what costs, the advice is to allow fewer', async () => {
+  const { message } = await refused({
+    document: { perRequest: { usdNano: 500 } },
+    prices: [price({ contextTokens: 1000 })],
+    demand: demand(100, { inputReads: 9, toolTokens: 50 }),
+  });
+  assert.match(message, /Each call of a hosted tool reads the input again: allow fewer \(max_tool_calls, max_uses\)/);
+});
+
 test('where content of unknown size is what costs, the advice is to limit it', async () => {
   const document = { perRequest: { usdNano: 500 } };
   const prices = [price({ contextTokens: 1000 })];
