@@ -24,14 +24,14 @@ const ownFaultPart = 0.5;
  * rotates to another quota scope. It never follows redirects. A provider's outage costs at most the bound of the call.
  */
 export function callUpstream(deps: UpstreamDeps, call: UpstreamCall): Flight {
-  const rotation = new Rotation(deps, call);
-  return { answer: rotation.run(), onDisconnect: call.pool.onDisconnect ?? 'Drain', stop: () => rotation.stop() };
+  return new Rotation(deps, call);
 }
 
 const nothingTried: ReadonlySet<string> = new Set();
 
 /** One call on its way from credential to credential. */
-class Rotation {
+class Rotation implements Flight {
+  readonly answer: Promise<UpstreamAnswer>;
   readonly #deps: UpstreamDeps;
   readonly #call: UpstreamCall;
   readonly #origin: Origin;
@@ -50,9 +50,14 @@ class Rotation {
     this.#deps = deps;
     this.#call = call;
     this.#origin = deps.origins.of(call.pool, call.provider);
+    this.answer = this.#run();
   }
 
-  async run(): Promise<UpstreamAnswer> {
+  get onDisconnect(): Flight['onDisconnect'] {
+    return this.#call.pool.onDisconnect ?? 'Drain';
+  }
+
+  async #run(): Promise<UpstreamAnswer> {
     return { ...(await this.#rotate()), attempts: this.#attempts };
   }
 
