@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { baseUrls, sdkVariables } from '../../core/base-urls.ts';
+import { sdkVariables, urlVariables } from '../../core/base-urls.ts';
 import { formatUsd } from '../../core/money.ts';
 import { childEnvironment, type Ended, ended } from '../cli.ts';
 import { type Elsewhere, type Stray, startElsewhere } from '../elsewhere.ts';
@@ -42,10 +42,10 @@ function turnsOf({ name }: Agent): readonly Turn[] {
   if (alone === undefined) throw new Error(`docs/agents.md has no row for ${name} in its table`);
   const recipes = readRecipes().get(name) ?? [];
   const variables = Object.fromEntries(
-    sdkVariables.flatMap(({ family, url, keys, also }) => [
-      [url, baseUrls(placeholders.origin)[family]],
-      ...keys.map((key) => [key, placeholders.token]),
-      ...also.map((other) => [other.name, other.value]),
+    sdkVariables.flatMap((each) => [
+      ...urlVariables(each, placeholders.origin),
+      ...each.keys.map((key) => [key, placeholders.token]),
+      ...each.also.map((other) => [other.name, other.value]),
     ]),
   );
   return [
