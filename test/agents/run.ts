@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { sdkVariables, urlVariables } from '../../core/base-urls.ts';
 import { formatUsd } from '../../core/money.ts';
 import { childEnvironment, type Ended, ended } from '../cli.ts';
-import { type Elsewhere, type Stray, startElsewhere } from '../elsewhere.ts';
+import { Elsewhere, type Stray } from '../elsewhere.ts';
 import { type Agent, agents, prepare } from './agents.ts';
 import { installed, type Launch } from './install.ts';
 import { placeholders, type Recipe, readAlone, readRecipes } from './page.ts';
@@ -115,7 +115,7 @@ async function tryAgent(agent: Agent, root: string): Promise<Outcome> {
   const folder = await mkdtemp(join(root, 'agent-'));
   let home = '';
   await using world = await startAgentWorld(agent, folder, () => join(home, 'note.txt'));
-  await using elsewhere = await startElsewhere(world.token);
+  await using elsewhere = await Elsewhere.start(world.token);
   const wrong: string[] = [];
   for (const [index, turn] of turnsOf(agent).entries()) {
     home = join(folder, `home-${index}`);
