@@ -4,7 +4,7 @@ import { createAnthropic } from '@ai-sdk/anthropic';
 import { createGoogleGenerativeAI } from '@ai-sdk/google';
 import { createOpenAI } from '@ai-sdk/openai';
 import { APICallError, embed, generateText, jsonSchema, Output, streamText, tool } from 'ai';
-import { baseUrls, sdkVariables } from '../core/base-urls.ts';
+import { sdkVariables, urlVariables } from '../core/base-urls.ts';
 import { startWorld, type World } from './harness.ts';
 import { keyManifest } from './manifests.ts';
 
@@ -39,9 +39,8 @@ test('the AI SDK generates and streams the same text through every provider', as
 });
 
 test('with the variables of a container alone, the AI SDK reaches KeyForge for OpenAI and Anthropic', async (t) => {
-  const urls = baseUrls(world.proxyUrl);
-  for (const { family, url, keys } of sdkVariables) {
-    for (const [name, value] of [[url, urls[family]] as const, ...keys.map((key) => [key, world.token] as const)]) {
+  for (const each of sdkVariables) {
+    for (const [name, value] of [...urlVariables(each, world.proxyUrl), ...each.keys.map((key) => [key, world.token] as const)]) {
       const before = process.env[name];
       process.env[name] = value;
       t.after(() => {

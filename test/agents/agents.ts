@@ -49,6 +49,11 @@ export const agents: readonly Agent[] = [
     package: { npm: '@google/gemini-cli@0.61.0' },
     reads: (file) => ({ name: 'read_file', arguments: { file_path: file } }),
   },
+  {
+    name: 'Cline',
+    package: { npm: 'cline@3.0.65' },
+    reads: (file) => ({ name: 'read_files', arguments: { paths: [file] } }),
+  },
   { name: 'Aider', package: { pip: 'requirements-aider.txt' } },
 ];
 

@@ -14,6 +14,8 @@ export interface Recipe {
 export interface Alone {
   readonly command: readonly string[];
   readonly answers: boolean;
+  /** True if it sends the key to another host. */
+  readonly leaks: boolean;
   /** What it may ask beside KeyForge. */
   readonly hosts: readonly string[];
 }
@@ -58,6 +60,7 @@ export function readAlone(): ReadonlyMap<string, Alone> {
       {
         command: wordsOf(command),
         answers: outcome === 'answers',
+        leaks: outcome.startsWith('sends the key'),
         hosts: [...hosts.matchAll(/`([^`]+)`/g)].map(([, host]) => host ?? ''),
       },
     ]),

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { formatUsd } from '../../core/money.ts';
 import { readRecipes, withRealValues } from '../agents/page.ts';
 import { childEnvironment } from '../cli.ts';
-import { type Elsewhere, startElsewhere } from '../elsewhere.ts';
+import { Elsewhere } from '../elsewhere.ts';
 import { pythonOf, Unavailable } from './environment.ts';
 import { type PythonWorld, startPythonWorld } from './world.ts';
 
@@ -81,7 +81,7 @@ async function main(wanted: readonly string[]): Promise<number> {
   const pythons = new Map<string, string>();
   for (const each of new Set(chosen.map(requirementsOf))) pythons.set(each, await pythonOf(join(import.meta.dirname, each)));
   const world = await startPythonWorld();
-  await using elsewhere = await startElsewhere(world.token);
+  await using elsewhere = await Elsewhere.start(world.token);
   const failed: string[] = [];
   for (const file of chosen) {
     process.stdout.write(`── ${file}\n`);

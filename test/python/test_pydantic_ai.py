@@ -1,7 +1,7 @@
 import unittest
 
 from pydantic import BaseModel
-from pydantic_ai import Agent
+from pydantic_ai import Agent, UsageLimits
 from pydantic_ai.exceptions import ModelHTTPError
 from pydantic_ai.models.anthropic import AnthropicModel
 from pydantic_ai.models.openai import OpenAIChatModel
@@ -64,12 +64,22 @@ class OpenAIChat(Model, unittest.IsolatedAsyncioTestCase):
         return OpenAIChatModel("gpt-5.4-mini", provider=OpenAIProvider(api_key=api_key))
 
 
-class OpenAIResponses(unittest.IsolatedAsyncioTestCase):
+class Counting:
+    """What holds for the APIs that count tokens."""
+
+    async def test_tokens_are_counted_before_a_call_with_a_limit(self):
+        limits = UsageLimits(input_tokens_limit=1000, count_tokens_before_request=True)
+        self.assertIn("hello", (await Agent(self.name).run("Say hello", usage_limits=limits)).output)
+
+
+class OpenAIResponses(Counting, unittest.IsolatedAsyncioTestCase):
+    name = "openai-responses:gpt-5.4-mini"
+
     async def test_the_responses_api_answers(self):
-        self.assertIn("hello", (await Agent("openai-responses:gpt-5.4-mini").run("Say hello")).output)
+        self.assertIn("hello", (await Agent(self.name).run("Say hello")).output)
 
 
-class Anthropic(Model, unittest.IsolatedAsyncioTestCase):
+class Anthropic(Model, Counting, unittest.IsolatedAsyncioTestCase):
     name = "anthropic:claude-haiku-4-5"
 
     def model(self, api_key):

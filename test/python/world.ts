@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { quickstartPools } from '../../cli/start/pools.ts';
 import type { CallBody } from '../../core/audit/types.ts';
-import { baseUrls, sdkVariables } from '../../core/base-urls.ts';
+import { sdkVariables, urlVariables } from '../../core/base-urls.ts';
 import { parseUsd } from '../../core/money.ts';
 import { readCalls } from '../../operator/store/recorded-calls.ts';
 import type { Simulation } from '../../simulator/provider.ts';
@@ -40,7 +40,6 @@ export async function startPythonWorld(): Promise<PythonWorld> {
   const tokenOf = (key: string): Promise<string> => readFile(join(dataDir, 'tokens', 'agents', key), 'utf8').then((text) => text.trim());
   const spent = await tokenOf('spent');
   await spend(simulation, up.proxyUrl, spent);
-  const urls = baseUrls(up.proxyUrl);
   const token = await tokenOf('quickstart');
   let seen = readCalls(dataDir).length;
   return {
@@ -48,10 +47,10 @@ export async function startPythonWorld(): Promise<PythonWorld> {
     token,
     environment: {
       ...Object.fromEntries(
-        sdkVariables.flatMap(({ family, url, keys, also }) => [
-          [url, urls[family]],
-          ...keys.map((key) => [key, token]),
-          ...also.map(({ name, value }) => [name, value]),
+        sdkVariables.flatMap((each) => [
+          ...urlVariables(each, up.proxyUrl),
+          ...each.keys.map((key) => [key, token]),
+          ...each.also.map(({ name, value }) => [name, value]),
         ]),
       ),
       HOME: root,
