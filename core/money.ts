@@ -21,9 +21,13 @@ export function addMoney(a: NanoUsd, b: NanoUsd): NanoUsd {
 
 /** The smallest of the limits that are set; undefined if none is set. */
 export function minOf(limits: readonly (number | undefined)[]): number | undefined {
-  let min: number | undefined;
-  for (const limit of limits) if (limit !== undefined && (min === undefined || limit < min)) min = limit;
-  return min;
+  return limits.reduce<number | undefined>(least, undefined);
+}
+
+/** The smaller limit of two that are set, or the one that is; undefined if neither is. */
+export function least(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return Math.min(a, b);
 }
 
 /** tokens × rate in pico-USD; throws MoneyOverflow. */

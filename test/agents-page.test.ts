@@ -15,14 +15,15 @@ test('docs/agents.md has the files, variables and commands of every agent that i
   const starts = await Promise.all(recipes.map((each) => Promise.all(each.map((recipe) => prepare(recipe, target)))));
   assert.deepEqual(
     starts.map((each) => [...new Set(each.map(({ program }) => program))]),
-    [['claude'], ['codex'], ['opencode'], ['gemini'], ['aider']],
+    [['claude'], ['codex'], ['opencode'], ['gemini'], ['cline'], ['aider']],
   );
   for (const start of starts.flat()) {
     assert.ok(start.args.includes('Do it.'), start.program);
     assert.ok(Object.values(start.environment).includes('vk_real'), start.program);
   }
   assert.match(await readFile(join(home, '.codex', 'config.toml'), 'utf8'), /^base_url = "http:\/\/127\.0\.0\.1:1\/v1"$/m);
-  for (const path of ['.config/opencode/opencode.json', '.gemini/settings.json']) JSON.parse(await readFile(join(home, path), 'utf8'));
+  for (const path of ['.config/opencode/opencode.json', '.gemini/settings.json', '.cline/data/settings/providers.json'])
+    JSON.parse(await readFile(join(home, path), 'utf8'));
 });
 
 test('the table of docs/agents.md says of every agent that is run what it does with the variables alone', () => {

@@ -13,6 +13,7 @@ before(async () => {
   world = await startWorld({
     keys: {
       'bot.yaml': keyManifest('bot'),
+      'poor.yaml': keyManifest('poor', { limits: [{ window: 'Day', usd: '0.000001' }] }),
       'free.yaml': keyManifest('free', { limits: [] }),
       'narrow.yaml': keyManifest('narrow', { endpoints: { allow: ['/v1/responses'] } }),
     },
@@ -222,6 +223,17 @@ test('OpenAI’s SDK counts the tokens of a response: free, forwarded as it is, 
   const [record] = await recordsOf('/v1/responses/input_tokens', 1);
   assert.deepEqual([record?.code, record?.model, record?.costNanoUsd], ['ok', 'gpt-5.4-mini', '0']);
   await assert.rejects(openai('narrow').responses.inputTokens.count(body), OpenAI.PermissionDeniedError);
+});
+
+test('OpenAI’s counting of tokens is free, and open to a key with nothing left to spend', async () => {
+  const openai = new OpenAI({ baseURL: `${world.proxyUrl}/v1`, apiKey: world.tokenOf('poor'), maxRetries: 0 });
+  const ask = { model: 'gpt-5.4-mini', input: 'Count this', tools: [{ type: 'web_search' as const }] };
+  await assert.rejects(openai.responses.create(ask), /budget/);
+  assert.ok((await openai.responses.inputTokens.count(ask)).input_tokens > 0);
+  const call = world.provider.calls().at(-1);
+  assert.deepEqual([call?.path, JSON.parse(call?.body.toString() ?? '')], ['/v1/responses/input_tokens', ask]);
+  const record = (await recordsOf('/v1/responses/input_tokens', 3)).at(-1);
+  assert.deepEqual([record?.code, record?.costNanoUsd, record?.usage], ['ok', '0', undefined]);
 });
 
 test('a background response is refused before it reaches the provider', async () => {

@@ -4,6 +4,7 @@ import { createAnthropic } from '@ai-sdk/anthropic';
 import { createGoogleGenerativeAI } from '@ai-sdk/google';
 import { createOpenAI } from '@ai-sdk/openai';
 import { APICallError, embed, generateText, jsonSchema, Output, streamText, tool } from 'ai';
+import { sdkVariables, urlVariables } from '../core/base-urls.ts';
 import { startWorld, type World } from './harness.ts';
 import { keyManifest } from './manifests.ts';
 
@@ -34,6 +35,28 @@ test('the AI SDK generates and streams the same text through every provider', as
     for await (const part of streamText({ model, prompt: 'Hello AI SDK' }).textStream) streamed += part;
     assert.match(text, /Hello AI SDK/, model.modelId);
     assert.equal(streamed, text, model.modelId);
+  }
+});
+
+test('with the variables of a container alone, the AI SDK reaches KeyForge for OpenAI and Anthropic', async (t) => {
+  for (const each of sdkVariables) {
+    for (const [name, value] of [...urlVariables(each, world.proxyUrl), ...each.keys.map((key) => [key, world.token] as const)]) {
+      const before = process.env[name];
+      process.env[name] = value;
+      t.after(() => {
+        if (before === undefined) delete process.env[name];
+        else process.env[name] = before;
+      });
+    }
+  }
+  // As docs/agents.md has it: Google's package reads neither variable.
+  const google = createGoogleGenerativeAI({
+    baseURL: `${process.env['GOOGLE_GEMINI_BASE_URL']}/v1beta`,
+    apiKey: process.env['GEMINI_API_KEY'] ?? '',
+  });
+  for (const model of [createOpenAI()('gpt-5.4-mini'), createAnthropic()('claude-haiku-4-5'), google('gemini-2.5-flash')]) {
+    const { text } = await generateText({ model, prompt: 'Hello AI SDK' });
+    assert.match(text, /Hello AI SDK/, model.modelId);
   }
 });
 

@@ -32,6 +32,8 @@ test('a value too short to be a credential takes nothing else with it', () => {
 test('the command gets the three pairs and loopback past any proxy', () => {
   const environment = commandEnvironment({ PATH: '/bin', no_proxy: 'corp.example' }, 'http://127.0.0.1:9', 'vk_x');
   assert.equal(environment['OPENAI_BASE_URL'], 'http://127.0.0.1:9/v1');
+  assert.equal(environment['OPENAI_API_BASE'], 'http://127.0.0.1:9/v1');
+  assert.equal(environment['GEMINI_API_BASE'], 'http://127.0.0.1:9/v1beta');
   assert.equal(environment['ANTHROPIC_BASE_URL'], 'http://127.0.0.1:9');
   assert.equal(environment['GOOGLE_GEMINI_BASE_URL'], 'http://127.0.0.1:9');
   for (const name of ['OPENAI_API_KEY', 'ANTHROPIC_API_KEY', 'GEMINI_API_KEY', 'GOOGLE_API_KEY']) assert.equal(environment[name], 'vk_x');

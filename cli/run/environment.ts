@@ -1,4 +1,4 @@
-import { baseUrls, sdkVariables } from '../../core/base-urls.ts';
+import { sdkVariables, urlVariables } from '../../core/base-urls.ts';
 import { credentialVariables } from '../../core/credential-variables.ts';
 import { secretVariable } from '../../operator/standalone/credentials.ts';
 import type { Environment } from '../config.ts';
@@ -40,8 +40,7 @@ export function scrub(environment: Environment, secrets: Environment): Environme
 export function commandEnvironment(clean: Environment, proxyUrl: string, token: string): Environment {
   const loopback = ['127.0.0.1', 'localhost', '::1'];
   const noProxy = [...new Set([...(clean['NO_PROXY'] ?? clean['no_proxy'] ?? '').split(',').filter(Boolean), ...loopback])].join(',');
-  const urls = baseUrls(proxyUrl);
-  const ours = sdkVariables.flatMap(({ family, url, keys }) => [[url, urls[family]], ...keys.map((key) => [key, token])]);
+  const ours = sdkVariables.flatMap((each) => [...urlVariables(each, proxyUrl), ...each.keys.map((key) => [key, token])]);
   const also = sdkVariables.flatMap((each) => each.also.map(({ name, value }) => [name, value]));
   return { ...Object.fromEntries(also), ...clean, ...Object.fromEntries(ours), NO_PROXY: noProxy, no_proxy: noProxy };
 }

@@ -63,14 +63,17 @@ export class Wallet {
     if (counter !== undefined && counted !== undefined) counter.tokens += counted.tokens - tokens;
     this.#activity.noteSpent(costNano);
     this.#holdings.dropDrained();
-    return payers
-      .filter(({ grant, pays }) => pays > 0 || grant === counted?.grant)
-      .map(({ grant, pays }) => ({
-        costNanoUsd: String(pays),
-        grant,
-        ...(grant === counted?.grant && counted.requests === 1 ? { requests: 1 as const } : {}),
-        ...(grant === counted?.grant && counter?.limitsTokens === true ? { tokens } : {}),
-      }));
+    const paid: PaidFrom[] = [];
+    for (const { grant, pays } of payers) {
+      const costNanoUsd = String(pays);
+      if (grant !== counted?.grant) {
+        if (pays > 0) paid.push({ costNanoUsd, grant });
+        continue;
+      }
+      const requests = counted.requests === 1 ? { requests: 1 as const } : {};
+      paid.push(counter?.limitsTokens === true ? { costNanoUsd, grant, ...requests, tokens } : { costNanoUsd, grant, ...requests });
+    }
+    return paid;
   }
 
   /** Returns the whole reservation, the counted request included, because the call was never sent. */

@@ -11,7 +11,7 @@ interface Given {
 }
 
 function limits({ asked, ceiling, thinking, reasonsByDefault = false, exact = false }: Given): OutputLimits | null {
-  return outputLimits({ asked, ceilings: [ceiling, undefined], thinking, reasonsByDefault, exact, fallback: 16_384 });
+  return outputLimits({ asked, ceiling, thinking, reasonsByDefault, exact, fallback: 16_384 });
 }
 
 describe('outputLimits', () => {

@@ -1,4 +1,4 @@
-import { minOf } from '../money.ts';
+import { least } from '../money.ts';
 
 /** From least to most; providers name a part of them. */
 export type Effort = 'minimal' | 'low' | 'medium' | 'high' | 'xhigh' | 'max';
@@ -23,15 +23,15 @@ export interface OutputLimits {
 interface OutputRequest {
   /** The caller's own limit; absent: none. */
   readonly asked?: number | undefined;
-  /** The limits of policy and model. */
-  readonly ceilings: readonly (number | undefined)[];
+  /** The lowest limit of policy and model; absent: none. */
+  readonly ceiling?: number | undefined;
   /** Absent: the request does not say. */
   readonly thinking?: Thinking | undefined;
   /** True if a model thinks although the request does not ask for it. */
   readonly reasonsByDefault: boolean;
   /** True if the caller would rather be refused than have its limit lowered. */
   readonly exact: boolean;
-  /** If neither caller nor ceilings name a limit. */
+  /** If neither caller nor ceiling names a limit. */
   readonly fallback: number;
 }
 
@@ -61,16 +61,15 @@ function thoughtOf({ thinking, reasonsByDefault }: Pick<OutputRequest, 'thinking
   return { leastTokens: allowances[effort], tokens: allowances[effort], decidesItself: true };
 }
 
-/** The limits within which a call may be sent; null if it must not be lowered and exceeds a ceiling. */
+/** The limits within which a call may be sent; null if it must not be lowered and exceeds the ceiling. */
 export function outputLimits(request: OutputRequest): OutputLimits | null {
-  const { asked, ceilings, exact, fallback } = request;
-  const ceiling = minOf(ceilings);
-  const max = minOf([asked, ceiling]) ?? fallback;
+  const { asked, ceiling, exact, fallback } = request;
+  const max = least(asked, ceiling) ?? fallback;
   if (exact && asked !== undefined) return max < asked ? null : { floor: asked, preferred: asked, max: asked };
   const { leastTokens, tokens, decidesItself } = thoughtOf(request);
-  const least = Math.max(leastTokens + speechTokens, decidesItself ? thoughtfulTokens : 0);
-  const ample = Math.max(tokens + ampleTokens, least);
-  return { floor: Math.min(max, least), preferred: Math.min(max, ample), max };
+  const floor = Math.max(leastTokens + speechTokens, decidesItself ? thoughtfulTokens : 0);
+  const ample = Math.max(tokens + ampleTokens, floor);
+  return { floor: Math.min(max, floor), preferred: Math.min(max, ample), max };
 }
 
 /** The budget of thinking that leaves room to speak under this output limit; undefined: the request's own budget does. */

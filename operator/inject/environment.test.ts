@@ -26,11 +26,13 @@ test('base URLs are literals, keys come from the token Secret, and the container
   const token = { valueFrom: { secretKeyRef: { name: 'research-agent', key: 'api-key' } } };
   assert.deepEqual(env, [
     { name: 'OPENAI_BASE_URL', value: 'http://127.0.0.1:8787/v1' },
+    { name: 'OPENAI_API_BASE', value: 'http://127.0.0.1:8787/v1' },
     { name: 'OPENAI_API_KEY', ...token },
     { name: 'OPENAI_AGENTS_DISABLE_TRACING', value: '1' },
     { name: 'ANTHROPIC_BASE_URL', value: 'http://127.0.0.1:8787' },
     { name: 'ANTHROPIC_API_KEY', ...token },
     { name: 'GOOGLE_GEMINI_BASE_URL', value: 'http://127.0.0.1:8787' },
+    { name: 'GEMINI_API_BASE', value: 'http://127.0.0.1:8787/v1beta' },
     { name: 'GEMINI_API_KEY', ...token },
     { name: 'GOOGLE_API_KEY', ...token },
     { name: 'NO_PROXY', value: '127.0.0.1,localhost,::1' },
@@ -47,6 +49,11 @@ test('a pair that the container sets in part does not change, with a reason', ()
   assert.deepEqual(warnings({ env }), [
     'EnvironmentSet: container agent sets GOOGLE_API_KEY itself: the injector does not change its Gemini variables',
   ]);
+});
+
+test('a container that sets the base URL of one library itself gets no key that this library would send there', () => {
+  const set = values([{ name: 'OPENAI_API_BASE', value: 'http://vllm:8000/v1' }]);
+  assert.deepEqual([set['OPENAI_API_BASE'], 'OPENAI_API_KEY' in set, 'OPENAI_BASE_URL' in set], ['http://vllm:8000/v1', false, false]);
 });
 
 test('a container that wants the traces of OpenAI’s Agents SDK keeps them', () => {

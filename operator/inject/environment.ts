@@ -1,4 +1,4 @@
-import { baseUrls, type SdkVariables, sdkVariables } from '../../core/base-urls.ts';
+import { type SdkVariables, sdkVariables, urlVariables } from '../../core/base-urls.ts';
 import type { JsonObject } from '../../core/json.ts';
 import type { JsonPatchOperation } from '../kube/types.ts';
 import { differences, isSet, list, record } from './json.ts';
@@ -15,7 +15,7 @@ interface EnvironmentChange {
   readonly warnings: readonly Reason[];
 }
 
-const urls = baseUrls(`http://127.0.0.1:${agentPort}`);
+const origin = `http://127.0.0.1:${agentPort}`;
 const loopback = ['127.0.0.1', 'localhost', '::1'];
 
 /** Adds our variables first, so that the container's own may refer to them by `$(NAME)`. */
@@ -42,7 +42,7 @@ function choosePair(
   container: string,
 ): { readonly variables: readonly Variable[]; readonly warnings: readonly Reason[] } {
   const wanted: readonly Variable[] = [
-    { name: pair.url, value: urls[pair.family] },
+    ...urlVariables(pair, origin).map(([name, value]) => ({ name, value })),
     ...pair.keys.map((name) => ({ name, valueFrom: { secretKeyRef: { name: secretName, key: 'api-key' } } })),
   ];
   const own = present.find(({ name, ...rest }) =>

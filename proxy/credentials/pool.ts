@@ -100,7 +100,9 @@ export function createPools({ clock }: { readonly clock: () => number }): Pools 
       const pool = pools.get(poolName);
       if (pool === undefined) return { kind: 'none', unauthorized: true };
       const nowMs = clock();
-      const usable = pool.credentials.filter((credential) => isUsable(credential, { model, tried, nowMs }));
+      const search = { model, tried, nowMs };
+      const isAll = pool.credentials.every((credential) => isUsable(credential, search));
+      const usable = isAll ? pool.credentials : pool.credentials.filter((credential) => isUsable(credential, search));
       const picked = affinity === undefined ? usable[pool.turn++ % usable.length] : choose(usable, affinity);
       if (picked === undefined || picked === null) return noneLeft(pool, model, nowMs);
       return { kind: 'picked', pool: poolName, credential: picked.name, quotaScope: picked.scope.name, secret: picked.secret };

@@ -28,8 +28,9 @@ export function affinityOf(
 }
 
 /** Short text from a conversation's start, the same in each of its turns. */
-export function openingText(...parts: readonly unknown[]): string {
-  return parts.map((part) => firstText(part, 6)).join('\n');
+export function openingText(first: unknown, second?: unknown): string {
+  const [text, more] = [firstText(first, 6), firstText(second, 6)];
+  return text === '' && more === '' ? '' : `${text}\n${more}`;
 }
 
 function firstText(value: unknown, depth: number): string {

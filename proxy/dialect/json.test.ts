@@ -169,6 +169,16 @@ test('a body that was dropped is parsed again as it was, a large one in turns', 
   assert.deepEqual(small.value, { a: 1 });
 });
 
+test('a body of common size is read before a huge one that came first', async () => {
+  const ends: string[] = [];
+  const readAs = async (name: string, bytes: number): Promise<void> => {
+    assert.ok(!('problem' in (await reader.read(Buffer.from(JSON.stringify({ a: 'é'.repeat(bytes / 2) }))))));
+    ends.push(name);
+  };
+  await Promise.all([readAs('huge', 8_000_000), readAs('second', 300_000), readAs('third', 400_000)]);
+  assert.deepEqual(ends, ['second', 'third', 'huge']);
+});
+
 test('a body of any size is hashed as it is, a large one in turns', async () => {
   for (const bytes of [Buffer.from('{}'), Buffer.alloc(5_000_001, 'x')]) assert.equal(await reader.digest(bytes), hash('sha256', bytes));
 });

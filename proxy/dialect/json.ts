@@ -67,6 +67,8 @@ interface Unreadable {
 const largeBytes = 256 * 1024;
 /** So are smaller ones of more lists, objects and members. */
 const largeParts = 16 * 1024;
+/** Even larger ones do not keep those below waiting. */
+const hugeBytes = 2 * 1024 * 1024;
 /** What one turn scans. */
 const scanBytes = 256 * 1024;
 /** What one turn parses: see `Parsing`. */
@@ -112,8 +114,8 @@ function parsedBody(bytes: Buffer, scan: Scan): JsonBody | Unreadable {
 /** Reads bodies of any size like `readBody`. Other requests get their turns while a large one is read. */
 export class BodyReader {
   readonly #turns = new Turns();
-  /** Resolves when nobody parses. */
-  #free: Promise<unknown> = Promise.resolve();
+  /** Each resolves when nobody parses a body of its size. */
+  readonly #free = { medium: Promise.resolve(), huge: Promise.resolve() };
 
   read(received: Buffer): JsonBody | Unreadable | Promise<JsonBody | Unreadable> {
     const bytes = withoutMark(received);
@@ -142,7 +144,7 @@ export class BodyReader {
     const pieces = new Pieces();
     const scan = await this.#scan(bytes, pieces);
     if (!('members' in scan)) return scan;
-    return await this.#inOrder(async () => {
+    return await this.#inOrder(bytes, async () => {
       const value = await this.#parse(bytes, pieces);
       if ('problem' in value) return value;
       const bound = new ValueBounding(value.value);
@@ -179,15 +181,19 @@ export class BodyReader {
   async #parseAgain(bytes: Buffer): Promise<JsonObject> {
     const pieces = new Pieces();
     await this.#scan(bytes, pieces);
-    const value = await this.#inOrder(() => this.#parse(bytes, pieces));
+    const value = await this.#inOrder(bytes, () => this.#parse(bytes, pieces));
     if ('problem' in value) throw new Error(`a body that was read cannot be read again: ${value.problem}`);
     return value.value;
   }
 
-  /** One after the other: what was parsed of a body may take more memory than its bytes. */
-  #inOrder<T>(parse: () => Promise<T>): Promise<T> {
-    const parsing = this.#free.then(parse);
-    this.#free = parsing.catch(() => {});
+  /** One of each size after the other: what was parsed of a body may take more memory than its bytes. */
+  #inOrder<T>({ length }: Buffer, parse: () => Promise<T>): Promise<T> {
+    const size = length > hugeBytes ? 'huge' : 'medium';
+    const parsing = this.#free[size].then(parse);
+    this.#free[size] = parsing.then(
+      () => {},
+      () => {},
+    );
     return parsing;
   }
 }

@@ -23,6 +23,7 @@ test('every route of the contract leads to its dialect', () => {
   assert.deepEqual(call('/v1/responses?x=1'), ['/v1/responses', 'openai.responses', openaiFamily, {}, '?x=1']);
   assert.deepEqual(call('/v1/responses/input_tokens'), ['/v1/responses/input_tokens', 'openai.input_tokens', openaiFamily, {}, '']);
   assert.deepEqual(call('/v1/responses/compact'), ['/v1/responses/compact', 'openai.compact', openaiFamily, {}, '']);
+  assert.deepEqual(call('/v1/responses/input_tokens'), ['/v1/responses/input_tokens', 'openai.input_tokens', openaiFamily, {}, '']);
   assert.deepEqual(call('/v1/completions'), ['/v1/completions', 'openai.completions', openaiFamily, {}, '']);
   assert.deepEqual(call('/v1/fim/completions'), ['/v1/fim/completions', 'mistral.fim', openaiFamily, {}, '']);
   assert.deepEqual(call('/v1/moderations'), ['/v1/moderations', 'openai.moderations', openaiFamily, {}, '']);

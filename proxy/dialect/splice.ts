@@ -79,10 +79,9 @@ function insertion(
 }
 
 /** OpenRouter’s limit of what a host may cost, never above the caller’s own; in every API that OpenRouter serves. */
-export function maxPriceEdits(body: JsonObject, maxPrice: Changes['maxPrice']): readonly Edit[] {
-  if (maxPrice === undefined) return [];
+export function maxPriceEdit(body: JsonObject, maxPrice: NonNullable<Changes['maxPrice']>): Edit {
   const given = asObject(asObject(body['provider'])?.['max_price']) ?? {};
-  return [{ path: ['provider', 'max_price'], value: { ...given, ...lowest(given, maxPrice) } }];
+  return { path: ['provider', 'max_price'], value: { ...given, ...lowest(given, maxPrice) } };
 }
 
 /** Pico-USD a token are micro-USD a million tokens. */

@@ -24,6 +24,7 @@ const maxCommas = 500_000;
 
 const quote = 0x22;
 
+/** True for white space of JSON. */
 export function isSpace(byte: number | undefined): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }

@@ -74,6 +74,7 @@ export class WaitingCalls {
 
   /** True if a new call may go before those that wait: none of them fits, and none has waited half of its time. */
   letPass(nowMs: number): boolean {
+    if (this.#line.size === 0) return true;
     for (const call of this.#line) if (call.denial === null || isFirm(call, nowMs)) return false;
     return true;
   }

@@ -7,7 +7,7 @@ import type { Provider } from './types.ts';
 /** Chat templates of open models carry system prompts of their own, and Grok counts 687 tokens for "Who are you". */
 const tokens: Overhead['tokens'] = { request: 1024, tools: 1024, structuredOutput: 256, hostedTools: 1024 };
 
-// Only OpenAI's own moderation and counting are free.
+// Only OpenAI's own moderation and counting of tokens are known to be free.
 const { 'openai.moderations': _, 'openai.input_tokens': __, ...paths } = openAi.paths;
 
 /** Groq's flex tier is full: the request "will not be processed". console.groq.com/docs/errors */

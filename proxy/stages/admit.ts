@@ -1,7 +1,7 @@
 import type { Need, Reservation } from '../../core/budget/types.ts';
 import { isRefusal, type Refusal, refuse } from '../../core/errors.ts';
 import { defined } from '../../core/json.ts';
-import { formatUsd, type NanoUsd } from '../../core/money.ts';
+import { formatUsd, least, type NanoUsd } from '../../core/money.ts';
 import { isCapped } from '../../core/policy/check.ts';
 import type { KeyDocument } from '../../core/policy/documents.ts';
 import { type Demand, reopened, withKnown } from '../../core/price/demand.ts';
@@ -151,7 +151,7 @@ function caseOf(input: AdmitInput): Case | Refusal {
   if (isRefusal(candidates)) return candidates;
   const limits = limitsOf(input, candidates);
   if (isRefusal(limits)) return limits;
-  const priced = candidates.filter(isPriced);
+  const priced = candidates.every(isPriced) ? candidates : candidates.filter(isPriced);
   const quote = limits === undefined || priced.length === 0 ? 'its output has no limit' : Quote.make(priced, input.facts.demand, limits);
   if (quote instanceof Quote) return { input, candidates, limits, quote };
   if (!isCapped(input.document)) return { input, candidates, limits, quote: null };
@@ -197,16 +197,16 @@ function withTemplate(candidate: Reachable, { templateTokens }: Facts): Reachabl
 
 function limitsOf({ document, dialect, facts, exact }: AdmitInput, candidates: readonly Reachable[]): OutputLimits | undefined | Refusal {
   if (!dialect.generates) return { floor: 0, preferred: 0, max: 0 };
-  const ceilings = [document.perRequest.outputTokens, ...candidates.map(({ price }) => price?.maxOutputTokens)];
   const asked = facts.maxOutputTokens;
-  if (asked === undefined && !isCapped(document) && ceilings.every((ceiling) => ceiling === undefined)) return undefined;
+  let ceiling = document.perRequest.outputTokens;
+  for (const { price } of candidates) ceiling = least(ceiling, price?.maxOutputTokens);
+  if (asked === undefined && !isCapped(document) && ceiling === undefined) return undefined;
   const reasonsByDefault = candidates.some(({ price }) => price?.reasonsByDefault === true);
-  const limits = outputLimits({ asked, ceilings, thinking: facts.thinking, reasonsByDefault, exact, fallback: unknownModelOutput });
+  const limits = outputLimits({ asked, ceiling, thinking: facts.thinking, reasonsByDefault, exact, fallback: unknownModelOutput });
   if (limits !== null) return limits;
-  const most = Math.min(...ceilings.filter((ceiling) => ceiling !== undefined));
   return refuse(
     'request_too_expensive',
-    `This call asks for exactly ${asked} output tokens, and at most ${most} are allowed. Ask for less.`,
+    `This call asks for exactly ${asked} output tokens, and at most ${ceiling} are allowed. Ask for less.`,
   );
 }
 

@@ -24,18 +24,20 @@ const ownFaultPart = 0.5;
  * rotates to another quota scope. It never follows redirects. A provider's outage costs at most the bound of the call.
  */
 export function callUpstream(deps: UpstreamDeps, call: UpstreamCall): Flight {
-  const rotation = new Rotation(deps, call);
-  return { answer: rotation.run(), onDisconnect: call.pool.onDisconnect ?? 'Drain', stop: () => rotation.stop() };
+  return new Rotation(deps, call);
 }
 
+const nothingTried: ReadonlySet<string> = new Set();
+
 /** One call on its way from credential to credential. */
-class Rotation {
+class Rotation implements Flight {
+  readonly answer: Promise<UpstreamAnswer>;
   readonly #deps: UpstreamDeps;
   readonly #call: UpstreamCall;
   readonly #origin: Origin;
   readonly #attempts: AttemptFact[] = [];
   /** Quota scopes that limited the call. */
-  readonly #tried = new Set<string>();
+  #tried: ReadonlySet<string> = nothingTried;
   #current: Attempt | null = null;
   #isStopped = false;
   /** Made when the call has to wait for a slot. */
@@ -48,9 +50,14 @@ class Rotation {
     this.#deps = deps;
     this.#call = call;
     this.#origin = deps.origins.of(call.pool, call.provider);
+    this.answer = this.#run();
   }
 
-  async run(): Promise<UpstreamAnswer> {
+  get onDisconnect(): Flight['onDisconnect'] {
+    return this.#call.pool.onDisconnect ?? 'Drain';
+  }
+
+  async #run(): Promise<UpstreamAnswer> {
     return { ...(await this.#rotate()), attempts: this.#attempts };
   }
 
@@ -126,7 +133,7 @@ class Rotation {
     pools.report(picked, limitedAs(this.#call), { ...judged, verdict: this.#call.isLimitedApart === true ? ofModel(verdict) : verdict });
     if (verdict.kind !== 'unauthorized') {
       if (verdict.kind === 'misfit') this.#misfit = answer;
-      this.#tried.add(picked.quotaScope);
+      this.#tried = new Set([...this.#tried, picked.quotaScope]);
       this.#lastBody = body ?? this.#lastBody;
     }
     if (!this.#mayRotate(verdict)) return answer.kind === 'answer' && verdict.kind !== 'misfit' ? { ...answer, isLimit: true } : answer;

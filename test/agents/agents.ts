@@ -1,12 +1,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Answer } from '../../simulator/types.ts';
-import { placeholders, type Recipe } from './page.ts';
+import { placeholders, type RealValues, type Recipe, realText, withRealValues } from './page.ts';
 
 /** Where an agent finds KeyForge. */
-export interface Target {
-  readonly proxyUrl: string;
-  readonly token: string;
+export interface Target extends RealValues {
   /** An empty home folder of its own. */
   readonly home: string;
   readonly prompt: string;
@@ -51,6 +49,11 @@ export const agents: readonly Agent[] = [
     package: { npm: '@google/gemini-cli@0.61.0' },
     reads: (file) => ({ name: 'read_file', arguments: { file_path: file } }),
   },
+  {
+    name: 'Cline',
+    package: { npm: 'cline@3.0.65' },
+    reads: (file) => ({ name: 'read_files', arguments: { paths: [file] } }),
+  },
   { name: 'Aider', package: { pip: 'requirements-aider.txt' } },
 ];
 
@@ -58,16 +61,11 @@ export const agents: readonly Agent[] = [
 export async function prepare({ files, variables, command }: Recipe, target: Target): Promise<Start> {
   const [program, ...args] = command;
   if (program === undefined) throw new Error('docs/agents.md has a recipe without a command');
-  const real = (text: string): string =>
-    text
-      .replaceAll(placeholders.origin, target.proxyUrl)
-      .replaceAll(placeholders.token, target.token)
-      .replaceAll(placeholders.prompt, target.prompt);
+  const real = (text: string): string => realText(text, target).replaceAll(placeholders.prompt, target.prompt);
   for (const [path, text] of files) {
     const file = join(target.home, path.replace(/^~\//, ''));
     await mkdir(dirname(file), { recursive: true });
     await writeFile(file, real(text));
   }
-  const environment = Object.fromEntries(Object.entries(variables).map(([variable, value]) => [variable, real(value)]));
-  return { program, args: args.map(real), environment };
+  return { program, args: args.map(real), environment: withRealValues(variables, target) };
 }

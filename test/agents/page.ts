@@ -14,12 +14,30 @@ export interface Recipe {
 export interface Alone {
   readonly command: readonly string[];
   readonly answers: boolean;
+  /** True if it sends the key to another host. */
+  readonly leaks: boolean;
   /** What it may ask beside KeyForge. */
   readonly hosts: readonly string[];
 }
 
 /** What the page has in place of the real values. */
 export const placeholders = { origin: 'http://127.0.0.1:8787', token: 'vk_…', prompt: 'Say hello' } as const;
+
+/** What stands for them. */
+export interface RealValues {
+  readonly proxyUrl: string;
+  readonly token: string;
+}
+
+/** Variables of a recipe with the real values. */
+export function withRealValues(variables: Readonly<Record<string, string>>, real: RealValues): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, realText(value, real)]));
+}
+
+/** A text of the page with the real values. */
+export function realText(text: string, { proxyUrl, token }: RealValues): string {
+  return text.replaceAll(placeholders.origin, proxyUrl).replaceAll(placeholders.token, token);
+}
 
 function page(): string {
   return readFileSync(join(import.meta.dirname, '..', '..', 'docs', 'agents.md'), 'utf8');
@@ -42,6 +60,7 @@ export function readAlone(): ReadonlyMap<string, Alone> {
       {
         command: wordsOf(command),
         answers: outcome === 'answers',
+        leaks: outcome.startsWith('sends the key'),
         hosts: [...hosts.matchAll(/`([^`]+)`/g)].map(([, host]) => host ?? ''),
       },
     ]),

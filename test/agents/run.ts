@@ -5,10 +5,10 @@ import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { baseUrls, sdkVariables } from '../../core/base-urls.ts';
+import { sdkVariables, urlVariables } from '../../core/base-urls.ts';
 import { formatUsd } from '../../core/money.ts';
 import { childEnvironment, type Ended, ended } from '../cli.ts';
-import { type Elsewhere, startElsewhere } from '../elsewhere.ts';
+import { Elsewhere, type Stray } from '../elsewhere.ts';
 import { type Agent, agents, prepare } from './agents.ts';
 import { installed, type Launch } from './install.ts';
 import { placeholders, type Recipe, readAlone, readRecipes } from './page.ts';
@@ -32,6 +32,7 @@ interface Turn {
   readonly title: string;
   readonly recipe: Recipe;
   readonly answers: boolean;
+  readonly leaks: boolean;
   readonly hosts: readonly string[];
 }
 
@@ -41,18 +42,19 @@ function turnsOf({ name }: Agent): readonly Turn[] {
   if (alone === undefined) throw new Error(`docs/agents.md has no row for ${name} in its table`);
   const recipes = readRecipes().get(name) ?? [];
   const variables = Object.fromEntries(
-    sdkVariables.flatMap(({ family, url, keys, also }) => [
-      [url, baseUrls(placeholders.origin)[family]],
-      ...keys.map((key) => [key, placeholders.token]),
-      ...also.map((other) => [other.name, other.value]),
+    sdkVariables.flatMap((each) => [
+      ...urlVariables(each, placeholders.origin),
+      ...each.keys.map((key) => [key, placeholders.token]),
+      ...each.also.map((other) => [other.name, other.value]),
     ]),
   );
   return [
-    ...recipes.map((recipe) => ({ title: recipe.command.join(' '), recipe, answers: true, hosts: alone.hosts })),
+    ...recipes.map((recipe) => ({ title: recipe.command.join(' '), recipe, answers: true, leaks: false, hosts: alone.hosts })),
     {
       title: `variables alone: ${alone.command.join(' ')}`,
       recipe: { files: new Map(), variables, command: alone.command },
       answers: alone.answers,
+      leaks: alone.leaks,
       hosts: alone.hosts,
     },
   ];
@@ -73,17 +75,24 @@ async function runTurn(turn: Turn, { world, elsewhere, launch, home }: Stage): P
     );
   }
   const strays = elsewhere.news();
-  const hosts = [...new Set(strays.map(({ host }) => host))].sort();
-  if (hosts.length > 0) process.stdout.write(`      also asked: ${hosts.join(', ')}\n`);
-  const wrong = [
-    ...(end.stdout.includes(answer) === turn.answers
-      ? []
-      : [turn.answers ? 'the answer is not in its output' : 'it answers, and the page says that it does not']),
-    ...hosts.filter((host) => !turn.hosts.includes(host)).map((host) => `the page does not say that it asks ${host}`),
-    ...strays.filter(({ carriesKey }) => carriesKey).map(({ host }) => `it sends the key to ${host}`),
-  ];
+  const wrong = judge(turn, end, strays);
   if (wrong.length > 0) process.stdout.write(`   exit ${end.code ?? end.signal}\n${end.stdout.slice(-1500)}\n${end.stderr.slice(-2500)}\n`);
   return wrong;
+}
+
+/** What a turn did otherwise than the page says. */
+function judge(turn: Turn, { stdout }: Ended, strays: readonly Stray[]): readonly string[] {
+  const hosts = [...new Set(strays.map(({ host }) => host))].sort();
+  if (hosts.length > 0) process.stdout.write(`      also asked: ${hosts.join(', ')}\n`);
+  const leaks = strays.filter(({ carriesKey }) => carriesKey);
+  return [
+    ...(stdout.includes(answer) === turn.answers
+      ? []
+      : [turn.answers ? 'the answer is not in its output' : 'it answers, unlike on the page']),
+    ...hosts.filter((host) => !turn.hosts.includes(host)).map((host) => `the page does not say that it asks ${host}`),
+    ...(turn.leaks ? [] : leaks.map(({ host }) => `it sends the key to ${host}`)),
+    ...(turn.leaks && leaks.length === 0 ? ['it sends the key nowhere, unlike on the page'] : []),
+  ];
 }
 
 /** A program with a deadline; whatever is left of its process group is ended with it. */
@@ -106,7 +115,7 @@ async function tryAgent(agent: Agent, root: string): Promise<Outcome> {
   const folder = await mkdtemp(join(root, 'agent-'));
   let home = '';
   await using world = await startAgentWorld(agent, folder, () => join(home, 'note.txt'));
-  await using elsewhere = await startElsewhere(world.token);
+  await using elsewhere = await Elsewhere.start(world.token);
   const wrong: string[] = [];
   for (const [index, turn] of turnsOf(agent).entries()) {
     home = join(folder, `home-${index}`);

@@ -1,4 +1,3 @@
-import os
 import unittest
 
 import litellm
@@ -7,9 +6,6 @@ from litellm import acompletion, aembedding, aresponses, completion, embedding, 
 from pydantic import BaseModel
 
 from keyforge import SPENT_KEY, WRONG_KEY, refused_once
-
-# LiteLLM does not read GOOGLE_GEMINI_BASE_URL: without this variable it would call Google.
-os.environ["GEMINI_API_BASE"] = os.environ["GOOGLE_GEMINI_BASE_URL"] + "/v1beta"
 
 HELLO = [{"role": "user", "content": "Say hello"}]
 WEATHER = [{"role": "user", "content": "Please get_weather"}]

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { quickstartPools } from '../../cli/start/pools.ts';
 import type { CallBody } from '../../core/audit/types.ts';
-import { baseUrls, sdkVariables } from '../../core/base-urls.ts';
+import { sdkVariables, urlVariables } from '../../core/base-urls.ts';
 import { parseUsd } from '../../core/money.ts';
 import { readCalls } from '../../operator/store/recorded-calls.ts';
 import type { Simulation } from '../../simulator/provider.ts';
@@ -15,6 +15,9 @@ const examples = join(import.meta.dirname, '..', '..', 'examples', 'quickstart')
 
 /** `keyforge up` with the quick start's manifests, its pools simulated, and a key with nothing left. */
 export interface PythonWorld {
+  readonly proxyUrl: string;
+  /** The key of the environment. */
+  readonly token: string;
   /** What an injected container has, an empty home folder, and what the tests themselves read. */
   readonly environment: Readonly<Record<string, string>>;
   /** Calls recorded since the last time. */
@@ -37,14 +40,20 @@ export async function startPythonWorld(): Promise<PythonWorld> {
   const tokenOf = (key: string): Promise<string> => readFile(join(dataDir, 'tokens', 'agents', key), 'utf8').then((text) => text.trim());
   const spent = await tokenOf('spent');
   await spend(simulation, up.proxyUrl, spent);
-  const urls = baseUrls(up.proxyUrl);
   const token = await tokenOf('quickstart');
   let seen = readCalls(dataDir).length;
   return {
+    proxyUrl: up.proxyUrl,
+    token,
     environment: {
-      ...Object.fromEntries(sdkVariables.flatMap(({ family, url, keys }) => [[url, urls[family]], ...keys.map((key) => [key, token])])),
+      ...Object.fromEntries(
+        sdkVariables.flatMap((each) => [
+          ...urlVariables(each, up.proxyUrl),
+          ...each.keys.map((key) => [key, token]),
+          ...each.also.map(({ name, value }) => [name, value]),
+        ]),
+      ),
       HOME: root,
-      NO_PROXY: '127.0.0.1,localhost',
       KEYFORGE_METRICS_URL: up.metricsUrl,
       KEYFORGE_SPENT_KEY: spent,
     },

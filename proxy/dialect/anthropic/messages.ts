@@ -7,7 +7,7 @@ import { readAnswer } from '../answer.ts';
 import { asArray, asObject, type FieldRules, readCount, readTarget } from '../fields.ts';
 import type { JsonBody } from '../json.ts';
 import { meterNothing } from '../meter.ts';
-import { type Edit, maxPriceEdits, spliceBody } from '../splice.ts';
+import { type Edit, maxPriceEdit, spliceBody } from '../splice.ts';
 import { demandOf } from '../tally.ts';
 import type { Changes, Dialect, Facts, RouteAction } from '../types.ts';
 import { namedCost } from '../usage.ts';
@@ -101,7 +101,7 @@ function isEffort(value: unknown): value is Effort {
 function rewrite(body: JsonBody, changes: Changes): Buffer {
   const edits: Edit[] = [];
   if (changes.model !== undefined) edits.push({ path: ['model'], value: changes.model });
-  edits.push(...maxPriceEdits(body.value, changes.maxPrice));
+  if (changes.maxPrice !== undefined) edits.push(maxPriceEdit(body.value, changes.maxPrice));
   if (changes.maxOutputTokens !== undefined) edits.push({ path: ['max_tokens'], value: changes.maxOutputTokens });
   if (changes.thinkingTokens !== undefined) edits.push({ path: ['thinking', 'budget_tokens'], value: changes.thinkingTokens });
   if (changes.toolCalls !== undefined) edits.push({ path: ['tools'], value: limited(asArray(body.value['tools']), changes.toolCalls) });

@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { isRefusal, type Refusal } from '../../../core/errors.ts';
 import { isObject, type JsonObject } from '../../../core/json.ts';
+import { least } from '../../../core/money.ts';
 import { valueBound } from '../../../core/price/text.ts';
 import type { Usage } from '../../../core/price/types.ts';
 import { affinityOf, openingText } from '../affinity.ts';
@@ -85,7 +86,11 @@ function isFromUser(message: unknown): boolean {
 
 /** Reads the output limit: the smaller, if both fields are given. */
 function readLimit(value: JsonObject): number | undefined | Refusal {
-  return limitFields.map((name) => readCount(value, name)).find((limit) => isRefusal(limit)) ?? leastGiven(value);
+  const [newerField, olderField] = limitFields;
+  const limit = readCount(value, newerField);
+  const older = readCount(value, olderField);
+  if (isRefusal(limit)) return limit;
+  return isRefusal(older) ? older : least(limit, older);
 }
 
 /** Reads how many answers are generated: older vLLM generates `best_of` answers to return the best `n`. */
@@ -132,33 +137,28 @@ function countFields(tally: Tally, { value, members, tokens }: JsonBody): void {
 }
 
 function rewrite(body: JsonBody, changes: Changes): Buffer {
-  const edits: Edit[] = [...generatingEdits(body.value, changes), ...limitEdits(body.value, changes)];
+  const edits = generatingEdits(body.value, changes);
+  addLimit(edits, body.value, changes);
   if (changes.includeUsage === true) edits.push({ path: ['stream_options', 'include_usage'], value: true });
   return spliceBody(body, edits);
 }
 
 /** Writes the limit into each field that the caller used, and into the one that the provider reads. */
-function limitEdits(value: JsonObject, { maxOutputTokens, outputField }: Changes): readonly Edit[] {
-  const limit = maxOutputTokens ?? leastGiven(value);
-  if (limit === undefined) return [];
-  const isGivenAny = limitFields.some((name) => typeof value[name] === 'number');
-  const read = outputField ?? (isGivenAny ? undefined : 'max_completion_tokens');
-  const edits: Edit[] = [];
+function addLimit(edits: Edit[], value: JsonObject, { maxOutputTokens, outputField }: Changes): void {
+  const [newer, older] = limitFields;
+  const given = least(numberIn(value, newer), numberIn(value, older));
+  const limit = maxOutputTokens ?? given;
+  if (limit === undefined) return;
+  const read = outputField ?? (given === undefined ? newer : undefined);
   for (const name of limitFields) {
     const isWritten = name === read || typeof value[name] === 'number';
     if (isWritten && value[name] !== limit) edits.push({ path: [name], value: limit });
   }
-  return edits;
 }
 
-/** The smaller limit, if the caller gave one. */
-function leastGiven(value: JsonObject): number | undefined {
-  let least: number | undefined;
-  for (const name of limitFields) {
-    const limit = value[name];
-    if (typeof limit === 'number') least = Math.min(limit, least ?? limit);
-  }
-  return least;
+function numberIn(value: JsonObject, name: string): number | undefined {
+  const number = value[name];
+  return typeof number === 'number' ? number : undefined;
 }
 
 function usageOf(answer: JsonObject): Usage | null {

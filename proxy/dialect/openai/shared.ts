@@ -2,7 +2,7 @@ import { isRefusal, type Refusal } from '../../../core/errors.ts';
 import { type JsonObject, scalarText } from '../../../core/json.ts';
 import type { Effort, Thinking } from '../../../core/price/output-limit.ts';
 import { asArray, asObject, asString, type FieldShapes, isGiven, named, readCount } from '../fields.ts';
-import { type Edit, maxPriceEdits } from '../splice.ts';
+import { type Edit, maxPriceEdit } from '../splice.ts';
 import { type Tally, unbounded } from '../tally.ts';
 import type { Changes } from '../types.ts';
 import { countCaching } from './parts.ts';
@@ -94,18 +94,18 @@ function isEffort(value: string): value is Effort {
 }
 
 /** The edits that all dialects of this API share. */
-export function sharedEdits(body: JsonObject, changes: Changes): readonly Edit[] {
+export function sharedEdits(body: JsonObject, changes: Changes): Edit[] {
   const edits: Edit[] = [];
   if (changes.model !== undefined) edits.push({ path: ['model'], value: changes.model });
-  edits.push(...maxPriceEdits(body, changes.maxPrice));
+  if (changes.maxPrice !== undefined) edits.push(maxPriceEdit(body, changes.maxPrice));
   return edits;
 }
 
 const standardTier: Edit = { path: ['service_tier'], value: 'default' };
 
 /** The edits of dialects that generate. */
-export function generatingEdits(body: JsonObject, changes: Changes): readonly Edit[] {
-  const edits = [...sharedEdits(body, changes)];
+export function generatingEdits(body: JsonObject, changes: Changes): Edit[] {
+  const edits = sharedEdits(body, changes);
   const tier = body['service_tier'];
   if (changes.standardTier === true && (!isGiven(tier) || tier === 'auto')) edits.push(standardTier);
   if (changes.thinkingTokens !== undefined) edits.push({ path: ['reasoning', 'max_tokens'], value: changes.thinkingTokens });

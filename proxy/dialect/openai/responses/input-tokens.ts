@@ -4,7 +4,7 @@ import { spliceBody } from '../../splice.ts';
 import type { Dialect } from '../../types.ts';
 import { openaiResponses } from './responses.ts';
 
-/** OpenAI's counting of a response's input, `POST /v1/responses/input_tokens`, which is not billed. */
+/** OpenAI's `POST /v1/responses/input_tokens`, which is not billed: developers.openai.com/api/docs/guides/token-counting. */
 export const openaiInputTokens: Dialect = {
   ...openaiResponses,
   id: 'openai.input_tokens',

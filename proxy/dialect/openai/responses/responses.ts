@@ -16,7 +16,7 @@ import {
   shapesOf,
 } from '../../fields.ts';
 import type { JsonBody } from '../../json.ts';
-import { type Edit, spliceBody } from '../../splice.ts';
+import { spliceBody } from '../../splice.ts';
 import { addStored, demandOf, startTally, type Tally, unbounded } from '../../tally.ts';
 import type { Changes, Dialect, Facts, RouteAction } from '../../types.ts';
 import { templateTokens } from '../count.ts';
@@ -128,7 +128,7 @@ function isIdle(tally: Tally, strategy: JsonObject | null, limit: number | null)
 }
 
 function rewrite(body: JsonBody, changes: Changes): Buffer {
-  const edits: Edit[] = [...generatingEdits(body.value, changes)];
+  const edits = generatingEdits(body.value, changes);
   if (changes.maxOutputTokens !== undefined) edits.push({ path: ['max_output_tokens'], value: changes.maxOutputTokens });
   if (changes.toolCalls !== undefined) edits.push({ path: ['max_tool_calls'], value: changes.toolCalls });
   return spliceBody(body, edits);
