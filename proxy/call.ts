@@ -4,7 +4,7 @@ import type { CallCode, PaidFrom, RecordedBreach } from '../core/audit/types.ts'
 import { type Refusal, refusalTable, refuse } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
 import type { KeyName, TokenId } from '../core/names.ts';
-import { sharerOf } from '../core/policy/check.ts';
+import { sharersOf } from '../core/policy/check.ts';
 import type { KeyDocument } from '../core/policy/documents.ts';
 import { knownModel } from '../core/policy/route.ts';
 import type { Exchange, ProxyContext } from './context.ts';
@@ -165,7 +165,7 @@ export class Call implements InFlight, Recipient, Disposable {
     if (flight === null) return;
     // The client left after the provider's own end: the rest is a few bytes, and the usage is known.
     if (flight.onDisconnect === 'Cancel' && this.#stream?.complete !== true) flight.stop();
-    else this.#endDrain = this.#context.drains.take(sharerOf(this.#key.document), flight);
+    else this.#endDrain = this.#context.drains.take(sharersOf(this.#key.document), flight);
   }
 
   /** Ends the call now, with the reason as its answer. Does nothing if the answer is sent or nobody waits for it. */
@@ -191,7 +191,7 @@ export class Call implements InFlight, Recipient, Disposable {
   /** Waits before the answer of a call that was not served, where its key makes many of them. */
   async slow(): Promise<void> {
     const { headers, socket } = this.response.req;
-    const delayMs = this.#context.pace.delayMs(sharerOf(this.#request.document), Number(headers['content-length'] ?? 0));
+    const delayMs = this.#context.pace.delayMs(this.key, Number(headers['content-length'] ?? 0));
     if (delayMs === 0 || this.isAbandoned) return;
     // Where connections are short, this one gives way.
     this.#context.connections.rest(socket);

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isRefusal, type Refusal, refuse } from '../core/errors.ts';
 import type { NanoUsd } from '../core/money.ts';
-import { checkEndpoint, checkKey, isCapped, sharerOf } from '../core/policy/check.ts';
+import { checkEndpoint, checkKey, isCapped, sharersOf } from '../core/policy/check.ts';
 import type { KeyDocument } from '../core/policy/documents.ts';
 import { serveApi } from './api/serve.ts';
 import { Call } from './call.ts';
@@ -54,7 +54,7 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
 
   const barred = refuseUnread(context, exchange, route, caller);
   if (barred !== null) return await call.deny(barred);
-  using bodyHold = new BodyHold(context.bodies, sharerOf(document));
+  using bodyHold = new BodyHold(context.bodies, sharersOf(document));
   const bytes = await receive(request, { limitBytes: context.limits.bodyBytes, hold: bodyHold });
   if (bytes === null) return await call.leave();
   if (isRefusal(bytes)) return await call.deny(bytes);
@@ -77,12 +77,11 @@ async function serveCall(context: ProxyContext, exchange: Exchange, route: CallR
 
   using keepAlive = startKeepAlive(call, admission, route);
   const sent = await send(context.upstream, {
-    key: sharerOf(document),
+    document,
     candidates: admission.candidates,
     dialect,
     facts: admission.facts,
     body,
-    isCapped: isCapped(document),
     limits: admission,
     headers,
     query: queryForProvider(dialect.family, route.search),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { childKeyName, keyName } from '../names.ts';
-import { checkEndpoint, checkKey, sharerOf } from './check.ts';
+import { checkEndpoint, checkKey, sharersOf } from './check.ts';
 import type { KeyDocument } from './documents.ts';
 
 const plain: KeyDocument = {
@@ -52,14 +52,15 @@ describe('checkEndpoint', () => {
   });
 });
 
-describe('sharerOf', () => {
-  it('is the VirtualKey itself, or the one from which a sub-agent key descends', () => {
-    assert.equal(sharerOf(plain), plain.key);
+describe('sharersOf', () => {
+  it('leads from the VirtualKey to the key itself', () => {
+    assert.deepEqual(sharersOf(plain), [plain.key]);
     const sub = childKeyName(plain.key, 'sub');
-    assert.equal(sharerOf({ ...plain, key: sub, path: [...plain.path, plain.key] }), plain.key);
-    assert.equal(sharerOf({ ...plain, key: childKeyName(sub, 'deeper'), path: [...plain.path, plain.key, sub] }), plain.key);
+    assert.deepEqual(sharersOf({ ...plain, key: sub, path: [...plain.path, plain.key] }), [plain.key, sub]);
+    const deeper = childKeyName(sub, 'deeper');
+    assert.deepEqual(sharersOf({ ...plain, key: deeper, path: [...plain.path, plain.key, sub] }), [plain.key, sub, deeper]);
     // A VirtualKey below another one has a share of its own, whatever it is called.
-    assert.equal(sharerOf({ ...plain, key: keyName('agents', 'bots'), path: [plain.key] }), keyName('agents', 'bots'));
-    assert.equal(sharerOf({ ...plain, path: [] }), plain.key);
+    assert.deepEqual(sharersOf({ ...plain, key: keyName('agents', 'bots'), path: [plain.key] }), [keyName('agents', 'bots')]);
+    assert.deepEqual(sharersOf({ ...plain, path: [] }), [plain.key]);
   });
 });

@@ -21,18 +21,24 @@ export function isCapped({ smallestCapNano, perRequest }: KeyDocument): boolean 
 }
 
 /**
- * Who counts where keys take turns: a sub-agent key counts as the VirtualKey that it descends from, because minting keys must
- * get nobody a larger share.
+ * Who counts where keys take turns, from the VirtualKey down to the key: a sub-agent key counts as the VirtualKey that it
+ * descends from, because minting keys must get nobody a larger share.
  */
-export function sharerOf({ key, path }: KeyDocument): KeyName {
-  let sharer = key;
-  for (let depth = path.length - 1; depth >= 0; depth -= 1) {
-    const parent = path[depth];
-    if (parent === undefined || sharer.charCodeAt(parent.length) !== dot || !sharer.startsWith(parent)) return sharer;
-    sharer = parent;
+export function sharersOf(document: KeyDocument): readonly KeyName[] {
+  const known = sharers.get(document);
+  if (known !== undefined) return known;
+  const { key, path } = document;
+  const found = [key];
+  for (const parent of path.toReversed()) {
+    const [child = key] = found;
+    if (child.charCodeAt(parent.length) !== dot || !child.startsWith(parent)) break;
+    found.unshift(parent);
   }
-  return sharer;
+  sharers.set(document, found);
+  return found;
 }
+
+const sharers = new WeakMap<KeyDocument, readonly KeyName[]>();
 
 /** Between the names of a parent and of a sub-agent key below it. */
 const dot = 0x2e;

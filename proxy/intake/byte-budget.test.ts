@@ -1,14 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { keyName } from '../../core/names.ts';
+import { type KeyName, keyName } from '../../core/names.ts';
 import { BodyHold, ByteBudget } from './byte-budget.ts';
 
 const mib = 1024 * 1024;
-const [a, b, c] = [keyName('agents', 'a'), keyName('agents', 'b'), keyName('agents', 'c')];
+const [a, b, c] = [[keyName('agents', 'a')], [keyName('agents', 'b')], [keyName('agents', 'c')]] as const;
+const [loud, quiet] = [
+  [...c, keyName('agents', 'c.loud')],
+  [...c, keyName('agents', 'c.quiet')],
+];
 
-function holds(budget: ByteBudget): (key: typeof a) => BodyHold {
-  return (key) => new BodyHold(budget, key);
+function holds(budget: ByteBudget): (sharers: readonly KeyName[]) => BodyHold {
+  return (sharers) => new BodyHold(budget, sharers);
 }
 
 test('a key may take everything while nobody else waits, and gives it back', () => {
@@ -95,4 +99,25 @@ test('a body that leaves the line holds nothing', async () => {
   assert.equal(await waiting, false);
   budget.release(first);
   assert.deepEqual([budget.usedBytes, budget.waiting], [0, 0]);
+});
+
+test('a sub-agent key that holds all leaves room to another key below its VirtualKey, and the VirtualKey to others', async () => {
+  const budget = new ByteBudget({ totalBytes: 8 * mib });
+  const holdOf = holds(budget);
+  const held = [holdOf(loud), holdOf(loud)];
+  for (const hold of held) assert.equal(budget.take(hold, 4 * mib), true);
+  const order: string[] = [];
+  const wait = (sharers: readonly KeyName[], name: string): void => {
+    void Promise.resolve(budget.take(holdOf(sharers), 2 * mib)).then(() => order.push(name));
+  };
+  wait(loud, 'loud');
+  wait(quiet, 'quiet');
+  wait(a, 'a');
+  held[0]?.[Symbol.dispose]();
+  await turn();
+  // Its VirtualKey may have half while another waits, and of that the quiet key comes before the loud one.
+  assert.deepEqual(order, ['a', 'quiet']);
+  held[1]?.[Symbol.dispose]();
+  await turn();
+  assert.deepEqual(order, ['a', 'quiet', 'loud']);
 });

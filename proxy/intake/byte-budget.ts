@@ -24,13 +24,13 @@ interface Waiter {
 /**
  * The bytes of request bodies that a proxy may hold at once. A body takes all that it announces before its first byte is
  * read, and keeps it until its call has ended. A key may take everything while nobody else waits, and half while another
- * key waits. Among those that wait, the key that holds the least comes first.
+ * key waits; sub-agent keys share so what their VirtualKey may take. Among those that wait, the key that holds the least comes first.
  */
 export class ByteBudget {
   readonly totalBytes: number;
   readonly #waitMs: number;
   #used = 0;
-  /** What the large bodies of each key hold. */
+  /** What the large bodies of each key hold, and of the keys below it. */
   readonly #byKey = new Map<KeyName, number>();
   readonly #waiting: Waiter[] = [];
   /** Bodies without an announced length, oldest first. */
@@ -57,7 +57,7 @@ export class ByteBudget {
   /** Takes the bytes of a body, at once if there is room. False: there was none for the whole wait. */
   take(hold: BodyHold, bytes: number): boolean | Promise<boolean> {
     if (bytes < smallBytes) return this.#takeSmall(hold, bytes);
-    if (this.#waiting.length === 0 && this.#fits(hold.key, bytes)) return this.#add(hold, bytes);
+    if (this.#waiting.length === 0 && this.#fits(hold, bytes)) return this.#add(hold, bytes);
     return new Promise((resolve) => {
       const timer = setTimeout(() => answer(false), this.#waitMs);
       const answer = (hasRoom: boolean): void => {
@@ -78,7 +78,7 @@ export class ByteBudget {
    */
   grow(hold: BodyHold, bytes: number): boolean {
     this.#growing.add(hold);
-    while (this.#waiting.length > 0 || !this.#fits(hold.key, bytes)) {
+    while (this.#waiting.length > 0 || !this.#fits(hold, bytes)) {
       const newest = [...this.#growing].at(-1);
       if (newest === undefined || newest === hold) return false;
       newest.giveWay();
@@ -96,15 +96,11 @@ export class ByteBudget {
   release(hold: BodyHold): void {
     this.#growing.delete(hold);
     this.#waiting.find((waiter) => waiter.hold === hold)?.answer(false);
-    const { smallBytes: small, largeBytes: large, key } = hold;
+    const { smallBytes: small, largeBytes: large, sharers } = hold;
     hold.smallBytes = 0;
     hold.largeBytes = 0;
     this.#used -= small + large;
-    if (large > 0) {
-      const left = this.#heldBy(key) - large;
-      if (left > 0) this.#byKey.set(key, left);
-      else this.#byKey.delete(key);
-    }
+    if (large > 0) this.#count(sharers, -large);
     if (this.#waiting.length > 0) this.#serve();
   }
 
@@ -118,33 +114,56 @@ export class ByteBudget {
   #add(hold: BodyHold, bytes: number): true {
     this.#used += bytes;
     hold.largeBytes += bytes;
-    this.#byKey.set(hold.key, this.#heldBy(hold.key) + bytes);
+    this.#count(hold.sharers, bytes);
     return true;
   }
 
-  #fits(key: KeyName, bytes: number): boolean {
+  #count(sharers: readonly KeyName[], bytes: number): void {
+    for (const key of sharers) {
+      const held = this.#heldBy(key) + bytes;
+      if (held > 0) this.#byKey.set(key, held);
+      else this.#byKey.delete(key);
+    }
+  }
+
+  /** True if no key that the body counts for takes more than half of what it may, while another key below the same one waits. */
+  #fits({ sharers }: BodyHold, bytes: number): boolean {
     if (this.#used + bytes > this.totalBytes) return false;
-    const isContended = this.#waiting.some((waiter) => waiter.hold.key !== key);
-    return !isContended || this.#heldBy(key) + bytes <= this.totalBytes / 2;
+    let most = this.totalBytes;
+    return sharers.every((key, level) => {
+      const isContended = this.#waiting.some(
+        ({ hold }) => hold.sharers[level] !== key && (level === 0 || hold.sharers[level - 1] === sharers[level - 1]),
+      );
+      if (isContended) most /= 2;
+      return this.#heldBy(key) + bytes <= most;
+    });
   }
 
   #heldBy(key: KeyName): number {
     return this.#byKey.get(key) ?? 0;
   }
 
+  /** True if the first holds less: its VirtualKey, or of one VirtualKey its key. */
+  #holdsLess({ sharers }: BodyHold, other: BodyHold): boolean {
+    const level = sharers.findIndex((key, at) => key !== other.sharers[at]);
+    const [key, otherKey] = [sharers[level], other.sharers[level]];
+    return key !== undefined && otherKey !== undefined && this.#heldBy(key) < this.#heldBy(otherKey);
+  }
+
   /** Gives room to those that wait, as long as one of them fits. */
   #serve(): void {
     for (;;) {
-      const fitting = this.#waiting.filter(({ hold, bytes }) => this.#fits(hold.key, bytes));
+      const fitting = this.#waiting.filter(({ hold, bytes }) => this.#fits(hold, bytes));
       if (fitting.length === 0) return;
-      fitting.reduce((first, next) => (this.#heldBy(next.hold.key) < this.#heldBy(first.hold.key) ? next : first)).answer(true);
+      fitting.reduce((first, next) => (this.#holdsLess(next.hold, first.hold) ? next : first)).answer(true);
     }
   }
 }
 
 /** What one body holds of the budget. Disposing gives it back. */
 export class BodyHold implements Disposable {
-  readonly key: KeyName;
+  /** From `sharersOf`. */
+  readonly sharers: readonly KeyName[];
   readonly budget: ByteBudget;
   /** Set by the budget alone, like `largeBytes`. */
   smallBytes = 0;
@@ -152,9 +171,9 @@ export class BodyHold implements Disposable {
   /** Called if the body must end, because older ones need its room. */
   onGiveWay: (() => void) | null = null;
 
-  constructor(budget: ByteBudget, key: KeyName) {
+  constructor(budget: ByteBudget, sharers: readonly KeyName[]) {
     this.budget = budget;
-    this.key = key;
+    this.sharers = sharers;
   }
 
   giveWay(): void {

@@ -150,7 +150,7 @@ const mib = 1024 * 1024;
 /** A server that holds every body in this budget until it closes, and answers with its length or the code of its refusal. */
 function createBudgetWorld(t: TestContext, budget: ByteBudget): Promise<string> {
   return serve(t, async (request, response) => {
-    const hold = new BodyHold(budget, keyName('agents', request.headers['x-key'] === undefined ? 'bot' : 'other'));
+    const hold = new BodyHold(budget, [keyName('agents', request.headers['x-key'] === undefined ? 'bot' : 'other')]);
     const body = await receive(request, { limitBytes: 32 * mib, hold, paceMs: 100 });
     if (isRefusal(body) || body === null) budget.release(hold);
     response.writeHead(200, { connection: 'close' }).end(isRefusal(body) ? body.code : String(body?.length));

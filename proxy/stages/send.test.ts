@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
-import { keyName, poolName } from '../../core/names.ts';
+import { poolName } from '../../core/names.ts';
 import { readBody } from '../dialect/json.ts';
 import { openaiChat } from '../dialect/openai/chat.ts';
 import { SpoolUnavailable } from '../evidence/spool/spool.ts';
-import { createWorld, demand, openai, poolDocument, price } from '../line.fixture.ts';
+import { createWorld, demand, keyDocument, openai, poolDocument, price } from '../line.fixture.ts';
 import { mistral } from '../provider/mistral.ts';
 import { openAi } from '../provider/openai.ts';
 import type { Provider } from '../provider/types.ts';
@@ -71,12 +71,11 @@ async function createBed(
     log,
     send: (more = {}) =>
       send(context.upstream, {
-        key: keyName('agents', 'bot'),
+        document: keyDocument(),
         candidates,
         dialect: openaiChat,
         facts: { model: 'm', stream: false, unjudged: [], wantsUsage: true, demand: demand(1) },
         body,
-        isCapped: false,
         limits: {},
         headers: ['content-type', 'application/json'],
         query: '',

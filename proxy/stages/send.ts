@@ -1,4 +1,5 @@
-import type { KeyName } from '../../core/names.ts';
+import { isCapped, sharersOf } from '../../core/policy/check.ts';
+import type { KeyDocument } from '../../core/policy/documents.ts';
 import type { Candidate } from '../../core/policy/route.ts';
 import type { Overhead } from '../../core/price/demand.ts';
 import type { JsonBody } from '../dialect/json.ts';
@@ -23,14 +24,12 @@ interface SendLimits {
 }
 
 export interface SendInput {
-  /** Who counts for the call where keys share connections: `sharerOf`. */
-  readonly key: KeyName;
+  /** Of the key whose call it is. */
+  readonly document: KeyDocument;
   readonly candidates: readonly Reachable[];
   readonly dialect: Dialect;
   readonly facts: Facts;
   readonly body: JsonBody;
-  /** True if dollars limit the key. */
-  readonly isCapped: boolean;
   /** What the reservation pays for. */
   readonly limits: SendLimits;
   readonly headers: readonly string[];
@@ -83,7 +82,7 @@ function maySucceed({ pool }: Reachable, { answer, candidate }: Sent): boolean {
 }
 
 function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
-  const { dialect, facts } = input;
+  const { dialect, document, facts } = input;
   const path = upstreamPath(candidate.provider, { dialect: dialect.id, model: candidate.upstreamModel, stream: facts.stream });
   if (path === null) throw new Error(`${candidate.provider.kind} does not speak ${dialect.id}`);
   const countsOutput = facts.stream && streamsAll({ facts, request: input.body.value }, candidate);
@@ -98,7 +97,8 @@ function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
     whole: (held) => readHeld(dialect, held),
   };
   return {
-    key: input.key,
+    key: document.key,
+    sharers: sharersOf(document),
     provider: candidate.provider,
     pool: candidate.pool,
     path,
@@ -117,7 +117,8 @@ function upstreamCall(input: SendInput, candidate: Reachable): UpstreamCall {
   };
 }
 
-function changes({ facts, limits, isCapped }: SendInput, { upstreamModel, provider, price }: Reachable): Changes {
+function changes({ document, facts, limits }: SendInput, { upstreamModel, provider, price }: Reachable): Changes {
+  const capped = isCapped(document);
   const { input, output } = price?.rates ?? {};
   const maxPrice = input === undefined || output === undefined ? undefined : { input, output };
   return {
@@ -127,8 +128,8 @@ function changes({ facts, limits, isCapped }: SendInput, { upstreamModel, provid
     toolCalls: limits.toolCalls,
     includeUsage: hidesUsage(facts) && provider.sendsUsageUnasked !== true,
     outputField: provider.outputField,
-    standardTier: isCapped && provider.hasDefaultTier?.(upstreamModel) === true,
-    maxPrice: isCapped && provider.choosesHost === true ? maxPrice : undefined,
+    standardTier: capped && provider.hasDefaultTier?.(upstreamModel) === true,
+    maxPrice: capped && provider.choosesHost === true ? maxPrice : undefined,
   };
 }
 

@@ -5,7 +5,12 @@ import fc from 'fast-check';
 import { type KeyName, keyName } from '../../core/names.ts';
 import { Slots } from './slots.ts';
 
-const [a, b, c] = [keyName('agents', 'a'), keyName('agents', 'b'), keyName('agents', 'c')];
+type Sharers = readonly KeyName[];
+const [a, b, c] = [[keyName('agents', 'a')], [keyName('agents', 'b')], [keyName('agents', 'c')]] as const;
+const [loud, quiet] = [
+  [...a, keyName('agents', 'a.loud')],
+  [...a, keyName('agents', 'a.quiet')],
+];
 const never = (): AbortSignal => new AbortController().signal;
 
 function open(total: number, maxWaitMs = 60_000): Slots {
@@ -14,7 +19,7 @@ function open(total: number, maxWaitMs = 60_000): Slots {
 }
 
 /** Takes slots; returns how many were there at once. */
-function takeMany(slots: Slots, key: KeyName, count: number): number {
+function takeMany(slots: Slots, key: Sharers, count: number): number {
   return Array.from({ length: count }, () => slots.take(key, never)).filter((taken) => taken === true).length;
 }
 
@@ -31,7 +36,7 @@ test('what comes free goes to the keys in turn, and within a key by age', async 
   const slots = open(3);
   assert.equal(takeMany(slots, a, 2), 2);
   const order: string[] = [];
-  const wait = (key: KeyName, name: string): void => {
+  const wait = (key: Sharers, name: string): void => {
     void Promise.resolve(slots.take(key, never)).then((taken) => order.push(`${name} ${taken}`));
   };
   for (const [key, name] of [
@@ -48,6 +53,16 @@ test('what comes free goes to the keys in turn, and within a key by age', async 
   await turn();
   assert.deepEqual(order.slice(1), ['a1 true', 'b2 true', 'a2 true']);
   assert.deepEqual([slots.used, slots.waiting], [3, 1]);
+});
+
+test('a sub-agent key that floods makes no other key below its VirtualKey wait', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const slots = open(384);
+  assert.equal(takeMany(slots, loud, 400), 220);
+  assert.equal(takeMany(slots, quiet, 30), 30);
+  for (let n = 0; n < 60; n += 1) slots.release(loud);
+  await turn();
+  assert.deepEqual([takeMany(slots, quiet, 1), takeMany(slots, b, 1)], [1, 1]);
 });
 
 test('a wait ends with its time or its call, and holds nothing', async () => {
@@ -69,16 +84,16 @@ test('there are never more than all, nobody who has room waits, and nothing is l
   await fc.assert(
     fc.asyncProperty(fc.integer({ min: 1, max: 12 }), fc.array(step, { maxLength: 80 }), async (total, steps) => {
       const slots = open(total);
-      const held: KeyName[] = [];
-      const waiting: KeyName[] = [];
-      const take = (key: KeyName): void => {
+      const held: Sharers[] = [];
+      const waiting: Sharers[] = [];
+      const take = (key: Sharers): void => {
         waiting.push(key);
         void Promise.resolve(slots.take(key, never)).then(() => {
           waiting.splice(waiting.indexOf(key), 1);
           held.push(key);
         });
       };
-      const release = async (key: KeyName): Promise<void> => {
+      const release = async (key: Sharers): Promise<void> => {
         if (!held.includes(key)) return;
         held.splice(held.indexOf(key), 1);
         slots.release(key);

@@ -1,12 +1,6 @@
+import { Shares } from '../../core/budget/shares.ts';
 import { type Place, WaitingLine } from '../../core/budget/waiting-line.ts';
 import type { KeyName } from '../../core/names.ts';
-
-/**
- * A key may hold this many times what is free. One key alone gets two thirds of all, and each further key that asks finds room
- * at once: dynamic thresholds, as switches share the memory of their queues (Choudhury and Hahne, IEEE/ACM Transactions on
- * Networking 6(2), 1998).
- */
-const share = 2;
 
 interface SlotsOptions {
   readonly total: number;
@@ -17,13 +11,14 @@ interface SlotsOptions {
 }
 
 interface Waiter extends Place {
+  readonly sharers: readonly KeyName[];
   answer(hasSlot: boolean): void;
 }
 
 /** The calls that may be at one provider at once, shared by key in the order of the line for money. In memory, without I/O. */
 export class Slots {
   readonly #options: SlotsOptions;
-  readonly #held = new Map<KeyName, number>();
+  readonly #shares = new Shares();
   readonly #line = new WaitingLine<Waiter>();
   #used = 0;
 
@@ -41,35 +36,33 @@ export class Slots {
 
   /**
    * Takes a slot, at once if the key has room; `release` gives it back. False: there was none for the whole wait, or the
-   * signal ended it. The signal is asked for only if the call has to wait.
+   * signal ended it. The signal is asked for only if the call has to wait. `sharers`: from `sharersOf`.
    */
-  take(key: KeyName, signal: () => AbortSignal): boolean | Promise<boolean> {
+  take(sharers: readonly KeyName[], signal: () => AbortSignal): boolean | Promise<boolean> {
     // Whoever waits has no room, so nobody is overtaken.
-    if (!this.#hasRoom(key)) return this.#wait(key, signal());
-    this.#occupy(key);
+    if (!this.#hasRoom(sharers)) return this.#wait(sharers, signal());
+    this.#occupy(sharers);
     return true;
   }
 
-  release(key: KeyName): void {
-    const held = (this.#held.get(key) ?? 0) - 1;
-    if (held > 0) this.#held.set(key, held);
-    else this.#held.delete(key);
+  release(sharers: readonly KeyName[]): void {
+    this.#shares.release(sharers);
     this.#used -= 1;
     if (this.#line.size > 0) this.#serve();
   }
 
-  #hasRoom(key: KeyName): boolean {
-    const free = this.#options.total - this.#used;
-    return (this.#held.get(key) ?? 0) < share * free;
+  #hasRoom(sharers: readonly KeyName[]): boolean {
+    return this.#shares.hasRoom(sharers, this.#options.total - this.#used);
   }
 
-  #occupy(key: KeyName): void {
-    this.#held.set(key, (this.#held.get(key) ?? 0) + 1);
+  #occupy(sharers: readonly KeyName[]): void {
+    this.#shares.take(sharers);
     this.#used += 1;
   }
 
-  #wait(key: KeyName, signal: AbortSignal): Promise<boolean> {
+  #wait(sharers: readonly KeyName[], signal: AbortSignal): Promise<boolean> {
     const { maxWaitMs, monotonic } = this.#options;
+    const key = sharers[0] ?? ('' as KeyName);
     if (signal.aborted) return Promise.resolve(false);
     return new Promise((resolve) => {
       const leave = (): void => {
@@ -78,7 +71,7 @@ export class Slots {
       };
       const timer = setTimeout(leave, maxWaitMs);
       const waiter: Waiter = {
-        ...{ key, sinceMs: monotonic(), maxWaitMs },
+        ...{ key, sharers, sinceMs: monotonic(), maxWaitMs },
         answer(hasSlot) {
           clearTimeout(timer);
           signal.removeEventListener('abort', leave);
@@ -91,9 +84,9 @@ export class Slots {
   }
 
   #serve(): void {
-    const taken = this.#line.offer(this.#options.monotonic(), ({ key }) => {
-      if (!this.#hasRoom(key)) return 'waits';
-      this.#occupy(key);
+    const taken = this.#line.offer(this.#options.monotonic(), ({ sharers }) => {
+      if (!this.#hasRoom(sharers)) return 'waits';
+      this.#occupy(sharers);
       return 'took';
     });
     for (const waiter of taken) {

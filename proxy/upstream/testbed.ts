@@ -89,6 +89,7 @@ export async function testbed(
   const call = (more: Partial<UpstreamCall> = {}): Flight =>
     callUpstream(deps, {
       key: keyName('agents', 'bot'),
+      sharers: [keyName('agents', 'bot')],
       provider: openAi,
       pool: document,
       path: '/v1/chat/completions',

@@ -17,8 +17,9 @@ export interface Meters {
 
 /** One call to one candidate: same pool and model, any credential. */
 export interface UpstreamCall {
-  /** Whose call it is: calls at a provider are shared by key. */
   readonly key: KeyName;
+  /** Who counts for it where calls at a provider are shared by key: `sharersOf`. */
+  readonly sharers: readonly KeyName[];
   readonly provider: Provider;
   readonly pool: PoolDocument;
   /** From `upstreamPath`. */

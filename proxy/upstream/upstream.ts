@@ -69,18 +69,18 @@ class Rotation implements Flight {
 
   async #rotate(): Promise<UpstreamOutcome> {
     const { pools } = this.#deps;
-    const { key, pool, affinity } = this.#call;
+    const { sharers, pool, affinity } = this.#call;
     const { slots } = this.#origin;
     const stopped = (): AbortSignal => this.#stopSignal();
     let resends = 1;
     let again: Picked | null = null;
     for (;;) {
-      const hasSlot = slots.take(key, stopped);
+      const hasSlot = slots.take(sharers, stopped);
       if (hasSlot !== true && !(await hasSlot))
         return this.#isStopped ? { kind: 'stopped' } : { kind: 'refusal', refusal: refuseBusy(this.#call) };
       const picked: Picked | NoneLeft = again ?? pools.pick(pool.pool, limitedAs(this.#call), affinity, this.#tried);
       if (picked.kind === 'none') {
-        slots.release(key);
+        slots.release(sharers);
         return this.#misfit ?? this.#refuseAll(picked);
       }
       const judged = await this.#attempt(picked);
@@ -98,9 +98,9 @@ class Rotation implements Flight {
   /** Sends one attempt in the slot that was taken for it, which the attempt's end gives back. */
   async #attempt(picked: Picked): Promise<Judged> {
     const { clock, pools } = this.#deps;
-    const { key, pool, onAttemptEnd } = this.#call;
+    const { sharers, pool, onAttemptEnd } = this.#call;
     if (this.#attempts.length === 0) pools.noteCall(pool.pool);
-    const attempt = this.#begin(picked, () => this.#origin.slots.release(key));
+    const attempt = this.#begin(picked, () => this.#origin.slots.release(sharers));
     this.#current = attempt;
     if (this.#isStopped) attempt.abort('stopped');
     const judged = judge(this.#call, await attempt.result, { secret: picked.secret.forms, nowMs: clock() });
