@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { keyName } from '../names.ts';
-import { Shares } from './shares.ts';
+import { type Sharers, Shares } from './shares.ts';
 
-const names = (...keys: string[]) => keys.map((key) => keyName('agents', key));
+const names = (first: string, ...below: string[]): Sharers => [keyName('agents', first), ...below.map((key) => keyName('agents', key))];
 const [alone, other] = [names('alone'), names('other')];
 const [loud, quiet] = [names('team', 'team.loud'), names('team', 'team.quiet')];
 
 /** Takes as many of 384 places as the key gets, given what others hold already. */
-function takeAll(shares: Shares, sharers: ReturnType<typeof names>, used = 0): number {
+function takeAll(shares: Shares, sharers: Sharers, used = 0): number {
   let taken = 0;
   for (; shares.hasRoom(sharers, 384 - used - taken); taken += 1) shares.take(sharers);
   return taken;

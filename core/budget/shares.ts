@@ -7,6 +7,9 @@ import type { KeyName } from '../names.ts';
  */
 const share = 2;
 
+/** Who counts for a call: from the VirtualKey down to the key itself. */
+export type Sharers = readonly [KeyName, ...KeyName[]];
+
 /**
  * Who holds how many of a limited number of places. A sub-agent key shares what its VirtualKey may hold with the other keys below
  * it, so that minting keys gets nobody a larger share, and no key below one VirtualKey takes all of it. In memory.
@@ -15,17 +18,17 @@ export class Shares {
   readonly #held = new Map<KeyName, number>();
 
   /** True if the key may take one more of these free places. `sharers`: from `sharersOf`. */
-  hasRoom(sharers: readonly KeyName[], free: number): boolean {
+  hasRoom(sharers: Sharers, free: number): boolean {
     let room = free;
     for (const key of sharers) room = Math.min(room, share * room - this.#heldBy(key));
     return room > 0;
   }
 
-  take(sharers: readonly KeyName[]): void {
+  take(sharers: Sharers): void {
     for (const key of sharers) this.#held.set(key, this.#heldBy(key) + 1);
   }
 
-  release(sharers: readonly KeyName[]): void {
+  release(sharers: Sharers): void {
     for (const key of sharers) {
       const left = this.#heldBy(key) - 1;
       if (left > 0) this.#held.set(key, left);

@@ -1,3 +1,4 @@
+import type { Sharers } from '../budget/shares.ts';
 import { type Refusal, refuse } from '../errors.ts';
 import type { KeyName } from '../names.ts';
 import type { KeyDocument } from './documents.ts';
@@ -24,13 +25,13 @@ export function isCapped({ smallestCapNano, perRequest }: KeyDocument): boolean 
  * Who counts where keys take turns, from the VirtualKey down to the key: a sub-agent key counts as the VirtualKey that it
  * descends from, because minting keys must get nobody a larger share.
  */
-export function sharersOf(document: KeyDocument): readonly KeyName[] {
+export function sharersOf(document: KeyDocument): Sharers {
   const known = sharers.get(document);
   if (known !== undefined) return known;
   const { key, path } = document;
-  const found = [key];
+  const found: [KeyName, ...KeyName[]] = [key];
   for (const parent of path.toReversed()) {
-    const [child = key] = found;
+    const [child] = found;
     if (child.charCodeAt(parent.length) !== dot || !child.startsWith(parent)) break;
     found.unshift(parent);
   }
@@ -38,7 +39,7 @@ export function sharersOf(document: KeyDocument): readonly KeyName[] {
   return found;
 }
 
-const sharers = new WeakMap<KeyDocument, readonly KeyName[]>();
+const sharers = new WeakMap<KeyDocument, Sharers>();
 
 /** Between the names of a parent and of a sub-agent key below it. */
 const dot = 0x2e;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
-import { type KeyName, keyName } from '../../core/names.ts';
+import type { Sharers } from '../../core/budget/shares.ts';
+import { keyName } from '../../core/names.ts';
 import { BodyHold, ByteBudget } from './byte-budget.ts';
 
 const mib = 1024 * 1024;
@@ -9,9 +10,9 @@ const [a, b, c] = [[keyName('agents', 'a')], [keyName('agents', 'b')], [keyName(
 const [loud, quiet] = [
   [...c, keyName('agents', 'c.loud')],
   [...c, keyName('agents', 'c.quiet')],
-];
+] as const;
 
-function holds(budget: ByteBudget): (sharers: readonly KeyName[]) => BodyHold {
+function holds(budget: ByteBudget): (sharers: Sharers) => BodyHold {
   return (sharers) => new BodyHold(budget, sharers);
 }
 
@@ -107,7 +108,7 @@ test('a sub-agent key that holds all leaves room to another key below its Virtua
   const held = [holdOf(loud), holdOf(loud)];
   for (const hold of held) assert.equal(budget.take(hold, 4 * mib), true);
   const order: string[] = [];
-  const wait = (sharers: readonly KeyName[], name: string): void => {
+  const wait = (sharers: Sharers, name: string): void => {
     void Promise.resolve(budget.take(holdOf(sharers), 2 * mib)).then(() => order.push(name));
   };
   wait(loud, 'loud');

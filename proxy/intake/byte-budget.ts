@@ -1,3 +1,4 @@
+import type { Sharers } from '../../core/budget/shares.ts';
 import type { KeyName } from '../../core/names.ts';
 
 /** Bodies below this size never wait for others, and count for no key. */
@@ -118,7 +119,7 @@ export class ByteBudget {
     return true;
   }
 
-  #count(sharers: readonly KeyName[], bytes: number): void {
+  #count(sharers: Sharers, bytes: number): void {
     for (const key of sharers) {
       const held = this.#heldBy(key) + bytes;
       if (held > 0) this.#byKey.set(key, held);
@@ -163,7 +164,7 @@ export class ByteBudget {
 /** What one body holds of the budget. Disposing gives it back. */
 export class BodyHold implements Disposable {
   /** From `sharersOf`. */
-  readonly sharers: readonly KeyName[];
+  readonly sharers: Sharers;
   readonly budget: ByteBudget;
   /** Set by the budget alone, like `largeBytes`. */
   smallBytes = 0;
@@ -171,7 +172,7 @@ export class BodyHold implements Disposable {
   /** Called if the body must end, because older ones need its room. */
   onGiveWay: (() => void) | null = null;
 
-  constructor(budget: ByteBudget, sharers: readonly KeyName[]) {
+  constructor(budget: ByteBudget, sharers: Sharers) {
     this.budget = budget;
     this.sharers = sharers;
   }

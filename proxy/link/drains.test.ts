@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { keyName } from '../../core/names.ts';
 import { createDrains } from './drains.ts';
 
-const bot = [keyName('agents', 'bot')];
+const bot = [keyName('agents', 'bot')] as const;
 
 interface Flight {
   stopped: number;
@@ -60,7 +60,7 @@ test('at the end of the process all are stopped, and all that come after', () =>
 
 test('a key that disconnects all the time leaves room for the drains of others, and its own make room as they end', () => {
   const drains = createDrains({ drains: 64, drainMs: 1000 });
-  const other = [keyName('agents', 'other')];
+  const other = [keyName('agents', 'other')] as const;
   const storm = Array.from({ length: 64 }, flight);
   const overs = storm.map((each) => drains.take(bot, each));
   assert.equal(drains.count, 43);

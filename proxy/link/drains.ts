@@ -1,10 +1,9 @@
-import { Shares } from '../../core/budget/shares.ts';
-import type { KeyName } from '../../core/names.ts';
+import { type Sharers, Shares } from '../../core/budget/shares.ts';
 
 /** Calls whose client has left and whose answer is still read for its usage: limited in number and in time. */
 export interface Drains {
   /** Lets the flight continue for a limited time; if the key has too many drains, stops it at once. Call the returned function at its end. `sharers`: from `sharersOf`. */
-  take(sharers: readonly KeyName[], flight: { stop(): void }): () => void;
+  take(sharers: Sharers, flight: { stop(): void }): () => void;
   readonly count: number;
   /** Stops all drains, and every later one, because the process is shutting down. */
   stop(): void;

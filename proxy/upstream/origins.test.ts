@@ -12,7 +12,7 @@ test('sockets of endpoints that no pool has any more are forgotten, but not whil
   const at = (endpoint: string): PoolDocument => poolDocument({ endpoint });
   const dispatcherOf = (endpoint: string): unknown => origins.of(at(endpoint), openAi).dispatcher;
   const [kept, used, gone] = ['https://kept.test', 'https://used.test', 'https://gone.test'].map(dispatcherOf);
-  const bot = [keyName('agents', 'bot')];
+  const bot = [keyName('agents', 'bot')] as const;
   const { slots } = origins.of(at('https://used.test'), openAi);
   assert.equal(
     slots.take(bot, () => new AbortController().signal),

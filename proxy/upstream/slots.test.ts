@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
-import { type KeyName, keyName } from '../../core/names.ts';
+import type { Sharers } from '../../core/budget/shares.ts';
+import { keyName } from '../../core/names.ts';
 import { Slots } from './slots.ts';
 
-type Sharers = readonly KeyName[];
 const [a, b, c] = [[keyName('agents', 'a')], [keyName('agents', 'b')], [keyName('agents', 'c')]] as const;
 const [loud, quiet] = [
   [...a, keyName('agents', 'a.loud')],
   [...a, keyName('agents', 'a.quiet')],
-];
+] as const;
 const never = (): AbortSignal => new AbortController().signal;
 
 function open(total: number, maxWaitMs = 60_000): Slots {

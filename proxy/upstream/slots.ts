@@ -1,6 +1,5 @@
-import { Shares } from '../../core/budget/shares.ts';
+import { type Sharers, Shares } from '../../core/budget/shares.ts';
 import { type Place, WaitingLine } from '../../core/budget/waiting-line.ts';
-import type { KeyName } from '../../core/names.ts';
 
 interface SlotsOptions {
   readonly total: number;
@@ -11,7 +10,7 @@ interface SlotsOptions {
 }
 
 interface Waiter extends Place {
-  readonly sharers: readonly KeyName[];
+  readonly sharers: Sharers;
   answer(hasSlot: boolean): void;
 }
 
@@ -38,31 +37,31 @@ export class Slots {
    * Takes a slot, at once if the key has room; `release` gives it back. False: there was none for the whole wait, or the
    * signal ended it. The signal is asked for only if the call has to wait. `sharers`: from `sharersOf`.
    */
-  take(sharers: readonly KeyName[], signal: () => AbortSignal): boolean | Promise<boolean> {
+  take(sharers: Sharers, signal: () => AbortSignal): boolean | Promise<boolean> {
     // Whoever waits has no room, so nobody is overtaken.
     if (!this.#hasRoom(sharers)) return this.#wait(sharers, signal());
     this.#occupy(sharers);
     return true;
   }
 
-  release(sharers: readonly KeyName[]): void {
+  release(sharers: Sharers): void {
     this.#shares.release(sharers);
     this.#used -= 1;
     if (this.#line.size > 0) this.#serve();
   }
 
-  #hasRoom(sharers: readonly KeyName[]): boolean {
+  #hasRoom(sharers: Sharers): boolean {
     return this.#shares.hasRoom(sharers, this.#options.total - this.#used);
   }
 
-  #occupy(sharers: readonly KeyName[]): void {
+  #occupy(sharers: Sharers): void {
     this.#shares.take(sharers);
     this.#used += 1;
   }
 
-  #wait(sharers: readonly KeyName[], signal: AbortSignal): Promise<boolean> {
+  #wait(sharers: Sharers, signal: AbortSignal): Promise<boolean> {
     const { maxWaitMs, monotonic } = this.#options;
-    const key = sharers[0] ?? ('' as KeyName);
+    const [key] = sharers;
     if (signal.aborted) return Promise.resolve(false);
     return new Promise((resolve) => {
       const leave = (): void => {

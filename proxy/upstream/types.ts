@@ -1,3 +1,4 @@
+import type { Sharers } from '../../core/budget/shares.ts';
 import type { Refusal } from '../../core/errors.ts';
 import type { OnDisconnect } from '../../core/manifest/types.ts';
 import type { KeyName, PoolName } from '../../core/names.ts';
@@ -19,7 +20,7 @@ export interface Meters {
 export interface UpstreamCall {
   readonly key: KeyName;
   /** Who counts for it where calls at a provider are shared by key: `sharersOf`. */
-  readonly sharers: readonly KeyName[];
+  readonly sharers: Sharers;
   readonly provider: Provider;
   readonly pool: PoolDocument;
   /** From `upstreamPath`. */

@@ -487,7 +487,7 @@ test('a key that floods a provider leaves connections to others, and gets its ow
     },
     { maxConnections: 9 },
   );
-  const slow = { headers: ['x-slow', '1'], sharers: [keyName('agents', 'flood')] };
+  const slow = { headers: ['x-slow', '1'], sharers: [keyName('agents', 'flood')] } as const;
   const flood = Array.from({ length: 30 }, () => bed.call(slow));
   await until(() => held.length === 6);
   for (let n = 0; n < 5; n += 1) assert.equal((await expectKind(bed.call(), 'answer')).status, 200);
