@@ -230,9 +230,9 @@ function noPolicy(): Refusal {
 }
 
 /** Denies a request whose key is unknown. It is counted but not recorded, because it belongs to no stream. */
-function denyUnknown(context: ProxyContext, { response, requestId }: Exchange, family: Family, refusal: Refusal): void {
+function denyUnknown(context: ProxyContext, { request, response, requestId }: Exchange, family: Family, refusal: Refusal): void {
   context.metrics.countRefused(refusal.code);
-  const delayMs = context.pace.delayMs('');
+  const delayMs = context.pace.delayMs('', Number(request.headers['content-length'] ?? 0));
   const respond = (): void => respondRefusal(response, family, refusal, { requestId });
   if (delayMs === 0) respond();
   else setTimeout(respond, delayMs);

@@ -70,13 +70,13 @@ const largeParts = 16 * 1024;
 /** Even larger ones do not keep those below waiting. */
 const hugeBytes = 2 * 1024 * 1024;
 /** What one turn scans. */
-const scanBytes = 256 * 1024;
+const scanBytes = 64 * 1024;
 /** What one turn parses: see `Parsing`. */
-const parseUnits = 256 * 1024;
+const parseUnits = 64 * 1024;
 /** What one turn hashes. */
-const digestBytes = 1024 * 1024;
+const digestBytes = 256 * 1024;
 /** What one turn bounds: characters and values. */
-const boundUnits = 64 * 1024;
+const boundUnits = 16 * 1024;
 /** Maximum of a body's own members: the largest API has a hundred fields, and each is judged by its name. */
 const maxFields = 1000;
 
