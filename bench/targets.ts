@@ -153,7 +153,7 @@ export async function startProxy({ checkout, manifests, sidecarKey }: ProxyPlan)
   const startedAt = performance.now();
   const child = spawn('taskset', ['-c', '0', node, ...flags, join(dir, 'keyforge.mjs'), 'proxy', ...settings, ...more], {
     stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, KEYFORGE_CONTROL_CA: ca },
+    env: { ...process.env, MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_ARENA_MAX: '2', KEYFORGE_CONTROL_CA: ca },
   });
   while (!(await isReady(metricsPort))) await new Promise((resolve) => setTimeout(resolve, 5));
   const startMs = performance.now() - startedAt;

@@ -14,6 +14,7 @@ import { keyManifest, poolManifest } from './manifests.ts';
 /** What the image runs with (`Dockerfile.proxy`). */
 const environment = {
   NODE_OPTIONS: '--max-semi-space-size=8 --max-old-space-size=128',
+  ...{ MALLOC_MMAP_THRESHOLD_: '131072', MALLOC_ARENA_MAX: '2' },
   KEYFORGE_SECRET_OPENAI_MAIN: credentialValue('openai'),
   KEYFORGE_SECRET_ANTHROPIC_MAIN: credentialValue('anthropic'),
   KEYFORGE_SECRET_GEMINI_MAIN: credentialValue('gemini'),

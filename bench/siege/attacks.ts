@@ -100,12 +100,12 @@ export const attacks: Readonly<Record<string, Attack>> = {
     await flood(4, () => post(`${url}/v1/chat/completions`, rich, body));
   },
   'escapes of 31 MiB': async ({ url, rich }) => {
-    const body = `{"model":"gpt-5.4","max_completion_tokens":50,"messages":[{"role":"user","content":"${'\\u00e9'.repeat((31 * mib) / 6)}"}]}`;
+    const body = `{"model":"siege-heavy","max_completion_tokens":50,"messages":[{"role":"user","content":"${'\\u00e9'.repeat((31 * mib) / 6)}"}]}`;
     await flood(4, () => post(`${url}/v1/chat/completions`, rich, body));
   },
   '90,000 long keys': async ({ url, rich }) => {
     const metadata = Object.fromEntries(Array.from({ length: 90_000 }, (_, at) => [`${'k'.repeat(300)}${at}`, at]));
-    const body = chat('gpt-5.4', 'x', { metadata });
+    const body = chat('siege-heavy', 'x', { metadata });
     await flood(4, () => post(`${url}/v1/chat/completions`, rich, body));
   },
   '40 pictures of 4 MiB in flight': async ({ url, rich }) => {

@@ -7,7 +7,7 @@ const largeBytes = 24 * 1024 * 1024;
 
 const json = { 'content-type': 'application/json' };
 const provider = await startSimulation({ credentials: ['sk-bench'], keepCalls: 10, conditions: { msPerToken: 2 } });
-provider.rule({ model: 'gpt-5.4', conditions: { delayMs: 8000 } });
+for (const model of ['gpt-5.4', 'siege-heavy']) provider.rule({ model, conditions: { delayMs: 8000 } });
 provider.rule({ model: 'gemini-2.5-flash', conditions: { msPerToken: 100, outputTokens: 200 } });
 provider.rule({
   path: '/v1/embeddings',

@@ -40,6 +40,11 @@ interface Blob {
 // As `npm run keyforge` runs it; a diagnostic report or the inspector would lay credentials open to whoever shares the Pod.
 const nodeFlags: readonly string[] = ['--disable-sigusr1', '--report-exclude-env', '--max-semi-space-size=8'];
 const heapFlags: Readonly<Record<Program, readonly string[]>> = { proxy: ['--max-old-space-size=128'], operator: [] };
+// glibc raises its threshold with the first large block that is freed (mallopt(3)), and then keeps the memory of bodies.
+const allocation: Readonly<Record<Program, readonly string[]>> = {
+  proxy: ['MALLOC_MMAP_THRESHOLD_=131072', 'MALLOC_ARENA_MAX=2'],
+  operator: [],
+};
 
 const manifestType = 'application/vnd.oci.image.manifest.v1+json';
 
@@ -78,7 +83,7 @@ function writeImage(program: Program, { out, version }: BuildOptions, layers: re
       os: 'linux',
       config: {
         User: `${userOf[program]}:${userOf[program]}`,
-        Env: ['PATH=/usr/local/bin', 'NODE_ENV=production'],
+        Env: ['PATH=/usr/local/bin', 'NODE_ENV=production', ...allocation[program]],
         Entrypoint: ['/usr/local/bin/node', ...nodeFlags, ...heapFlags[program], '/app/cli/keyforge.js', program],
         WorkingDir: '/',
         Labels: labels(program, version),
