@@ -155,22 +155,22 @@ export class Attempt implements ConnectionHandler, FlowingBody {
     this.#write = write;
     const { promise, resolve, reject } = Promise.withResolvers<BodyEnd>();
     this.#piped = { resolve, reject };
-    try {
-      const held = this.#held;
-      this.#held = [];
-      let goOn = true;
-      for (const chunk of held) goOn = write(chunk) && goOn;
-      if (this.#end !== null) resolve(this.#end);
-      else if (goOn) this.#controller?.resume();
-      else this.#controller?.pause();
-    } catch (error) {
-      this.#throw(error);
-    }
+    this.resume();
     return promise;
   }
 
+  /** Goes on with what was held, at the client's pace: it may be megabytes. */
   resume(): void {
-    this.#controller?.resume();
+    let goOn = true;
+    try {
+      while (goOn && this.#held.length > 0) goOn = this.#write?.(this.#held.shift() as Buffer) ?? false;
+    } catch (error) {
+      this.#throw(error);
+      return;
+    }
+    if (this.#end !== null) this.#resolvePiped(this.#end);
+    else if (goOn) this.#controller?.resume();
+    else this.#controller?.pause();
   }
 
   #take(chunk: Buffer): void {
@@ -225,7 +225,7 @@ export class Attempt implements ConnectionHandler, FlowingBody {
   }
 
   #pass(chunk: Buffer): void {
-    if (this.#write === null) {
+    if (this.#write === null || this.#held.length > 0) {
       this.#hold(chunk);
       if (this.#phase === 'flowing' && this.#heldBytes > maxUnclaimedBytes) this.#controller?.pause();
     } else if (!this.#write(chunk)) {
@@ -270,8 +270,15 @@ export class Attempt implements ConnectionHandler, FlowingBody {
     clearTimeout(this.#preambleTimer);
     this.#phase = 'ended';
     this.#end = end;
-    this.#piped?.resolve(end);
+    // Whoever stopped it wants nothing more of it.
+    if (end === 'stopped') this.#held = [];
+    this.#resolvePiped(end);
     this.#onEnd?.();
+  }
+
+  /** Once all that was held has been passed on. */
+  #resolvePiped(end: BodyEnd): void {
+    if (this.#held.length === 0) this.#piped?.resolve(end);
   }
 
   /** Rethrows an error of a meter or sink, which is our own defect, and takes no more of this answer. */

@@ -161,6 +161,27 @@ test('a client that does not read makes the provider wait until resume', async (
   assert.equal(received, 32 * 1024 * 1024 + 'flushed\n'.length);
 });
 
+test('of what was held of a large answer, a client gets no more at once than it takes, and all of it in the end', async (t) => {
+  const text = JSON.stringify({ id: 'x', content: 'y'.repeat(10 * 1024 * 1024) });
+  const bed = await testbed(t, (_key, response) => response.writeHead(200, { 'content-type': 'application/json' }).end(text));
+  const { body } = await expectKind(bed.call(), 'answer');
+  assert.ok(body.kind === 'flowing');
+  const chunks: Buffer[] = [];
+  let hasEnded = false;
+  const end = body.pipe((chunk) => chunks.push(chunk) < 0);
+  void end.then(() => {
+    hasEnded = true;
+  });
+  assert.ok(chunks.length <= 1, `${chunks.length} pieces at once`);
+  for (let before = 0; !hasEnded; before = chunks.length) {
+    assert.ok(chunks.length <= before + 1);
+    body.resume();
+    await sleep(0);
+  }
+  assert.equal(await end, 'complete');
+  assert.equal(Buffer.concat(chunks).toString(), text);
+});
+
 test('an encoded stream is held and decoded, so that it is metered and repeats no credential', async (t) => {
   const bed = await testbed(t, (_key, response) =>
     response.writeHead(200, { 'content-type': 'text/event-stream', 'content-encoding': 'gzip' }).end(gzipSync(`hello ${canary}-a\n`)),
