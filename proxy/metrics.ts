@@ -258,51 +258,23 @@ function modelLabels({ key, model }: CallRow): { readonly key: string; readonly 
 class LabelledSum {
   readonly #labelNames: readonly string[];
   readonly #others: readonly string[];
-  readonly #root: Sum = { labels: {}, count: 0, further: new Map() };
-  #size = 0;
+  readonly #totals = new Map<string, { readonly labels: Record<string, string>; count: number }>();
 
   constructor(registry: Registry, metric: Required<MetricInfo>) {
     this.#labelNames = metric.labelNames;
     this.#others = metric.labelNames.map(() => 'other');
-    counter(registry, metric, (total) => fill(total, this.#root));
+    counter(registry, metric, (total) => {
+      for (const { labels, count } of this.#totals.values()) total.inc(labels, count);
+    });
   }
 
   /** `values` in the order of the label names. */
   add(values: readonly string[], amount = 1): void {
-    let sum: Sum | undefined = this.#root;
-    for (const value of values) sum = sum?.further.get(value);
-    if (sum !== undefined) sum.count += amount;
-    else if (this.#size >= maxSums && values !== this.#others) this.add(this.#others, amount);
-    else this.#begin(values, amount);
-  }
-
-  #begin(values: readonly string[], amount: number): void {
-    let sum = this.#root;
-    for (const [i, value] of values.entries()) {
-      const next = sum.further.get(value) ?? {
-        labels: { ...sum.labels, [this.#labelNames[i] ?? '']: value },
-        count: 0,
-        further: new Map(),
-      };
-      sum.further.set(value, next);
-      sum = next;
-    }
-    sum.count = amount;
-    this.#size += 1;
-  }
-}
-
-/** The sum of the labels so far, and of each value of the next label. The values are looked up as they are: a joined name would be hashed in each call. */
-interface Sum {
-  readonly labels: Readonly<Record<string, string>>;
-  count: number;
-  readonly further: Map<string, Sum>;
-}
-
-function fill(total: Counter, { further }: Sum): void {
-  for (const sum of further.values()) {
-    if (sum.further.size === 0) total.inc(sum.labels, sum.count);
-    else fill(total, sum);
+    const id = values.join('\n');
+    const total = this.#totals.get(id);
+    if (total !== undefined) total.count += amount;
+    else if (this.#totals.size >= maxSums && values !== this.#others) this.add(this.#others, amount);
+    else this.#totals.set(id, { labels: Object.fromEntries(this.#labelNames.map((name, i) => [name, values[i] ?? ''])), count: amount });
   }
 }
 

@@ -22,7 +22,7 @@ interface Descriptor {
 }
 
 interface Config {
-  readonly config: { readonly User: string; readonly Entrypoint: readonly string[] };
+  readonly config: { readonly User: string; readonly Env: readonly string[]; readonly Entrypoint: readonly string[] };
   readonly rootfs: { readonly diff_ids: readonly string[] };
 }
 
@@ -127,6 +127,13 @@ describe('the images', { skip: process.platform !== 'linux' ? 'images are built 
       const { config } = configOf(built[program]);
       assert.equal(/^USER (.+)$/m.exec(text)?.[1], config.User);
       assert.deepEqual(JSON.parse(/^ENTRYPOINT (.+)$/m.exec(text)?.[1] ?? 'null'), config.Entrypoint);
+      // The allocator of the proxy is told the same by both.
+      const told = [...text.matchAll(/\bMALLOC_\w+=\S+/g)].map(([each]) => each);
+      assert.deepEqual(
+        told,
+        config.Env.filter((each) => each.startsWith('MALLOC_')),
+      );
+      assert.equal(told.length > 0, program === 'proxy');
       const bases = [...text.matchAll(/^ARG \w+_IMAGE=(.+)$/gm)].map((match) => match[1] ?? '');
       assert.equal(bases.length, 2);
       for (const base of bases) assert.match(base, /@sha256:[0-9a-f]{64}$/);

@@ -11,7 +11,7 @@ const share = 2;
 export type Sharers = readonly [KeyName, ...KeyName[]];
 
 /**
- * Who holds how many of a limited number of places. A sub-agent key shares what its VirtualKey may hold with the other keys below
+ * Who holds how much of what is limited: places or bytes. A sub-agent key shares what its VirtualKey may hold with the other keys below
  * it, so that minting keys gets nobody a larger share, and no key below one VirtualKey takes all of it. In memory.
  */
 export class Shares {
@@ -20,23 +20,24 @@ export class Shares {
   /** True if the key may take one more of these free places. `sharers`: from `sharersOf`. */
   hasRoom(sharers: Sharers, free: number): boolean {
     let room = free;
-    for (const key of sharers) room = Math.min(room, share * room - this.#heldBy(key));
+    for (const key of sharers) room = Math.min(room, share * room - this.heldBy(key));
     return room > 0;
   }
 
-  take(sharers: Sharers): void {
-    for (const key of sharers) this.#held.set(key, this.#heldBy(key) + 1);
+  take(sharers: Sharers, amount = 1): void {
+    for (const key of sharers) this.#held.set(key, this.heldBy(key) + amount);
   }
 
-  release(sharers: Sharers): void {
+  release(sharers: Sharers, amount = 1): void {
     for (const key of sharers) {
-      const left = this.#heldBy(key) - 1;
+      const left = this.heldBy(key) - amount;
       if (left > 0) this.#held.set(key, left);
       else this.#held.delete(key);
     }
   }
 
-  #heldBy(key: KeyName): number {
+  /** What the key holds, and the keys below it. */
+  heldBy(key: KeyName): number {
     return this.#held.get(key) ?? 0;
   }
 }

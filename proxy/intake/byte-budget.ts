@@ -1,5 +1,4 @@
-import type { Sharers } from '../../core/budget/shares.ts';
-import type { KeyName } from '../../core/names.ts';
+import { type Sharers, Shares } from '../../core/budget/shares.ts';
 
 /** Bodies below this size never wait for others, and count for no key. */
 export const smallBytes: number = 64 * 1024;
@@ -31,8 +30,8 @@ export class ByteBudget {
   readonly totalBytes: number;
   readonly #waitMs: number;
   #used = 0;
-  /** What the large bodies of each key hold, and of the keys below it. */
-  readonly #byKey = new Map<KeyName, number>();
+  /** Bytes of large bodies. */
+  readonly #shares = new Shares();
   readonly #waiting: Waiter[] = [];
   /** Bodies without an announced length, oldest first. */
   readonly #growing = new Set<BodyHold>();
@@ -101,7 +100,7 @@ export class ByteBudget {
     hold.smallBytes = 0;
     hold.largeBytes = 0;
     this.#used -= small + large;
-    if (large > 0) this.#count(sharers, -large);
+    if (large > 0) this.#shares.release(sharers, large);
     if (this.#waiting.length > 0) this.#serve();
   }
 
@@ -115,40 +114,29 @@ export class ByteBudget {
   #add(hold: BodyHold, bytes: number): true {
     this.#used += bytes;
     hold.largeBytes += bytes;
-    this.#count(hold.sharers, bytes);
+    this.#shares.take(hold.sharers, bytes);
     return true;
-  }
-
-  #count(sharers: Sharers, bytes: number): void {
-    for (const key of sharers) {
-      const held = this.#heldBy(key) + bytes;
-      if (held > 0) this.#byKey.set(key, held);
-      else this.#byKey.delete(key);
-    }
   }
 
   /** True if no key that the body counts for takes more than half of what it may, while another key below the same one waits. */
   #fits({ sharers }: BodyHold, bytes: number): boolean {
     if (this.#used + bytes > this.totalBytes) return false;
     let most = this.totalBytes;
-    return sharers.every((key, level) => {
+    for (const [level, key] of sharers.entries()) {
       const isContended = this.#waiting.some(
         ({ hold }) => hold.sharers[level] !== key && (level === 0 || hold.sharers[level - 1] === sharers[level - 1]),
       );
       if (isContended) most /= 2;
-      return this.#heldBy(key) + bytes <= most;
-    });
-  }
-
-  #heldBy(key: KeyName): number {
-    return this.#byKey.get(key) ?? 0;
+      if (this.#shares.heldBy(key) + bytes > most) return false;
+    }
+    return true;
   }
 
   /** True if the first holds less: its VirtualKey, or of one VirtualKey its key. */
   #holdsLess({ sharers }: BodyHold, other: BodyHold): boolean {
     const level = sharers.findIndex((key, at) => key !== other.sharers[at]);
     const [key, otherKey] = [sharers[level], other.sharers[level]];
-    return key !== undefined && otherKey !== undefined && this.#heldBy(key) < this.#heldBy(otherKey);
+    return key !== undefined && otherKey !== undefined && this.#shares.heldBy(key) < this.#shares.heldBy(otherKey);
   }
 
   /** Gives room to those that wait, as long as one of them fits. */

@@ -241,7 +241,7 @@ function isShortOfMoney(outcome: GrantDenial | Refusal): outcome is GrantDenial 
 function admitted(call: Case, reservation: Reservation): Admission {
   const { quote, limits, candidates } = call;
   const { facts, document, dialect } = call.input;
-  if (quote === null || limits === undefined || !dialect.generates) return { reservation, candidates, facts, warnings: none };
+  if (quote === null || limits === undefined || !dialect.generates) return { reservation, candidates, facts, warnings: [] };
   const { outputTokens, toolCalls } = quote.termsFor(reservation.amountNano);
   const asked = facts.maxOutputTokens;
   // Without a cap and without a policy limit, do not add a limit to the caller's body.
@@ -256,8 +256,6 @@ function admitted(call: Case, reservation: Reservation): Admission {
   if (thinkingTokens !== undefined) warnings.push(`thinking budget lowered to ${thinkingTokens}`);
   return { reservation, candidates, facts, toolCalls: limited, outputTokens: limit, thinkingTokens, warnings };
 }
-
-const none: readonly string[] = [];
 
 function denied({ quote }: Case, denial: GrantDenial | Refusal): Refusal {
   if (isRefusal(denial)) return denial;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
+import { Socket } from 'node:net';
 import { test } from 'node:test';
 import { type TokenId, tokenId } from '../../core/names.ts';
 import { mintToken } from '../../core/token.ts';
@@ -24,7 +25,7 @@ function createState(isStale: () => boolean = () => false): ActiveKeys {
 
 /** The key that called, or the code of the refusal. */
 function caller(headers: IncomingHttpHeaders, target?: string): string {
-  const found = authenticate(createState(), { headers, url: target }, nowMs);
+  const found = authenticate(createState(), { socket: new Socket(), headers, url: target }, nowMs);
   if ('code' in found) return found.code;
   assert.equal(found.tokenId, tokenId(token));
   return found.active.key;
@@ -71,7 +72,7 @@ test('of a KeyForge key and keys of vendors, the KeyForge key is the caller’s'
 
 test('a refusal names where a key was that is not KeyForge’s, and says if there are two that are', () => {
   const message = (headers: IncomingHttpHeaders, target?: string): string => {
-    const found = authenticate(createState(), { headers, url: target }, nowMs);
+    const found = authenticate(createState(), { socket: new Socket(), headers, url: target }, nowMs);
     return 'code' in found ? found.message : 'found';
   };
   assert.match(message({ 'x-api-key': 'sk-old' }), /: x-api-key holds a key that KeyForge did not issue/);
@@ -83,7 +84,7 @@ test('a refusal names where a key was that is not KeyForge’s, and says if ther
 
 test('a token that worked before is revoked, one that never did is unknown, and the message recognises a typing error', () => {
   const message = (headers: IncomingHttpHeaders): string => {
-    const found = authenticate(createState(), { headers }, nowMs);
+    const found = authenticate(createState(), { socket: new Socket(), headers }, nowMs);
     return 'code' in found ? `${found.code}: ${found.message}` : 'found';
   };
   assert.match(message({ 'x-api-key': retired }), /^key_revoked: /);
@@ -95,14 +96,23 @@ test('a token that worked before is revoked, one that never did is unknown, and 
 test('while policy is out of date, nobody is authenticated', () => {
   let stale = true;
   const state = createState(() => stale);
-  const found = authenticate(state, { headers: { 'x-api-key': token } }, nowMs);
+  const found = authenticate(state, { socket: new Socket(), headers: { 'x-api-key': token } }, nowMs);
   assert.ok('code' in found);
   assert.deepEqual([found.code, found.retryAfterSeconds], ['policy_stale', 10]);
   stale = false;
-  assert.ok('active' in authenticate(state, { headers: { 'x-api-key': token } }, nowMs));
+  assert.ok('active' in authenticate(state, { socket: new Socket(), headers: { 'x-api-key': token } }, nowMs));
 });
 
 test('nothing of what was sent is in the message', () => {
-  const found = authenticate(createState(), { headers: { 'x-api-key': 'sk-proj-1234' } }, nowMs);
+  const found = authenticate(createState(), { socket: new Socket(), headers: { 'x-api-key': 'sk-proj-1234' } }, nowMs);
   assert.ok('code' in found && !found.message.includes('sk-proj'));
+});
+
+test('each token that comes over a connection is its own caller, whatever came before it', () => {
+  const [socket, state] = [new Socket(), createState()];
+  const codeOf = (key: string): string => {
+    const found = authenticate(state, { socket, headers: { 'x-api-key': key } }, nowMs);
+    return 'code' in found ? found.code : found.active.key;
+  };
+  assert.deepEqual([token, token, retired, mintToken(), token].map(codeOf), [bot, bot, 'key_revoked', 'invalid_key', bot]);
 });

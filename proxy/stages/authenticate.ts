@@ -16,7 +16,7 @@ interface Presented {
   readonly headers: IncomingHttpHeaders;
   /** Path and query, which may hold the key as `?key=`. */
   readonly url?: string | undefined;
-  readonly socket?: Socket;
+  readonly socket: Socket;
 }
 
 /**
@@ -31,7 +31,7 @@ export function authenticate(keys: ActiveKeys, { headers, url = '', socket }: Pr
       'This proxy cannot reach the KeyForge operator and its policy is out of date: it refuses calls until it reaches the operator.';
     return refuse('policy_stale', message, { retryAfterSeconds: 10 });
   }
-  const id = socket === undefined ? tokenId(token) : idOn(socket, token);
+  const id = idOn(socket, token);
   const found = keys.byToken(id, nowMs);
   if (found === 'gone') return refuse('key_revoked', 'This key was deleted, rotated or revoked: ask its owner for the current one.');
   if (found === null) return refuse('invalid_key', unknownMessage(token));
